@@ -24,6 +24,7 @@ from xsns_stream.pipeline.events import (
     Noted,
     Row,
     RowByOther,
+    RowCommitted,
     RowFailed,
     RowStarted,
 )
@@ -74,6 +75,57 @@ def run_build(
         ModelError, StoreError: Nothing more can be measured, or written.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
+
+    plan = plan_build(settings, loaded, store, on_event)
+    progress = BuildProgress(on_event)
+    with caller_modes_off():
+        run = prepare_run(plan, loaded, store, progress.notify)
+        _measure_rows(plan, run, progress)
+    return finish_build(plan, loaded.notes, store, progress)
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """What a build is about to do, after all checks.
+
+    Attributes:
+        settings: What to measure.
+        layout: θ.
+        objective: What the model predicts.
+        provenance: Provenance of every row, without the fields that differ between rows.
+        missing: Rows that the store lacks, in order.
+        from_fisher: Those of them that are made from Fisher values in the store.
+    """
+
+    settings: BuildSettings
+    layout: ParameterLayout
+    objective: Objective
+    provenance: Provenance
+    missing: tuple[Row, ...]
+    from_fisher: frozenset[Row]
+
+
+def plan_build(
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None],
+    *,
+    check_text: bool = True,
+) -> BuildPlan:
+    """Check a build before anything is measured, and send notes on what it will do.
+
+    Args:
+        settings: What to measure.
+        loaded: The model with its tokenizer.
+        store: The store, open for writing.
+        on_event: Called with each note.
+        check_text: Whether to compare the text of finished rows with their records.
+
+    Raises:
+        IncompatibleError: The store contains another experiment, or rows of other text.
+        UsageError: The model or the store does not allow these settings.
+    """
     from xsns_stream.models import parameter_layout
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
@@ -84,7 +136,8 @@ def run_build(
         store.check_saves_fisher()
     missing = settings.missing_rows(store)
     from_fisher = frozenset(row for row in missing if _has_stored_fisher(row, settings, store))
-    _check_text(settings, store)
+    if check_text:
+        _check_text(settings, store)
     for note in loaded.notes if missing else ():
         on_event(Noted(note))
     not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher]
@@ -94,28 +147,30 @@ def run_build(
         on_event(
             Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
         )
-    progress = _Progress(on_event)
-    measuring = len(from_fisher) < len(missing)
-    with caller_modes_off():
-        run = _prepare_run(settings, loaded, layout, provenance, store, progress.notify, measuring=measuring)
-        _measure_rows(missing, from_fisher, objective, run, progress)
-    notes = tuple(_notes_on_shared(run, progress))
+    return BuildPlan(settings, layout, objective, provenance, missing, from_fisher)
+
+
+def finish_build(
+    plan: BuildPlan, model_notes: tuple[str, ...], store: SubNetworkStore, progress: BuildProgress
+) -> BuildResult:
+    """Send notes on text that languages share, and return the result of a build."""
+    notes = tuple(_notes_on_shared(plan.settings, store, progress))
     for note in notes:
-        on_event(Noted(note))
+        progress.on_event(Noted(note))
     return BuildResult(
         tuple(progress.committed),
-        tuple(row for row in settings.rows() if row not in set(missing)),
+        tuple(row for row in plan.settings.rows() if row not in set(plan.missing)),
         progress.failed,
         progress.reliability,
         tuple(progress.by_others),
-        (*loaded.notes, *notes),
+        (*model_notes, *notes),
         progress.texts.records,
         tuple(progress.row_notes),
     )
 
 
 @dataclass
-class _Progress:
+class BuildProgress:
     """Results of the rows so far; most fields are those of :class:`BuildResult`."""
 
     on_event: Callable[[Event], None]
@@ -126,6 +181,13 @@ class _Progress:
     row_notes: list[Noted] = field(default_factory=list)
     texts: RowTexts = field(default_factory=RowTexts)
 
+    def add(self, committed: RowCommitted) -> None:
+        """Record and report a commit."""
+        self.committed.append(committed.row)
+        if committed.reliability:
+            self.reliability[committed.row] = committed.reliability
+        self.on_event(committed)
+
     def notify(self, event: Event) -> None:
         """Send an event; keep the notes on rows."""
         if isinstance(event, Noted) and event.row is not None:
@@ -133,11 +195,11 @@ class _Progress:
         self.on_event(event)
 
 
-def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
+def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> Iterator[str]:
     """Yield notes on text that several languages of this build share."""
     if not progress.committed:
         return
-    same = same_texts(run.store, run.settings.languages, run.settings.seeds)
+    same = same_texts(store, settings.languages, settings.seeds)
     if note := note_on_same_texts(same):
         yield note
     groups = [set(languages) for _, languages in same]
@@ -146,17 +208,10 @@ def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
         yield note
 
 
-def _measure_rows(
-    missing: Sequence[Row], from_fisher: frozenset[Row], objective: Objective, run: Run, progress: _Progress
-) -> None:
+def _measure_rows(plan: BuildPlan, run: Run, progress: BuildProgress) -> None:
     """Measure the rows that no other process holds, then the rows that other processes held and did not finish."""
     settings, store = run.settings, run.store
-
-    def read(row: Row) -> RowText | None:
-        if row in from_fisher or _has_stored_fisher(row, settings, store):
-            return None
-        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-        return RowText(sample, objective.encode(sample, run.loaded.tokenizer, row.seed))
+    read = partial(read_row, plan=plan, run=run)
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -166,25 +221,35 @@ def _measure_rows(
         return True
 
     with SharedItems(
-        missing,
+        plan.missing,
         lambda row: store.claimed(row.language, row.seed),
         is_finished,
-        lambda row: _leave_to_other(row, run, progress),
-        lambda rows: run.notify(Noted(_waiting(rows))),
+        lambda row: leave_to_other(row, run.settings, run.store, progress),
+        lambda rows: run.notify(Noted(describe_waiting(rows))),
     ) as shared:
         for row, text in ReadAhead(shared.free(), read):
-            _measure_row(row, text, objective, run, progress)
+            measure_row(row, text, plan.objective, run, progress)
             shared.release(row)
         for row in shared.deferred():
-            _measure_row(row, partial(read, row), objective, run, progress)
+            measure_row(row, partial(read, row), plan.objective, run, progress)
             shared.release(row)
-    if missing:
+    if plan.missing:
         store.remove_left_claims()
 
 
-def _measure_row(
-    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: _Progress
+def read_row(row: Row, plan: BuildPlan, run: Run) -> RowText | None:
+    """Read and encode the text of a row; return None if the row is made from Fisher values in the store."""
+    settings = plan.settings
+    if row in plan.from_fisher or _has_stored_fisher(row, settings, run.store):
+        return None
+    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+    return RowText(sample, plan.objective.encode(sample, run.loaded.tokenizer, row.seed))
+
+
+def measure_row(
+    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: BuildProgress
 ) -> None:
+    """Measure and commit a row that this process has claimed; an error that concerns the row alone is recorded."""
     run.notify(RowStarted(row))
     try:
         committed = finish_row(row, read_text, objective, run, progress.texts)
@@ -193,22 +258,19 @@ def _measure_row(
         run.notify(RowFailed(row, error))
         return
     if committed is None:
-        _leave_to_other(row, run, progress)
+        leave_to_other(row, run.settings, run.store, progress)
         return
-    progress.committed.append(row)
-    if committed.reliability:
-        progress.reliability[row] = committed.reliability
-    run.notify(committed)
+    progress.add(committed)
     if note := refusal():
         run.notify(Noted(note))
 
 
-def _leave_to_other(row: Row, run: Run, progress: _Progress) -> None:
+def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> None:
     """Record that another process has committed a row, and note what that process did not do."""
     progress.by_others.append(row)
-    run.notify(RowByOther(row))
-    if lacking := _lacking(row, run.settings, run.store):
-        run.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
+    progress.notify(RowByOther(row))
+    if lacking := _lacking(row, settings, store):
+        progress.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
 
 
 def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
@@ -229,7 +291,8 @@ def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bo
     )
 
 
-def _waiting(rows: Sequence[Row]) -> str:
+def describe_waiting(rows: Sequence[Row]) -> str:
+    """Return a note on rows that other processes are measuring."""
     names = ", ".join(f"{row.language} (seed {row.seed})" for row in rows[:SHOWN])
     more = ", …" if len(rows) > SHOWN else ""
     number = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
@@ -328,19 +391,11 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
             )
 
 
-def _prepare_run(
-    settings: BuildSettings,
-    loaded: LoadedModel,
-    layout: ParameterLayout,
-    provenance: Provenance,
-    store: SubNetworkStore,
-    notify: Callable[[Event], None],
-    *,
-    measuring: bool,
-) -> Run:
-    """Choose how rows are measured, where any row is; the model is not touched otherwise."""
+def prepare_run(plan: BuildPlan, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]) -> Run:
+    """Choose how rows are measured; the model is not touched if no row is."""
+    settings, layout, provenance = plan.settings, plan.layout, plan.provenance
     batching = Batching(settings.batch, None, settings.order)
-    if not measuring:
+    if len(plan.from_fisher) == len(plan.missing):
         return Run(settings, loaded, layout, provenance, store, batching, 1, notify)
     passes = _passes(settings, layout, notify)
     fallback = _fallback(settings, loaded, layout, notify)

@@ -1,0 +1,500 @@
+"""Work on a Dask cluster: items are handed to workers one by one, and small results come back.
+
+Dask schedules, restarts and watches workers. This module adds what Dask cannot know: a worker opens a job once and
+keeps it, an item that a dying worker took along is tried again a limited number of times, and a worker that hangs is
+restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.types.provenance import library_versions
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+#: Times that an item is tried again after the worker that had it died.
+DEFAULT_RETRIES: Final = 3
+#: Shortest time in seconds after which a worker is taken to hang.
+LEAST_LIMIT_S: Final = 600.0
+#: A worker is taken to hang when an item takes so many times longer than the slowest item so far, for its size.
+_SLOWER: Final = 20.0
+#: Seconds between two looks at workers that may hang, and at the scheduler.
+_LOOK_S: Final = 1.0
+#: Seconds without any worker after which the user is told.
+_NO_WORKER_S: Final = 30.0
+#: Seconds without a connection to the scheduler after which the client gives up.
+_LOST_S: Final = 60.0
+#: Times that an item is handed out for each time that it may be begun.
+_SUBMISSIONS: Final = 5
+_INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
+
+
+class Session(ABC, Generic[Item, Result]):
+    """A job that is open on one worker, with everything that its items share, such as a model."""
+
+    @abstractmethod
+    def run(self, item: Item, attempt: int) -> Result:
+        """Do the work of an item and return a small result that can be pickled.
+
+        Args:
+            item: The item.
+            attempt: Number of times that workers began this item, 1 for the first.
+        """
+
+    def prepare(self, item: Item) -> None:
+        """Prepare the next item, in a thread, while another one runs."""
+
+
+class Job(ABC, Generic[Item, Result]):
+    """Work that every worker can do for any of several items. It is pickled, and sent to each worker once."""
+
+    @abstractmethod
+    def open(self) -> Session[Item, Result]:
+        """Open the job on a worker.
+
+        Raises:
+            XsnsError: The worker cannot do this work; the run ends with this error.
+        """
+
+    @abstractmethod
+    def size(self, item: Item) -> float:
+        """Return the expected work of an item, in any unit; items with the most work are handed out first."""
+
+
+@dataclass(frozen=True)
+class WorkDoneBy:
+    """An item was finished by a worker.
+
+    Attributes:
+        result: What the session returned.
+        attempts: Number of times that workers began the item.
+        seconds: Time from its last beginning to its result.
+    """
+
+    result: Any
+    attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How a cluster is used.
+
+    Attributes:
+        retries: Times that an item is tried again after its worker died or was restarted.
+        limit: Seconds after which a worker that has not finished an item is restarted; None is 20 times the time of
+            the slowest item so far, for the size of the item, and at least ten minutes.
+    """
+
+    retries: int = DEFAULT_RETRIES
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UsageError(f"the number of retries must be at least 0, not {self.retries}.")
+        if self.limit is not None and not self.limit > 0:
+            raise UsageError(f"the limit must be a positive number of seconds, not {self.limit}.")
+
+
+# ------------------------------------------------------------------------------------------------------- the client
+
+
+def run_on_cluster(
+    client: Client,
+    job: Job[Item, Result],
+    items: Sequence[Item],
+    *,
+    on_started: Callable[[Item, str], None],
+    on_done: Callable[[Item, WorkDoneBy], None],
+    on_failed: Callable[[Item, XsnsError], None],
+    on_note: Callable[[str], None],
+    options: ClusterOptions | None = None,
+) -> None:
+    """Hand items to the workers of a cluster, and return when each is finished or has failed for good.
+
+    Args:
+        client: A client of the cluster.
+        job: The work.
+        items: The items; each must be hashable.
+        on_started: Called with an item and the address of its worker.
+        on_done: Called with an item and its outcome.
+        on_failed: Called with an item whose workers died or hung too often.
+        on_note: Called with a sentence for the user.
+        options: How the cluster is used.
+
+    Raises:
+        IncompatibleError: A worker has other versions of libraries.
+        XsnsError: A worker cannot do this work, or the connection to the scheduler is lost.
+    """
+    if not items:
+        return
+    check_workers(client)
+    run = _ClientRun(client, job, options or ClusterOptions(), on_started, on_done, on_failed, on_note)
+    with run.registered():
+        run.loop(sorted(items, key=job.size, reverse=True))
+
+
+@dataclass
+class _Running:
+    """An item that a worker has begun."""
+
+    worker: str
+    since: float
+
+
+@dataclass
+class _ClientRun(Generic[Item, Result]):
+    """The state of one call of :func:`run_on_cluster`. Callbacks of Dask's threads only put messages into a queue."""
+
+    client: Client
+    job: Job[Item, Result]
+    options: ClusterOptions
+    on_started: Callable[[Item, str], None]
+    on_done: Callable[[Item, WorkDoneBy], None]
+    on_failed: Callable[[Item, XsnsError], None]
+    on_note: Callable[[str], None]
+    messages: queue.SimpleQueue[tuple[str, Any, Any]] = field(default_factory=queue.SimpleQueue)
+    items: dict[str, Item] = field(default_factory=dict)
+    futures: dict[str, Future[Any]] = field(default_factory=dict)
+    submitted: Counter[str] = field(default_factory=Counter)
+    begun: Counter[str] = field(default_factory=Counter)
+    running: dict[str, _Running] = field(default_factory=dict)
+    slowest: float = 0.0
+    without_workers: float | None = None
+    lost_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self.token = f"xsns-{id(self):x}-{time.time_ns():x}"
+        # Workers with GPUs declare them as `--resources GPU=1`; an item then takes one GPU.
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
+        self.resources = {"GPU": 1} if gpus else None
+
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Install the job on every worker, present and future, while the block runs."""
+        self.client.subscribe_topic(self.token, self._on_event)
+        self.client.register_plugin(make_plugin(self.token, self.job), name=self.token)
+        try:
+            yield
+        finally:
+            with suppress(Exception):
+                self.client.cancel(list(self.futures.values()), force=True)
+            with suppress(Exception):
+                self.client.unsubscribe_topic(self.token)
+                self.client.unregister_worker_plugin(self.token)
+
+    def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        message = event[1]
+        self.messages.put(("started", message["key"], message["worker"]))
+
+    def loop(self, items: Sequence[Item]) -> None:
+        """Hand out the items and handle messages until none is left."""
+        for index, item in enumerate(items):
+            key = f"{self.token}-{index}"
+            self.items[key] = item
+            self._submit(key)
+        while self.futures:
+            try:
+                kind, key, value = self.messages.get(timeout=_LOOK_S)
+            except queue.Empty:
+                self._look()
+                continue
+            if kind == "started":
+                self._started(key, value)
+            elif self.futures.get(key) is value:
+                self._ended(key, value)
+
+    def _submit(self, key: str) -> None:
+        self.submitted[key] += 1
+        attempt = f"{key}-{self.begun[key] + 1}-{self.submitted[key]}"
+        future = self.client.submit(
+            run_item,
+            self.token,
+            attempt,
+            self.items[key],
+            key=attempt,
+            pure=False,
+            priority=-len(self.futures),
+            resources=self.resources,
+        )
+        self.futures[key] = future
+        future.add_done_callback(lambda done: self.messages.put(("ended", key, done)))
+
+    def _started(self, key: str, worker: str) -> None:
+        key = key.rsplit("-", 2)[0]
+        if key in self.futures:
+            self.begun[key] += 1
+            self.running[key] = _Running(worker, time.monotonic())
+            self.on_started(self.items[key], worker)
+
+    def _ended(self, key: str, future: Future[Any]) -> None:
+        from distributed import KilledWorker
+
+        item = self.items[key]
+        if future.status == "finished":
+            result, seconds = future.result()
+            self.slowest = max(self.slowest, seconds / max(self.job.size(item), 1e-9))
+            self._forget(key)
+            self.on_done(item, WorkDoneBy(result, max(1, self.begun[key]), seconds))
+        elif future.status == "error":
+            error = future.exception()
+            if not isinstance(error, KilledWorker):
+                if isinstance(error, XsnsError):
+                    raise error
+                future.result()
+            self._try_again(key, "the worker died each time: it may be out of memory, or may have been stopped.")
+        else:
+            self._look()
+
+    def _try_again(self, key: str, reason: str) -> None:
+        self.running.pop(key, None)
+        # A worker that dies takes its queue along: items that it had not begun are not to blame, within limits.
+        if self.begun[key] > self.options.retries or self.submitted[key] > _SUBMISSIONS * (1 + self.options.retries):
+            item = self.items[key]
+            attempts = self.begun[key]
+            self._forget(key)
+            times = "once" if attempts == 1 else f"{attempts} times"
+            hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
+            self.on_failed(item, XsnsError(f"it was begun {times}, and {reason}", hint))
+            return
+        self._submit(key)
+
+    def _forget(self, key: str) -> None:
+        self.futures.pop(key, None)
+        self.running.pop(key, None)
+
+    def _look(self) -> None:
+        """Look for workers that hang, for missing workers, and for a lost scheduler."""
+        now = time.monotonic()
+        if self.client.status != "running":
+            self.lost_since = self.lost_since or now
+            if self.client.status in ("closed", "closing") or now - self.lost_since > _LOST_S:
+                raise XsnsError(
+                    f"the connection to the scheduler at {self.client.scheduler.address} is lost.",
+                    "start the scheduler and its workers, and run the same command again: finished work is kept.",
+                )
+            return
+        self.lost_since = None
+        self._look_for_workers(now)
+        for key, running in list(self.running.items()):
+            limit = self._limit(key)
+            if limit is not None and now - running.since > limit:
+                self._restart(key, running, limit)
+
+    def _look_for_workers(self, now: float) -> None:
+        if self.client.scheduler_info(n_workers=0)["n_workers"]:
+            self.without_workers = None
+        elif self.without_workers is None:
+            self.without_workers = now
+        elif 0 < self.without_workers < now - _NO_WORKER_S:
+            self.on_note("the cluster has no worker; this command waits until there is one.")
+            self.without_workers = 0.0
+
+    def _limit(self, key: str) -> float | None:
+        if self.options.limit is not None:
+            return self.options.limit
+        if not self.slowest:
+            return None
+        return max(LEAST_LIMIT_S, _SLOWER * self.slowest * self.job.size(self.items[key]))
+
+    def _restart(self, key: str, running: _Running, limit: float) -> None:
+        self.on_note(f"the worker at {running.worker} has not finished its work in {limit:,.0f} s, and is restarted.")
+        future = self.futures.pop(key)
+        self.client.cancel([future], force=True)
+        with suppress(Exception):
+            self.client.restart_workers([running.worker], timeout=30, raise_for_error=False)
+        self._try_again(key, "the worker did not finish in time.")
+
+
+def check_workers(client: Client) -> None:
+    """Check that all present workers have this version of the package and of its libraries.
+
+    Raises:
+        IncompatibleError: They do not; the differing versions are named.
+    """
+    try:
+        versions = client.run(library_versions, on_error="return")
+    except Exception as error:
+        raise IncompatibleError(f"a worker cannot be asked for its versions: {error}.", _SAME) from error
+    own = library_versions()
+    for worker, theirs in versions.items():
+        refuse_other_versions(worker, theirs, own)
+
+
+_SAME: Final = "install the same packages on every worker, for example from one constraints file."
+
+
+def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
+    """Raise an error if a worker has other versions of libraries.
+
+    Raises:
+        IncompatibleError: It has; each library is named.
+    """
+    if isinstance(theirs, BaseException):
+        raise IncompatibleError(f"the worker at {worker} cannot load xsns-stream: {theirs}.", _SAME)
+    names = [name for name in {**own, **theirs} if own.get(name) != theirs.get(name)]
+    if names:
+        differing = ", ".join(f"{name} {theirs.get(name, 'missing')} instead of {own.get(name)}" for name in names)
+        raise IncompatibleError(f"the worker at {worker} has other versions: {differing}.", _SAME)
+
+
+# ------------------------------------------------------------------------------------------------------- the worker
+
+
+def run_item(token: str, key: str, item: Any) -> tuple[Any, float]:
+    """Do the work of an item on a worker; return the result and the seconds that it took."""
+    from distributed import get_worker
+
+    return get_worker().plugins[token].run(key, item)
+
+
+def make_plugin(token: str, job: Job[Any, Any]) -> Any:
+    """Return the plugin that keeps a job open on a worker."""
+    from distributed import WorkerPlugin
+
+    class JobPlugin(WorkerPlugin):
+        """A job on a worker. The job is opened by its first item, because opening it takes longer than a heartbeat."""
+
+        def __init__(self) -> None:
+            self.job, self.own = job, library_versions()
+
+        def setup(self, worker: Any) -> None:
+            self.worker = worker
+            self.lock, self.session, self.begun = threading.Lock(), None, Counter()
+            with suppress(ValueError):
+                # Ctrl-C reaches every process of a terminal; the client alone decides what happens then.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def teardown(self, worker: Any) -> None:
+            self.session = None
+
+        def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
+            if finish != "ready" or not str(key).startswith(token) or self.session is None:
+                return
+            spec = self.worker.state.tasks[key].run_spec
+            item = getattr(spec, "args", (None, None, None))[2]
+            threading.Thread(target=self._prepare, args=(item,), daemon=True).start()
+
+        def _prepare(self, item: Any) -> None:
+            with suppress(Exception):
+                self.session.prepare(item)
+
+        def _announce(self, key: str) -> None:
+            """Tell the client that an item begins, and wait until the scheduler knows: the item may kill the worker."""
+            message = {"key": key, "worker": self.worker.address}
+            sending = self.worker.scheduler.log_event(topic=token, msg=message)
+            asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_LOST_S)
+
+        def run(self, key: str, item: Any) -> tuple[Any, float]:
+            attempt = int(key.split("-")[-2])
+            self._announce(key)
+            started = time.perf_counter()
+            with self.lock:
+                if self.session is None:
+                    refuse_other_versions(self.worker.address, library_versions(), self.own)
+                    self.session = self.job.open()
+            return self.session.run(item, attempt), time.perf_counter() - started
+
+    return JobPlugin()
+
+
+# ------------------------------------------------------------------------------------------------------ the cluster
+
+
+@contextmanager
+def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
+    """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
+
+    Raises:
+        UsageError: `distributed` is not installed, or the number is not positive.
+    """
+    import_distributed()
+    from dask import config
+    from distributed import Client, LocalCluster
+
+    if workers < 1:
+        raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+    settings = {
+        # An item is tried again by the client, which counts how often it was begun.
+        "distributed.scheduler.allowed-failures": 0,
+        # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.
+        "distributed.scheduler.worker-saturation": 1.0,
+        "distributed.worker.daemon": True,
+    }
+    with (
+        config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # A build decides itself how much memory it takes.
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        if cluster.dashboard_link and _has_dashboard():
+            on_note(f"the dashboard of the workers is at {cluster.dashboard_link}")
+        yield client
+
+
+@contextmanager
+def connected(scheduler: str) -> Iterator[Client]:
+    """Yield a client of a running cluster.
+
+    Args:
+        scheduler: Address such as `tcp://host:8786`, or the path of a scheduler file.
+
+    Raises:
+        UsageError: `distributed` is not installed.
+        XsnsError: There is no scheduler.
+    """
+    import_distributed()
+    from distributed import Client
+
+    try:
+        client = Client(scheduler) if "://" in scheduler else Client(scheduler_file=scheduler)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise XsnsError(
+            f"there is no Dask scheduler at '{scheduler}': {error}.",
+            "start one with `dask scheduler`, and workers with `dask worker`; then give its address or its file.",
+        ) from error
+    with client:
+        yield client
+
+
+def import_distributed() -> None:
+    """Check that `distributed` is installed.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"workers need the package 'distributed': {error}.", _INSTALL) from error
+
+
+def _has_dashboard() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("bokeh") is not None

@@ -1,0 +1,324 @@
+"""Build of a store on a Dask cluster: each worker measures rows and writes them to the store itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import IncompatibleError, XsnsError
+from xsns_stream.pipeline.cluster import ClusterOptions, Job, Session, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.events import (
+    BuildResult,
+    Event,
+    ExamplesDone,
+    Noted,
+    Row,
+    RowByOther,
+    RowCommitted,
+    RowFailed,
+    RowStarted,
+)
+from xsns_stream.pipeline.measure import Run
+from xsns_stream.pipeline.rows import RowText, RowTexts
+from xsns_stream.pipeline.run_build import (
+    ONE_LANGUAGE,
+    BuildPlan,
+    BuildProgress,
+    describe_waiting,
+    finish_build,
+    leave_to_other,
+    measure_row,
+    plan_build,
+    prepare_run,
+    read_row,
+)
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.store import SubNetworkStore, open_store
+from xsns_stream.store.format import RowKey
+from xsns_stream.types import Provenance
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Seconds between two looks at rows that other builds of the same store are measuring.
+_POLL_S: Final = 2.0
+#: Events that do not travel: the client has its own of the first kind, and there are many of the second.
+_EACH_BATCH: Final = (RowStarted, ExamplesDone)
+#: Attempt from which on an item gets smaller batches: its worker died twice, perhaps for lack of memory.
+_SMALLER_FROM: Final = 3
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """What a worker reports on a row.
+
+    Attributes:
+        taken: Whether another build of the same store is measuring the row, so that nothing was done.
+        events: Notes on the row, and its commit or its failure; neither if another process has committed it.
+        texts: Record of the row's text.
+    """
+
+    taken: bool = False
+    events: tuple[Event, ...] = ()
+    texts: RowTexts = field(default_factory=RowTexts)
+
+
+@dataclass(frozen=True)
+class BuildJob(Job[Row, RowOutcome]):
+    """A build as workers get it: settings and names, no weights and no text files.
+
+    Attributes:
+        settings: What to measure.
+        model: `mini`, a folder, or a Hub id.
+        model_options: Options of :func:`~xsns_stream.pipeline.build.load_for_build`.
+        store: Path or URL of the store.
+        provenance: Provenance of the rows on the client, which that of every worker must equal.
+        digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
+        sizes: {row: characters of its examples}.
+        folder: The client's working folder, in which relative paths are.
+    """
+
+    settings: BuildSettings
+    model: str
+    model_options: Mapping[str, Any]
+    store: str
+    provenance: Provenance
+    digests: Mapping[Row, str]
+    sizes: Mapping[Row, int]
+    folder: str
+
+    def size(self, item: Row) -> float:
+        """Return the number of characters of a row's examples."""
+        return float(self.sizes.get(item, 1))
+
+    def open(self) -> BuildSession:
+        """Load the model and open the store on a worker.
+
+        Raises:
+            IncompatibleError: The model, its tokenizer or the settings are not those of the client.
+        """
+        from xsns_stream.pipeline.build import load_for_build
+
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise XsnsError(
+                f"a worker cannot enter the folder '{self.folder}' of the client: {error.strerror}.",
+                "start workers where the folder exists, such as on a shared disk; or give absolute paths and URLs, and "
+                "run the command in a folder that every machine has.",
+            ) from error
+        settings, loaded = load_for_build(self.settings, self.model, **self.model_options)
+        store = open_store(self.store, "a", sweep=False)
+        plan = plan_build(settings, loaded, store, _ignore, check_text=False)
+        run = prepare_run(plan, loaded, store, _ignore)
+        self._check(run.provenance)
+        return BuildSession(self, plan, run)
+
+    def _check(self, provenance: Provenance) -> None:
+        mine, theirs = asdict(self.provenance), asdict(provenance)
+        names = [name for name in mine if mine[name] != theirs[name]]
+        if names:
+            name = names[0]
+            raise IncompatibleError(
+                f"a worker measures something else than the client: {', '.join(names)} ({name} is {theirs[name]!r} "
+                f"instead of {mine[name]!r}).",
+                "give every worker the same model, text, device and packages.",
+            )
+
+
+def _ignore(event: Event) -> None:
+    """Ignore an event, which the client has shown already."""
+
+
+class BuildSession(Session[Row, RowOutcome]):
+    """A build on one worker, with its loaded model."""
+
+    def __init__(self, job: BuildJob, plan: BuildPlan, run: Run) -> None:
+        self.job, self.plan, self._run = job, plan, run
+        self._texts: dict[Row, RowText | None] = {}
+
+    def prepare(self, item: Row) -> None:
+        """Read the text of the next row."""
+        if item not in self._texts:
+            self._texts[item] = read_row(item, self.plan, self._run)
+
+    def run(self, item: Row, attempt: int) -> RowOutcome:
+        """Measure and commit a row."""
+        from xsns_stream.fisher.model_state import caller_modes_off
+
+        store = self._run.store
+        with store.claimed(item.language, item.seed) as mine:
+            if not mine:
+                return RowOutcome(taken=True)
+            if not self.plan.settings.is_missing(item, store):
+                return RowOutcome()
+            events: list[Event] = []
+            progress = BuildProgress(lambda event: None if isinstance(event, _EACH_BATCH) else events.append(event))
+            run = replace(self._run, notify=progress.notify)
+            self._shrink(run, item, attempt)
+            with caller_modes_off():
+                measure_row(item, lambda: self._text(item), self.plan.objective, run, progress)
+        return RowOutcome(False, tuple(events), progress.texts)
+
+    def _text(self, row: Row) -> RowText | None:
+        text = self._texts.pop(row) if row in self._texts else read_row(row, self.plan, self._run)
+        expected = self.job.digests.get(row)
+        if text is not None and expected and text.sample.digest != expected:
+            raise IncompatibleError(
+                f"a worker reads other text of '{row.language}' than the client does.",
+                "give every worker the same files.",
+            )
+        return text
+
+    def _shrink(self, run: Run, row: Row, attempt: int) -> None:
+        if attempt < _SMALLER_FROM or run.settings.fisher.batch_wise:
+            return
+        batching = replace(run.batching)
+        for _ in range(attempt - _SMALLER_FROM + 1):
+            batching.size = max(1, batching.size // 2)
+            if batching.token_budget is not None:
+                batching.token_budget = max(1, batching.token_budget // 2)
+        run.batching = batching
+        run.notify(Noted(f"its worker died {attempt - 1} times; it is measured with {batching}.", row))
+
+
+def run_build_on_cluster(
+    settings: BuildSettings,
+    model: str,
+    model_options: Mapping[str, Any],
+    store: SubNetworkStore,
+    client: Client,
+    on_event: Callable[[Event], None] = lambda event: None,
+    options: ClusterOptions | None = None,
+) -> BuildResult:
+    """Measure every row of `settings` that `store` lacks on the workers of a cluster.
+
+    The client loads the model once to check the experiment, frees it, and appends all labels to the store. Workers
+    load the model themselves, read the text themselves, and write their rows; they never change labels.
+
+    Args:
+        settings: What to measure.
+        model: `mini`, a folder, or a Hub id.
+        model_options: Options of :func:`~xsns_stream.pipeline.build.load_for_build`.
+        store: The store, open for writing.
+        client: A client of the cluster.
+        on_event: Called with each event.
+        options: How the cluster is used.
+
+    Raises:
+        IncompatibleError: The store contains another experiment, or a worker has other packages, another model or
+            other text.
+        UsageError: The model is in memory, or the settings are not allowed.
+    """
+    from xsns_stream.pipeline.build import load_for_build
+
+    settings, loaded = load_for_build(settings, model, **model_options)
+    plan = plan_build(settings, loaded, store, on_event)
+    progress = BuildProgress(on_event)
+    run = prepare_run(plan, loaded, store, progress.notify)
+    store.add_labels(run.provenance, plan.layout, _keys(plan), settings.parts)
+    digests, sizes = _texts(plan)
+    job = BuildJob(
+        settings, model, dict(model_options), str(store.path), run.provenance, digests, sizes, str(Path.cwd())
+    )
+    notes = loaded.notes
+    # Workers have their own copies of the model.
+    del loaded, run
+    _hand_out(client, job, plan, store, progress, options)
+    store.remove_left_claims()
+    return finish_build(plan, notes, store, progress)
+
+
+def _keys(plan: BuildPlan) -> list[RowKey]:
+    return [RowKey.checked(row.language, row.seed, d) for row in plan.missing for d in plan.settings.densities]
+
+
+def _texts(plan: BuildPlan) -> tuple[dict[Row, str], dict[Row, int]]:
+    """Return the digest and the size in characters of the text of each row that is measured, if the corpus is local."""
+    settings = plan.settings
+    digests: dict[Row, str] = {}
+    sizes: dict[Row, int] = {}
+    if settings.corpus.local:
+        for row in plan.missing:
+            # A worker that cannot read the text reports it as the failure of the row.
+            with suppress(*ONE_LANGUAGE):
+                sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+                digests[row], sizes[row] = sample.digest, sum(len(example.key()) for example in sample.examples)
+    return digests, sizes
+
+
+def _hand_out(
+    client: Client,
+    job: BuildJob,
+    plan: BuildPlan,
+    store: SubNetworkStore,
+    progress: BuildProgress,
+    options: ClusterOptions | None,
+) -> None:
+    """Hand out the missing rows; rows that another build of the store holds are looked at again at the end."""
+    taken: list[Row] = []
+
+    def done(row: Row, work: WorkDoneBy) -> None:
+        outcome: RowOutcome = work.result
+        if outcome.taken:
+            taken.append(row)
+        else:
+            _replay(row, outcome, work.attempts, plan, store, progress)
+
+    def failed(row: Row, error: XsnsError) -> None:
+        progress.failed[row] = error
+        progress.notify(RowFailed(row, error))
+
+    rows: Sequence[Row] = plan.missing
+    while rows:
+        taken.clear()
+        run_on_cluster(
+            client,
+            job,
+            rows,
+            on_started=lambda row, worker: progress.notify(RowStarted(row)),
+            on_done=done,
+            on_failed=failed,
+            on_note=lambda text: progress.notify(Noted(text)),
+            options=options,
+        )
+        if taken and len(taken) == len(rows):
+            time.sleep(_POLL_S)
+        elif taken:
+            progress.notify(Noted(describe_waiting(taken)))
+        rows = tuple(taken)
+
+
+def _replay(
+    row: Row, outcome: RowOutcome, attempts: int, plan: BuildPlan, store: SubNetworkStore, progress: BuildProgress
+) -> None:
+    """Record what a worker reports on a row."""
+    progress.texts.update(outcome.texts)
+    ended = False
+    for event in outcome.events:
+        match event:
+            case RowCommitted():
+                progress.add(event)
+                ended = True
+            case RowFailed(_, error):
+                progress.failed[row] = error
+                progress.notify(event)
+                ended = True
+            case RowByOther():
+                # It is recorded below.
+                pass
+            case _:
+                progress.notify(event)
+    if ended:
+        return
+    if attempts > 1:
+        # A worker that died after its commit took its report along.
+        record = store.record(row.language, row.seed, plan.settings.densities[-1])
+        progress.add(RowCommitted(row, record.provenance.examples, record.cardinality, record.density_realised, 0.0))
+        return
+    leave_to_other(row, plan.settings, store, progress)
