@@ -198,7 +198,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
     corpus, task = open_task(data, "pos"), TASKS["pos"]
     train, dev = (corpus.split(language, split) for split in ("train", "dev"))
     labels = class_names(task, [train, dev])
-    loaded = load_model("mini", objective=task.kind, label_count=len(labels), head_seed=SEED)
+    loaded = load_model("mini", objective=task.objective, label_count=len(labels), head_seed=SEED)
     initial = {name: value.detach().clone() for name, value in loaded.model.state_dict().items()}
     settings = replace(PRESETS["quick"], epochs=options.epochs, patience=options.epochs)
     train = subsample(train, options.limit)

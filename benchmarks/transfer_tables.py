@@ -11,7 +11,7 @@ from typing import Any
 from harness import at_least, table
 
 from xsns_stream.reproduce.commands import XSNS
-from xsns_stream.reproduce.config import TITLES
+from xsns_stream.reproduce.config import task_title
 from xsns_stream.reproduce.pages import NDCG, evaluation_page, metric_cell, number, overview, probability, with_interval
 from xsns_stream.reproduce.records import read_result
 
@@ -97,14 +97,14 @@ def predictors(results: Path, page: str, task: str) -> str:
 def by_task(results: Path, page: str) -> str:
     """Return NDCG@3 of every predictor, with a column for each task."""
     documents: Mapping[str, Any] = {name: found["evaluation"] for name, found in tasks(page).items()}
-    return overview(documents, TITLES)
+    return overview(documents, task_title)
 
 
 def strength(results: Path, page: str) -> str:
     """Return the scores of the fine-tuned models on their own language, zero-shot, and of the trivial answer."""
     lines = [
         [
-            TITLES[name],
+            task_title(name),
             found["gold"]["metric"],
             *(number(found["gold"][key], 1) for key in ("at_home", "zero_shot", "trivial")),
             number(100 * found["gold"]["above_trivial"], 0),

@@ -144,6 +144,60 @@ def test_pick_takes_one_language_and_no_list() -> None:
             pick(word, KNOWN, "the matrix")
 
 
+@pytest.mark.parametrize(
+    ("word", "known", "code"),
+    [
+        ("en-GB", ("en", "sw"), "en"),
+        ("eng_Latn", ("en-GB", "sw"), "en-GB"),
+        ("eng", ("en-US",), "en-US"),
+        ("sw", ("swh", "zu"), "swh"),
+        ("sw-KE", ("swa-Latn",), "swa-Latn"),
+        ("nb", ("no", "nn"), "no"),
+        ("zh", ("zh-Hant", "yue"), "zh-Hant"),
+        ("zh-Hans", ("zh-Hani",), "zh-Hani"),
+    ],
+)
+def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
+    word: str, known: tuple[str, ...], code: str
+) -> None:
+    with pytest.raises(LanguageError, match=f"no language '{word}' in the store"):
+        pick(word, known, "the store")
+    said: list[str] = []
+    assert pick(word, known, "the store", said.append) == code
+    assert select([word], known, "the store", said.append) == (code,)
+    assert len(said) == 2
+    assert said[0].startswith(f"the store has no '{word}': '{code}' (")
+    assert said[0].endswith(") is used for it.")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "missing"),
+    [
+        (["zh-Hant"], ("zh-Hans",), "'zh-Hant'"),
+        (["sr_Latn"], ("sr-Cyrl",), "'sr_Latn'"),
+        (["en"], ("en-GB", "en-US"), "'en'"),
+        (["en,en-GB"], ("en",), "'en-GB'"),
+        (["en-GB,en-US"], ("en",), "'en-GB', 'en-US'"),
+        (["nn"], ("no",), "'nn'"),
+        (["ms"], ("id",), "'ms'"),
+    ],
+)
+def test_another_code_is_not_used_where_it_is_not_the_only_one_or_has_another_script(
+    wanted: list[str], known: tuple[str, ...], missing: str
+) -> None:
+    said: list[str] = []
+    with pytest.raises(LanguageError, match=f"no language {missing} in the store"):
+        select(wanted, known, "the store", said.append)
+    assert not said
+
+
+def test_codes_that_are_there_need_no_note() -> None:
+    said: list[str] = []
+    assert select(["sw,swh_Latn", "all"], KNOWN, "the store", said.append) == KNOWN
+    assert select(["sw,eng"], KNOWN, "the store", said.append) == ("sw", "en")
+    assert not said
+
+
 def test_select_names_every_missing_language() -> None:
     with pytest.raises(LanguageError) as caught:
         select(["sw", "swedish,xx"], KNOWN, "the corpus cldr")

@@ -7,9 +7,8 @@ scores, texts and sub-networks are joined. Importing this module is cheap: the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -165,13 +164,18 @@ def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
         yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
 
 
-def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus") -> tuple[str, ...]:
+def select(
+    wanted: Sequence[str], known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None
+) -> tuple[str, ...]:
     """Return the selected codes of `known`, each once, in the order of `wanted`.
 
     Args:
         wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
         known: Normalised codes to select from; `all` selects all of them, in this order.
-        where: What has the languages of `known`, for the message.
+        where: What has the languages of `known`, for messages.
+        note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
+            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), and a sentence says so. A code with a script
+            never stands for a code with another script.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -181,33 +185,62 @@ def select(wanted: Sequence[str], known: Sequence[str], where: str = "the corpus
     words = [word.strip() for item in wanted for word in item.split(",") if word.strip()]
     if not words:
         raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
-    chosen: dict[str, None] = {}
-    missing: dict[str, None] = {}
-    for word in words:
-        if word == "all":
-            continue
-        code = _find(word, known)
-        if code is None:
-            missing[word] = None
-        else:
-            chosen[code] = None
+    found = {word: code for word in dict.fromkeys(words) if word != "all" and (code := _find(word, known)) is not None}
+    missing = tuple(word for word in dict.fromkeys(words) if word != "all" and word not in found)
+    if missing and note is not None:
+        others = _under_other_codes(missing, [code for code in known if code not in found.values()])
+        for word, code in others.items():
+            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used for it.")
+        found |= others
+        missing = tuple(word for word in missing if word not in found)
     if missing:
-        raise _no_language(tuple(missing), known, where)
+        raise _no_language(missing, known, where)
     # A misspelt code is an error beside `all` too.
-    return tuple(known) if "all" in words else tuple(chosen)
+    return tuple(known) if "all" in words else tuple(dict.fromkeys(found[word] for word in words))
 
 
-def pick(code: str, known: Sequence[str], where: str = "the corpus") -> str:
+def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None) -> str:
     """Return the code of `known` that is the same language code as `code`, in any spelling.
+
+    Args:
+        code: One code, in any spelling.
+        known: Normalised codes to select from.
+        where: What has the languages of `known`, for messages.
+        note: Handler of sentences. If it is given, the only other code of the same language is found too, as for
+            :func:`select`.
 
     Raises:
         LanguageError: The language is not in `known`.
     """
     require_string(code)
     match = _find(code, known)
+    if match is None and note is not None and code.strip() != "all" and "," not in code:
+        return select([code], known, where, note)[0]
     if match is None:
         raise _no_language((code,), known, where)
     return match
+
+
+def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Return {word: the only code of `known` for the same language}, where no other word means this code."""
+    meant: dict[str, str] = {}
+    for word in words:
+        if (code := code_or_none(word)) is not None:
+            others = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
+            if len(others) == 1:
+                meant[word] = others[0]
+    spellings: dict[str, set[str | None]] = {}
+    for word, other in meant.items():
+        spellings.setdefault(other, set()).add(code_or_none(word))
+    return {word: other for word, other in meant.items() if len(spellings[other]) == 1}
+
+
+def _scripts_agree(one: str, other: str) -> bool:
+    """Whether two codes name the same script, or at most one of them names a script."""
+    codes = [code_or_none(code) or code for code in (one, other)]
+    scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
+    # Hani are Chinese characters of both forms.
+    return len(scripts) < 2 or "Hani" in scripts
 
 
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
@@ -266,8 +299,8 @@ def same_language(one: str, other: str) -> bool:
 
 
 def _main(code: str) -> str:
-    """Return the main language of a code."""
-    language = code.split("-", maxsplit=1)[0]
+    """Return the main language of a code; for a label that is not a code, its first part."""
+    language = (code_or_none(code) or code).split("-", maxsplit=1)[0]
     return _USUAL_CODE.get(language, language)
 
 
@@ -277,7 +310,7 @@ def _with_script_and_region(code: str) -> str:
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
-    _, hyphen, rest = code.partition("-")
+    _, hyphen, rest = (code_or_none(code) or code).partition("-")
     try:
         return str(langcodes.Language.get(f"{_main(code)}{hyphen}{rest}").maximize())
     except LanguageTagError:
@@ -313,131 +346,3 @@ def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> 
         hint = "it has no language at all."
     quoted = ", ".join(f"'{word}'" for word in missing)
     return LanguageError(f"no language {quoted} in {where}.", hint)
-
-
-#: Names of summary lines and columns that are also codes of languages (`max` is North Moluccan Malay).
-SUMMARY_CODES: Final = frozenset(
-    {
-        "all",
-        "ave",
-        "cnt",
-        "col",
-        "dev",
-        "dif",
-        "err",
-        "max",
-        "med",
-        "min",
-        "num",
-        "row",
-        "src",
-        "std",
-        "sum",
-        "tot",
-        "var",
-    }
-)
-#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
-_SUMMARIES: Final = frozenset(
-    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
-)
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The languages of the labels of a table.
-
-    Attributes:
-        codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
-            language.
-        by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
-            other labels of the table are names.
-        summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
-    """
-
-    codes: Mapping[str, str | None]
-    by_name: Mapping[str, str]
-    ambiguous: Mapping[str, tuple[str, str]]
-    summaries: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
-    """Find the language of each label.
-
-    A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
-    that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
-
-    Args:
-        labels: The labels of a table.
-        rename: {label: its code}; these labels are not looked up.
-
-    Raises:
-        LanguageError: A new name is not the code of a language.
-    """
-    renamed = {label: normalise(code) for label, code in (rename or {}).items()}
-    codes: dict[str, str | None] = {}
-    by_name: dict[str, str] = {}
-    summaries: dict[str, str] = {}
-    for label in dict.fromkeys(labels):
-        code = renamed.get(label) or code_or_none(label)
-        if code is None and (named := code_of_name(label)) is not None:
-            code = by_name[label] = named
-        if code is not None and label not in renamed and label.strip().lower() in SUMMARY_CODES:
-            summaries[label] = code
-            code = None
-        codes[label] = code
-    ambiguous: dict[str, tuple[str, str]] = {}
-    if by_name:
-        for label, code in codes.items():
-            # A code in lower case is meant as a code.
-            if code is None or label in renamed or label in by_name or label == label.lower():
-                continue
-            other = code_of_name(label)
-            if other is not None and other != code:
-                ambiguous[label] = (code, other)
-    return Labels(codes | dict.fromkeys(ambiguous), by_name, ambiguous, summaries)
-
-
-def code_of_name(name: str) -> str | None:
-    """Return the code of the language with this name, in English or in the language itself; None for other names.
-
-    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
-    ('zh', 'sw', None)
-    """
-    text = " ".join(name.split())
-    if not text or text.lower() in _SUMMARIES:
-        return None
-    for spelling in (text, text.removesuffix(" language")):
-        if (english := _named(spelling, "en")) is not None:
-            return _normal(english)
-        language = _named(spelling, "und")
-        # Only a language's own name, and English names with brackets, are certain.
-        if language is not None and spelling.casefold() in {
-            language.autonym().casefold(),
-            language.display_name("en").casefold(),
-        }:
-            return _normal(language)
-    return None
-
-
-def _named(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name, in the language `spoken`; None for other names."""
-    import langcodes
-    from language_data import names
-
-    with suppress(LookupError):
-        language = langcodes.find(name, language=spoken)
-        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
-        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
-            return language
-    return None
-
-
-def _normal(language: Language) -> str | None:
-    """Return the normalised code, without the region `the world`."""
-    tag = str(language)
-    with suppress(LanguageError):
-        return normalise(tag.removesuffix("-001"))
-    return None

@@ -199,7 +199,7 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
         ("t.csv", "", "is empty"),
         ("t.csv", "code,script\n", "is empty"),
         ("t.txt", "\n\n", "is empty"),
-        ("t.csv", "code,script\nen,latin,7,8\n", "has 4 fields, and the first has 2"),
+        ("t.csv", "code,script\nen,latin,7,8\n", "has 4 fields, but the first has 2"),
         ("t.csv", "word,script\nen,latin\n", "has no column of codes"),
         ("t.csv", "code,word\nen,latin\n", "has no column of scripts"),
         ("t.xlsx", "x", "is not a table of text"),

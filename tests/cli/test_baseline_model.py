@@ -134,7 +134,7 @@ def test_a_language_without_usable_text_gives_exit_code_3(
         ("nn-rank", ["--scratch", "nowhere"], 2, "nowhere"),
         ("grad-cosine", ["--exclude", "nothing-like-it"], 2, "nothing-like-it"),
         ("lex", ["--lang", "sw,zu"], 2, "has sw of the languages requested."),
-        ("lex", ["--lang", "sw,fi", "-o", "lex.xyz"], 2, "does not end in the name of a format."),
+        ("lex", ["--lang", "sw,fi", "-o", "lex.xyz"], 2, "does not end in the suffix of a supported format."),
         ("lex", ["--lang", "sw,fi", "--examples", "0"], 2, "must be at least 1, not 0."),
         ("sue", ["--merges", "0"], 2, "merges must be at least 1, not 0."),
     ],

@@ -176,7 +176,7 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
     for command in (evaluate, ("baseline", "file", table)):
         done = xsns(*command)
         assert (done.code, done.out) == (1, "")
-        assert "do not stand for one language each: the average." in done.err
+        assert "do not name one language each: the average." in done.err
         done = xsns(*command, "--skip-unknown")
         assert done.code == 0, done.err
         assert "labels that do not stand for exactly one language are left out: the average." in done.err

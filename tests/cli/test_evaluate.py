@@ -200,7 +200,7 @@ def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str
         ((*BOTH, "--ceiling", "10000"), "is the regime that is predicted", "name another: 5000."),
         ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
-        ((*BOTH, "-o", "table.txt"), "does not end in the name of a format", ".md, .tex, .csv"),
+        ((*BOTH, "-o", "table.txt"), "does not end in the suffix of a supported format", ".md, .tex, .csv"),
         ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
         ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
     ],

@@ -93,7 +93,12 @@ def test_a_regime_is_shown_by_name(folder, in_process):
     [
         ("import scores.csv --format langrnk -o g.parquet", 2, "no format 'langrnk'", "did you mean 'langrank'?"),
         ("import none.csv --format long -o g.parquet", 1, "there is no file 'none.csv'", "check the path"),
-        ("import scores.csv --format long -o g.xlsx", 2, "does not end in the name of a format", ".parquet, .csv"),
+        (
+            "import scores.csv --format long -o g.xlsx",
+            2,
+            "does not end in the suffix of a supported format",
+            ".parquet, .csv",
+        ),
         ("import scores.csv --format long --unit fraction -o g.parquet", 1, "cannot be fractions", "--unit percent"),
         ("import scores.csv --format long --rename sw -o g.parquet", 2, "'--rename sw' is not OLD=NEW.", "OLD=NEW"),
         ("import scores.csv --format matrix -o g.parquet", 1, "is a long table, not a matrix", "--format long"),

@@ -134,7 +134,7 @@ def test_a_finding_without_a_row(damaged, in_process):
     shutil.copytree(commits / "0.15/7/nan", commits / "0.150/7/nan")
     code, out, err = in_process(damaged, "verify", "--quiet")
     assert code == 1
-    assert "the commit record 'commits/0.150/7/nan' is at a path that no row can have." in out
+    assert "no row can have a commit record at the path 'commits/0.150/7/nan'." in out
     assert err == ("error: 1 thing is wrong with the store 'xsns.zarr'.\nhint: restore the damaged rows from a copy.\n")
 
 

@@ -210,7 +210,7 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
         (["--by", "layer", "--sample", "0.1"], 2, "--by and --sample cannot be combined.", "not estimated"),
         (["--by", "layer", "--recount"], 2, "--recount cannot be combined with --by.", "never saved"),
         (["--sample", "0.1", "--no-keep"], 2, "--no-keep cannot be combined with --sample.", "never saved"),
-        (["--by", "layer", "-o", "m.png"], 2, "'m.png' does not end in the name of a format.", ".npz"),
+        (["--by", "layer", "-o", "m.png"], 2, "'m.png' does not end in the suffix of a supported format.", ".npz"),
         (["--sample", "0.1", "--device", "cuda"], 2, "--device cannot be combined with --sample.", "on the CPU"),
         (["--by", "block"], 2, "'block' is not one of", "--help"),
         (["--sample", "0"], 2, "0.0 is not in the range", "--help"),

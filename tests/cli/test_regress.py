@@ -135,7 +135,11 @@ def test_files(folder: Path, xsns: Any) -> None:
         ((*LDND, "--sources", "en,de"), "the pairs have 2 sources", "give gold scores and predictors"),
         ((*LDND, "--new", "yo"), "the predictor 'ldnd' has no value for the target 'yo'.", "give predictors"),
         ((*LDND, "--new", "not a code"), "'not a code' is not a language code.", "write a BCP 47 code"),
-        ((*LDND, "-o", "out.xls"), "'out.xls' does not end in the name of a format.", "end it in one of"),
+        (
+            (*LDND, "-o", "out.xls"),
+            "'out.xls' does not end in the suffix of a supported format.",
+            "use one of the suffixes",
+        ),
         ((*GOLD, "--predict", "missing.parquet"), "there is neither a store nor a file 'missing.parquet'.", "check"),
     ],
 )

@@ -147,7 +147,7 @@ def test_language_without_scores_is_left_out_and_noted(matrix: Any) -> None:
 
 
 def test_line_that_is_too_long_is_named_by_its_number(matrix: Any) -> None:
-    with pytest.raises(XsnsError, match=r"line 3 of '.*scores.csv' has 4 fields, and the first has 3"):
+    with pytest.raises(XsnsError, match=r"line 3 of '.*scores.csv' has 4 fields, but the first has 3"):
         matrix("source,sw,fi\nsw,90,50\nfi,40,80,20\n")
 
 

@@ -128,7 +128,7 @@ def test_a_newer_version_is_not_guessed_at(tmp_path: Path, monkeypatch: pytest.M
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no folder"):
         write_scores(scores(), tmp_path / "none" / "gold.parquet")
-    with pytest.raises(UsageError, match="does not end in the name of a format"):
+    with pytest.raises(UsageError, match="does not end in the suffix of a supported format"):
         write_scores(scores(), tmp_path / "gold.xlsx")
 
 

@@ -218,7 +218,7 @@ def test_labels_are_at_the_first_token_of_their_word(words: tuple[str, ...], tok
     assert result.input_ids.tolist() == tokenizer(" ".join(words))["input_ids"]
     expected = dict(zip(first_tokens(words, tokenizer), (TAGS.index(name) for name in label), strict=True))
     assert {position: int(tag) for position, tag in enumerate(result.labels) if tag != -100} == expected
-    task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
+    task, settings = replace(TASKS["pos"], classes=TAGS), PRESETS["quick"]
     (feature,) = encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), tokenizer, settings)
     assert feature.inputs["input_ids"] == result.input_ids.tolist()
     assert {position: tag for position, tag in enumerate(feature.targets["labels"]) if tag != -100} == expected
@@ -257,6 +257,6 @@ def test_a_tokenizer_without_offsets_cannot_label_words() -> None:
     example = replace(words, label=("NOUN", "VERB"))
     with pytest.raises(ModelError, match="does not provide the character range of each token"):
         TokenClassification(TAGS).encode(sample(example), slow, 0)
-    task, settings = replace(TASKS["pos"], labels=TAGS), PRESETS["quick"]
+    task, settings = replace(TASKS["pos"], classes=TAGS), PRESETS["quick"]
     with pytest.raises(ModelError, match="does not provide the character range of each token"):
         encode(task, TAGS, LabelledSplit("sw", "train", (example,), "a test"), slow, settings)

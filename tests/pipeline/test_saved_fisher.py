@@ -118,7 +118,7 @@ def test_text_that_changed_since_values_were_kept_is_refused(
 
 def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
     run(make("sw", keep_fisher="float32"))
-    with pytest.raises(StoreError, match="keeps Fisher values as float32, not as bf16") as caught:
+    with pytest.raises(StoreError, match="has Fisher values as float32, not as bf16") as caught:
         run(make("fi", keep_fisher="bf16"))
     assert "--keep-fisher float32" in caught.value.hint
 
@@ -146,5 +146,5 @@ def test_a_place_that_keeps_nothing_is_refused_before_anything_is_measured(
     make: Any, run: Any, no_measuring: Callable[[], None]
 ) -> None:
     no_measuring()
-    with pytest.raises(StoreError, match="Fisher values are kept in folders only"):
+    with pytest.raises(StoreError, match="Fisher values can be saved in folders only"):
         run(make("sw", keep_fisher="float32"), at="memory://keeps-nothing")

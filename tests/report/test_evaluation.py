@@ -216,5 +216,5 @@ def test_the_figure_shows_every_predictor() -> None:
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     found, joined = made()
-    with pytest.raises(UsageError, match=r"'.*a\.txt' does not end in the name of a format"):
+    with pytest.raises(UsageError, match=r"'.*a\.txt' does not end in the suffix of a supported format"):
         write_evaluation(found, joined, tmp_path / "a.txt")

@@ -19,12 +19,14 @@ from xsns_stream.report import (
     matrix_table,
     neighbours_table,
     ranking_table,
+    scores_table,
     shown_name,
     write_matrix,
 )
 from xsns_stream.report import export as files
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
+from xsns_stream.types.transfer_scores import TransferScores
 
 # Codes that other programs take for something else: not a number, false, and a number.
 CODES = ("nan", "no", "null", "sw", "zh-Hant", "1e5")
@@ -125,7 +127,7 @@ def test_figures_are_the_same_bytes_each_time(tmp_path, suffix, start):
 
 @pytest.mark.parametrize("name", ["m.xls", "m", "csv", ".csv"])
 def test_the_error_for_an_unknown_suffix_names_the_known_ones(tmp_path, name):
-    with pytest.raises(UsageError, match="does not end in the name of a format") as caught:
+    with pytest.raises(UsageError, match="does not end in the suffix of a supported format") as caught:
         write_matrix(make(), tmp_path / name)
     assert all(suffix in caught.value.hint for suffix in FORMATS)
     assert list(tmp_path.iterdir()) == []
@@ -253,6 +255,43 @@ def test_matrix_table_loses_no_digit_on_a_narrow_terminal(undefined):
     numbers = [word for line in narrow for word in line.split() if word.startswith("0.")]
     expected = [word for line in wide for word in line.split() if word.startswith("0.")]
     assert sorted(numbers) == sorted(expected)
+
+
+def scores(sources=("en", "fi", "en+fi"), targets=("en", "fi", "sw"), unit="percent"):
+    cells = 10.0 * np.arange(len(sources) * len(targets), dtype=float).reshape(len(sources), len(targets))
+    cells[0, -1] = np.nan
+    return TransferScores(
+        sources, targets, cells[None, None] / (100 if unit == "fraction" else 1), "pos", "f1", unit, ""
+    )
+
+
+def test_scores_table_has_a_row_for_each_source_and_one_for_the_trivial_answer():
+    lines = shown(scores_table(scores(), trivial={"en": 5.0, "sw": 12.5}))
+    assert lines[0] == "f1 (percent) of each source on each target"
+    rows = [line.split() for line in lines[1:] if line.strip("─ ")]
+    assert rows == [
+        ["source", "en", "fi", "sw"],
+        ["en", "0.0", "10.0", "–"],
+        ["fi", "30.0", "40.0", "50.0"],
+        ["en+fi", "60.0", "70.0", "80.0"],
+        ["trivial", "answer", "5.0", "–", "12.5"],
+    ]
+    assert shown(scores_table(scores(unit="fraction")))[-1].split() == ["en+fi", "0.600", "0.700", "0.800"]
+
+
+def test_the_best_source_of_a_target_was_not_trained_on_it():
+    [table] = scores_table(scores()).renderables[1:]
+    styles = [[cell.style for cell in column.cells] for column in table.columns[1:]]
+    assert styles == [["dim", "bold", "dim"], ["bold", "dim", "dim"], ["", "", "bold"]]
+
+
+def test_a_large_scores_table_says_what_it_leaves_out():
+    codes = tuple(f"q{n}" for n in range(40))
+    lines = shown(scores_table(scores(codes, codes[:6]), most=5))
+    assert lines[-1] == "Only 5 of 40 sources and 5 of 6 targets are shown."
+    narrow = shown(scores_table(scores(codes[:5], codes[:5]), 30), 30)
+    assert max(map(len, narrow)) <= 30
+    assert sum("source " in line for line in narrow[1:]) > 1
 
 
 def test_neighbours_table_is_nearest_first_with_unknown_last(undefined):

@@ -23,7 +23,7 @@ def store(memory_rows, two_layers, random_rows):
 @pytest.mark.parametrize("by", ["layer", "module"])
 def test_a_layout_without_layers_is_grouped_by_tensor_alone(two_layers, by):
     without = replace(two_layers, layers=())
-    with pytest.raises(UsageError, match=f"cannot be grouped by {by}: their layout names no layers"):
+    with pytest.raises(UsageError, match=f"cannot be grouped by {by}: their layout has no layers"):
         groups_of(without, by)
     assert groups_of(without, "tensor").names == two_layers.names
 

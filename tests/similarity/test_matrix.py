@@ -203,4 +203,4 @@ def test_counting_through_torch_gives_the_same():
 def test_a_missing_device():
     with pytest.raises(UsageError, match="overlaps cannot be counted on the device 'abacus': ") as caught:
         count_overlaps(Rows({"sw": {1}}, 64), device="abacus")
-    assert caught.value.hint == "leave out --device to use the CPU."
+    assert caught.value.hint == "omit --device to use the CPU."

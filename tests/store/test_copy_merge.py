@@ -256,7 +256,7 @@ def test_fisher_values_of_two_encodings_are_not_merged(make, tmp_path, networks)
     target = open_store(tmp_path / "t", "a")
     with pytest.raises(IncompatibleError, match=r"kept as float32 in .* and as bf16 in") as caught:
         merge_stores(target, [a, b], with_fisher=True)
-    assert "leave the values out" in caught.value.hint
+    assert "omit the Fisher values" in caught.value.hint
     assert not (tmp_path / "t").exists()
     merge_stores(target, [a], with_fisher=True)
     with pytest.raises(IncompatibleError, match=r"kept as bf16 in .* and as float32 in"):
@@ -297,7 +297,7 @@ def test_checking_names_every_damaged_row(filled, object_of):
     data = bytearray(object_of("yo").read_bytes())
     data[0] ^= 1
     object_of("yo").write_bytes(data)
-    with pytest.raises(StoreError, match=r"^2 of 3 rows are not what was committed: 'sw' .*'yo'.*is missing") as caught:
+    with pytest.raises(StoreError, match=r"^2 of 3 rows differ from .* records: 'sw' .*'yo'.*is missing") as caught:
         filled.check_rows(filled.keys())
     assert "xsns-stream verify" in caught.value.hint
     filled.check_rows([RowKey(0.15, 0, "rw")])

@@ -138,7 +138,7 @@ def test_reading_and_checking_refuse_the_row(damage, path, what):
     store = open_store(path)
     with pytest.raises(StoreError, match="'sw'"):
         store.read("sw", 0, 0.15)
-    with pytest.raises(StoreError, match=r"rows are not what was committed: .*'sw' \(seed 0, density 0.15\)"):
+    with pytest.raises(StoreError, match=r"rows differ from their commit records: .*'sw' \(seed 0, density 0.15\)"):
         store.check_rows(store.keys())
 
 

@@ -166,7 +166,7 @@ def test_values_in_bf16(path, make_fisher):
 
 
 def test_a_store_has_one_encoding(kept, make_fisher):
-    with pytest.raises(StoreError, match="keeps Fisher values as float32, not as bf16"):
+    with pytest.raises(StoreError, match="has Fisher values as float32, not as bf16"):
         kept.save_fisher(make_fisher("fr"), "bf16")
 
 
@@ -178,7 +178,7 @@ def test_values_that_cannot_be_saved(path, make_fisher):
     with pytest.raises(UsageError, match="no encoding 'float16'"):
         store.save_fisher(wanted, "float16")
     wide = tuple(values.astype(np.float64) for values in wanted.values)
-    with pytest.raises(UsageError, match="float64 cannot be kept"):
+    with pytest.raises(UsageError, match="float64 cannot be saved"):
         store.save_fisher(replace(wanted, values=wide))
     with pytest.raises(LanguageError, match="cannot name a row"):
         store.save_fisher(replace(wanted, language="../x"))

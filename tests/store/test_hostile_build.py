@@ -56,7 +56,7 @@ def test_a_coordinate_that_zarr_cannot_use(sound, command, xsns, field, value):
     assert done.code in (0, 1)
     if done.code:
         assert "density/zarr.json' does not follow the format: " in done.err
-        assert "it is a copy of labels, and is written again" in done.err
+        assert "which is a copy of the labels; it will be written again" in done.err
 
 
 def test_the_metadata_of_the_rows_are_read_where_counts_are_kept(sound, xsns):

@@ -65,7 +65,7 @@ def test_a_decompression_bomb_is_refused(remade, codec):
 def test_a_small_chunk_that_is_too_long_or_too_short(remade, codec):
     for change in (lambda piece: piece + bytes(8), lambda piece: piece[:-8]):
         store = remade(lambda pieces, change=change: [CODECS[codec][1](change(piece)) for piece in pieces])
-        with pytest.raises(StoreError, match="a compressed chunk does not contain as many words as it must"):
+        with pytest.raises(StoreError, match="a compressed chunk contains a wrong number of words"):
             store.read("sw")
 
 

@@ -127,9 +127,9 @@ def _acts(path, networks, fisher):
 
 def test_the_link_is_named(filled, path, networks, mine):
     (path / "subnetworks/c/0/0/3").symlink_to(mine)
-    with pytest.raises(StoreError, match=r"subnetworks/c/0/0/3' is a link: nothing is written or removed") as caught:
+    with pytest.raises(StoreError, match=r"subnetworks/c/0/0/3' is a link; files are not written or removed") as caught:
         filled.write(networks.make_sub("zu"))
-    assert "replace the link by the folder itself" in caught.value.hint
+    assert "replace the link by a folder" in caught.value.hint
     (path / "subnetworks/c/0/0/3").unlink()
     assert filled.write(networks.make_sub("zu"))
 

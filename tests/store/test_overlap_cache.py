@@ -349,7 +349,7 @@ def test_exchanged_bits_are_found_before_their_counts_are_cached(store, path, ob
     data[swap], data[swap + 1] = data[swap + 1], data[swap]
     object_of("sw").write_bytes(data)
     assert int(count_overlaps(store, languages=["sw", "en"]).intersection[0, 0]) == ones
-    with pytest.raises(StoreError, match="1 of 6 rows are not what was committed: 'sw'"):
+    with pytest.raises(StoreError, match="1 of 6 rows differ from their commit records: 'sw'"):
         count_overlaps(store, cache=overlap_cache(store))
     assert arrays(path) == []
     object_of("sw").write_bytes(good)

@@ -112,7 +112,7 @@ def test_a_build_continues_where_it_stopped(url, xsns, tiny_folder, write_texts,
     for language in ("sw", "fi"):
         assert np.array_equal(open_store(url)[language].bits, open_store(local)[language].bits)
     refused = xsns(*build, "--store", url, "--lang", "sw,fi", "--seed", 7, "--keep-fisher", "float32")
-    assert "Fisher values are kept in folders only" in refused.err + refused.out
+    assert "Fisher values can be saved in folders only" in refused.err + refused.out
 
 
 # ---------------------------------------------------------------------------------- several at once

@@ -237,7 +237,7 @@ def test_fisher_values_are_saved_in_folders_only(request, networks):
     sub = networks.make_sub()
     values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
     fisher = DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance)
-    with pytest.raises(StoreError, match="Fisher values are kept in folders only, not at 'memory://") as caught:
+    with pytest.raises(StoreError, match="Fisher values can be saved in folders only, not at 'memory://") as caught:
         store.save_fisher(fisher)
     assert "--keep-fisher" in caught.value.hint
     assert store.write(sub)
@@ -291,7 +291,7 @@ def test_documents_have_a_size_limit(storage):
     storage.write("d/x.json", b'{"a": "' + b"x" * (16 * 2**20) + b'"}')
     with pytest.raises(StoreError, match=r"x.json' does not follow the format: it has 16,777,225 bytes"):
         storage.read_json("d/x.json")
-    with pytest.raises(StoreError, match="cannot be written: a store's documents have at most 16,777,216"):
+    with pytest.raises(StoreError, match="cannot be written: documents of a store have at most 16,777,216"):
         storage.write_json("d/y.json", {"a": "x" * (16 * 2**20)})
     assert storage.read_json("d/y.json") is None
 

@@ -19,7 +19,7 @@ WORDS = ("watoto", "wanasoma", "kitabu", "中文", "字", "l'été", "hyvää", 
 CLASSES = ("ADJ", "NOUN", "VERB")
 SETTINGS = PRESETS["quick"]
 SHORT = replace(SETTINGS, max_length=16, stride=4)
-POS, TOPIC, QA = replace(TASKS["pos"], labels=CLASSES), TASKS["topic"], TASKS["qa"]
+POS, TOPIC, QA = replace(TASKS["pos"], classes=CLASSES), TASKS["topic"], TASKS["qa"]
 TOKENIZERS = ("mini", "bert", "byte_level", "without_spaces")
 
 
@@ -273,7 +273,7 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
     ("task", "example"),
     [
         (POS, TextExample(("a", "b"), label=("NOUN", "NUM"))),
-        (replace(TOPIC, labels=None), TextExample("a", label="NUM")),
+        (replace(TOPIC, classes=None), TextExample("a", label="NUM")),
     ],
 )
 def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any) -> None:

@@ -105,7 +105,7 @@ def model_for(task: str, labels: tuple[str, ...], seed: int = 0, **settings: Any
     """A BERT of one layer and width 32 with random weights."""
     sizes = {"vocab_size": 5 + 2 * len(WORDS), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     sizes |= {"intermediate_size": 64, "max_position_embeddings": 64, "num_labels": len(labels) or 2}
-    kind = TASKS[task].kind
+    kind = TASKS[task].objective
     name = f"BertFor{KINDS[kind]}Classification" if kind in KINDS else "BertForQuestionAnswering"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -431,7 +431,7 @@ def test_other_families(family: str, zoo: Any, tmp_path: Path) -> None:
     closing().save_pretrained(folder)
     train = made(task, 64)
     labels = class_names(TASKS[task], [train])
-    loaded = load_model(str(folder), objective=TASKS[task].kind, label_count=len(labels), head_seed=1)
+    loaded = load_model(str(folder), objective=TASKS[task].objective, label_count=len(labels), head_seed=1)
     settings = replace(SETTINGS, epochs=4, learning_rate=3e-3)
     before = score(loaded.model, loaded.tokenizer, TASKS[task], labels, train, settings).metrics
     fine_tune(loaded.model, loaded.tokenizer, TASKS[task], labels, [train], [made(task, 8, "dev")], settings, 1)
@@ -463,7 +463,7 @@ def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path
         save_model(model, tokenizer, folder, labels)
     assert [path.name for path in folder.parent.iterdir()] == ["sw-1"]
     assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".txt"}
-    back = load_model(str(folder), objective=TASKS[task].kind, label_count=len(labels) or None, head_seed=99)
+    back = load_model(str(folder), objective=TASKS[task].objective, label_count=len(labels) or None, head_seed=99)
     assert alike(weights(model), weights(back.model))
     test = made(task, 12, "test")
     scores = [

@@ -11,7 +11,7 @@ import pytest
 
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS, class_names, metrics
-from xsns_stream.transfer.tasks import labels_of
+from xsns_stream.transfer.encoding import labels_of
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
 

@@ -78,4 +78,4 @@ def test_missing_record_is_reported_if_another_predictor_has_one() -> None:
     assert sentences(xsns=None, l2v=typology) == {}
     found = sentences(xsns=record(), l2v=typology, own=None)
     assert list(found) == ["unknown"]
-    assert found["unknown"].startswith("no text, model and number of examples are recorded for 'own', ")
+    assert found["unknown"].startswith("the text, the model and the number of examples of 'own' were not recorded, ")

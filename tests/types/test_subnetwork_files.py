@@ -133,7 +133,7 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda record: record.update(kind="weights"), "is not a sub-network that xsns-stream wrote"),
+        (lambda record: record.update(kind="weights"), "is not a sub-network of xsns-stream"),
         (lambda record: record.update(version=2), "has version 2, and this program reads up to 1"),
         (lambda record: record.update(layout_digest="0"), "does not match its digest"),
         (lambda record: record.update(sha256="0"), "does not contain the bits that were exported"),
@@ -165,7 +165,7 @@ def widen(tensors: dict[str, torch.Tensor]) -> None:
     ("damage", "message"),
     [
         (flip, "does not contain the bits that were exported"),
-        (drop, "are not those of its layout"),
+        (drop, "differ from its layout"),
         (widen, "'b.bias' in '{path}' is float32 [4], not bool [4]"),
     ],
 )
@@ -241,7 +241,7 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
     save_file({"b.weight": torch.ones(2)}, tmp_path / "x.safetensors")
     np.savez(tmp_path / "x.npz", weights=np.ones(2))
     for name in ("x.safetensors", "x.npz"):
-        with pytest.raises(StoreError, match="is not a sub-network that xsns-stream wrote"):
+        with pytest.raises(StoreError, match="is not a sub-network of xsns-stream"):
             SubNetwork.load(tmp_path / name)
     with zipfile.ZipFile(tmp_path / "y.npz", "w") as archive:
         archive.writestr("indices.npy", b"")
@@ -253,8 +253,8 @@ def test_files_of_other_programs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("x.pt", UsageError, "does not end in the name of a format"),
-        ("x", UsageError, "does not end in the name of a format"),
+        ("x.pt", UsageError, "does not end in the suffix of a supported format"),
+        ("x", UsageError, "does not end in the suffix of a supported format"),
         ("none.npz", StoreError, "there is no file"),
         ("folder.npz", StoreError, "there is no file"),
     ],
@@ -268,7 +268,7 @@ def test_paths_that_cannot_be_read(name: str, error: type[XsnsError], message: s
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("x.npz", r"does not end in the name of a format"),
+        ("x.npz", r"does not end in the suffix of a supported format"),
         ("none/x.safetensors", "there is no folder"),
         ("folder.safetensors", "is a folder"),
     ],

@@ -12,7 +12,8 @@ from typing import Final, Generic, TypeVar
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.io import tables
 from xsns_stream.io.atomic import unreadable
-from xsns_stream.io.tables import NOT_KNOWN, TextTable, listed, to_codes
+from xsns_stream.io.numbers import NOT_KNOWN
+from xsns_stream.io.tables import TextTable, listed, to_codes
 from xsns_stream.languages import counterparts, normalise
 
 Value = TypeVar("Value")

@@ -11,7 +11,8 @@ import numpy as np
 
 from xsns_stream.baselines.language_values import match_labels, names_for, restrict_both
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import duplicates, listed, numbers, read_table
+from xsns_stream.io.numbers import numbers
+from xsns_stream.io.tables import duplicates, listed, read_table
 from xsns_stream.types import Reals, SimilarityMatrix
 
 #: The distance of unrelated languages is about 100; a matrix whose largest distance is this small is not in percent.

@@ -203,7 +203,7 @@ def _trust_options(function: Decorated) -> Decorated:
             default=None,
             metavar="K",
             help="Split each row's examples into K parts, and also store the sub-networks that leave one part out: "
-            "`rank` computes intervals from them. 8 is a good number; the store grows K-fold.",
+            "`rank` computes intervals from them. 8 parts are usual; the store grows K-fold.",
         ),
         _trust("--split-half", is_flag=True, help="Compare the sub-networks of two halves of each row's examples."),
         _trust(

@@ -10,6 +10,7 @@ import click
 
 from xsns_stream.cli.output import Decorated, lasting, note
 from xsns_stream.errors import UsageError
+from xsns_stream.tasks import TASKS
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.store_rows import FisherKey, FoldKey, RowKey
@@ -102,7 +103,6 @@ class Batch(click.ParamType[int | Literal["auto"]]):
 
 
 #: Lists that a help page needs without loading the modules that own them; tests compare each list with its owner.
-TASK_NAMES: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
 OBJECTIVES: Final = (
     "masked-lm",
     "causal-lm",
@@ -155,7 +155,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             function,
             option(
                 "--task",
-                type=click.Choice(TASK_NAMES),
+                type=click.Choice(tuple(TASKS)),
                 default=None,
                 help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),

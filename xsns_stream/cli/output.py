@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -161,6 +162,26 @@ def note(text: str, quiet: bool) -> None:
     """Print a line to stderr. It is never wrapped, so that it can be searched for."""
     if not quiet:
         say(text, err=True)
+
+
+def store_arguments(store: str) -> tuple[str, ...]:
+    """Return `--store STORE`, for a command line; nothing for the default store."""
+    return () if store == DEFAULT_STORE else ("--store", store)
+
+
+def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
+    """Print the command that is useful after a verb, as a line `next: xsns-stream …` on stderr.
+
+    A verb calls this function after its results were printed. Nothing is printed with `--quiet` or `--json`.
+
+    Args:
+        command: The verb and its arguments, which are quoted for a shell. Words in capitals, such as `FOLDER`, stand
+            for what only the user knows.
+        quiet: Whether `--quiet` was given.
+        as_json: Whether `--json` was given.
+    """
+    if not as_json:
+        note(f"next: {shlex.join(('xsns-stream', *map(str, command)))}", quiet)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from xsns_stream.cli.option_groups import (
     MODEL_HELP,
     PRECISIONS,
     REVISION_HELP,
-    TASK_NAMES,
     SectionedCommand,
     apply,
     corpus_json,
@@ -35,6 +34,7 @@ from xsns_stream.cli.output import (
     stdout_console,
 )
 from xsns_stream.errors import XsnsError
+from xsns_stream.tasks import TASKS
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
@@ -56,7 +56,7 @@ def transfer_options(function: Decorated) -> Decorated:
     """Add every option of `transfer` except those of output."""
     return apply(
         function,
-        _task("--task", type=click.Choice(TASK_NAMES), required=True, help="Task to fine-tune and test."),
+        _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task to fine-tune and test."),
         _task("--model", default="mini", show_default=True, help=MODEL_HELP),
         _task("--revision", default=None, help=REVISION_HELP),
         _task(

@@ -11,10 +11,9 @@ from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
 from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes
 from xsns_stream.corpora.readers import read_text
-from xsns_stream.corpora.tasks import TASK_NAMES, TaskCorpus, open_task
+from xsns_stream.corpora.tasks import TaskCorpus, open_task
 
 __all__ = [
-    "TASK_NAMES",
     "Corpus",
     "MemoryCorpus",
     "TaskCorpus",

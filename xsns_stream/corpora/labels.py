@@ -8,22 +8,12 @@ from typing import Final
 
 from xsns_stream.corpora.examples import Malformed, Unit
 from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.tasks import TASKS
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import SPLITS, AnswerSpan
 
 #: Reads the labels that the recipe or the format has.
 AUTO: Final = "auto"
-#: Name of each task, and what has a label in it: each word, a text, a pair of texts; or the label is an answer.
-TASK_NAMES: Final[Mapping[str, str]] = {
-    "ner": "words",
-    "pos": "words",
-    "nli": "pair",
-    "pi": "pair",
-    "qa": "answer",
-    "topic": "text",
-}
-#: Largest number of classes of a task, if it is known: some copies of XNLI have two names for one of its classes.
-MOST_CLASSES: Final[Mapping[str, int]] = {"nli": 3, "pi": 2}
 #: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
 #: An empty column of CoNLL-U.
@@ -39,17 +29,6 @@ _LABEL_KINDS: Final = {
     "text": "a class for each text",
     "answer": "an answer for each question",
 }
-
-
-def check_task(task: str) -> str:
-    """Return the name of a task.
-
-    Raises:
-        UsageError: There is no task of this name.
-    """
-    if task not in TASK_NAMES:
-        raise UsageError(f"there is no task '{task}'.", f"choose one of {', '.join(TASK_NAMES)}.")
-    return task
 
 
 def check_split(split: str) -> str:
@@ -69,7 +48,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
     Raises:
         CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
     """
-    kind = TASK_NAMES[task]
+    kind = TASKS[task].labelled
     label = example.label
     fits = {
         "words": isinstance(label, tuple),
@@ -82,7 +61,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
             f"{where} does not have the label that {task} needs: {_LABEL_KINDS[kind]}.",
             "check --task and the columns of the data.",
         )
-    if task == "ner" and isinstance(label, tuple):
+    if TASKS[task].entities and isinstance(label, tuple):
         odd = next((tag for tag in label if tag and tag != OUTSIDE and not _is_entity(tag, _ALL_PREFIXES)), None)
         if odd is not None:
             hint = "tags are O, B-TYPE and I-TYPE; in BIOES also E-TYPE and S-TYPE, in BILOU L-TYPE and U-TYPE."
@@ -186,7 +165,7 @@ def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: st
         if isinstance(example.label, str):
             used.add(example.label)
         elif isinstance(example.label, tuple):
-            used.update(tag.partition("-")[2] if task == "ner" else tag for tag in example.label)
+            used.update(tag.partition("-")[2] if TASKS[task].entities else tag for tag in example.label)
     return wanted & used
 
 
@@ -196,7 +175,7 @@ def _renamed(example: TextExample, names: Mapping[str, str], task: str) -> TextE
         return example
     if isinstance(label, str):
         return replace(example, label=names.get(label, label))
-    rename = _renamed_entity if task == "ner" else _renamed_class
+    rename = _renamed_entity if TASKS[task].entities else _renamed_class
     return replace(example, label=tuple(rename(tag, names) for tag in label))
 
 

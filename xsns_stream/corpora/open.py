@@ -13,13 +13,14 @@ from typing import Any, Final, Protocol
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
-from xsns_stream.corpora.labels import AUTO, MOST_CLASSES, TASK_NAMES, check_split, label_union
+from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.local import open_files, open_folder
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
 from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 CLDR: Final = "cldr"
@@ -196,7 +197,7 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")
     data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
-    if options["words"] is not None and TASK_NAMES[task] != "words":
+    if options["words"] is not None and TASKS[task].labelled != "words":
         raise UsageError(
             f"--words cannot be used with {task}: its texts are not split into words.", "leave --words out."
         )
@@ -256,7 +257,7 @@ class TaskText:
     def name(self) -> str:
         """Name for provenance."""
         setting = ", labels" if self.labels else ""
-        if not self.labels and TASK_NAMES[self.data.task] == "words":
+        if not self.labels and TASKS[self.data.task].labelled == "words":
             setting = f", words={self.words}"
         return f"{self.data.name}[{self.split_name}{setting}]"
 
@@ -308,7 +309,7 @@ class TaskText:
         """
         if not self.labels:
             return ()
-        most = MOST_CLASSES.get(self.data.task)
+        most = TASKS[self.data.task].most_classes
         return label_union(self.languages(), lambda code: self.data.split(code, self.split_name).examples, most)
 
 

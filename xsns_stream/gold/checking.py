@@ -13,8 +13,9 @@ import numpy as np
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.formats import RawCell
 from xsns_stream.io.escaping import visible
-from xsns_stream.io.tables import ReadCells, all_listed, listed
-from xsns_stream.languages import Labels
+from xsns_stream.io.numbers import ReadCells
+from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.language_labels import Labels
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 

@@ -15,7 +15,8 @@ from typing import Any, Final, NamedTuple
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.json import read_json
-from xsns_stream.io.tables import TextTable, listed, read_table, to_number
+from xsns_stream.io.numbers import to_number
+from xsns_stream.io.tables import TextTable, listed, read_table
 
 #: All seeds are below this number, so that no file format rounds them.
 LARGEST_SEED: Final = 2**53

@@ -13,9 +13,10 @@ import numpy as np
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.checking import LeftOut, check_cells, check_percent_signs, check_unit
 from xsns_stream.gold.formats import LARGEST_SEED, READERS, RawCell, RawScores, ReadOptions, long_scores
+from xsns_stream.io.numbers import ReadCells, read_cells
 from xsns_stream.io.table_orientation import check_corner
-from xsns_stream.io.tables import ReadCells, TextTable, all_listed, listed, read_cells
-from xsns_stream.languages import Labels, read_labels
+from xsns_stream.io.tables import TextTable, all_listed, listed
+from xsns_stream.language_labels import Labels, read_labels
 from xsns_stream.types.transfer_scores import TransferScores
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
-from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes, to_number
+from xsns_stream.io.numbers import to_number
+from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes
 from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 

@@ -1,1 +1,1 @@
-"""Reading and writing files: whole or not at all, tables, locks."""
+"""Input and output: complete files or none, JSON, tables, and locks."""

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, with `fsync`, and errors for paths."""
+"""Files and folders that are written completely or not at all, with `fsync`, and errors for paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.errors import UsageError, XsnsError
 
 #: Errors of file systems that do not support `fsync` at all.
 _UNSUPPORTED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-#: Further errors for folders, which some file systems can neither open nor synchronise when opened to read.
+#: Further errors for folders: some file systems cannot open a folder, or cannot synchronise one that is opened to read.
 _NOT_FOR_FOLDERS: Final = _UNSUPPORTED | {errno.EPERM, errno.EACCES, errno.EBADF, errno.EISDIR}
 #: Errors of file systems without hard links, such as exFAT and some network file systems.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
@@ -54,7 +54,7 @@ def sync_file(file: IO[Any]) -> None:
     """Flush an open file and wait until its content is on the disk.
 
     Raises:
-        OSError: The content could not be written, as on a full disk.
+        OSError: The content could not be written, for example on a full disk.
     """
     file.flush()
     _sync_descriptor(file.fileno(), _UNSUPPORTED, file.name)
@@ -81,7 +81,7 @@ def sync(path: Path) -> None:
 
 
 def refusal() -> str:
-    """Return a sentence about the first refused `fsync`; empty if none was refused, or it was returned before."""
+    """Return a sentence on the first refused `fsync`; empty if none was refused or the sentence was returned before."""
     path = _refusals.take()
     if not path:
         return ""
@@ -92,7 +92,7 @@ def refusal() -> str:
 
 
 def forget_refusals() -> None:
-    """Forget refused `fsync` calls, as at the start of a program."""
+    """Forget refused `fsync` calls; a program calls this at its start."""
     _refusals.forget()
 
 
@@ -109,16 +109,16 @@ def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) ->
 
 
 def partial_path(target: Path) -> Path:
-    """Return a new path beside `target`, for a file or folder that is renamed to `target` once it is whole."""
+    """Return a new path beside `target`, for a file or folder that is renamed to `target` when it is complete."""
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file to write to, which takes the place of `target` when the block ends without an error.
+    """Yield a file to write to, which replaces `target` when the block ends without an error.
 
-    The file is written under another name, synchronised, and renamed. A reader sees the old file or the whole new one,
-    and a power failure cannot leave an empty file. Where the block raises, `target` stays as it was.
+    The file is written under another name, synchronised, and renamed. A reader sees the old file or the complete new
+    one, and a power failure cannot leave an empty file. If the block raises an error, `target` is not changed.
 
     Raises:
         OSError: The file cannot be written.
@@ -135,7 +135,7 @@ def atomic_file(target: Path) -> Iterator[BinaryIO]:
 
 
 def create_file(target: Path, data: bytes) -> bool:
-    """Write a file if there is none; return False if there is one, which stays as it is.
+    """Write a file if it does not exist; return False if it exists, and do not change it.
 
     Raises:
         OSError: The file cannot be written.
@@ -165,7 +165,7 @@ def _link(partial: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        # These are two steps, and another process may act between them. Callers that must exclude this hold a lock.
+        # Another process may act between these two steps. Callers that must exclude this hold a lock.
         if target.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
         partial.replace(target)
@@ -173,10 +173,10 @@ def _link(partial: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a path for a new folder, which takes the place of `target` when the block ends without an error.
+    """Yield a path for a new folder, which replaces `target` when the block ends without an error.
 
-    The block creates the folder. Its files are synchronised before it is renamed. A folder that was at `target` is
-    removed first, so that a crash between the two steps leaves no folder.
+    The block creates the folder. Its files are synchronised before the folder is renamed. An existing folder at
+    `target` is removed first, so that a crash between the two steps leaves no folder.
 
     Raises:
         OSError: The folder cannot be written.
@@ -214,7 +214,7 @@ def write_whole(target: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def writable(path: str | Path, formats: Sequence[str]) -> Path:
-    """Return `path` as a path where a file can be written; to be called before a long computation.
+    """Check, before a long computation, that a file can be written to `path`, and return the path.
 
     Args:
         path: The path of the file.
@@ -225,7 +225,10 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
     """
     target = Path(path)
     if target.suffix.lower() not in formats:
-        raise UsageError(f"'{path}' does not end in the name of a format.", f"end it in one of {', '.join(formats)}.")
+        raise UsageError(
+            f"'{path}' does not end in the suffix of a supported format.",
+            f"use one of the suffixes {', '.join(formats)}.",
+        )
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
     if target.is_dir():
@@ -234,7 +237,7 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
 
 
 def at_home(path: str) -> Path:
-    """Return a path in which `~` is replaced by the home directory.
+    """Return a path with `~` replaced by the home directory.
 
     Raises:
         UsageError: There is no such user.
@@ -243,7 +246,7 @@ def at_home(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise UsageError(
-            f"'{path}' names a home directory that is not known.", "write the absolute path, which begins with /."
+            f"'{path}' names an unknown home directory.", "write the absolute path, which begins with /."
         ) from error
 
 

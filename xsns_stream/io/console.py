@@ -1,4 +1,4 @@
-"""Console of rich that escapes invisible characters."""
+"""A rich console that escapes invisible characters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xsns_stream.io.escaping import visible
 
 
 class VisibleConsole(Console):
-    """A console that escapes invisible characters before widths are computed, and reads no markup in text."""
+    """A console that escapes invisible characters before it computes widths, and does not interpret markup in text."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise an error, where rich exits with 1: a reader that stops early (`| head`) is not a failure."""
+        """Raise an error if a reader such as `head` stops early; rich would exit with 1, but this is no failure."""
         raise BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -28,7 +28,7 @@ class VisibleConsole(Console):
         super().print(*map(_made_visible, objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render an object, and escape what :meth:`print` does not reach, such as the descriptions of a bar."""
+        """Render an object, and escape texts that :meth:`print` does not see, such as those of a progress bar."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -37,11 +37,11 @@ class VisibleConsole(Console):
 
 
 def _made_visible(shown: Any) -> Any:
-    """Return an object of rich with invisible characters escaped; only titles and captions may have line breaks."""
+    """Return a rich object with invisible characters escaped; only titles and captions may have line breaks."""
     if isinstance(shown, str):
         return visible(shown)
     if isinstance(shown, Text):
-        # A text in two styles is a cell of several lines that a table of this package has put together.
+        # A text with two styles is a cell of several lines from a table of this package.
         if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
             shown.plain = plain
     elif isinstance(shown, Table):

@@ -1,8 +1,8 @@
-"""Escaping of text that the program did not write: names of tensors, files, labels and models.
+"""Escaping of text from outside of the program, such as names of tensors, files, labels and models.
 
 On a terminal a control character may move the cursor or recolour the text after it, and an override of the writing
-direction shows a name as another one. All output of the command line therefore goes through :func:`visible`, in
-:mod:`xsns_stream.cli.output`; JSON, CSV, Markdown and LaTeX have functions of their own.
+direction can make a name look like another one. Therefore :mod:`xsns_stream.cli.output` passes all output of the
+command line through :func:`visible`; there are other functions for JSON, CSV, Markdown and LaTeX.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Return text for one line of a terminal, or for several, with invisible characters as escapes.
+    r"""Return text for one or several lines of a terminal, with invisible characters as escapes.
 
     Args:
         text: Any text.
-        lines: Whether line breaks are part of the program's own text and stay.
+        lines: Whether line breaks are not escaped, for text of several lines.
 
     >>> visible("a\x1b[31mb\u202ec\n")
     'a\\x1b[31mb\\u202ec\\n'
@@ -35,13 +35,16 @@ def visible(text: str, *, lines: bool = False) -> str:
 def visible_json(document: str) -> str:
     r"""Return JSON text with invisible characters as `\u` escapes; its meaning does not change.
 
-    Outside of strings JSON has no such characters but line breaks, which stay. In strings, C0 is escaped already.
+    Outside of strings, the only such characters in JSON are line breaks, which are not changed. In strings, JSON itself
+    escapes C0.
     """
     return _IN_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def guarded(cell: str) -> str:
-    """Return a cell of a table that no spreadsheet reads as a formula: with `'` before it. Numbers are unchanged.
+    """Return a cell of a table with `'` before it if a spreadsheet would read it as a formula.
+
+    Numbers are not changed.
 
     >>> guarded("=1+1"), guarded("-0.5"), guarded("-x")
     ("'=1+1", '-0.5', "'-x")
@@ -80,11 +83,11 @@ def in_markdown(text: str) -> str:
 def in_latex(text: str) -> str:
     """Return text for a cell or a comment of LaTeX."""
     escaped = "".join(_LATEX.get(sign, sign) for sign in _printable(text))
-    # LaTeX takes a bracket after `\\` at the end of the line before for its optional argument.
+    # After `\\` at the end of the preceding line, LaTeX would read a bracket as an optional argument.
     return f"{{}}{escaped}" if escaped.startswith("[") else escaped
 
 
 def _printable(text: str) -> str:
-    """Return text with a space for each white space, and without characters that cannot be printed."""
+    """Return text without unprintable characters, and with a space in place of each white-space character."""
     spaced = "".join(" " if sign.isspace() else sign for sign in text)
     return "".join(sign for sign in spaced if sign.isprintable())

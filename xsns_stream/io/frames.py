@@ -34,7 +34,7 @@ def guarding_csv(guard: bool = True) -> Iterator[None]:
 
 
 def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separator: str = ",") -> None:
-    """Write a frame as CSV. Invisible characters of texts are written as escapes; numbers stay as they are.
+    """Write a frame as CSV. Invisible characters in text are written as escapes; numbers are not changed.
 
     Args:
         frame: The frame; its cells are texts and numbers.
@@ -60,7 +60,7 @@ def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separ
 
 
 def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write a frame as pandas does, with a JSON object in the metadata of the file."""
+    """Write a frame like pandas, with a JSON object in the metadata of the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -70,7 +70,7 @@ def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO)
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Return the frame of a Parquet file and the JSON object in its metadata; None if it has no such object.
+    """Return the frame of a Parquet file and the JSON object in its metadata (None without such an object).
 
     Raises:
         XsnsError: The file cannot be read, or is not a Parquet file.
@@ -84,8 +84,8 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
         notes = (table.schema.metadata or {}).get(METADATA_KEY)
         document = None if notes is None else json.loads(notes)
         return table.to_pandas(), document if isinstance(document, dict) else None
-    # ArrowInvalid is a ValueError; damaged metadata of pandas raise the other errors. Damaged files also raise an
-    # OSError without a number.
+    # ArrowInvalid is a ValueError. Damaged metadata of pandas raise the other errors, and damaged files also an OSError
+    # without a number.
     except (pa.ArrowException, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _not_parquet(path, error) from None
     except OSError as error:

@@ -1,11 +1,11 @@
 """Readers of JSON documents with limits on size and depth, and the conversion of NaN to null.
 
-Stores and model folders may come from an unknown source. A named pipe in place of `config.json` would make a reader
-wait for ever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The
-functions of this module therefore open regular files only, and check the size and the depth of a document.
+Stores and model folders may come from an unknown source. A named pipe instead of `config.json` would make a reader wait
+forever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The functions
+of this module therefore open only regular files, and check the size and the depth of a document.
 
-Documents of a store go through :func:`parse`, which compares them with a schema. Files of a model folder go through
-:func:`read_object`. Files that the user names, such as tables of scores, go through :func:`read_json`.
+:func:`parse` reads documents of a store and compares them with a schema, :func:`read_object` reads files of a model
+folder, and :func:`read_json` reads files that the user names, such as tables of scores.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from xsns_stream.errors import StoreError, XsnsError
 from xsns_stream.io.atomic import unreadable
 
 MIB: Final = 2**20
-#: Largest size of a document in bytes. The layout of a model with 50,000 tensors takes a third of it, and the largest
-#: known configurations of models (21,843 classes, or 6,000 added tokens) take 2 MiB.
+#: Largest size of a document in bytes. The layout of a model with 50,000 tensors needs a third of it, and the largest
+#: known configurations of models (21,843 classes, or 6,000 added tokens) need 2 MiB.
 MOST_BYTES: Final = 16 * MIB
 #: Deepest nesting of lists and objects in a document of a store. The format needs eight levels.
 MOST_DEPTH: Final = 64
@@ -34,7 +34,7 @@ MOST_LEVELS: Final = 40
 #: Largest number of values in a file of a model folder. A vocabulary of 900,000 tokens with scores has 2.7 million
 #: commas and brackets.
 MOST_VALUES: Final = 6_000_000
-#: Largest number of characters of a message that come from a file.
+#: Largest number of characters from a file in a message.
 LONGEST_SHOWN: Final = 300
 
 RESTORE: Final = "restore it from a copy."
@@ -60,7 +60,7 @@ _Kind = TypeVar("_Kind")
 
 
 class IrregularFileError(OSError):
-    """A path leads to a pipe, a socket, a device or a folder where a regular file is needed."""
+    """Raised if a path leads to a pipe, a socket, a device or a folder instead of a regular file."""
 
 
 def open_regular(path: Path) -> int:
@@ -87,7 +87,7 @@ def open_regular(path: Path) -> int:
 
 
 class FieldError(ValueError):
-    """A field of a document that does not follow the format; the message names the field."""
+    """Raised if a field of a document does not follow the format; the message names the field."""
 
 
 def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _Kind:
@@ -97,7 +97,7 @@ def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _K
         data: The bytes of the document.
         kind: The type that the document must have; fields that the type does not define are skipped.
         where: The name of the document, for messages.
-        hint: What to do about a damaged document.
+        hint: The hint of the error for a damaged document.
 
     Raises:
         StoreError: The document is too large, nested too deeply, not JSON, or not of this type.
@@ -170,25 +170,26 @@ def encode(document: Mapping[str, Any]) -> bytes:
     """Return the bytes of a document.
 
     Raises:
-        StoreError: The document would be too large to be read again.
+        StoreError: The document is larger than :func:`parse` accepts.
     """
     data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
     if len(data) > MOST_BYTES:
         raise StoreError(
-            f"a document of {len(data):,} bytes cannot be written: a store's documents have at most {MOST_BYTES:,}.",
+            f"a document of {len(data):,} bytes cannot be written: documents of a store have at most {MOST_BYTES:,} "
+            f"bytes.",
             "divide the languages among several stores.",
         )
     return data
 
 
 def _depth(data: bytes) -> int:
-    """Return how deep lists and objects are nested in a document that is known to be JSON."""
+    """Return the depth of nesting of lists and objects in a valid JSON document."""
     import numpy as np
 
-    # Most documents have so few brackets that they cannot be too deep.
+    # A document with few brackets cannot be nested too deep.
     if data.count(b"[") + data.count(b"{") <= MOST_DEPTH:
         return 0
-    # Once escaped characters are removed, every second quotation mark ends a string.
+    # After escaped characters are removed, every second quotation mark ends a string.
     text = np.frombuffer(_ESCAPES.sub(b"", data) if b"\\" in data else data, np.uint8)
     outside = np.cumsum(text == ord('"'), dtype=np.int32) % 2 == 0
     opens = ((text == ord("[")) | (text == ord("{"))) & outside
@@ -200,14 +201,14 @@ def _depth(data: bytes) -> int:
 
 
 class UnusableError(Exception):
-    """A file of a model folder that cannot be used; the reason is one sentence without a full stop."""
+    """Raised for a file of a model folder that cannot be used; the reason is a sentence without a full stop."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(shown(reason))
 
 
 def shown(text: str) -> str:
-    """Return text from a file as it may be printed: short, with control characters and direction marks escaped."""
+    """Return text from a file for printing: shortened, with control characters and direction marks escaped."""
     cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
 
@@ -249,12 +250,12 @@ def check_regular(path: Path) -> None:
 
 
 def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None = MOST_LEVELS) -> dict[str, Any]:
-    """Read a JSON file that holds one object.
+    """Read a JSON file that contains one object.
 
     Args:
         path: The file.
         most_bytes: The largest size that is read.
-        levels: The deepest nesting; None if the caller checks the depth of some values only.
+        levels: The deepest nesting that is read; None if the caller checks the depth.
 
     Raises:
         UnusableError: The file is not a regular file, too large, nested too deeply, not JSON, or not an object.
@@ -272,7 +273,7 @@ def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None 
 def parse_object(
     data: bytes, name: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """Parse JSON that holds one object.
+    """Parse JSON that contains one object.
 
     Args:
         data: The bytes.
@@ -294,7 +295,7 @@ def parse_object(
         where = f"line {error.lineno}, column {error.colno}" if data.strip() else "it is empty"
         raise UnusableError(f"{name} is not valid JSON ({where})") from error
     except ValueError as error:
-        # Python reads no integer of more than 4,300 digits.
+        # Python refuses integers of more than 4,300 digits.
         raise UnusableError(f"{name} contains a number that is too long") from error
     if not isinstance(document, dict):
         raise UnusableError(f"{name} does not contain a JSON object")
@@ -327,7 +328,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file. Integers that are too long for 64 bits are read as floats.
 
     Raises:
-        XsnsError: The file cannot be read, is not JSON, or has an object that contains a name twice.
+        XsnsError: The file cannot be read, is not JSON, or contains an object with the same name twice.
     """
     try:
         return json.loads(

@@ -1,4 +1,4 @@
-"""Lock files that the operating system releases when their holder dies, also after `kill -9`."""
+"""Lock files, which the operating system releases when a process ends, also after `kill -9`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def hold_lock(path: Path, timeout_s: float | None = None) -> Iterator[None]:
     """Hold an exclusive lock on a lock file while the block runs.
 
     Args:
-        path: The lock file; it is created if it is missing, and stays.
+        path: The lock file; it is created if it is missing, and is not removed.
         timeout_s: The longest time to wait in seconds; None waits forever.
 
     Raises:
@@ -36,7 +36,7 @@ def try_lock(path: Path, *, remove: bool = False) -> Iterator[bool]:
     Args:
         path: The lock file; it is created if it is missing.
         remove: Whether the lock file is removed at the end, before the lock is released. A process that opened the file
-            before then finds out that the file has no name any more, and tries again.
+            before notices that it was removed, and tries again.
 
     Raises:
         OSError: The lock file cannot be created.

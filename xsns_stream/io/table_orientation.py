@@ -1,7 +1,7 @@
-r"""Orientation of tables of language pairs: whether rows are sources, and whether numbers are similarities.
+r"""Orientation of tables of language pairs: rows as sources or targets, numbers as similarities or distances.
 
-The first field of a matrix often names its rows, or its rows and its columns: `source`, `target/source`, `tgt\src`.
-The diagonal, a language with itself, contains the largest similarity of its row, or the smallest distance.
+The first field of a matrix often names its rows, or its rows and columns: `source`, `target/source`, `tgt\src`. The
+diagonal (a language with itself) contains the largest similarity or the smallest distance of its row.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _SOURCE_WORDS: Final = frozenset(
 _TARGET_WORDS: Final = frozenset(
     {"target", "targets", "tgt", "trg", "test", "tested", "testing", "eval", "evaluated", "evaluation", "pred", "to"}
 )
-#: The first field of nnrank's matrices, whose rows are sources. In other fields the word may precede either word, as in
-#: `transfer target`.
+#: The first field of the matrices of nnrank, which have sources as rows. In other fields the word may precede either
+#: word, as in `transfer target`.
 _TRANSFER: Final = "transfer"
 #: A word that an arrow marks as the name of the rows.
 _ROW_ARROW: Final = re.compile(r"(\w+)\s*[↓⬇]|[↓⬇]\s*(\w+)")
-# The number of rows with an extreme diagonal that cannot be chance.
+# The number of rows with an extreme diagonal that is unlikely by chance.
 _ENOUGH: Final = 2
 
 
 def rows_are(corner: str) -> str:
-    r"""Return `source` or `target`, whichever the first field of a matrix calls its rows; empty if it names neither.
+    r"""Return `source` or `target` if the first field of a matrix gives this name to its rows; otherwise an empty text.
 
-    The first word that means either decides, because rows are usually named before columns.
+    The first of these words in the field decides, because rows are usually named before columns.
 
     >>> rows_are(r"tgt\src"), rows_are("train/test"), rows_are("lang")
     ('target', 'source', '')
@@ -58,7 +58,7 @@ def check_corner(corner: str, *, transpose: bool) -> None:
         transpose: Whether rows are to be read as targets.
 
     Raises:
-        UsageError: The field names targets and `transpose` is not set, or it names sources and `transpose` is set.
+        UsageError: The field names targets and `transpose` is False, or it names sources and `transpose` is True.
     """
     rows = rows_are(corner)
     if rows == "target" and not transpose:
@@ -78,18 +78,18 @@ def check_diagonal(
 ) -> None:
     """Raise an error for similarities that look like distances, and for distances that look like similarities.
 
-    Rows with equal numbers are ignored. At least two rows must remain, and in all of them the value of the language
-    with itself must be the smallest similarity or the largest distance.
+    Rows with only equal numbers are ignored. The error is raised if at least two rows remain and, in all of them, the
+    value of the language with itself is the smallest similarity or the largest distance.
 
     Args:
         sources: Codes of the rows.
         targets: Codes of the columns.
         values: float64 [S, T], the numbers of the file; NaN = unknown.
-        what: The table, for messages.
+        what: The name of the table, for messages.
         distance: Whether the numbers are to be read as distances.
 
     Raises:
-        XsnsError: The numbers look like the other kind.
+        XsnsError: The numbers look like distances and `distance` is False, or vice versa.
     """
     column = {target: index for index, target in enumerate(targets)}
     reversed_rows = 0

@@ -1,10 +1,7 @@
-"""Tables of numbers with languages as labels: reading text files, numbers in cells, and codes of labels.
+"""Tables of text with languages as labels: text files, and codes of labels.
 
-Cells that cannot be read are an error that names them, and no line is skipped but empty ones. The separator of the
-fields and the encoding of the text are detected from unambiguous marks, and recorded in the notes of the table.
-
-A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
-other cells of the same table show that commas are decimal signs there, and is refused otherwise.
+An error names the cells that cannot be read. Only empty lines are skipped. The separator of the fields and the encoding
+of the text are detected from unambiguous marks, and recorded in the notes of the table.
 """
 
 from __future__ import annotations
@@ -12,13 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
@@ -42,9 +37,9 @@ class TextTable:
 
     Attributes:
         header: The fields of the first line.
-        lines: The other lines that are not empty, each with as many fields.
+        lines: The fields of the other non-empty lines; each line has the same number of fields as the header.
         name: Name of the file, for messages.
-        notes: Sentences on how the file was read, such as its encoding.
+        notes: Sentences about the reading of the file, such as its encoding.
     """
 
     header: tuple[str, ...]
@@ -56,7 +51,7 @@ class TextTable:
         """Return the fields of a column.
 
         Raises:
-            XsnsError: No column or several columns have this name.
+            XsnsError: No column, or more than one column, has this name.
         """
         if self.header.count(name) != 1:
             raise XsnsError(
@@ -70,12 +65,13 @@ class TextTable:
 def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
-    The fields of a .csv file are separated by semicolons or tabs where its first line has these and no comma. The
-    encoding is UTF-8, or UTF-16 where the file begins with its mark, as files of spreadsheets do.
+    The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
+    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets.
 
     Raises:
-        UsageError: The file has another suffix.
-        XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
+        UsageError: The suffix is neither `.csv` nor `.tsv`.
+        XsnsError: The file cannot be read, is empty or has a single column, or a line has a different number of fields
+            than the first.
     """
     usual = SEPARATORS.get(path.suffix.lower())
     if usual is None:
@@ -99,13 +95,13 @@ def read_table(path: Path) -> TextTable:
         )
     for number, row in filled:
         if len(row) > width:
-            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, and the first has {width}.")
+            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, but the first has {width}.")
     lines = tuple(tuple(row) + ("",) * (width - len(row)) for _, row in filled)
     return TextTable(lines[0], lines[1:], path.name, notes)
 
 
 def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the text of a file, and a note where its encoding is not UTF-8.
+    """Return the text of a file, and a note if its encoding is not UTF-8.
 
     Raises:
         XsnsError: The file cannot be read, or is neither UTF-8 nor marked as UTF-16.
@@ -128,7 +124,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return the separator of the fields, and the text without a line `sep=;` that names it."""
+    """Return the separator of the fields, and the text without a first line `sep=;`."""
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
@@ -138,176 +134,11 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
     return usual, text
 
 
-# ---------------------------------------------------------------------------------------- numbers
-
-
-#: Cells that stand for a missing value, in lower case. `nan` may also be a language, but not in a cell.
-MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
-#: Cells that stand for an unknown family, script or size, in lower case. Not for columns of codes.
-NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
-
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
-#: A comma that may be a decimal sign or separate thousands; and a point that may be either, where commas are decimals.
-_AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-_AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
-
-
-def to_number(cell: object) -> float | None:
-    """Return the number of a cell; NaN for a missing value, None if the cell is neither."""
-    if cell is None:
-        return math.nan
-    if isinstance(cell, str):
-        return plain_number(cell.strip())
-    # Booleans are integers to Python.
-    if isinstance(cell, bool) or not hasattr(cell, "__float__"):
-        return None
-    return float(cell)
-
-
-def plain_number(text: str) -> float | None:
-    """Return the number of a text without percent sign and decimal comma; NaN for a missing value, None for neither."""
-    if text.lower() in MISSING:
-        return math.nan
-    # Python also reads `1_0` and the digits of other scripts, in which nobody writes scores.
-    if "_" in text or not text.isascii():
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
-    """Return the number of each cell; NaN for a missing value.
-
-    Args:
-        cells: (source, target, cell).
-        what: The table, for messages.
-
-    Raises:
-        XsnsError: A cell does not contain a number, or contains an infinite one.
-    """
-    values: list[float] = []
-    wrong: list[str] = []
-    infinite: list[str] = []
-    for source, target, cell in cells:
-        number = to_number(cell)
-        if number is None:
-            wrong.append(f"{source} → {target} ({str(cell)[:20]!r})")
-            continue
-        if math.isinf(number):
-            infinite.append(f"{source} → {target}")
-        values.append(number)
-    if wrong:
-        raise XsnsError(
-            f"{_cells(wrong)} of {what} {'contains' if len(wrong) == 1 else 'contain'} no number: {listed(wrong)}.",
-            "leave a cell empty if nothing was measured; write decimals with a point.",
-        )
-    if infinite:
-        raise XsnsError(
-            f"{_cells(infinite)} of {what} {'is' if len(infinite) == 1 else 'are'} infinite: {listed(infinite)}.",
-            "leave a cell empty if nothing was measured.",
-        )
-    return values
-
-
-def _cells(cells: Sequence[str]) -> str:
-    return f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-
-
-class CellNumber(NamedTuple):
-    """The number of a cell, with the way in which it is written.
-
-    Attributes:
-        number: The value; NaN for a missing value, None if the cell does not contain a number.
-        percent: Whether there is a percent sign.
-        comma: Whether the decimal sign is a comma.
-        ambiguous: Whether the comma or the point may also separate thousands.
-    """
-
-    number: float | None
-    percent: bool = False
-    comma: bool = False
-    ambiguous: bool = False
-
-
-@dataclass(frozen=True)
-class ReadCells:
-    """The numbers in the cells of a table.
-
-    Attributes:
-        values: One number for each cell; NaN for missing values and for cells that cannot be read.
-        readable: For each cell, whether its value is known, or known to be missing.
-        percent: For each cell, whether it has a percent sign.
-        commas: The cells that were read with a decimal comma, as they are written.
-        wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
-        infinite: The cells that contain an infinite number, such as `fi → sw`.
-        ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
-    """
-
-    values: list[float]
-    readable: list[bool]
-    percent: list[bool]
-    commas: tuple[str, ...]
-    wrong: tuple[str, ...]
-    infinite: tuple[str, ...]
-    ambiguous: tuple[str, ...]
-
-
-def cell_number(cell: object) -> CellNumber:
-    """Return the number of a cell, independently of the other cells."""
-    if not isinstance(cell, str):
-        return CellNumber(to_number(cell))
-    text = cell.strip()
-    number = plain_number(text)
-    percent = number is None and text.endswith("%")
-    body = (text[:-1] if percent else text).strip().replace("−", "-")
-    if number is None:
-        number = plain_number(body)
-        # `-%` and `nan%` do not stand for a missing value.
-        number = None if number is not None and math.isnan(number) else number
-    if number is not None:
-        return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
-    if _DECIMAL_COMMA.fullmatch(body) and body.isascii():
-        value = float(body.replace(",", "."))
-        return CellNumber(value, percent, comma=True, ambiguous=bool(_AMBIGUOUS_COMMA.fullmatch(body)))
-    return CellNumber(None)
-
-
-def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
-    """Read the cells of one table. Cells that cannot be read are listed, and no error is raised.
-
-    Args:
-        cells: (source, target, cell).
-    """
-    table = [(source, target, cell, cell_number(cell)) for source, target, cell in cells]
-    decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)
-    values: list[float] = []
-    readable: list[bool] = []
-    commas, wrong, infinite, ambiguous = [], [], [], []
-    for source, target, cell, read in table:
-        pair, number = f"{source} → {target}", read.number
-        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
-        doubtful = read.ambiguous and read.comma != decimal_commas
-        if number is None:
-            wrong.append(f"{pair} ({str(cell)[:20]!r})")
-        elif math.isinf(number):
-            infinite.append(pair)
-        elif doubtful:
-            ambiguous.append(f"{pair} ({str(cell)[:20]!r})")
-        elif read.comma:
-            commas.append(str(cell).strip())
-        readable.append(number is not None and not math.isinf(number) and not doubtful)
-        values.append(number if readable[-1] and number is not None else math.nan)
-    percent = [read.percent for *_, read in table]
-    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous))
-
-
 # ----------------------------------------------------------------------------------------- labels
 
 
 def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return {label: its normalised code}; None if a label is not the code of a language.
+    """Return {label: its normalised code}; the value is None if a label is not the code of a language.
 
     Args:
         labels: The labels of a file.
@@ -321,7 +152,7 @@ def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> 
 
 
 def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Return {code: its labels} of the codes with several labels."""
+    """Return {code: its labels} for codes with several labels."""
     by_code: dict[str, list[str]] = {}
     for label, code in codes.items():
         if code is not None:
@@ -334,9 +165,9 @@ def duplicates(labels: Sequence[str]) -> list[str]:
     return [label for label, count in Counter(labels).items() if count > 1]
 
 
-# Number of names that a message lists before it gives the number of the others.
+# The largest number of names that a message lists; it gives the number of the others.
 _LISTED: Final = 12
-# The same, where a message should list all names, as long as it can still be read.
+# The same for messages that should list all names, as long as they stay readable.
 _ALL: Final = 1000
 
 

@@ -146,7 +146,7 @@ class ModelLoader:
             self._settings.model,
             revision=self._settings.revision,
             device=self._settings.fine_tuning.device,
-            objective=self._settings.task.kind,
+            objective=self._settings.task.objective,
             label_count=self._label_count,
             head_seed=seed,
         )

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from xsns_stream.corpora import TASK_NAMES, TaskCorpus, open_task, reading_notes
+from xsns_stream.corpora import TaskCorpus, open_task, reading_notes
 from xsns_stream.corpora.labels import check_spellings
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
 from xsns_stream.pipeline.arguments import real_number, several, whole_number
-from xsns_stream.transfer import PRESETS, TASKS, FineTuning, Task, class_names, equal_shares
+from xsns_stream.tasks import TASKS, Task
+from xsns_stream.transfer import PRESETS, FineTuning, class_names, equal_shares
+from xsns_stream.transfer.encoding import labels_of
 from xsns_stream.transfer.finetune import subsample
-from xsns_stream.transfer.tasks import labels_of
 from xsns_stream.types import LabelledSplit, TransferRun
 
 #: Largest number of dev examples of a source; more of them cost time and change no decision.
@@ -383,14 +384,14 @@ def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]
     Raises:
         CorpusError: A class has several.
     """
-    if settings.task.labels is not None:
+    if settings.task.classes is not None:
         return
     classes: dict[str, set[str]] = {}
     for split in splits:
         classes.setdefault(split.language, set()).update(_kinds(settings.task, split))
     check_spellings(
         classes,
-        words=TASK_NAMES[settings.task.name] == "words",
+        words=settings.task.labelled == "words",
         exempt={new for old, new in settings.corpus.relabel.items() if old == new},
         hint="--relabel OLD=NEW gives a label another name; --relabel OLD=OLD declares it a class of its own.",
     )
@@ -434,18 +435,18 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     if not data.labels:
         return []
     trained = {source: set().union(*(_kinds(task, split) for split in splits)) for source, splits in data.train.items()}
-    known = set(task.labels or ()) or set().union(*trained.values())
+    known = set(task.classes or ()) or set().union(*trained.values())
     for target, split in data.test.items():
         if unknown := sorted(_kinds(task, split) - known):
             raise CorpusError(
                 f"the label sets differ: '{target}' is tested on {_first(unknown)}, and the sources have only "
                 f"{_first(sorted(known))}.",
                 f"--relabel {unknown[0]}=NAME gives it another name"
-                + (f"; --relabel {unknown[0]}=O leaves it out" if task.name == "ner" else "")
+                + (f"; --relabel {unknown[0]}=O leaves it out" if task.entities else "")
                 + ("; a higher --limit may find examples of it" if limit is not None else "")
                 + "; check --task where the labels are another task's.",
             )
-    if task.labels is not None:
+    if task.classes is not None:
         return []
     lacking = {source: sorted(known - kinds) for source, kinds in trained.items() if known - kinds}
     return [f"'{source}' has no training example of {_first(kinds)}." for source, kinds in lacking.items()]
@@ -454,7 +455,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
 def _kinds(task: Task, split: LabelledSplit) -> set[str]:
     """Return the classes of a split; the types of entities for named entities."""
     labels = labels_of(split)
-    return {label.partition("-")[2] for label in labels if "-" in label} if task.name == "ner" else labels
+    return {label.partition("-")[2] for label in labels if "-" in label} if task.entities else labels
 
 
 def _first(names: Sequence[str]) -> str:

@@ -271,7 +271,7 @@ class _Run:
         return load_model(
             str(self._model_folder(unit)),
             device=self.settings.fine_tuning.device,
-            objective=self.settings.task.kind,
+            objective=self.settings.task.objective,
             label_count=len(self.data.labels) or None,
         )
 

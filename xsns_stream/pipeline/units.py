@@ -16,7 +16,7 @@ from xsns_stream.io.atomic import write_whole
 from xsns_stream.io.json import read_json
 from xsns_stream.io.locks import hold_lock, try_lock
 from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit, run_notes
-from xsns_stream.transfer import TASKS, Task
+from xsns_stream.tasks import TASKS, Task
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
 

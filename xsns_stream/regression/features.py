@@ -30,7 +30,8 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.io.tables import NOT_KNOWN, TextTable, labels_by_shared_code, listed, numbers, read_table, to_codes
+from xsns_stream.io.numbers import NOT_KNOWN, numbers
+from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes
 from xsns_stream.types import Reals, SimilarityMatrix
 
 _YES_NO: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}

@@ -6,7 +6,14 @@ imported by the functions that need them.
 
 from __future__ import annotations
 
-from xsns_stream.report.console_tables import groups_table, matrix_table, neighbours_table, ranking_table, shown_name
+from xsns_stream.report.console_tables import (
+    groups_table,
+    matrix_table,
+    neighbours_table,
+    ranking_table,
+    scores_table,
+    shown_name,
+)
 from xsns_stream.report.evaluation import (
     EVALUATION_FORMATS,
     evaluation_document,
@@ -32,6 +39,7 @@ __all__ = [
     "matrix_table",
     "neighbours_table",
     "ranking_table",
+    "scores_table",
     "shown_name",
     "write_evaluation",
     "write_groups",

@@ -1,9 +1,9 @@
-"""Tables of matrices and rankings for the terminal, as `rich` objects."""
+"""Tables of matrices, transfer scores and rankings for the terminal, as `rich` objects."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -16,12 +16,15 @@ from xsns_stream.languages import language_name
 from xsns_stream.report.markup import plain_table
 from xsns_stream.types import GroupedSimilarity, RankedSource, SimilarityMatrix, SourceRanking
 from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
+from xsns_stream.types.transfer_scores import TransferScores
 
 _UNKNOWN = "–"
 _DECIMALS = 3
 # The similarities of close sources differ in the third decimal, so that a ranking shows four.
 _RANKING_DECIMALS = 4
 _PADDING = 2
+#: Decimals of transfer scores, by unit.
+_SCORE_DECIMALS = {"percent": 1, "fraction": 3, "points": 2}
 #: Columns of a ranking that are left out on a narrow terminal, in this order.
 _OPTIONAL_COLUMNS = ("± seeds", "chance-corrected", "split-half")
 #: Smallest number of letters that are shown of a language's name.
@@ -39,24 +42,80 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
         width: Width of the terminal. Targets that do not fit are continued in a table below, because a number must not
             be cut off.
     """
-    label = max(map(len, (*matrix.sources, "source")))
-    cell = max(_DECIMALS + 3, *map(len, matrix.targets)) + _PADDING
+    rows = {
+        source: [Text(_number(matrix[source, target]), "dim" if source == target else "") for target in matrix.targets]
+        for source in matrix.sources
+    }
+    return Group(*_matrix_parts(matrix.targets, rows, width))
+
+
+def _matrix_parts(targets: Sequence[str], rows: Mapping[str, Sequence[Text]], width: int) -> Iterator[Table | str]:
+    """Yield tables of a source × target matrix that fit into `width`, with an empty line between them.
+
+    Args:
+        targets: T codes, the columns.
+        rows: {source: T cells}.
+        width: Width of the terminal.
+    """
+    label = max(map(len, (*rows, "source")))
+    cell = max(_DECIMALS + 3, *map(len, targets)) + _PADDING
     per_table = max(1, (width - label - _PADDING) // cell)
-    targets = matrix.targets
-    parts = [targets[i : i + per_table] for i in range(0, len(targets), per_table)]
-    tables = [_matrix_part(matrix, part) for part in parts]
-    return Group(tables[0], *(piece for table in tables[1:] for piece in ("", table)))
+    for start in range(0, len(targets), per_table):
+        if start:
+            yield ""
+        table = plain_table()
+        table.add_column("source", style="bold", no_wrap=True)
+        for target in targets[start : start + per_table]:
+            table.add_column(Text(target), justify="right", no_wrap=True)
+        for source, cells in rows.items():
+            table.add_row(Text(source), *cells[start : start + per_table])
+        yield table
 
 
-def _matrix_part(matrix: SimilarityMatrix, targets: Sequence[str]) -> Table:
-    table = plain_table()
-    table.add_column("source", style="bold", no_wrap=True)
-    for target in targets:
-        table.add_column(Text(target), justify="right", no_wrap=True)
-    for source in matrix.sources:
-        cells = (Text(_number(matrix[source, target]), "dim" if source == target else "") for target in targets)
-        table.add_row(Text(source), *cells)
-    return table
+def scores_table(
+    scores: TransferScores, width: int = 200, *, trivial: Mapping[str, float] | None = None, most: int = 30
+) -> Group:
+    """Return the source × target matrix of transfer scores, averaged over seeds.
+
+    The best source of each target, other than the target itself, is bold; the score of a language on itself, or of a
+    mixture with it, is dim; a pair without a score is a dash. A caption says how many languages are not shown.
+
+    Args:
+        scores: Scores; their first regime is shown.
+        width: Width of the terminal. Targets that do not fit are continued in a table below.
+        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as a last row.
+        most: Largest number of sources, and of targets, in the table.
+    """
+    sources, targets = scores.sources[:most], scores.targets[:most]
+    values = {(s, t): float(scores.values[i, j]) for i, s in enumerate(scores.sources) for j, t in enumerate(targets)}
+    best = {target: _best_score(values, scores.sources, target) for target in targets}
+    decimals = _SCORE_DECIMALS[scores.unit]
+
+    def cell(source: str, target: str) -> Text:
+        value = values[source, target]
+        style = "dim" if _trained_on(source, target) else "bold" if value == best[target] else ""
+        return Text(_number(value, decimals), style)
+
+    rows = {source: [cell(source, target) for target in targets] for source in sources}
+    if trivial is not None:
+        rows["trivial answer"] = [Text(_number(trivial.get(target), decimals), "italic") for target in targets]
+    shown = ((len(sources), scores.sources, "sources"), (len(targets), scores.targets, "targets"))
+    hidden = [f"{count} of {len(codes)} {side}" for count, codes, side in shown if count < len(codes)]
+    title = f"{scores.metric} ({scores.unit}) of each source on each target"
+    caption = f"Only {' and '.join(hidden)} are shown." if hidden else ""
+    notes = [Text(caption, "dim")] if caption else []
+    return Group(Text(title, "italic"), *_matrix_parts(targets, rows, width), *notes)
+
+
+def _best_score(values: Mapping[tuple[str, str], float], sources: Sequence[str], target: str) -> float:
+    """Return the best score of another language on a target; NaN if there is none."""
+    known = [values[source, target] for source in sources if not _trained_on(source, target)]
+    return max((value for value in known if not math.isnan(value)), default=math.nan)
+
+
+def _trained_on(source: str, target: str) -> bool:
+    """Return whether a source is the target, or a mixture with the target, such as `en+fi`."""
+    return target in source.split("+")
 
 
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:

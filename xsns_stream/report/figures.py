@@ -35,9 +35,6 @@ SETTINGS: Final[Any] = {
     "text.parse_math": False,
 }
 
-#: Names of metrics on axes.
-METRIC_NAMES: Final = {"accuracy": "accuracy", "f1": "F1", "macro-f1": "macro F1", "exact-match": "exact match"}
-
 _MAX_NAME: Final = 28
 _DPI: Final = 180
 _LINE_PITCH: Final = 0.25
@@ -181,7 +178,8 @@ def cut(name: str, longest: int = _MAX_NAME) -> str:
 
 def axis_label(metric: str, unit: str) -> str:
     """Return the label of an axis of scores, such as `F1 (percent)`."""
-    return f"{METRIC_NAMES.get(metric, metric)} ({unit})"
+    name = metric.replace("-", " ").replace("f1", "F1")
+    return f"{name} ({unit})"
 
 
 def finite(values: Sequence[float | None]) -> list[float]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import LanguageError
-from xsns_stream.reproduce.config import HEADS, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug
 from xsns_stream.reproduce.step import Step, StepOutputs
+from xsns_stream.tasks import TASKS
 
 #: Name of X-SNS in the tables.
 XSNS: Final = "X-SNS"
@@ -92,7 +93,7 @@ def sub_networks(
     args = (
         "build",
         *("--model", model, "--corpus", task.data, "--task", task.name),
-        *(("--objective", HEADS[task.name]) if head else _words(task)),
+        *(("--objective", TASKS[task.name].objective) if head else _words(task)),
         *_measuring(config, languages or task.texts, task.fisher_seeds, examples, densities),
         *("--store", str(store)),
     )
@@ -349,7 +350,7 @@ def _words(task: TaskConfig) -> tuple[str, ...]:
     The option is given although it is the default, so that rows that an older version measured from words as given are
     not reused.
     """
-    return ("--words", "running") if HEADS[task.name] == "token-classification" else ()
+    return ("--words", "running") if TASKS[task.name].objective == "token-classification" else ()
 
 
 def _with_text(task: TaskConfig, codes: Sequence[str]) -> tuple[str, ...]:

@@ -10,25 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-#: The tasks in the order of the paper's tables; the last task is not in the paper.
-TASKS: Final = ("ner", "pos", "nli", "pi", "qa", "topic")
-TITLES: Final[Mapping[str, str]] = {
-    "ner": "NER",
-    "pos": "POS tagging",
-    "nli": "NLI",
-    "pi": "Paraphrase identification",
-    "qa": "QA",
-    "topic": "Topic classification",
-}
-#: {task: objective of a model with a randomly initialised head}.
-HEADS: Final[Mapping[str, str]] = {
-    "ner": "token-classification",
-    "pos": "token-classification",
-    "nli": "sequence-classification",
-    "pi": "sequence-classification",
-    "qa": "question-answering",
-    "topic": "sequence-classification",
-}
+from xsns_stream.tasks import TASKS
+
+
+def task_title(name: str) -> str:
+    """Return the name of a task in running text."""
+    return TASKS[name].title
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ class TaskConfig:
     @property
     def title(self) -> str:
         """The name of the task in running text."""
-        return TITLES[self.name]
+        return task_title(self.name)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -198,6 +185,10 @@ PAPER_LOW_RESOURCE: Final = tuple(_LOW_RESOURCE.split())
 POS_LOW_RESOURCE: Final = tuple(_POS_LOW_RESOURCE.split())
 TOPIC_SOURCES: Final = tuple(_TOPIC.split())
 TOPIC_TARGETS: Final = (*TOPIC_SOURCES, *_TOPIC_MORE.split())
+#: {task: (sources, targets)}. A task without an entry is run with all languages of its data.
+POOLS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = MappingProxyType(
+    {**{name: (pool, pool) for name, pool in PAPER_POOLS.items()}, "topic": (TOPIC_SOURCES, TOPIC_TARGETS)}
+)
 
 #: Smallest size of a pool. If the data have fewer languages of a pool, all languages of the data are used instead.
 FEWEST: Final = 5

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from xsns_stream.io.escaping import in_markdown
 from xsns_stream.report.markup import markdown_table
-from xsns_stream.reproduce.config import DENSITY, PRESETS, TITLES, RunConfig, TaskConfig
+from xsns_stream.reproduce.config import DENSITY, PRESETS, RunConfig, TaskConfig, task_title
 from xsns_stream.reproduce.step import Step, StepOutputs
 
 UNKNOWN: Final = "–"
@@ -75,7 +75,7 @@ def target_count(document: Mapping[str, Any]) -> int:
     return sum(target["candidates"] > 0 for target in document["targets"])
 
 
-def overview(documents: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], metric: str = NDCG) -> str:
+def overview(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str], metric: str = NDCG) -> str:
     """Return a table of one metric, with a line for each predictor and a column for each task."""
     names = list(dict.fromkeys(one["name"] for document in documents.values() for one in document["predictors"]))
     metrics = {
@@ -86,7 +86,7 @@ def overview(documents: Mapping[str, Mapping[str, Any]], titles: Mapping[str, st
         [name, *(metric_cell(metrics[task][name], metric) if name in metrics[task] else UNKNOWN for task in documents)]
         for name in ordered
     ]
-    heads = [f"{titles[task]} ({target_count(document)})" for task, document in documents.items()]
+    heads = [f"{titles(task)} ({target_count(document)})" for task, document in documents.items()]
     return table([METRICS.get(metric, metric), *heads], lines)
 
 
@@ -168,7 +168,7 @@ def not_swept(config: RunConfig) -> str:
     names = [name for name in config.tasks if name not in config.swept]
     if not names:
         return ""
-    titles = ", ".join(TITLES[name] for name in names)
+    titles = ", ".join(task_title(name) for name in names)
     return bullets([f"{titles}: not run by default; add `--tasks {','.join(names)}`."])
 
 

@@ -14,14 +14,13 @@ from xsns_stream.reproduce.config import (
     DENSITY,
     FEWEST,
     PAPER_POOLS,
+    POOLS,
     PRESETS,
-    TASKS,
-    TOPIC_SOURCES,
-    TOPIC_TARGETS,
     Preset,
     RunConfig,
     TaskConfig,
 )
+from xsns_stream.tasks import TASKS
 
 GENERAL, TYPOLOGY, LDND = "general", "typology", "ldnd"
 #: Smallest number of sources to choose from.
@@ -180,7 +179,7 @@ def _languages(name: str, spec: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _preset_languages(name: str, preset: Preset) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*PAPER_POOLS[name], *preset.low_resource.get(name, ()))))
+    return tuple(dict.fromkeys((*PAPER_POOLS.get(name, ()), *preset.low_resource.get(name, ()))))
 
 
 def _pool(
@@ -192,7 +191,9 @@ def _pool(
         lacking = [code for code in codes if code not in counterparts(codes, (*trained, *tested))]
         notes = (f"the data lack {', '.join(lacking)}, which --languages names.",) if lacking else ()
         return _spelled(codes, trained), _spelled(codes, tested), notes
-    sides = (TOPIC_SOURCES, TOPIC_TARGETS) if name == "topic" else (PAPER_POOLS[name], PAPER_POOLS[name])
+    if name not in POOLS:
+        return tuple(trained), tuple(tested), ()
+    sides = POOLS[name]
     sources, targets = _spelled(sides[0], trained), _spelled(sides[1], tested)
     if min(len(sources), len(targets)) < FEWEST:
         note = (
@@ -200,7 +201,7 @@ def _pool(
         )
         return tuple(trained), tuple(tested), (note,)
     lacking = [code for code in sides[1] if code not in counterparts(sides[1], (*trained, *tested))]
-    where = "the pool" if name == "topic" else "the paper's pool"
+    where = "the paper's pool" if name in PAPER_POOLS else "the pool"
     return sources, targets, (f"the data lack {', '.join(lacking)} of {where}.",) if lacking else ()
 
 

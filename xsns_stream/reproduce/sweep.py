@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.report.figures import INK, PALE_INK, Page, cut, look, plain, titled
 from xsns_stream.reproduce.commands import evaluation, gold, restrict_to_scores
-from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import (
     CAPTION,
     METRICS,
@@ -133,7 +133,7 @@ class Sweep:
             parts.append(f"## {tasks[name].title}\n\n{above}\n\n{made.table}\n")
             record[name] = {"evaluation": document, "gold": quality, **made.record}
         missing = not_swept(config) if tasks == config.swept else ""
-        parts += [f"{CAPTION}\n\n", evaluation_notes(documents, TITLES.__getitem__), missing, ending]
+        parts += [f"{CAPTION}\n\n", evaluation_notes(documents, task_title), missing, ending]
         return "".join(parts), record
 
 
@@ -280,7 +280,7 @@ def metric_panels(documents: Documents, values: Mapping[str, Sequence[float]]) -
                 tuple(_percent(metrics[value_label(value)][key]) for value in x) for key in ("mean", "low", "high")
             )
             level = _percent(metrics["random"]["mean"]) if "random" in metrics else None
-            curves.append(Curve(TITLES[task], tuple(x), mean, low, high, level))
+            curves.append(Curve(task_title(task), tuple(x), mean, low, high, level))
         panels.append(Panel(title, tuple(curves)))
     return panels
 

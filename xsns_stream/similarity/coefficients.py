@@ -49,8 +49,8 @@ def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     """(J − E) / (1 − E), where E is the Jaccard coefficient of two independent random sets of these sizes.
 
-    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero means chance and one means equality. Undefined for two empty
-    sets, and for two sets of all parameters.
+    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero means similarity by chance, and one means equal sets. The
+    coefficient is undefined for two empty sets, and for two sets of all parameters.
     """
     expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
     return _ratio(jaccard_index(n, a, b, size) - expected, 1.0 - expected)
@@ -78,7 +78,7 @@ COEFFICIENTS: Final[dict[str, Coefficient]] = {
     "mutual-information": mutual_information,
 }
 
-#: Coefficients without a chance level: one is corrected for chance already, and one has no upper limit of 1.
+#: Coefficients without a chance level: the first is corrected for chance already; the second has no upper limit of 1.
 WITHOUT_CHANCE: Final = frozenset({"corrected-jaccard", "mutual-information"})
 
 

@@ -1,6 +1,6 @@
-"""Overlap counts of packed sub-networks: of all pairs, of sources with targets, and of groups of parameters.
+"""Overlap counts of packed sub-networks, for all pairs, for sources with targets, and for groups of parameters.
 
-With a cache, only rows that are new or have changed are read.
+With a cache, only new and changed rows are read.
 """
 
 from __future__ import annotations
@@ -86,27 +86,27 @@ def count_overlaps(
 
     Args:
         store: The store of the rows.
-        languages: The languages that are compared with one another, in the order of the result; by default all that
-            have a row for this seed and density.
-        sources: Instead of `languages`: the languages that are compared with `targets`; all by default.
-        targets: Instead of `languages`: the languages that `sources` are compared with; all by default.
-        by: Count the parameters of each `layer`, kind of `module` or `tensor` separately.
-        seed: The seed; may be omitted if the store has only one seed.
-        density: The density; may be omitted if the store has only one density.
-        cache: A cache of counts, such as :func:`xsns_stream.store.overlap_cache.overlap_cache` returns; rows that were
-            counted before are not read again. Counts of groups are not cached.
-        device: `cpu`, or another device that torch knows, such as `cuda`; needs torch.
+        languages: The languages to compare with one another, in the order of the result; by default all languages with
+            a row for this seed and density.
+        sources: Instead of `languages`: the languages to compare with `targets`; all languages by default.
+        targets: Instead of `languages`: the languages to compare with `sources`; all languages by default.
+        by: `layer`, `module` or `tensor`, to count the parameters of each layer, kind of module or tensor separately.
+        seed: The seed; it may be omitted if the store has only one seed.
+        density: The density; it may be omitted if the store has only one density.
+        cache: A cache of counts from :func:`xsns_stream.store.overlap_cache.overlap_cache`. Rows that were counted
+            before are not read again. Counts of groups are not cached.
+        device: `cpu`, or another device of torch, such as `cuda`, which needs torch.
         on_progress: Called with (words done, total words) after each block.
 
     Returns:
-        :class:`OverlapCounts` of all pairs; :class:`OverlapRectangle` where sources or targets are named; one of
-        them for each group, as :class:`GroupedOverlaps`, with `by`.
+        :class:`OverlapCounts` of all pairs, or :class:`OverlapRectangle` if sources or targets are given. With `by`,
+        :class:`GroupedOverlaps`, which contains one of these tables for each group.
 
     Raises:
-        UsageError: Seed or density are left out, and there are several; a language is named twice; languages are named
-            beside sources or targets; the device does not exist.
+        UsageError: The seed or the density is omitted, and the store has several; a language is given twice;
+            `languages` are given together with `sources` or `targets`; the device does not exist.
         LanguageError: A language has no row.
-        StoreError: There is no row at all, or a row does not have as many bits as when it was written.
+        StoreError: There is no row, or the number of bits of a row has changed since it was written.
     """
     seed = only("seed", store.seeds) if seed is None else seed
     selection = select(store, languages=languages, sources=sources, targets=targets, seeds=(seed,), density=density)
@@ -175,26 +175,26 @@ def count_overlaps_by_seed(
 ) -> tuple[_Result, ...]:
     """Count |A ∩ B| for pairs of languages, once for each seed.
 
-    Only languages that have every seed are compared, so that an average over seeds is over all of them.
+    Only languages that have every seed are compared, so that all averages are over the same seeds.
 
     Args:
         store: The store of the rows.
-        languages: As for :func:`count_overlaps`, and so are `sources`, `targets`, `by` and `cache`.
-        sources: By default the languages that have every seed.
-        targets: By default the languages that have every seed.
-        by: The grouping of the parameters.
-        seeds: The seeds, in the order of the result; all by default.
-        density: The density; may be omitted if the store has only one density.
-        cache: A cache of counts.
+        languages: The languages to compare with one another; by default all languages that have every seed.
+        sources: See :func:`count_overlaps`; by default all languages that have every seed.
+        targets: See :func:`count_overlaps`; by default all languages that have every seed.
+        by: The grouping of the parameters: `layer`, `module` or `tensor`.
+        seeds: The seeds, in the order of the result; all seeds by default.
+        density: The density; it may be omitted if the store has only one density.
+        cache: A cache of counts; see :func:`count_overlaps`.
         device: The device that counts.
         on_progress: Called with (words done, total words), over all seeds, after each block.
-        on_incomplete: Called for each language that is left out, with the seeds that it lacks.
+        on_incomplete: Called with each language that is left out and the seeds that it lacks.
 
     Returns:
         One table for each seed, or one for each group of each seed; all have the same languages in the same order.
 
     Raises:
-        UsageError, LanguageError, StoreError: As for :func:`count_overlaps`; or no language has every seed.
+        UsageError, LanguageError, StoreError: See :func:`count_overlaps`; also if no language has every seed.
     """
     selection = select(
         store,
@@ -269,7 +269,7 @@ def _count_groups(
 
 
 def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
-    """Return a progress callback for each of several passes, so that they appear as a single pass."""
+    """Return one progress callback for each of several passes, which together report a single pass."""
     if on_progress is None:
         return [None] * passes
     words = words_for(store.layout.size)
@@ -293,11 +293,11 @@ def _count_with_cache(
 ) -> OverlapCounts:
     """Return the counts of all pairs, and cache them.
 
-    A language that is not in the cache, or whose row has changed, is counted with all others. Where most languages are
-    new, everything is counted again. A comparison of few languages does not replace a larger one in the cache.
+    A language that is not in the cache, or whose row has changed, is counted with all others. If most languages are
+    new, all rows are counted again. A comparison of few languages does not replace a larger one in the cache.
 
     Raises:
-        StoreError: A row does not have as many bits as when it was written, or cannot be read.
+        StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
     """
     languages, density = selection.sources, selection.density
     cached = cache.load(seed, density)
@@ -320,9 +320,9 @@ def _count_with_cache(
 def _cached_rectangle(
     store: RowSource, selection: Selection, seed: int, cache: OverlapCache, on_progress: Progress | None
 ) -> OverlapRectangle | None:
-    """Return the counts of sources with targets if the cache has all of them and no row has changed; None otherwise."""
+    """Return the counts of sources with targets from the cache; None if one is missing or a row has changed."""
     languages, cached = selection.languages, cache.load(seed, selection.density)
-    # Where a language is not in the cache, the digests of the others are not needed.
+    # If a language is not in the cache, the digests of the others are not needed.
     if cached is None or not set(languages) <= set(cached.languages):
         return None
     digests = cache.digests(languages, seed, selection.density)
@@ -333,7 +333,7 @@ def _cached_rectangle(
 
 
 def _unchanged(cached: CachedOverlaps | None, languages: Sequence[str], digests: Sequence[str]) -> set[str]:
-    """Return the languages whose present rows are those in the cache."""
+    """Return the languages whose rows have not changed since they were cached."""
     before = {} if cached is None else dict(zip(cached.languages, cached.digests, strict=True))
     return {code for code, digest in zip(languages, digests, strict=True) if before.get(code) == digest}
 
@@ -347,7 +347,7 @@ def _extended(
     device: str,
     on_progress: Progress | None,
 ) -> Counts:
-    """Count the new languages with all, and take the pairs of the others from the cache."""
+    """Count the new languages with all languages, and take the other pairs from the cache."""
     languages = selection.sources
     rectangle = replace(selection, sources=tuple(new), targets=languages)
     counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, device)

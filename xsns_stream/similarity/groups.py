@@ -1,4 +1,4 @@
-"""Groups of parameters that are counted together: those of a layer, of a kind of module, or of a tensor."""
+"""Groups of parameters that are counted together: a layer, a kind of module, or a tensor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Groups:
     Attributes:
         by: The way of grouping.
         names: The names of the G groups.
-        segments: Ranges of bits, each of one group; together they contain every bit once.
+        segments: Ranges of bits with the group of each; together they contain every bit once.
         sizes: The number of parameters of each group.
     """
 
@@ -40,18 +40,17 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
 
     Args:
         layout: The layout.
-        by: `layer`, a transformer block; `tensor`, the name of the tensor; `module`, the kind of module: the name of
-            the tensor within its block without a final `weight` or `bias`, such as `attention.self.query`, over all
-            blocks.
+        by: `layer`: a transformer block. `tensor`: a tensor. `module`: a kind of module over all blocks, such as
+            `attention.self.query`; this is the name of a tensor within its block without a final `weight` or `bias`.
 
     Raises:
-        UsageError: `by` is another word, or a layout without layers is grouped by layer or module.
+        UsageError: `by` has another value; or it is `layer` or `module`, and the layout has no layers.
     """
     from xsns_kernels.columns import Segment
 
     if by in ("layer", "module") and not layout.layers:
         raise UsageError(
-            f"the parameters cannot be grouped by {by}: their layout names no layers.", "group them by tensor."
+            f"the parameters cannot be grouped by {by}: their layout has no layers.", "group them by tensor."
         )
     if by == "layer":
         spans = [(layer.name, layer.start, layer.stop) for layer in layout.layers]

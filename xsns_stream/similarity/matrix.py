@@ -28,7 +28,7 @@ _STEP = 1e-4
 
 
 def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
-    """J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
+    """Return J(A, B) = |A ∩ B| / |A ∪ B|, averaged over seeds if there are several.
 
     This is :func:`similarity` with its default coefficient.
     """
@@ -36,24 +36,24 @@ def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
 
 
 def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") -> SimilarityMatrix:
-    """Return a similarity coefficient of counts, averaged over seeds if there are several.
+    """Compute a similarity coefficient from counts, averaged over seeds if there are several.
 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
-    sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is
-    E|A ∩ B| / (|A| + |B| − E|A ∩ B|). An undefined coefficient is NaN (such as the Jaccard coefficient of two empty
-    sub-networks), and so is an average over seeds if one of the seeds has NaN.
+    sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is E|A ∩ B| /
+    (|A| + |B| − E|A ∩ B|). An undefined coefficient is NaN, such as the Jaccard coefficient of two empty sub-networks.
+    An average over seeds is NaN if one of the seeds has NaN.
 
     Args:
-        counts: One table, or one for each seed. Tables are joined by label, in the order of the first one.
+        counts: One table, or one for each seed. Languages have the order of the first table.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (of the target in the source), `cosine`,
             `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
 
     Returns:
-        The matrix; with standard errors if the counts are estimates from samples.
+        The matrix. It has standard errors if the counts are estimates from samples.
 
     Raises:
-        UsageError: There is no table, or the coefficient is unknown.
-        IncompatibleError: The tables differ in languages, parameters or density, or share a seed.
+        UsageError: No table is given, or the coefficient is unknown.
+        IncompatibleError: The tables differ in languages, parameters or density, or two have the same seed.
     """
     formula = coefficient_named(coefficient)
     given = [counts] if isinstance(counts, OverlapCounts | OverlapRectangle | SampledOverlaps) else list(counts)
@@ -75,15 +75,16 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
 def similarity_by_group(
     counts: GroupedOverlaps | Sequence[GroupedOverlaps], coefficient: str = "jaccard"
 ) -> GroupedSimilarity:
-    """Return a similarity coefficient of counts for each group.
+    """Compute a similarity coefficient for each group of parameters.
 
     Args:
-        counts: One collection of tables, or one for each seed.
-        coefficient: As for :func:`similarity`.
+        counts: One collection of counts, or one for each seed.
+        coefficient: Name of the coefficient; see :func:`similarity`.
 
     Raises:
-        UsageError: There is no collection, or the coefficient is unknown.
-        IncompatibleError: The collections differ in groups, languages, parameters or density, or share a seed.
+        UsageError: No collection is given, or the coefficient is unknown.
+        IncompatibleError: The collections differ in groups, languages, parameters or density, or two have the same
+            seed.
     """
     given = [counts] if isinstance(counts, GroupedOverlaps) else list(counts)
     if not given:
@@ -115,13 +116,13 @@ def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
 
 
 def _chance(table: _Table, formula: Coefficient) -> Reals:
-    """Return the coefficient that sizes alone explain: float64 [S, T]."""
+    """Return the coefficient of independent random sets of the same sizes: float64 [S, T]."""
     _, a, b, size = _sizes(table)
     return formula(expected_intersection(a, b, size), a, b, size)
 
 
 def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | None:
-    """Return the standard error of the mean over seeds, whose samples are independent; None for exact counts."""
+    """Return the standard error of the mean over seeds, for independent samples; None for exact counts."""
     if not all(isinstance(table, SampledOverlaps) for table in tables):
         return None
     variances = [_variance(cast(SampledOverlaps, table), formula) for table in tables]
@@ -145,12 +146,12 @@ def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
         gradient.append((beside(i, step) - beside(i, -step)) / (2 * step))
     slopes = np.stack(gradient)
     variance = np.einsum("ist,ijst,jst->st", slopes, table.covariance, slopes)
-    # The coefficient of a language with itself does not vary, and rounding may make its variance negative.
+    # The coefficient of a language with itself has no variance; rounding may make the result negative.
     return np.where(np.isnan(variance), np.nan, np.maximum(variance, 0.0))
 
 
 def _shares(grouped: GroupedOverlaps) -> Reals:
-    """Return the share of the selected parameters of all languages that is in each group: float64 [G]."""
+    """Return the share of each group in the selected parameters of all languages: float64 [G]."""
     sizes = np.array([_every_size(table).sum() for table in grouped.tables], np.float64)
     with np.errstate(invalid="ignore"):
         shares: Reals = sizes / sizes.sum()
@@ -158,14 +159,14 @@ def _shares(grouped: GroupedOverlaps) -> Reals:
 
 
 def _every_size(table: Overlaps) -> Counts:
-    """Return the cardinality of each language, each language once."""
+    """Return the cardinality of each language; a language that is source and target occurs once."""
     rows = dict(zip(table.sources, table.source_cardinality.tolist(), strict=True))
     every = rows | dict(zip(table.targets, table.target_cardinality.tolist(), strict=True))
     return np.array(list(every.values()), np.int64)
 
 
 def _aligned(tables: list[_Table]) -> list[_Table]:
-    """Return the tables in the order of the labels of the first one, if they belong together."""
+    """Check that tables belong together, and return them with languages in the order of the first table."""
     if not tables:
         raise UsageError("there is nothing to compare: no table of counts.", "count overlaps first.")
     first = tables[0]

@@ -17,9 +17,10 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.io.json import read_json
+from xsns_stream.io.numbers import numbers
 from xsns_stream.io.table_orientation import check_corner, check_diagonal
-from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, numbers, read_table, to_codes
-from xsns_stream.languages import SUMMARY_CODES, Labels, read_labels
+from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.language_labels import SUMMARY_CODES, Labels, read_labels
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
 
@@ -31,12 +32,12 @@ _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
 
 
 class _Table(NamedTuple):
-    """A matrix with the orientation that it has in its file.
+    """A matrix in the orientation of its file.
 
     Attributes:
         matrix: The matrix, with the lines of the file as rows.
-        corner: The name of the lines in the file; empty if there is none.
-        ours: Whether the file says that this program wrote it.
+        corner: The name of the lines in the file; empty if the file gives no name.
+        ours: Whether the file has a record of this program.
     """
 
     matrix: SimilarityMatrix
@@ -64,22 +65,22 @@ def read_matrix(
                    {source: {target: number}}.
     ============== =======================================================================================
 
-    Codes are normalised. Labels that are not codes stay as they are: they match no language, and are named where the
-    matrix is compared with gold scores. A missing label is an error.
+    Codes are normalised. Labels that are not codes are not changed; they match no language, and a comparison of the
+    matrix with gold scores names them. A missing label is an error.
 
     Args:
         path: The file.
         distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
         transpose: Whether the lines are targets.
-        scale: The distance that means no similarity at all; 1 by default.
-        as_given: Whether to accept similarities with the smallest value of each row on the diagonal, and distances with
-            the largest value there. By default such a table is refused, unless this program wrote it.
+        scale: The distance of two languages without any similarity; 1 by default.
+        as_given: Whether to accept similarities whose diagonal has the smallest value of each row, and distances whose
+            diagonal has the largest value. By default such a table is an error, unless this program wrote it.
 
     Raises:
         UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
             table contradicts the way in which its lines are read.
         XsnsError: The file is missing, damaged or empty; its labels or cells are not valid; or the numbers look like
-            distances and are read as similarities, or the reverse.
+            distances and are read as similarities, or vice versa.
     """
     file = Path(path)
     reader = _READERS.get(file.suffix.lower())
@@ -113,12 +114,12 @@ def frame_matrix(
         what: The name of the table, for messages.
 
     Raises:
-        XsnsError: A label is missing, or occurs twice on one side, also after codes are normalised; a side has no
-            label that is a code; a cell does not contain a finite number; or a distance is negative.
+        XsnsError: A label is missing; two labels of one side are equal after codes are normalised; no label of a side
+            is a code; a cell does not contain a finite number; or a distance is negative.
     """
     sources = _labels(_texts(frame.index, "row", what), "row", what)
     targets = _labels(_texts(frame.columns, "column", what), "column", what)
-    # Only pandas knows its own kinds of missing values.
+    # pandas has several kinds of missing values, which only `isna` recognises.
     cells = frame.to_numpy() if all(kind.kind in "fiu" for kind in frame.dtypes) else _objects(frame)
     values = _values(sources, targets, cells, what)
     if distance:
@@ -152,8 +153,8 @@ def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
 def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
     """Return normalised codes.
 
-    Two codes of one language (`aka` and `twi` are both `ak`) keep their labels. They stay distinct, and neither stands
-    for the language.
+    Two codes of one language (`aka` and `twi` are both `ak`) are not normalised, so that they stay distinct; neither is
+    used for the language.
     """
     if not labels:
         raise XsnsError(f"{what} has no {side}s.", "each side needs at least one language.")
@@ -174,7 +175,7 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
 
     def shown(label: str) -> str:
         code = codes[label]
-        # A word for a summary stays as it is written, so that a message can name it.
+        # A word for a summary, such as `max`, is not normalised, so that a message can quote it.
         return label if code is None or code in several or label.lower() in SUMMARY_CODES else code
 
     return tuple(map(shown, labels))
@@ -303,13 +304,13 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
         optional = {
             name: _array(arrays[name], shapes[name]).astype(np.float64)
             for name in _OPTIONAL
-            # Without seeds it is not known to which seed each matrix belongs.
+            # Without seeds, the seed of each matrix is unknown.
             if arrays.get(name) is not None and (seeds or name != "per_seed")
         }
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed occurs twice")
         if "per_seed" in optional and not np.allclose(optional["per_seed"].mean(axis=0), values, equal_nan=True):
-            raise ValueError("its values are not the mean of those of the seeds")
+            raise ValueError("its values are not the mean of the values of its seeds")
         return SimilarityMatrix(
             sources,
             targets,
@@ -326,14 +327,14 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
 
 
 def _record(entry: Any) -> PredictorRecord | None:
-    """Return the record in a file of this program; None if it was written without one."""
+    """Return the record in a file of this program; None if the file has no record."""
     if entry is None:
         return None
     return PredictorRecord.from_json(json.loads(str(entry)) if isinstance(entry, np.ndarray) else entry)
 
 
 def _array(values: Any, shape: tuple[int, ...]) -> Any:
-    """Return the array in nested lists (null is NaN), or in an entry of the metadata of a Parquet file.
+    """Return an array from nested lists (null is NaN), or from an entry of the metadata of a Parquet file.
 
     Raises:
         ValueError: The array has another shape.
@@ -358,12 +359,12 @@ _READERS: Final[dict[str, Callable[[Path], _Table]]] = {
 
 @dataclass(frozen=True)
 class KnownLanguages:
-    """A matrix whose rows and columns are languages, and the labels that were left out.
+    """A matrix with languages as rows and columns, and the labels that were left out.
 
     Attributes:
         matrix: The matrix, labelled with codes.
         by_name: {label: code} of the languages that were recognised by name.
-        left_out: Labels of rows and columns that do not stand for a language, or share a language with others.
+        left_out: Labels of rows and columns that do not name a language, or name the same language as others.
     """
 
     matrix: SimilarityMatrix
@@ -374,7 +375,7 @@ class KnownLanguages:
 def known_languages(
     matrix: SimilarityMatrix, what: str, *, skip_unknown: bool = False, rename: Mapping[str, str] | None = None
 ) -> KnownLanguages:
-    """Return the rows and columns that stand for languages; refuse a matrix with other rows or columns.
+    """Return the rows and columns of languages; raise an error if a matrix has other rows or columns.
 
     :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
     lose their rows and columns.
@@ -382,18 +383,18 @@ def known_languages(
     Args:
         matrix: A matrix from :func:`read_matrix`.
         what: The name of the matrix, for messages.
-        skip_unknown: Whether to leave out rows and columns that do not stand for a language.
-        rename: {label: code}. Labels that the matrix does not have are ignored. An entry also says that a word for a
-            summary, such as `max`, is the code of a language.
+        skip_unknown: Whether to leave out rows and columns that do not name a language.
+        rename: {label: code}. Labels that are not in the matrix are ignored. An entry is also needed to use a word for
+            a summary, such as `max`, as the code of a language.
 
     Raises:
-        XsnsError: There are other labels, and `skip_unknown` is false; the message names all of them.
+        XsnsError: There are other labels, and `skip_unknown` is False; the message names all of them.
         LanguageError: A new name of a label is not a code.
     """
     every = (*matrix.sources, *matrix.targets)
     names = dict(rename or {})
     if matrix.record is not None or matrix.seeds:
-        # This program wrote the matrix, which has languages and no summaries.
+        # Matrices of this program have only languages as rows and columns.
         names = {label: label for label in SUMMARY_CODES.intersection(every)} | names
     labels = read_labels(every, names)
     rows, columns = (_of_one_language(side, labels) for side in (matrix.sources, matrix.targets))
@@ -406,13 +407,13 @@ def known_languages(
     lost = list(dict.fromkeys(lost))
     if lost and not skip_unknown:
         raise XsnsError(
-            f"labels of {what} do not stand for one language each: {all_listed(_explained(lost, labels))}.",
-            "give each language one label, a code or a name, by --rename OLD=NEW where the file has others; "
-            "--skip-unknown leaves these rows and columns out.",
+            f"labels of {what} do not name one language each: {all_listed(_explained(lost, labels))}.",
+            "give each language one label, which is a code or a name (--rename OLD=NEW replaces a label), or leave "
+            "these rows and columns out by --skip-unknown.",
         )
     if not rows or not columns:
         raise XsnsError(
-            f"no row, or no column, of {what} stands for a language.", "labels are codes such as 'sw', or names."
+            f"no row, or no column, of {what} is labelled with a language.", "labels are codes such as 'sw', or names."
         )
     sources, targets = (
         tuple(labels.codes[side[position]] or side[position] for position in positions)
@@ -436,13 +437,13 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
-    """Return the positions of the labels that are the only label of their language on this side."""
+    """Return the positions of the labels whose language has no other label on this side."""
     codes = [labels.codes[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
 
 def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
-    """Return labels, each with the code that it shares with another label."""
+    """Return labels with their codes, for labels that have the same code as another label."""
     shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
     either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
     either |= {

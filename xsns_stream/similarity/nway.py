@@ -12,12 +12,12 @@ from xsns_stream.similarity.selection import Progress, RowSource, only, select
 from xsns_stream.similarity.streaming import check_cardinalities, intersections
 from xsns_stream.types import ParameterSet, words_for
 
-# Memory for one block of columns of all languages.
+# Bytes of memory for one block of columns of all languages.
 _BLOCK_BYTES: Final = 16 * 2**20
 
 
 def count_by_group(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
-    """Return how many parameters of each group are in a set: {name: number}."""
+    """Return the number of parameters of each group that are in a set: {name: number}."""
     from xsns_kernels.columns import ArrayColumns
 
     groups = groups_of(bits.layout, by)
@@ -33,20 +33,20 @@ def common(
     density: float | None = None,
     on_progress: Progress | None = None,
 ) -> ParameterSet:
-    """Return the parameters that are in the sub-networks of all of several languages.
+    """Return the intersection of the sub-networks of several languages.
 
     Args:
-        store: The store of the rows; they are read a block of columns at a time.
-        languages: The languages; by default all that have a row for this seed and density.
-        seed: The seed; may be omitted if the store has only one seed.
-        density: The density; may be omitted if the store has only one density.
+        store: The store of the rows, which are read in blocks of columns.
+        languages: The languages; by default all languages with a row for this seed and density.
+        seed: The seed; it may be omitted if the store has only one seed.
+        density: The density; it may be omitted if the store has only one density.
         on_progress: Called with (words done, total words) after each block.
 
     Returns:
-        The same as `store["sw"] & store["zu"] & …`; only one set is in memory.
+        The set `store["sw"] & store["zu"] & …`. Only one set is in memory.
 
     Raises:
-        UsageError, LanguageError, StoreError: As for :func:`xsns_stream.similarity.count_overlaps`.
+        UsageError, LanguageError, StoreError: See :func:`xsns_stream.similarity.count_overlaps`.
     """
     return _combine(store, languages, seed, density, np.bitwise_and, on_progress)
 
@@ -59,7 +59,7 @@ def united(
     density: float | None = None,
     on_progress: Progress | None = None,
 ) -> ParameterSet:
-    """Return the parameters that are in the sub-network of at least one of several languages.
+    """Return the union of the sub-networks of several languages.
 
     Arguments and errors are those of :func:`common`.
     """

@@ -1,10 +1,10 @@
 """Overlap counts estimated from a sample of the parameters, with their standard errors.
 
-Each layer is divided into blocks of neighbouring parameters, and the blocks into zones of neighbours. Two blocks of
-each zone are drawn. This is a stratified cluster sample with two clusters in each stratum (Cochran, Sampling
-Techniques, 1977, chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Neighbours are alike, so that zones
-remove most of the differences between tensors and between rows of a matrix, and the two blocks of a zone show how much
-is left.
+Each layer is divided into blocks of adjacent parameters, and adjacent blocks form zones. Two blocks of each zone are
+drawn. This is a stratified cluster sample with two clusters in each stratum (Cochran, Sampling Techniques, 1977,
+chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Adjacent parameters are similar. Therefore zones remove
+most of the variance between tensors and between rows of a matrix, and the difference of the two blocks of a zone
+estimates the rest.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from xsns_stream.similarity.selection import Incomplete, Progress, RowSource, Se
 from xsns_stream.similarity.streaming import Picked, cross_intersections, intersections, open_rectangle
 from xsns_stream.types import WORD_BITS, Counts, ParameterLayout, SampledOverlaps, words_for
 
-#: The number of blocks of a layer, on which the error depends, and the limits of their size in words.
+#: The number of blocks of a layer, which determines the error, and the limits of the size of a block in words.
 BLOCKS_A_LAYER: Final = 1000
 LEAST_WORDS: Final = 16
 MOST_WORDS: Final = 1024
-# Memory for the counts of the blocks that are counted at once.
+# Bytes of memory for the counts of the blocks that are counted together.
 _BATCH_BYTES: Final = 16 * 2**20
 
 Range = tuple[int, int]
@@ -49,24 +49,24 @@ def sample_overlaps(
 ) -> SampledOverlaps:
     """Estimate |A ∩ B| for pairs of languages from a part of the parameters.
 
-    The true value is within 1.96 standard errors of about 94 in 100 estimates from 150 blocks or more. It is within
-    them less often where fewer blocks are read, because a standard error from 40 blocks is itself uncertain.
+    With 150 blocks or more, about 94 of 100 intervals of ±1.96 standard errors contain the true value. With fewer
+    blocks the proportion is smaller, because the standard error is less certain.
 
     Args:
         store: The store of the rows; only the drawn blocks are read.
-        fraction: The part of the parameters that is read, in (0, 1]. At least two blocks of every layer are read; with
-            1 all are read, and the result is exact.
-        languages: As for :func:`xsns_stream.similarity.count_overlaps`, and so are `sources` and `targets`.
-        sources: The sources of a rectangle.
-        targets: The targets of a rectangle.
-        seed: The seed of the rows; may be omitted if the store has only one seed.
-        density: The density; may be omitted if the store has only one density.
-        sample_seed: Seed for drawing the blocks, which differ between the seeds of rows.
+        fraction: The fraction of the parameters to read, in (0, 1]. At least two blocks of every layer are read. With
+            1, all parameters are read and the result is exact.
+        languages: The languages to compare with one another; see :func:`xsns_stream.similarity.count_overlaps`.
+        sources: Instead of `languages`: the languages to compare with `targets`.
+        targets: Instead of `languages`: the languages to compare with `sources`.
+        seed: The seed of the rows; it may be omitted if the store has only one seed.
+        density: The density; it may be omitted if the store has only one density.
+        sample_seed: Seed for drawing the blocks. Different seeds of rows get different blocks.
         on_progress: Called with (words done, total words).
 
     Raises:
-        UsageError: The fraction is out of range; otherwise as for `count_overlaps`.
-        LanguageError, StoreError: As for `count_overlaps`. Rows are not compared with their records.
+        UsageError: The fraction is out of range; see also `count_overlaps`.
+        LanguageError, StoreError: See `count_overlaps`. Rows are not compared with their records.
     """
     seed = only("seed", store.seeds) if seed is None else seed
     return sample_overlaps_by_seed(
@@ -95,12 +95,12 @@ def sample_overlaps_by_seed(
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
 ) -> tuple[SampledOverlaps, ...]:
-    """Estimate |A ∩ B| once for each seed, from other blocks for each; see :func:`sample_overlaps`.
+    """Estimate |A ∩ B| for each seed, from different blocks; see :func:`sample_overlaps`.
 
     Languages that lack a seed are left out, as in :func:`xsns_stream.similarity.count_overlaps_by_seed`.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"the sampled part of the parameters must be in (0, 1], not {fraction}.")
+        raise UsageError(f"the sampled fraction of the parameters must be in (0, 1], not {fraction}.")
     selection = select(
         store,
         languages=languages,
@@ -120,7 +120,7 @@ def sample_overlaps_by_seed(
 
 @dataclass(frozen=True)
 class Zone:
-    """Neighbouring blocks of one layer.
+    """Adjacent blocks of one layer.
 
     Attributes:
         blocks: The two drawn blocks, or all blocks if there are at most two: ranges of words, ascending.
@@ -132,7 +132,7 @@ class Zone:
 
     @property
     def words(self) -> int:
-        """Words of the drawn blocks."""
+        """Number of words of the drawn blocks."""
         return sum(stop - start for start, stop in self.blocks)
 
 

@@ -1,4 +1,4 @@
-"""The selection of the rows of a comparison, and the interfaces of the store and of the cache that it uses."""
+"""Selection of the rows of a comparison, and the interfaces of stores and of caches of counts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Called with (words done, total words) after each block.
+#: A callback that gets (words done, total words) after each block.
 Progress = Callable[[int, int], None]
 
-#: Called with a language that is left out and the seeds that it lacks.
+#: A callback that gets a language that is left out and the seeds that it lacks.
 Incomplete = Callable[[str, tuple[int, ...]], None]
 
 _Label = TypeVar("_Label", int, float)
@@ -30,7 +30,7 @@ class RowSource(Protocol):
 
     @property
     def layout(self) -> ParameterLayout:
-        """The layout, which says which bit is which parameter."""
+        """The layout, which assigns a parameter to each bit."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -47,20 +47,20 @@ class RowSource(Protocol):
         """Return |A| of each row when it was written: int64 [n]."""
 
     def columns(self, languages: Sequence[str], seed: int, density: float) -> AbstractContextManager[Columns]:
-        """Open the rows of these languages, in this order, for reading a block of columns at a time."""
+        """Open the rows of these languages, in this order, for reading in blocks of columns."""
 
 
 class OverlapCache(Protocol):
-    """A cache of overlap counts, from one comparison to the next."""
+    """A cache that keeps overlap counts between comparisons."""
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
         """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the cached counts; None if there are no readable ones."""
+        """Return the cached counts; None if there are no readable counts."""
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Cache counts in place of those before them, if they can be cached at all."""
+        """Replace the cached counts, if the cache can be written."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Selection:
     """The rows of a comparison.
 
     Attributes:
-        sources: The rows of the result.
-        targets: The columns of the result; None if all sources are compared with one another.
+        sources: The languages of the rows.
+        targets: The languages of the columns; None if all sources are compared with one another.
         seeds: The seeds; the rows are compared once for each of them.
         density: The density of all rows.
     """
@@ -99,23 +99,24 @@ def select(
 
     Args:
         store: The store.
-        languages: The languages that are compared with one another; all that have every seed by default.
-        sources: Instead of `languages`: the languages that are compared with `targets`.
-        targets: Instead of `languages`: the languages that `sources` are compared with.
+        languages: The languages to compare with one another; by default all languages that have every seed.
+        sources: Instead of `languages`: the languages to compare with `targets`.
+        targets: Instead of `languages`: the languages to compare with `sources`.
         seeds: The seeds; all by default.
-        density: The density; may be omitted if the store has only one density.
-        on_incomplete: Called for each language that is left out, with the seeds that it lacks.
+        density: The density; it may be omitted if the store has only one density.
+        on_incomplete: Called with each language that is left out and the seeds that it lacks.
 
     Raises:
-        UsageError: The density is left out, and there are several; a language or seed is named twice; `languages` are
-            given beside `sources` or `targets`.
+        UsageError: The density is omitted, and the store has several; a language or seed is given twice; `languages`
+            are given together with `sources` or `targets`.
         LanguageError: A named language lacks a seed.
         StoreError: No language has every seed.
     """
     if languages is not None and (sources is not None or targets is not None):
         raise UsageError(
             "languages cannot be combined with sources or targets.",
-            "name languages to compare all with one another, or sources and targets to compare these with those.",
+            "give languages to compare all of them with one another, or sources and targets to compare sources with "
+            "targets.",
         )
     density = only("density", store.densities) if density is None else density
     wanted = _distinct(store.seeds if seeds is None else seeds)
@@ -125,7 +126,7 @@ def select(
     if first is None or second is None:
         complete = _complete(by_seed, on_incomplete)
         if not complete:
-            raise StoreError(_nothing(wanted, density), "build what is missing, or choose fewer seeds.")
+            raise StoreError(_nothing(wanted, density), "build the missing rows, or choose fewer seeds.")
         first = complete if first is None else first
         second = complete if second is None else second
     selection = Selection(_distinct(first), _distinct(second) if rectangle else None, wanted, density)
@@ -137,11 +138,11 @@ def select(
 
 
 def only(name: str, values: tuple[_Label, ...]) -> _Label:
-    """Return the one seed or density of a store.
+    """Return the only seed or density of a store.
 
     Raises:
-        StoreError: There is none.
-        UsageError: There are several.
+        StoreError: The store has none.
+        UsageError: The store has several.
     """
     if not values:
         raise StoreError("there is no sub-network to compare.", "build some first.")
@@ -160,7 +161,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
 
     Raises:
         LanguageError: A language has no row; similar codes are suggested.
-        StoreError: There is no language at all.
+        StoreError: The store has no language.
     """
     if not languages:
         raise StoreError(f"there is no sub-network to compare for {where}.", "build some first.")
@@ -169,7 +170,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
         near = near_misses(missing[0], there)
         raise LanguageError(
             f"no sub-network of {', '.join(map(repr, missing))} for {where}.",
-            f"did you mean {' or '.join(map(repr, near))}?" if near else "build what is missing, or leave it out.",
+            f"did you mean {' or '.join(map(repr, near))}?" if near else "build the missing row, or omit the language.",
         )
 
 

@@ -1,6 +1,6 @@
-"""Streams of rows: every word of a row passes through this module, a block of columns of all rows at a time.
+"""Streaming of rows in blocks of columns; all comparisons of rows use this module.
 
-The memory does not grow with the model. The counted cardinalities are compared with the recorded ones.
+Memory use does not grow with the model. The counted cardinalities are compared with the recorded ones.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def count_square(
     on_progress: Progress | None = None,
     device: str = "cpu",
 ) -> Counts:
-    """Count all pairs of the sources: int64 [G, L, L], with one group where no groups are given.
+    """Count all pairs of the sources: int64 [G, L, L], with one group if no groups are given.
 
     Raises:
-        StoreError: A row does not have as many bits as when it was written, or cannot be read.
+        StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
     """
     with store.columns(selection.sources, seed, selection.density) as columns:
         counts = intersections(columns, groups.segments if groups else None, _number(groups), on_progress, device)
@@ -55,7 +55,7 @@ def count_rectangle(
         Intersections int64 [G, S, T], cardinalities of the sources int64 [G, S] and of the targets int64 [G, T].
 
     Raises:
-        StoreError: A row does not have as many bits as when it was written, or cannot be read.
+        StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
     """
     split = len(selection.sources)
     with open_rectangle(store, selection, seed) as (columns, order):
@@ -73,7 +73,7 @@ def open_rectangle(store: RowSource, selection: Selection, seed: int) -> Iterato
     """Open the sources, then the targets, so that each row is read once.
 
     Yields:
-        The columns, and the position of each target among the rows after the sources. Targets that are sources too are
+        The columns, and the position of each target among the rows after the sources. Targets that are also sources are
         copies at the end.
     """
     sources = {code: i for i, code in enumerate(selection.sources)}
@@ -96,7 +96,7 @@ def intersections(
     """Count all pairs of rows: int64 [G, L, L].
 
     Raises:
-        UsageError: The device is not there.
+        UsageError: The device does not exist.
     """
     if device == "cpu":
         from xsns_kernels import stream_intersections
@@ -119,7 +119,7 @@ def cross_intersections(
     """Count the rows before `split` with those after it: int64 [G, S, T], and cardinalities int64 [G, S + T].
 
     Raises:
-        UsageError: The device is not there.
+        UsageError: The device does not exist.
     """
     if device == "cpu":
         from xsns_kernels import stream_cross_intersections
@@ -135,21 +135,21 @@ def cross_intersections(
 
 @contextmanager
 def _device_errors(device: str) -> Iterator[None]:
-    """Turn the long messages of torch into a sentence; a torch without CUDA raises an AssertionError."""
+    """Turn the long messages of torch into one sentence; torch without CUDA raises an AssertionError."""
     try:
         yield
     except (ImportError, RuntimeError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UsageError(
-            f"overlaps cannot be counted on the device '{device}': {reason}.", "leave out --device to use the CPU."
+            f"overlaps cannot be counted on the device '{device}': {reason}.", "omit --device to use the CPU."
         ) from error
 
 
 def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Counts, seed: int, density: float) -> None:
-    """Compare the counted cardinalities of rows with the recorded ones, which finds damage on the disk at no cost.
+    """Compare the counted cardinalities of rows with the recorded ones, to find damage without another pass.
 
     Raises:
-        StoreError: A row has another cardinality.
+        StoreError: A row has a wrong cardinality.
     """
     recorded = store.cardinalities(languages, seed, density)
     wrong = [
@@ -173,7 +173,8 @@ def _number(groups: Groups | None) -> int:
 class Repeated:
     """Rows followed by copies of some of them; each row is read once.
 
-    A language that is both a source and a target must be on both sides of the split at which the kernels count.
+    The kernels count rows before a split with rows after it, so that a language that is both a source and a target must
+    be on both sides.
     """
 
     def __init__(self, columns: Columns, again: Sequence[int]) -> None:

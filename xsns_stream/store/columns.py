@@ -1,4 +1,4 @@
-"""Committed rows that are read a block of columns at a time, straight from their files."""
+"""Reader of blocks of columns of committed rows, directly from their files."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from xsns_stream.store.shards import RowReader, read_fully
 from xsns_stream.store.storage.local import os_errors
 from xsns_stream.types import Words
 
-#: Files that are held open, where the system allows as many; the other rows are opened for each block.
+#: The largest number of files that stay open, if the system allows it; other rows are opened for each block.
 MOST_OPEN: Final = 512
-#: Threads that copy rows; decoding takes five times the memory of a piece in each of them.
+#: Number of threads that copy rows. In each of them, decoding needs five times the memory of a block.
 COPY_THREADS: Final = 3
 
 
 class StoredColumns:
-    """Committed rows, a block of columns at a time; made by `SubNetworkStore.columns`.
+    """Committed rows that are read in blocks of columns; `SubNetworkStore.columns` returns them.
 
-    It implements `xsns_kernels.Columns`. Bits are not checked here. The counts of a finished comparison can be
-    compared with the cardinalities in the records.
+    It implements `xsns_kernels.Columns`. This class does not check the bits. A caller can compare its final counts with
+    the cardinalities in the records.
 
     Attributes:
         rows: L, the number of rows.
@@ -58,7 +58,7 @@ class StoredColumns:
         number, skip, expected = 0, start * 8, (stop - start) * 8
         views: Any = out
         try:
-            # For a store in the system's cache this loop takes most of the time, so it does as little as possible.
+            # If the files are in the system's cache, this loop takes most of the time. It does as little as possible.
             for number, (direct, row) in enumerate(zip(self._direct, views, strict=True)):
                 if direct is None or os.preadv(direct[0], [row], direct[1] + skip) != expected:
                     self._readers[number].read(start, row)
@@ -71,15 +71,15 @@ class StoredColumns:
 def open_columns(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[StoredColumns]:
     """Open committed rows for reading by columns.
 
-    Plain rows in a folder are read in place. All others are first copied into a file of plain words in the folder for
-    temporary files, which is removed when the block ends.
+    Uncompressed rows in a folder are read in place. All other rows are first copied, uncompressed, into a temporary
+    file, which is removed when the block ends.
 
     Args:
         array: The array of rows.
         records: The records of the rows, in the order of the result.
 
     Raises:
-        StoreError: A row is missing or damaged, or there is no room for the copies.
+        StoreError: A row is missing or damaged, or the disk has no space for the copies.
     """
     names = [record.key for record in records]
     with ExitStack() as opened:
@@ -120,7 +120,7 @@ class _CopiedRow:
 
 @contextmanager
 def _copied(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[RowReader]]:
-    """Copy rows into a temporary file, a piece at a time, and compare them with their records."""
+    """Copy rows into a temporary file, block by block, and compare them with their records."""
     row_bytes = array.words * 8
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < row_bytes * len(records):
@@ -128,7 +128,7 @@ def _copied(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[R
             f"there is no room in '{folder}' for a copy of {len(records)} rows of {row_bytes:,} bytes.",
             "compressed rows and rows on other machines are copied first: set TMPDIR to a folder with more room.",
         )
-    # The file has no name, so that it is gone however the process ends.
+    # The file has no name, so that the system removes it even if the process is killed.
     with tempfile.TemporaryFile(prefix="xsns-") as file:
         descriptor = file.fileno()
         with ThreadPoolExecutor(COPY_THREADS) as pool:

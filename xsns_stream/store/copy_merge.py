@@ -1,7 +1,7 @@
-"""Copies of rows from store to store: into a new store, or from several stores into one.
+"""Copying of rows into another store, and merging of several stores.
 
-Everything is checked before anything is written. A row is compared with its record when it is read.
-Rows that the target has already are skipped, so that the same call continues where an earlier one stopped.
+Everything is checked before anything is written. A row is compared with its record when it is read. Rows that the
+target contains already are skipped, so that repeating an interrupted call completes it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xsns_stream.types import WORD_BITS
 AnyKey = RowKey | FisherKey
 Progress = Callable[[int, int], None]
 
-# Rows in a message, which is one line.
+# The largest number of rows that a message names.
 _NAMED: Final = 5
 
 
@@ -28,15 +28,15 @@ class CopyResult:
     """The result of copying or merging.
 
     Attributes:
-        written: Rows, and rows of Fisher values, that were written and committed.
-        skipped: Rows that the target had already, with the same content.
+        written: Rows, and rows of Fisher values, that were copied and committed.
+        skipped: Rows that the target contained already, with the same content.
         failed: Rows that could not be read from their source, with the error; nothing was written for them.
-        words_bytes: Size of the bits of all rows that are in the target now, as uncompressed words.
-        source_bytes: Size of the objects of the same rows in their sources.
+        words_bytes: Uncompressed size of all rows in the target after the copy.
+        source_bytes: Size of the objects of the same rows in the source stores.
         target_bytes: Size of the objects of the same rows in the target.
         fisher_bytes: Size of the objects of Fisher values that were written.
         folds_written: Rows of folds that were written and committed.
-        folds_skipped: Rows of folds that the target had already.
+        folds_skipped: Rows of folds that the target contained already.
     """
 
     written: tuple[AnyKey, ...]
@@ -51,11 +51,11 @@ class CopyResult:
 
 
 class _Source(NamedTuple):
-    """A store, and the rows of it that are copied.
+    """A source store and its rows that are copied.
 
     Attributes:
         store: The store.
-        rows: The rows; all where None.
+        rows: The rows; None for all rows.
         fisher: The rows of Fisher values.
     """
 
@@ -76,13 +76,13 @@ class _Item:
 
 @dataclass
 class _Plan:
-    """The rows that are copied into one store, each row once, and those that cannot be copied.
+    """The plan of a copy into one store, with each row once, and its progress.
 
     Attributes:
         target: The target store.
         fold: The number of folds, and the fold that the target leaves out; None for a whole store.
-        items: The rows that the target has in the end.
-        there: The rows that it has already.
+        items: The rows that the target contains in the end.
+        there: The rows that the target contains already.
         written: The rows that were written so far.
         failed: The rows that could not be read.
     """
@@ -96,7 +96,7 @@ class _Plan:
 
     @property
     def todo(self) -> list[_Item]:
-        """The rows in order. Fisher values come first, so that no row waits for values that are still to come."""
+        """The rows in order. Fisher values come first, so that a row is complete once it is committed."""
         return sorted(self.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
 
     def run(self, item: _Item) -> None:
@@ -119,13 +119,13 @@ def copy_rows(
     fisher: Iterable[FisherKey] = (),
     on_progress: Progress | None = None,
 ) -> CopyResult:
-    """Copy rows of one store into another, which the first row creates if there is none.
+    """Copy rows of one store into another; create the target with the first row if it does not exist.
 
     Args:
         source: The store to read.
-        target: The store to write, opened with mode `a` or `w-`; its compressor is that of the copy.
-        rows: The rows; all by default.
-        fisher: The rows of Fisher values that are copied too.
+        target: The store to write, opened with mode `a` or `w-`; its compressor is used for the copied rows.
+        rows: The rows to copy; all rows by default.
+        fisher: The rows of Fisher values to copy; none by default.
         on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
@@ -133,8 +133,8 @@ def copy_rows(
 
     Raises:
         IncompatibleError: The target contains another experiment, or Fisher values in another encoding.
-        LanguageError, StoreError: A row is not in the source; or the target has it with other bits, or cannot be
-            written to.
+        LanguageError, StoreError: The source does not contain a row; or the target contains the row with other bits, or
+            cannot be written to.
         UsageError: One of the stores is within the other.
     """
     wanted = _Source(source, None if rows is None else tuple(rows), tuple(fisher))
@@ -151,9 +151,9 @@ def merge_stores(
     """Copy the rows of several stores of one experiment into one store.
 
     Args:
-        target: The store to write, opened with mode `a`; created like the first source if there is none.
-        sources: The stores to read; a row that several of them have is taken from the first of them.
-        with_fisher: Whether saved Fisher values are copied too.
+        target: The store to write, opened with mode `a`. If it does not exist, it is created like the first source.
+        sources: The stores to read. A row that is in several of them is read from the first of these.
+        with_fisher: Whether saved Fisher values are also copied.
         on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
@@ -161,7 +161,7 @@ def merge_stores(
 
     Raises:
         IncompatibleError: A store has another experiment or layout; the message names each field that differs.
-        StoreError: Two of the stores have a row with different bits; or the target cannot be written to.
+        StoreError: Two of the stores contain a row with different bits; or the target cannot be written to.
         UsageError: One of the stores is within another.
     """
     wanted = [_Source(source, None, source.fisher_keys() if with_fisher else ()) for source in sources]
@@ -177,7 +177,7 @@ def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progr
     _require_one_encoding(target, plan)
     plans = [*_plans_of_folds(target, wanted), plan]
     if len(plans) > 1:
-        # The store itself must exist before the stores within it.
+        # The store must exist before the stores of its folds, which are within it.
         target.prepare_folds(stores[0].load(), tuple(dict.fromkeys(of.fold[0] for of in plans if of.fold)))
     todo = [(of, item) for of in plans for item in of.todo]
     for done, (of, item) in enumerate(todo, start=1):
@@ -188,7 +188,7 @@ def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progr
 
 
 def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[_Plan]:
-    """Plan the copies of the folds of the rows that are copied.
+    """Plan the copies of the folds of the copied rows.
 
     Raises:
         IncompatibleError, StoreError: As for the rows.
@@ -231,10 +231,10 @@ def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
 
 
 def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
-    """Find out which store has which row.
+    """Find the store from which each row is copied.
 
     Raises:
-        LanguageError, StoreError: A row is not in its source; or two stores have it with different content.
+        LanguageError, StoreError: A source does not contain a row; or two stores contain it with different content.
     """
     plan, conflicts = _Plan(target), []
     there = {record.key: record.sha256 for record in _all_records(target)} if target.exists else {}
@@ -246,7 +246,7 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
                     conflicts.append((record.key, source.store, other))
                     break
     plan.there.extend(key for key in plan.items if key in there)
-    # A record that is damaged in one source may be sound in another.
+    # A record that is damaged in one source may be valid in another.
     plan.failed = {key: error for key, error in plan.failed.items() if key not in plan.items}
     if conflicts:
         named = [f"{key} of '{store.storage}' and of '{other.storage}'" for key, store, other in conflicts[:_NAMED]]
@@ -259,16 +259,16 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
 
 
 def _records(source: _Source, failed: dict[AnyKey | FoldKey, StoreError]) -> Iterator[CommitRecord | FisherRecord]:
-    """Yield the records of the rows that are copied; rows whose records cannot be used go to `failed`.
+    """Yield the records of the rows to copy; add rows with unusable records to `failed`.
 
     Raises:
-        LanguageError, StoreError: A row is not there.
+        LanguageError, StoreError: The store does not contain a row.
     """
     store = source.store
     header, there = store.load(), store.keys()
     keys = there if source.rows is None else tuple(source.rows)
     for key in set(keys) - set(there):
-        # This raises an error that says what there is instead.
+        # This raises an error whose hint lists the rows that exist.
         store.record(key.language, key.seed, key.density)
     try:
         known: dict[AnyKey, CommitRecord] = {record.key: record for record in store.records()}
@@ -309,7 +309,7 @@ def _fisher_records(store: SubNetworkStore) -> Iterator[FisherRecord]:
 
 
 def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Reject a store within another: copying or removing the outer store would include the inner one."""
+    """Raise an error if one store is within another: a copy of the outer store would include the inner one."""
     for source in sources:
         inner, outer = sorted((target.storage.url, source.storage.url), key=len, reverse=True)
         if inner.startswith(f"{outer.rstrip('/')}/"):
@@ -320,7 +320,7 @@ def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) 
 
 
 def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Compare every source with the target, or with the first source if the target does not exist yet."""
+    """Compare each source with the target, or with the first source if the target does not exist yet."""
     reference = target if target.exists else sources[0]
     for source in sources:
         different = reference.load().differences(source.load())
@@ -332,7 +332,7 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
 
 
 def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
-    """Reject Fisher values in two encodings: an array has one."""
+    """Raise an error if Fisher values have two encodings; an array has one."""
     encodings = {
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }
@@ -342,8 +342,8 @@ def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
     if len(encodings) > 1:
         named = " and ".join(f"as {encoding} in '{store.storage}'" for encoding, store in encodings.items())
         raise IncompatibleError(
-            f"Fisher values are kept {named}.",
-            "nothing was written: a store has one encoding; leave the values out, or merge to two stores.",
+            f"Fisher values are saved {named}.",
+            "nothing was written, because a store has one encoding; omit the Fisher values, or merge into two stores.",
         )
 
 

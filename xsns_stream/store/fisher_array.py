@@ -1,8 +1,8 @@
-"""The array of saved Fisher values: a row is one object, which is written and read as a stream.
+"""The array of saved Fisher values. A row is one object, which is written and read as a stream.
 
-Rows are large (4 bytes a parameter). They are neither put together in memory nor decoded by Zarr: an object is its
-values in order, then the index that makes it a Zarr shard. A row is read by mapping its object into memory, so that
-Fisher values are saved in folders only.
+Rows are large (4 bytes a parameter). They are not assembled in memory, and Zarr does not decode them: an object
+contains its values in order, followed by the index that makes it a Zarr shard. A row is read by mapping its file into
+memory; therefore Fisher values can be saved in folders only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENCODINGS: Final = {"float32": ("float32", 4), "bf16": ("uint16", 2)}
 CHUNK_VALUES: Final = 262_144
 
 _DOCUMENT: Final = f"{FISHER_ARRAY}/{METADATA}"
-# Values that are encoded and hashed at a time.
+# Number of values that are encoded and hashed in one step.
 _PIECE: Final = 1 << 20
 
 
@@ -53,7 +53,7 @@ def from_bf16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class FisherArray:
-    """The array of Fisher values as its metadata describe it at one moment.
+    """The array of Fisher values, with metadata as they were when they were read.
 
     Attributes:
         storage: The storage of the store.
@@ -73,7 +73,7 @@ class FisherArray:
 
     @classmethod
     def open(cls, storage: Storage, layout: ParameterLayout) -> FisherArray | None:
-        """Read and check the metadata of the array; None if the store has no Fisher values.
+        """Read and check the metadata of the array; return None if the store has no Fisher values.
 
         Raises:
             StoreError: The metadata are damaged, or do not follow the format.
@@ -92,7 +92,7 @@ class FisherArray:
 
     @classmethod
     def ensure(cls, storage: Storage, layout: ParameterLayout, encoding: str) -> FisherArray:
-        """Open the array; create it if there is none.
+        """Open the array, or create it if it does not exist.
 
         Raises:
             StoreError: The array cannot be created, or has values in another encoding.
@@ -104,13 +104,13 @@ class FisherArray:
         if array is None or array.encoding != encoding:
             saved = array.encoding if array else "nothing"
             raise StoreError(
-                f"the store '{storage}' keeps Fisher values as {saved}, not as {encoding}.",
+                f"the store '{storage}' has Fisher values as {saved}, not as {encoding}.",
                 f"give `--keep-fisher {saved}`, or write to another store.",
             )
         return array
 
     def grow(self, key: FisherKey) -> FisherArray:
-        """Add the labels of a row where they are missing, and return the array that has them."""
+        """Add missing labels of a row, and return the array with these labels."""
         if self.slot(key) is not None:
             return self
 
@@ -134,7 +134,7 @@ class FisherArray:
         return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(labels["languages"]))
 
     def slot(self, key: FisherKey) -> tuple[int, int] | None:
-        """Return the indices of a row: seed, language; None if it has no slot."""
+        """Return the indices of a row (seed, language); None if a label is missing."""
         if key.seed not in self.seeds or key.language not in self.languages:
             return None
         return self.seeds.index(key.seed), self.languages.index(key.language)
@@ -170,17 +170,17 @@ class FisherArray:
         return digest.hexdigest()
 
     def digest(self, values: Sequence[Any]) -> str:
-        """Return the digest that a row of these values has."""
+        """Return the SHA-256 of values as they are stored."""
         digest = hashlib.sha256()
         for piece in self._encoded(values):
             digest.update(piece)
         return digest.hexdigest()
 
     def read(self, slot: tuple[int, int], digest: str) -> npt.NDArray[np.float32]:
-        """Return the values of a row: float32 [P], mapped from the object where that contains float32.
+        """Return the values of a row: float32 [P]. If the object contains float32, its file is mapped into memory.
 
         Raises:
-            ValueError: The object has another size, or other values.
+            ValueError: The object has a wrong size, or its values have changed.
             OSError: The object is missing, or cannot be read.
             StoreError: The object is not a regular file.
         """
@@ -198,7 +198,7 @@ class FisherArray:
         return from_bf16(values) if self.encoding == "bf16" else np.asarray(values, np.float32)
 
     def index_is_sound(self, slot: tuple[int, int]) -> bool:
-        """Return whether the object ends with the index that makes it readable for Zarr."""
+        """Return whether the object ends with a valid index, which Zarr needs."""
         index = self.geometry.index()
         with os.fdopen(open_regular(self._file(slot)), "rb") as file:
             file.seek(self.geometry.index_start)
@@ -243,13 +243,13 @@ def _create(storage: Storage, layout: ParameterLayout, encoding: str) -> None:
         try:
             (folder / FISHER_ARRAY).rename(root / FISHER_ARRAY)
         except OSError:
-            # Another process may have been faster; then there is nothing left to do.
+            # Another process may have created the array already.
             if not (root / _DOCUMENT).is_file():
                 raise
 
 
 def _checked_chunk(document: schemas.FisherDocument, size: int) -> int:
-    """Return the values of an inner chunk, from metadata that follow the format.
+    """Return the number of values of an inner chunk, from metadata that follow the format.
 
     Raises:
         FieldError: The fields do not fit one another.
@@ -270,14 +270,14 @@ def _checked_chunk(document: schemas.FisherDocument, size: int) -> int:
 
 
 def folder_of(storage: Storage) -> Path:
-    """Return the folder of a store that saves Fisher values, which are mapped from files.
+    """Return the folder of a store, which Fisher values need because they are mapped from files.
 
     Raises:
         StoreError: The store is not in a folder.
     """
     return storage.folder(
-        "Fisher values are kept in folders only",
-        "build into a folder, or without --keep-fisher; sub-networks can be copied from a folder to any other storage.",
+        "Fisher values can be saved in folders only",
+        "build into a folder, or without --keep-fisher. Sub-networks can be copied from a folder to any other storage.",
     )
 
 
@@ -285,7 +285,7 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
     """Write and commit the Fisher values of a row; return False if the same values were committed before.
 
     Raises:
-        UsageError: The encoding is unknown, or the values are float64, of which half the digits would be lost.
+        UsageError: The encoding is unknown, or the values are float64, which no encoding stores exactly.
         StoreError: The store is not in a folder or not writable, the disk is full, the store has another encoding, or
             the row is committed with other values.
     """
@@ -293,7 +293,7 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
     if encoding not in ENCODINGS:
         raise UsageError(f"there is no encoding '{encoding}' of Fisher values.", f"choose one of {_listed()}.")
     if any(str(values.dtype).endswith("float64") for values in fisher.values):
-        raise UsageError("Fisher values in float64 cannot be kept.", "measure a model in float32.")
+        raise UsageError("Fisher values in float64 cannot be saved.", "measure a model in float32.")
     array = FisherArray.ensure(storage, fisher.layout, encoding).grow(key)
     slot = array.slot(key)
     if slot is None:
@@ -305,7 +305,7 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
             if record.sha256 != array.digest(fisher.values):
                 raise StoreError(
                     f"{key} of '{storage}' is committed already, with other values.",
-                    "committed values are never overwritten: write to another store, or delete the commit record.",
+                    "committed values are never overwritten. Write to another store, or delete the commit record.",
                 )
             return False
         digest = array.write(slot, fisher.values)

@@ -1,7 +1,7 @@
-"""Folds of a row: K stores within a store, each of which leaves out one fold of the examples. They are parts on disk.
+"""Folds of rows: K stores within a store, each of which leaves out one fold of the examples.
 
-Folds show how much a similarity would change with other examples. The rows that leave out fold k are in a store of
-their own, so that everything that reads, checks, copies or removes rows works on them too.
+On disk, folds are called parts. Folds show how much a similarity would change with other examples. The rows without
+fold k form a complete store, so that every function that reads, checks, copies or removes rows also works on them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def check_fold_count(count: int) -> int:
     """Return `count` if it is a valid number of folds.
 
     Raises:
-        UsageError: They cannot.
+        UsageError: The number is not valid.
     """
     if not FEWEST_FOLDS <= count <= MOST_FOLDS:
         raise UsageError(
             f"examples can be divided into {FEWEST_FOLDS} to {MOST_FOLDS} parts, not {count}.",
-            "8 is a good number; leave the option out for no parts.",
+            "8 parts are usual; omit the option to measure without parts.",
         )
     return count
 
@@ -44,12 +44,12 @@ def fold_storage(storage: Storage, count: int, number: int) -> Storage:
 
 
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
-    """Return the provenance of a row without a fold, which differs from that of the whole row and of other folds."""
+    """Return the provenance of a row without a fold; it names the fold."""
     return replace(whole, corpus=f"{whole.corpus}, without part {number} of {count}", reliability={}, text={})
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:
-    """Return each number of folds of the rows of a store, in order; empty if there are no folds.
+    """Return the numbers of folds in a store, in ascending order; empty if it has no folds.
 
     Raises:
         StoreError: The group of the folds is damaged.
@@ -59,7 +59,7 @@ def fold_counts(storage: Storage) -> tuple[int, ...]:
 
 
 def announce_folds(storage: Storage, count: int) -> None:
-    """Record in a store that rows have `count` folds, before the first of them is written."""
+    """Record in a store that its rows may have `count` folds; done before the first fold is written."""
     storage.create_json(_GROUP, group_document({"counts": []}))
 
     def with_count(document: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ DIMENSIONS: Final = ("density", "seed", "language", "word")
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _LONGEST_LANGUAGE: Final = 64
-# The part of a corpus's name that says how text is split into words.
+# The part of a corpus name that describes how text is split into words.
 _WORDS: Final = re.compile(r"(, )?words=(running|given)")
 
 
@@ -60,7 +60,7 @@ def suggestion(language: str, known: Sequence[str]) -> str:
     if near:
         return f"did you mean {' or '.join(repr(code) for code in near)}?"
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return f"there is: {shown}." if known else "there is no language yet."
+    return f"the store has: {shown}." if known else "the store has no language yet."
 
 
 # ------------------------------------------------------------------------------------------------ keys
@@ -68,7 +68,7 @@ def suggestion(language: str, known: Sequence[str]) -> str:
 
 @dataclass(frozen=True, order=True)
 class RowKey:
-    """Names one row.
+    """The key of one row.
 
     Attributes:
         density: The requested density, in (0, 1].
@@ -82,7 +82,7 @@ class RowKey:
 
     @classmethod
     def checked(cls, language: str, seed: int, density: float) -> RowKey:
-        """Return the key of a row that may be written.
+        """Return the key if a row with this key may be written.
 
         Raises:
             LanguageError: The code cannot be part of a path.
@@ -112,20 +112,20 @@ class RowKey:
 
 @dataclass(frozen=True, order=True)
 class FisherKey:
-    """Names one row of saved Fisher values, from which rows of any density can be made."""
+    """The key of one row of saved Fisher values, from which rows of any density can be computed."""
 
     seed: int
     language: str
 
     @classmethod
     def checked(cls, language: str, seed: int) -> FisherKey:
-        """Return the key of a row that may be written; errors as for :meth:`RowKey.checked`."""
+        """Return the key if a row with this key may be written; the errors are those of :meth:`RowKey.checked`."""
         key = RowKey.checked(language, seed, 1.0)
         return cls(key.seed, key.language)
 
     @property
     def density(self) -> None:
-        """None: the values serve every density."""
+        """None, because the values do not depend on a density."""
         return
 
     @property
@@ -144,7 +144,7 @@ class FisherKey:
 
 @dataclass(frozen=True, order=True)
 class FoldKey:
-    """Names a row that leaves out one fold of the examples.
+    """The key of a row that leaves out one fold of the examples.
 
     Attributes:
         count: K, the number of folds.
@@ -187,15 +187,15 @@ def fold_node(count: int, number: int) -> str:
 
 # ---------------------------------------------------------------------------------------------- labels
 
-#: The indices of a row in the array: density, seed, language.
+#: The indices of a row in the array, in the order density, seed, language.
 Slot = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of the array of rows, which say which slot is which row.
+    """Labels of the axes of the array of rows, which assign a slot to each row.
 
-    Labels are only ever appended, so that no row moves.
+    Labels are only appended, so that no row moves.
     """
 
     densities: tuple[float, ...] = ()
@@ -208,7 +208,7 @@ class Labels:
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
-        """Return the slot of a row; None if it has none."""
+        """Return the slot of a row; None if a label is missing."""
         try:
             return (
                 self.densities.index(key.density),
@@ -219,7 +219,7 @@ class Labels:
             return None
 
     def with_key(self, key: RowKey) -> Labels:
-        """Return labels in which `key` has a slot, and every other row keeps its slot."""
+        """Return labels with a slot for `key`; the slots of all other rows stay the same."""
         grown = self
         if key.density not in self.densities:
             grown = replace(grown, densities=(*self.densities, key.density))
@@ -239,7 +239,7 @@ class Labels:
 
     @classmethod
     def from_json(cls, data: object) -> Labels:
-        """Return the labels in the attributes of the array, which may be parsed or checked already.
+        """Return the labels from the attributes of the array, whether these are parsed already or not.
 
         Raises:
             FieldError: A label is missing, has the wrong type, cannot be part of a path, or occurs twice.
@@ -265,7 +265,7 @@ def check_distinct(**labels: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class Header:
-    """Layout and experiment of a store, which all rows share. They are written once and never change."""
+    """Layout and experiment of a store, which are the same for all rows. They are written once and never change."""
 
     layout: ParameterLayout
     experiment: Mapping[str, Any]
@@ -273,7 +273,7 @@ class Header:
     @classmethod
     def of(cls, provenance: Provenance, layout: ParameterLayout) -> Header:
         """Return the header of a store that may contain rows of this provenance and layout."""
-        # The values go through JSON, so that they compare equal to what is stored.
+        # The values are converted to JSON and back, so that they are equal to the stored values.
         return cls(layout, json.loads(json.dumps(provenance.experiment())))
 
     def to_json(self) -> dict[str, Any]:
@@ -289,7 +289,7 @@ class Header:
 
     @classmethod
     def from_document(cls, data: bytes, kind: schemas.Kind, storage: Storage) -> Header:
-        """Return the header in the document of a root group that names this format.
+        """Return the header from the document of a root group of this format.
 
         Raises:
             StoreError: The format version is later than this program, or the header is damaged.
@@ -304,7 +304,7 @@ class Header:
             )
         root = parse(data, schemas.RootDocument, storage.full_name(METADATA)).attributes
         try:
-            # Known fields must have the types that rows have.
+            # The fields that rows share must have the same types here.
             convert(root.experiment, Provenance, "attributes.experiment")
             header = cls(_layout_of(root), root.experiment)
         except FieldError as error:
@@ -327,22 +327,23 @@ class Header:
             hint = "repeat the store's settings, or write to another path: one store holds one experiment."
             if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
                 hint = (
-                    "the store was made by an older version, which did not record how it read text that is split into "
-                    "words. No setting repeats it: build a new store at another path."
+                    "the store was made by an older version, which did not record how it read text that is split "
+                    "into words. It cannot be continued: build a new store at another path."
                 )
             raise IncompatibleError(f"the store '{storage}' contains another experiment: {'; '.join(different)}.", hint)
 
     def differences(self, other: Header) -> list[str]:
-        """Return one phrase for each field in which `other` differs."""
+        """Return one phrase for each field of `other` that differs."""
         different = self.experiment_differences(other.experiment)
         if self.layout.digest != other.layout.digest:
             different.append(_layout_difference(self.layout, other.layout))
         return different
 
     def experiment_differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Return one phrase for each field in which another experiment differs.
+        """Return one phrase for each field of another experiment that differs.
 
-        A field that an earlier version did not record has its default value: the experiment was computed with it.
+        If an earlier version did not record a field, its default value is used, because the experiment was computed
+        with it.
         """
         defaults = Provenance().experiment()
         different = []
@@ -354,7 +355,7 @@ class Header:
 
 
 def _lacks_words(old: object, new: object) -> bool:
-    """Return whether two names of corpora differ only in that the old one does not say how words are read."""
+    """Return whether two corpus names differ only in the part on split words, which old names lack."""
     plain = _WORDS.sub("", str(new))
     return old != new and old in (plain, plain.removesuffix("()"))
 
@@ -363,7 +364,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
     """Return the layout of a store.
 
     Raises:
-        FieldError: Tensors and shapes do not fit one another or P, or layers do not cover all bits in order.
+        FieldError: Tensors, shapes and P do not fit together, or the layers do not cover all bits in order.
     """
     layout = root.layout
     try:
@@ -389,7 +390,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
 
 
 def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
-    """Return how two layouts differ: in their sizes, and in the first tensor that is not the same."""
+    """Return a phrase on the difference of two layouts: their sizes, and the first tensor that differs."""
     tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
     first = next((i for i, (a, b) in enumerate(zip(*tensors, strict=False)) if a != b), None)
     if first is None:
@@ -402,7 +403,7 @@ def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
 
 
 def find_header(storage: Storage) -> Header | None:
-    """Return the header of the store in a storage; None if the storage is empty.
+    """Return the header of the store at a storage; None if the storage is empty.
 
     Raises:
         StoreError: The storage contains something else, or the store cannot be read.
@@ -413,7 +414,7 @@ def find_header(storage: Storage) -> Header | None:
             return None
         # Another process may have created the store between the two calls.
         data = storage.read_document(METADATA)
-    # The document is not read as a whole: the attributes of other programs may be many, and are skipped.
+    # Attributes of other programs are skipped, because they may be large.
     kind = None if data is None else parse(data, schemas.KindDocument, storage.full_name(METADATA)).attributes
     if data is not None and kind is not None and kind.format == FORMAT:
         return Header.from_document(data, kind, storage)

@@ -1,8 +1,8 @@
-"""A cache of overlap counts in the store, beside the rows that were counted.
+"""A cache of overlap counts in the store.
 
-Deleting or ignoring the cache costs time only. The counts of one density and seed are one Zarr array,
-`overlaps/DENSITY/SEED/GENERATION`. Its metadata name the counted rows by SHA-256 and are written after the counts. A
-generation never changes: the next one has a higher number and replaces those before it.
+The cache saves time; deleting it changes no result. The counts of one density and seed are one Zarr array,
+`overlaps/DENSITY/SEED/GENERATION`. The metadata of this array identify the counted rows by SHA-256 and are written
+after the counts. A generation never changes. The next generation has a higher number and replaces all earlier ones.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from xsns_stream.types import CachedOverlaps, OverlapCounts
 OVERLAPS_VERSION: Final = 1
 
 _COUNTS: Final = "c/0/0"
-# The lock is not within the groups, because readers of Zarr would read it as a member.
+# The lock is outside of the groups, because Zarr would read it as a member of a group.
 _LOCK: Final = f"{ARRAY}/.lock-overlaps"
 _LAST_GENERATION: Final = 99_999_999
 _GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
 def overlap_cache(store: StoreReader, *, use: bool = True, write: bool = True) -> StoredOverlaps:
-    """Return the cache of overlap counts of a store, for the argument `cache` of a comparison.
+    """Return the overlap cache of a store, which comparisons take as the argument `cache`.
 
     Args:
-        store: The store with the rows and their counts. Nothing is cached if it is not writable.
-        use: Whether cached counts are used; otherwise everything is counted again.
+        store: The store that contains the rows. If it is not writable, no counts are written.
+        use: Whether cached counts are used; if False, all rows are counted again.
         write: Whether new counts are cached.
 
     Raises:
-        StoreError: The metadata of the array of rows do not follow the format, even if no row has to be read.
+        StoreError: The metadata of the array of rows do not follow the format. They are checked even if no row has to
+            be read.
     """
     RowArray.open(store.storage, store.layout)
     return StoredOverlaps(store, use, write)
@@ -54,7 +55,7 @@ class StoredOverlaps:
     def __init__(self, store: StoreReader, use: bool, write: bool) -> None:
         self._store, self._use, self._write_too = store, use, write
         self._storage = store.storage
-        # Language and digest of rows whose bits are known to have that digest.
+        # Language and digest of rows that were compared with their digest.
         self._sound: set[tuple[str, str]] = set()
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ class StoredOverlaps:
         """
         keys = [RowKey.checked(language, seed, density) for language in languages]
         records = read_records(self._storage, keys)
-        # For a row that is not committed, `record` raises the error that says why.
+        # For a row that is not committed, `record` raises an error with the reason.
         present = (
             record or self._store.record(key.language, key.seed, key.density)
             for key, record in zip(keys, records, strict=True)
@@ -73,7 +74,7 @@ class StoredOverlaps:
         return tuple(record.sha256 for record in present)
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
-        """Return the newest readable counts; None if there are none, or the cache is not used."""
+        """Return the newest readable counts; None if there are no counts or the cache is not used."""
         return self._newest(seed, density) if self._use else None
 
     def _newest(self, seed: int, density: float) -> CachedOverlaps | None:
@@ -85,10 +86,10 @@ class StoredOverlaps:
         return None
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Cache counts in place of those before them. Where that fails, nothing is cached.
+        """Replace the cached counts. If writing fails, nothing is cached.
 
-        Cached counts stand for the digests of their rows for as long as these are committed. Rows that were not in the
-        cache are therefore compared with their digests first.
+        Cached counts are used as long as the digests of the committed rows stay the same. Rows that were not in the
+        cache before are therefore compared with their digests first.
 
         Raises:
             StoreError: A row does not have the committed bits.
@@ -100,12 +101,12 @@ class StoredOverlaps:
         named = zip(overlaps.languages, overlaps.digests, strict=True)
         self._store.check_rows([RowKey.checked(row[0], seed, density) for row in named if row not in self._sound])
         if self.digests(overlaps.languages, seed, density) != overlaps.digests:
-            # A row was built again meanwhile, and it is not known which of the two rows was counted.
+            # A row was built again in the meantime; either the old or the new row may have been counted.
             return
         try:
             self._write_groups(folder)
-            # The result is there: a process must not wait for another one to write a cache. Where writers exclude one
-            # another, an unfinished generation is that of a killed writer.
+            # The result exists already, so that this process does not wait for another one that writes a cache. If
+            # locks exclude other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)
                 self._remove_older(folder, name, unfinished=alone)
@@ -113,7 +114,7 @@ class StoredOverlaps:
             return
 
     def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
-        """Return whether the cache has counts of more languages, which these counts would replace."""
+        """Return whether the cache contains counts of more languages than these counts."""
         seed, density = overlaps.counts.seed, overlaps.counts.density
         newest = self._newest(seed, density)
         there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()
@@ -122,7 +123,7 @@ class StoredOverlaps:
     # --------------------------------------------------------------------------------- generations
 
     def _generations(self, folder: str, *, unfinished: bool = False) -> set[str]:
-        """Return the names of the complete generations, or of all."""
+        """Return the names of the complete generations, or of all generations."""
         names = set()
         for key in self._storage.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
@@ -131,7 +132,7 @@ class StoredOverlaps:
         return names
 
     def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
-        """Return one generation; None if it does not match its metadata, or was just removed."""
+        """Return one generation; None if it does not match its metadata, or was removed meanwhile."""
         try:
             document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
@@ -152,10 +153,10 @@ class StoredOverlaps:
             return None
 
     def _write(self, folder: str, overlaps: CachedOverlaps) -> str:
-        """Write a generation, counts first, and return its name."""
+        """Write the counts of a generation, then its metadata, and return its name."""
         newest = max((int(name[:8]) for name in self._generations(folder, unfinished=True)), default=0)
         if newest == _LAST_GENERATION:
-            # Nobody counted that often: another program made this name and everything below it.
+            # No process counts that often: another program made this folder and its content.
             self._storage.remove_tree(folder)
             self._write_groups(folder)
             newest = 0
@@ -167,7 +168,7 @@ class StoredOverlaps:
         return name
 
     def _remove_older(self, folder: str, name: str, *, unfinished: bool) -> None:
-        """Remove the generations before `name`; the metadata of each come first, so that none is ever incomplete."""
+        """Remove the generations before `name`, metadata first, so that no reader sees an incomplete one."""
         for older in self._generations(folder, unfinished=unfinished):
             if older < name:
                 self._storage.remove(f"{folder}/{older}/{METADATA}")

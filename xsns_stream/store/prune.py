@@ -1,7 +1,7 @@
-"""Removal of rows, of Fisher values, and of files that killed writers left behind.
+"""Removal of rows, Fisher values, and files that killed writers left.
 
 A record is removed before its object, so that a crash in between leaves an unfinished row, and never a record without
-bits. Slots stay: no row moves, and a row that is built again gets its former slot.
+bits. Slots do not change: no row moves, and a row that is built again gets its former slot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xsns_stream.store.store import SubNetworkStore
 _PARTIAL: Final = ".partial"
 _ROW_FILE: Final = re.compile(rf"{ARRAY}/c/(\d+)/(\d+)/(\d+)/[^/]+")
 _FISHER_FILE: Final = re.compile(rf"{FISHER_ARRAY}/c/(\d+)/(\d+)/[^/]+")
-# Files in the store of a fold belong to that store.
+# Files of the stores of folds; these stores are examined separately.
 _FILE_OF_FOLD: Final = re.compile(rf"{FOLDS}/\d+/\d+(\.[0-9a-f]{{32}}\.partial)?/.+")
 _LEFT_FOLDER: Final = re.compile(rf"(\.\.|{FOLDS}/\d+)/[^/]+\.[0-9a-f]{{32}}\.partial")
 _Thing = TypeVar("_Thing", RowKey, FisherKey, FoldKey, str)
@@ -35,14 +35,14 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Objects that are to be removed, or were removed, each with its size in bytes.
+    """Objects to remove, or removed objects, each with its size in bytes.
 
     Attributes:
         rows: Sub-networks.
         fisher: Saved Fisher values.
         folds: Folds of rows.
-        leftovers: Files that readers ignore: those of rows that were never committed, and partial files.
-            Folders that begin with `../` are beside the store; killed processes worked in them.
+        leftovers: Files that readers ignore: files of rows that were never committed, and partial files. Paths that
+            begin with `../` are work folders of killed processes beside the store.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)
@@ -69,18 +69,18 @@ def plan_prune(
     folds: Iterable[FoldKey] = (),
     leftovers: bool = False,
 ) -> PrunePlan:
-    """Return what would be removed, with sizes; nothing is changed.
+    """Return the objects that would be removed, with sizes; nothing is changed.
 
     Args:
-        store: The store, in any mode.
-        rows: Sub-networks, also damaged ones; their folds are removed with them.
+        store: The store, opened in any mode.
+        rows: Sub-networks, which may be damaged; their folds are removed with them.
         fisher: Saved Fisher values.
-        folds: Folds whose rows stay.
-        leftovers: Whether the files of killed writers are removed too. Partial metadata that are younger than a minute
+        folds: Folds to remove without their rows.
+        leftovers: Whether the files of killed writers are also removed. Partial metadata that are younger than a minute
             are left out, because another process may be writing them.
 
     Raises:
-        StoreError: The metadata of the store are damaged; or `leftovers` is asked of an object store, where leftovers
+        StoreError: The metadata of the store are damaged; or `leftovers` is True for an object store, where leftovers
             cannot be distinguished from objects that are being written.
     """
     files, chosen = _Files.of(store), tuple(rows)
@@ -98,7 +98,7 @@ def plan_prune(
 
 
 def _left_folders(store: SubNetworkStore) -> Iterator[tuple[str, int]]:
-    """Yield the folders in which killed processes worked: path from the store, size in bytes."""
+    """Yield the work folders of killed processes: path relative to the store, size in bytes."""
     storages = [(store.storage, "..")]
     for count in store.fold_counts:
         storages += [(fold.storage, f"{FOLDS}/{count}") for fold in store.folds(count)]
@@ -117,7 +117,7 @@ def _sizes_of_folds(store: SubNetworkStore, keys: Sequence[FoldKey]) -> dict[Fol
 
 
 def _files_of_folds(store: SubNetworkStore) -> Iterator[tuple[str, _Files]]:
-    """Yield the path of the store of each fold, and its files."""
+    """Yield the path of the store of each fold, and the keys of its files."""
     for count in store.fold_counts:
         for number, fold in enumerate(store.folds(count), start=1):
             if fold.exists:
@@ -125,7 +125,7 @@ def _files_of_folds(store: SubNetworkStore) -> Iterator[tuple[str, _Files]]:
 
 
 def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, int], None] | None = None) -> PrunePlan:
-    """Remove what is planned.
+    """Remove the objects of a plan.
 
     Args:
         store: The store, opened with mode `a`.
@@ -133,11 +133,11 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
         on_progress: Called with (objects done, total objects) after each object.
 
     Returns:
-        The objects that were removed. Objects that had been removed before, and leftovers that are in use again, are
-        not included.
+        The removed objects, without objects that were already gone and leftovers that are in use again.
 
     Raises:
-        StoreError: The store is read-only, or something cannot be removed; what was removed before stays removed.
+        StoreError: The store is read-only, or an object cannot be removed; objects that were removed before stay
+            removed.
     """
     if store.mode == "r":
         raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
@@ -157,7 +157,7 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
 
     rows = removed(plan.rows, lambda key: store.discard(key.language, key.seed, key.density))
     fisher = removed(plan.fisher, files.discard_fisher)
-    # Folds are removed after their rows, so that a row that is there has its folds.
+    # Folds are removed after their rows, so that every committed row has its folds.
     folds = removed(
         plan.folds, lambda key: store.folds(key.count)[key.number - 1].discard(key.language, key.seed, key.density)
     )
@@ -180,7 +180,8 @@ def _folder(storage: Storage) -> Path:
     """
     return storage.folder(
         "leftovers of killed writers can be distinguished from objects that are being written only in folders",
-        "build again, which finishes rows; an object store has no locks that show which writers are active.",
+        "run the build again, which completes the rows. An object store has no locks that show which writers are "
+        "active.",
     )
 
 
@@ -198,7 +199,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None if the labels give the row no slot."""
+        """Return the key of the object of a row; None if a label of the row is missing."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
@@ -206,7 +207,7 @@ class _Files:
         return None if self.values is None or fisher_slot is None else self.values.object_key(fisher_slot)
 
     def sizes(self, keys: Sequence[_Key]) -> dict[_Key, int]:
-        """Return the size of the object of each row in bytes; 0 if there is none."""
+        """Return the size of the object of each row in bytes; 0 if the object does not exist."""
 
         def size(key: _Key) -> int:
             name = self.row_object(key)
@@ -215,7 +216,7 @@ class _Files:
         return dict(zip(keys, self.storage.map(size, keys), strict=True))
 
     def owner(self, name: str) -> RowKey | FisherKey | None:
-        """Return the row in whose folder a file is; None if it is not the folder of a row."""
+        """Return the row to whose folder a file belongs; None if the file is in no folder of a row."""
         if match := _ROW_FILE.fullmatch(name):
             density, seed, language = map(int, match.groups())
             labels = self.array.labels
@@ -228,7 +229,7 @@ class _Files:
         return None
 
     def left(self) -> Iterator[tuple[str, int]]:
-        """Yield the files that killed writers left: name, size in bytes.
+        """Yield the files of killed writers: key, size in bytes.
 
         Raises:
             StoreError: The store is not in a folder.
@@ -249,7 +250,7 @@ class _Files:
         return name.endswith(_PARTIAL) and time.time() - written > YOUNG_S
 
     def discard_left(self, name: str) -> bool:
-        """Remove a file that a killed writer left; return False if it is gone, committed or being written by now."""
+        """Remove a file of a killed writer; return False if it was removed, committed or locked in the meantime."""
         owner = self.owner(name)
         if owner is None:
             return self.storage.discard([name], None)
@@ -258,13 +259,13 @@ class _Files:
             return free and not finished and self.storage.discard([name], None)
 
     def discard_fisher(self, key: FisherKey) -> bool:
-        """Remove saved Fisher values, their record first; return whether there were any."""
+        """Remove the record of saved Fisher values, then the values; return whether one of them existed."""
         name = self.row_object(key)
         if name is None:
             return self.storage.discard([key.record], None)
         return self.storage.discard([key.record, name], self._lock(name))
 
     def _lock(self, name: str) -> str:
-        """Return the key of the lock of the row in whose folder a file is."""
+        """Return the key of the lock of the row to whose folder a file belongs."""
         array, _, *slot, _ = name.split("/")
         return f"{array}/.lock-{'-'.join(slot)}"

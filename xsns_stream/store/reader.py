@@ -1,4 +1,4 @@
-"""The reading half of a store: its rows, their records, and saved Fisher values."""
+"""Reading of rows, their records, and saved Fisher values of a store."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _Label = TypeVar("_Label", int, float)
 
 
 def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
-    """Return the slot that a row was written to.
+    """Return the slot to which a row was written.
 
     Raises:
-        StoreError: The labels give the row another slot, which would contain the bits of another language.
+        StoreError: The labels now give the row a different slot, which contains other bits.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
@@ -59,13 +59,13 @@ class StoreReader:
 
     @property
     def path(self) -> Path | str:
-        """The folder of the store; the URL of a store that is not in a folder."""
+        """The folder of the store, or its URL if it is in an object store."""
         return self.storage.path
 
     # -------------------------------------------------------------------------------------- content
 
     def load(self) -> Header:
-        """Return the header, which all rows share; it is read once.
+        """Return the header of the store; it is read once.
 
         Raises:
             StoreError: There is no store, or it cannot be read.
@@ -83,13 +83,13 @@ class StoreReader:
     def exists(self) -> bool:
         """Whether the store has been created."""
         if self._header is None:
-            # The header never changes, so that it is read once.
+            # The header never changes; therefore it is read only once.
             self._header = find_header(self.storage)
         return self._header is not None
 
     @property
     def layout(self) -> ParameterLayout:
-        """The layout, which says which bit is which parameter."""
+        """The layout, which assigns a parameter to each bit."""
         return self.load().layout
 
     @property
@@ -135,7 +135,7 @@ class StoreReader:
         return tuple(record for record in read_records(self.storage, self.keys()) if record is not None)
 
     def record(self, language: str, seed: int | None = None, density: float | None = None) -> CommitRecord:
-        """Return the commit record of one row; arguments and errors as for :meth:`read`."""
+        """Return the commit record of one row; arguments and errors are those of :meth:`read`."""
         key = self._resolve(language, seed, density)
         record = read_record(self.storage, key)
         if record is None:
@@ -143,7 +143,7 @@ class StoreReader:
         return record
 
     def unfinished(self) -> tuple[RowKey, ...]:
-        """Return the rows that were started and never committed; building again writes them anew."""
+        """Return the rows that were started and never committed; repeating the build writes them again."""
         return tuple(unfinished_rows(RowArray.open(self.storage, self.layout)))
 
     # ------------------------------------------------------------------------------------- reading
@@ -156,12 +156,12 @@ class StoreReader:
 
         Args:
             language: The code of the language.
-            seed: The seed; may be omitted if the store has only one seed.
-            density: The density; may be omitted if the store has only one density.
+            seed: The seed; it may be omitted if the store has only one seed.
+            density: The density; it may be omitted if the store has only one density.
 
         Raises:
             LanguageError: The language has no row.
-            UsageError: Seed or density are left out, and there are several.
+            UsageError: The seed or the density is omitted, and the store has several.
             StoreError: The row is not committed, or does not match its record.
         """
         layout = self.layout
@@ -182,13 +182,13 @@ class StoreReader:
     def rows(
         self, languages: Sequence[str], seed: int, density: float, start: int = 0, stop: int | None = None
     ) -> Words:
-        """Read the words `start` up to `stop` of several rows: uint64 [n, stop − start], in the order of `languages`.
+        """Read the words from `start` to `stop` (exclusive) of several rows: uint64 [n, stop − start].
 
-        Bits are not compared with the records, which would take whole rows. The counts of a finished comparison can be
-        compared with :meth:`cardinalities`.
+        The rows are in the order of `languages`. Bits are not compared with the records, because this needs whole rows.
+        A caller can compare its final counts with :meth:`cardinalities`.
 
         Raises:
-            LanguageError, StoreError: As for :meth:`read`.
+            LanguageError, StoreError: See :meth:`read`.
             UsageError: The words are outside of the row.
         """
         array = RowArray.open(self.storage, self.layout)
@@ -202,17 +202,17 @@ class StoreReader:
         """Return |A| of each row according to its record: int64 [n].
 
         Raises:
-            StoreError: The label of a row has moved to another slot since the row was written.
+            StoreError: The labels give a row a different slot than when it was written.
         """
         _, records = self._records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
 
     @contextmanager
     def columns(self, languages: Sequence[str], seed: int, density: float) -> Iterator[StoredColumns]:
-        """Open committed rows for reading a block of columns of all of them at a time.
+        """Open committed rows for reading in blocks of columns.
 
-        Uncompressed rows in a folder are read in place. All others are first copied, a piece at a time, into a
-        temporary file on this machine; set TMPDIR to choose its folder.
+        Uncompressed rows in a folder are read in place. All other rows are first copied into a temporary file on this
+        machine; set TMPDIR to choose its folder.
 
         Args:
             languages: The languages of the rows, in the order of the result.
@@ -220,14 +220,14 @@ class StoreReader:
             density: The density of all rows.
 
         Raises:
-            LanguageError, StoreError: As for :meth:`read`; or there is no room for copies.
+            LanguageError, StoreError: See :meth:`read`; or the disk has no space for the copies.
         """
         array, records = self._records_at(languages, seed, density)
         with open_columns(array, records) as columns:
             yield columns
 
     def _records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the array and the records of several rows, whose slots match their labels."""
+        """Return the array and the records of several rows, after checking their slots against the labels."""
         array = RowArray.open(self.storage, self.layout)
         keys = [RowKey.checked(code, seed, density) for code in languages]
         records = []
@@ -246,7 +246,7 @@ class StoreReader:
             on_progress: Called with (rows done, total rows) after each row.
 
         Raises:
-            StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+            StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
             LanguageError: The store does not have the language of a row.
         """
         array = RowArray.open(self.storage, self.layout)
@@ -301,7 +301,7 @@ class StoreReader:
         return key
 
     def _absent(self, key: RowKey) -> LanguageError | StoreError:
-        """Return the error for a row that is not there, which says what is there instead."""
+        """Return the error for a missing row; its hint lists the rows that exist."""
         keys = self.keys()
         if key.language not in {other.language for other in keys}:
             return LanguageError(
@@ -311,5 +311,5 @@ class StoreReader:
         there = ", ".join(f"seed {k.seed} at density {k.density!r}" for k in keys if k.language == key.language)
         return StoreError(
             f"the store '{self.storage}' has no row {key}.",
-            f"for '{key.language}' there is {there}; build what is missing.",
+            f"'{key.language}' has {there}; build the missing row.",
         )

@@ -1,7 +1,7 @@
-"""Commit records: a row counts once its record exists, and the record is written last.
+"""Commit records of rows. A row is valid once its record exists, and the record is written last.
 
 A record is a Zarr group without members, whose attributes describe the row. Rows of sub-networks and rows of Fisher
-values have records of their own.
+values have separate records.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CommitRecord:
         slot: The indices of the row in the array: density, seed, language.
         cardinality: Number of set bits.
         density_realised: cardinality / P.
-        threshold: Smallest selected Fisher value; stored exactly.
+        threshold: Smallest selected Fisher value, stored without rounding.
         sha256: SHA-256 of the row's W words in little-endian order (hexadecimal).
         bytes: Size of the row's object in bytes.
         provenance: How the row was computed.
@@ -59,7 +59,7 @@ class CommitRecord:
 
     @classmethod
     def of(cls, sub: SubNetwork, key: RowKey, slot: Slot, digest: str, size: int) -> CommitRecord:
-        """Return the record of a row whose bits have this digest and whose object has this size."""
+        """Return the record of a row with this digest of its bits and this size of its object."""
         return cls(
             key=key,
             slot=slot,
@@ -191,7 +191,7 @@ def _threshold(text: str) -> float:
 
 
 def _checked_provenance(provenance: Provenance) -> Provenance:
-    """Return the provenance of a record, whose types were checked, if its numbers are within their bounds.
+    """Return the provenance of a record after checking the bounds of its numbers.
 
     Raises:
         FieldError: A number is out of its bounds.
@@ -213,7 +213,7 @@ def read_record(storage: Storage, key: RowKey) -> CommitRecord | None:
 
 
 def read_fisher_record(storage: Storage, key: FisherKey) -> FisherRecord | None:
-    """Return the record of a row of Fisher values; None if none are saved, or the store is not in a folder.
+    """Return the record of a row of Fisher values; None if no values are saved or the store is not in a folder.
 
     Raises:
         StoreError: The record is damaged, or belongs to another row.
@@ -242,7 +242,7 @@ def _read(
 
 @contextmanager
 def _record_errors(key: object) -> Iterator[None]:
-    """Name the commit record in an error of the block."""
+    """Add the name of the commit record to an error that the block raises."""
     try:
         yield
     except StoreError as error:
@@ -264,7 +264,7 @@ def committed_keys(storage: Storage) -> Iterator[RowKey]:
             key = RowKey.checked(parts[3], int(parts[2]), float(parts[1]))
         except (ValueError, UsageError):
             continue
-        # '0.150' and '0.15' are one number, but only the canonical spelling is the path of a row.
+        # '0.150' and '0.15' are the same number, but only the canonical spelling is the path of a row.
         if key.record == path:
             yield key
 
@@ -287,12 +287,12 @@ def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
 
 
 def write_record(storage: Storage, record: CommitRecord) -> bool:
-    """Commit a row whose object is written; return False if the row was committed meanwhile."""
+    """Commit a row after its object; return False if the row was committed meanwhile."""
     return write_group(storage, record.key.node, record.to_json())
 
 
 def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> bool:
-    """Write the group of a commit record, and the groups above it where they are missing.
+    """Write the group of a commit record and the missing groups above it.
 
     Returns:
         False if another writer has committed the row. In a folder the caller holds the lock of the row.

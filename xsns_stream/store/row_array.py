@@ -1,7 +1,7 @@
-"""The array of rows: a row is one object, and a word of it contains 64 parameters.
+"""The array of rows. A row is one object, and each of its words contains the bits of 64 parameters.
 
-Zarr creates the array, encodes rows, and reads compressed rows. Rows of plain little-endian words are read straight
-from their objects (`shards.py`): a block of columns of many rows then costs its own bytes, not those of whole chunks.
+Zarr creates the array, encodes rows, and reads compressed rows. Uncompressed rows of little-endian words are read
+directly from their objects (`shards.py`), so that a block of columns of many rows is read without reading whole chunks.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from xsns_stream.types import WORD_BITS, ParameterLayout, Words, words_for
 
 Compressor = Literal["none", "zstd"]
 
-#: Words of an inner chunk where the layers have different sizes: 1 MiB.
+#: Words of an inner chunk if the layers have different sizes: 1 MiB.
 DEFAULT_CHUNK_WORDS: Final = 131_072
-#: Words that are read and checked at a time: 1 MiB. Decoding takes five times that memory.
+#: Words that are read and checked in one step: 1 MiB. Decoding needs five times this memory.
 PIECE_WORDS: Final = 1 << 17
-#: No compressor makes words smaller by more than this factor.
+#: The largest possible compression ratio; a row that claims more is damaged.
 MOST_RATIO: Final = 2**16
 #: Elements of a chunk of the arrays `density` and `seed`, which have few elements.
 COORDINATE_CHUNK: Final = 64
 
 _DOCUMENT: Final = f"{ARRAY}/{METADATA}"
-_COPY_HINT: Final = "delete '{}': it is a copy of labels, and is written again."
+_COPY_HINT: Final = "delete '{}', which is a copy of the labels; it will be written again."
 
 
 @dataclass(frozen=True)
 class RowArray:
-    """The array of rows as its metadata describe it at one moment.
+    """The array of rows, with metadata as they were when they were read.
 
     Attributes:
         storage: The storage of the store.
-        labels: The labels, which say which slot is which row.
+        labels: The labels, which assign a slot to each row.
         words: W, the number of words of a row.
         chunk: Words of an inner chunk.
-        compressed: Whether inner chunks are anything else than plain little-endian words.
+        compressed: Whether inner chunks are something other than plain little-endian words.
         shard: The settings of a row's object.
     """
 
@@ -85,14 +85,14 @@ class RowArray:
 
     @property
     def plain_files(self) -> bool:
-        """Whether rows are files whose bytes are words as this machine represents them."""
+        """Whether rows are files that contain words in the byte order of this machine."""
         return self.storage.in_folder and not self.compressed and sys.byteorder == "little"
 
     def slot(self, key: RowKey) -> Slot:
         """Return the slot of a committed row.
 
         Raises:
-            StoreError: The labels do not have the row.
+            StoreError: A label of the row is missing.
         """
         slot = self.labels.slot(key)
         if slot is None:
@@ -113,9 +113,9 @@ class RowArray:
     # ------------------------------------------------------------------------------------- writing
 
     def grow(self, *keys: RowKey) -> RowArray:
-        """Add the labels of rows where they are missing, and return the array that has them.
+        """Add missing labels of rows, and return the array with these labels.
 
-        Shape and labels are in one document, so that no reader ever sees one without the other.
+        Shape and labels are in one document, so that readers always see a consistent pair.
         """
 
         def with_slot(document: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class RowArray:
             grown = reduce(Labels.with_key, keys, labels)
             if grown == labels:
                 return document
-            # On an object store every look takes time, and most new rows add a language alone.
+            # On an object store every read takes time, and most new rows add only a language.
             if self.storage.in_folder or (grown.densities, grown.seeds) != (labels.densities, labels.seeds):
                 check_coordinates(self.storage)
                 with os_errors("write to", self.storage), self.storage.errors("write to"):
@@ -158,35 +158,35 @@ class RowArray:
     # ------------------------------------------------------------------------------------- reading
 
     def read(self, slots: Sequence[tuple[RowKey, Slot]], start: int, stop: int) -> Words:
-        """Return the words `start` up to `stop` of each row: uint64 [n, stop − start].
+        """Return the words from `start` to `stop` (exclusive) of each row: uint64 [n, stop − start].
 
         Raises:
-            StoreError: An object is missing, or its damage shows in its size or index; a flipped bit does not show.
+            StoreError: An object is missing, or has a wrong size or index. A flipped bit is not detected.
         """
         out = np.empty((len(slots), 0), np.uint64)
         for number, (key, slot) in enumerate(slots if start < stop else ()):
             with self.reading(key, slot), closing(self.open_row(slot)) as reader:
                 if not number:
-                    # Memory is allocated only once an object was seen that has the size of so many words.
+                    # Memory is allocated only after an object of the expected size was found.
                     out = np.empty((len(slots), stop - start), np.uint64)
                 reader.read(start, out[number])
         return out if len(slots) else np.empty((0, stop - start), np.uint64)
 
     def pieces(self, record: CommitRecord, words: int | None = None) -> Iterator[tuple[int, Words]]:
-        """Yield the words of a committed row in pieces, and compare all of them with the digest in its record.
+        """Yield the words of a committed row in blocks, and compare all of them with the digest in its record.
 
         Args:
             record: The record of the row.
-            words: Words of a piece; by default 1 MiB, or whole inner chunks of about 1 MiB where they are compressed.
+            words: Words of a block; by default 1 MiB, or whole inner chunks of about 1 MiB if they are compressed.
 
         Yields:
-            The position of the first word of the piece, and its words, in an array that the next piece overwrites.
+            The position of the first word of the block, and its words, in an array that the next block overwrites.
 
         Raises:
-            StoreError: The row cannot be read; or, after the last piece, the row does not have the committed bits.
+            StoreError: The row cannot be read; or, after the last block, the row does not have the committed bits.
         """
         if words is None:
-            # A compressed chunk is decoded as a whole, however few of its words are wanted.
+            # A compressed chunk is always decoded as a whole.
             words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
         digest = hashlib.sha256()
         with self.reading(record.key, record.slot):
@@ -212,7 +212,7 @@ class RowArray:
         return bits
 
     def open_row(self, slot: Slot) -> RowReader:
-        """Open a row for reading; errors as :meth:`reading` expects them."""
+        """Open a row for reading, within a block of :meth:`reading`, which translates the errors."""
         if self.compressed:
             return _ZarrRow(self, slot)
         if self.plain_files:
@@ -220,13 +220,13 @@ class RowArray:
         return StoredRow(self.storage, self.object_key(slot), self.geometry)
 
     def open_file(self, slot: Slot, keep_open: bool = True) -> LocalRow:
-        """Open the file of an uncompressed row; errors as :meth:`reading` expects them."""
+        """Open the file of an uncompressed row, within a block of :meth:`reading`, which translates the errors."""
         folder = self.storage.folder("rows are opened as files in folders only", "read them through the storage.")
         return LocalRow(folder / self.object_key(slot), self.geometry, keep_open)
 
     @contextmanager
     def reading(self, key: RowKey, slot: Slot) -> Iterator[None]:
-        """Turn the errors of reading a committed row into an error that names the row."""
+        """Turn errors of the block into a :class:`StoreError` that names the row."""
         try:
             yield
         except (FileNotFoundError, MissingObjectError):
@@ -256,14 +256,14 @@ class RowArray:
 
     @cached_property
     def zarr_array(self) -> Any:
-        """The array as Zarr reads it."""
+        """The Zarr array of the rows."""
         import zarr
 
         return zarr.open_array(store=self.storage.zarr_store(), path=ARRAY, mode="r", zarr_format=3)
 
 
 class _ZarrRow:
-    """A row that Zarr reads; it may be compressed."""
+    """A row that is read through Zarr; it may be compressed."""
 
     direct = None
 
@@ -289,7 +289,7 @@ class _ZarrRow:
             out[:] = np.asarray(self._array.zarr_array[(*self._slot, slice(start, start + len(out)))])
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing, because no file is open."""
 
 
 # -------------------------------------------------------------------------------------------- metadata
@@ -325,10 +325,10 @@ def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayo
 
 
 def inner_chunk_words(layout: ParameterLayout) -> int:
-    """Return the words of an inner chunk of a new store.
+    """Return the number of words of an inner chunk of a new store.
 
-    An inner chunk is one layer where all layers have the same size and fill whole words. Otherwise it has 1 MiB, or is
-    the whole row if that is smaller, because no chunk could contain exactly one layer.
+    If all layers have the same size and fill whole words, an inner chunk is one layer. Otherwise it has 1 MiB, or the
+    size of a smaller row.
     """
     spans = {layer.stop - layer.start for layer in layout.layers}
     bits = spans.pop() if len(spans) == 1 else 0
@@ -338,7 +338,7 @@ def inner_chunk_words(layout: ParameterLayout) -> int:
 
 
 def empty_array(layout: ParameterLayout, labels: Labels, compressor: Compressor) -> Mapping[str, bytes]:
-    """Return the objects of an array of rows without rows, and of its coordinates, by key."""
+    """Return the metadata objects of a new array of rows and of its coordinates: {key: bytes}."""
     import zarr
     from zarr.codecs import BytesCodec, ZstdCodec
     from zarr.storage import MemoryStore
@@ -368,9 +368,9 @@ def empty_array(layout: ParameterLayout, labels: Labels, compressor: Compressor)
 
 
 def write_coordinates(root: Any, labels: Labels) -> None:
-    """Bring the arrays `density` and `seed`, which xarray uses as coordinates, up to date with the labels.
+    """Update the arrays `density` and `seed`, which xarray uses as coordinates, from the labels.
 
-    They are a convenience: labels are read from the attributes, which change in one step with the shape.
+    This package does not read them: it reads the labels from the attributes, which change in one step with the shape.
     """
     wanted: dict[str, npt.NDArray[Any]] = {
         "density": np.array(labels.densities, np.float64),
@@ -385,7 +385,7 @@ def write_coordinates(root: Any, labels: Labels) -> None:
 
 
 def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
-    """Open the array of a coordinate; create it if it is missing."""
+    """Open the array of a coordinate, or create it if it is missing."""
     import zarr
 
     try:
@@ -406,7 +406,7 @@ def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
 
 @contextmanager
 def _zarr_errors(root: Any, name: str) -> Iterator[None]:
-    """Turn the errors of Zarr on unusable metadata into a sentence."""
+    """Turn the errors of Zarr on unusable metadata into a :class:`StoreError`."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:
@@ -419,7 +419,7 @@ def check_coordinates(storage: Storage) -> None:
     """Check that the arrays `density` and `seed` are small regular files, before Zarr opens them.
 
     Raises:
-        StoreError: They do not follow the format, or are behind a link.
+        StoreError: They do not follow the format, or are reached through a link.
     """
     for name in ("density", "seed"):
         storage.check_no_links(f"{name}/{METADATA}")

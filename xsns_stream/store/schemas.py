@@ -1,7 +1,7 @@
 """Types of the documents of a store, for :func:`xsns_stream.io.json.parse`. `docs/store-format.md` is normative.
 
-Numbers have bounds, so that no memory is allocated for a size that no store has. Fields that are not named here are
-skipped, because other programs may add their own.
+Numbers have bounds, so that no memory is allocated for impossible sizes. Fields that are not listed here are skipped,
+because other programs may add fields.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Codes = Annotated[list[Code], Meta(max_length=MOST_LABELS)]
 
 
 class Layout(Struct):
-    """Tensors in order, their shapes, and the layers that they form."""
+    """Tensors in order, their shapes, and the layers to which they belong."""
 
     names: Annotated[list[Name], Meta(max_length=MOST_TENSORS)]
     shapes: Annotated[list[Axes], Meta(max_length=MOST_TENSORS)]
@@ -107,7 +107,7 @@ class Endian(Struct):
 
 
 class BytesCodec(Struct, tag_field="name", tag="bytes"):
-    """The codec that writes words without change."""
+    """The codec that writes words unchanged."""
 
     configuration: Endian
 
@@ -177,7 +177,7 @@ def words_first(shard: ShardSettings) -> bool:
 
 
 def plain(shard: ShardSettings) -> bool:
-    """Return whether the object of a row is its uncompressed words, then their index."""
+    """Return whether the object of a row consists of its uncompressed words and their index, in this order."""
     kinds = [type(codec) for codec in shard.index_codecs]
     return (
         [type(codec) for codec in shard.codecs] == [BytesCodec]
@@ -210,7 +210,7 @@ class FisherLabels(Struct):
 
 
 class ArrayOfRows(Struct, kw_only=True):
-    """Metadata that the arrays of rows and of Fisher values share."""
+    """Metadata common to the arrays of rows and of Fisher values."""
 
     zarr_format: Literal[3]
     node_type: Literal["array"]
@@ -244,7 +244,7 @@ class CoordinateLengths(Struct):
 
 
 class CoordinateGrid(Struct):
-    """The grid of the chunks of such an array."""
+    """The chunk grid of an array of one axis."""
 
     name: Literal["regular"]
     configuration: CoordinateLengths
@@ -266,14 +266,14 @@ class CoordinateDocument(Struct):
 
 
 class Reliability(Struct):
-    """Measures of the repeatability of a row; members of later versions are skipped."""
+    """Measures of the repeatability of a row; unknown members of later versions are skipped."""
 
     split_half: Share | None = None
     stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
 
 
 class Text(Struct):
-    """Counts of the lines and tokens of a row's text; members of later versions are skipped."""
+    """Counts of the lines and tokens of a row's text; unknown members of later versions are skipped."""
 
     lines: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=64)] = {}
     examples_unusable: Count = 0

@@ -1,10 +1,10 @@
-"""Objects of rows: their inner chunks, their index, and readers of rows that are not compressed.
+"""Objects of rows: their inner chunks, their index, and readers of uncompressed rows.
 
-The object of a row is a Zarr shard: its inner chunks, then their index. The index holds for each chunk its offset and
-its length as little-endian uint64, and the CRC-32C of all of that. It is checked once when a row is opened; then a
-block of words is one range of bytes, which is read without Zarr.
+The object of a row is a Zarr shard: its inner chunks, then their index. The index contains the offset and the length of
+    each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened;
+    afterwards a block of words is one range of bytes, which is read without Zarr.
 
-A few bytes of a compressed chunk may stand for gigabytes. Before a library decompresses a chunk,
+A few bytes of a compressed chunk may expand to gigabytes. Before a library decompresses a chunk,
 :func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
 """
 
@@ -29,7 +29,7 @@ from xsns_stream.types import Words
 _INDEX_ENTRY: Final = 16
 _CRC: Final = 4
 _WORD: Final = 8
-#: Offset and length of a chunk that is missing and counts as zeros.
+#: Offset and length in the index for a missing chunk, which contains zeros.
 _MISSING: Final = 2**64 - 1
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 #: Size of the longest header of a compressed chunk, in bytes.
@@ -77,7 +77,7 @@ class Geometry:
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object whose chunks are in order."""
+        """Return the index of an object with its chunks in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
@@ -90,11 +90,11 @@ def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: i
 
     Args:
         document: The metadata.
-        dimensions: The names of the axes; the last axis is the one within a row.
+        dimensions: The names of the axes; the last axis runs within a row.
         length: Elements of a row.
 
     Raises:
-        FieldError: The axes have other names, or a row is not one object.
+        FieldError: The axes have wrong names, or a row is not one object.
     """
     sharding, ones = document.codecs[0].configuration, [1] * (len(dimensions) - 1)
     if tuple(document.dimension_names) != tuple(dimensions):
@@ -107,37 +107,37 @@ def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: i
     return chunk
 
 
-# ------------------------------------------------------------------------------- rows without compression
+# ------------------------------------------------------------------------------------ uncompressed rows
 
 
 class RowReader(Protocol):
-    """One row that was opened and checked.
+    """One row, opened and checked.
 
     Attributes:
-        direct: Descriptor and byte offset of an open file in which all words of the row are in order; None where
-            there is no such file.
+        direct: Descriptor and byte offset of an open file that contains all words of the row in order; None if there is
+            no such file.
     """
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """A file from which the words can be read without this reader."""
+        """Descriptor and byte offset of a file that contains all words in order; None if there is no such file."""
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on; several threads may call this at once."""
+        """Fill `out` with the words from `start` on; several threads may call this method at the same time."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open file, if there is one."""
 
 
-#: The words `first` up to `last` are in an object from a byte offset on.
+#: First word, last word (exclusive), and the byte offset of the first word in the object.
 Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return the positions of the words of a row, from the end of its object; neighbouring chunks are joined.
+    """Return the ranges of the words of a row, from the end of its object; adjacent chunks form one range.
 
     Raises:
-        ValueError: The index has another size than it must have, or is damaged.
+        ValueError: The index has a wrong size or is damaged.
     """
     import google_crc32c
 
@@ -159,7 +159,7 @@ def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
 
 
 def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (first word, last word, byte offset) of the ranges that contain the words `start` up to `stop`."""
+    """Yield the parts of the ranges that contain the words from `start` to `stop` (exclusive)."""
     for first, last, offset in runs:
         low, high = max(start, first), min(stop, last)
         if low < high:
@@ -167,16 +167,16 @@ def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, 
 
 
 class LocalRow:
-    """A row in a file. Needs a little-endian machine.
+    """A row in a file, on a little-endian machine.
 
     Args:
         path: The object of the row.
-        geometry: The sizes that the object must have.
-        keep_open: Whether the file stays open between reads; otherwise each read opens it again.
+        geometry: The required sizes of the object.
+        keep_open: Whether the file stays open between reads; if False, each read opens it again.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: The file has another size, or a damaged index.
+        ValueError: The file has a wrong size or a damaged index.
     """
 
     def __init__(self, path: Path, geometry: Geometry, keep_open: bool = True) -> None:
@@ -193,7 +193,7 @@ class LocalRow:
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """The open file, where its chunks are in order."""
+        """The open file and its first byte, if its chunks are in order."""
         return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
 
     def read(self, start: int, out: Words) -> None:
@@ -230,7 +230,7 @@ def read_fully(descriptor: int, out: Words, offset: int) -> None:
     done = os.preadv(descriptor, [out.data], offset)
     if done == out.nbytes:
         return
-    # One call reads at most 2 GiB, and less where a signal interrupts it.
+    # One call reads at most 2 GiB, and less if a signal interrupts it.
     rest = out.data.cast("B")
     while done < out.nbytes:
         got = os.preadv(descriptor, [rest[done:]], offset + done)
@@ -240,18 +240,18 @@ def read_fully(descriptor: int, out: Words, offset: int) -> None:
 
 
 class StoredRow:
-    """A row that is read by ranges through its storage.
+    """A row that is read in byte ranges through its storage.
 
     Raises:
         StoreError: The object cannot be read.
-        ValueError: The object has another size, or a damaged index.
+        ValueError: The object has a wrong size or a damaged index.
     """
 
     direct = None
 
     def __init__(self, storage: Storage, key: str, geometry: Geometry) -> None:
         self._storage, self._key = storage, key
-        # One more byte than there must be shows that an object is too long, however long it is.
+        # One byte more than expected is requested, which shows whether the object is too long.
         self._runs = runs_of(storage.read(key, geometry.index_start, geometry.object_bytes + 1), geometry)
 
     def read(self, start: int, out: Words) -> None:
@@ -272,16 +272,16 @@ class StoredRow:
 def check_inflation(
     read: Callable[[int, int], bytes], size: int, shard: schemas.ShardSettings, plain: Geometry
 ) -> None:
-    """Check that each inner chunk of a compressed row decompresses to the size that it must have.
+    """Check that each inner chunk of a compressed row decompresses to the required size.
 
     Args:
-        read: Returns the bytes `start` up to `stop` of the row's object.
+        read: Returns the bytes from `start` to `stop` (exclusive) of the row's object.
         size: The size of the object in bytes.
         shard: The settings of the shard.
-        plain: The sizes of a row that is not compressed.
+        plain: The sizes of an uncompressed row.
 
     Raises:
-        ValueError: A chunk has another size, or is outside the object.
+        ValueError: A chunk has a wrong size or is outside the object.
     """
     codecs = [codec for codec in shard.codecs if not isinstance(codec, schemas.BytesCodec)]
     if not codecs:
@@ -297,7 +297,7 @@ def check_inflation(
         if offset + length > size:
             raise ValueError("the index of its object is damaged")
         if _inflated(codecs[0], partial(_up_to, read, offset), length, plain.chunk_bytes) != plain.chunk_bytes:
-            raise ValueError("a compressed chunk does not contain as many words as it must")
+            raise ValueError("a compressed chunk contains a wrong number of words")
 
 
 def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
@@ -305,7 +305,7 @@ def _up_to(read: Callable[[int, int], bytes], start: int, count: int) -> bytes:
 
 
 def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected: int) -> int | None:
-    """Return the decompressed size of a chunk; None if `expected` bytes are not enough to find out."""
+    """Return the decompressed size of a chunk; None if it cannot be determined."""
     if isinstance(codec, schemas.BloscCodec):
         return int.from_bytes(read(min(length, _HEADER))[4:8], "little")
     if isinstance(codec, schemas.GzipCodec):
@@ -319,7 +319,7 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the size that the header of a Zstandard frame states; None if it states none (RFC 8878, 3.1.1.1)."""
+    """Return the size in the header of a Zstandard frame; None if the header has no size (RFC 8878, 3.1.1.1)."""
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
         return -1
     descriptor = header[4]

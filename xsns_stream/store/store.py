@@ -1,4 +1,4 @@
-"""`SubNetworkStore`: opens, reads, writes and describes a store."""
+"""`SubNetworkStore`: the class for opening, reading, writing and describing a store."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def open_store(
     Args:
         path: The folder of the store, or a URL: `s3://bucket/prefix`, `gs://…`, `az://…`, `memory://name`,
             `file:///folder`; see :func:`xsns_stream.store.storage.open_storage`.
-        mode: `r` reads a store that must exist; `a` adds to a store, which the first write creates where
-            there is none; `w-` creates a store where there must be none.
-        compressor: The compressor of a new store; an existing store keeps its own. `zstd` saves space, depending on how
-            selected parameters cluster, and makes comparisons slower: use it for archives.
-        sweep: Whether folders that killed processes left beside the store are removed if it may be written to.
+        mode: `r` reads a store that must exist; `a` adds to a store, and creates it with the first write if it does not
+            exist; `w-` creates a store that must not exist.
+        compressor: The compressor of a new store; an existing store keeps its compressor. `zstd` saves space if the
+            selected parameters form clusters, and makes comparisons slower; use it for archives.
+        sweep: Whether work folders of killed processes beside a writable store are removed.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
 
     Raises:
-        StoreError: There is no store; or there is one in mode `w-`; or the path contains something else; or the store
-            has a later format version.
+        StoreError: The store does not exist, or exists in mode `w-`; or the path contains something else; or the format
+            version of the store is later than this program.
         UsageError: The mode or the compressor is unknown.
     """
     if mode not in ("r", "a", "w-"):
@@ -74,8 +74,8 @@ def open_store(
 class SubNetworkStore(StoreReader):
     """The sub-networks of one experiment, by language, seed and density.
 
-    A row that was started and never committed is invisible to readers. Objects of this class hold no lock and no
-    open file, and read what other processes have committed meanwhile. :func:`open_store` returns one.
+    Readers do not see a row that was started and never committed. Objects of this class have no lock and no open file;
+    each read sees the rows that other processes have committed meanwhile. Use :func:`open_store` to create an object.
 
     >>> store = open_store("experiment.zarr")  # doctest: +SKIP
     >>> store["sw"].density_realised  # doctest: +SKIP
@@ -97,14 +97,14 @@ class SubNetworkStore(StoreReader):
 
     @property
     def fold_counts(self) -> tuple[int, ...]:
-        """Each number of folds into which the examples of rows were divided, in order; empty if there is none."""
+        """The numbers of folds into which the examples of rows were divided, ascending; empty without folds."""
         return fold_counts(self.storage)
 
     def folds(self, count: int) -> tuple[SubNetworkStore, ...]:
-        """Return the stores that leave out a fold, first to last; a store that was never written to has no row.
+        """Return the stores that leave out a fold, first to last; a store may have no rows.
 
         Raises:
-            UsageError: Examples cannot be divided into so many folds.
+            UsageError: The number of folds is not valid.
         """
         if count not in self._folds:
             storages = [fold_storage(self.storage, count, number) for number in range(1, check_fold_count(count) + 1)]
@@ -117,33 +117,34 @@ class SubNetworkStore(StoreReader):
         return self._folds[count]
 
     def has_folds(self, language: str, seed: int, density: float, count: int) -> bool:
-        """Return whether a row is committed without each of its folds."""
+        """Return whether all fold rows of a row are committed."""
         return all(fold.is_committed(language, seed, density) for fold in self.folds(count))
 
     def fold_keys(self, count: int) -> tuple[FoldKey, ...]:
-        """Return the key of every committed row of every store that leaves out a fold."""
+        """Return the key of every committed row in the stores that leave out a fold."""
         keys = [fold.keys() for fold in self.folds(count)]
         return tuple(FoldKey(count, number, key) for number, there in enumerate(keys, 1) for key in there)
 
     def write_fold(self, sub: SubNetwork, count: int, number: int) -> bool:
-        """Write and commit the sub-network of a row's examples without one fold of them.
+        """Write and commit the sub-network of all examples of a row except those of one fold.
 
-        Folds are written before their row, so that a committed row that was measured in folds has them.
+        Folds are written before their row, so that a committed row that was measured in folds has all of them.
 
         Args:
-            sub: The sub-network of the other folds; its provenance is that of the row but for the number of examples.
+            sub: The sub-network of the other folds; its provenance is that of the row except for the number of
+                examples.
             count: K, the number of folds.
             number: The fold that is left out, from 1.
 
         Raises:
-            IncompatibleError, LanguageError, StoreError, UsageError: As for :meth:`write`.
+            IncompatibleError, LanguageError, StoreError, UsageError: See :meth:`write`.
         """
         self.prepare_folds(Header.of(sub.provenance, sub.layout), (count,))
         fold = self.folds(count)[number - 1]
         return fold.write(replace(sub, provenance=fold_provenance(sub.provenance, count, number)))
 
     def prepare_folds(self, header: Header, counts: tuple[int, ...]) -> None:
-        """Create the store if there is none, and record that its rows may have these numbers of folds."""
+        """Create the store if it does not exist, and record that its rows may have these numbers of folds."""
         self._ensure(header, None)
         for count in counts:
             if count not in self._announced:
@@ -159,7 +160,7 @@ class SubNetworkStore(StoreReader):
     # ------------------------------------------------------------------------------------- writing
 
     def check_experiment(self, provenance: Provenance, layout: ParameterLayout) -> None:
-        """Check that rows of this experiment may be written to the store, before any of them is computed.
+        """Check, before rows are computed, that rows of this experiment may be written to the store.
 
         Raises:
             IncompatibleError: The message names each field that differs, with both values.
@@ -173,7 +174,7 @@ class SubNetworkStore(StoreReader):
         Other processes may write rows of other languages, seeds and densities at the same time.
 
         Returns:
-            Whether anything was written: False if the same row was committed before.
+            True if the row was written; False if the same row was committed before.
 
         Raises:
             IncompatibleError: The store contains another experiment; the message names every field that differs.
@@ -212,12 +213,12 @@ class SubNetworkStore(StoreReader):
                 fold.add_labels(fold_provenance(provenance, folds, number), layout, keys)
 
     def claimed(self, language: str, seed: int) -> AbstractContextManager[bool]:
-        """Claim a row while the block runs, so that other builds leave its measurement to this process.
+        """Claim a row while the block runs, so that other builds do not measure it too.
 
-        A claim covers a language and a seed: all densities, the folds and the saved Fisher values come from one
-        measurement. Claiming never waits: the block gets False if another process holds the row. Claims end with the
-        process that holds them. Writing does not depend on claims, because every row has a lock of its own and the
-        first commit counts. On an object store, which has no locks, every claim is granted.
+        A claim covers one language and seed with all densities, folds and saved Fisher values, because one measurement
+        gives all of them. The method does not wait: it yields False if another process has claimed the row. Claims end
+            with their process. Writing does not depend on claims, because every row has its own lock and the first
+            commit is valid. On an object store, which has no locks, every claim is granted.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -231,18 +232,18 @@ class SubNetworkStore(StoreReader):
         self.storage.remove_stale_claims(ARRAY, METADATA)
 
     def save_fisher(self, fisher: DiagonalFisher, encoding: str = "float32") -> bool:
-        """Save the Fisher values of a row, from which sub-networks of other densities can be made later.
+        """Save the Fisher values of a row, from which sub-networks of other densities can be selected later.
 
         Args:
             fisher: The values; their language and the seed of their provenance name the row.
-            encoding: `float32`, which keeps the values exactly, or `bf16`, which rounds them to the nearest bfloat16
-                and takes half the space. A store has one encoding.
+            encoding: `float32`, which is exact, or `bf16`, which rounds values to the nearest bfloat16 and needs half
+                the space. A store has one encoding.
 
         Returns:
-            Whether anything was written.
+            True if the values were written; False if the same values were committed before.
 
         Raises:
-            IncompatibleError, LanguageError, StoreError, UsageError: As for :meth:`write`; or the store has values in
+            IncompatibleError, LanguageError, StoreError, UsageError: See :meth:`write`; or the store has values in
                 another encoding.
         """
         key = FisherKey.checked(fisher.language, fisher.provenance.seed)
@@ -250,7 +251,7 @@ class SubNetworkStore(StoreReader):
         return save_fisher(self.storage, key, fisher, encoding)
 
     def check_saves_fisher(self) -> None:
-        """Check that Fisher values can be saved in this store, before any is measured.
+        """Check, before a measurement, that Fisher values can be saved in this store.
 
         Raises:
             StoreError: The store is not in a folder.
@@ -258,10 +259,12 @@ class SubNetworkStore(StoreReader):
         folder_of(self.storage)
 
     def discard(self, language: str, seed: int, density: float) -> bool:
-        """Remove a row: its commit record first, then its object. Its label stays, so that no row moves.
+        """Remove the commit record of a row, then its object.
+
+        Its labels are not removed, so that no row moves.
 
         Returns:
-            Whether there was anything to remove.
+            Whether the row or a part of it existed.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -282,7 +285,7 @@ class SubNetworkStore(StoreReader):
         return self.storage.scratch()
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store if there is none, and check that rows of the header may be written to it."""
+        """Create the store if it does not exist, and check that rows of the header may be written to it."""
         if self.mode == "r":
             raise StoreError(
                 f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
@@ -296,7 +299,7 @@ class SubNetworkStore(StoreReader):
     # -------------------------------------------------------------------------------------- health
 
     def unfinished_folds(self) -> tuple[FoldKey, ...]:
-        """Return folds that are missing while other folds of the same row are there; building again adds them."""
+        """Return the missing folds of rows with some, but not all, folds; repeating the build adds them."""
         return tuple(unfinished_folds(self._every_fold()))
 
     def _every_fold(self) -> list[Fold]:
@@ -317,16 +320,15 @@ class SubNetworkStore(StoreReader):
             on_progress: Called with (rows done, total rows) after each row.
 
         Returns:
-            The faults of the store; empty for a sound store. A row without a commit record is not a fault but
-            unfinished, see :meth:`unfinished`; a row without some of its folds is unfinished too, see
-            :meth:`unfinished_folds`.
+            The faults of the store; empty for an intact store. Unfinished rows, which have no commit record, are not
+            faults: see :meth:`unfinished`, and :meth:`unfinished_folds` for rows that lack some of their folds.
         """
         return verify_store(self.storage, self.load(), self._every_fold(), on_progress)
 
 
 # --------------------------------------------------------------------------------------------- summary
 
-#: Groups of languages, and languages of a group, that a message names at most.
+#: The largest number of groups, and of languages in a group, that a message names.
 SHOWN: Final = 5
 
 
@@ -368,7 +370,7 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
 
 
 def _texts(records: Iterable[CommitRecord]) -> list[dict[str, Any]]:
-    """Return what the records say about the text of the rows, once for each language and seed."""
+    """Return the text counts of the records, once for each language and seed."""
     texts = {(record.language, record.seed): record.provenance.text for record in records if record.provenance.text}
     return [{"language": language, "seed": seed} | dict(text) for (language, seed), text in texts.items()]
 
@@ -394,8 +396,8 @@ def same_texts(
 
     Args:
         rows: The store.
-        languages: The languages to look at; all where empty.
-        seeds: The seeds to look at; all where empty.
+        languages: The languages to examine; empty for all.
+        seeds: The seeds to examine; empty for all.
     """
     return _same_texts(_chosen(rows, languages, seeds))
 
@@ -411,7 +413,7 @@ def _chosen(rows: StoreReader, languages: Collection[str], seeds: Collection[int
 def _same_texts(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str, ...]]]:
     groups: dict[tuple[int, str], dict[str, None]] = {}
     for record in records:
-        # Records of programs that store no digest contain an empty one.
+        # The digest is empty in records of programs that do not compute it.
         if record.provenance.corpus_digest:
             groups.setdefault((record.seed, record.provenance.corpus_digest), {})[record.language] = None
     return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
@@ -434,13 +436,13 @@ def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), see
     """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
 
     A sub-network of few examples is less similar to every other, so that its language is ranked too low. If no row has
-    half of the examples that were requested, the note says so of all. Rows that stopped once they were stable are left
-    out, because they have as many examples as they need.
+    half of the requested examples, the note concerns all rows. Rows whose measurement stopped because it was stable are
+    left out, because they have enough examples.
 
     Args:
         rows: The store.
-        languages: The languages to look at; all where empty.
-        seeds: The seeds to look at; all where empty.
+        languages: The languages to examine; empty for all.
+        seeds: The seeds to examine; empty for all.
     """
     examples: dict[str, int] = {}
     requested = 0

@@ -1,4 +1,4 @@
-"""Comparison of the rows of a store with their commit records."""
+"""Verification of the rows of a store against their commit records."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from xsns_stream.types import WORD_BITS, ParameterLayout, Provenance, Words
 
 Progress = Callable[[int, int], None]
 
-#: Whole rows that are in memory at a time, where they are fetched from an object store.
+#: The largest number of rows in memory when rows are read from an object store.
 ROWS_AT_ONCE: Final = 4
 
-# Rows in a message, which is one line; `verify` names every row.
+# The largest number of rows that an error names; `verify` names every row.
 _NAMED: Final = 3
 _OBJECT: Final = re.compile(rf"{ARRAY}/c/([0-9]{{1,9}})/([0-9]{{1,9}})/([0-9]{{1,9}})/.+")
 
@@ -49,7 +49,7 @@ class Finding:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
             `cardinality`, `density`, `padding`, `values`, `text`.
         detail: A sentence that names the row.
-        row: The row; None if it is not known.
+        row: The row; None if it is unknown.
     """
 
     problem: str
@@ -57,7 +57,7 @@ class Finding:
     row: RowKey | FisherKey | FoldKey | None = None
 
     def within(self, count: int, number: int) -> Finding:
-        """Return the same fault of the store that leaves out a fold."""
+        """Return the fault with the fold added to its detail and row."""
         row = FoldKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
         return replace(self, detail=f"without part {number} of {count}: {self.detail}", row=row)
 
@@ -102,7 +102,7 @@ def verify_store(
 
 
 def _shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
-    """Yield a progress callback for each of several checks, so that they appear as a single pass."""
+    """Yield one progress callback for each of several checks, which together report a single pass."""
     if on_progress is None:
         yield from repeat(None)
         return
@@ -115,7 +115,7 @@ def _add_before(on_progress: Progress, before: int, total: int, done: int, _: in
 
 
 def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
-    """Find a row of a fold that was measured on other text than the row of the store, or is of a different fold."""
+    """Find rows of folds that were measured on other text than the whole row, or belong to a different fold."""
     part, whole = (_read_record(of, name.row) for of in (fold, storage))
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
@@ -164,18 +164,18 @@ def _read_record(storage: Storage, key: RowKey) -> CommitRecord | Finding | None
 
 
 def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
-    """Find records at paths that cannot belong to a row."""
+    """Find records at paths that no row can have."""
     there = [(path, 5) for path in storage.list(COMMITS)]
     if storage.in_folder:
         there += [(path, 4) for path in storage.list(FISHER_COMMITS)]
     for path, parts in sorted(there):
         if path not in known and path.count("/") + 1 == parts and path.endswith(f"/{METADATA}"):
             group = path.rpartition("/")[0]
-            yield Finding("record", f"the commit record '{group}' is at a path that no row can have.")
+            yield Finding("record", f"no row can have a commit record at the path '{group}'.")
 
 
 def _check_experiment(provenance: Provenance, header: Header, key: RowKey | FisherKey) -> Iterator[Finding]:
-    """Compare the experiment of a record with that of the store."""
+    """Compare the experiment of a record with the experiment of the store."""
     different = header.experiment_differences(provenance.experiment())
     if different:
         yield Finding("experiment", f"the row {key} is of another experiment: {'; '.join(different)}.", key)
@@ -264,7 +264,7 @@ def check_rows(
 ) -> None:
     """Compare the bits of some rows with the SHA-256 and the count of their commit records.
 
-    Rows are read a mebibyte at a time, by as many threads as there are cores.
+    Rows are read in blocks of 1 MiB, by one thread per core.
 
     Args:
         array: The array of rows.
@@ -294,7 +294,8 @@ def check_rows(
         shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
         others = f" and {more} more" if more > 0 else ""
         raise StoreError(
-            f"{len(damaged)} of {len(keys)} rows are not what was committed: {', '.join(map(str, shown))}{others}. "
+            f"{len(damaged)} of {len(keys)} rows differ from their commit records: "
+            f"{', '.join(map(str, shown))}{others}. "
             f"The first: {damaged[shown[0]].message}",
             "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",
         )
@@ -312,9 +313,9 @@ def _check_committed(array: RowArray, record: CommitRecord) -> None:
 
 
 def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
-    """Yield the rows of which an object was written, but no commit record."""
+    """Yield the rows with an object and without a commit record."""
     committed, labels = set(committed_keys(array.storage)), array.labels
-    # Only rows that were started are looked at: there may be far more slots than rows.
+    # Only slots with an object are examined, because there may be far more slots than rows.
     started = {match.groups() for path in array.storage.list(f"{ARRAY}/c") if (match := _OBJECT.fullmatch(path))}
     for density, seed, language in sorted(tuple(map(int, slot)) for slot in started):
         with suppress(IndexError):
@@ -324,10 +325,10 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
 
 
 def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
-    """Yield the folds of rows that are missing while other folds of the same row and number of folds are there.
+    """Yield the missing folds of rows with some, but not all, folds.
 
-    Killed writers leave rows in this state. Readers use folds only if all of them are there, and building
-    again adds the missing ones.
+    Killed writers leave rows in this state. Readers use folds only if all of them exist, and repeating the build adds
+    the missing folds.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}
     for fold in folds:

@@ -1,4 +1,4 @@
-"""Creation of a store, and writing and removal of rows, while other processes do the same."""
+"""Creation of a store, writing and removal of rows; several processes may do this at the same time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from xsns_stream.types import ParameterLayout, SubNetwork
 
 
 class OtherBitsError(StoreError):
-    """The row that is to be written is committed already, with other bits."""
+    """Raised if the row to be written is committed already with other bits."""
 
 
 def ensure_store(
     storage: Storage, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
 ) -> Header:
-    """Return the header of the store in a storage; create the store, with a slot for `key`, if there is none.
+    """Return the header of the store at a storage; create the store, with a slot for `key`, if it does not exist.
 
     Raises:
-        StoreError: The store cannot be created, or there is a store and `may_exist` is false.
+        StoreError: The store cannot be created, or it exists and `may_exist` is False.
     """
 
     @cache

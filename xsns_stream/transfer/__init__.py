@@ -1,11 +1,13 @@
 """Fine-tuning on sources and testing on targets, which measures the transfer that X-SNS predicts.
 
-`tasks` defines the tasks and the settings of fine-tuning, `encoding` makes features of examples, `finetune` trains, and
-`scoring` tests. Importing this package imports neither torch nor transformers.
+`settings` has the settings of fine-tuning, `encoding` makes features of examples, `finetune` trains, and `scoring`
+tests; the tasks are in :mod:`xsns_stream.tasks`. Importing this package imports neither torch nor transformers.
 """
 
 from __future__ import annotations
 
+from xsns_stream.tasks import TASKS, Task
+from xsns_stream.transfer.encoding import class_names
 from xsns_stream.transfer.finetune import (
     FineTuned,
     StepTimes,
@@ -16,7 +18,7 @@ from xsns_stream.transfer.finetune import (
     time_steps,
 )
 from xsns_stream.transfer.scoring import score
-from xsns_stream.transfer.tasks import PRESETS, TASKS, FineTuning, Task, class_names
+from xsns_stream.transfer.settings import PRESETS, FineTuning
 
 __all__ = [
     "PRESETS",

@@ -1,4 +1,4 @@
-"""Features of labelled examples, the inputs and labels of a model, and batches of features.
+"""Classes of labelled data; features of labelled examples, which are inputs and labels of a model; their batches.
 
 Words are joined by spaces, as for the measurement of their sub-networks, and the first token of a word carries its
 label. Sentences that are too long are split into windows of whole words, and passages into overlapping windows, so that
@@ -7,7 +7,8 @@ nothing that is scored is cut off. Other texts are cut at the maximum length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,8 @@ from typing import Any, Final
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
 from xsns_stream.objectives.encoding import first_tokens, require_offsets
-from xsns_stream.transfer.tasks import FineTuning, Task
+from xsns_stream.tasks import Task
+from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -25,6 +27,48 @@ IGNORED: Final = -100
 _SENTENCES_PER_CALL: Final = 1_000
 #: Start and end of the answer in a window that does not contain it: the position of the first special token.
 _NO_ANSWER: Final = 0
+#: Tags of named entities: outside, or beginning, inside, end or whole of an entity of a type.
+_ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
+
+
+def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
+    """Return the names of a task's classes, in the order of the head's outputs; empty if labels are answers.
+
+    Args:
+        task: The task.
+        splits: The data of all languages, so that a class has the same number in every language.
+
+    Raises:
+        CorpusError: A tag is not a tag of named entities.
+    """
+    if task.classes is not None:
+        return task.classes
+    names: set[str] = set()
+    for split in splits:
+        labels = labels_of(split)
+        if task.entities:
+            _check_tags(labels, split)
+        names |= labels
+    return tuple(sorted(names))
+
+
+def _check_tags(labels: set[str], split: LabelledSplit) -> None:
+    if wrong := sorted(label for label in labels if not _ENTITY_TAG.fullmatch(label)):
+        raise CorpusError(
+            f"the tag '{wrong[0]}' in the {split.split} data of '{split.language}' is not a tag of named entities.",
+            "tags are O, B-TYPE and I-TYPE; check --task.",
+        )
+
+
+def labels_of(split: LabelledSplit) -> set[str]:
+    """Return the labels that occur in a split; empty if labels are answers."""
+    labels: set[str] = set()
+    for example in split.examples:
+        if isinstance(example.label, str):
+            labels.add(example.label)
+        elif example.label is not None and not isinstance(example.label, AnswerSpan):
+            labels.update(filter(None, example.label))
+    return labels
 
 
 @dataclass(frozen=True)
@@ -68,12 +112,12 @@ def encode(
     """
     room = _check_length(tokenizer, settings)
     number = _class_numbers(labels, split)
-    if task.kind == "sequence-classification":
+    if task.objective == "sequence-classification":
         return [
             _text_feature(example, index, tokenizer, settings, number) for index, example in enumerate(split.examples)
         ]
     require_offsets(tokenizer)
-    if task.kind == "token-classification":
+    if task.objective == "token-classification":
         return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number))
     return [
         feature

@@ -17,9 +17,10 @@ import numpy as np
 from xsns_stream.errors import CorpusError, UsageError, XsnsError
 from xsns_stream.io.atomic import atomic_folder
 from xsns_stream.models.huggingface import quiet_transformers
+from xsns_stream.tasks import Task
 from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory
 from xsns_stream.transfer.scoring import measure, padding, score
-from xsns_stream.transfer.tasks import FineTuning, Task
+from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit
 
 

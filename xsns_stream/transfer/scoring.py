@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import CorpusError
+from xsns_stream.tasks import Task
 from xsns_stream.transfer import metrics
 from xsns_stream.transfer.encoding import Feature, by_length, collate, encode, enough_memory
-from xsns_stream.transfer.tasks import FineTuning, Task
+from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit, TestScore
 from xsns_stream.types.text import AnswerSpan
 
@@ -51,7 +52,7 @@ def measure(
 ) -> TestScore:
     """Test a model as :func:`score` does, with the features that :func:`encode` returned for `test`."""
     with _testing(model), enough_memory("testing", "lower --max-length, or use another --device."):
-        metrics_of_model, trivial, units = _MEASURES[task.kind](
+        metrics_of_model, trivial, units = _MEASURES[task.objective](
             model, tokenizer, task, labels, test, features, settings
         )
     return TestScore(test.language, metrics_of_model, trivial, len(test), units)
@@ -100,7 +101,7 @@ def _score_words(
     model: Any, tokenizer: Any, task: Task, labels: Sequence[str], test: LabelledSplit, features: Any, settings: Any
 ) -> tuple[dict[str, float], dict[str, float], int]:
     # A word without tokens has no prediction: it counts as outside of entities, or as a wrong part of speech.
-    default = metrics.OUTSIDE if task.name == "ner" else ""
+    default = metrics.OUTSIDE if task.entities else ""
     predicted = [[default] * len(example.text) for example in test.examples]
     for indices, output in _outputs(model, tokenizer, features, settings):
         best = output.logits.argmax(-1).tolist()
@@ -116,7 +117,7 @@ def _score_words(
     if not truth:
         raise CorpusError(f"no word of the {test.split} set of '{test.language}' has a label.", "check --task.")
     accuracy, trivial = metrics.accuracy(truth, guesses), _most_frequent(truth)
-    if task.name != "ner":
+    if not task.entities:
         return {"accuracy": accuracy}, {"accuracy": trivial}, len(truth)
     tags = [[tag for tag, _ in row] for row in pairs]
     f1 = metrics.entity_f1(tags, [[guess for _, guess in row] for row in pairs])

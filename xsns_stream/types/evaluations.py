@@ -23,7 +23,7 @@ class EvaluationSettings:
         task: Task of the gold scores, such as `pos`.
         metric: Metric of the gold scores, such as `accuracy`.
         unit: Unit of the gold scores and of regret.
-        origin: Where the gold scores come from.
+        origin: Origin of the gold scores.
         regime: Training regime of the gold scores.
         average: `metrics`: metrics are averaged over all pairs of a prediction seed and a gold seed, then over targets;
             `matrices`: predictions and scores are averaged over seeds first.
@@ -31,11 +31,11 @@ class EvaluationSettings:
         resamples: Number of bootstrap resamples, and of random sign patterns of the test.
         seed: Seed for resampling.
         confidence: Confidence level of the intervals.
-        resampled: What is resampled: `targets`, or `targets and seeds`.
+        resampled: The units of resampling: `targets`, or `targets and seeds`.
         gold_seeds: Seeds of the gold scores; empty if they have none.
         sources: Sources of the pool.
         trivial: Names of the trivial baselines among the predictors.
-        ceiling: How the row `ceiling` was made; empty if there is none.
+        ceiling: Method of the row `ceiling`; empty if the evaluation has no such row.
     """
 
     task: str
@@ -62,10 +62,10 @@ class Choice:
     Attributes:
         target: The target.
         candidates: Number of candidate sources.
-        best: The sources with the best score, several where tied; empty if there is no candidate.
+        best: The sources with the best score (several if tied); empty if there is no candidate.
         score: The best score.
-        followed: For each predictor, the sources with its largest value (mean over seeds), several where tied; empty
-            where the predictor lacks a value.
+        followed: For each predictor, the sources with its largest value (mean over seeds; several if tied); empty if
+            the predictor lacks a value.
     """
 
     target: str
@@ -82,7 +82,7 @@ class Comparison:
     Attributes:
         reference: The reference; its own row is NaN.
         targets: int64 [P, M]: number of targets on which both are defined.
-        difference: float64 [P, M]: mean over these targets of the predictor's metric minus that of the reference.
+        difference: float64 [P, M]: mean over these targets of the predictor's metric minus the metric of the reference.
         low: float64 [P, M]: lower end of the confidence interval of the difference.
         high: float64 [P, M]: upper end.
         p: float64 [P, M]: p-value of the two-sided paired sign-flip test.
@@ -109,7 +109,7 @@ class Evaluation:
         metrics: M names, such as `ndcg@3[rank-linear]`.
         targets: T codes.
         per_target: float64 [P, M, T], averaged over seeds; NaN = undefined.
-        mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN if there is none.
+        mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN if there is no such target.
         low: float64 [P, M]: lower end of the confidence interval.
         high: float64 [P, M]: upper end.
         undefined: int64 [P, M]: number of targets on which the metric is undefined; the mean leaves them out.

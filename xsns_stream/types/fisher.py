@@ -19,7 +19,7 @@ ESTIMATORS: Final = ("per-example", "per-batch", "authors", "grad-abs")
 TOKEN_REDUCTIONS: Final = ("sum", "mean")
 LABELS: Final = ("data", "sample")
 PRECISIONS: Final = ("float32", "bf16", "fp16")
-#: Estimators whose values depend on which examples share a batch.
+#: Estimators with values that depend on the division of examples into batches.
 BATCH_WISE: Final = ("per-batch", "authors")
 #: The batch size of the authors' published code.
 AUTHORS_BATCH: Final = 4
@@ -27,20 +27,20 @@ AUTHORS_BATCH: Final = 4
 
 @dataclass(frozen=True)
 class FisherSettings:
-    """Settings of a Fisher estimate. The first three change its values, the others change only precision and cost.
+    """Settings of a Fisher estimate. The first three change its values; the others change only precision and cost.
 
     Attributes:
         estimator: `per-example` is the paper's equation: the gradient of each example is squared. `per-batch` squares
-            the gradient of the mean over a batch. `authors` does what the authors' published code does: dropout is
-            on, the loss is the mean over the tokens of a batch, the gradient of each tensor is clipped to norm 1 and
+            the gradient of the mean over a batch. `authors` follows the published code of the authors: dropout is on,
+            the loss is the mean over the tokens of a batch, and the gradient of each tensor is clipped to norm 1 and
             then squared. `grad-abs` averages the absolute value of the gradient of each example.
-        token_reduction: How the scored tokens of an example make up its log-likelihood: `sum` or `mean`.
+        token_reduction: Reduction of the log-likelihoods of the scored tokens of an example: `sum` or `mean`.
         labels: `data` scores the observed tokens (empirical Fisher); `sample` scores tokens that are drawn from the
             model itself (true Fisher, one draw for each example).
         precision: `float32` (the precision of the weights), or automatic mixed precision in `bf16` or `fp16` with
             accumulators in float32.
-        checkpoint: Whether activations are computed again in the backward pass instead of being kept. The values
-            stay the same.
+        checkpoint: Whether activations are computed again in the backward pass, which needs less memory. The values do
+            not change.
     """
 
     estimator: str = "per-example"
@@ -66,11 +66,11 @@ class FisherSettings:
 
     @property
     def batch_wise(self) -> bool:
-        """Whether the values depend on which examples share a batch, and so on batch size and order."""
+        """Whether the values depend on the division of examples into batches."""
         return self.estimator in BATCH_WISE
 
     def describe(self, batch_size: int) -> str:
-        """Return the text that is recorded with every result. Two texts are equal exactly when values are comparable.
+        """Return a text that is recorded with every result. Values are comparable if their texts are equal.
 
         Args:
             batch_size: Number of examples that are computed together. It is part of the text only if the values
@@ -91,9 +91,9 @@ class DiagonalFisher:
     """f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)² for every parameter of a layout.
 
     Attributes:
-        values: One array for each tensor of `layout`, in its order and shape; finite and ≥ 0. It is a torch tensor
-            where the values still are on a device.
-        layout: The parameters that the values belong to.
+        values: One array for each tensor of `layout`, in its order and shape; finite and ≥ 0. It is a torch tensor if
+            the values are still on a device.
+        layout: The layout of the parameters.
         examples: |D|, the number of examples averaged over.
         language: Normalised code; empty if the caller gave batches without a language.
         provenance: How the values were computed.
@@ -107,7 +107,7 @@ class DiagonalFisher:
 
     def __post_init__(self) -> None:
         if tuple(tuple(v.shape) for v in self.values) != self.layout.shapes:
-            raise ValueError("every parameter of the layout needs a value of its shape")
+            raise ValueError("every tensor of the layout needs values of its shape")
 
     def __repr__(self) -> str:
         language = f"{self.language}: " if self.language else ""

@@ -1,4 +1,4 @@
-"""Tables of results, as notebooks (HTML) and consoles (plain text) show them."""
+"""Tables of results as HTML (for notebooks) and as plain text (for consoles)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from xsns_stream.io.escaping import visible
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Longer or wider frames are shortened in the middle, as pandas does in a notebook.
+#: Longer or wider frames are shortened in the middle, like pandas frames in a notebook.
 MAX_ROWS: Final = 60
 MAX_COLUMNS: Final = 20
-#: The same for plain text, which `repr` of a result returns.
+#: The same limits for plain text, which `repr` of a result returns.
 TEXT_ROWS: Final = 10
 TEXT_COLUMNS: Final = 8
 

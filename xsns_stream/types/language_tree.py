@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageTree:
-    """A binary tree of languages: similar languages are joined first.
+    """A binary tree of languages, in which similar languages are joined first.
 
     The distance of two languages is 1 − similarity, and the distance of two groups is the mean over all pairs (average
     linkage, UPGMA). `str(tree)` is the tree in the Newick format.
@@ -40,8 +40,8 @@ class LanguageTree:
     def newick(self) -> str:
         """Return the tree in the Newick format, with quoted codes and with branch lengths.
 
-        Every leaf is at half the distance at which its group is joined from that join, so that the path between two
-        leaves is as long as the distance of their groups.
+        The height of a join is half the distance of the joined groups. The path between two leaves is thus as long as
+        the distance of the groups that contain them.
 
         >>> import numpy as np
         >>> LanguageTree(("sw", "zu"), np.array([[0.0, 1.0, 0.5, 2.0]])).newick()
@@ -62,7 +62,7 @@ class LanguageTree:
         """Draw the tree as a dendrogram, with the root on the left.
 
         Args:
-            ax: Axes to draw into; a new figure of pyplot if None.
+            ax: Axes to draw into; a new pyplot figure if None.
 
         Returns:
             The axes.
@@ -88,7 +88,7 @@ class LanguageTree:
 
 
 def _quoted(code: str) -> str:
-    """Return a label of the Newick format, in which a quotation mark is doubled."""
+    """Return a label in the Newick format, with quotation marks doubled."""
     doubled = code.replace("'", "''")
     return f"'{doubled}'"
 
@@ -96,8 +96,8 @@ def _quoted(code: str) -> str:
 def average_linkage(similarity: Reals) -> Reals:
     """Return the average-linkage clustering of languages, with the leaves in optimal order.
 
-    The distance is 1 − similarity. The mean of both directions is taken if the matrix is not symmetric. Pairs with an
-    undefined similarity count as far apart as the farthest pair that is known.
+    The distance is 1 − similarity. If the matrix is not symmetric, the mean of both directions is used. Pairs with an
+    undefined similarity get the largest defined distance.
 
     Args:
         similarity: float64 [L, L], L ≥ 2; the diagonal is ignored.
@@ -118,7 +118,7 @@ def average_linkage(similarity: Reals) -> Reals:
 
 
 def cluster_order(similarity: Reals) -> tuple[npt.NDArray[np.intp], Reals | None]:
-    """Return an order of languages in which neighbours are similar, and the clustering that it follows.
+    """Return an order of languages with similar neighbours, and the clustering from which it is derived.
 
     Args:
         similarity: float64 [L, L]; the diagonal is ignored.

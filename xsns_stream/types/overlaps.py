@@ -51,12 +51,12 @@ class OverlapCounts:
 
     @property
     def source_cardinality(self) -> Counts:
-        """The same as `cardinality`: int64 [L]."""
+        """Equal to `cardinality`: int64 [L]."""
         return self.cardinality
 
     @property
     def target_cardinality(self) -> Counts:
-        """The same as `cardinality`: int64 [L]."""
+        """Equal to `cardinality`: int64 [L]."""
         return self.cardinality
 
     @property
@@ -156,13 +156,13 @@ class SampledOverlaps:
         sources: S codes of the rows.
         targets: T codes of the columns.
         intersection: float64 [S, T], estimates of |A ∩ B|.
-        source_cardinality: float64 [S], estimates of |A| from the same blocks: a ratio of two estimates from the same
-            blocks has a smaller error than a ratio of an estimate to an exact count.
+        source_cardinality: float64 [S], estimates of |A| from the same blocks. The ratio of two estimates from the same
+            blocks has a smaller error than the ratio of an estimate to an exact count.
         target_cardinality: float64 [T].
         covariance: float64 [3, 3, S, T], the covariance of the estimates of |A ∩ B|, |A| and |B| over all samples of
             this size.
         size: P, the number of compared parameters.
-        sampled: The share of the parameters that were read.
+        sampled: The share of the parameters that was read.
         seed: The seed of the compared sub-networks.
         density: The requested density.
     """
@@ -204,7 +204,7 @@ class SampledOverlaps:
         )
 
 
-#: Exact counts of all pairs, or of a rectangle of them.
+#: Exact counts of all pairs, or of sources with targets.
 Overlaps = OverlapCounts | OverlapRectangle
 
 
@@ -239,7 +239,7 @@ class GroupedOverlaps:
 
     @property
     def total(self) -> Overlaps:
-        """The counts of all groups together, which are the counts of the whole sub-networks."""
+        """The counts of all groups together, which are those of the whole sub-networks."""
         first, size = self.tables[0], sum(table.size for table in self.tables)
         intersection: Counts = np.sum([table.intersection for table in self.tables], axis=0, dtype=np.int64)
         if isinstance(first, OverlapCounts):
@@ -258,7 +258,7 @@ class GroupedOverlaps:
 
 @dataclass(frozen=True)
 class CachedOverlaps:
-    """Cached overlap counts, with the digests of the counted rows, which show whether a row has changed.
+    """Cached overlap counts, with digests of the counted rows to detect changed rows.
 
     Attributes:
         counts: The counts of all pairs of the cached languages.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_words(bits: Words, size: int) -> None:
-    """Raise ValueError where `bits` is not uint64 [W] for `size` parameters."""
+    """Raise ValueError if `bits` is not uint64 [W] for `size` parameters."""
     if bits.dtype != np.uint64 or bits.shape != (words_for(size),):
         raise ValueError(
             f"a sub-network of {size} parameters needs uint64 [{words_for(size)}], not {bits.dtype} {list(bits.shape)}"
@@ -33,7 +33,7 @@ def has_pad_bits(bits: Words, size: int) -> bool:
 
 
 def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
-    """Return the bits `start` up to `stop` as booleans: bool [stop − start]."""
+    """Return the bits from `start` to `stop` (exclusive) as booleans: bool [stop − start]."""
     first = start // WORD_BITS
     octets = bits[first : words_for(stop)].astype("<u8", copy=False).view(np.uint8)
     flat = np.unpackbits(octets, count=stop - first * WORD_BITS, bitorder="little")
@@ -41,7 +41,7 @@ def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
 
 
 def count_bits(bits: Words, start: int, stop: int) -> int:
-    """Return the number of set bits from `start` up to `stop`."""
+    """Return the number of set bits from `start` to `stop` (exclusive)."""
     if start == stop:
         return 0
     first, last = start // WORD_BITS, (stop - 1) // WORD_BITS
@@ -50,7 +50,7 @@ def count_bits(bits: Words, start: int, stop: int) -> int:
     return popcount(bits[first : last + 1]) - outside.bit_count() - beyond.bit_count()
 
 
-#: Words that are converted to booleans or indices at a time: 4 MiB of booleans.
+#: Number of words that are converted to booleans or indices in one step: 4 MiB of booleans.
 _BLOCK_WORDS = 65_536
 
 
@@ -77,19 +77,19 @@ class Share:
 class BitSet:
     """A set of the parameters of a layout: the base class of :class:`ParameterSet` and :class:`SubNetwork`.
 
-    ============================ =============================================================================
-    `a & b`, `a | b`, `a - b`,   A :class:`ParameterSet`, whatever the types of `a` and `b` are: the result has no
-    `a ^ b`                      language, seed, threshold, density or provenance.
-    `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and superset.
-    `a == b`                     The same parameters of the same layout. Labels are ignored, so that `a <= b` and
-                                 `a >= b` imply `a == b`. Sets of different layouts are unequal. There is no hash.
+    ============================ ============================================================================= `a & b`,
+    `a | b`, `a - b`,   A :class:`ParameterSet`, whatever the types of `a` and `b` are: the result has no `a ^ b`
+    language, seed, threshold, density or provenance. `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and superset.
+    `a == b`                     The same parameters of the same layout. Language and seed are ignored, so that `a <= b`
+    and
+                                 `a >= b` imply `a == b`. Sets of different layouts are unequal. Sets are not hashable.
     `len(a)`                     The cardinality; an empty set is false.
     `("encoder.w", (3, 4)) in a` Whether an element of a tensor is in the set; `("encoder.w", 7)` counts row by row.
     `12345 in a`                 The same for the index of a parameter in the layout.
     ============================ =============================================================================
 
-    Both operands must have the same layout; all operators except `==` raise :class:`IncompatibleError` otherwise. A set
-    cannot be iterated over, because a loop over millions of parameters is usually a mistake: use :meth:`indices` or
+    If the operands have different layouts, all operators except `==` raise :class:`IncompatibleError`. A set cannot be
+    iterated over, because a loop over millions of parameters is usually a mistake: use :meth:`indices` or
     :meth:`to_numpy`.
 
     Comparisons and counts of one pair use `bitarray`, which reads both operands in place and writes nothing. Operators
@@ -195,7 +195,7 @@ class BitSet:
     def _require_layout_of(self, other: BitSet) -> None:
         if self.layout is not other.layout and self.layout.digest != other.layout.digest:
             raise IncompatibleError(
-                f"these sets are of different parameters: {self.layout.difference(other.layout)}.",
+                f"these sets have different layouts: {self.layout.difference(other.layout)}.",
                 "compare sub-networks of one model, measured with the same choice of parameters.",
             )
 
@@ -208,11 +208,11 @@ class BitSet:
         """Return whether a parameter is in the set.
 
         Args:
-            parameter: The index in the layout, or (name of the tensor, index within the tensor). The latter is a tuple
-                with one number for each axis, or one number that counts row by row.
+            parameter: The index in the layout, or (name of the tensor, index within the tensor). The index within the
+                tensor is a tuple with one number for each axis, or one number in row-major order.
 
         Raises:
-            UsageError: The layout has no such parameter; a misspelt name would otherwise mean "not selected".
+            UsageError: The layout has no such parameter. The result is not False, because the name may be misspelt.
         """
         bit = self.layout.bit_of(parameter)
         return bool(int(self.bits[bit // WORD_BITS]) >> bit % WORD_BITS & 1)
@@ -249,8 +249,8 @@ class BitSet:
         """Return the indices of the parameters in the set, sorted: int64 [|S|].
 
         Args:
-            name: The name of a tensor, for indices within this tensor, counted row by row; by default the indices are
-                those in the layout.
+            name: The name of a tensor, for indices within this tensor in row-major order. By default, the indices are
+                positions in the layout.
 
         Raises:
             UsageError: The layout has no such tensor.
@@ -260,16 +260,16 @@ class BitSet:
         return np.concatenate(indices) if indices else np.empty(0, np.int64)
 
     def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Yield the bits `start` up to `stop` as booleans, in blocks, each with its offset from `start`."""
+        """Yield the bits from `start` to `stop` (exclusive) as booleans, in blocks with their offsets."""
         step = _BLOCK_WORDS * WORD_BITS
         for at in range(start, stop, step):
             yield at - start, unpacked(self.bits, at, min(at + step, stop))
 
     def to_bitarray(self) -> bitarray.bitarray:
-        """Return a little-endian `bitarray` of P bits that cannot be written to.
+        """Return a read-only little-endian `bitarray` of P bits.
 
-        The result is a view of :attr:`bits` where P is a multiple of 64 and the machine is little-endian. Otherwise it
-        is a copy, because a view would end with pad bits. `bitarray(x)` makes a copy that can be written to.
+        The result is a view of :attr:`bits` if P is a multiple of 64 and the machine is little-endian. In other cases
+        it is a copy, because a view would end with pad bits. `bitarray(x)` makes a writable copy.
         """
         import bitarray as ba
 
@@ -310,7 +310,7 @@ class ParameterSet(BitSet):
 
     Attributes:
         bits: uint64 [W]; parameter i is bit i % 64 of word i // 64; pad bits are zero.
-        layout: The layout, which says which bit is which parameter.
+        layout: The layout, which assigns a parameter to each bit.
         cardinality: Number of set bits.
     """
 

@@ -1,4 +1,4 @@
-"""The layout of the measured parameters, which gives each parameter its bit, and types of arrays."""
+"""The layout of the measured parameters, which assigns a bit to each of them, and types of arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from xsns_stream.errors import UsageError
 
-#: Packed bits, 64 parameters in a word.
+#: Packed bits; each word contains the bits of 64 parameters.
 Words = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -32,7 +32,7 @@ def words_for(bits: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LayerSpan:
-    """The bits of one transformer block: from `start` up to, and without, `stop`."""
+    """The bits of one transformer block, from `start` to `stop` (exclusive)."""
 
     name: str
     start: int
@@ -41,10 +41,10 @@ class LayerSpan:
 
 @dataclass(frozen=True)
 class ParameterLayout:
-    """The parameters θ that are measured, and the bit of each one.
+    """The measured parameters θ and the bit of each parameter.
 
-    Bit i is element i of the tensors in order, each in row-major order. Two sub-networks are comparable exactly
-    when their layouts have the same digest.
+    Bit i is element i of the tensors in order, each in row-major order. Two sub-networks are comparable if and only if
+    their layouts have the same digest.
 
     Attributes:
         names: The names of the tensors in the model, block after block.
@@ -98,7 +98,7 @@ class ParameterLayout:
         return self.names.index(name)
 
     def bit_range(self, name: str) -> tuple[int, int]:
-        """Return the first bit of a tensor and the bit after its last; errors as for :meth:`tensor_index`."""
+        """Return the first bit of a tensor and the bit after its last one; errors are those of :meth:`tensor_index`."""
         number = self.tensor_index(name)
         return self.offsets[number], self.offsets[number] + self.sizes[number]
 
@@ -107,7 +107,7 @@ class ParameterLayout:
 
         Args:
             parameter: Its bit, or (name of the tensor, index within the tensor). The index is a tuple with one number
-                for each axis, or one number that counts row by row.
+                for each axis, or one number in row-major order.
 
         Raises:
             UsageError: There is no such parameter, or `parameter` has another form.
@@ -124,7 +124,7 @@ class ParameterLayout:
         )
 
     def difference(self, other: ParameterLayout) -> str:
-        """Return a phrase that names the first tensor in which two layouts with different digests differ."""
+        """Return a phrase that names the first difference of two layouts with different digests."""
         pairs = zip(self.names, self.shapes, other.names, other.shapes, strict=False)
         for number, (name, shape, other_name, other_shape) in enumerate(pairs):
             if name != other_name:
@@ -152,7 +152,7 @@ class ParameterLayout:
 
 
 def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> int:
-    """Return the row-major offset of an element in its tensor; −1 where an index is outside of its axis."""
+    """Return the row-major offset of an element in its tensor; −1 if an index is outside of its axis."""
     if isinstance(position, int | np.integer):
         return index(position)
     if not (

@@ -1,4 +1,4 @@
-"""Records of how predictors were made (model, text, examples, seeds), and the differences between such records."""
+"""Records of the origin of predictors (model, text, examples, seeds), and differences between such records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True)
 class DrawnText:
-    """The text of one language with one seed.
+    """The sampled text of one language with one seed.
 
     Attributes:
         language: Code of the language in the corpus.
@@ -29,11 +29,11 @@ class DrawnText:
 
 @dataclass(frozen=True)
 class PredictorRecord:
-    """How a predictor was made, as far as this is known.
+    """The origin of a predictor, as far as it is known.
 
     Attributes:
         predictor: Name of the predictor, such as `emb` or `jaccard`.
-        model: Name of the model; empty if none was used, as are the next two.
+        model: Name of the model; empty if no model was used. The two digests are then empty too.
         weights_digest: SHA-256 of the weights; empty if only the tokenizer was used.
         tokenizer_digest: SHA-256 of the tokenizer.
         corpus: Name and settings of the corpus; empty for a predictor that does not use text.
@@ -42,7 +42,7 @@ class PredictorRecord:
         objective: Training objective of the gradients; empty if there is none.
         max_length: Largest length of an example in tokens; 0 if it is unknown.
         texts: {language: {seed: the sampled text}}.
-        settings: Further settings of the predictor, as the layer.
+        settings: Further settings of the predictor, such as the layer.
     """
 
     predictor: str
@@ -71,7 +71,7 @@ class PredictorRecord:
         return replace(self, texts={code_of.get(code, code): by_seed for code, by_seed in self.texts.items()})
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of JSON types, which :meth:`from_json` reads."""
+        """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
         texts = {
             code: {
@@ -84,7 +84,7 @@ class PredictorRecord:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PredictorRecord:
-        """Return the record of :meth:`to_json`; unknown keys of later versions are ignored.
+        """Return the record from a JSON object of :meth:`to_json`; unknown keys of later versions are ignored.
 
         Raises:
             KeyError, TypeError, ValueError, AttributeError: The data is not such a record.
@@ -140,11 +140,11 @@ Records = Mapping[str, PredictorRecord]
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between the records of predictors, or a record that is missing.
+    """A difference between records of predictors, or a missing record.
 
     Attributes:
         what: `model`, `tokenizer`, `corpus`, `examples`, `seeds`, `max_length`, `objective`, `text` or `unknown`.
-        sentence: A description for people.
+        sentence: The difference as a sentence.
         values: {predictor: its value}.
         languages: The languages concerned; empty if all of them are.
     """
@@ -165,9 +165,9 @@ class Difference:
 
 
 def differences(records: Mapping[str, PredictorRecord | None], languages: Sequence[str]) -> tuple[Difference, ...]:
-    """Return the differences in how predictors were made.
+    """Return the differences between records of predictors.
 
-    Predictors that do not use text, as typology, are left out. Unknown values are not compared.
+    Predictors that do not use text, such as typology, are left out. Unknown values are not compared.
 
     Args:
         records: {predictor: its record}; None if nothing is recorded.
@@ -213,7 +213,7 @@ def _value_difference(
         return
     names = {name: str(shown(known[name])) for name in values}
     if len(set(names.values())) < len(distinct):
-        # Two models have the same name: the beginning of the digest distinguishes them.
+        # If two models have the same name, the beginning of the digest distinguishes them.
         names = {name: f"{text} {str(values[name])[:12]}" for name, text in names.items()}
     yield Difference(what, f"{begins}: {_grouped(names)}.", names)
 
@@ -259,7 +259,7 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _text_difference(known: Records, languages: Sequence[str]) -> Iterator[Difference]:
-    """Yield a difference if predictors used different text of a language, or corpora with different names."""
+    """Yield a difference if predictors used different text for a language, or corpora with different names."""
     differing: dict[str, dict[str, str]] = {}
     for code in languages:
         texts = {name: record.texts[code] for name, record in known.items() if code in record.texts}
@@ -285,7 +285,7 @@ def _varies(values: Mapping[str, str]) -> bool:
 
 
 def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
-    """Return whether two predictors used equally many, but different, examples with one seed."""
+    """Return whether two predictors used the same number of examples, but different ones, with one seed."""
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
             for seed in one.keys() & other.keys():
@@ -315,7 +315,7 @@ def _missing_records(unknown: Sequence[str], known: Records) -> Iterator[Differe
         names = listed([f"'{name}'" for name in unknown])
         yield Difference(
             "unknown",
-            f"no text, model and number of examples are recorded for {names}, so that they cannot be compared with "
-            "those of the other predictors. Files in .parquet, .json and .npz have such a record.",
+            f"the text, the model and the number of examples of {names} were not recorded, so that they cannot be "
+            f"compared with those of the other predictors. Files in .parquet, .json and .npz have such a record.",
             dict.fromkeys(unknown),
         )

@@ -1,4 +1,4 @@
-"""The record of everything that is needed to compute a result again."""
+"""Provenance: the record of all inputs and settings of a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 @dataclass(frozen=True)
 class Provenance:
-    """Everything that is needed to compute a result again; it is written next to the result.
+    """All inputs and settings that are needed to repeat a result; it is written next to the result.
 
     The fields of :meth:`experiment` decide which results may be compared; the other fields may differ between rows.
 
@@ -23,30 +23,30 @@ class Provenance:
         objective: Name and settings, such as `masked-lm(rate=0.15,max_length=128)`.
         estimator: Name and settings, such as `per-example(token_reduction=sum)`.
         corpus: Name and settings of the corpus, such as `cldr(babel=2.18.0)`.
-        corpus_digest: SHA-256 of the examples drawn for the language of this row.
+        corpus_digest: SHA-256 of the sampled examples of the language.
         examples: Number of examples that were used, |D|.
         examples_asked: Number of examples that were requested.
-        stopping: Rule by which rows may end before all examples were used, such as
-            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty if there is no such rule.
-        head: Seed of a task's head, such as `seed=0`, which is used where the weights have no head; empty for language
-            models.
-        quantile: How the threshold was found: `exact`, `histogram` or `percentile`. Empty if the default of the
-            estimator was used, which is `percentile` for `authors` and `exact` for the others.
+        stopping: Rule for ending a measurement before all examples are used, such as
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty without such a rule.
+        head: Seed of the head of a task, such as `seed=0`, which is used if the weights contain no head; empty for
+            language models.
+        quantile: Method of computing the threshold: `exact`, `histogram` or `percentile`. Empty for the default of the
+            estimator, which is `percentile` for `authors` and `exact` for the others.
         seed: Seed for sampling and masking.
         dtype: Precision of the model's weights during computation, with `+bf16-autocast` or `+fp16-autocast` under
             automatic mixed precision.
         device: Device of the computation.
         fallback: Names of parameters that were measured one example at a time; usually empty.
         versions: Library name → version.
-        values: Origin of the Fisher values: empty if they were measured for this row, `kept-float32` or `kept-bf16`
-            where they were read from the store.
+        values: Origin of the Fisher values: empty if they were measured for this row, `kept-float32` or `kept-bf16` if
+            they were read from the store.
         reliability: Repeatability of this row, if it was measured: `split_half`, the Jaccard coefficient of the
-            sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient to the
-            sub-network at the check before].
-        text: Counts about the text of the row, where they were recorded: `lines`, {reason: number} of lines read and
+            sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient with the
+            sub-network of the preceding check].
+        text: Counts about the text of the row, if they were recorded: `lines`, {reason: number} of lines read and
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
-            beyond the maximum length, and `tokens_unknown`, the share that is not in the vocabulary; `framing_tokens`,
-            the number of special tokens around a text.
+            beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
+            `framing_tokens`, the number of special tokens around a text.
     """
 
     model: str = ""
@@ -104,7 +104,7 @@ class Provenance:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
-        """Rebuild a record from the object that :meth:`to_json` returned; unknown keys are ignored."""
+        """Return the record from a JSON object of :meth:`to_json`; unknown keys are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
         return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
 

@@ -15,7 +15,7 @@ from xsns_stream.types.similarity_matrix import SimilarityMatrix
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Ways of predicting the pairs of a pool: by a fit to all pairs, or with the pairs of one language held out.
+#: Methods of predicting the pairs of a pool: a fit to all pairs, or fits with the pairs of one language held out.
 IN_SAMPLE: Final = "in sample"
 LEFT_OUT_TARGET: Final = "leave one target out"
 LEFT_OUT_SOURCE: Final = "leave one source out"
@@ -54,7 +54,7 @@ class RandomIntercepts:
     Attributes:
         labels: Q codes.
         values: float64 [Q]: best linear unbiased predictions, in the unit of the gold scores.
-        variance: Estimated variance between languages, which is also that of the intercept of an unknown language.
+        variance: Estimated variance between languages, which is also the variance of the intercept of a new language.
     """
 
     labels: tuple[str, ...]
@@ -91,9 +91,9 @@ class PredictionError:
     Attributes:
         way: IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
         rmse: Root mean squared error (RMSE) over pairs.
-        without_predictors: RMSE of the same model with its intercepts only.
-        of_mean: RMSE of the mean score of the pairs that were not held out.
-        coverage: Share of the scores inside their 95 % prediction intervals; NaN for IN_SAMPLE.
+        without_predictors: RMSE of the same model with intercepts only.
+        of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.
+        coverage: Share of the scores within their 95 % prediction intervals; NaN for IN_SAMPLE.
         pairs: Number of predicted pairs.
     """
 
@@ -137,9 +137,9 @@ class Regression:
         factors: Factors with random intercepts: none, (`target`,) or (`target`, `source`).
         predictors: K names.
         coefficients: K + 1 coefficients, the intercept first.
-        solution: The estimates that predictions are made from.
+        solution: The estimates that predictions use.
         scores: float64 [S, T], the mean over seeds; NaN for pairs that were not fitted.
-        fitted: Fitted values, random intercepts included.
+        fitted: Fitted values, with random intercepts.
         left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: predictions for held-out pairs}.
         errors: Prediction errors, one entry for each way.
         r_squared: Share of the variance of the scores that the predictors explain; for `mixed` the marginal R².

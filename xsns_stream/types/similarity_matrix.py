@@ -33,11 +33,11 @@ class SimilarityMatrix:
         chance: float64 [S, T], expected value for random sub-networks of the same sizes; None if unknown.
         seeds: R seeds; empty if the values do not depend on seeds.
         per_seed: float64 [R, S, T], one matrix for each seed; None if the values do not depend on seeds.
-        standard_error: float64 [S, T], standard error of values that are estimated from a sample of the parameters;
-            None if all parameters were counted.
-        record: Record of the texts, the model and the settings that the values come from; None if unknown.
-        counts: The overlap counts that the values were computed from, one table for each seed; empty if unknown.
-        notes: Notes on languages that were left out, and on the texts that were compared.
+        standard_error: float64 [S, T], standard error of values from a sample of the parameters; None if all parameters
+            were counted.
+        record: Record of the texts, the model and the settings of the values; None if unknown.
+        counts: The overlap counts of the values, one table for each seed; empty if unknown.
+        notes: Notes on languages that were left out, and on the compared texts.
     """
 
     sources: tuple[str, ...]
@@ -78,7 +78,7 @@ class SimilarityMatrix:
 
     @property
     def chance_corrected(self) -> Reals | None:
-        """float64 [S, T]: (J − E) / (1 − E), zero if the similarity equals `chance`; None if that is unknown."""
+        """float64 [S, T]: (J − E) / (1 − E), zero if the similarity equals `chance`; None if `chance` is unknown."""
         if self.chance is None:
             return None
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -124,11 +124,11 @@ class SimilarityMatrix:
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None if unknown."""
+        """Density of the compared sub-networks; None if unknown."""
         return self.counts[0].density if self.counts else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream matrix --json` prints them; undefined values are None."""
+        """Return the JSON object that `xsns-stream matrix --json` prints; undefined values are None."""
         spread, corrected = self.spread, self.chance_corrected
         result: dict[str, Any] = {
             **_labels(self),
@@ -142,7 +142,7 @@ class SimilarityMatrix:
         }
         cardinalities = [table.cardinality.tolist() for table in self.counts if isinstance(table, OverlapCounts)]
         if cardinalities:
-            # One entry for each language, with one number for each seed.
+            # The list has one entry for each language, with one number for each seed.
             result["cardinality"] = [list(numbers) for numbers in zip(*cardinalities, strict=True)]
         if self.standard_error is not None and self.counts and isinstance(self.counts[0], SampledOverlaps):
             result |= {"standard_error": self.standard_error.tolist(), "sampled": self.counts[0].sampled}
@@ -173,13 +173,13 @@ class SimilarityMatrix:
         return LanguageTree(self.sources, average_linkage(self.values[:, columns]))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw a heat map. Similar languages are neighbours; a language with itself is left blank.
+        """Draw a heat map with similar languages side by side; cells of a language with itself are empty.
 
         `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, with names, a tree
         and a title.
 
         Args:
-            ax: Axes to draw into; a new figure of pyplot if None.
+            ax: Axes to draw into; a new pyplot figure if None.
 
         Returns:
             The axes, with a colour bar beside them.
@@ -202,7 +202,7 @@ class SimilarityMatrix:
         return ax
 
     def _plot_order(self) -> tuple[list[int], list[int]]:
-        """Return the rows and the columns in the order of a plot: clustered if both sides are the same languages."""
+        """Return the rows and the columns in the order of a plot, clustered if both sides have the same languages."""
         if set(self.sources) != set(self.targets):
             return list(range(len(self.sources))), list(range(len(self.targets)))
         columns = [self.targets.index(code) for code in self.sources]
@@ -228,7 +228,7 @@ class GroupedSimilarity:
         sizes: Number of parameters of each group.
         shares: Share of the selected parameters of all languages that are in each group, mean over seeds. Shares add
             up to one; they are NaN if nothing is selected.
-        notes: Notes on languages that were left out, and on the texts that were compared.
+        notes: Notes on languages that were left out, and on the compared texts.
     """
 
     by: str
@@ -292,11 +292,11 @@ class GroupedSimilarity:
 
     @property
     def density(self) -> float | None:
-        """Density of the sub-networks that were compared; None if unknown."""
+        """Density of the compared sub-networks; None if unknown."""
         return self.matrices[0].density
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream matrix --by … --json` prints them; undefined values are None."""
+        """Return the JSON object that `xsns-stream matrix --by … --json` prints; undefined values are None."""
         groups = [
             {
                 "name": name,

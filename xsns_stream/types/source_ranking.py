@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldSimilarity:
-    """Similarities of sources to a target with one of K folds of the examples left out.
+    """Similarities of sources to a target, each with one of K folds of the examples left out.
 
     Attributes:
         target: A code.
@@ -46,13 +46,14 @@ class FoldSimilarity:
 
 @dataclass(frozen=True)
 class SimilarityDraws:
-    """Simulated similarities of several sources to one target with other examples.
+    """Simulated similarities of several sources to one target, as if other examples were sampled.
 
     Attributes:
         target: A code.
         sources: S codes.
-        values: float64 [B, S]: draws around the measured similarities, with the variance that other examples cause.
-        basis: The basis of the variance, such as `8 parts` or `3 seeds`.
+        values: float64 [B, S]: random draws around the measured similarities; their variance is that between samples of
+            examples.
+        basis: The data from which the variance was estimated, such as `8 parts` or `3 seeds`.
     """
 
     target: str
@@ -69,7 +70,7 @@ class ExpectedScore:
         mean: Predicted score in the unit of the gold scores.
         low: Lower end of the 95 % prediction interval.
         high: Upper end.
-        measured: The gold score of the pair; None if there is none.
+        measured: The gold score of the pair; None if the pair has no gold score.
     """
 
     mean: float
@@ -88,7 +89,8 @@ class RankedSource:
         chance_corrected: Chance-corrected similarity; None if unknown.
         spread: Standard deviation over seeds; None for fewer than two seeds.
         tied: Whether another source has exactly the same similarity.
-        low: Lower end of the 95 % confidence interval of the similarity with other examples; None if unknown.
+        low: Lower end of the 95 % confidence interval of the similarity, which accounts for the choice of examples;
+            None if unknown.
         high: Upper end.
         best_probability: Probability that this source is the most similar one; None if unknown.
         level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
@@ -113,16 +115,16 @@ class RankedSource:
 
 @dataclass(frozen=True)
 class SourceRanking:
-    """Sources for one target, best first; the target itself is never among them.
+    """Sources for one target, best first. The target is not one of them.
 
     Attributes:
         target: A code.
         coefficient: Name of the coefficient.
         sources: Best first.
-        seeds: The seeds averaged over.
-        basis: The basis of the intervals, such as `8 parts`; empty if there are none.
-        reliability: Reliability of the target, as for :class:`RankedSource`.
-        unit: Unit of the expected scores; empty if there are none.
+        seeds: The seeds of the average.
+        basis: The data from which the intervals were computed, such as `8 parts`; empty without intervals.
+        reliability: Reliability of the target; see :class:`RankedSource`.
+        unit: Unit of the expected scores; empty without expected scores.
     """
 
     target: str
@@ -141,7 +143,7 @@ class SourceRanking:
 
     @property
     def level(self) -> int:
-        """Number of sources that cannot be distinguished from the first, itself included; 0 where unknown."""
+        """Number of sources that cannot be distinguished from the first one, including the first; 0 if unknown."""
         return sum(source.level_with_first is True for source in self.sources)
 
     def to_frame(self) -> pd.DataFrame:

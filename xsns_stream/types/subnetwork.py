@@ -1,7 +1,6 @@
 """The sub-network of one language as packed bits, and its files: boolean masks (safetensors) or indices (NumPy).
 
-Both kinds of file carry a record, a JSON text that names the sub-network and contains the digests of its bits and
-layout.
+Both kinds of file contain a record: JSON text with the name of the sub-network and the digests of its bits and layout.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ VERSION: Final = 1
 RECORD: Final = "record"
 #: Suffixes of files that contain a sub-network.
 FORMATS: Final = (".safetensors", ".npz")
-# A code that can be part of a path; empty if the caller gave none.
+# A code that can be part of a path; empty if the caller gave no code.
 _LANGUAGE: Final = re.compile(r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)?")
 _AGAIN: Final = "export it again."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SubNetwork(BitSet):
-    """The parameters that matter most for one language, as bits.
+    """The most important parameters for one language, as bits.
 
     A sub-network is a set of parameters, with the operators of sets (:class:`BitSet`):
 
@@ -49,9 +48,9 @@ class SubNetwork(BitSet):
         language: Normalised code.
         seed: Seed of the text sample and of the masking.
         bits: uint64 [W]; parameter i is bit i % 64 of word i // 64; pad bits are zero.
-        layout: The layout, which says which bit is which parameter.
+        layout: The layout, which assigns a parameter to each bit.
         cardinality: Number of set bits.
-        threshold: Smallest selected Fisher value; `inf` where nothing is selected.
+        threshold: Smallest selected Fisher value; `inf` if no parameter is selected.
         density: The requested density, in (0, 1].
         provenance: How the sub-network was computed.
     """
@@ -89,10 +88,10 @@ class SubNetwork(BitSet):
         return self.save_indices(target) if target.suffix.lower() == ".npz" else self.save_safetensors(target)
 
     def save_safetensors(self, path: str | Path) -> Path:
-        """Write boolean masks by the names of the tensors, which any reader of safetensors reads: P bytes.
+        """Write boolean masks with the names of the tensors as a safetensors file: P bytes.
 
-        Labels, layout and provenance are in the metadata of the file. The file is written whole or not at all; an
-        existing one is replaced. One tensor at a time is in memory.
+        Labels, layout and provenance are in the metadata of the file. The file is written completely or not at all; an
+        existing file is replaced. Only one tensor is in memory at a time.
 
         Returns:
             The path.
@@ -108,7 +107,7 @@ class SubNetwork(BitSet):
     def save_indices(self, path: str | Path) -> Path:
         """Write the indices of the selected parameters as a NumPy archive without pickles: 4 |S| bytes.
 
-        The array `indices` is that of :meth:`indices`; its elements have 8 bytes if there are more than 2³²
+        The array `indices` contains the values of :meth:`indices`; its elements have 8 bytes if there are more than 2³²
         parameters. Labels, layout and provenance are JSON text in `record`.
 
         Returns:
@@ -136,7 +135,7 @@ class SubNetwork(BitSet):
 
 
 def check_target(path: Path) -> None:
-    """Check that a sub-network can be written to `path`; to be called before a long computation.
+    """Check, before a long computation, that a sub-network can be written to `path`.
 
     Raises:
         UsageError: The suffix is not one of `FORMATS`, or the folder does not exist.
@@ -149,7 +148,7 @@ def check_target(path: Path) -> None:
 
 def _write_masks(network: SubNetwork, file: BinaryIO) -> None:
     """Write the length of the header, the header, and the tensors, which is the format of safetensors."""
-    # The writer of the library wants all tensors in memory.
+    # The writer of the library needs all tensors in memory.
     layout = network.layout
     header: dict[str, Any] = {"__metadata__": {RECORD: _record_text(network)}}
     for name, shape, start, size in zip(layout.names, layout.shapes, layout.offsets, layout.sizes, strict=True):
@@ -169,7 +168,7 @@ def _record_text(network: SubNetwork) -> str:
         "version": VERSION,
         "language": network.language,
         "seed": network.seed,
-        # JSON has no infinity, and a decimal number would not be exact.
+        # JSON cannot represent infinity, and a decimal number would not be exact.
         "threshold": float(network.threshold).hex(),
         "density": network.density,
         "cardinality": network.cardinality,
@@ -193,7 +192,8 @@ def _load(path: Path) -> SubNetwork:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UsageError(
-            f"'{path}' does not end in the name of a format.", f"a sub-network is in one of {' or '.join(FORMATS)}."
+            f"'{path}' does not end in the suffix of a supported format.",
+            f"the suffixes of sub-networks are {' and '.join(FORMATS)}.",
         )
     if not path.is_file():
         raise StoreError(f"there is no file '{path}'.", "check the path.")
@@ -202,7 +202,7 @@ def _load(path: Path) -> SubNetwork:
     except XsnsError:
         raise
     except Exception as error:
-        # The parsers of zip, npy, JSON and safetensors report damage by many kinds of errors.
+        # The parsers of zip, npy, JSON and safetensors raise many kinds of errors for damaged files.
         raise StoreError(
             f"'{path}' cannot be read as a sub-network: {str(error) or type(error).__name__}.",
             "the file is damaged, or another program wrote it; export it again.",
@@ -216,7 +216,7 @@ def _read_masks(path: Path) -> SubNetwork:
         record = _record((file.metadata() or {}).get(RECORD), path)
         layout = _layout(record, path)
         if set(file.keys()) != set(layout.names):
-            raise StoreError(f"the tensors in '{path}' are not those of its layout.", _AGAIN)
+            raise StoreError(f"the tensors in '{path}' differ from its layout.", _AGAIN)
         bits = np.zeros(words_for(layout.size), np.uint64)
         for name, shape, start in zip(layout.names, layout.shapes, layout.offsets, strict=True):
             mask = file.get_tensor(name)
@@ -270,9 +270,7 @@ def _record(text: str | bytes | None, path: Path) -> Mapping[str, Any]:
 
 
 def _foreign(path: Path) -> StoreError:
-    return StoreError(
-        f"'{path}' is not a sub-network that xsns-stream wrote.", "give a file that `xsns-stream export` wrote."
-    )
+    return StoreError(f"'{path}' is not a sub-network of xsns-stream.", "give a file that `xsns-stream export` wrote.")
 
 
 def _layout(record: Mapping[str, Any], path: Path) -> ParameterLayout:
@@ -287,7 +285,7 @@ def _checked(bits: Words, layout: ParameterLayout, record: Mapping[str, Any], pa
         raise StoreError(f"'{path}' does not contain the bits that were exported.", "it is damaged; export it again.")
     language, seed, density = record["language"], record["seed"], float(record["density"])
     threshold = float.fromhex(record["threshold"])
-    # The digest covers the bits alone.
+    # The digest covers only the bits.
     if not (
         isinstance(language, str)
         and _LANGUAGE.fullmatch(language)

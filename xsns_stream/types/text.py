@@ -31,7 +31,7 @@ class AnswerSpan:
         return self.start + len(self.text)
 
 
-#: The label of a text: a label for each word ("" for a word without one), the name of a class, or an answer.
+#: The label of a text: one label for each word ("" for a word without a label), the name of a class, or an answer.
 Label: TypeAlias = tuple[str, ...] | str | AnswerSpan
 
 
@@ -40,16 +40,16 @@ class TextExample:
     """One unit of text, before tokenization.
 
     Attributes:
-        text: A string, or a tuple of words where the corpus is already split into words. The question, where the
-            label is an answer.
-        pair: The second text of a pair (PAWS-X), or the passage that contains the answer; else None.
-        label: None if the corpus has no labels, or where labels are not read.
-        running: The sentence of the words, as it is written; None if it is the words joined by spaces. Without
-            labels, it is the text of the example. With labels, the words are joined by spaces.
+        text: A string, or a tuple of words if the corpus is already split into words. If the label is an answer, this
+            is the question.
+        pair: The second text of a pair (PAWS-X), or the passage that contains the answer; None for single texts.
+        label: None if the corpus has no labels or labels are not read.
+        running: The running text of a tuple of words; None if it equals the words joined by spaces. Examples without
+            labels use this text; examples with labels use the words joined by spaces.
 
     Raises:
-        UsageError: The number of labels differs from that of the words; the answer does not be in the passage; or a
-            text that is not split into words has a running text.
+        UsageError: The numbers of labels and words differ; the passage does not contain the answer; or `running` is
+            given for a text that is not split into words.
     """
 
     text: str | tuple[str, ...]
@@ -73,13 +73,13 @@ class TextExample:
                 )
 
     def sentence(self) -> str:
-        """Return the first text as a model reads it: the running text, or the words joined by spaces."""
+        """Return the first text as the model gets it: the running text, or the words joined by spaces."""
         if isinstance(self.text, str):
             return self.text
         return " ".join(self.text) if self.running is None or self.label is not None else self.running
 
     def key(self) -> str:
-        """Return a string that is equal for two examples exactly when their texts are, whatever their labels.
+        """Return a string that is equal for two examples if and only if their texts are equal; labels are ignored.
 
         The key seeds all random choices for the example. A running text has the same key as a line with this text.
         """
@@ -90,7 +90,7 @@ class TextExample:
         return text if self.pair is None else f"{text}\x1e{self.pair}"
 
     def identity(self) -> str:
-        """Return a string that is equal for two examples exactly when their texts and labels are."""
+        """Return a string that is equal for two examples if and only if their texts and labels are equal."""
         match self.label:
             case None:
                 return self.key()
@@ -110,11 +110,11 @@ class ReadCounts:
     Attributes:
         read: All units.
         empty: Units skipped because they contain only white space and invisible characters.
-        duplicate: Units skipped because the same text came before.
+        duplicate: Units skipped because an earlier unit has the same text.
         undecodable: Units skipped because their bytes are not UTF-8.
         usable: Units from which examples are drawn.
-        unlabelled: Units skipped because labels are read and they have none that can be used.
-        control: Units from which control characters (NUL among them) were removed; also part of another count.
+        unlabelled: Units skipped because they have no usable label, if labels are read.
+        control: Units from which control characters, such as NUL, were removed. They are also part of another count.
         cut: Usable units that were longer than 2^20 characters, and were cut there.
         malformed: Units skipped because they do not follow their format.
         iob1: Usable units whose tags were converted from IOB1 to IOB2.
@@ -138,10 +138,10 @@ class LanguageSample:
 
     Attributes:
         language: Normalised BCP 47 code.
-        examples: At least one example; all of them distinct.
-        source: Origin of the text, for people to read.
+        examples: At least one example; all examples are distinct.
+        source: Origin of the text, for messages.
         counts: Counts of the skipped text.
-        notes: Sentences on how the text was read.
+        notes: Sentences about the reading of the text.
     """
 
     language: str
@@ -167,7 +167,7 @@ class LanguageSample:
         return len(self.examples)
 
     def draw(self, count: int, seed: int) -> LanguageSample:
-        """Draw `count` examples without replacement; all of them, reordered, if there are fewer.
+        """Draw `count` examples without replacement; if there are fewer, return all of them in random order.
 
         The draw depends only on `seed` and the sample. A larger count extends a smaller one: the first 64 of 128
         examples are the same as a draw of 64.
@@ -197,10 +197,10 @@ class LabelledSplit:
         language: Normalised BCP 47 code.
         split: One of `SPLITS`.
         examples: At least one example; each has a label.
-        source: Origin of the examples, for people to read.
-        unlabelled: Number of examples that were left out because they have no label that can be used.
-        note: Sentences on how the split was read or cut; empty if there is nothing to say.
-        counts: Counts of all examples in the file that the split is, or from which it is cut.
+        source: Origin of the examples, for messages.
+        unlabelled: Number of examples that were left out because they have no usable label.
+        note: Sentences about the reading or the cutting of the split; may be empty.
+        counts: Counts of all examples in the file of the split.
     """
 
     language: str
@@ -237,13 +237,13 @@ class TestScore:
     Attributes:
         target: Normalised code of the tested language.
         metrics: Name → percent; the main metric of the task comes first.
-        trivial: Name → percent, for a prediction that needs no model: the most frequent class of the test set for every
-            text or word where the task has classes, no entity, or no answer.
+        trivial: Name → percent, for a prediction without a model: the most frequent class of the test set if the task
+            has classes, no entity, or no answer.
         examples: Number of test examples.
         units: Number of units that the main metric counts: words, entities, texts or questions.
     """
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # prevents pytest from collecting this class because of its name
 
     target: str
     metrics: Mapping[str, float]
@@ -262,7 +262,7 @@ class TransferRun:
         scores: Target → score.
         training: Record of the training: examples, epochs, best epoch, dev metric per epoch, seconds, examples per
             second.
-        settings: Everything on which the result depends: model, data digests, labels, hyper-parameters, versions.
+        settings: All settings that determine the result: model, data digests, labels, hyper-parameters, versions.
     """
 
     source: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Units of scores: of 100, of 1, or of a metric with another range.
+#: Units of scores: percent, fractions of 1, or a metric with another range.
 UNITS: Final = ("percent", "fraction", "points")
 
 
@@ -32,9 +32,9 @@ class TransferScores:
         task: The task, such as `pos`.
         metric: The metric, such as `accuracy`.
         unit: One of UNITS; regret and errors are in this unit.
-        origin: Where the scores come from, as text for people.
-        regimes: G names of training regimes, as `10000` for this number of training examples; the first is the main
-            regime.
+        origin: Origin of the scores, for messages.
+        regimes: G names of training regimes, such as `10000` for this number of training examples; the first is the
+            main regime.
         seeds: R seeds of fine-tuning; empty for one run with an unknown seed.
         notes: Sentences that a reader of the scores should know.
     """
@@ -83,7 +83,7 @@ class TransferScores:
         """Return the scores of one regime.
 
         Raises:
-            UsageError: There is no regime with this name.
+            UsageError: The scores have no regime with this name.
         """
         if name not in self.regimes:
             raise UsageError(f"the scores have no regime '{name}'.", f"they have {', '.join(self.regimes)}.")
@@ -94,7 +94,7 @@ class TransferScores:
         """Return the scores of these sources and targets, in this order.
 
         Raises:
-            ValueError: The scores do not have one of them.
+            ValueError: The scores do not have one of these languages.
         """
         rows = [self.sources.index(source) for source in sources]
         columns = [self.targets.index(target) for target in targets]
@@ -127,7 +127,7 @@ class Prediction:
 
     Attributes:
         name: The name that the user gave.
-        coefficient: What the values are, such as `jaccard`.
+        coefficient: The kind of the values, such as `jaccard`.
         per_seed: float64 [R, S, T], R ≥ 1; NaN if the predictor has no value.
         seeds: R seeds; empty for a predictor without seeds (then R = 1).
     """
@@ -148,13 +148,13 @@ class Prediction:
 class PoolCost:
     """The pairs that one predictor removes from the pool.
 
-    These pairs have a score and a value of every other predictor, but no value of this one.
+    These pairs have a score and a value of every other predictor, but no value of this predictor.
 
     Attributes:
         predictor: Name of the predictor.
         targets: Targets that lose all their candidates.
         sources: Sources that are no longer a candidate for any target.
-        pairs: All (source, target) that only this predictor lacks.
+        pairs: All pairs (source, target) that only this predictor lacks.
     """
 
     predictor: str
@@ -180,9 +180,9 @@ class JoinedScores:
         gold: The scores of the pool; `gold.sources` and `gold.targets` label all arrays of this object.
         predictions: At least one prediction; their names are distinct.
         notes: Sentences about languages and pairs that were left out; empty if all of them match.
-        same_language: Pairs of a source and a target that are one language with two codes, as `zh` and `zh-Hans`.
+        same_language: Pairs of a source and a target that are one language with two codes, such as `zh` and `zh-Hans`.
         costs: The pairs that each predictor removes from the pool, in the order of the predictions.
-        records: {predictor: how it was made}, with the gold scores' codes; None if this is not recorded.
+        records: {predictor: its record}, with the codes of the gold scores; None if a predictor has no record.
     """
 
     gold: TransferScores
@@ -204,7 +204,7 @@ class JoinedScores:
 
     @property
     def own(self) -> NDArray[np.bool_]:
-        """Boolean [S, T]: where source and target are the same language, with the same or with two codes."""
+        """Boolean [S, T]: pairs of a source and a target that are the same language, with one or two codes."""
         own: NDArray[np.bool_] = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
         for source, target in self.same_language:
             own[self.sources.index(source), self.targets.index(target)] = True

@@ -13,11 +13,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from xsns_stream.cli import option_groups as corpus_options
-from xsns_stream.corpora import TASK_NAMES, TaskCorpus, TaskText, open_corpus, open_task, reading_notes
+from xsns_stream.corpora import TaskCorpus, TaskText, open_corpus, open_task, reading_notes
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.corpora.tasks.task_corpus import RECIPE_TASKS
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
+from xsns_stream.tasks import TASKS
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -409,7 +409,7 @@ def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
 
 
 def test_a_home_that_is_not_known() -> None:
-    with pytest.raises(UsageError, match="'~no-such-user/x' names a home directory"):
+    with pytest.raises(UsageError, match="'~no-such-user/x' names an unknown home directory"):
         open_task("~no-such-user/x", "pos")
 
 
@@ -513,7 +513,7 @@ def test_invalid_tasks_and_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
-@pytest.mark.parametrize("task", TASK_NAMES)
+@pytest.mark.parametrize("task", TASKS)
 def test_recipes_are_for_their_task(recipe: str, task: str) -> None:
     if RECIPE_TASKS.get(recipe) == task:
         assert open_task(recipe, task).task == task
@@ -522,13 +522,6 @@ def test_recipes_are_for_their_task(recipe: str, task: str) -> None:
         UsageError, match=f"{recipe} does not contain data of the task|the corpus {recipe} has no labels"
     ):
         open_task(recipe, task)
-
-
-def test_the_tasks_are_those_of_the_command_line_and_of_fine_tuning() -> None:
-    from xsns_stream.transfer import TASKS
-
-    assert tuple(TASK_NAMES) == corpus_options.TASK_NAMES
-    assert set(TASK_NAMES) == set(TASKS)
 
 
 def test_reading_text_needs_no_heavy_library(tmp_path: Path) -> None:

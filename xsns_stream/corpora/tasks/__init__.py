@@ -6,7 +6,6 @@ reads one file of labelled examples; `splits.py` finds the files of each split, 
 
 from __future__ import annotations
 
-from xsns_stream.corpora.labels import TASK_NAMES
 from xsns_stream.corpora.tasks.task_corpus import TaskCorpus, open_task
 
-__all__ = ["TASK_NAMES", "TaskCorpus", "open_task"]
+__all__ = ["TaskCorpus", "open_task"]

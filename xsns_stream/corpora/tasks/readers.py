@@ -30,7 +30,6 @@ from xsns_stream.corpora.examples import (
 from xsns_stream.corpora.file_names import SPLIT_NAMES
 from xsns_stream.corpora.labels import (
     AUTO,
-    TASK_NAMES,
     bioes_to_iob2,
     check_label,
     iob1_to_iob2,
@@ -39,6 +38,7 @@ from xsns_stream.corpora.labels import (
 from xsns_stream.corpora.readers import COLUMN_READERS, describe_counts, json_rows, read_units
 from xsns_stream.corpora.text_checks import check_texts
 from xsns_stream.errors import CorpusError
+from xsns_stream.tasks import TASKS
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan
 
@@ -47,7 +47,7 @@ TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
 _TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet")
 # Parquet is compressed inside.
 _NOT_READ: Final = frozenset(f".parquet{compression}" for compression in COMPRESSIONS)
-#: Kind of label → the suffixes that can be read.
+#: What has a label → the suffixes that can be read.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     kind: tuple(
         name for packed in ("", *COMPRESSIONS) for suffix in suffixes if (name := suffix + packed) not in _NOT_READ
@@ -70,14 +70,14 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 def suffixes_shown(task: str) -> str:
     """Return the suffixes of files with data of a task, for messages; compressed files are named in one phrase."""
-    plain = [suffix for suffix in SUFFIXES[TASK_NAMES[task]] if not suffix.endswith(tuple(COMPRESSIONS))]
+    plain = [suffix for suffix in SUFFIXES[TASKS[task].labelled] if not suffix.endswith(tuple(COMPRESSIONS))]
     return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
 
 def suffix_of(name: str, task: str) -> str | None:
     """Return the suffix of a file name if it can contain data of a task, else None."""
     lower = name.lower()
-    known = sorted(SUFFIXES[TASK_NAMES[task]], key=len, reverse=True)
+    known = sorted(SUFFIXES[TASKS[task].labelled], key=len, reverse=True)
     return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
 
 
@@ -172,7 +172,7 @@ def labelled_examples(
     elif task == "pi":
         _note_frequent_sentence(examples, where, add_note)
     iob1 = 0
-    if task == "ner":
+    if TASKS[task].entities:
         examples, iob1 = _with_iob2_tags(examples, where, add_note)
     counts = ReadCounts(read, empty, 0, undecodable, len(examples), unlabelled, control, malformed=malformed, iob1=iob1)
     return examples, counts
@@ -233,7 +233,7 @@ def _readable_units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[
 
 def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit]]:
     """Yield identifier and unit of each example of a file, with the reader of its suffix and task."""
-    kind = TASK_NAMES[task]
+    kind = TASKS[task].labelled
     # The files of WikiANN itself are named `train`, `dev` and `test`, without a suffix.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:

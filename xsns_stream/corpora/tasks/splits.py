@@ -18,10 +18,10 @@ from typing import Final, TypeAlias
 
 from xsns_stream.corpora.decoding import irregular_kind
 from xsns_stream.corpora.file_names import SPLIT_NAMES, TreebankFile, UnreadFile, treebank_file, treebank_files
-from xsns_stream.corpora.labels import TASK_NAMES
 from xsns_stream.corpora.tasks.readers import SUFFIXES, IdentifiedExample, suffix_of, suffixes_shown
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import code_or_none
+from xsns_stream.tasks import TASKS
 from xsns_stream.types import TextExample
 
 # ------------------------------------------------------------------------- files of the splits
@@ -195,7 +195,7 @@ def _shown(path: Path) -> str:
 
 
 def _no_files(folder: Path, task: str, names: list[str]) -> CorpusError:
-    first = SUFFIXES[TASK_NAMES[task]][0]
+    first = SUFFIXES[TASKS[task].labelled][0]
     listed = (", ".join(names[:5]) + (" …" if len(names) > 5 else "")) or "nothing"
     return CorpusError(
         f"no file name in '{folder}' states a language and a split of {task} data; the folder contains {listed}.",

@@ -13,7 +13,6 @@ from xsns_stream.corpora.hub import HubCorpus, open_hub, refuse_options
 from xsns_stream.corpora.labels import (
     AUTO,
     check_split,
-    check_task,
     names_in_use,
     rename_labels,
 )
@@ -39,6 +38,7 @@ from xsns_stream.corpora.tasks.splits import (
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.io.atomic import at_home
 from xsns_stream.languages import pick
+from xsns_stream.tasks import task_named
 from xsns_stream.types import LabelledSplit, ReadCounts, TextExample
 
 #: Recipe → the task of its labels.
@@ -112,7 +112,7 @@ def open_task(
         UsageError: There is no such task, or an option cannot be used with these data.
         CorpusError: There is no such folder or data set.
     """
-    check_task(task)
+    task_named(task)
     names = dict(relabel or {})
     _check_recipe_task(spec.partition("=")[0], task)
     if data_set := recipe_of(spec):

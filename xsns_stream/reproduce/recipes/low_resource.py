@@ -35,7 +35,7 @@ from xsns_stream.reproduce.commands import (
     predictors,
     restrict_to_scores,
 )
-from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import bullets, evaluation_notes, number, table
 from xsns_stream.reproduce.scores import (
     ENGLISH,
@@ -146,7 +146,7 @@ def render(config: RunConfig, outputs: StepOutputs) -> Result:
         parts.append(_section(tasks[name], result))
         panels.append(_panel(tasks[name], result, documents[name]))
         record[name] = _record(result, documents[name])
-    notes = evaluation_notes({name: documents[name] for name in results}, TITLES.__getitem__)
+    notes = evaluation_notes({name: documents[name] for name in results}, task_title)
     parts += [notes, _paper_finding(results)]
     title, subtitle = "Low-resource targets: the predicted source against English", f"at the end: the source of {XSNS}"
     draw = partial(choices_figure, panels, XSNS, title, subtitle)

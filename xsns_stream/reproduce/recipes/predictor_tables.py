@@ -17,7 +17,7 @@ from xsns_stream.reproduce.commands import (
     regression,
     restrict_to_scores,
 )
-from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import (
     CAPTION,
     NOT_COMPARABLE,
@@ -65,7 +65,7 @@ def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
     parts = [
         f"# {TABLE2_TITLE}\n\nEach predictor ranks the sources of a target; the ranking is compared with the scores "
         "after fine-tuning. The number of targets is in round brackets.\n\n",
-        f"{overview(documents, TITLES)}\n{CAPTION}\n\n",
+        f"{overview(documents, task_title)}\n{CAPTION}\n\n",
     ]
     record, missing = {}, missing_rows(config)
     for name, document in documents.items():
@@ -76,7 +76,7 @@ def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
         record[name] = {"evaluation": document, "apart": separate, "gold": quality}
         left_out = group_predictors(config, task, outputs).left_out
         missing += [f"{task.title} has no row {label}: {reason}" for label, reason in left_out.items()]
-    parts += [evaluation_notes(documents, TITLES.__getitem__), bullets(missing), "\n", paper_table(config, TABLE2)]
+    parts += [evaluation_notes(documents, task_title), bullets(missing), "\n", paper_table(config, TABLE2)]
     return Result("".join(parts), {"tasks": record})
 
 

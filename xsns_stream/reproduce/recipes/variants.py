@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from xsns_stream.report.figures import figure_writer
 from xsns_stream.reproduce.actions import ALTERNATIVES, write_alternatives
 from xsns_stream.reproduce.commands import XSNS, general_sub_networks, sub_networks
-from xsns_stream.reproduce.config import TITLES, RunConfig, TaskConfig, slug
+from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import TABLE1, evaluation_page, number, paper_table
 from xsns_stream.reproduce.step import Recipe, Result, Step, StepOutputs
 from xsns_stream.reproduce.sweep import (
@@ -352,7 +352,7 @@ def _agreement_panels(
             heights = tuple(float(getattr(by_count[int(count)], attribute)) for count in x)
             no_band = (math.nan,) * len(x)
             level = by_count[int(x[-1])].others if x else None
-            curves.append(Curve(TITLES[name], tuple(x), heights, no_band, no_band, level))
+            curves.append(Curve(task_title(name), tuple(x), heights, no_band, no_band, level))
         panels.append(Panel(title, tuple(curves), unit=""))
     return panels
 

@@ -1,4 +1,4 @@
-"""Storages of stores: a folder, or a prefix of an object store. :func:`open_storage` opens what a path or URL names."""
+"""Storages of stores: a folder, or a prefix of an object store. :func:`open_storage` opens a path or a URL."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def open_storage(path: str | Path) -> Storage:
     """Return the storage that a path or a URL names; nothing is read or written yet.
 
     Args:
-        path: A folder; `file:///folder`; `s3://bucket/prefix`, `gs://…`, `az://…`, with the settings of their own
-            environment variables; or `memory://name`, which lives as long as the process.
+        path: A folder; `file:///folder`; `s3://bucket/prefix`, `gs://…`, `az://…`, with credentials from the
+            environment; or `memory://name`, which exists as long as the process.
 
     Raises:
         UsageError: The URL does not name a storage.

@@ -1,7 +1,7 @@
 """The interface of a storage: objects under keys, in a folder or in an object store.
 
-Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written whole or not at all. A
-storage does not depend on what its objects contain.
+Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written completely or not at all. A
+storage does not depend on the content of its objects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOCK_TIMEOUT_S = 120.0
 
 
 class MissingObjectError(StoreError):
-    """There is no object under a key."""
+    """Raised if no object has the requested key."""
 
 
 class Storage(ABC):
@@ -35,7 +35,7 @@ class Storage(ABC):
 
     Attributes:
         url: The URL of the store without a secret; `file://…` for a folder.
-        in_folder: Whether objects are files of this machine, which can be mapped into memory and locked.
+        in_folder: Whether objects are files on this machine, which can be mapped into memory and locked.
     """
 
     url: str
@@ -49,18 +49,18 @@ class Storage(ABC):
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """Whether objects may be written, as far as this is known without trying."""
+        """Whether objects may be written, as far as this is known without an attempt."""
 
     def __str__(self) -> str:
         return str(self.path)
 
     def full_name(self, key: str) -> str:
-        """Return the whole name of an object, for messages."""
+        """Return the full name of an object, for messages."""
         return f"{self}/{key}"
 
     @abstractmethod
     def child(self, prefix: str) -> Storage:
-        """Return the storage of the objects below `prefix/`."""
+        """Return a storage of the objects below `prefix/`."""
 
     @abstractmethod
     def folder(self, what: str, hint: str) -> Path:
@@ -68,7 +68,7 @@ class Storage(ABC):
 
         Args:
             what: The beginning of the error message, such as `Fisher values are saved in folders only`.
-            hint: What to do instead.
+            hint: The hint of the error.
 
         Raises:
             StoreError: The store is not in a folder.
@@ -78,14 +78,14 @@ class Storage(ABC):
 
     @abstractmethod
     def is_empty(self) -> bool:
-        """Return whether there is no object at all; an empty folder is empty."""
+        """Return whether the storage has no object; an empty folder has none."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Return whether there is an object under a key."""
+        """Return whether an object has this key."""
 
     def has_entry(self, key: str) -> bool:
-        """Return whether there is anything under a key that can be removed, even if it cannot be read."""
+        """Return whether a key has anything that can be removed, even if it cannot be read."""
         return self.exists(key)
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Storage(ABC):
 
     @abstractmethod
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
-        """Return the bytes `start` up to `stop` of an object; fewer if the object ends earlier, as in a slice.
+        """Return the bytes from `start` to `stop` (exclusive) of an object; fewer if the object ends earlier.
 
         Raises:
             MissingObjectError: There is no object.
@@ -118,7 +118,7 @@ class Storage(ABC):
         return None if data is None else parse(data, kind, self.full_name(key), hint)
 
     def read_json(self, key: str) -> Document | None:
-        """Return a JSON object with any members; None if there is no object.
+        """Return a JSON object of any members; None if there is no object.
 
         Raises:
             StoreError: The document is not a JSON object.
@@ -138,25 +138,25 @@ class Storage(ABC):
 
     @abstractmethod
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
-        """Yield the result of `work` for each item, in order. On an object store, `at_once` calls run at a time."""
+        """Yield the result of `work` for each item, in order. On an object store, `at_once` calls run in parallel."""
 
     # -------------------------------------------------------------------------------- writing objects
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:
-        """Write an object whole or not at all; an existing object is replaced."""
+        """Write an object completely or not at all; an existing object is replaced."""
 
     @abstractmethod
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object as :meth:`write` does; `action` names the attempt in an error message."""
+        """Write a JSON object like :meth:`write`; an error message names `action`."""
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object if there is none; return False if there is one, which stays as it is."""
+        """Write a JSON object if the key has none; return False if the key has one, which is not changed."""
 
     @abstractmethod
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object by the result of `change`, so that no update of another writer is lost.
+        """Replace a JSON object by the result of `change`, without losing updates of other writers.
 
         Args:
             key: The key of the object.
@@ -181,7 +181,7 @@ class Storage(ABC):
 
     @abstractmethod
     def check_no_links(self, key: str) -> None:
-        """Check that no folder between the store and an object is a symbolic link, which may lead anywhere.
+        """Check that no folder between the store and an object is a symbolic link.
 
         Raises:
             StoreError: A folder is a link.
@@ -191,17 +191,17 @@ class Storage(ABC):
 
     @abstractmethod
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Create a store of several objects; return False if another writer has created one.
+        """Create a store of several objects; return False if another writer has created it.
 
         Args:
             objects: Returns the objects by key.
-            first: The key of the object that says that there is a store.
-            last: The key of the object that says that the store is complete.
+            first: The key of the object that is written first; it marks the path as a store.
+            last: The key of the object that is written last; it marks the store as complete.
         """
 
     @abstractmethod
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Write the missing objects of a store whose writer may have been killed; arguments as for :meth:`create`."""
+        """Write the missing objects of a store of a killed writer; the arguments are those of :meth:`create`."""
 
     @abstractmethod
     def commit(
@@ -218,12 +218,12 @@ class Storage(ABC):
             key: The key of the object.
             lock: The key of the row's lock, for storages with locks.
             encode: Returns the bytes of the object.
-            write_record: Writes the commit record of an object of a given size in bytes; returns False if there is
-                a record.
+            write_record: Writes the commit record, with the size of the object in bytes; returns False if a record
+                exists.
             is_committed: Returns whether the row is committed.
 
         Raises:
-            StoreError: The object cannot be written; also what `is_committed` raises for a row with other bits.
+            StoreError: The object cannot be written; `is_committed` raises it for a row with other bits.
         """
 
     @abstractmethod
@@ -235,7 +235,7 @@ class Storage(ABC):
 
     @abstractmethod
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
-        """Remove objects in order; return whether there was any.
+        """Remove objects in order; return whether any of them existed.
 
         Args:
             keys: The keys; the commit record comes first.
@@ -254,7 +254,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Try to keep other writers out while the block runs; yield False if the storage has no such locks.
+        """Exclude other writers while the block runs; yield False if the storage has no such locks.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -262,15 +262,15 @@ class Storage(ABC):
 
     @abstractmethod
     def claimed(self, name: str, folder: str, document: str) -> AbstractContextManager[bool]:
-        """Claim a piece of work while the block runs, without waiting; yield False if another process holds it.
+        """Claim a task while the block runs, without waiting; yield False if another process has claimed it.
 
-        An object store has no locks that end with their holder. There every claim is granted, and the first commit
-        counts.
+        An object store has no locks that end with their process. There every claim is granted, and the first commit is
+        valid.
 
         Args:
-            name: The name of the work.
+            name: The name of the task.
             folder: The folder within the store that contains the lock files.
-            document: The key of an object that every store has.
+            document: The key of an object that every store contains.
 
         Raises:
             StoreError: A lock file cannot be created.
@@ -278,13 +278,13 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Remove the lock files of claims whose holders were killed; arguments as for :meth:`claimed`."""
+        """Remove the lock files of claims of killed processes; the arguments are those of :meth:`claimed`."""
 
     # ----------------------------------------------------------------------------- files beside a store
 
     @abstractmethod
     def check_creatable(self) -> None:
-        """Check that a store can be created here, before a long computation.
+        """Check, before a long computation, that a store can be created here.
 
         Raises:
             StoreError: The parent folder cannot be written to.
@@ -292,13 +292,13 @@ class Storage(ABC):
 
     @abstractmethod
     def sweep(self) -> None:
-        """Remove folders beside the store in which killed processes worked."""
+        """Remove the work folders of killed processes beside the store."""
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
         """Yield a folder for large temporary files, which is removed when the block ends.
 
-        The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
+        The folder is on the disk of the store; for an object store it is in the temporary folder of this machine.
 
         Raises:
             StoreError: The folder cannot be created.
@@ -306,11 +306,11 @@ class Storage(ABC):
 
     @abstractmethod
     def zarr_store(self) -> Any:
-        """Return the storage as a store of Zarr."""
+        """Return the storage as a Zarr store."""
 
 
 def checked_key(key: str) -> str:
-    """Return `key` if it stays within its storage.
+    """Return `key` if it is within its storage.
 
     Raises:
         ValueError: The key is empty or absolute, or leads out of the storage.

@@ -1,4 +1,4 @@
-"""A store in a folder of a local file system: files, locks, claims, and errors of the operating system."""
+"""Storage in a folder of a local file system: files, locks, claims, and errors of the operating system."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from xsns_stream.store.storage.base import Document, MissingObjectError, Storage
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-#: A folder is created and locked in far less time than this. Younger folders are left alone, whatever their lock says.
+#: A process creates and locks its folder in far less time than this. Younger folders are never removed.
 YOUNG_S: Final = 60.0
-#: Files of a folder in which a process works: the lock, and a mark that the process has taken the lock.
+#: Files of a work folder: the lock, and a mark that the process has taken the lock.
 LOCK: Final = ".lock"
 LOCKED: Final = ".locked"
 
@@ -40,7 +40,7 @@ _IN_THE_WAY: Final = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY
 
 
 class LocalStorage(Storage):
-    """A folder. An object is a file that is renamed into place; locks are `flock`, released when their holder dies."""
+    """Storage in a folder. Files are renamed into place; locks are `flock` and end with their process."""
 
     in_folder: ClassVar[bool] = True
 
@@ -64,7 +64,7 @@ class LocalStorage(Storage):
         return str(self.file(key))
 
     def child(self, prefix: str) -> LocalStorage:
-        """Return the storage of a folder below this one."""
+        """Return a storage of a folder below this one."""
         return LocalStorage(self.root / prefix)
 
     def folder(self, what: str, hint: str) -> Path:
@@ -87,7 +87,7 @@ class LocalStorage(Storage):
     # ------------------------------------------------------------------------------------- reading
 
     def is_empty(self) -> bool:
-        """Return whether there is nothing, or an empty folder."""
+        """Return whether the folder is missing or empty."""
         with os_errors("open", self.root):
             try:
                 return not os.path.lexists(self.root) or (self.root.is_dir() and not any(self.root.iterdir()))
@@ -95,11 +95,11 @@ class LocalStorage(Storage):
                 return True
 
     def exists(self, key: str) -> bool:
-        """Return whether there is a file."""
+        """Return whether the file exists."""
         return self.file(key).is_file()
 
     def has_entry(self, key: str) -> bool:
-        """Return whether there is anything but a folder, such as a pipe or a link that leads nowhere."""
+        """Return whether the path exists and is not a folder; it may be a pipe or a broken link."""
         return os.path.lexists(self.file(key)) and not self.file(key).is_dir()
 
     def size(self, key: str) -> int | None:
@@ -122,13 +122,13 @@ class LocalStorage(Storage):
                 raise MissingObjectError(f"there is no '{self.file(key)}'.") from error
 
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None if there is no file."""
+        """Return the bytes of a document; None if the file does not exist."""
         path = self.file(key)
         try:
             with os.fdopen(open_regular(path), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 check_size(size)
-                # Files that the system generates have more bytes than their size says.
+                # Files in /proc, for instance, contain more bytes than their stated size.
                 data = file.read(size) + file.read(MOST_BYTES - size + 1 if size == 0 else 1)
                 check_size(len(data))
                 return data
@@ -153,7 +153,7 @@ class LocalStorage(Storage):
         return nullcontext()
 
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
-        """Yield the result of `work` for each item, one after another: threads would not read files faster."""
+        """Yield the result of `work` for each item, one after another, because threads would not read files faster."""
         return map(work, items)
 
     # -------------------------------------------------------------------------------- writing objects
@@ -174,7 +174,7 @@ class LocalStorage(Storage):
                 file.write(data)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object if there is no file: it is linked into place, which fails if there is one."""
+        """Write a JSON object if the file does not exist: linking it into place fails if it exists."""
         path, data = self.own_file(key), encode(document)
         with os_errors(action, self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ class LocalStorage(Storage):
             return changed
 
     def remove(self, key: str) -> None:
-        """Remove a file, and its folder if it is empty then: Zarr would read it as a damaged node."""
+        """Remove a file, and its folder if this is then empty; Zarr would read an empty folder as a damaged node."""
         with os_errors("remove something from", self.root):
             path = self.own_file(key)
             path.unlink(missing_ok=True)
@@ -206,20 +206,20 @@ class LocalStorage(Storage):
             shutil.rmtree(self.own_file(prefix))
 
     def check_no_links(self, key: str) -> None:
-        """Check that no folder between the store and a file is a symbolic link; the store's own folder may be one."""
+        """Check that no folder between the store and a file is a symbolic link; the store itself may be one."""
         folder = self.root
         for name in checked_key(key).split("/")[:-1]:
             folder /= name
             if folder.is_symlink():
                 raise StoreError(
-                    f"'{folder}' is a link: nothing is written or removed through it.",
-                    "replace the link by the folder itself; the folders of a store must be within the store.",
+                    f"'{folder}' is a link; files are not written or removed through links.",
+                    "replace the link by a folder; all folders of a store must be within the store.",
                 )
 
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Build a store in a folder beside its place and rename the folder, so that the store exists whole or not."""
+        """Build a store in a temporary folder and rename this folder, so that a store is never incomplete."""
         with os_errors("create a store at", self.root), work_folder(self.root) as folder:
             for key, data in objects().items():
                 path = folder / key
@@ -233,7 +233,7 @@ class LocalStorage(Storage):
         return True
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Do nothing, because a folder is renamed into place only when the store is complete."""
+        """Do nothing, because a store in a folder is complete as soon as it exists."""
 
     def commit(
         self,
@@ -270,8 +270,8 @@ class LocalStorage(Storage):
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
         """Remove objects under the lock of their row.
 
-        The lock file stays: a writer may be waiting for it, and would not see a lock that another writer takes on a new
-        file.
+        The lock file is not removed. If a writer waited for a removed lock file and another writer locked a new file,
+        both would hold a lock.
         """
         with nullcontext() if lock is None else self.locked(lock):
             there = [key for key in keys if self.has_entry(key)]
@@ -289,13 +289,13 @@ class LocalStorage(Storage):
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[bool]:
-        """Hold a lock file, without waiting for it."""
+        """Hold a lock file without waiting for it."""
         with locked_file(self.own_file(key), timeout_s=0):
             yield True
 
     @contextmanager
     def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
-        """Claim a piece of work by a lock file within the store.
+        """Claim a task by a lock file within the store.
 
         While the store does not exist yet, the lock file is beside the store. A process that finds such a file beside
         an existing store takes both locks.
@@ -306,7 +306,7 @@ class LocalStorage(Storage):
             yield mine
 
     def _claim(self, name: str, folder: str, document: str, held: ExitStack) -> bool:
-        """Take the lock files of a claim; return whether all of them are held."""
+        """Take the lock files of a claim; return whether all of them were taken."""
         target = self.root.resolve()
         beside = target.with_name(f".{target.name}{_CLAIM_BESIDE}{name}")
         within = f"{folder}/{_CLAIM_WITHIN}{name}"
@@ -316,7 +316,7 @@ class LocalStorage(Storage):
         if (not created or beside.exists()) and not held.enter_context(try_lock(beside, remove=True)):
             return False
         self.check_no_links(within)
-        # Checked again: another process may have created the store before the lock beside it was taken.
+        # This is checked again, because the store may have been created before the lock beside it was taken.
         if not created and not self._is_created(folder, document):
             return True
         return held.enter_context(try_lock(self.file(within), remove=True))
@@ -325,9 +325,9 @@ class LocalStorage(Storage):
         return self.file(document).is_file() and self.file(folder).is_dir()
 
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Remove the lock files of claims that nobody holds."""
+        """Remove the lock files of claims that no process holds."""
         target = self.root.resolve()
-        # Files that cannot be listed, locked or removed belong to others, and do no harm.
+        # Files that cannot be listed, locked or removed belong to other users and are harmless.
         with suppress(OSError):
             left = [path for path in target.parent.iterdir() if path.name.startswith(f".{target.name}{_CLAIM_BESIDE}")]
             within = target / folder
@@ -372,7 +372,7 @@ def _is_writable_folder(path: Path) -> bool:
 
 
 def explain(error: OSError) -> tuple[str, str]:
-    """Return the meaning of an error of the operating system, and a hint."""
+    """Return the reason for an error of the operating system, and a hint."""
     if error.errno in _FULL:
         return (
             "the disk or the quota is full",
@@ -381,7 +381,7 @@ def explain(error: OSError) -> tuple[str, str]:
     if error.errno in _DENIED:
         return "no permission to write there", "choose a folder that you may write to, or change its permissions."
     if error.errno in _IN_THE_WAY:
-        return "something that is not a folder of a store is in the way", "choose another path."
+        return "a file or folder that does not belong to a store has this name", "choose another path."
     return error.strerror or str(error), "check the path and its disk."
 
 
@@ -390,7 +390,7 @@ def os_errors(action: str, path: object) -> Iterator[None]:
     """Turn an `OSError` of the block into a :class:`StoreError`.
 
     Args:
-        action: What is attempted, as a verb with its preposition, such as `write to`.
+        action: A verb with its preposition, such as `write to`.
         path: The object of the attempt.
     """
     try:
@@ -402,7 +402,7 @@ def os_errors(action: str, path: object) -> Iterator[None]:
 
 def _irregular(path: Path) -> StoreError:
     return StoreError(
-        f"'{path}' is not a regular file.", "a store contains regular files only; restore it from a copy."
+        f"'{path}' is not a regular file.", "a store contains only regular files; restore it from a copy."
     )
 
 
@@ -454,8 +454,9 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 def work_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path`, and remove it when the block ends if it is still there.
 
-    The folder holds a lock while the block runs, so that the folders of killed processes can be recognised and removed.
-    A mark in the folder says that the lock was taken: from then on, a free lock means that its holder has died.
+    The folder contains a lock that is held while the block runs, so that folders of killed processes can be recognised
+    and removed. A mark in the folder shows that the lock was taken; from then on, a free lock means that the process
+    has ended.
 
     Raises:
         OSError: The folder cannot be created.
@@ -474,13 +475,13 @@ def work_folder(path: Path) -> Iterator[Path]:
 def left_folders(path: Path) -> list[Path]:
     """Return the folders beside `path` that :func:`work_folder` made; some may be in use.
 
-    A folder that is younger than a minute is returned only if it contains the mark: its process may not have the lock
-    yet.
+    A folder that is younger than a minute is returned only if it contains the mark, because its process may not have
+    taken the lock yet.
     """
     target = path.resolve()
     name = re.compile(re.escape(target.name) + r"\.[0-9a-f]{32}\.partial")
     folders = []
-    # Entries that cannot be listed or examined belong to others, and do no harm.
+    # Entries that cannot be listed or examined belong to other users and are harmless.
     with suppress(OSError):
         for entry in sorted(target.parent.iterdir()):
             with suppress(OSError):
@@ -497,7 +498,7 @@ def _is_settled_folder(entry: Path) -> bool:
 
 
 def remove_left_folder(folder: Path) -> bool:
-    """Remove a folder that :func:`left_folders` returned, unless it is in use; return whether it is gone."""
+    """Remove a folder that :func:`left_folders` returned, unless it is in use; return whether it was removed."""
     with suppress(OSError), try_lock(folder / LOCK) as free:
         if free:
             shutil.rmtree(folder, ignore_errors=True)

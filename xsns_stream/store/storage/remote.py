@@ -1,7 +1,7 @@
-"""A store in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
+"""Storage in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
 
-An object is put whole or not at all. Locks are not released when their holder dies. Where two writers must not both
-succeed, the put is *conditional*: the server refuses it if the object exists already, or has changed since it was
+An object is put completely or not at all. Locks are not released when their process ends. If only one of two writers
+may succeed, the put is *conditional*: the server refuses it if the object exists already, or has changed since it was
 read.
 """
 
@@ -25,17 +25,17 @@ from xsns_stream.store.storage import base
 from xsns_stream.store.storage.base import Document, MissingObjectError, Storage, checked_key
 
 SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "memory")
-#: A server that does not answer is given up after this many retries, or after this many seconds.
+#: Requests to a server that does not answer fail after this number of retries, or after this number of seconds.
 MOST_RETRIES: Final = 2
 RETRY_S: Final = 20
-#: A writer commits a row in far less time after it has put the object. After this time it must have been killed.
+#: Seconds after which a writer that has put an object but not committed its row is taken to be dead.
 SETTLE_S: Final = 60.0
 _POLL_S: Final = 1.0
 
-# Servers allow fewer characters; these are the characters that a URL can contain.
+# These are the characters that a URL can contain; servers allow fewer.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
-#: The identity of one state of an object: an e-tag, and a version where the server has versions.
+#: The identity of one state of an object: an e-tag, and a version if the server has versions.
 Version = dict[str, str]
 
 _Item = TypeVar("_Item")
@@ -49,7 +49,7 @@ def open_remote(scheme: str, url: str) -> RemoteStorage:
 
     Raises:
         UsageError: The scheme is unknown, or the URL has more parts than a bucket and a prefix.
-        StoreError: `obstore` is not installed, or refuses the URL.
+        StoreError: `obstore` is not installed or does not accept the URL.
     """
     _check_url(scheme, url)
     parts = urlsplit(url)
@@ -80,7 +80,7 @@ def _check_url(scheme: str, url: str) -> None:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    # The URL is not repeated in the message, because its other parts may be a secret.
+    # The message does not repeat the URL, because its other parts may be a secret.
     if "@" in parts.netloc or parts.query or parts.fragment or not parts.netloc:
         raise UsageError(
             f"the URL of a store must be {scheme}://name/prefix, without user, password, '?' and '#'.",
@@ -102,12 +102,12 @@ def _errors(action: str, url: str) -> Iterator[None]:
         yield
     except (BaseError, FileNotFoundError, PermissionError, NotImplementedError) as error:
         reason, hint = explain(error)
-        # The cause is left out, because its text may contain a signed URL.
+        # The message omits the cause, because its text may contain a signed URL.
         raise StoreError(f"cannot {action} '{url}': {reason}.", hint) from None
 
 
 class RemoteStorage(Storage):
-    """A prefix of an object store."""
+    """Storage in a prefix of an object store."""
 
     def __init__(self, store: Any, url: str) -> None:
         self.url = url
@@ -120,15 +120,15 @@ class RemoteStorage(Storage):
 
     @property
     def writable(self) -> bool:
-        """True: only an attempt shows whether the credentials allow writing."""
+        """True, because only an attempt shows whether the credentials allow writing."""
         return True
 
     def child(self, prefix: str) -> RemoteStorage:
-        """Return the storage of a longer prefix."""
+        """Return a storage of a longer prefix."""
         return open_remote(self.url.partition("://")[0], f"{self.url}/{prefix}")
 
     def folder(self, what: str, hint: str) -> Path:
-        """Raise an error: an object store is not a folder."""
+        """Raise an error, because an object store is not a folder."""
         raise StoreError(f"{what}, not at '{self}'.", hint)
 
     def errors(self, action: str) -> AbstractContextManager[None]:
@@ -136,7 +136,7 @@ class RemoteStorage(Storage):
         return _errors(action, self.url)
 
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
-        """Yield the result of `work` for each item, in order; several requests are under way at a time."""
+        """Yield the result of `work` for each item, in order; several requests run in parallel."""
         if len(items) < 2:
             yield from map(work, items)
             return
@@ -193,7 +193,7 @@ class RemoteStorage(Storage):
                 raise MissingObjectError(f"there is no '{self.full_name(key)}'.") from None
             except BaseError:
                 size = self.size(key) if start else None
-                # Servers refuse a range past the end; here it is empty, as in a slice.
+                # Servers refuse a range past the end; this method returns no bytes, like a slice.
                 if size is None or start < size:
                     raise
                 return b""
@@ -245,11 +245,11 @@ class RemoteStorage(Storage):
         self._put(key, data, "overwrite", "write to")
 
     def put_if_absent(self, key: str, data: bytes, action: str = "write to") -> Version | None:
-        """Put an object if there is none; return the identity of its state, None if there was an object."""
+        """Put an object if none exists; return the identity of its state, or None if an object existed."""
         return self._put(key, data, "create", action)
 
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
-        """Put an object over the state `version`; return None if the object has another state by now."""
+        """Replace an object of the state `version`; return None if its state has changed."""
         if not version:
             raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use one with conditional writes.")
         return self._put(key, data, version, "write to")
@@ -260,7 +260,7 @@ class RemoteStorage(Storage):
 
         with self.errors(action):
             try:
-                # In one request, because a multipart upload cannot have a condition.
+                # The object is put in one request, because a multipart upload cannot have a condition.
                 return _version(obstore.put(self._store, checked_key(key), data, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
                 return None
@@ -270,11 +270,11 @@ class RemoteStorage(Storage):
         self._put(key, encode(document), "overwrite", action)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Put a JSON object if there is none; return False if there was one."""
+        """Put a JSON object if none exists; return False if one existed."""
         return self.put_if_absent(key, encode(document), action) is not None
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object, and start again where another writer was faster."""
+        """Replace a JSON object; start again if another writer has changed it meanwhile."""
         deadline = time.monotonic() + base.LOCK_TIMEOUT_S
         while time.monotonic() < deadline:
             fetched = self._fetch_document(key)
@@ -309,19 +309,19 @@ class RemoteStorage(Storage):
                     raise
 
     def check_no_links(self, key: str) -> None:
-        """Do nothing: an object store has no links."""
+        """Do nothing, because an object store has no links."""
 
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object if there is none, then the others."""
+        """Put the first object if none exists, then the others."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
         return created
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Put the missing objects of a store; the last one comes last, so that it implies all others."""
+        """Put the missing objects of a store, `last` at the end, so that its existence implies all others."""
         if self.exists(last):
             return
         every = objects()
@@ -337,7 +337,7 @@ class RemoteStorage(Storage):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Put the object of a row, then its record, both only if there is none."""
+        """Put the object of a row, then its record; existing ones are not replaced."""
         data = encode()
         version = self._put_row(key, data, is_committed)
         if version is None:
@@ -346,8 +346,8 @@ class RemoteStorage(Storage):
             is_committed()
             return False
         if self.version(key) != version:
-            # Another writer assumed that this one was dead, and replaced the object. The record says whose bits count,
-            # and the other writer stops at the record.
+            # Another writer assumed that this writer was dead, and replaced the object. The record decides which bits
+            # are valid, and the other writer stops at the record.
             self.write(key, data)
         return True
 
@@ -363,7 +363,7 @@ class RemoteStorage(Storage):
             there, version = fetched
             if there == data:
                 return None if is_committed() else version
-            # Other bits without a record: their writer is about to commit them, or was killed.
+            # The object has other bits and no record: its writer will commit it soon, or was killed.
             if self._is_committed_soon(key, version, is_committed):
                 return None
             replaced = self.replace(key, data, version)
@@ -394,9 +394,10 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Hold an object as a lock. A lock that has not changed for too long is taken over: its holder must be dead.
+        """Hold an object as a lock.
 
-        Locks of this kind outlive a killed process. A holder must be done within `LOCK_TIMEOUT_S`.
+        Such locks outlive a killed process. A lock that has not changed for `LOCK_TIMEOUT_S` is therefore taken over,
+        and the block must end within this time.
         """
         mine = uuid.uuid4().hex.encode()
         watched, since = None, time.monotonic()
@@ -425,19 +426,19 @@ class RemoteStorage(Storage):
         yield True
 
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Do nothing: there are no lock files of claims."""
+        """Do nothing, because claims have no lock files here."""
 
     # ----------------------------------------------------------------------------- files beside a store
 
     def check_creatable(self) -> None:
-        """Do nothing: only an attempt shows whether objects can be put."""
+        """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:
-        """Do nothing: no process works in a folder beside an object store."""
+        """Do nothing, because processes have no folders beside an object store."""
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yield a folder among the temporary files of this machine, which is removed when the block ends."""
+        """Yield a temporary folder on this machine, which is removed when the block ends."""
         try:
             folder = tempfile.TemporaryDirectory(prefix="xsns-")
         except OSError as error:
@@ -448,7 +449,7 @@ class RemoteStorage(Storage):
             yield Path(name)
 
     def zarr_store(self) -> Any:
-        """Return the object store as Zarr sees it."""
+        """Return the storage as a Zarr store."""
         from zarr.storage import ObjectStore
 
         return ObjectStore(self._store)
@@ -467,12 +468,12 @@ _CREDENTIALS = "check the credentials and their rights; they are taken from the 
 
 
 def no_bucket(error: BaseException) -> bool:
-    """Return whether the bucket itself is missing, and not an object in it."""
+    """Return whether the bucket is missing, rather than an object in it."""
     return _NO_BUCKET.search(str(error)) is not None
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Return the meaning of an error of obstore, and a hint."""
+    """Return the reason for an error of obstore, and a hint."""
     text, kind = str(error), type(error).__name__
     status, code = _STATUS.search(text), _CODE.search(text)
     if no_bucket(error):
@@ -480,7 +481,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
         meaning = "access was denied", _CREDENTIALS
     elif "//169.254." in text or "//metadata.google" in text:
-        # The addresses from which a machine in the cloud would get credentials of its own.
+        # These addresses provide the credentials of a machine in the cloud.
         meaning = "there are no credentials", _CREDENTIALS
     elif isinstance(error, FileNotFoundError):
         meaning = "an object is missing", "run `xsns-stream verify`."

@@ -1,101 +1,14 @@
-"""Tasks with their labels and metrics, and the settings of fine-tuning."""
+"""Settings of fine-tuning, and their presets."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from xsns_stream.errors import CorpusError, UsageError
-from xsns_stream.types import LabelledSplit
+from xsns_stream.errors import UsageError
 from xsns_stream.types.fisher import PRECISIONS
-from xsns_stream.types.text import AnswerSpan
-
-#: Universal POS tags, version 2: https://universaldependencies.org/u/pos/.
-UPOS: Final = tuple(
-    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()  # noqa: SIM905 — one line
-)
-#: Tags of named entities: outside, or beginning, inside, end or whole of an entity of a type.
-_ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
-
-
-@dataclass(frozen=True)
-class Task:
-    """A task of the paper, or a similar task.
-
-    Attributes:
-        name: The name on the command line.
-        description: A short description.
-        kind: The objective, and therefore the head, that a model is loaded with.
-        metrics: The metrics, all in percent; the first is the headline metric, which decides when training stops.
-        labels: The classes, if they are fixed; None takes the classes of the data.
-    """
-
-    name: str
-    description: str
-    kind: str
-    metrics: tuple[str, ...]
-    labels: tuple[str, ...] | None = None
-
-    #: Unit of every metric.
-    unit = "percent"
-
-
-TASKS: Final[Mapping[str, Task]] = MappingProxyType(
-    {
-        task.name: task
-        for task in (
-            Task("ner", "named entities", "token-classification", ("f1", "token-accuracy")),
-            Task("pos", "parts of speech", "token-classification", ("accuracy",), UPOS),
-            Task("nli", "entailment of sentence pairs", "sequence-classification", ("accuracy", "macro-f1")),
-            Task("pi", "paraphrase of sentence pairs", "sequence-classification", ("accuracy", "macro-f1")),
-            Task("qa", "answers in a passage", "question-answering", ("f1", "exact-match")),
-            Task("topic", "topics of texts", "sequence-classification", ("accuracy", "macro-f1")),
-        )
-    }
-)
-
-
-def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
-    """Return the names of a task's classes, in the order of the head's outputs; empty if labels are answers.
-
-    Args:
-        task: The task.
-        splits: The data of all languages, so that a class has the same number in every language.
-
-    Raises:
-        CorpusError: A tag is not a tag of named entities.
-    """
-    if task.labels is not None:
-        return task.labels
-    names: set[str] = set()
-    for split in splits:
-        labels = labels_of(split)
-        if task.name == "ner":
-            _check_tags(labels, split)
-        names |= labels
-    return tuple(sorted(names))
-
-
-def _check_tags(labels: set[str], split: LabelledSplit) -> None:
-    if wrong := sorted(label for label in labels if not _ENTITY_TAG.fullmatch(label)):
-        raise CorpusError(
-            f"the tag '{wrong[0]}' in the {split.split} data of '{split.language}' is not a tag of named entities.",
-            "tags are O, B-TYPE and I-TYPE; check --task.",
-        )
-
-
-def labels_of(split: LabelledSplit) -> set[str]:
-    """Return the labels that occur in a split; empty if labels are answers."""
-    labels: set[str] = set()
-    for example in split.examples:
-        if isinstance(example.label, str):
-            labels.add(example.label)
-        elif example.label is not None and not isinstance(example.label, AnswerSpan):
-            labels.update(filter(None, example.label))
-    return labels
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,177 @@
+"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs.
+
+A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
+other cells of the same table show that commas are decimal signs there, and is refused otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from xsns_stream.errors import XsnsError
+from xsns_stream.io.tables import listed
+
+#: Cells that stand for a missing value, in lower case. `nan` may also be a language, but not in a cell.
+MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
+#: Cells that stand for an unknown family, script or size, in lower case. Not for columns of codes.
+NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
+
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
+#: A comma that may be a decimal sign or separate thousands; and a point that may be either, where commas are decimals.
+_AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+
+
+def to_number(cell: object) -> float | None:
+    """Return the number of a cell; NaN for a missing value, None if the cell is neither."""
+    if cell is None:
+        return math.nan
+    if isinstance(cell, str):
+        return plain_number(cell.strip())
+    # Booleans are integers to Python.
+    if isinstance(cell, bool) or not hasattr(cell, "__float__"):
+        return None
+    return float(cell)
+
+
+def plain_number(text: str) -> float | None:
+    """Return the number of a text without percent sign and decimal comma; NaN for a missing value, None for neither."""
+    if text.lower() in MISSING:
+        return math.nan
+    # Python also reads `1_0` and the digits of other scripts, in which nobody writes scores.
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
+    """Return the number of each cell; NaN for a missing value.
+
+    Args:
+        cells: (source, target, cell).
+        what: The table, for messages.
+
+    Raises:
+        XsnsError: A cell does not contain a number, or contains an infinite one.
+    """
+    values: list[float] = []
+    wrong: list[str] = []
+    infinite: list[str] = []
+    for source, target, cell in cells:
+        number = to_number(cell)
+        if number is None:
+            wrong.append(f"{source} → {target} ({str(cell)[:20]!r})")
+            continue
+        if math.isinf(number):
+            infinite.append(f"{source} → {target}")
+        values.append(number)
+    if wrong:
+        raise XsnsError(
+            f"{_cells(wrong)} of {what} {'contains' if len(wrong) == 1 else 'contain'} no number: {listed(wrong)}.",
+            "leave a cell empty if nothing was measured; write decimals with a point.",
+        )
+    if infinite:
+        raise XsnsError(
+            f"{_cells(infinite)} of {what} {'is' if len(infinite) == 1 else 'are'} infinite: {listed(infinite)}.",
+            "leave a cell empty if nothing was measured.",
+        )
+    return values
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
+
+
+class CellNumber(NamedTuple):
+    """The number of a cell, with the way in which it is written.
+
+    Attributes:
+        number: The value; NaN for a missing value, None if the cell does not contain a number.
+        percent: Whether there is a percent sign.
+        comma: Whether the decimal sign is a comma.
+        ambiguous: Whether the comma or the point may also separate thousands.
+    """
+
+    number: float | None
+    percent: bool = False
+    comma: bool = False
+    ambiguous: bool = False
+
+
+@dataclass(frozen=True)
+class ReadCells:
+    """The numbers in the cells of a table.
+
+    Attributes:
+        values: One number for each cell; NaN for missing values and for cells that cannot be read.
+        readable: For each cell, whether its value is known, or known to be missing.
+        percent: For each cell, whether it has a percent sign.
+        commas: The cells that were read with a decimal comma, as they are written.
+        wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
+        infinite: The cells that contain an infinite number, such as `fi → sw`.
+        ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
+    """
+
+    values: list[float]
+    readable: list[bool]
+    percent: list[bool]
+    commas: tuple[str, ...]
+    wrong: tuple[str, ...]
+    infinite: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+def cell_number(cell: object) -> CellNumber:
+    """Return the number of a cell, independently of the other cells."""
+    if not isinstance(cell, str):
+        return CellNumber(to_number(cell))
+    text = cell.strip()
+    number = plain_number(text)
+    percent = number is None and text.endswith("%")
+    body = (text[:-1] if percent else text).strip().replace("−", "-")
+    if number is None:
+        number = plain_number(body)
+        # `-%` and `nan%` do not stand for a missing value.
+        number = None if number is not None and math.isnan(number) else number
+    if number is not None:
+        return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
+    if _DECIMAL_COMMA.fullmatch(body) and body.isascii():
+        value = float(body.replace(",", "."))
+        return CellNumber(value, percent, comma=True, ambiguous=bool(_AMBIGUOUS_COMMA.fullmatch(body)))
+    return CellNumber(None)
+
+
+def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
+    """Read the cells of one table. Cells that cannot be read are listed, and no error is raised.
+
+    Args:
+        cells: (source, target, cell).
+    """
+    table = [(source, target, cell, cell_number(cell)) for source, target, cell in cells]
+    decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)
+    values: list[float] = []
+    readable: list[bool] = []
+    commas, wrong, infinite, ambiguous = [], [], [], []
+    for source, target, cell, read in table:
+        pair, number = f"{source} → {target}", read.number
+        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
+        doubtful = read.ambiguous and read.comma != decimal_commas
+        if number is None:
+            wrong.append(f"{pair} ({str(cell)[:20]!r})")
+        elif math.isinf(number):
+            infinite.append(pair)
+        elif doubtful:
+            ambiguous.append(f"{pair} ({str(cell)[:20]!r})")
+        elif read.comma:
+            commas.append(str(cell).strip())
+        readable.append(number is not None and not math.isinf(number) and not doubtful)
+        values.append(number if readable[-1] and number is not None else math.nan)
+    percent = [read.percent for *_, read in table]
+    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous))
