@@ -7,11 +7,8 @@ restarted.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import queue
-import signal
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -190,8 +187,10 @@ class _ClientRun(Generic[Item, Result]):
     @contextmanager
     def registered(self) -> Iterator[None]:
         """Install the job on every worker, present and future, while the block runs."""
+        from xsns_stream.pipeline.cluster_worker import JobPlugin
+
         self.client.subscribe_topic(self.token, self._on_event)
-        self.client.register_plugin(make_plugin(self.token, self.job), name=self.token)
+        self.client.register_plugin(JobPlugin(self.token, self.job), name=self.token)
         try:
             yield
         finally:
@@ -219,10 +218,12 @@ class _ClientRun(Generic[Item, Result]):
                 continue
             if kind == "started":
                 self._started(key, value)
-            elif self.futures.get(key) is value:
+            elif value is not None and self.futures.get(key) is value:
                 self._ended(key, value)
 
     def _submit(self, key: str) -> None:
+        from xsns_stream.pipeline.cluster_worker import run_item
+
         self.submitted[key] += 1
         attempt = f"{key}-{self.begun[key] + 1}-{self.submitted[key]}"
         future = self.client.submit(
@@ -288,7 +289,7 @@ class _ClientRun(Generic[Item, Result]):
             self.lost_since = self.lost_since or now
             if self.client.status in ("closed", "closing") or now - self.lost_since > _LOST_S:
                 raise XsnsError(
-                    f"the connection to the scheduler at {self.client.scheduler.address} is lost.",
+                    "the connection to the Dask scheduler is lost.",
                     "start the scheduler and its workers, and run the same command again: finished work is kept.",
                 )
             return
@@ -354,66 +355,6 @@ def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException
     if names:
         differing = ", ".join(f"{name} {theirs.get(name, 'missing')} instead of {own.get(name)}" for name in names)
         raise IncompatibleError(f"the worker at {worker} has other versions: {differing}.", _SAME)
-
-
-# ------------------------------------------------------------------------------------------------------- the worker
-
-
-def run_item(token: str, key: str, item: Any) -> tuple[Any, float]:
-    """Do the work of an item on a worker; return the result and the seconds that it took."""
-    from distributed import get_worker
-
-    return get_worker().plugins[token].run(key, item)
-
-
-def make_plugin(token: str, job: Job[Any, Any]) -> Any:
-    """Return the plugin that keeps a job open on a worker."""
-    from distributed import WorkerPlugin
-
-    class JobPlugin(WorkerPlugin):
-        """A job on a worker. The job is opened by its first item, because opening it takes longer than a heartbeat."""
-
-        def __init__(self) -> None:
-            self.job, self.own = job, library_versions()
-
-        def setup(self, worker: Any) -> None:
-            self.worker = worker
-            self.lock, self.session, self.begun = threading.Lock(), None, Counter()
-            with suppress(ValueError):
-                # Ctrl-C reaches every process of a terminal; the client alone decides what happens then.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-        def teardown(self, worker: Any) -> None:
-            self.session = None
-
-        def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-            if finish != "ready" or not str(key).startswith(token) or self.session is None:
-                return
-            spec = self.worker.state.tasks[key].run_spec
-            item = getattr(spec, "args", (None, None, None))[2]
-            threading.Thread(target=self._prepare, args=(item,), daemon=True).start()
-
-        def _prepare(self, item: Any) -> None:
-            with suppress(Exception):
-                self.session.prepare(item)
-
-        def _announce(self, key: str) -> None:
-            """Tell the client that an item begins, and wait until the scheduler knows: the item may kill the worker."""
-            message = {"key": key, "worker": self.worker.address}
-            sending = self.worker.scheduler.log_event(topic=token, msg=message)
-            asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_LOST_S)
-
-        def run(self, key: str, item: Any) -> tuple[Any, float]:
-            attempt = int(key.split("-")[-2])
-            self._announce(key)
-            started = time.perf_counter()
-            with self.lock:
-                if self.session is None:
-                    refuse_other_versions(self.worker.address, library_versions(), self.own)
-                    self.session = self.job.open()
-            return self.session.run(item, attempt), time.perf_counter() - started
-
-    return JobPlugin()
 
 
 # ------------------------------------------------------------------------------------------------------ the cluster
