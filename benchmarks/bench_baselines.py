@@ -1,10 +1,10 @@
-"""Time and memory of NN-Rank's nearest-token search: blocks from a file, faiss's exact index, and one product of all.
+"""Time and memory of the nearest-token search of NN-Rank: blocks from a file, the exact index of faiss, one product.
 
     python benchmarks/bench_baselines.py --languages 4 --tokens 4000 -o baselines.json
 
 The token states are synthetic, with a centre for each language; k = 5 nearest by inner product among all other
-languages. The shares of all contestants are compared before any is timed. Memory is the peak of a fresh process above
-its memory before the search, states included: our states are in a mapped file, the others need them in one array.
+languages. The shares of all contestants are compared before the timing. Memory is the peak of a fresh process above its
+memory before the search, including the states. Our states are in a mapped file; the others need them in one array.
 
 Every contestant has one thread, unless OMP_NUM_THREADS is set.
 """
@@ -26,7 +26,7 @@ from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
 
 OURS, FAISS, NAIVE = "blocks, from a file", "faiss IndexFlatIP", "all products at once"
 K = 5
-#: Tolerance for the shares of the smoke run, in which rounding may change a near tie between two tokens.
+#: Tolerance for the shares, because rounding may change a near tie between two tokens.
 DIFFERENT_TOKENS = 2e-3
 
 MEMORY_SETUP = """
@@ -79,7 +79,7 @@ def measure(folder: Path, sizes: tuple[int, int, int], rounds: int) -> list[dict
 
 
 def write_states(path: Path, languages: int, tokens: int, width: int) -> Path:
-    """Write states whose centres are a third as far apart as tokens are from them, so that neighbours are shared."""
+    """Write states with overlapping languages: centres are a third as far apart as tokens are from their centre."""
     rng = np.random.default_rng(0)
     kept = TokenStates(path, width)
     for language in range(languages):
@@ -149,7 +149,7 @@ def check(found: dict[str, np.ndarray], tokens: int) -> None:
 
 
 def warm_up() -> None:
-    """Load and run the libraries of every contestant once, so that they do not count as its memory."""
+    """Load and run the libraries of every contestant once, so that their memory is not measured."""
     with tempfile.TemporaryDirectory() as folder:
         path = write_states(Path(folder) / "states", 2, 16, 8)
         for call in contestants().values():

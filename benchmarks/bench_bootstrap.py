@@ -2,8 +2,8 @@
 
     python benchmarks/bench_bootstrap.py -o benchmarks/results/bootstrap.json
 
-Samples are drawn from distributions that resemble those of metrics over targets, and whose mean is known. `table` makes
-the table of `docs/evaluation.md` from the result. Nothing is timed; `--rounds` is ignored.
+Samples are drawn from distributions with a known mean that resemble those of metrics over targets. `table` makes the
+table of `docs/evaluation.md` from the result. There is no timing; `--rounds` is ignored.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def main() -> None:
 
 
 def coverage(metric: str, targets: int, samples: int, resamples: int) -> dict[str, float]:
-    """Return the share of samples whose interval contains the true mean, for each kind of interval."""
+    """Return the share of intervals that contain the true mean, for each kind of interval."""
     rng = np.random.default_rng(targets)
     values = METRICS[metric](rng, (samples, targets))
-    # All samples share the draws, because the drawn indices do not depend on the values.
+    # All samples use the same draws, because the drawn indices do not depend on the values.
     counts = rng.multinomial(targets, np.full(targets, 1 / targets), size=resamples)
     draws = np.sort(values @ counts.T / targets, axis=1)
     ends = {

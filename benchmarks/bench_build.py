@@ -5,7 +5,7 @@ interleaved on the same batches:
 
 * `engine`: the code that `xsns-stream build` runs;
 * `plain, θ`: an ordinary forward and backward pass with gradients of θ only and the head on the scored positions only,
-  as in the engine; gradients are dropped after each batch. Every gradient method costs at least this;
+  as in the engine; gradients are dropped after each batch. This is the lower limit for every gradient method;
 * `plain, all`: the same with gradients of all parameters and the head on all positions: a training step without its
   optimizer;
 * `batch of one`: the same values by a loop over single examples without padding.
@@ -29,7 +29,8 @@ from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.scoring import single_examples
 
-# Relative to a tensor's largest value. Rounding gives up to 6e-6 with trained weights; a wrong rule gives at least 0.1.
+# Errors are relative to the largest value of a tensor: up to 6e-6 by rounding with trained weights, at least 0.1 by a
+# wrong rule.
 TOLERANCE = 2e-5
 
 Batches = list[dict[str, Tensor]]

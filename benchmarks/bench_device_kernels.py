@@ -5,7 +5,7 @@
 Products: `TFLOP/s` counts the 2 · R · O · I operations of the products over R rows of all examples together. Selection:
 K is 15 % of the values; `GB/s` is the size of the values, read once, divided by the whole time, including bits on the
 host. `takes_times` is the median divided by that of the first contestant: below 1 the contestant is faster. Contestants
-that cannot run on the device are named and left out.
+that cannot run on the device are left out, and the output names them.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def left_out(device: torch.device, values: int) -> list[str]:
-    """Return sentences on what this run does not measure, and why."""
+    """Return sentences on the omitted measurements and the reasons."""
     notes = []
     if device.type != "cuda":
         notes.append("Not run: anything on a GPU, the Triton form and half-precision rows; the device is the CPU.")
@@ -106,7 +106,7 @@ def products(
 
 
 def batched(G: Tensor, A: Tensor, examples: int) -> Tensor:
-    """Compute every example's product in memory at once, [N, O, I], rounded to the dtype of the rows."""
+    """Compute the products of all examples in memory, [N, O, I], rounded to the dtype of the rows."""
     left, right = (rows.view(examples, -1, rows.shape[1]) for rows in (G, A))
     return torch.bmm(left.mT, right).float().square_().sum(dim=0)
 

@@ -1,9 +1,9 @@
-"""Exactness of the Fisher engine for each family of models, and the parameters that it has rules for.
+"""Exactness of the Fisher engine for each family of models, and the parameters with rules.
 
 Every family of `tests/support/zoo.py` is made tiny, with random weights, and measured on four examples of different
 lengths in one padded batch. The values are compared with a loop over single examples that shares no code with the
-package: the loop gets the logits of one unpadded example from the model, and scores them itself. In float64 every step
-is computed in float64, also the steps that a family computes in float32.
+package: the loop scores the logits of one unpadded example from the model. In float64 every step is computed in
+float64, also the steps that a family computes in float32.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def log_likelihood(model: Any, objective: str, example: Mapping[str, Tensor]) ->
 
 
 def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Yield each example alone, cut to its own length, and the labels of a decoder to theirs."""
+    """Yield single examples without padding; labels of a decoder are cut to their length."""
     for n in range(len(batch["input_ids"])):
         row = {name: values[n : n + 1] for name, values in batch.items()}
         length = int(row["attention_mask"].sum())
@@ -95,7 +95,7 @@ def largest_error(model: Any, objective: str, batch: Mapping[str, Tensor], *, ch
 
 
 def coverage(model: Any) -> dict[str, int]:
-    """Count the tensors of θ with a confirmed rule, those without, and those whose rule was rejected."""
+    """Count the tensors of θ with a confirmed rule, without a rule, and with a rejected rule."""
     layout = xs.parameter_layout(model)
     candidates = set(layout.names) - set(Engine(model, layout).fallback)
     checks = self_check(model, layout)
@@ -128,7 +128,7 @@ def measure_both(name: str) -> dict[str, Any]:
     with zoo.float64_throughout():
         double = measure(name, torch.float64)
     row = {"family": name, "objective": zoo.FAMILIES[name].objective, **double, **measure(name, torch.float32)}
-    # Written so that a NaN is not exact.
+    # With this comparison, a NaN is not exact.
     row["exact"] = all(
         error <= TOLERANCE[dtype] for dtype, said in NAMES.items() for key, error in row.items() if key.startswith(said)
     )

@@ -1,11 +1,11 @@
 """Agreement of nearest neighbours with language families, and of halves of one language.
 
-`python benchmarks/bench_families.py --data DIR`: DIR holds NTREX, one parallel file for each language, and its
+`python benchmarks/bench_families.py --data DIR`: DIR contains NTREX, one parallel file for each language, and its
 `languages.tsv` (code, family, individual language). One file is used for each language.
 
 * Family: the share of languages, among those with a relative in the pool, whose nearest neighbour by Jaccard is of the
   same family. It is computed on the first 256 lines (text that the embedded model was trained on) and on the last 100
-  (text that it has not seen), and compared with random rankings, whose share is that of relatives in the pool.
+  (text that it has not seen), and compared with random rankings, for which it is the share of relatives in the pool.
 * Halves: the first 256 lines as two halves of 128. The share of languages whose two halves are closer to each other
   than to any half of another language. NTREX is parallel, so that the same half of another language has the same
   sentences, which makes this difficult; `other half` compares only halves with other sentences.

@@ -1,11 +1,11 @@
-"""The Fisher engine compared with other ways to the same values: time, memory, precision, threads.
+"""Comparison of the Fisher engine with other methods for the same values: time, memory, precision, threads.
 
 First the engine and every other library are compared with a loop over single examples (`error`: the largest error over
 tensors, relative to the largest value of the tensor). Then they are timed, interleaved on the same batches:
 
 * `engine`: one `add` with existing accumulators (`opening` is the allocation of the accumulators, once a language);
 * `plain, θ`: an ordinary forward and backward pass with gradients of θ only and the head on the scored positions only;
-  every gradient method costs at least this. `plain, all`: all gradients and all logits, as in a training step;
+  this is the lower limit for every gradient method. `plain, all`: all gradients and all logits, as in a training step;
 * `single examples`: a loop over single examples without padding, with squares added in a hook;
 * `torch.func vmap`, `Opacus`, `BackPACK`: other libraries, see `fisher_contestants.py`.
 
@@ -154,7 +154,7 @@ def ragged(model: Any, smoke: bool, rounds: int) -> list[dict[str, Any]]:
 
 
 def threads(layers: int, smoke: bool, rounds: int) -> list[dict[str, Any]]:
-    """Time the engine and a plain step with one and two threads, each in a process of its own."""
+    """Time the engine and a plain step with one and two threads, each in a separate process."""
     rows: list[dict[str, Any]] = []
     for count in (1, 2):
         command = [sys.executable, __file__, "--only", THREADS, "--layers", str(layers), "--rounds", str(rounds)]
@@ -189,7 +189,7 @@ DENSITY = 0.15
 def precision(smoke: bool) -> list[dict[str, Any]]:
     """Compare sub-networks computed in half precision with those of float32, on the embedded model.
 
-    Other masked tokens, and another language, are measured for comparison.
+    For comparison, other masked tokens and another language are measured too.
     """
     loaded = xs.load_model("mini")
     layout = xs.parameter_layout(loaded.model)

@@ -1,8 +1,8 @@
 """Coverage of the intervals of `rank`, from sub-networks of disjoint samples of the same languages.
 
-`python benchmarks/bench_intervals.py --data DIR`: DIR holds NTREX. For each language, R disjoint samples of D lines are
-measured with K folds each. The ranking and intervals of each sample are compared with the mean similarity of two
-languages over all pairs of the *other* samples, which counts as the true value.
+`python benchmarks/bench_intervals.py --data DIR`: DIR contains NTREX. For each language, R disjoint samples of D lines
+are measured with K folds each. The ranking and intervals of each sample are compared with the mean similarity of two
+languages over all pairs of the *other* samples, which is taken as the true value.
 """
 
 from __future__ import annotations

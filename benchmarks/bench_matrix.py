@@ -3,12 +3,12 @@
     python benchmarks/bench_matrix.py --rows 64 --bits 10000000 -o matrix.json
     python benchmarks/bench_matrix.py --store cldr.zarr -o matrix-real.json
 
-Rows are independent random bits, for which no column can be left out, or the rows of a store. GB/s is the size of one
-packed row for each of the L(L+1)/2 pairs, diagonal included. Seconds are processor time, because other programs may
-share the cores; one thread and two threads are also compared in wall-clock time. *Limit* is a C program that runs the
-same AND + popcount + ADD on rows in the first-level cache, on one core. A program that counts every column and reads
-its rows from memory cannot reach it. Contestants that count only the pairs above the diagonal are credited with the
-diagonal.
+Rows are independent random bits, for which the kernel can leave out no column, or the rows of a store. GB/s is the size
+of one packed row for each of the L(L+1)/2 pairs, diagonal included. Seconds are processor time, because other programs
+may share the cores; one thread and two threads are also compared in wall-clock time. *Limit* is a C program that runs
+the same AND + popcount + ADD on rows in the first-level cache, on one core. A program that counts every column and
+reads its rows from memory cannot reach it. The rate of contestants that count only the pairs above the diagonal also
+includes the diagonal.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def torch_product(rows: np.ndarray, bits: int) -> Counter:
 
 
 def check(contestants: dict[str, Counter], rows: np.ndarray) -> None:
-    """Stop unless all counts equal those of NumPy; float32 distances may have rounding errors."""
+    """Exit unless all counts equal those of NumPy; float32 distances may have rounding errors."""
     truth = numpy_blocked(rows)
     for name, call in contestants.items():
         counted = call()

@@ -3,11 +3,11 @@
     python benchmarks/bench_scale.py -o benchmarks/results/scale.json
 
 Two series of synthetic stores (`synthetic.py`) are written to a temporary folder: growing numbers of languages of one
-size, and a few languages of growing sizes. Every operation runs in a process of its own, after a warm-up on a small
-store, with the page cache as writing left it. `cpu_s` is the processor time of all threads, which other programs hardly
-disturb; `wall_s` is wall-clock time. `extra_mib` is the peak of resident memory above the memory before the operation.
-Points beyond `--disk-gb` or `--budget-s` are left out and named. `--beyond` counts an existing store of `synthetic.py`,
-and compares the time with the prediction from the other points.
+size, and a few languages of growing sizes. Every operation runs in a separate process, after a warm-up on a small
+store, with the page cache in its state after writing. `cpu_s` is the processor time of all threads, which other
+programs hardly disturb; `wall_s` is wall-clock time. `extra_mib` is the peak of resident memory above the memory before
+the operation. Points beyond `--disk-gb` or `--budget-s` are left out, and the output names them. `--beyond` counts an
+existing store of `synthetic.py`, and compares the time with the prediction from the other points.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from xsns_stream.store.overlap_cache import overlap_cache
 SMALL, BASE, LARGE = 3_145_728, 85_054_464, 302_309_376
 TINY = 768 * 64
 SAMPLE = 0.05
-#: A sample has a table of pairs for each of its blocks, which dominates beyond this number of languages.
+#: Largest number of languages of a sample, because the tables of pairs of its blocks dominate beyond it.
 SAMPLE_UP_TO = 512
 #: Number of samples for the error of a sample, because all pairs of one sample have correlated errors.
 DRAWS, DRAWN_UP_TO = 30, 16
@@ -137,7 +137,7 @@ def measure_beyond(store: Path, results: Sequence[Mapping[str, Any]], rounds: in
 
 
 def write(path: Path, languages: int, size: int) -> dict[str, Any]:
-    """Write the missing rows of L rows, and return the time of a row, without the time of making it."""
+    """Write the missing ones of L rows, and return the time of writing a row, without that of computing it."""
     store, cpu, wall = open_store(path, "a"), [], []
     for language in range(languages):
         if store.exists and store.is_committed(synthetic.code(language), 0, synthetic.DENSITY):
@@ -161,7 +161,7 @@ def write(path: Path, languages: int, size: int) -> dict[str, Any]:
 
 
 def in_child(operation: str, store: Path, tiny: Path, languages: int, rounds: int) -> dict[str, Any]:
-    """Run :func:`measure` in a process of its own."""
+    """Run :func:`measure` in a separate process."""
     where = [operation, str(store), str(tiny), str(languages)]
     command = [sys.executable, __file__, "--rounds", str(rounds), "--measure", *where]
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -176,7 +176,7 @@ def measure(operation: str, path: Path, tiny: Path, languages: int, rounds: int)
     for name in TERMS.keys() - {"write"}:
         call(name, small, list(small.languages)[:8], keep=False)()
     operate = call(operation, open_store(path, "r" if operation == "count" else "a"), codes, keep=operation != "count")
-    # The saved counts are used up by the first round of `add`.
+    # The first round of `add` replaces the saved counts.
     rounds = 1 if operation == "add" else max(1, rounds)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before, cpu, wall = status("VmRSS"), [], []

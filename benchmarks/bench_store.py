@@ -1,4 +1,4 @@
-"""Comparison of all languages of a store that is larger than the allowed memory: the whole, and the counting alone.
+"""Comparison of all languages of a store that is larger than the allowed memory, and the time of counting alone.
 
     python benchmarks/bench_store.py --rows 282 --bits 85054464 -o store.json
 

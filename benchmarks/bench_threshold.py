@@ -6,9 +6,9 @@ There are two kinds of values: squares of normal numbers with a scale for each t
 same values with nine in ten set to zero. The values are in tensors with the sizes of a transformer. Contestants that
 need one array get the array of which the tensors are views, so that no contestant has to join them. *Read* is
 `numpy.max` over that array. Every contestant returns packed bits, which are compared with those of a partition before
-any is timed.
+the timing.
 
-Memory is the peak of a fresh process above the values, including the packed result. It is measured for our kernel only,
+Memory is the peak of a fresh process above the values, including the packed result. It is measured only for our kernel,
 because the others make at least one copy of the values.
 """
 
@@ -30,7 +30,7 @@ KINDS = ("squares", "90 % zeros")
 #: Sizes of the matrices, norms and biases of a layer of width 768, in thousandths of the layer.
 LAYER = (83.2, 0.11, 83.2, 0.11, 83.2, 0.11, 83.2, 0.11, 0.11, 0.11, 332.8, 0.43, 332.8, 0.11, 0.11, 0.11)
 LAYERS = 12
-#: One in this number of values may differ from sorting: for an estimate, and for a threshold between two values.
+#: One in this number of values may differ from sorting, for estimates and for thresholds between two values.
 ONE_IN = {"histogram": 1_000, "percentile + packbits": 100_000}
 
 Contestant = Callable[[], np.ndarray]

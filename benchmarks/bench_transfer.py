@@ -1,16 +1,16 @@
-"""Cost of fine-tuning, compared with a bare PyTorch loop and with the ranking that replaces it.
+"""Cost of fine-tuning, compared with a plain PyTorch loop and with a ranking by sub-networks.
 
     python benchmarks/bench_transfer.py --data UD -o benchmarks/results/transfer.json
 
 Part `speed` compares `xsns_stream.transfer.fine_tune` (transformers' Trainer) with a loop over the same batches in the
-same order and with the same optimiser steps. Without dropout, both must end with the same weights before anything is
-timed; times are measured with dropout, interleaved. `steps` is the training alone. `whole call` includes the encoding
+same order and with the same optimiser steps. Before the timing, both must end with the same weights in a run without
+dropout; times are measured with dropout, interleaved. `steps` is the training alone. `whole call` includes the encoding
 of the examples and the test of one dev example after every epoch, which the loop does not have. The Trainer collects
 garbage before it begins, for about half a second, which dominates a run of a few steps.
 
 Part `cost` runs the command lines of a ranking (`build`, `matrix`) and of the fine-tuning that it replaces (`transfer`
-from every source to every target), each in a process of its own, as a user runs them. The cost of more languages and
-seeds is extrapolated from these times, and marked as such.
+from every source to every target), each in a separate process, like the commands of a user. The cost of more languages
+and seeds is extrapolated from these times, and marked as extrapolated.
 
 The task is part-of-speech tagging by the embedded model. Without --data the text is synthetic. Every process has one
 thread, unless OMP_NUM_THREADS is set.
@@ -206,7 +206,7 @@ def make_case(data: str, language: str, options: Any) -> Case:
 
 
 def by_trainer(case: Case, *, dropout: bool) -> Any:
-    """Fine-tune as `transfer` does."""
+    """Fine-tune like the verb `transfer`."""
     from xsns_stream.transfer import fine_tune
 
     model = case.reset(dropout)
@@ -240,7 +240,7 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
 
 
 def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> float:
-    """Fine-tune with a bare PyTorch loop, and return the seconds of training."""
+    """Fine-tune with a plain PyTorch loop, and return the seconds of training."""
     import torch
 
     from xsns_stream.transfer.encoding import collate
@@ -301,7 +301,7 @@ def cost(folder: Path, data: str, languages: Sequence[str], options: Any) -> lis
 
 
 def timed(words: Sequence[object], languages: int) -> dict[str, Any]:
-    """Run a verb in a process of its own.
+    """Run a verb in a separate process.
 
     Raises:
         SystemExit: The verb failed.

@@ -1,13 +1,13 @@
 """Evaluation of predictors of transfer on public gold scores: all numbers of `docs/evidence.md`.
 
 Run `python benchmarks/evidence.py --data DIR --work DIR -o benchmarks/results/evidence.json`, then `tables.py`.
-`--data` holds `xpos` (POS gold, LDND, families, scripts, sizes), `gold` (NER gold), `typology` (URIEL, mPLM-Sim) and
+`--data` contains `xpos` (POS gold, LDND, families, scripts, sizes), `gold` (NER gold), `typology` (URIEL, mPLM-Sim) and
 `ntrex`; `docs/evidence.md` describes the data and their sources. `--work` stores the sub-networks and similarities of
-the embedded model, which take an hour on one core the first time.
+the embedded model, which take an hour on one core in the first run.
 
 The gold scores are those of XLM-R base. LDND, L2V, families, scripts and sizes do not depend on a model. mPLM-Sim's
-embedding similarities were measured on XLM-R base itself. Sub-networks, LEX, EMB and NN-Rank come from `mini`, another
-and much weaker model.
+embedding similarities were measured on XLM-R base itself. Sub-networks, LEX, EMB and NN-Rank come from `mini`, a
+different and much weaker model.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Models, batches, and the methods that the Fisher engine is compared with.
+"""Models, batches, and other methods for comparison with the Fisher engine.
 
 The methods are a loop over single examples, an ordinary backward pass, and the per-example gradients of other
 libraries. Each library is used as its documentation says, and in its faster form if there is a choice. All libraries
 get gradients of θ only, the head on the scored positions only, and accumulators that already exist.
 
-Every method keeps its state ready, so that a call computes one batch (or a list of batches) and nothing else.
-Allocating the accumulators is timed apart, because a build pays for it once for each language.
+The state of every method exists before a call, so that a call only computes one batch (or a list of batches). The
+allocation of the accumulators is timed separately, because a build allocates them once for each language.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VOCABULARY = 4_096
 HEADS = 12
 #: Largest error relative to a tensor's largest value, in float32. Rounding gives about 1e-6, a wrong rule 0.1 or more.
 TOLERANCE = 2e-5
-#: A tensor whose largest value is below this share of the largest of all tensors is rounding noise.
+#: If the largest value of a tensor is below this share of the largest value of all tensors, it is rounding noise.
 NOISE = 1e-9
 
 Batches = list[dict[str, Tensor]]
@@ -83,8 +83,8 @@ def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
 def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
     """Time each contestant once a round, in turn, in processor time and in wall-clock time.
 
-    On a machine that other programs use too, wall-clock time includes their time. The processor time of this program is
-    what the wall clock of an idle machine would show for one thread. It has no such meaning for several threads.
+    On a machine that other programs use too, wall-clock time includes their time. For one thread, the processor time of
+    this program equals the wall-clock time on an idle machine; for several threads it does not.
 
     Args:
         contestants: name → a call; each has run once before.
@@ -148,7 +148,7 @@ def reference(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dict[
 
 
 def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the sum of losses with the head on the scored positions only, which every method computes at least."""
+    """Return the sum of losses with the head on the scored positions only, which every method needs."""
     scored = batch["labels"] != -100
     hidden = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
     return F.cross_entropy(model.lm_head(hidden[scored]), batch["labels"][scored], reduction="sum")
@@ -187,7 +187,7 @@ def plain(
 
 
 class SingleExamples:
-    """A loop over single examples in its fastest form: each gradient is squared and dropped at once."""
+    """A loop over single examples in its fastest form: each gradient is squared and freed immediately."""
 
     def __init__(self, model: Any, batches: Batches, layout: xs.ParameterLayout) -> None:
         self.model, self.names = model, layout.names
@@ -230,7 +230,8 @@ class VectorisedMap:
     """`torch.func.vmap(grad(…))`, which computes all examples' gradients at once.
 
     The attention mask is computed outside, as the four-dimensional sum that transformers would compute: its computation
-    depends on values, which vmap does not allow. Each example scores as many positions as the one that scores most.
+    depends on values, which vmap does not allow. All examples score the same number of positions, which is the largest
+    one.
     """
 
     leaves_out = ""
@@ -300,7 +301,7 @@ class Opacus:
 
 
 class BackPack:
-    """`SumGradSquared`. BackPACK has no rule for LayerNorm, so that θ's scales and shifts are left out at no cost."""
+    """`SumGradSquared`. BackPACK has no rule for LayerNorm, so that the scales and shifts of θ are not measured."""
 
     leaves_out = "LayerNorm"
 
@@ -339,5 +340,5 @@ PEERS: dict[str, tuple[Any, str]] = {
 
 
 def installed(name: str) -> bool:
-    """Tell whether the library of a peer is installed."""
+    """Return whether the library of a contestant is installed."""
     return find_spec(PEERS[name][1]) is not None

@@ -1,7 +1,7 @@
 """Peak memory of the engine and of other methods, each in a fresh process, and the cost of the head.
 
-`above the model` is the peak resident memory less the model and the libraries. `without F` subtracts the accumulators,
-which every method needs that computes the Fisher information; an ordinary step has none.
+`above the model` is the peak resident memory minus the memory of the model and the libraries. `without F` also
+subtracts the accumulators, which every method for the Fisher information needs; an ordinary step has none.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def memory(smoke: bool, layers: int, skipped: Callable[[str], bool]) -> list[dic
 
 @contextmanager
 def _blocks_given_back() -> Iterator[None]:
-    """Let glibc return every freed block of a megabyte at once, in processes that are started meanwhile.
+    """Let glibc return every freed block of a megabyte immediately, in processes that the block starts.
 
     By default glibc keeps freed blocks of up to 32 MiB, so that the peak also depends on how well they fit later
     allocations.

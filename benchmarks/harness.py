@@ -1,8 +1,8 @@
 """Shared code of the benchmark programs: fair timing, facts of the machine, results as JSON, and Markdown tables.
 
-A program checks that its contestants agree before it times them, and times them interleaved, so that a busy moment of
-the machine affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
-shrinks every size until the program ends in seconds: this shows that the program runs, and its numbers have no meaning.
+A program checks that its contestants agree before it times them, and times them interleaved, so that the load of other
+programs affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
+shrinks every size until the program ends in seconds: this shows that the program works; its numbers have no meaning.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ def interleave(
     Args:
         contestants: name → a call without arguments. Each is called once, untimed, to warm up.
         rounds: timed rounds, at least 1.
-        budget_s: no further round starts past this many seconds; slow contestants get fewer rounds
-            together with the fast ones, so that all medians cover the same stretch of time.
-        clock: what tells the seconds; `time.process_time` where other programs share the cores and every contestant
-            has one thread.
+        budget_s: no further round starts past this many seconds; all contestants have the same number of rounds, so
+            that all medians cover the same period.
+        clock: the clock, in seconds; `time.process_time` if other programs share the cores and every contestant has one
+            thread.
     """
     for call in contestants.values():
         call()
@@ -118,7 +118,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return the facts of the machine that a reader needs to judge the numbers; no host name, user or path."""
+    """Return properties of the machine that matter for the numbers, without host name, user and paths."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _cpuinfo().get("model name", platform.processor() or platform.machine()),

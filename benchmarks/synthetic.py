@@ -1,4 +1,4 @@
-"""Synthetic sub-networks that overlap as real ones do, made fast enough to fill disks.
+"""Synthetic sub-networks with the overlaps of real ones, computed as fast as a disk writes.
 
     python benchmarks/synthetic.py --store big.zarr --languages 282 --bits 85054464
 
@@ -77,7 +77,7 @@ SHAPE = np.array(
 _PLANES = 8
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
-#: Purposes of hashed numbers; the same counter gives unrelated bits for each purpose.
+#: Uses of hashed numbers; the same counter gives independent bits for each use.
 _KIND, _LEVEL, _SHARED, _OWN, _WHOSE = range(5)
 
 
@@ -209,7 +209,7 @@ def network(size: int, language: int, seed: int = 0) -> SubNetwork:
 def write_store(path: str | Path, count: int, size: int, seed: int = 0, first: int = 0) -> SubNetworkStore:
     """Write languages `first` up to `count` with `size` parameters to a store, which is created if it does not exist.
 
-    The store's own writer writes one row after the other; committed rows stay.
+    The writer of the store writes row by row; committed rows are not changed.
     """
     store = open_store(path, "a")
     for language in range(first, count):

@@ -1,4 +1,4 @@
-"""Tables of the pages, written from `results/*.json` between their markers, so that no number is typed.
+"""Tables of the pages, written from `results/*.json` between markers in the pages.
 
 A table is between `<!-- table: NAME -->` and `<!-- end of table -->`. With `--check` nothing is written, and the exit
 code is 1 if a page differs from the results.
@@ -33,14 +33,14 @@ PAGES = [
 ]
 MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
-#: Name in a page's markers → what makes the table.
+#: Name in the markers of a page → function that returns the table.
 TABLES: dict[str, Callable[[Path], str]] = (
     evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES | transfer_tables.TABLES
 )
 
 
 def filled(page: str, results: Path) -> str:
-    """Return the page with every table made again.
+    """Return the page with all tables updated.
 
     Raises:
         KeyError: A marker does not name a table.
@@ -50,9 +50,9 @@ def filled(page: str, results: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files")
-    parser.add_argument("--page", type=Path, action="append", help="instead of all pages")
+    parser.add_argument("--page", type=Path, action="append", help="pages to update, instead of all pages")
     options = parser.parse_args()
     changed = False
     for page in options.page or PAGES:

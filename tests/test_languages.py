@@ -211,7 +211,7 @@ def test_select_lists_the_languages_where_nothing_is_near() -> None:
     assert caught.value.hint == "it has ar, az-Latn, en, sv, sw, zh-Hans, zh-Hant."
     with pytest.raises(LanguageError) as caught:
         select(["xx"], ())
-    assert caught.value.hint == "it has no language at all."
+    assert caught.value.hint == "it has no language."
 
 
 @pytest.mark.parametrize("asked", [[], [""], [" , "]])

@@ -1,18 +1,18 @@
 """Train the embedded model `mini` from scratch: `python tools/train_mini.py --data DIR --out DIR`.
 
 The model has XLM-R's architecture with 4 layers × 256 and a Unigram vocabulary of 16,384 tokens. It is trained with
-masked language modelling on NTREX, UDHR and CLDR text. `--data` holds `ntrex/` (one file for each language) and
+masked language modelling on NTREX, UDHR and CLDR text. `--data` contains `ntrex/` (one file for each language) and
 `udhr/`; CLDR comes with Babel. The last 100 lines of every NTREX file are held out. Four measures let one CPU core
 train the model in an hour:
 
-* a batch holds short segments of similar length, and only the hidden positions pass through the head;
+* a batch contains short segments of similar length, and the head is applied only to the masked positions;
 * embeddings start from a factorised co-occurrence matrix, and the output bias starts at the log frequencies, so that
-  the model need not learn which tokens belong to the same language;
+    the model does not have to learn which tokens belong to the same language;
 * the heads of the first block attend to neighbouring positions from the first step on;
 * matrix products are rounded to bfloat16 where the processor multiplies it faster (weights stay float32).
 
 The result is repeatable for one seed, data digest, number of steps and kind of processor; `training.json` records them
-with the loss curve and the held-out metrics. The tokenizer is trained first (about five minutes) and kept in `--out`.
+with the loss curve and the held-out metrics. The tokenizer is trained first (about five minutes) and saved in `--out`.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ def factorised_embeddings(segments: list[np.ndarray], recipe: Recipe) -> np.ndar
 def start_local(model, recipe: Recipe) -> None:
     """Make the heads of the first block attend to neighbouring positions from the first step on.
 
-    Positions are sinusoids in dimensions of their own. The queries of head h rotate them by the offset δ_h, so that q_i
-    · k_j has its maximum at j = i + δ_h. A small model that must learn this from the text predicts little more than
-    token frequencies for most of a short training.
+    Positions are sinusoids in separate dimensions. The queries of head h rotate them by the offset δ_h, so that q_i ·
+    k_j has its maximum at j = i + δ_h. A small model that must learn this from the text predicts little more than token
+    frequencies for most of a short training.
     """
     room, size = recipe.position_dims, recipe.hidden // recipe.heads
     speeds = (np.arange(room // 2) + 0.5) * (2 * np.pi / room)

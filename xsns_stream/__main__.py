@@ -1,4 +1,4 @@
-"""`python -m xsns_stream` is `xsns-stream`."""
+"""Entry point of `python -m xsns_stream`, which is the program `xsns-stream`."""
 
 from xsns_stream.cli import run
 

@@ -1,4 +1,4 @@
-"""Alignment of gold scores and similarity matrices by label, never by position."""
+"""Alignment of gold scores and similarity matrices by label."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def join(
 ) -> JoinedScores:
     """Align predictions with the scores that they predict.
 
-    The pool is the requested sources and targets, or else the sources and targets of at least one candidate pair
-    (`JoinedScores.candidates`). A note names languages that one side lacks, and languages that the two sides spell
-    differently, as `zh` and `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
+    The pool consists of the requested sources and targets, or of the sources and targets of candidate pairs
+    (`JoinedScores.candidates`). Notes name languages that one side lacks, and languages with different codes on the two
+    sides, such as `zh` and `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
         matrices: {name of a predictor: its similarities}; at least one.
         sources: Restrict the pool to these sources; `all` and lists with commas are accepted.
         targets: Restrict the pool to these targets, likewise.
-        unscored: Targets of the gold scores that stay in the pool even if none of their scores was measured, because
-            scores are to be predicted for them.
+        unscored: Targets of the gold scores that stay in the pool without a measured score, because their scores will
+            be predicted.
 
     Raises:
         LanguageError: A requested language is not in the gold scores.
-        UsageError: There is no predictor; a predictor shares no source or no target with the gold scores (the message
-            says so if the transposed matrix would fit); or there is no pair of two different languages.
+        UsageError: There is no predictor; a predictor and the gold scores have no source or no target in common (the
+            message mentions a transposed matrix that would fit); or there is no pair of two different languages.
     """
     if not matrices:
         raise UsageError("there is no predictor to compare with the gold scores.", "give --predict NAME=FILE.")
@@ -91,7 +91,7 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
         axes: S' sources and T' targets of the result.
 
     Returns:
-        float64 [..., S', T']; NaN if the values have no such source or target.
+        float64 [..., S', T']; NaN if the source or the target is missing in `values`.
     """
     aligned = np.full((*values.shape[:-2], len(axes[0]), len(axes[1])), np.nan)
     (to_rows, from_rows), (to_columns, from_columns) = (
@@ -102,7 +102,7 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
 
 
 def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the indices in `after`, and in `before`, of the labels that both have."""
+    """Return the indices, in `after` and in `before`, of the common labels."""
     old_index = {label: old for old, label in enumerate(before)}
     pairs = [(new, old_index[label]) for new, label in enumerate(after) if label in old_index]
     return [new for new, _ in pairs], [old for _, old in pairs]
@@ -119,7 +119,7 @@ def _has_seeds(matrix: SimilarityMatrix) -> bool:
 
 
 def _with_codes_of(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the gold scores' codes for its languages."""
+    """Return the matrix with the codes of the gold scores."""
     ours = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
     theirs = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     code_of = {theirs: ours for ours, theirs in counterparts(ours, theirs).items()}
@@ -155,7 +155,7 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Return whether the labels fit the gold scores better after transposition; for a square matrix they never do."""
+    """Return whether the labels fit the gold scores better after transposition; False for a square matrix."""
     if set(matrix.sources) == set(matrix.targets):
         return False
     return len(shared_transposed[0]) * len(shared_transposed[1]) > len(shared[0]) * len(shared[1])
@@ -165,10 +165,10 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those of `always`, and those of a pair with a score and all predictions.
+    """Return the languages of the pool: those of `always`, and those of pairs with a score and all predictions.
 
-    Other languages are left out of the pool. Otherwise the mean of a source over the pool, for instance, would depend
-    on languages that no other row of a table takes into account.
+    Other languages are left out, because the mean of a source over the pool, for instance, would depend on languages
+    that no other row of a table uses.
     """
     known = _scored(gold, requested)
     for matrix in matrices.values():
@@ -202,7 +202,7 @@ def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes:
 
 
 def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
-    """Compare the pairs that all others predict with those that this predictor predicts too."""
+    """Compare the pairs that all other predictors predict with those that this predictor also predicts."""
     sources, targets = axes
     both = others & own
     lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))
@@ -237,7 +237,7 @@ def _spelling_notes(
 
 
 def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:
-    """Yield sentences about languages that a predictor lacks, and about those that only the predictor has."""
+    """Yield sentences about languages that a predictor lacks, and about languages that only the predictor has."""
     languages = dict.fromkeys((*axes[0], *axes[1]))
     for name, matrix in matrices.items():
         lacking = [
@@ -273,7 +273,7 @@ def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, p
 
 
 def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
-    """Yield what the pool would gain without each predictor that alone lacks pairs."""
+    """Yield sentences on the gain of the pool without each predictor that alone lacks pairs."""
     for cost in costs:
         if not cost.pairs or len(costs) < 2:
             continue

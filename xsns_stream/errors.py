@@ -1,8 +1,7 @@
 """Errors that users can act on, and exit codes of the command line.
 
-Every expected failure is an :class:`XsnsError`: one sentence on what was asked and what was given, and a hint on what
-to do. The command line prints both and exits with the code of the class. Any other exception is a bug and keeps its
-traceback.
+Every expected failure is an :class:`XsnsError` with a sentence about the failure and a hint on the remedy. The command
+line prints both and exits with the code of the class. Any other exception is a bug and is shown with its traceback.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ class XsnsError(Exception):
     """An expected failure, with a hint.
 
     Args:
-        message: One sentence: what was asked, and what was given.
-        hint: What the user can do; empty if there is nothing to do.
+        message: One sentence about the failure, with the expected and the given value.
+        hint: The remedy; empty if there is none.
     """
 
     exit_code: ExitCode = ExitCode.FAILURE
@@ -52,7 +51,7 @@ class CorpusError(XsnsError):
 
 
 class ModelError(XsnsError):
-    """A model or a tokenizer that cannot be loaded, or two that do not belong together."""
+    """A model or a tokenizer that cannot be loaded, or that do not belong together."""
 
 
 class FisherError(XsnsError):
@@ -64,7 +63,7 @@ class StoreError(XsnsError):
 
 
 class IncompatibleError(XsnsError):
-    """Two inputs that must not be compared or mixed; the error names the field in which they differ."""
+    """Two inputs that cannot be compared or mixed; the error names the field in which they differ."""
 
 
 class PartialError(XsnsError):

@@ -1,21 +1,28 @@
-"""Languages of the labels of tables: codes, names in English, names in the language itself.
+"""Languages of the labels of tables, which are codes, English names or native names.
 
 :func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
-summary lines, so that nothing is matched without a note.
+summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
+script or country (`Chinese (Traditional)`), or with a footnote mark (`Swahili*`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Final
 
-from xsns_stream.errors import LanguageError
-from xsns_stream.languages import code_or_none, normalise
-
-if TYPE_CHECKING:
-    from langcodes import Language
+from xsns_stream.languages import (
+    code_of_language,
+    code_of_name,
+    code_or_none,
+    language_name,
+    named_language,
+    normalise,
+    same_main_language,
+)
 
 #: Names of summary lines and columns that are also codes of languages (`max` is North Moluccan Malay).
 SUMMARY_CODES: Final = frozenset(
@@ -39,9 +46,39 @@ SUMMARY_CODES: Final = frozenset(
         "var",
     }
 )
-#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
-_SUMMARIES: Final = frozenset(
-    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
+#: Names of lines and columns of means, none of which is the code of a language.
+_MEANS: Final = frozenset(
+    {"average", "averages", "avg", "avrg", "mean", "means", "overall", "durchschnitt", "mittelwert"}
+)
+#: Words that may stand before or after the name of a mean: `macro average`, `avg. (all)`.
+_BESIDE_MEANS: Final = frozenset({"macro", "micro", "row", "column", "col", "all", "over", "languages", "score", "the"})
+#: Footnote marks behind a label, and characters without width.
+_MARKS: Final = re.compile(r"[\s*∗⋆†‡§¶⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]+$")
+_NO_WIDTH: Final = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
+#: A name with something in brackets: `Swahili (sw)`, `zh [Chinese]`.
+_BRACKETS: Final = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
+_CANDIDATES: Final = 3
+_SHORTEST_NAME: Final = 4
+#: Languages in which the names of other languages are looked up, where all labels of a table are in one of them.
+_SPOKEN: Final = (
+    "de",
+    "fr",
+    "es",
+    "pt",
+    "it",
+    "nl",
+    "ru",
+    "zh",
+    "ja",
+    "ko",
+    "ar",
+    "tr",
+    "pl",
+    "id",
+    "sv",
+    "cs",
+    "fa",
+    "hi",
 )
 
 
@@ -53,8 +90,8 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} where the two differ, and
-            other labels of the table are names.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels with two different
+            codes in a table that also has names.
         summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
     """
 
@@ -67,9 +104,10 @@ class Labels:
 def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> Labels:
     """Find the language of each label.
 
-    A label is read as a code first, and as a name second. Where some labels of the table can only be names, a label
-    that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is ambiguous.
-    The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is a language only if `rename` contains it.
+    A label is read as a code; if it is not a code, it is read as a name. If some labels of the table can only be names,
+    a label that is both a code and the name of another language (`Ga` is the language gaa, and the code of Irish) is
+    ambiguous. The name of a summary line (`max`, `min`, `sum`, `std`, `all` …) is read as a language only if `rename`
+    contains it.
 
     Args:
         labels: The labels of a table.
@@ -82,64 +120,132 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
     codes: dict[str, str | None] = {}
     by_name: dict[str, str] = {}
     summaries: dict[str, str] = {}
+    ambiguous: dict[str, tuple[str, str]] = {}
     for label in dict.fromkeys(labels):
         code = renamed.get(label) or code_or_none(label)
-        if code is None and (named := code_of_name(label)) is not None:
-            code = by_name[label] = named
+        if code is None:
+            found = _languages_of_name(label)
+            if len(found) == 1:
+                code = by_name[label] = found[0]
+            elif found:
+                ambiguous[label] = (found[0], found[1])
         if code is not None and label not in renamed and label.strip().lower() in SUMMARY_CODES:
             summaries[label] = code
             code = None
         codes[label] = code
-    ambiguous: dict[str, tuple[str, str]] = {}
+    unknown = [label for label, code in codes.items() if code is None and label not in {**ambiguous, **summaries}]
+    translated = _names_in_one_language([label for label in unknown if not is_mean(label)])
+    codes |= translated
+    by_name |= translated
     if by_name:
-        for label, code in codes.items():
-            # A code in lower case is meant as a code.
-            if code is None or label in renamed or label in by_name or label == label.lower():
-                continue
-            other = code_of_name(label)
-            if other is not None and other != code:
-                ambiguous[label] = (code, other)
+        ambiguous |= _codes_among_names(codes, {*renamed, *by_name})
     return Labels(codes | dict.fromkeys(ambiguous), by_name, ambiguous, summaries)
 
 
-def code_of_name(name: str) -> str | None:
-    """Return the code of the language with this name, in English or in the language itself; None for other names.
+def _codes_among_names(codes: Mapping[str, str | None], certain: set[str]) -> dict[str, tuple[str, str]]:
+    """Return {label: (as a code, as a name)} of labels that are the code of one language and the name of another."""
+    ambiguous = {}
+    for label, code in codes.items():
+        # A label in lower case that is a code is read as a code.
+        if code is None or label in certain or label == label.lower():
+            continue
+        other = code_of_name(label)
+        if other is not None and other != code:
+            ambiguous[label] = (code, other)
+    return ambiguous
 
-    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
-    ('zh', 'sw', None)
+
+def is_mean(label: str) -> bool:
+    """Return whether a label is the name of a line or column of means, such as `Average` or `macro avg.`.
+
+    >>> is_mean("Avg."), is_mean("macro average"), is_mean("max"), is_mean("Meänkieli")
+    (True, True, False, False)
     """
-    text = " ".join(name.split())
-    if not text or text.lower() in _SUMMARIES:
-        return None
-    for spelling in (text, text.removesuffix(" language")):
-        if (english := _named(spelling, "en")) is not None:
-            return _normal(english)
-        language = _named(spelling, "und")
-        # Only a language's own name, and English names with brackets, are certain.
-        if language is not None and spelling.casefold() in {
-            language.autonym().casefold(),
-            language.display_name("en").casefold(),
-        }:
-            return _normal(language)
+    words = re.findall(r"[^\W\d_]+", label.casefold())
+    return any(word in _MEANS for word in words) and all(word in _MEANS | _BESIDE_MEANS for word in words)
+
+
+def language_of(label: str) -> str | None:
+    """Return the code of the language that a label names, as a code or as a name; None if it names none, or several.
+
+    Args:
+        label: A label of a table. Other labels of the table are not taken into account, unlike in :func:`read_labels`.
+    """
+    if (code := code_or_none(label)) is not None:
+        return None if label.strip().lower() in SUMMARY_CODES else code
+    found = _languages_of_name(label)
+    return found[0] if len(found) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _languages_of_name(label: str) -> tuple[str, ...]:
+    """Return the code of the language with this name; two codes if the label names two languages; otherwise nothing."""
+    text = _MARKS.sub("", _NO_WIDTH.sub("", label))
+    if (code := code_of_name(text) or (code_or_none(text) if text != label else None)) is not None:
+        return (code,)
+    match = _BRACKETS.fullmatch(text)
+    if match is None:
+        return ()
+    outer, inner = (code_or_none(part) or code_of_name(part) for part in match.groups())
+    # `Serbian (Latin)` is Serbian, although Latin is also a language.
+    if outer is not None and (qualified := _with_script_or_country(outer, match[2])) is not None:
+        return (qualified,)
+    if outer is None or inner is None:
+        # What is in the brackets is the language only if it is a code: `Swahly (sw)`.
+        code = outer if inner is None else code_or_none(match[2])
+        return (code,) if code is not None and (inner is not None or match[2].strip().isdecimal()) else ()
+    return (inner,) if same_main_language(outer, inner) else (outer, inner)
+
+
+def _with_script_or_country(code: str, name: str) -> str | None:
+    """Return a code with the script or the country of this name or code; None for other names."""
+    from babel import Locale
+
+    english = Locale("en")
+    word = name.strip().casefold().removesuffix(" script").removesuffix(" han")
+    for subtags in (english.scripts, english.territories):
+        for subtag, known in subtags.items():
+            if word == known.casefold().removesuffix(" han") or name.strip() == subtag:
+                return code_or_none(f"{code}-{subtag}")
     return None
 
 
-def _named(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name, in the language `spoken`; None for other names."""
-    import langcodes
+def _names_in_one_language(labels: Sequence[str]) -> dict[str, str]:
+    """Return {label: code} if every label is the name of a language in German, or every label in French, and so on.
+
+    If the labels are names in several of these languages, their codes must agree.
+    """
+    readings = []
+    for spoken in _SPOKEN if labels else ():
+        found = {label: named_language(_MARKS.sub("", label), spoken) for label in labels}
+        codes = {label: code_of_language(language) for label, language in found.items() if language is not None}
+        complete = {label: code for label, code in codes.items() if code is not None}
+        if len(complete) == len(labels):
+            readings.append(complete)
+    return readings[0] if readings and all(reading == readings[0] for reading in readings) else {}
+
+
+def candidates(label: str) -> tuple[str, ...]:
+    """Return at most three codes of languages whose English names look like a label, the most similar one first.
+
+    >>> candidates("Swahly"), candidates("Sorbian")
+    (('sw',), ('dsb', 'hsb'))
+    """
     from language_data import names
 
-    with suppress(LookupError):
-        language = langcodes.find(name, language=spoken)
-        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
-        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
-            return language
-    return None
+    text = names.normalize_name(_MARKS.sub("", label))
+    if len(text) < _SHORTEST_NAME:
+        return ()
+    named_language(text, "en")
+    every = list(names.TRIES["en/name_to_language"].keys())
+    with_word = [name for name in every if text in name.split()]
+    near = [] if with_word else get_close_matches(text, every, n=_CANDIDATES, cutoff=0.75)
+    # Groups of languages, such as the Germanic languages, have codes too.
+    single = (name for name in (*with_word, *near) if not name.endswith("languages"))
+    codes = (code for name in single if (code := code_of_name(name)) is not None)
+    return tuple(dict.fromkeys(code for code in codes if "languages" not in language_name(code)))[:_CANDIDATES]
 
 
-def _normal(language: Language) -> str | None:
-    """Return the normalised code, without the region `the world`."""
-    tag = str(language)
-    with suppress(LanguageError):
-        return normalise(tag.removesuffix("-001"))
-    return None
+def described(code: str) -> str:
+    """Return a code and its English name, such as `hsb (Upper Sorbian)`."""
+    return f"{code} ({language_name(code)})"

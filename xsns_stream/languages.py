@@ -1,7 +1,7 @@
-"""Language codes and names: one spelling for each language, from any spelling in a file or an option.
+"""Language codes and names, with one normalised code for each language.
 
-All codes of files and users go through :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are one label wherever
-scores, texts and sub-networks are joined. Importing this module is cheap: the first call loads the library `langcodes`.
+All codes of files and users are converted by :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are the same label
+in scores, texts and sub-networks. Importing this module is fast, because the first call loads the library `langcodes`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
     from langcodes import Language
 
 
-# A code may become part of a label, of the path of an array, or of a message, so that other characters are refused.
+# Other characters are refused, because a code may become part of a label, of the path of an array, or of a message.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
-#: Separator of the languages of a mixture; not part of any code.
+#: A label that is not normalised and may not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. It may become the
+#: name of a file. Commas separate lists of labels, and plus signs mixtures.
+_LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
+LONGEST_LABEL: Final = 64
+#: Separator of the languages of a mixture, which no code contains.
 PLUS: Final = "+"
+#: Names of summary lines and columns. Some of them are also names of languages (Sum, Median).
+_SUMMARIES: Final = frozenset(
+    {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
+)
 #: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
 _USUAL_CODE: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
@@ -33,10 +41,10 @@ _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO
 def normalise(code: str) -> str:
     """Return the BCP 47 form of a language code.
 
-    The shortest language code is used, and the main language stands for its macrolanguage (`swh` and `swa` → `sw`,
-    `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`; `yue` and `nb` stay). A region is kept. A script is kept where it adds
-    information: it is dropped if it is the usual script of the language (`swh_Latn` → `sw`), unless Unicode CLDR has
-    locales of the language in this script and in others (`sr-Cyrl`, `zh-Hans` stay).
+    The shortest language code is used. The main language of a macrolanguage gets the code of the macrolanguage (`swh`
+    and `swa` → `sw`, `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`); other members keep their codes (`yue`, `nb`). A region
+    is kept. The usual script of the language is removed (`swh_Latn` → `sw`), unless Unicode CLDR has locales of the
+    language in this script and in others (`sr-Cyrl`, `zh-Hans` are kept). Other scripts are kept.
 
     Args:
         code: ISO 639-1, -2 or -3 or BCP 47, in any case, with `-` or `_`.
@@ -60,6 +68,15 @@ def normalise(code: str) -> str:
     return str(_without_plain_script(language))
 
 
+def is_label(text: str) -> bool:
+    """Return whether a text can be the label of a row: letters and digits, with single `-`, `_` or `.` between them.
+
+    >>> is_label("aka_Latn"), is_label("sw.1"), is_label("../sw"), is_label("Bokmål")
+    (True, True, False, False)
+    """
+    return len(text) <= LONGEST_LABEL and _LABEL.fullmatch(text) is not None
+
+
 def code_or_none(text: str) -> str | None:
     """Return the normalised code of a language; None if `text` is not a language code."""
     try:
@@ -69,7 +86,7 @@ def code_or_none(text: str) -> str | None:
 
 
 def _registered(language: Language) -> bool:
-    """Whether the language is in IANA's registry or, for newer codes, in CLDR."""
+    """Return whether the language is in the registry of IANA or, for newer codes, in CLDR."""
     import langcodes
     from babel import Locale
 
@@ -82,7 +99,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script if that is the only usual one."""
+    """Return `language` without its script if this is the only usual script."""
     import langcodes
 
     if not language.script:
@@ -129,8 +146,94 @@ def _shown_name(code: str) -> str:
         return code
 
 
+def code_or_name(text: str) -> str:
+    """Return the normalised code of a language that is given by a code or by its name.
+
+    Raises:
+        LanguageError: `text` is neither.
+    """
+    code = code_or_none(text)
+    return code if code is not None else code_of_name(text) or normalise(text)
+
+
+def code_of_name(name: str) -> str | None:
+    """Return the code of the language with this name, in English or in the language itself; None for other names.
+
+    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
+    ('zh', 'sw', None)
+    """
+    text = " ".join(name.split())
+    if not text or text.lower() in _SUMMARIES:
+        return None
+    for spelling in (text, text.removesuffix(" language")):
+        if (english := named_language(spelling, "en")) is not None:
+            return code_of_language(english)
+        language = named_language(spelling, "und")
+        # Only a language's own name, and English names with brackets, are certain.
+        if language is not None and spelling.casefold() in {
+            language.autonym().casefold(),
+            language.display_name("en").casefold(),
+        }:
+            return code_of_language(language)
+    return None
+
+
+def named_language(name: str, spoken: str) -> Language | None:
+    """Return the language of exactly this name, in the language `spoken`; None for other names."""
+    import langcodes
+    from language_data import names
+
+    with suppress(LookupError):
+        language = langcodes.find(name, language=spoken)
+        # langcodes also matches a name at the beginning of the text: German for `Germanic`.
+        if names.normalize_name(name) in names.TRIES[f"{spoken}/name_to_language"]:
+            return language
+    return None
+
+
+def code_of_language(language: Language) -> str | None:
+    """Return the normalised code, without the region `the world`."""
+    tag = str(language)
+    with suppress(LanguageError):
+        return normalise(tag.removesuffix("-001"))
+    return None
+
+
+def words_of_name(name: str) -> tuple[str, ...]:
+    """Return the words of a name in a fixed order: `Chinese (Traditional)` equals `traditional_chinese`."""
+    return tuple(sorted(re.findall(r"[^\W_]+", name.lower())))
+
+
+def changed_language(written: str, code: str) -> str:
+    """Return a note where the normalised code names another language than was written; empty if it does not.
+
+    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
+    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
+    """
+    import langcodes
+
+    given = langcodes.Language.get(written, normalize=False)
+    before, after = (given.language or "").lower(), code.split("-", maxsplit=1)[0]
+    if before == after:
+        return ""
+    target = langcodes.Language.get(after)
+    if len(before) == 3 and _alpha3(given) == _alpha3(target):
+        return ""
+    names = given.language_name(), target.language_name()
+    if len(before) == 3 and set(words_of_name(names[1])) <= set(words_of_name(names[0])):
+        return ""
+    return f"is read as {code} ({language_name(code)})"
+
+
+def _alpha3(language: object) -> str:
+    try:
+        return str(language.to_alpha3())  # type: ignore[attr-defined]
+    except LookupError:
+        return ""
+
+
 def near_misses(code: str, known: Sequence[str]) -> list[str]:
-    """Return at most three codes of `known` that `code` may mean, the most likely one first.
+    """Return at most three codes of `known` for a misspelt or ambiguous `code`, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
     language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
@@ -138,7 +241,7 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """
     word = code.strip().lower()
     meanings = dict.fromkeys(_possible_languages(word))
-    certain = [k for language in meanings for k in known if k.split("-")[0] == language]
+    certain = [k for language in meanings for k in known if _main(k) == language]
     candidates = dict.fromkeys(certain or _similar(word, known))
     return [k for k in candidates if k != code][:_SUGGESTIONS]
 
@@ -167,15 +270,16 @@ def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
 def select(
     wanted: Sequence[str], known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None
 ) -> tuple[str, ...]:
-    """Return the selected codes of `known`, each once, in the order of `wanted`.
+    """Return the selected codes of `known`, without duplicates, in the order of `wanted`.
 
     Args:
         wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
         known: Normalised codes to select from; `all` selects all of them, in this order.
-        where: What has the languages of `known`, for messages.
+        where: The owner of the languages, such as the name of a corpus, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
-            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), and a sentence says so. A code with a script
-            never stands for a code with another script.
+            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
+            says so. A code with a script never stands for a code with another script. A code that names another
+            language after it is normalised (`tl` → `fil`) is noted too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -186,6 +290,9 @@ def select(
     if not words:
         raise LanguageError("no language was requested.", "give codes such as `sw,en`, or `all`.")
     found = {word: code for word in dict.fromkeys(words) if word != "all" and (code := _find(word, known)) is not None}
+    for word, code in found.items():
+        if note is not None and word not in known and (changed := changed_language(word, code)):
+            note(f"'{word}' {changed}.")
     missing = tuple(word for word in dict.fromkeys(words) if word != "all" and word not in found)
     if missing and note is not None:
         others = _under_other_codes(missing, [code for code in known if code not in found.values()])
@@ -195,48 +302,56 @@ def select(
         missing = tuple(word for word in missing if word not in found)
     if missing:
         raise _no_language(missing, known, where)
-    # A misspelt code is an error beside `all` too.
+    # A misspelt code is an error, also together with `all`.
     return tuple(known) if "all" in words else tuple(dict.fromkeys(found[word] for word in words))
 
 
 def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Callable[[str], None] | None = None) -> str:
-    """Return the code of `known` that is the same language code as `code`, in any spelling.
+    """Return the code of `known` that equals `code` after normalisation.
 
     Args:
         code: One code, in any spelling.
         known: Normalised codes to select from.
-        where: What has the languages of `known`, for messages.
-        note: Handler of sentences. If it is given, the only other code of the same language is found too, as for
+        where: The owner of the languages, such as the name of a corpus, for messages.
+        note: Handler of sentences. If it is given, the only other code of the same language is also accepted; see
             :func:`select`.
 
     Raises:
         LanguageError: The language is not in `known`.
     """
     require_string(code)
-    match = _find(code, known)
-    if match is None and note is not None and code.strip() != "all" and "," not in code:
+    if note is not None and code.strip() != "all" and "," not in code:
         return select([code], known, where, note)[0]
+    match = _find(code, known)
     if match is None:
         raise _no_language((code,), known, where)
     return match
 
 
 def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {word: the only code of `known` for the same language}, where no other word means this code."""
+    """Return {word: the only label of `known` for the same language}, where no other word means this label."""
     meant: dict[str, str] = {}
+    codes: dict[str, str] = {}
     for word in words:
-        if (code := code_or_none(word)) is not None:
-            others = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
-            if len(others) == 1:
-                meant[word] = others[0]
-    spellings: dict[str, set[str | None]] = {}
+        code = codes[word] = code_or_none(word) or code_of_name(word) or word
+        alike = [other for other in known if _parts(other) == _parts(word)]
+        begin = [other for other in known if _parts(other)[0] == word.lower()]
+        same = [other for other in known if _main(other) == _main(code) and _scripts_agree(code, other)]
+        if (only := next((others[0] for others in (alike, begin, same) if len(others) == 1), None)) is not None:
+            meant[word] = only
+    spellings: dict[str, set[str]] = {}
     for word, other in meant.items():
-        spellings.setdefault(other, set()).add(code_or_none(word))
+        spellings.setdefault(other, set()).add(codes[word])
     return {word: other for word, other in meant.items() if len(spellings[other]) == 1}
 
 
+def _parts(label: str) -> list[str]:
+    """Return the parts of a label in lower case: `aka_Latn` and `AKA-Latn` are alike."""
+    return re.split(r"[-_.]", label.lower())
+
+
 def _scripts_agree(one: str, other: str) -> bool:
-    """Whether two codes name the same script, or at most one of them names a script."""
+    """Return whether two codes have the same script, or at most one of them has a script."""
     codes = [code_or_none(code) or code for code in (one, other)]
     scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
     # Hani are Chinese characters of both forms.
@@ -246,10 +361,10 @@ def _scripts_agree(one: str, other: str) -> bool:
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     """Return {code of `wanted`: code of `known` for the same language}, for the codes that have such a counterpart.
 
-    A code in `known` is its own counterpart. Otherwise its counterpart is the only code of the same main language that
-    no other code of `wanted` has (`zh` → `zh-Hani`); of several codes, the one in the same usual script and region
-    (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never share a counterpart, because two languages must not
-    look like one.
+    The counterpart of a code in `known` is the code itself. The counterpart of another code is the only code of the
+    same main language that is not the counterpart of another code (`zh` → `zh-Hani`); if there are several, it is the
+    one with the usual script and region (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never have the same
+    counterpart, because two languages would look like one.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -266,7 +381,7 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
-    """Return the only code of the same main language, or the only one with the same script and region."""
+    """Return the only code of the same main language, or the only such code with the same script and region."""
     similar = [other for other in known if _main(other) == _main(code)]
     if len(similar) > 1:
         similar = [other for other in similar if _with_script_and_region(other) == _with_script_and_region(code)]
@@ -283,7 +398,7 @@ def mixture(codes: Iterable[str]) -> str:
 
 
 def constituents(source: str) -> tuple[str, ...]:
-    """Return the languages of a source: all languages of a mixture, otherwise the source itself.
+    """Return the languages of a source: those of a mixture, or the source itself.
 
     >>> constituents("es+it+pt"), constituents("sw")
     (('es', 'it', 'pt'), ('sw',))
@@ -292,21 +407,31 @@ def constituents(source: str) -> tuple[str, ...]:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Whether two codes are one language in one script and region, such as `zh` and `zh-Hans`, or `no` and `nb`."""
+    """Return whether two codes are one language in one script and region, such as `zh` and `zh-Hans`."""
     return one == other or (
         _main(one) == _main(other) and _with_script_and_region(one) == _with_script_and_region(other)
     )
 
 
+def same_main_language(one: str, other: str) -> bool:
+    """Whether two codes are one main language in any scripts and regions, such as `zh-Hans` and `zh-TW`."""
+    return _main(one) == _main(other)
+
+
 def _main(code: str) -> str:
-    """Return the main language of a code; for a label that is not a code, its first part."""
-    language = (code_or_none(code) or code).split("-", maxsplit=1)[0]
+    """Return the main language of a code, or the first part of a label that is not a code."""
+    normal = code_or_none(code)
+    if normal is None:
+        # A label such as `sw_news` is text in the language of its first part.
+        first = re.split(r"[-_.]", code, maxsplit=1)[0]
+        normal = code_or_none(first) or first
+    language = normal.split("-", maxsplit=1)[0]
     return _USUAL_CODE.get(language, language)
 
 
 @lru_cache(maxsize=4096)
 def _with_script_and_region(code: str) -> str:
-    """Return language, script and region, with the usual ones where the code has none; other labels unchanged."""
+    """Return language, script and region, with usual ones for missing parts; other labels unchanged."""
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 
@@ -318,7 +443,7 @@ def _with_script_and_region(code: str) -> str:
 
 
 def require_string(code: object) -> None:
-    """Refuse a language code that is not a string.
+    """Raise an error if a language code is not a string.
 
     Raises:
         LanguageError: The code is not a string.
@@ -335,7 +460,7 @@ def _find(word: str, known: Sequence[str]) -> str | None:
 
 
 def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
-    """Return the error for missing languages, with the languages that they may mean."""
+    """Return the error for missing languages, with suggestions."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
         hint = "did you mean " + ", ".join(f"'{k}' ({_shown_name(k)})" for k in near) + "?"
@@ -343,6 +468,6 @@ def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> 
         shown = ", ".join(known[:20])
         hint = f"it has {shown}{' …' if len(known) > 20 else ''}."
     else:
-        hint = "it has no language at all."
+        hint = "it has no language."
     quoted = ", ".join(f"'{word}'" for word in missing)
     return LanguageError(f"no language {quoted} in {where}.", hint)

@@ -1,4 +1,7 @@
-"""The tasks that models are fine-tuned on: names, objectives, labels and metrics. To add a task, add it to `TASKS`."""
+"""Tasks for fine-tuning: names, objectives, labels and metrics.
+
+To add a task, add it to `TASKS`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from xsns_stream.errors import UsageError
 
-#: What has a label: each word, a text, or a pair of texts; or the label is an answer in a passage.
+#: Labelled units: words, texts, pairs of texts, or questions with an answer in a passage.
 Labelled: TypeAlias = Literal["words", "text", "pair", "answer"]
 
 #: Universal POS tags, version 2: https://universaldependencies.org/u/pos/.
@@ -24,14 +27,15 @@ class Task:
 
     Attributes:
         name: The name on the command line.
-        title: The name in running text.
+        title: The name for titles and sentences.
         description: A short description of the labels.
-        objective: The objective, and therefore the head, that a model is loaded with.
-        labelled: What has a label.
+        objective: The objective of the model, which determines its head.
+        labelled: The kind of labelled units.
         metrics: The metrics of :mod:`xsns_stream.transfer.metrics`, all in percent; the first is the headline metric,
             which decides when training stops.
-        classes: The classes, if they are fixed; None takes the classes of the data.
-        most_classes: Largest number of classes, if it is known: some copies of XNLI have two names for one class.
+        classes: The classes, if they are fixed; None for the classes of the data.
+        most_classes: Largest number of classes, if it is known, because some copies of XNLI have two names for one
+            class.
         entities: Whether the labels are tags of named entities.
     """
 

@@ -1,7 +1,7 @@
 """Kernels on packed bits and on non-negative floats: select, pack, count, intersect.
 
 The package works on arrays and does not depend on languages. Importing it loads no other library and compiles nothing:
-each name is loaded when it is first used, and machine code is compiled once and kept on disk. Functions for torch
+each name is loaded at its first use, and machine code is compiled once and cached on disk. Functions for torch
 tensors are imported from their modules: `xsns_kernels.device` (the same selection on a device) and
 `xsns_kernels.grouped` (squared products of many examples).
 

@@ -1,8 +1,8 @@
 """Scheduling of the intersection kernels: columns → windows → kernel → sums.
 
-Rows in memory are counted where they are. Other rows are first read into a buffer that holds one window, which is the
-only memory that grows with their number. The kernels need whole vectors and a multiple of four rows; missing words
-and rows are replaced by zeros.
+Rows in memory are counted in place. Other rows are first read into a buffer for one window, which is the only memory
+that grows with the number of rows. The kernels need whole vectors and a multiple of four rows; missing words and rows
+are replaced by zeros.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from xsns_kernels.columns import ArrayColumns, Columns, Counts, Part, Progress, 
 TILE = dense.TILE
 _WORD_BYTES = 8
 
-#: Words of a row in one window: of rows that are read, of rows in memory, the least; and the memory of a thread's
-#: buffer.
+#: Words of a row in one window: for rows that are read, for rows in memory, and at least; bytes of the buffer of a
+#: thread.
 _WINDOW, _WINDOW_IN_MEMORY, _LEAST_WINDOW, _BUFFER_BYTES = 8192, 32_768, 512, 16_000_000
-#: Words of a row that are counted at a time. The words of all rows should fit in the second-level cache.
+#: Words of a row in one step of counting. The words of all rows should fit into the second-level cache.
 _LEAST_BLOCK, _MOST_BLOCK, _BLOCK_BYTES = 512, 1024, 1_500_000
-#: Number of columns of the result that are computed at a time.
+#: Number of columns of the result in one panel.
 _PANEL = 128
-#: Amount of work above which starting a thread saves time, about a millisecond, in pairs of rows times words.
+#: Smallest amount of work for another thread (about a millisecond), in pairs of rows times words.
 _WORK_OF_A_THREAD = 1 << 23
-#: Cost of removing columns for one vector of a row, measured in pairs of vectors that could be counted in that time.
+#: Cost of removing columns for one vector of a row, in pairs of vectors that could be counted in the same time.
 _COST_OF_SQUEEZING = 22.0
 #: Number of places of a window at which columns are examined, and number of words at each place.
 _SAMPLES, _SAMPLE_WORDS = 4, 64
-#: Number of windows that are counted without another examination after one in which removing columns did not save time.
+#: After a window in which removing columns would not save time, this number of windows is not examined.
 _PATIENCE = 7
 
 
@@ -78,17 +78,17 @@ def rectangle(
 
 
 class _Counter(Protocol):
-    """Counts windows of rows into its own sums; one for each thread."""
+    """A counter of windows of rows with its own sums; each thread has one."""
 
     def count(self, rows: Counts, words: int) -> None:
         """Count a window; `rows` [R] are addresses, R is a multiple of four and `words` a multiple of eight."""
 
     def take(self) -> Counts:
-        """Return the sums since the last call, and start at zero again."""
+        """Return the sums since the last call, and reset them to zero."""
 
 
 class _Pairs:
-    """Counts all pairs of one set of rows."""
+    """A counter of all pairs of one set of rows."""
 
     def __init__(self, count: int, squeezed: bool | None) -> None:
         self._rows, self._squeezed, self._wait = count, squeezed, 0
@@ -110,7 +110,7 @@ class _Pairs:
         np.fill_diagonal(self._sums, diagonal + sizes)
 
     def _pays(self, rows: Counts, words: int) -> bool:
-        """Return whether leaving columns out saves more time than it costs, from a sample of the window's columns."""
+        """Return whether leaving columns out saves time, estimated from a sample of the columns of the window."""
         pairs = (self._rows + 1) / 2
         if not squeeze.AVAILABLE or words < _SAMPLES * _SAMPLE_WORDS or pairs <= _COST_OF_SQUEEZING:
             return False
@@ -133,7 +133,7 @@ class _Pairs:
 
 
 class _Cross:
-    """Counts the first rows with each of the other rows, and the cardinalities of all rows."""
+    """A counter of the first rows with each of the other rows, and of the cardinalities of all rows."""
 
     def __init__(self, count: int, split: int) -> None:
         self._rows, self._split, self._block = count, split, _block(count)
@@ -161,7 +161,7 @@ class _Cross:
 
 
 class _Window:
-    """Provides the addresses of one window of all rows, and reads rows that are not in memory; one for each thread."""
+    """A reader of one window of all rows, which provides their addresses; each thread has one."""
 
     def __init__(self, columns: Columns, words: int) -> None:
         self._columns = columns
@@ -172,7 +172,7 @@ class _Window:
         self._zeros = np.zeros(pitch, np.uint64)
 
     def blocks(self, part: Part) -> Iterator[tuple[Counts, int]]:
-        """Yield (addresses of all rows, words): whole vectors in place, the rest from the buffer."""
+        """Yield (addresses of all rows, number of words): whole vectors in place, the rest from the buffer."""
         start = part.start
         if self._array is not None and part.mask is None:
             whole = (part.stop - start) // LANES * LANES
@@ -211,7 +211,7 @@ def _run(
 ) -> None:
     """Let workers take windows from one queue, and add their counts to `out`.
 
-    The queue is dynamic: with a fixed division, all workers would wait for a core that other programs use.
+    With a fixed division instead of a queue, all workers would wait for a core that other programs use.
     """
     words = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or words == 0:
@@ -251,7 +251,7 @@ def _run(
 
 
 class _Queue(Iterator[Part]):
-    """Windows of the parts, each handed to exactly one thread."""
+    """A queue of the windows of the parts; exactly one thread gets each window."""
 
     def __init__(self, parts: Sequence[Part], window: int, total: int, on_progress: Progress | None) -> None:
         self._windows = _windows(parts, window)
@@ -270,7 +270,7 @@ class _Queue(Iterator[Part]):
                 self._progress(self._done, self._total)
 
     def close(self) -> None:
-        """Hand out no more windows."""
+        """Stop giving out windows."""
         with self._lock:
             self._windows = iter(())
 
@@ -282,13 +282,13 @@ def _windows(parts: Sequence[Part], window: int) -> Iterator[Part]:
 
 
 def _in_place(columns: Columns) -> Words | None:
-    """Return the array of rows that can be counted in place: in memory, with neighbouring words."""
+    """Return the array of the rows if they can be counted in place, in memory and with adjacent words."""
     array = columns.array if isinstance(columns, ArrayColumns) else None
     return array if array is not None and array.strides[1] == _WORD_BYTES else None
 
 
 def _block(rows: int) -> int:
-    """Return how many words of each row are counted at a time, a multiple of eight."""
+    """Return the number of words of each row in one step of counting, a multiple of eight."""
     fitting = _BLOCK_BYTES // (_WORD_BYTES * max(1, rows)) // LANES * LANES
     return min(_MOST_BLOCK, max(_LEAST_BLOCK, fitting))
 

@@ -1,4 +1,4 @@
-"""Argument checks of the public functions. Each message says what was expected and what was given."""
+"""Argument checks of the public functions. Each message names the expected and the given value."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
     """Return `value` if it is an array of this dtype and number of axes.
 
     Raises:
-        TypeError: It is not a NumPy array, or has another dtype or byte order.
-        ValueError: It has another number of axes.
+        TypeError: It is not a NumPy array, or has a wrong dtype or byte order.
+        ValueError: It has a wrong number of axes.
     """
     wanted = np.dtype(dtype)
     if not isinstance(value, np.ndarray):
@@ -31,7 +31,7 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
 
 
 def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
-    """Return a C-contiguous array as one axis, without a copy.
+    """Return a C-contiguous array with one axis, without a copy.
 
     Raises:
         ValueError: The array is strided; a hidden copy would be as large as the input.
@@ -77,7 +77,7 @@ def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64
 
     Raises:
         TypeError: It is not an array of int64.
-        ValueError: It has another shape, or is read-only.
+        ValueError: It has a wrong shape, or is read-only.
     """
     matrix = array(name, value, np.int64, 2)
     if matrix.shape != shape:
@@ -99,7 +99,7 @@ def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
 
 
 def threads(given: int | None) -> None:
-    """Check a number of worker threads; None is accepted.
+    """Check a number of worker threads, which may be None.
 
     Raises:
         ValueError: The number is below 1.

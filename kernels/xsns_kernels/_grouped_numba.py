@@ -1,11 +1,10 @@
 """The grouped squared product on a CPU: a tile of F stays in registers while the rows of each example pass.
 
-A tile of 6 x 64 sums fills twenty-four of the thirty-two vector registers of AVX-512. For each example the rows are
-multiplied into the tile, and its squares are added to F. F is therefore read and written once in each call instead of
-once for each example, and no product is ever written to memory.
+A tile of 6 x 64 sums fills twenty-four of the thirty-two vector registers of AVX-512. For each example the products of
+its rows are summed in the tile, and the squares of the tile are added to F. F is therefore read and written once in
+each call instead of once for each example, and products are not written to memory.
 
-The rows are first copied into panels, in the order in which they are read: six columns of G at a time, and sixty-four
-columns of A.
+The rows are first copied into panels of six columns of G and of sixty-four columns of A, in the order of reading.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -31,18 +30,18 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = 4
 _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
-# Number of rows of G that are packed together, so that the lines they are read from stay in the first-level cache.
+# Number of rows of G that are packed together, so that their cache lines stay in the first-level cache.
 _STRIP = 32
-# Number of rows of one run: their panel of A, 512 KiB, leaves room in the second-level cache.
+# Number of rows of one run. Their panel of A needs 512 KiB of the second-level cache.
 _MOST_ROWS = 2048
-# Amount of work above which starting a thread saves time, about a millisecond, in multiplications.
+# Smallest amount of work for another thread (about a millisecond), in multiplications.
 _WORK_OF_A_THREAD = 1 << 25
 
 Floats = NDArray[np.float32]
 
 
 def worth_it() -> bool:
-    """Return whether this CPU has the registers that the tile was designed for."""
+    """Return whether this CPU has the registers for which the tile was designed."""
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
@@ -55,8 +54,8 @@ def add_squared_products(
         F: Updated in place.
         G: Output gradients of the rows of all examples.
         A: Inputs of the rows of all examples.
-        rows: int64 [R], the rows that count, those of an example one after another.
-        bounds: int64 [N + 1], where the rows of each example begin and end in `rows`.
+        rows: int64 [R], the indices of the rows to use, example by example.
+        bounds: int64 [N + 1], the positions in `rows` at which the examples begin and end.
         threads: Largest number of threads.
     """
     outputs, inputs = F.shape
@@ -79,7 +78,7 @@ def add_squared_products(
 
 
 def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield runs of examples whose panels fit in the second-level cache: at most _MOST_ROWS rows, or one example."""
+    """Yield runs of examples that fit into the second-level cache: at most _MOST_ROWS rows, or one example."""
     first, count = 0, len(bounds) - 1
     while first < count:
         last = first + 1
@@ -91,7 +90,7 @@ def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 @intrinsic
 def _add_tile(typingctx: Any, g: Any, a: Any, start: Any, stop: Any, f: Any, pitch: Any) -> Any:
-    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; all arguments but t are addresses or bytes."""
+    """Add (Σ_t g[t, r] · a[t, c])² over t in [start, stop) to f[r, c]; arrays are addresses and byte strides."""
     return VOID(INTP, INTP, INTP, INTP, INTP, INTP), _emit_tile
 
 
@@ -159,7 +158,7 @@ def _emit_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> An
 
 @compiled(VOID(_ROWS, _OFFSETS, _PANELS))
 def pack_columns(G: Any, rows: Any, panels: Any) -> None:
-    """Copy `rows` of G [M, O], whose columns are neighbours, into panels [ceil(O / 6), R, 6], zeros past the last."""
+    """Copy `rows` of G [M, O], with adjacent columns, into panels [ceil(O / 6), R, 6], padded with zeros."""
     columns, tiles = G.shape[1], panels.shape[0]
     whole = columns // HEIGHT
     for first in range(0, len(rows), _STRIP):
@@ -177,7 +176,7 @@ def pack_columns(G: Any, rows: Any, panels: Any) -> None:
 
 @compiled(VOID(_MATRIX, _PANELS, _ROWS, _OFFSETS, _OFFSETS, INTP, INTP))
 def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, last: int) -> None:
-    """Compute the columns of F from 64 · first up to 64 · last."""
+    """Compute the columns of F from 64 · first to 64 · last (exclusive)."""
     outputs, inputs = F.shape
     count, tiles = len(rows), panels.shape[0]
     panel, edge = np.zeros((count, WIDTH), np.float32), np.empty((HEIGHT, WIDTH), np.float32)
@@ -191,7 +190,7 @@ def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, 
         for tile in range(tiles):
             top, height = tile * HEIGHT, min(HEIGHT, outputs - tile * HEIGHT)
             whole = width == WIDTH and height == HEIGHT
-            # A tile that extends past the edge of F is summed in a buffer.
+            # A tile that extends beyond F is computed in a buffer.
             edge[:] = 0.0
             target = F.ctypes.data + (top * inputs + left) * _BYTES if whole else edge.ctypes.data
             pitch = inputs * _BYTES if whole else WIDTH * _BYTES

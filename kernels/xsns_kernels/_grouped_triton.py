@@ -1,7 +1,7 @@
 """The grouped squared product in Triton: one program for each tile of F, which it reads and writes once.
 
-Importing this module needs Triton. Where TRITON_INTERPRET=1 is set before the import, Triton's interpreter runs the
-kernel on the CPU with small tiles; this is slow and serves the tests.
+Importing this module needs Triton. If TRITON_INTERPRET=1 is set before the import, Triton's interpreter runs the kernel
+on the CPU with small tiles, which is slow and used for tests.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation; blocks are in capitals by Triton's custom.
@@ -36,8 +36,8 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 ):
     """F[o, i] += Σ_n (Σ_r G[r, o] · A[r, i])² for one tile of [BLOCK_O, BLOCK_I].
 
-    A segment is read in blocks of BLOCK_R rows; rows past its end count as zero. Offsets are clamped, so that none
-    points outside of G and A. Element numbers are int64: R · I may pass 2³¹.
+    A segment is read in blocks of BLOCK_R rows; rows past its end are treated as zeros. Offsets are clamped, so that no
+    offset points outside of G and A. Element numbers are int64, because R · I may exceed 2³¹.
     """
     tiles = tl.cdiv(features_in, BLOCK_I)
     o = (tl.program_id(0) // tiles).to(tl.int64) * BLOCK_O + tl.arange(0, BLOCK_O)
@@ -51,7 +51,7 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
             r = (first + tl.arange(0, BLOCK_R)).to(tl.int64)[:, None]
             g = tl.load(G + r * G_row + o[None, :] * G_column, (r < stop) & (o[None, :] < features_out), 0.0)
             a = tl.load(A + r * A_row + i[None, :] * A_column, (r < stop) & (i[None, :] < features_in), 0.0)
-            # "ieee" keeps float32 from being rounded to TF32. Products of half precision are exact in float32.
+            # "ieee" prevents rounding of float32 to TF32. Products of half precision are exact in float32.
             product = tl.dot(tl.trans(g), a, product, input_precision="ieee")
         total += product * product
     places = F + o[:, None] * features_in + i[None, :]
@@ -60,7 +60,7 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 
 
 _COMPILED = isinstance(_kernel, triton.JITFunction)
-# Triton's default is about to change, and `total += product * product` must stay one fused operation.
+# The default of Triton may change, and `total += product * product` must stay one fused operation.
 _OPTIONS = {"enable_fp_fusion": True}
 _INTERPRETED_TILE = {"BLOCK_O": 32, "BLOCK_I": 32}
 # Two accumulators of a tile must fit in registers: 128 x 128 with 256 threads needs 128 registers per thread.
@@ -94,16 +94,16 @@ def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> N
     if not _COMPILED:
         _kernel[_grid(F)](*arguments, BLOCK_R=block, **_INTERPRETED_TILE)
         return
-    # Triton launches on the current device, which may be another than the device of F.
+    # Triton launches on the current device, which may differ from the device of F.
     with torch.cuda.device(F.device):
         _tuned[_grid(F)](*arguments, BLOCK_R=block, **_OPTIONS)
 
 
 def _block(rows: int, segments: int, dtype: torch.dtype) -> int:
-    """Return how many rows are multiplied together: 16, 32 or 64, about the mean length of a segment.
+    """Return the number of rows in a block of products: 16, 32 or 64, near the mean length of a segment.
 
-    Without tensor cores, which float32 does not use, a product is unrolled over all its rows; compiled for compute
-    capability 8.0, most tiles no longer fit in registers with more than 16 rows.
+    Without tensor cores, which float32 does not use, a product is unrolled over all its rows. With more than 16 rows,
+    most tiles for compute capability 8.0 do not fit into registers.
     """
     most = 16 if dtype == torch.float32 else 64
     return min(most, max(16, 1 << (-(-rows // segments) - 1).bit_length()))

@@ -1,8 +1,8 @@
 """Compiled kernels that turn 64 comparisons into one word: packing, thresholds, popcounts, histograms.
 
 The comparisons are written as one LLVM vector of 64 lanes, whose mask *is* the word in little-endian bit order; LLVM
-splits it to the vector width of the machine. Kernels and intrinsics share this file because Numba's cache looks at the
-file of the kernel alone: a change of either must change that file.
+splits it to the vector width of the machine. Kernels and intrinsics are in the same file, because the cache of Numba
+notices changes only in the file of the kernel.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _first_one(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _mask_within(typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any) -> Any:
-    """Return a word whose bit i is set where (patterns[first + i] & keep) - lowest <= span, unsigned."""
+    """Return a word with bit i set if (patterns[first + i] & keep) - lowest <= span, unsigned."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_type = signature.args[0]
@@ -90,7 +90,7 @@ def _splat(builder: Any, value: Any, element: Any) -> Any:
     )
 )
 def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> int:
-    """Set bit `start + i` of `words` where patterns[i] - lowest <= span, unsigned; return how many were set.
+    """Set bit `start + i` of `words` if patterns[i] - lowest <= span, unsigned; return the number of set bits.
 
     Args:
         patterns: Unsigned integers [n]; n need not be a multiple of 64.
@@ -137,17 +137,17 @@ def count_ones(words: Any) -> int:
 
 @compiled(*(types.int64(patterns, _UINT64, _UINT64, writable(types.int64, 2)) for patterns in _FLOATS))
 def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
-    """Count float patterns by their sixteen highest bits; return how many are invalid.
+    """Count float patterns by their sixteen highest bits; return the number of invalid patterns.
 
     Non-negative IEEE numbers have the same order as their patterns, so that one comparison with the pattern of infinity
-    finds negative, infinite and NaN values. The pattern of -0.0 counts as that of 0.0.
+    finds negative, infinite and NaN values. The pattern of -0.0 is counted like that of 0.0.
 
     Args:
         patterns: Unsigned integers [n].
         infinity: The pattern of infinity.
         shift: Number of bits below the sixteen highest.
-        counts: int64 [2, 32768], added to; the histogram is the sum of both rows. There are two rows because neighbours
-            are often equal, and an addition would then wait for the one before.
+        counts: int64 [2, 32768], added to; the histogram is the sum of both rows. There are two rows because adjacent
+            patterns are often equal, and an addition would then wait for the preceding one.
     """
     invalid = 0
     minus_zero = np.uint64(1) << (shift + np.uint64(15))
@@ -179,7 +179,7 @@ def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) ->
         patterns: Unsigned integers [n], all valid.
         prefix: The bits above the next sixteen.
         shift: Number of bits below the next sixteen.
-        sign: The pattern of -0.0, which counts as 0.0.
+        sign: The pattern of -0.0, which is counted like 0.0.
         counts: int64 [65536], added to.
     """
     magnitude = sign - np.uint64(1)
@@ -226,21 +226,22 @@ def bracket_into(
     positions: Any,
     tally: Any,
 ) -> bool:
-    """Set bit `start + i` of `words` where patterns[i] >= highest, and collect the patterns just below.
+    """Set bit `start + i` of `words` if patterns[i] >= highest, and collect the patterns just below.
 
     Args:
         patterns: Unsigned integers [n]; n need not be a multiple of 64.
-        lowest: The smallest pattern that is collected, with its position `start + i`.
+        lowest: The smallest pattern to collect; a pattern is collected with its position `start + i`.
         highest: The smallest pattern whose bit is set; above `lowest` and below `infinity`.
         infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
         start: Bit of the first pattern, any number.
         words: uint64, zeros at the bits to be set.
-        collected_patterns: Collected patterns; 64 longer than the number of patterns at which the search stops.
-        positions: Positions of the collected patterns, of the same length.
+        collected_patterns: Collected patterns. The array is 64 elements longer than the number of patterns at which the
+            search stops.
+        positions: Positions of the collected patterns; the array has the same length.
         tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 
     Returns:
-        Whether there was room. If there was not, the pass stopped before the end.
+        True if the arrays were large enough; False if the pass stopped before its end.
     """
     top, middle = infinity - np.uint64(1) - highest, highest - np.uint64(1) - lowest
     minus_zero = np.uint64(1) << np.uint64(8 * patterns.itemsize - 1)
@@ -294,8 +295,8 @@ def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> Non
 
 @compiled(*(_UINT64(patterns, _UINT64) for patterns in _FLOATS))
 def least_positive(patterns: Any, infinity: int) -> Any:
-    """Return the smallest pattern of a positive number, where all are valid; `infinity` where none is positive."""
-    # Minus one, zero becomes the largest pattern and needs no branch; -0.0 stays above all numbers.
+    """Return the smallest pattern of a positive number from valid patterns; `infinity` if no number is positive."""
+    # After subtracting one, zero is the largest pattern, which avoids a branch; -0.0 stays above all numbers.
     least = infinity - np.uint64(1)
     for i in range(patterns.size):
         least = min(least, np.uint64(patterns[i]) - np.uint64(1))

@@ -30,15 +30,15 @@ WORD_BYTES = 8
 def compiled(*signatures: Any) -> Callable[[Function], Function]:
     """Compile a function for the given signatures, without the GIL, and cache the machine code.
 
-    The cache is beside the source file or, where that folder cannot be written, in the user's cache folder. Where
+    The cache is beside the source file or, if that folder cannot be written, in the cache folder of the user. If
     neither can be written (a read-only image, a full disk), each process compiles the function again.
 
     Args:
-        signatures: Numba signatures. They are explicit so that each kernel has one machine code, and so that threads
-            never wait for one another's compilation.
+        signatures: Numba signatures. They are explicit, so that each kernel is compiled once and threads do not wait
+            for a compilation.
 
     Raises:
-        RuntimeError: Numba failed for another reason than a missing cache folder.
+        RuntimeError: Numba failed, and the reason is not the cache folder.
     """
 
     def decorate(function: Function) -> Function:

@@ -1,9 +1,9 @@
 """Intersection counts of all pairs of rows, in tiles of four rows by four.
 
-A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads feed sixteen times AND, popcount and add.
-The vectors are written as `<8 x i64>` in LLVM's language, because LLVM by itself prefers 256-bit vectors. On a CPU
-without AVX-512, LLVM splits them, and the result stays correct. Rows are given by their addresses, so that nothing is
-copied before it is counted.
+A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads are used for sixteen ANDs, popcounts and
+additions. The vectors are declared as `<8 x i64>` in LLVM, because LLVM prefers 256-bit vectors by default. On a CPU
+without AVX-512, LLVM splits them, and the result is the same. Rows are given by their addresses, so that they are
+counted without a copy.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _emit_loop(builder: Any, lefts: Any, rights: Any, vectors: Any, ahead: Any) 
 
 
 def _prefetch(builder: Any, address: Any) -> None:
-    # A prefetch for reading, of data, into the second-level cache. It never faults, for any address.
+    # This is a prefetch of data for reading into the second-level cache. It is safe for any address.
     flag = ir.IntType(32)
     pointer = at(builder, address, ir.IntType(8))
     insert: Any = cgutils.get_or_insert_function
@@ -114,15 +114,15 @@ def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
 def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
     """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
 
-    The last tiles of a block each fetch one row of the next block from memory, which would otherwise be waited for
-    while nothing is counted. Columns of `out` are processed one panel at a time, so that with many rows the right-hand
-    side of the tiles still comes from the second-level cache.
+    The last tiles of a block each prefetch one row of the next block, so that counting does not wait for memory.
+    Columns of `out` are processed in panels, so that the right-hand side of the tiles stays in the second-level cache,
+    also with many rows.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4.
         words: Number of words of a row to read, a multiple of 8.
-        block: Number of words of a row that are counted before the next ones are read, a multiple of 8.
-        panel: Number of columns of `out` at a time, a multiple of 4.
+        block: Number of words of a row in one step of counting, a multiple of 8.
+        panel: Number of columns of `out` in a panel, a multiple of 4.
         out: int64 [R, R]. Tiles below the diagonal are not changed.
     """
     count = rows.size
@@ -141,7 +141,7 @@ def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
 
 @compiled(VOID(_ADDRESSES, _ADDRESSES, INTP, INTP, INTP, _COUNTS))
 def add_cross(left: Any, right: Any, words: int, block: int, panel: int, out: Any) -> None:
-    """Add the counts of all pairs of two sets of rows to `out`, int64 [A, B]; arguments as for `add_pairs`."""
+    """Add the counts of all pairs of two sets of rows to `out`, int64 [A, B]; see `add_pairs` for the arguments."""
     for first in range(0, words, block):
         length = min(block, words - first)
         following = min(first + block, words - length)

@@ -1,9 +1,9 @@
 """Removal of columns that do not distinguish any two rows, before pairs are counted.
 
-A column that no row or only one row has adds nothing to any pair of different rows; a column that all rows have adds
-one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in the
-number of rows, and the saving is quadratic. The extraction uses the processor's instruction `pext`, which not every
-processor has; `AVAILABLE` is true if the code for this processor may use it.
+A column that is set in at most one row adds nothing to any pair of different rows; a column that is set in all rows
+adds one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in
+the number of rows, and the saving is quadratic. The extraction uses the instruction `pext`, which not every processor
+has; `AVAILABLE` is True if this processor has it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CHUNK = 512
 
 
 def _has_pext() -> bool:
-    """Return whether the code that Numba generates may use BMI2, by the same rule as Numba's own."""
+    """Return whether code of Numba may use BMI2; the rule is that of Numba."""
     configured: str | None = getattr(config, "CPU_FEATURES", None)
     features: str = _host_features() if configured is None else configured
     return "+bmi2" in features.split(",")
@@ -77,7 +77,7 @@ def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
 
 @compiled(_UINT64(_UINT64, _UINT64))
 def _pext_bit_by_bit(word: Any, mask: Any) -> Any:
-    """Return the bits of `word` under `mask`, packed at the low end. Correct everywhere, but too slow to save time."""
+    """Return the bits of `word` under `mask`, packed at the low end, on any processor, but slowly."""
     found, place = np.uint64(0), np.uint64(0)
     while mask:
         lowest = mask & (~mask + np.uint64(1))
@@ -170,16 +170,16 @@ _judge_four, _judge_one = _judge(TILE), _judge(1)
 
 @compiled(types.int64(_ADDRESSES, INTP, INTP, INTP, _WORDS, _WORDS, _WORDS, _ADDRESSES))
 def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twice: Any, every: Any, sizes: Any) -> int:
-    """Find the columns that at least two rows have but not all rows, and return how many there are.
+    """Find the columns that are set in at least two rows but not in all rows, and return their number.
 
     Args:
         rows: int64 [R], addresses; the first `count` rows are examined.
         count: L, at least 1.
         first: First word.
         words: Number of words, a multiple of 8, at most the length of the next three arrays.
-        keep: uint64, becomes the useful columns.
+        keep: uint64, output: the useful columns.
         twice: uint64, scratch.
-        every: uint64, becomes the columns that all rows have.
+        every: uint64, output: the columns that are set in all rows.
         sizes: int64 [R]; the number of ones of each row within these words is added.
     """
     vectors = words // LANES
@@ -203,16 +203,16 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
     """List the bits to extract from each row.
 
-    At most 56 bits of a word are extracted at a time, so that they fit into eight bytes wherever in the first byte they
-    start.
+    At most 56 bits of a word are extracted in one step, so that they fit into eight bytes from any position in the
+    first byte.
 
     Args:
         keep: uint64 [words], the useful columns.
         words: Number of words.
         filled: Number of bits that were packed before.
-        masks: uint64, becomes the bits of each extraction.
-        plan: int64 [.., 4], becomes for each extraction: byte of the row, byte of the packed row, bits to shift up,
-            bits that form whole bytes after that.
+        masks: uint64, output: the bits of each extraction.
+        plan: int64 [.., 4], output for each extraction: byte of the row, byte of the packed row, bits to shift up, bits
+            that then form whole bytes.
 
     Returns:
         The number of extractions.
@@ -235,7 +235,7 @@ def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, _WORDS, _PLAN, INTP, _WORDS, _ADDRESSES))
 def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: int, pending: Any, joined: Any) -> None:
-    """Append the useful columns of each row to its packed row, which contains `filled` bits afterwards.
+    """Append the useful columns of each row to its packed row, which then contains `filled` bits.
 
     Each entry of the plan is read once for four rows. `pending` [R] contains the last, incomplete byte of each row.
     """
@@ -269,7 +269,7 @@ def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: 
 
 @compiled(VOID(_ADDRESSES, _ROWS, INTP, INTP, _COUNTS))
 def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: Any) -> None:
-    """Count the pairs of the packed columns. Bits past the last are zero, and the words after it are set to zero."""
+    """Count the pairs of the packed columns. Bits and words past the last column are set to zero."""
     full = (filled + 63) // 64
     padded = (full + LANES - 1) // LANES * LANES
     scratch[:, full:padded] = np.uint64(0)
@@ -280,13 +280,13 @@ def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: An
 def add_pairs_squeezed(
     rows: Any, count: int, words: int, panel: int, scratch: Any, addresses: Any, sizes: Any, out: Any
 ) -> None:
-    """Add the counts that `add_pairs` adds, except on the diagonal, where the values are not valid afterwards.
+    """Add the counts of `add_pairs`; the values on the diagonal are not valid afterwards.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4. Rows past `count` are zeros.
         count: L.
         words: Number of words of a row to read, a multiple of 8.
-        panel: As for `add_pairs`.
+        panel: See `add_pairs`.
         scratch: uint64 [R, S], for the packed columns.
         addresses: int64 [R], addresses of the rows of `scratch`.
         sizes: int64 [R]; the cardinalities of the rows are added.

@@ -1,4 +1,4 @@
-"""Bit patterns of IEEE numbers, as all selection kernels use them."""
+"""Bit patterns of IEEE numbers, which all selection kernels use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Number of bits of a pattern that one histogram counts by.
+#: Number of bits of a pattern that select the bin of a histogram.
 DIGIT = 16
 PATTERN: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
     np.dtype(np.float32): np.uint32,
@@ -22,7 +22,7 @@ def pattern_of(dtype: np.dtype[Any], value: float) -> int:
 
 
 def number_of(dtype: np.dtype[Any], pattern: int) -> np.floating[Any]:
-    """Return the number of this dtype that has a bit pattern."""
+    """Return the number with this bit pattern in a dtype."""
     number: np.floating[Any] = dtype.type(np.array(pattern, PATTERN[dtype]).view(dtype).item())
     return number
 
@@ -66,7 +66,7 @@ def check_threshold(threshold: float) -> None:
 
 
 def refuse_invalid(invalid: int, size: int) -> None:
-    """Reject values that are not non-negative and finite.
+    """Raise an error for invalid values.
 
     Raises:
         ValueError: `invalid` of the `size` values are negative, infinite or NaN.

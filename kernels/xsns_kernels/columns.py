@@ -1,6 +1,6 @@
-"""Rows of packed bits as the intersection kernels read them: blocks of columns, and the ranges of bits to count.
+"""Rows of packed bits for the intersection kernels: blocks of columns, and ranges of bits to count.
 
-A row may be in memory, in a file or in a store. Anything that has the three members of `Columns` can be counted.
+A row may be in memory, in a file or in a store. Every object with the three members of `Columns` can be counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from xsns_kernels import _checks
 Words = NDArray[np.uint64]
 Counts = NDArray[np.int64]
 
-#: Called with (words done, words in total).
+#: A callback that gets (words done, total words).
 Progress = Callable[[int, int], None]
 
 _WORD = 64
@@ -25,7 +25,7 @@ _ALL = np.uint64(2**64 - 1)
 
 
 class Columns(Protocol):
-    """Rows of packed bits that are read one block of columns at a time."""
+    """Rows of packed bits that are read in blocks of columns."""
 
     @property
     def rows(self) -> int:
@@ -36,7 +36,7 @@ class Columns(Protocol):
         """W, the number of words of a row."""
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Fill `out`, uint64 [L, stop − start], with words `start` up to `stop` of each row.
+        """Fill `out`, uint64 [L, stop − start], with the words from `start` to `stop` (exclusive) of each row.
 
         The rows of `out` may be strided. Several threads call this method at the same time.
         """
@@ -84,7 +84,7 @@ class PairedColumns:
 
 @dataclass(frozen=True)
 class Segment:
-    """Bits `start` up to, and without, `stop` of every row, counted in one group.
+    """The bits from `start` to `stop` (exclusive) of every row, counted in one group.
 
     The bounds need not be multiples of 64.
     """
@@ -96,13 +96,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a segment: whole words, or a single word of which only some bits count.
+    """A part of a segment: whole words, or some bits of a single word.
 
     Attributes:
         start: First word.
         stop: The word after the last.
-        group: The group that the bits are counted in.
-        mask: The bits that count, for a single word; None if all bits count.
+        group: The group of the bits.
+        mask: The bits of a single word to count; None for all bits.
     """
 
     start: int
@@ -116,7 +116,7 @@ def parts_of(columns: Columns, segments: Sequence[Segment] | None, groups: int) 
 
     Args:
         columns: The rows.
-        segments: Ranges of bits; None means all bits in group 0.
+        segments: Ranges of bits; None for all bits in group 0.
         groups: The number of groups.
 
     Raises:

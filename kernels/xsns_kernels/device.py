@@ -1,9 +1,9 @@
 """The K-th largest, thresholds and histograms of torch tensors, computed on the device of the tensors.
 
-The results are those of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels`, bit for bit, for
-values on a device: only histograms and packed bits are copied from it. Nothing is sorted or joined, and scratch stays
-bounded, because tensors are processed in parts. All comparisons are of bit patterns read as signed integers, so that
-the treatment of subnormal numbers by a device cannot change a result.
+The results equal those of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels` bit for bit. Only
+histograms and packed bits are copied from the device. Tensors are processed in parts, without sorting or joining, so
+that scratch memory is bounded. Bit patterns are compared as signed integers, so that the treatment of subnormal numbers
+by a device cannot change a result.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xsns_kernels._patterns import (
 
 Words = NDArray[np.uint64]
 
-# Number of values of a part: enough to keep a device busy. Scratch is some tens of bytes for each value.
+# Number of values of a part, large enough to use a device fully. Scratch memory is some tens of bytes for each value.
 _PART = 1 << 22
 _BINS = 1 << DIGIT
 _LOW = _BINS - 1
@@ -39,7 +39,7 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 }
 _PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
 # Eight bytes that are 0 or 1 are read as one little-endian integer. Bit i of the highest byte of the product is byte i.
-# No two terms of the product fall on the same bit, so that nothing is carried into that byte.
+# No two terms of the product have the same bit, so that there is no carry into that byte.
 _GATHER = 0x0102_0408_1020_4080
 
 
@@ -50,7 +50,7 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
 
     Args:
         values: One tensor or a sequence of tensors, all float32 or all float64, of any shape, on any devices,
-            contiguous, n values in total. -0.0 counts as 0.0. Each of several equal values counts.
+            contiguous, n values in total. -0.0 is treated as 0.0. Equal values have separate ranks.
         k: Rank from the largest, 1 to n.
 
     Returns:
@@ -60,8 +60,8 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
         TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
         ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; a tensor is strided.
 
-    Bytes moved: all values are read twice (float32) or four times (float64), as by `xsns_kernels.kth_largest`; 0.5 MB
-    of counts are copied from the device in each pass. Scratch is bounded by the size of a part, not by n.
+    Bytes moved: all values are read twice (float32) or four times (float64), as in `xsns_kernels.kth_largest`; 0.5 MB
+    of counts are copied from the device in each pass. Scratch memory depends on the size of a part, not on n.
 
     >>> float(kth_largest([torch.tensor([3.0, 1.0]), torch.tensor([2.0, 3.0])], k=2))
     3.0
@@ -85,10 +85,10 @@ def pattern_histogram(values: Tensor | Sequence[Tensor]) -> NDArray[np.int64]:
     counts[b] = number of values that have b as the sixteen highest bits of their IEEE pattern
 
     Args:
-        values: One tensor or a sequence of tensors, as for `kth_largest`.
+        values: One tensor or a sequence of tensors; see `kth_largest`.
 
     Returns:
-        NumPy int64 [32768], as from `xsns_kernels.pattern_histogram`.
+        NumPy int64 [32768]; see `xsns_kernels.pattern_histogram`.
 
     Raises:
         TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
@@ -104,15 +104,15 @@ def pattern_histogram(values: Tensor | Sequence[Tensor]) -> NDArray[np.int64]:
 
 
 def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple[Words, int]:
-    """Pack which values reach a threshold on the device, and count them.
+    """Pack the comparisons of values with a threshold into bits on the device, and count the selected values.
 
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 
     Args:
-        values: One tensor or a sequence of tensors, as for `kth_largest`. The tensors follow one another at running
+        values: One tensor or a sequence of tensors; see `kth_largest`. The tensors follow one another at running
             offsets, which need not be multiples of 64. NaN and negative values are never selected.
-        threshold: Compared exactly: it is not rounded to float32. A threshold of zero or less selects every positive
-            value.
+        threshold: The threshold, which is compared exactly, without rounding to float32. A threshold of zero or less
+            selects every positive value.
 
     Returns:
         The bits, NumPy uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero, and their population count.
@@ -134,7 +134,7 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
     start = 0
     for part in _parts(tensors):
         packed = _pack(part, threshold, lead=start % 8).cpu().numpy()
-        # The first byte may contain the end of the part before.
+        # The first byte may contain the end of the preceding part.
         octets[start // 8 : start // 8 + packed.size] |= packed
         start += part.numel()
     words = octets.view("<u8").astype(np.uint64, copy=False)
@@ -153,7 +153,7 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
 
 
 def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
-    """Return the histogram of the digits that contain the sign, without the half for negative values.
+    """Return the histogram of the highest digits, which contain the sign, without the half for negative values.
 
     Raises:
         ValueError: A value is negative, infinite or NaN.
@@ -170,7 +170,7 @@ def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
 
 
 def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator[Tensor]:
-    """Yield, for the patterns whose higher bits are `prefix`, the digit above the lowest `shift` bits."""
+    """Yield the digit above the lowest `shift` bits of all patterns with the higher bits `prefix`."""
     for part in _parts(tensors):
         # Without the sign, -0.0 has the pattern of 0.0.
         magnitudes = part & torch.iinfo(part.dtype).max

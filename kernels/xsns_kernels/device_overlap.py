@@ -1,7 +1,7 @@
-"""Intersection counts on a device: unpacked blocks of columns, multiplied as 8-bit integers by its matrix units.
+"""Intersection counts on a device: products of unpacked blocks of columns as 8-bit integers.
 
-A product of two matrices of zeros and ones counts common ones. This takes one multiplication for each bit, on units
-that multiply much faster than any other unit of a GPU counts words. The same code is exact, and slow, on a CPU.
+A product of two matrices of zeros and ones counts common ones. This takes one multiplication for each bit. The matrix
+units of a GPU multiply much faster than its other units count words. On a CPU, the same code is exact but slow.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, parts_of
 
-#: Size of the unpacked bits of all rows on the device at a time, one byte each.
+#: Size in bytes of the unpacked bits of all rows of a block on the device.
 _UNPACKED_BYTES = 1 << 28
-#: 8-bit products need a number of rows that is a multiple of this.
+#: For 8-bit products, the number of rows must be a multiple of this number.
 _ROWS = 32
-#: The sums of a product are int32, so that a block has at most 2²⁶ columns.
+#: The largest number of columns of a block, because the sums of a product are int32.
 _MOST_WORDS = 1 << 20
 
 
@@ -35,7 +35,7 @@ def stream_intersections_on(
     """Count the common bits of all pairs of rows on a device.
 
     Arguments, result and errors are those of `xsns_kernels.stream_intersections`. One thread reads blocks of columns
-    while the device multiplies the blocks before.
+    while the device multiplies the preceding blocks.
 
     Memory: about 0.6 GB on the device, and two blocks of packed rows on the host: 8 MB or, with very many rows,
     slightly more. The sums of a block are int32 and cannot overflow; sums over blocks are int64.
@@ -62,8 +62,8 @@ def stream_cross_intersections_on(
 ) -> tuple[Counts, Counts]:
     """Count the common bits of the first `split` rows with each of the other rows on a device.
 
-    Arguments, result and errors are those of `xsns_kernels.stream_cross_intersections`. The whole square is multiplied,
-    which costs a device little.
+    Arguments, result and errors are those of `xsns_kernels.stream_cross_intersections`. The whole square is computed,
+    which takes little more time on a device.
 
     >>> from xsns_kernels import ArrayColumns
     >>> counts, cardinalities = stream_cross_intersections_on(ArrayColumns(np.array([[7], [6]], np.uint64)), 1, "cpu")
@@ -83,7 +83,7 @@ def _products(
     groups: int,
     on_progress: Progress | None,
 ) -> Iterator[tuple[int, Counts]]:
-    """Yield (group, counts of all pairs) for one block of columns after another."""
+    """Yield (group, counts of all pairs) for each block of columns."""
     parts = parts_of(columns, segments, groups)
     total = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or total == 0:
@@ -124,7 +124,7 @@ def _product(packed: torch.Tensor, shifts: torch.Tensor, height: int) -> Counts:
     """Return the common ones of all pairs of rows: int64 [L, L]."""
     rows = len(packed)
     bits = torch.zeros((height, packed.shape[1], 8), dtype=torch.uint8, device=packed.device)
-    # The order of the bits within a byte does not matter, as long as it is the same in all rows.
+    # The order of the bits within a byte is arbitrary, but the same in all rows.
     torch.bitwise_right_shift(packed.unsqueeze(-1), shifts, out=bits[:rows])
     flat = bits.bitwise_and_(1).view(height, -1).view(torch.int8)
     counts: Counts = torch._int_mm(flat, flat.t())[:rows, :rows].to(torch.int64).cpu().numpy()

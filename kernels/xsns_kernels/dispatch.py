@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# The reference is first; "auto" stands for the last one. The choice does not depend on the machine.
+# The reference is first; "auto" means the last one. The choice does not depend on the machine.
 _IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     "pack_bits": ("numpy", "numba"),
     "unpack_bits": ("numpy",),
@@ -22,13 +22,13 @@ _IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
 
 
 def implementations(name: str) -> tuple[str, ...]:
-    """Return the names of a kernel's implementations, the reference first and the fastest last.
+    """Return the names of the implementations of a kernel, from the reference to the fastest.
 
     Args:
         name: A public function of this package, such as ``"intersection_counts"``.
 
     Returns:
-        Names that the function accepts as `impl`. ``"auto"`` stands for the last one.
+        Names that the function accepts as `impl`. ``"auto"`` means the last one.
 
     Raises:
         ValueError: No kernel has this name.
@@ -44,7 +44,7 @@ def implementations(name: str) -> tuple[str, ...]:
 
 
 def resolve(name: str, impl: str) -> str:
-    """Return the implementation that `impl` stands for; an explicit name never falls back to another one.
+    """Return the name of the implementation for `impl`; an explicit name never falls back to another one.
 
     Raises:
         ValueError: `impl` is neither ``"auto"`` nor an implementation of this kernel.

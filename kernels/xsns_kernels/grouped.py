@@ -1,7 +1,7 @@
 """The grouped squared product: squared weight gradients of many examples, added to an accumulator.
 
 The gradient of one example by the weight of a linear layer is G_nᵀ A_n: the output gradients of its rows times the
-inputs of its rows. Only the sum of their squares is needed, so that no such product has to be stored.
+inputs of its rows. Only the sum of the squares is needed, so that these products are not stored.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -16,9 +16,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-#: The reference is first.
+#: Names of the implementations; the reference is first.
 IMPLEMENTATIONS = ("torch", "numba", "triton")
-#: Environment variable whose value replaces "auto".
+#: Environment variable with a name that replaces "auto".
 VARIABLE = "XSNS_KERNELS_GROUPED"
 
 _HALVES = (torch.float16, torch.bfloat16)
@@ -37,12 +37,12 @@ def add_squared_products(
         G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example follow
             one another.
         A: [R, I], of the dtype and on the device of G, any strides. Row r of A belongs to row r of G.
-        segments: int32 or int64 [N + 1], rising from 0 to R: rows segments[n] to segments[n + 1] - 1 belong to example
-            n. Equal neighbours mean an example without rows, which adds nothing. The tensor may be on the CPU or on the
-            device of F. ``"triton"`` does not check offsets on a device, because that would wait for the device: wrong
-            offsets then give wrong sums, but no row outside of G and A is read.
+        segments: int32 or int64 [N + 1], ascending from 0 to R: rows segments[n] to segments[n + 1] - 1 belong to
+            example n. Two equal offsets mean an example without rows, which adds nothing. The tensor may be on the CPU
+            or on the device of F. ``"triton"`` does not check offsets on a device, because it would have to wait for
+            the device. Wrong offsets then give wrong sums, but no row outside of G and A is read.
         impl: ``"torch"``, ``"numba"`` (on a CPU), ``"triton"``, or ``"auto"``, which is `choose(F.device, G.dtype)`.
-        rows: int64 [R] on the device of G, or None for all rows of G in order. Where it is given, `segments` refers to
+        rows: int64 [R] on the device of G, or None for all rows of G in order. If it is given, `segments` refers to
             it: the rows of example n are rows[segments[n]], rows[segments[n] + 1], …
 
     Raises:
@@ -51,11 +51,11 @@ def add_squared_products(
             or it has no form for this device or dtype.
         ImportError: ``"triton"`` was requested and is not installed.
 
-    Products and sums have the dtype of F, whatever the dtype of the rows. ``"torch"`` multiplies float32 with the
-    precision that torch is set to (`torch.set_float32_matmul_precision`), and needs scratch of the size of F.
-    ``"triton"`` never rounds float32 rows, reads and writes F once in each call and needs no scratch, but tries several
-    tile sizes when it first sees a shape, with one copy of F. ``"numba"`` reads and writes F once for every 2,048 rows,
-    needs scratch of the size of G, and uses as many threads as torch does. Complexity: 2·R·O·I operations.
+    Products and sums have the dtype of F, independently of the dtype of the rows. ``"torch"`` multiplies float32 with
+    the precision of `torch.set_float32_matmul_precision`, and needs scratch memory of the size of F. ``"triton"`` does
+    not round float32 rows, reads and writes F once in each call and needs no scratch memory. At the first call with a
+    shape it tries several tile sizes, with one copy of F. ``"numba"`` reads and writes F once for every 2,048 rows,
+    needs scratch memory of the size of G, and uses the number of threads of torch. Complexity: 2·R·O·I operations.
 
     >>> F, G, A = torch.zeros(1, 2), torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[1.0, 0.0]] * 3)
     >>> add_squared_products(F, G, A, torch.tensor([0, 2, 3]))  # (1 + 2)² + 3²
@@ -79,11 +79,12 @@ def add_squared_products(
 
 
 def choose(device: torch.device, dtype: torch.dtype) -> str:
-    """Return the implementation that ``"auto"`` stands for.
+    """Return the name of the implementation for ``"auto"``.
 
-    The environment variable XSNS_KERNELS_GROUPED names it where the variable is set. Otherwise, for float32, float16
-    and bfloat16, it is ``"triton"`` on a CUDA device of compute capability 8.0 or more (the devices that Triton
-    supports) where Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other cases it is ``"torch"``.
+    If the environment variable XSNS_KERNELS_GROUPED is set, it gives the name. If it is not set, the implementation for
+    float32, float16 and bfloat16 is ``"triton"`` on a CUDA device of compute capability 8.0 or more (the devices that
+    Triton supports) if Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other cases it is
+    ``"torch"``.
 
     Args:
         device: The device of F, G and A.

@@ -43,7 +43,7 @@ def pack_bits(bits: NDArray[np.bool_], impl: str = "auto") -> Words:
     from xsns_kernels._numba_bits import mask_into
 
     words = np.zeros(-(-flat.size // 64), np.uint64)
-    # Every byte except zero is true, as in NumPy.
+    # As in NumPy, every byte except zero means True.
     mask_into(flat.view(np.uint8), 1, 254, 0, words)
     return words
 
@@ -63,8 +63,8 @@ def unpack_bits(words: Words, size: int, impl: str = "auto") -> NDArray[np.bool_
 
     Raises:
         TypeError: `words` is not an array of uint64.
-        ValueError: The number of words does not fit `size`, or a pad bit is set, which means that the words contain a
-            vector of another length.
+        ValueError: The number of words does not fit `size`, or a pad bit is set, so that the words belong to a longer
+            vector.
 
     Bytes moved: P/8 are read and P written, in one thread.
 

@@ -1,6 +1,6 @@
-"""Thresholds by other rules than the exact K-th largest: from one histogram, and by the rule of `numpy.percentile`.
+"""Thresholds by other rules than the exact K-th largest: from a histogram, and by `numpy.percentile`.
 
-These functions are arithmetic on counts and on neighbours in order; they serve arrays as well as tensors on a device.
+These functions compute with counts and with adjacent values in order, for arrays and for tensors on a device.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
     value = upper - (upper - lower) · r / c, where the K-th largest is the r-th largest of the c values of its bin
 
     Args:
-        counts: int64 [32768], as `pattern_histogram` returns it.
+        counts: int64 [32768], from `pattern_histogram`.
         k: Rank from the largest, 1 to the sum of the counts.
         dtype: float32 or float64, the dtype of the values that were counted.
 
     Returns:
         A value at or above the lower edge of the bin and below its upper edge. The error bound is the width of the bin
         divided by its lower edge: at most 2⁻⁷ (float32) or 2⁻⁴ (float64) for normal numbers. For the lowest bin, which
-        contains zero, nothing is estimated: the value is 0 and the error is infinity.
+        contains zero, there is no estimate: the value is 0 and the error is infinity.
 
     Raises:
         ValueError: `k` is not in its range.
@@ -106,7 +106,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
         return Estimate(0.0, math.inf)
     shift = 8 * kind.itemsize - DIGIT
     lower = float(number_of(kind, at << shift))
-    # The upper edge of the last bin is infinity; the width of the bin below is used in its place.
+    # The upper edge of the last bin is infinity; the width of the preceding bin is used instead.
     width = float(number_of(kind, (at + 1) << shift)) - lower
     if math.isinf(width):
         width = lower - float(number_of(kind, (at - 1) << shift))
@@ -115,18 +115,18 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
 
 @dataclass(frozen=True)
 class Between:
-    """The two neighbours in order that `numpy.percentile` interpolates between.
+    """The two adjacent values between which `numpy.percentile` interpolates.
 
     Attributes:
-        ranks: Ranks of the smaller and of the larger neighbour, from the largest; equal if there is only one.
-        weight: Distance from the smaller to the larger neighbour, in [0, 1).
+        ranks: Ranks of the smaller and of the larger value, counted from the largest; equal if there is only one value.
+        weight: Weight of the larger value, in [0, 1).
     """
 
     ranks: tuple[int, int]
     weight: float
 
     def interpolate(self, low: float, high: float, dtype: Any) -> float:
-        """Return the number between two values of a dtype, rounded in that dtype as `numpy.percentile` rounds."""
+        """Return the number between two values of a dtype, rounded in this dtype like in `numpy.percentile`."""
         kind = np.dtype(dtype).type
         smaller, larger = kind(low), kind(high)
         step = larger - smaller
@@ -136,7 +136,7 @@ class Between:
 
 
 def percentile_ranks(size: int, percent: float) -> Between:
-    """Return the neighbours that `numpy.percentile(values, percent)` interpolates between.
+    """Return the ranks between which `numpy.percentile(values, percent)` interpolates.
 
     NumPy's default rule is "linear", the seventh of Hyndman and Fan: the position in ascending order, from 0, is
     (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a Python

@@ -1,10 +1,10 @@
-"""Reference implementations: slow and obvious versions that every fast kernel is compared with.
+"""Reference implementations: slow and simple versions, with which tests compare every fast kernel.
 
 The first part contains functions that the public functions call for ``impl="numpy"`` and ``impl="bitarray"``. They may
-copy and sort, and they take arguments that the public functions have checked.
+copy and sort, and the public functions have checked their arguments.
 
-The second part contains intersection counts of whole arrays: the one-line definition of what
-`xsns_kernels.stream_intersections` computes. Unions need no pass of their own: |A ∪ B| = |A| + |B| - |A ∩ B|, and the
+The second part contains intersection counts of whole arrays: the definition of the result of
+`xsns_kernels.stream_intersections`. Unions need no other pass, because |A ∪ B| = |A| + |B| - |A ∩ B|, and the
 cardinalities are on the diagonal.
 """
 
@@ -86,8 +86,8 @@ def intersection_counts(rows: Words, impl: str = "auto", threads: int | None = N
     out[i, j] = Σ_w popcount(rows[i, w] & rows[j, w])
 
     Args:
-        rows: uint64 [L, W], one packed bit vector in each row, any strides, pad bits zero. A memory map is read
-            once, block by block.
+        rows: uint64 [L, W], one packed bit vector in each row, any strides, with zeros as pad bits. A memory map is
+            read once, block by block.
         impl: One of `implementations("intersection_counts")`, or ``"auto"``.
         threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use,
             fewer if there is little work.
@@ -118,20 +118,20 @@ def accumulate_intersections(rows_block: Words, out: Counts, impl: str = "auto",
 
     out[i, j] += Σ_w popcount(rows_block[i, w] & rows_block[j, w])
 
-    Over any split of the columns, the sum over the blocks is the count of the whole. A block of some thousand words
-    for each row keeps the cost of a call small.
+    For any division of the columns into blocks, the sum over the blocks is the count of all columns. With blocks of
+    some thousand words of each row, the cost of a call is small.
 
     Args:
         rows_block: uint64 [L, w], the same columns of every row, any strides.
-        out: int64 [L, L], added to in place; the whole matrix, so that it stays symmetric.
-        impl: As for `intersection_counts`.
-        threads: As for `intersection_counts`.
+        out: int64 [L, L], updated in place; it stays symmetric.
+        impl: See `intersection_counts`.
+        threads: See `intersection_counts`.
 
     Raises:
         TypeError: `rows_block` is not uint64 or `out` is not int64.
         ValueError: The shapes do not fit, or `out` is read-only.
 
-    Bytes, complexity, threads and bounds: as for `intersection_counts`, with w for W.
+    Bytes, complexity, threads and bounds are those of `intersection_counts`, with w for W.
 
     >>> total = np.zeros((2, 2), np.int64)
     >>> for block in (np.array([[3], [1]], np.uint64), np.array([[0], [7]], np.uint64)):
@@ -153,8 +153,8 @@ def cross_intersection_counts(a: Words, b: Words, impl: str = "auto", threads: i
     Args:
         a: uint64 [A, W], packed rows, any strides.
         b: uint64 [B, W], packed rows over the same bits.
-        impl: As for `intersection_counts`.
-        threads: As for `intersection_counts`.
+        impl: See `intersection_counts`.
+        threads: See `intersection_counts`.
 
     Returns:
         int64 [A, B].
@@ -163,7 +163,7 @@ def cross_intersection_counts(a: Words, b: Words, impl: str = "auto", threads: i
         TypeError: An array is not uint64.
         ValueError: The rows of `a` and `b` differ in length, or an array does not have two axes.
 
-    Work: 8·W·A·B bytes of AND and popcount; otherwise as for `intersection_counts`.
+    Work: 8·W·A·B bytes of AND and popcount. All other costs are those of `intersection_counts`.
 
     >>> cross_intersection_counts(np.array([[7]], np.uint64), np.array([[6], [8]], np.uint64)).tolist()
     [[2, 0]]
@@ -186,15 +186,15 @@ def accumulate_cross_intersections(
     Args:
         a_block: uint64 [A, w].
         b_block: uint64 [B, w], the same columns.
-        out: int64 [A, B], added to in place.
-        impl: As for `intersection_counts`.
-        threads: As for `intersection_counts`.
+        out: int64 [A, B], updated in place.
+        impl: See `intersection_counts`.
+        threads: See `intersection_counts`.
 
     Raises:
         TypeError: A block is not uint64 or `out` is not int64.
         ValueError: The shapes do not fit, or `out` is read-only.
 
-    Bytes, complexity, threads and bounds: as for `cross_intersection_counts`, with w for W.
+    Bytes, complexity, threads and bounds are those of `cross_intersection_counts`, with w for W.
 
     >>> total = np.zeros((1, 1), np.int64)
     >>> accumulate_cross_intersections(np.array([[7]], np.uint64), np.array([[6]], np.uint64), total)

@@ -42,7 +42,7 @@ def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[
 
     Args:
         values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in
-            total. -0.0 counts as 0.0. Each of several equal values counts.
+            total. -0.0 is treated as 0.0. Equal values have separate ranks.
         k: Rank from the largest, 1 to n.
         impl: One of `implementations("kth_largest")`, or ``"auto"``.
 
@@ -70,15 +70,15 @@ def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[
 
 
 def threshold_bits(values: FloatArrays, threshold: float, impl: str = "auto") -> tuple[Words, int]:
-    """Pack which values reach a threshold, and count them.
+    """Pack the comparisons of values with a threshold into bits, and count the selected values.
 
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 
     Args:
-        values: One array or a sequence of arrays, as for `kth_largest`. The arrays follow one another at running
-            offsets, which need not be multiples of 64. NaN and negative values are never selected.
-        threshold: Compared exactly: it is not rounded to float32. A threshold of zero or less selects every positive
-            value.
+        values: One array or a sequence of arrays; see `kth_largest`. The arrays follow one another at running offsets,
+            which need not be multiples of 64. NaN and negative values are never selected.
+        threshold: The threshold, which is compared exactly, without rounding to float32. A threshold of zero or less
+            selects every positive value.
         impl: One of `implementations("threshold_bits")`, or ``"auto"``.
 
     Returns:

@@ -1,8 +1,7 @@
-"""Intersection counts of rows that need not be in memory, for whole rows or for groups of bits, in one pass.
+"""Intersection counts of rows in memory or elsewhere, for whole rows or for groups of bits, in one pass.
 
-Rows are read one block of columns at a time from an array, from files or from a store (`xsns_kernels.columns`).
-Ranges of bits (layers, tensors) may have any bounds; each range belongs to a group, and every group has its own
-counts.
+Rows are read in blocks of columns from an array, from files or from a store (`xsns_kernels.columns`). Ranges of bits
+(layers, tensors) may have any bounds; each range belongs to a group, and every group has its own counts.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ def stream_intersections(
     out[g, i, j] = Σ over the bits b of the segments of group g of rows[i, b] · rows[j, b]
 
     Args:
-        columns: L rows of W words, whose pad bits are zero. Each word is read once, except words that several
-            segments share.
+        columns: L rows of W words, with zeros as pad bits. Each word is read once, except words that several segments
+            share.
         segments: Ranges of bits, in any order; None puts all bits into group 0.
         groups: G, the number of groups.
-        threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use,
-            fewer if there is little work. Each thread reads its own blocks, so that one thread can read while
+        threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use, fewer
+            if there is little work. Each thread reads the blocks that it counts, so that one thread can read while
             others count.
-        squeeze: Whether ``"numba"`` removes columns that do not distinguish any two rows before it counts pairs.
-            True removes them always and False never. None (the default) examines a sample of the columns and removes
-            them where this saves time and the processor has the instruction for it.
+        squeeze: Whether ``"numba"`` removes columns that do not distinguish any two rows before it counts pairs. True
+            removes them always and False never. None (the default) examines a sample of the columns and removes them if
+            this saves time and the processor has the instruction for it.
         impl: ``"numba"``, ``"numpy"`` (the reference), or ``"auto"``.
         on_progress: Called with (words done, words in total) after each block, by one thread at a time.
 
@@ -51,8 +50,8 @@ def stream_intersections(
         ValueError: A segment is outside of the rows, or its group is not one of `groups`.
         Exception: Any exception that `columns.read` raises.
 
-    Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 20 MB and one int64 [L, L]
-    for each thread beside the result, whatever the length of the rows. Counts are exact, at most 64·W.
+    Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 20 MB and one int64 [L, L] for
+    each thread beside the result, independently of the length of the rows. Counts are exact, at most 64·W.
 
     >>> from xsns_kernels.columns import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))
@@ -88,21 +87,21 @@ def stream_cross_intersections(
     out[g, i, j] = Σ over the bits b of the segments of group g of rows[i, b] · rows[split + j, b]
 
     Args:
-        columns: L rows, as for :func:`stream_intersections`.
+        columns: L rows; see :func:`stream_intersections`.
         split: A, the number of rows on the left; the other L − A rows are on the right.
-        segments: As for :func:`stream_intersections`.
-        groups: As for :func:`stream_intersections`.
-        threads: As for :func:`stream_intersections`.
-        impl: As for :func:`stream_intersections`.
-        on_progress: As for :func:`stream_intersections`.
+        segments: See :func:`stream_intersections`.
+        groups: See :func:`stream_intersections`.
+        threads: See :func:`stream_intersections`.
+        impl: See :func:`stream_intersections`.
+        on_progress: See :func:`stream_intersections`.
 
     Returns:
         The counts, int64 [G, A, L − A], and the cardinalities of all rows, int64 [G, L].
 
     Raises:
-        ValueError: As for :func:`stream_intersections`; or `split` is not within 0 … L.
+        ValueError: See :func:`stream_intersections`; or `split` is not in 0 … L.
 
-    Bytes moved and memory: as for :func:`stream_intersections`. Work: 8·W·A·(L − A) bytes of AND and popcount.
+    Bytes moved and memory are those of :func:`stream_intersections`. Work: 8·W·A·(L − A) bytes of AND and popcount.
 
     >>> from xsns_kernels.columns import ArrayColumns
     >>> rows = ArrayColumns(np.array([[7], [6], [8]], np.uint64))

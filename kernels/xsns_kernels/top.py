@@ -2,9 +2,9 @@
 
 A random sample brackets the K-th largest value between two patterns. One pass packs the bits of all values above the
 bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
-largest is among the collected values, it is selected there and the bits of those that reach it are set: the result is
-exact, whatever the sample was. If they do not prove it, or if more values are in the bracket than expected (many
-values are equal), no second bracket is tried: a histogram finds the K-th largest, and a further pass packs the bits.
+largest is among the collected values, it is selected there, and the bits of the collected values that reach it are set;
+the result is exact for any sample. If the counts do not prove it, or if the bracket contains more values than expected
+(because many values are equal), a histogram finds the K-th largest, and another pass packs the bits.
 """
 
 from __future__ import annotations
@@ -30,46 +30,47 @@ Patterns = NDArray[Any]
 #: Packed bits, their population count, and the smallest value whose bit is set.
 TopBits = tuple[Words, int, float]
 
-# Below this many values a histogram is as fast as a sample and one pass.
+# For fewer values, a histogram is as fast as a sample and one pass.
 LEAST_VALUES = 1 << 16
-# Number of neighbouring values in a line of the sample; fewest and most lines; number of values for each line.
+# Number of adjacent values in a line of the sample; smallest and largest number of lines; number of values for each
+# line.
 _LINE, _FEWEST_LINES, _MOST_LINES, _VALUES_PER_LINE = 16, 256, 1 << 17, 1 << 12
 # Half the width of the bracket in standard deviations of the sample's rank: one bracket in 100,000 misses.
 _DEVIATIONS = 4.5
-# Number of values that may be collected, each of 12 or 16 bytes: at least, and as a share of all values.
+# Largest number of collected values of 12 or 16 bytes: a minimum, and a share of all values.
 _ROOM, _SHARE_OF_ROOM = 1 << 20, 1 << 7
 # A block of values stays in the second-level cache while it is compared with the brackets of several ranks.
 _BLOCK_OCTETS = 1 << 20
-# With fewer blocks than this, another thread costs more than it saves.
+# Smallest number of blocks for another thread.
 _BLOCKS_OF_A_THREAD = 4
 _SEED = 0
 
 
 def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | None = None) -> TopBits:
-    """Pack which of non-negative, finite values are among the K largest.
+    """Pack the selection of the K largest of non-negative, finite values into bits.
 
     bits[i] = (values[i] >= K-th largest) and (values[i] > 0)
 
     Args:
-        values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values
-            in total. The arrays follow one another at running offsets, which need not be multiples of 64. -0.0 counts
+        values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in
+            total. The arrays follow one another at running offsets, which need not be multiples of 64. -0.0 is treated
             as 0.0.
         k: Rank from the largest, 1 to n.
         impl: One of `implementations("top_bits")`, or ``"auto"``.
-        threads: Largest number of threads that share the work. None takes one for each core, if there is enough
-            work. The result does not depend on it.
+        threads: Largest number of threads that share the work. None means one for each core, if there is enough work.
+            The result does not depend on it.
 
     Returns:
-        The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero; their population count, which
-        is above K where several values equal the K-th largest, and below K where fewer than K values are positive;
-        and the smallest value whose bit is set, or infinity if all values are zero.
+        The bits, uint64 [ceil(n / 64)] in little-endian bit order with pad bits zero; their population count, which is
+        above K if several values equal the K-th largest, and below K if fewer than K values are positive; and the
+        smallest value whose bit is set, or infinity if all values are zero.
 
     Raises:
         TypeError: A given array is not a NumPy array of float32 or float64, or the dtypes differ.
         ValueError: `k` is not in 1 to n; a value is negative, infinite or NaN; an array is strided.
 
-    Bytes moved: all values once. Where very many values equal the K-th largest, that pass is lost, and the values are
-    read again as often as by `kth_largest` and `threshold_bits`. Complexity: linear in n. Runs without the GIL.
+    Bytes moved: all values once. If very many values equal the K-th largest, this pass fails, and `kth_largest` and
+    `threshold_bits` read the values again. Complexity: linear in n. Runs without the GIL.
     Memory: 12 bytes (float32) or 16 bytes (float64) for each value near the K-th largest, about one value in 200 (at
     most 2²⁰, or n / 128 if that is more), and two copies of a sample of n / 256 values.
 
@@ -83,22 +84,22 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
 def top_bits_many(
     values: FloatArrays, ranks: Sequence[int], impl: str = "auto", threads: int | None = None
 ) -> list[TopBits]:
-    """Return the result of `top_bits` for each of several ranks, and read the values from memory once for all ranks.
+    """Return the results of `top_bits` for several ranks; the values are read from memory once for all ranks.
 
     [top_bits(values, k) for k in ranks]
 
     Args:
-        values: As for `top_bits`.
-        ranks: Ranks from the largest, each from 1 to n, in any order. A larger rank selects everything that a smaller
+        values: See `top_bits`.
+        ranks: Ranks from the largest, each from 1 to n, in any order. A larger rank selects all values that a smaller
             rank selects.
         impl: One of `implementations("top_bits_many")`, or ``"auto"``.
-        threads: As for `top_bits`.
+        threads: See `top_bits`.
 
     Raises:
-        TypeError: As for `top_bits`.
-        ValueError: As for `top_bits`.
+        TypeError: See `top_bits`.
+        ValueError: See `top_bits`.
 
-    Memory: as for `top_bits`, for each rank.
+    The memory for each rank is that of `top_bits`.
 
     >>> [words.tolist() for words, _, _ in top_bits_many(np.float64([1, 3, 2]), (1, 2))]
     [[2], [6]]
@@ -127,7 +128,7 @@ def _by_sorting(arrays: Sequence[Floats], rank: int) -> TopBits:
 
 
 def _by_counting(arrays: Sequence[Floats], rank: int) -> TopBits:
-    """Find the K-th largest by histograms of patterns, which work for any distribution of the values."""
+    """Find the K-th largest by histograms of patterns, for any distribution of the values."""
     threshold = float(kth_largest(list(arrays), rank))  # type: ignore[arg-type]
     if threshold == 0:
         dtype = arrays[0].dtype
@@ -140,7 +141,7 @@ def _by_counting(arrays: Sequence[Floats], rank: int) -> TopBits:
 
 @dataclass(frozen=True)
 class _Bracket:
-    """Patterns from `lowest` up to, and without, `highest`, where the K-th largest is expected."""
+    """The patterns from `lowest` to `highest` (exclusive), among which the K-th largest is expected."""
 
     lowest: int
     highest: int
@@ -148,25 +149,25 @@ class _Bracket:
 
 @dataclass(frozen=True)
 class _Block:
-    """Neighbouring patterns; the first of them belongs to bit `start` of the words."""
+    """Adjacent patterns; the first of them belongs to bit `start` of the words."""
 
     patterns: Patterns
     start: int
 
 
 class _Collected:
-    """The values that one thread collected inside one bracket, and its counts."""
+    """The values in one bracket that one thread has collected, and its counts."""
 
     def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
         self.bracket, self.words = bracket, words
-        # Long enough for every case: the system provides only the pages that are written to.
+        # The length is sufficient for all cases; the system provides only the pages that are written.
         self._patterns, self._positions = np.empty(room, PATTERN[dtype]), np.empty(room, np.int64)
         self._tally = np.zeros(3, np.int64)
         self._infinity = pattern_of(dtype, np.inf)
         self.complete = True
 
     def add(self, block: _Block) -> None:
-        """Compare one more block with the bracket, unless the room was exceeded before."""
+        """Compare another block with the bracket, unless there were too many values before."""
         from xsns_kernels._numba_bits import bracket_into
 
         if self.complete:
@@ -205,10 +206,10 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
     Args:
         arrays: Flat arrays of one float dtype.
         ranks: Ranks from the largest, each from 1 to n.
-        threads: Largest number of threads; None takes one for each core, if there is enough work.
+        threads: Largest number of threads; None means one for each core, if there is enough work.
 
     Raises:
-        ValueError: A value is negative, infinite or NaN, and at least one bracket had room for all its values.
+        ValueError: A value is negative, infinite or NaN, and at least one bracket did not have too many values.
     """
     size = sum(array.size for array in arrays)
     dtype = arrays[0].dtype
@@ -226,7 +227,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
 
 def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
-    """Return the smallest positive value of valid ones; infinity if no value is positive."""
+    """Return the smallest positive value; infinity if no value is positive."""
     from xsns_kernels._numba_bits import least_positive
 
     infinity = pattern_of(dtype, np.inf)
@@ -262,20 +263,20 @@ def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
     at = size - 1 - min(size - 1, int(share * size))
     ordered = sample.flatten()
     ordered.partition(at)
-    # The values of a line are alike, so that a line carries less information than independent draws would. Lines that
-    # follow one another come from one tensor and are alike as well: only their differences are due to chance.
+    # The values of a line are similar, so that a line contains less information than independent draws. Successive
+    # lines come from one tensor and are also similar, so that only their differences are random.
     steps = np.diff((sample >= ordered[at]).sum(axis=1))
     spread = max(float(steps @ steps) / 2, size * share * (1 - share)) ** 0.5
     width = int(_DEVIATIONS * spread) + 2
     low, high = at - width, at + width
     ordered.partition((max(low, 0), min(high, size - 1)))
-    # Zero is never selected, so the bracket starts above it.
+    # The bracket starts above zero, because zero is never selected.
     lowest = max(1, int(ordered[low])) if low >= 0 else 1
     largest = pattern_of(dtype, np.finfo(dtype).max)
     highest = int(ordered[high]) if high < size else largest
     if highest == 0:
-        # Fewer than K values are positive, so the smallest positive value is needed. It is hardly ever above the
-        # smallest positive value of the sample.
+        # Fewer than K values are positive, so that the smallest positive value is needed. It is at most the smallest
+        # positive value of the sample.
         highest = int(np.min(ordered, where=ordered > 0, initial=largest))
     return _Bracket(min(lowest, largest - 1), min(max(highest, lowest + 1), largest))
 
@@ -287,7 +288,7 @@ def _run(
     words: Sequence[Words],
     threads: int | None,
 ) -> list[list[_Collected]]:
-    """Compare all values with all brackets; return, for each bracket, what each thread collected.
+    """Compare all values with all brackets; return the collections of the threads for each bracket.
 
     The bits of values above a bracket are set in `words`.
     """
@@ -303,7 +304,7 @@ def _run(
         return mine
 
     workers = _workers(threads, len(blocks))
-    # Words that two arrays share are written by this thread alone, before the other threads start.
+    # This thread writes the words that two arrays share, before the other threads start.
     done = [work(iter(edges), sum(edge.patterns.size for edge in edges) + 64)]
     queue = _Queue(blocks)
     if workers == 1:
@@ -317,7 +318,7 @@ def _run(
 def _finish(
     patterns: Sequence[Patterns], dtype: np.dtype[Any], rank: int, collected: Sequence[_Collected]
 ) -> TopBits | None:
-    """Select the K-th largest among the collected values and set their bits; None if it is not proven there."""
+    """Select the K-th largest among the collected values and set bits; None if it may be another value."""
     above, between, _ = (int(count) for count in np.sum([one.counts for one in collected], axis=0))
     bracket, words = collected[0].bracket, collected[0].words
     if above >= rank or not all(one.complete for one in collected):
@@ -329,7 +330,7 @@ def _finish(
         lowest = int(inside[at])
         threshold = float(number_of(dtype, lowest))
     elif bracket.lowest == 1:
-        # Fewer than K values are positive: all of them are selected.
+        # Fewer than K values are positive, so that all of them are selected.
         lowest = 1
         threshold = float(number_of(dtype, int(inside.min()))) if between else _smallest(patterns, dtype)
     else:
@@ -340,7 +341,7 @@ def _finish(
 
 
 def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
-    """Split arrays into edges, whose words are shared with a neighbouring array, and blocks of whole words."""
+    """Split arrays into blocks of whole words, and edges with words that two arrays share."""
     edges, blocks, start = [], [], 0
     for array in patterns:
         block = _BLOCK_OCTETS // array.itemsize
@@ -353,7 +354,10 @@ def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
 
 
 class _Queue(Iterator[_Block]):
-    """Blocks, each handed to exactly one thread. With a fixed division, all would wait for a core that is shared."""
+    """A queue of blocks; exactly one thread gets each block.
+
+    With a fixed division, all threads would wait for a core that other programs use.
+    """
 
     def __init__(self, blocks: Sequence[_Block]) -> None:
         self._blocks = iter(blocks)

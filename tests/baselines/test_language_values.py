@@ -37,7 +37,9 @@ def test_label_of_the_code_itself_is_preferred() -> None:
     found = match_labels(["arb", "ara", "swh", "zul", "swa", "en", "eng"], "t.csv")
     assert dict(zip(found.codes, found.indices, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
     assert found.notes == ()
-    assert match_labels(["drw", "prs"], "t.csv").notes == ("t.csv has several entries for fa-AF; the first was taken.",)
+    assert match_labels(["drw", "prs"], "t.csv").notes == (
+        "t.csv has several entries for fa-AF; the first one was used.",
+    )
 
 
 def test_invalid_and_repeated_labels_are_noted() -> None:
@@ -45,7 +47,7 @@ def test_invalid_and_repeated_labels_are_noted() -> None:
     assert (found.codes, found.indices) == (("sw",), (0,))
     assert found.notes == (
         "2 labels of t.csv are not language codes and were left out: Klingon!, an empty label.",
-        "t.csv has several entries for sw; the first was taken.",
+        "t.csv has several entries for sw; the first one was used.",
     )
 
 
@@ -170,7 +172,7 @@ def test_repeated_lines_are_accepted_and_contradicting_lines_are_noted(write) ->
     assert (dict(again.values), again.notes) == ({"sr": "cyrillic"}, ())
     other = read_scripts(write("s.csv", "code,script", "sr,cyrillic", "sr,latin"))
     assert dict(other.values) == {"sr": "cyrillic"}
-    assert other.notes == ("s.csv has several entries for sr; the first was taken.",)
+    assert other.notes == ("s.csv has several entries for sr; the first one was used.",)
 
 
 def test_choice_of_the_column_of_sizes(write) -> None:
@@ -202,7 +204,7 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
         ("t.csv", "code,script\nen,latin,7,8\n", "has 4 fields, but the first has 2"),
         ("t.csv", "word,script\nen,latin\n", "has no column of codes"),
         ("t.csv", "code,word\nen,latin\n", "has no column of scripts"),
-        ("t.xlsx", "x", "is not a table of text"),
+        ("t.xlsx", "x", "is a workbook of a spreadsheet program, not a table of text"),
         ("t.csv", "code,script\nEnglisch!,latin\n", "has no value for any language"),
         ("t.csv", "code,script\nen,\n", "has no value for any language"),
     ],

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.cli.option_groups import OBJECTIVES
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.settings import parse_bytes
 from xsns_stream.store import open_store
@@ -48,7 +47,11 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
         ("max_length", "2", "error: the maximum length must be at least 3 tokens, not 2."),
-        ("max_length", "65", "error: the model 'tiny' takes at most 64 tokens, not 65.\nhint: give `--max-length 64`"),
+        (
+            "max_length",
+            "65",
+            "error: the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length 64`",
+        ),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
         ("density", "x", "error: Invalid value for '--density'"),
@@ -92,13 +95,6 @@ def test_a_missing_corpus_is_an_error(xsns: Any, tmp_path: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------- what is measured
-
-
-def test_the_objectives_of_the_option_are_those_of_the_package() -> None:
-    from xsns_stream import objectives
-    from xsns_stream.models import auto_classes as of_models
-
-    assert set(OBJECTIVES) == set(objectives.OBJECTIVES) == set(of_models.OBJECTIVES)
 
 
 def test_a_causal_model_predicts_the_next_token(build: Any, causal: Path, tmp_path: Path) -> None:

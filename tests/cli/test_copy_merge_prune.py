@@ -219,7 +219,7 @@ def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
         (["merge", "all.zarr", "a.zarr", "none.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
         (["merge", "all.zarr"], 2, "Missing argument 'SOURCE...'", "merge --help"),
         (["prune", "none.zarr", "--lang", "sw", "--yes"], 1, "there is no store at 'none.zarr'", "check the path"),
-        (["prune", "a.zarr", "--yes"], 2, "nothing to remove from the store 'a.zarr' was selected", "--keep-lang"),
+        (["prune", "a.zarr", "--yes"], 2, "no row to remove from the store 'a.zarr' was selected", "--keep-lang"),
         (["prune", "a.zarr", "--lang", ",", "--yes"], 2, "no language was requested", "give codes"),
         (["prune", "a.zarr", "--keep-lang", ",", "--yes"], 2, "no language was requested", "give codes"),
         (["prune", "a.zarr", "--lang", "sw", "--keep-lang", "fi"], 2, "were both given", "the languages to keep"),

@@ -68,7 +68,7 @@ def test_options_that_differ_are_refused_together(baseline: Any) -> None:
     done = baseline("lex", "--examples", 64, "--max-length", 24, "--seed", 3)
     assert (done.code, done.out) == (2, "")
     assert (
-        "error: --examples 64 was given, and the store has 9; --seed 3 was given, and the store has 1, 2." in done.err
+        "error: --examples 64 was given, but the store has 9; --seed 3 was given, but the store has 1, 2." in done.err
     )
     assert baseline("lex", "--examples", 9, "--seed", 2, "-q").code == 0
 
@@ -116,7 +116,7 @@ def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -
     assert done.code == 0, done.err
     assert json.loads(done.out)["result"]["record"]["texts"]["en-US"]["1"]["language"] == "en"
     done = baseline("lex", "--corpus", texts, "--lang", "en,en-GB")
-    assert "records no text of en-GB: it was not compared." in done.err
+    assert "has no record of the text of en-GB, so that it was not compared." in done.err
 
 
 def test_all_baselines_with_a_store(baseline: Any, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
         assert "do not name one language each: the average." in done.err
         done = xsns(*command, "--skip-unknown")
         assert done.code == 0, done.err
-        assert "labels that do not stand for exactly one language are left out: the average." in done.err
+        assert "labels that do not name exactly one language are left out: the average." in done.err
         assert "recognised by name: Finnish = fi." in done.err
     result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
     assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})
@@ -201,7 +201,7 @@ def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_pa
     assert "error: the corpus of the store, '', cannot be found by its name; the model of the store, ''," in done.err
     done = xsns(*command, "--corpus", "texts", "--model", "mini")
     assert done.code == 0, done.err
-    assert "records no text of fi, sw: it was not compared." in done.err
+    assert "has no record of the text of fi, sw, so that it was not compared." in done.err
     evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
     record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
     assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")
@@ -228,4 +228,4 @@ def test_words_are_read_as_the_store_has_them(
     other = "running" if words == "given" else "given"
     done = xsns("baseline", "lex", *model, "--store", "x", "--words", other)
     assert done.code == 2
-    assert f"--words {other} was given, and the store has {words}" in done.err
+    assert f"--words {other} was given, but the store has {words}" in done.err

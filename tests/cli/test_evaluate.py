@@ -15,7 +15,7 @@ import xsns_stream as xs
 from tests.support.paths import DOCS
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
-from xsns_stream.evaluation import AVERAGES, FEWEST_RESAMPLES, MOST_RESAMPLES, NDCG, RESAMPLES
+from xsns_stream.evaluation import FEWEST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
 from xsns_stream.gold import write_scores
 from xsns_stream.report import write_matrix
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SimilarityMatrix, SubNetwork
@@ -57,8 +57,6 @@ def named(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_option_values_match_the_package() -> None:
-    assert verb.NDCG_NAMES == NDCG
-    assert verb.AVERAGE_NAMES == AVERAGES
     assert (verb.RESAMPLES, verb.FEWEST_RESAMPLES, verb.MOST_RESAMPLES) == (
         RESAMPLES,
         FEWEST_RESAMPLES,
@@ -138,6 +136,10 @@ def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
     assert done.code == 0, done.err
     assert "the regret of following it" in " ".join(done.out.split())
+    assert "Metrics: mean over targets" in " ".join(done.out.split()), "the means are shown too"
+    assert done.err.splitlines()[-1] == (
+        "next: xsns-stream regress --gold gold.parquet --predict l2v=l2v.parquet --predict best=good.csv"
+    )
     lines = (folder / "targets.csv").read_text().splitlines()
     assert lines[0].startswith("predictor,target,candidates,followed,pearson,")
     assert len(lines) == 1 + 5 * 6
@@ -155,6 +157,11 @@ def store(folder: Path) -> Path:
             count = int(chosen.sum())
             written.write(SubNetwork(language, seed, pack_bits(chosen), layout, count, 0.1, 0.15, provenance))
     return folder / "xsns.zarr"
+
+
+def test_after_an_evaluation_of_a_store_comes_a_ranking(store: Path, xsns: Any) -> None:
+    done = xsns(*GOLD, "--predict", "good.csv", "--predict", "xsns=xsns.zarr")
+    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target sw --gold gold.parquet"
 
 
 def test_a_store_is_a_predictor(store: Path, xsns: Any) -> None:
@@ -200,7 +207,7 @@ def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str
         ((*BOTH, "--ceiling", "10000"), "is the regime that is predicted", "name another: 5000."),
         ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
-        ((*BOTH, "-o", "table.txt"), "does not end in the suffix of a supported format", ".md, .tex, .csv"),
+        ((*BOTH, "-o", "table.txt"), "does not end in the suffix of a supported format", ".parquet, .md, .tex"),
         ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
         ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
     ],

@@ -121,21 +121,75 @@ def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, m
 
 
 def test_import_that_would_lose_scores_is_an_error(folder, in_process):
-    (folder / "odd.csv").write_text("source,sw,average\nfi,50,60\nFinno,1,2\n")
+    (folder / "odd.csv").write_text("source,sw,Ugro\nfi,50,60\nFinno,1,2\n")
     command = ("gold", "import", "odd.csv", "--format", "matrix", "-o", "g.parquet")
     done = in_process(folder, *command)
     assert (done.code, done.out) == (1, "")
-    message = (
-        "labels that are neither codes nor names of languages, with their number of scores: average (2), Finno (2)."
-    )
+    message = "labels that are neither codes nor names of languages, with their number of scores: Ugro (2), Finno (2)."
     assert f"error: {message}\n" in done.err
     assert not (folder / "g.parquet").exists()
     again = in_process(folder, *command, "--rename", "Finno=et", "--skip-unknown", "--json")
     assert again.code == 0
     assert "note: left out, 2 of 4 scores: labels that are neither codes nor names" in again.err
     left_out = json.loads(again.out)["result"]["left_out"]
-    assert (left_out["labels"], left_out["scores"], left_out["of"]) == ({"average": 2}, 2, 4)
+    assert (left_out["labels"], left_out["scores"], left_out["of"]) == ({"Ugro": 2}, 2, 4)
     assert read_scores(folder / "g.parquet").sources == ("fi", "et")
+
+
+FIVE = """target,Swahly,Ga,Zulu,max
+English,high,20,33,44
+Sorbian,50,inf,60,70
+Norsk,30,40,50,60
+Norwegian,30,40,50,60
+"""
+
+
+def test_five_problems_are_one_message_and_one_command_mends_them(folder, in_process):
+    (folder / "my scores.csv").write_text(FIVE)
+    command = ("gold", "import", "my scores.csv", "--task", "pos", "--unit", "fraction", "-o", "g.parquet")
+    done = in_process(folder, *command)
+    assert (done.code, done.out) == (1, "")
+    message, hint = done.err.splitlines()
+    for part in (
+        "the matrix is transposed: its rows are called 'target'",
+        "labels that are neither codes nor names of languages, with their number of scores: Swahly (4), Sorbian (4)",
+        "'max' is a word for a summary and the code of a language (max)",
+        "'Ga' is the code of ga and the name of gaa",
+        "'Norsk' and 'Norwegian' are both 'no', and both have scores",
+        "1 cell of the scores does not contain a number: English → Swahly ('high')",
+        "1 cell of the scores is infinite: Sorbian → Ga",
+        "4 of 4 scores are not between 0 and 1, and cannot be fractions",
+    ):
+        assert part in message
+    for part in (
+        "'Ga': gaa (Ga) or ga (Irish)",
+        "'Swahly': sw (Swahili)",
+        "'Sorbian': dsb (Lower Sorbian) or hsb (Upper Sorbian)",
+    ):
+        assert part in hint
+    line = hint.partition("This command imports the file (4 scores): ")[2]
+    program, *again = shlex.split(line)
+    assert (program, again) == (
+        "xsns-stream",
+        shlex.split(
+            "gold import 'my scores.csv' --task pos --transpose --rename Ga=gaa --rename Swahly=sw "
+            "--rename Sorbian=dsb --skip-unknown --unit percent -o g.parquet"
+        ),
+    )
+    assert in_process(folder, *again).code == 0
+    scores = read_scores(folder / "g.parquet")
+    assert (scores.sources, scores.targets) == (("gaa", "zu", "sw"), ("en", "dsb"))
+    assert (scores["zu", "dsb"], scores["sw", "dsb"], scores["gaa", "en"], scores.unit) == (60, 50, 20, "percent")
+
+
+def test_what_no_option_mends_is_corrected_in_the_file(folder, in_process):
+    (folder / "odd.csv").write_text("source,target,score\nen,sw,50\nen,sw,51\nFinno,sw,3\n")
+    done = in_process(folder, "gold", "import", "odd.csv", "-q", "-o", "g.parquet")
+    assert done.code == 1
+    assert "the score en → sw occurs twice: 50 and 51" in done.err
+    assert "This command imports the file (2 scores), after the other problems are corrected in it: " in done.err
+    (folder / "odd.csv").write_text("source,target,score\nen,sw,50\nen,sw,51\n")
+    assert "This command" not in in_process(folder, "gold", "import", "odd.csv", "-o", "g.parquet").err
 
 
 @pytest.mark.parametrize("page", [command, import_command, show_command])

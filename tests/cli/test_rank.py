@@ -60,6 +60,7 @@ def test_the_table_shows_ten_sources_best_first(folder, in_process):
         "note: languages that lack a sub-network are left out: et (seed 8).",
         "1 more source; --top 0 shows all.",
         "there are no intervals: build the store with --parts 8, or with at least three seeds.",
+        "next: xsns-stream transfer --task TASK --data FOLDER --sources de,zh-Hant --targets sw -o gold.parquet",
     ]
 
 
@@ -73,12 +74,20 @@ def test_json_contains_all_sources(folder, in_process):
     assert result == {
         "target": "sw",
         "name": "Swahili",
+        "model": "mini",
+        "corpus": "",
         "coefficient": "jaccard",
         "seeds": [7, 8],
         "density": 0.15,
         "candidates": 10,
         "reliability": None,
         "intervals": None,
+        "worth": [
+            "The ranking shows the similarity of sub-networks, not yet transfer.",
+            "The embedded model 'mini' is a toy model: do not use it for real decisions.",
+            "7 examples of the target are enough for a first test only (use 256 or more), and split-half was not "
+            "measured.",
+        ],
     }
     assert [source["language"] for source in sources] == [code for _, code in expected()]
     assert [source["similarity"] for source in sources] == pytest.approx([s for s, _ in expected()], rel=1e-15)
@@ -130,7 +139,7 @@ def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
         (["--target", "swahili"], 2, "no language 'swahili' in the store 'xsns.zarr'.", "did you mean 'sw' (Swahili)?"),
         (["--target", "sw", "--sources", "fi,finish"], 2, "no language 'finish'", "'fi' (Finnish)"),
         (["--target", "et"], 2, "'et' has no sub-network for seed 8.", "choose seeds that it has with --seed."),
-        (["--target", "sw", "--sources", "sw"], 2, "no candidate source for 'sw' besides itself.", "other sources"),
+        (["--target", "sw", "--sources", "sw"], 2, "no candidate source for 'sw' except itself.", "other sources"),
         (["--target", "sw", "--top", "-1"], 2, "-1 is not in the range", "see `xsns-stream rank --help`."),
         ([], 2, "Missing option '--target'", "see `xsns-stream rank --help`."),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xsns_stream.pipeline.source_ranking import compared_with_first
+from xsns_stream.pipeline.ranking_report import compared_with_first
 from xsns_stream.types import RankedSource, SourceRanking
 
 AMONG = " of the 2 that have an interval"

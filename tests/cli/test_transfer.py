@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from tests.support.tagged_text import QUICK, arguments, sentences, write_tagged_folder
+from xsns_stream.cli.transfer import _title
 from xsns_stream.gold import read_scores
+from xsns_stream.tasks import TASKS
 
 
 @pytest.fixture
@@ -74,10 +76,40 @@ def test_the_table_says_what_the_scores_are_worth(folder: Path, in_process: Call
     done = in_process(folder, *arguments(sources="en"))
     assert done.code == 0, done.err
     assert "for the trivial answer" in done.out
+    scores = read_scores(folder / "gold.parquet")
+    lines = done.out.splitlines()
+    start = lines.index("accuracy (percent) of each source on each target")
+    assert lines[start + 1].split() == ["source", *scores.targets]
+    assert lines[start + 3].split() == ["en", *(f"{score:.1f}" for score in scores.values[0])]
+    assert lines[start + 4].startswith("trivial answer ")
+    assert done.err.splitlines()[-1] == "next: xsns-stream build --corpus pos --task pos --parts 8"
     shown = in_process(folder, "gold", "show", "gold.parquet")
     assert "xsns-stream transfer: mini on task(pos, task=pos), quick, 12 training examples" in " ".join(
         shown.out.split()
     )
+
+
+def test_the_heading_says_that_most_scores_do_not_beat_the_trivial_answer() -> None:
+    class Settings:
+        model = "mini"
+        task = TASKS["pos"]
+
+    def title(above: float | None, pairs: int) -> str:
+        summary = {"above_trivial": above, "pairs": pairs}
+        return _title(Settings(), "accuracy", summary)  # type: ignore[arg-type]
+
+    assert title(None, 0) == title(0.75, 4) == "pos: accuracy of mini, percent"
+    assert title(0.25, 8) == (
+        "pos: accuracy of mini, percent; 6 of 8 zero-shot scores are not above the trivial answer, such as the most "
+        "frequent class"
+    )
+
+
+def test_after_scores_comes_an_evaluation_of_the_store(folder: Path, in_process: Callable[..., Any]) -> None:
+    (folder / "xsns.zarr").mkdir()
+    done = in_process(folder, *arguments(sources="en"))
+    assert done.err.splitlines()[-1] == "next: xsns-stream evaluate --gold gold.parquet --predict xsns=xsns.zarr"
+    assert "next:" not in in_process(folder, *arguments("-q", sources="en")).err
 
 
 def test_predictions_are_held_against_them(folder: Path, in_process: Callable[..., Any]) -> None:
@@ -247,7 +279,7 @@ def test_no_source_and_no_data(folder: Path, in_process: Callable[..., Any]) -> 
     assert "there is no folder 'nowhere'" in in_process(folder, *start, "--data", "nowhere", "--sources", "en").err
     assert in_process(folder, *start, "--data", "pos", "--sources", "en", "--pairs", "en").code == 2
     targeted = in_process(folder, *start, "--data", "pos", "--pairs", "en>fi", "--targets", "sw")
-    assert (targeted.code, "--pairs names the targets already" in targeted.err) == (2, True)
+    assert (targeted.code, "--pairs names the targets, too" in targeted.err) == (2, True)
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
@@ -274,7 +306,7 @@ def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
     command = (*arguments("--targets", "en,sw", sources="en"), "--test-limit", "24", "--limit", "24")
     done = in_process(folder, *command, "--json")
     assert done.code == 0, done.err
-    said = "test examples that are training examples too: en 24 of 24 (100 %); these scores are too high."
+    said = "test examples that are also training examples: en 24 of 24 (100 %); these scores are too high."
     assert said in json.loads(done.out)["result"]["notes"]
     assert f"note: {said}" in done.err
     shown = in_process(folder, "gold", "show", "gold.parquet", "--json")

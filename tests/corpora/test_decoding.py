@@ -177,7 +177,7 @@ def test_a_text_of_more_than_a_million_characters_is_cut_and_counted(tmp_path: P
 
 
 def test_a_row_of_json_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xsns_stream.corpora.readers._MAX_ROW_BYTES", 2**20)
+    monkeypatch.setattr("xsns_stream.corpora.json_lines._MAX_ROW_BYTES", 2**20)
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n{"text": "' + "b" * 2**21 + '"}\n', encoding="utf-8")
     assert complaint(path).message == "line 2 of x.jsonl is longer than 1 MiB."

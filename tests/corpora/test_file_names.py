@@ -46,15 +46,20 @@ def test_names_of_languages(stem: str, code: str, said: str) -> None:
     [
         (
             "dev",
-            "'dev' is the name of a split or a side, not of a language; "
-            "if it is the language, give it as --corpus dev=FILE too",
+            "'dev' is the name of a split or a side, not of a language; if it is Domung, give the label: "
+            "--label FILE=dev",
         ),
         ("train", "'train' is the name of a split or a side, not of a language"),
         ("en-train", "a split of 'en': splits are read with --task"),
         ("zh_classical", "'zh_classical' is not a language code; name it lzh"),
         ("bn_rom", "'bn_rom' is not a language code; name it bn-Latn if it is romanised"),
         ("label", "'label' may mean Label; if so, name it lbb"),
-        ("fi.additional", "'fi.additional' is neither a language code nor the English name of a language"),
+        (
+            "fi.additional",
+            "'fi.additional' is not a language code; if it is text in Finnish, give a label (--label "
+            "FILE=fi-x-addition), or keep the names of all files (--labels-as-given)",
+        ),
+        ("a.additional", "'a.additional' is neither a language code nor the English name of a language"),
         ("xx", "'xx' is neither a language code nor the English name of a language"),
     ],
 )
@@ -89,7 +94,7 @@ def test_files_left_out_are_named_with_their_reasons(tmp_path: Path) -> None:
 def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "sw.txt")
     assert reading_notes(open_corpus(str(tmp_path))) == ()
-    monkeypatch.setattr("xsns_stream.corpora.local._LARGE", 8)
+    monkeypatch.setattr("xsns_stream.corpora.listing._LARGE", 8)
     said = "large files are read twice, which may take minutes each: sw.txt."
     assert reading_notes(open_corpus(str(tmp_path))) == (said,)
 
@@ -99,7 +104,8 @@ def test_names_of_splits_are_not_languages(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(folder))
     assert "are named by split, without their language: dev.txt, test.txt, train.txt" in str(caught.value)
-    assert f"--corpus sw={folder / 'train.txt'}" in caught.value.hint
+    assert "--label train.txt=sw" in caught.value.hint
+    assert open_corpus(str(folder), label=["train.txt=sw"]).languages() == ("sw",)
     # The code is still valid: Domung is a language.
     assert open_corpus(f"dev={folder / 'dev.txt'}").languages() == ("dev",)
     assert {"src", "all", "log"} <= SPLIT_WORDS

@@ -84,7 +84,6 @@ def test_an_open_corpus_stays_what_it_is() -> None:
         ({}, UsageError, "there is no text."),
         ({"train": ["a"]}, LanguageError, "'train' cannot be the language of texts: 'train' is the name of a split"),
         ({1: ["a"]}, LanguageError, "the language 1 is not a string."),
-        ({"en": ["a"], "eng": ["b"]}, LanguageError, "the language 'en' is given twice."),
         ({"sw": pd.DataFrame({"sentence": ["a"]})}, UsageError, "the table of 'sw' has no column 'text'"),
         (pd.DataFrame({"text": ["a"]}), UsageError, "the table of texts has no column 'language'; it has text."),
         (pd.DataFrame({"language": ["sw"]}), UsageError, "the table of texts has no column 'text'; it has language."),

@@ -52,15 +52,24 @@ def test_other_forms_of_json_are_named(tmp_path: Path, content: str, said: str) 
     assert complaint(tmp_path / "sw.jsonl", content).startswith(said)
 
 
-@pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz"])
-def test_json_suffix_is_refused_with_a_hint(tmp_path: Path, name: str) -> None:
-    said = "objects of JSON, or an array of them, are read from files named .jsonl"
-    (tmp_path / name).write_text('[{"text": "a"}]', encoding="utf-8")
+@pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz", "fi.ndjson"])
+@pytest.mark.parametrize("text", ['[{"text": "a"}]', '{"text": "a"}\n{"text": "a"}\n'])
+def test_json_by_other_names(tmp_path: Path, name: str, text: str) -> None:
+    data = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     (tmp_path / "sw.txt").write_text("a\n", encoding="utf-8")
-    assert [(each.file, each.reason) for each in not_read(open_corpus(str(tmp_path)))] == [(name, said)]
-    with pytest.raises(CorpusError) as caught:
-        read_text("fi", tmp_path / name)
-    assert said in caught.value.hint
+    corpus = open_corpus(str(tmp_path))
+    assert corpus.languages() == ("fi", "sw")
+    assert corpus.sample("fi", 1, 0).examples[0].text == "a"
+    assert not_read(corpus) == ()
+
+
+def test_json_beside_a_file_of_the_language_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "fi.txt").write_text("hei\n", encoding="utf-8")
+    (tmp_path / "fi.json").write_text('{"about": "the corpus"}', encoding="utf-8")
+    corpus = open_corpus(str(tmp_path))
+    assert corpus.sample("fi", 1, 0).examples[0].text == "hei"
+    assert [(each.file, each.reason) for each in not_read(corpus)] == [("fi.json", "fi.txt is read as fi")]
 
 
 def test_other_keys_may_be_repeated(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
     assert len(read(path, "".join(json.dumps({"tokens": row}) + "\n" for row in words))) == 3
 
 
-@pytest.mark.parametrize("line", ["{}\tHello there {}", "a{}\tHello"])
+@pytest.mark.parametrize("line", ["a{}\tHello there {}", "a{}\tHello"])
 def test_note_on_lines_with_identifiers_and_tabs(tmp_path: Path, line: str) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
     assert sample.notes == (

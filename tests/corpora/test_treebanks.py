@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,3 +202,56 @@ def test_a_device_as_a_pair_is_refused(tmp_path: Path) -> None:
         open_corpus(f"sw={link}")
     with pytest.raises(CorpusError, match="is a folder, not a file of text"):
         open_corpus([f"sw={tmp_path}", f"en={tmp_path}"])
+
+
+def test_one_of_several_treebanks_is_chosen(layout: Path) -> None:
+    for name in ("B", "en_b"):
+        corpus = open_corpus(str(layout), treebank=name)
+        assert corpus.name == "folder(ud, split=train, en=en_b, words=running)"
+        assert texts(str(layout), "en", treebank=name) == {"four train"}
+        assert texts(str(layout), "nl", treebank=name) == {"een train", "twee train"}
+    left = {each.file: each.reason for each in not_read(corpus)}
+    assert left["UD_English-A/en_a-ud-train.conllu"] == "--treebank chooses en_b"
+    both = open_corpus(str(layout), treebank="b,en_a")
+    assert both.name == open_corpus(str(layout)).name
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(str(layout), treebank="GSD")
+    assert caught.value.message == "the corpus has no treebank 'gsd'."
+    assert caught.value.hint == "its treebanks are en_a, en_b, nl_c."
+
+
+def test_a_treebank_is_chosen_among_files_in_one_folder(tmp_path: Path) -> None:
+    bank(tmp_path, "en_a", "one")
+    bank(tmp_path, "en_b", "two")
+    assert texts(str(tmp_path), "en", treebank="a") == {"one train"}
+    with pytest.raises(CorpusError, match="are language 'en'"):
+        texts(str(tmp_path), "en")
+
+
+def test_a_treebank_is_chosen_for_a_task(layout: Path) -> None:
+    data = open_task(str(layout), "pos", treebank="B")
+    assert data.name == "task(ud, task=pos, en=en_b)"
+    assert [each.sentence() for each in data.split("en", "train").examples] == ["four train"]
+    assert "UD_English-A/en_a-ud-train.conllu" in {each.file for each in data.not_read}  # type: ignore[attr-defined]
+    with pytest.raises(CorpusError, match="no treebank 'gsd'"):
+        open_task(str(layout), "pos", treebank="GSD").languages()
+
+
+def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Callable[..., Any]) -> None:
+    bank(layout / "UD_German-D", "de_d", "eins", "dev")
+    bank(layout / "UD_German-D", "de_d", "zwei", "test")
+    assert open_corpus(str(layout)).languages() == ("en", "nl")
+    done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
+    assert done.code == 2
+    assert "'de' has dev, test alone: read another split: --split dev; --task pos takes the dev file" in done.err
+    for folder in ("UD_English-A", "UD_English-B", "UD_Dutch-C"):
+        (layout / folder / f"{folder[3:5].lower()}_{folder[-1].lower()}-ud-train.conllu").unlink(missing_ok=True)
+    (layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").unlink(missing_ok=True)
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(str(layout))
+    assert caught.value.message.endswith("is of the split 'train'. It has de: dev, test; en: dev.")
+    assert caught.value.hint == (
+        "read another split: --split dev; --task pos takes the dev file where there is no train file."
+    )
+    assert texts(str(layout), "de", split="dev") == {"eins dev"}
+    assert texts(str(layout), "de", task="pos") <= {"eins dev"}

@@ -362,7 +362,7 @@ def test_invalid_arguments_are_errors(options: dict[str, object], message: str, 
 
 def test_names_of_trivial_baselines_are_reserved() -> None:
     joined = join(gold(made_up()), {"random": matrix(made_up(1))})
-    with pytest.raises(UsageError, match="a predictor has the name 'random', which is a trivial baseline"):
+    with pytest.raises(UsageError, match="a predictor has the name 'random' of a trivial baseline"):
         evaluate(joined, resamples=100)
     assert evaluate(joined, resamples=100, with_trivial=False).predictors == ("random",)
 

@@ -78,3 +78,48 @@ def test_mixed_precision_of_the_caller_changes_nothing() -> None:
         without = xs.diagonal_fisher(MODEL, [BATCH])
     for other in (inside, without):
         assert all(np.array_equal(a, b) for a, b in zip(other.values, expected.values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("family", "positions"),
+    [("xlm-roberta", 64), ("bert", 66), ("distilbert", 66), ("electra", 66), ("gpt2", 64), ("opt", 64), ("mbart", 64)],
+)
+def test_batches_that_are_longer_than_the_positions_of_the_model(family: str, positions: int) -> None:
+    model = zoo.make(family, torch.float32)
+    with pytest.raises(FisherError) as caught:
+        xs.diagonal_fisher(model, [zoo.batch(model, family, (positions + 1, 5))])
+    assert caught.value.message.startswith(f"a batch has {positions + 1} positions, and the model has {positions} (")
+    assert caught.value.hint == f"shorten the texts: tokenizer(…, truncation=True, max_length={positions})."
+    assert xs.diagonal_fisher(model, [zoo.batch(model, family, (positions, 5))]).examples == 2
+
+
+@pytest.mark.parametrize("family", ["llama", "bloom", "gpt-neox", "t5"])
+def test_models_that_compute_positions_take_longer_batches(family: str) -> None:
+    model = zoo.make(family, torch.float32)
+    assert xs.diagonal_fisher(model, [zoo.batch(model, family, (70, 5))]).examples == 2
+
+
+@pytest.mark.filterwarnings("ignore::xsns_stream.fisher.HalfPrecisionWarning")
+@pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("measure", [xs.diagonal_fisher, xs.mean_gradient])
+def test_weights_of_two_types_that_torch_cannot_multiply(measure: Any, precision: torch.dtype) -> None:
+    model = zoo.make("llama", torch.float32)
+    layout = xs.parameter_layout(model)
+    for name, parameter in model.named_parameters():
+        if ".layers.1." in name:
+            parameter.data = parameter.data.to(precision)
+    with pytest.raises(FisherError) as caught:
+        measure(model, [zoo.batch(model, "llama", (6, 5))], layout)
+    dtypes = " and ".join(sorted(("float32", str(precision).removeprefix("torch."))))
+    assert caught.value.message.startswith(f"the model has weights in {dtypes}, and torch cannot compute with both: ")
+    assert "model.float()" in caught.value.hint
+
+
+@pytest.mark.filterwarnings("ignore::xsns_stream.fisher.HalfPrecisionWarning")
+def test_a_module_in_float32_of_a_model_in_half_precision_is_measured() -> None:
+    """transformers keeps some modules of some models in float32."""
+    model = zoo.make("t5", torch.float32).to(torch.bfloat16)
+    for name, module in model.named_modules():
+        if name.endswith("wo"):
+            module.float()
+    assert xs.diagonal_fisher(model, [zoo.batch(model, "t5", (6, 5))]).examples == 2

@@ -264,6 +264,6 @@ def test_a_batch_that_cannot_be_split_into_examples(make_model) -> None:
     model = make_model("bert")
     layer = model.bert.encoder.layer[0].output
     layer.dense = Random(layer.dense)
-    with pytest.raises(FisherError, match="depends on how examples are batched, so it cannot be measured") as caught:
+    with pytest.raises(FisherError, match="depends on the other examples of a batch") as caught:
         without_rules(model, parameter_layout(model))
     assert "random in evaluation mode" in caught.value.hint

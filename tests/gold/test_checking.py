@@ -95,7 +95,7 @@ def test_unit_is_inferred_and_noted(matrix: Any) -> None:
 # -------------------------------------------------------------------------------- cells and duplicates
 
 
-@pytest.mark.parametrize("cell", ["n.a.", "1,234.5", "high", "--", "1 2", "%", "nan%"])
+@pytest.mark.parametrize("cell", ["OOM", "1,234.5", "high", "(50)", "1 2", "%", "nan%", "1_0", "± 3", "*"])
 def test_cell_that_is_not_a_number_is_named(matrix: Any, cell: str) -> None:
     with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: fi → sw"):
         matrix(f'source,sw,fi\nsw,90,50\nfi,"{cell}",80\n')
@@ -155,15 +155,15 @@ def test_line_that_is_too_long_is_named_by_its_number(matrix: Any) -> None:
 
 
 def test_import_that_would_lose_labels_is_an_error_that_lists_them(matrix: Any) -> None:
-    text = "source,sw,average\nfi,50,60\nall languages,40,45\n"
-    with pytest.raises(XsnsError, match=r"labels that are .*: average \(2\), all languages \(2\)\.") as caught:
+    text = "source,sw,Finno\nfi,50,60\nall languages,40,45\n"
+    with pytest.raises(XsnsError, match=r"labels that are .*: Finno \(2\), all languages \(2\)\.") as caught:
         matrix(text, unit="percent")
     assert "--rename" in caught.value.hint
     assert "--skip-unknown imports the rest, without 3 of 4 scores" in caught.value.hint
     found = matrix(text, unit="percent", skip_unknown=True)
     assert (found.scores.sources, found.scores.targets) == (("fi",), ("sw",))
     assert found.left_out.to_json() == {
-        "labels": {"average": 2, "all languages": 2},
+        "labels": {"Finno": 2, "all languages": 2},
         "ambiguous": {},
         "collisions": {},
         "cells": [],
@@ -176,12 +176,12 @@ def test_import_that_would_lose_labels_is_an_error_that_lists_them(matrix: Any) 
 
 def test_all_problems_are_in_one_message(matrix: Any) -> None:
     text = (
-        'source,sw,average,English,mon_Cyrl\nfi,50,60,1,"1,234"\nSuomi,40,45,high,70\net,30,31,inf,33\nGa,30,31,32,33\n'
+        'source,sw,Finno,English,mon_Cyrl\nfi,50,60,1,"1,234"\nSuomi,40,45,high,70\net,30,31,inf,33\nGa,30,31,32,33\n'
     )
     with pytest.raises(XsnsError) as caught:
         matrix(text, unit="percent")
     for part in (
-        "average (4)",
+        "Finno (4)",
         "'Ga' is the code of ga and the name of gaa",
         "'fi' and 'Suomi' are both 'fi'",
         "1 cell of the scores does not contain a number: Suomi → English ('high')",
@@ -198,8 +198,8 @@ def test_all_problems_are_in_one_message(matrix: Any) -> None:
 
 
 def test_a_score_that_stands_twice_cannot_be_skipped(matrix: Any) -> None:
-    text = "source,target,score\nsw,fi,50\nsw,fi,51\naverage,fi,1\n"
-    with pytest.raises(XsnsError, match=r"average \(1\); the score sw → fi occurs twice: 50 and 51") as caught:
+    text = "source,target,score\nsw,fi,50\nsw,fi,51\nFinno,fi,1\n"
+    with pytest.raises(XsnsError, match=r"Finno \(1\); the score sw → fi occurs twice: 50 and 51") as caught:
         matrix(text, layout="long")
     assert "column `seed`" in caught.value.hint
     with pytest.raises(XsnsError, match=r"^the score sw → fi occurs twice"):
@@ -281,7 +281,7 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(XsnsError, match=r"scores\.csv' cannot be read as a table") as caught:
         import_scores(path, "matrix")
-    assert caught.value.hint == "save it as UTF-8 text."
+    assert caught.value.hint == "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
     path.write_text("sep=;\nsource;sw\nfi;50\n")
     assert import_scores(path, "matrix", unit="percent").scores["fi", "sw"] == 50
 

@@ -90,6 +90,8 @@ def test_files_without_gold_scores_are_errors(tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("no parquet")
     (tmp_path / "table.csv").write_text("source,sw\nfi,1\n")
     (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "matrix.json").write_text('{"coefficient": "jaccard"}')
+    (tmp_path / "text.json").write_text("no json")
     for name, message in (
         ("frame.parquet", "was not written by `xsns-stream gold`"),
         ("text.parquet", "is not a readable Parquet file"),
@@ -97,11 +99,14 @@ def test_files_without_gold_scores_are_errors(tmp_path: Path) -> None:
         ("empty.csv", "is empty"),
         ("none.parquet", "there is no file"),
         ("none.csv", "there is no file"),
+        ("none.json", "there is no file"),
+        ("matrix.json", "is a similarity matrix"),
+        ("text.json", "is not valid JSON"),
     ):
         with pytest.raises(XsnsError, match=message):
             read_scores(tmp_path / name)
     with pytest.raises(UsageError, match="is not a file of gold scores") as caught:
-        read_scores(tmp_path / "gold.json")
+        read_scores(tmp_path / "gold.npz")
     assert "gold import" in caught.value.hint
 
 
@@ -164,7 +169,7 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     ("line", "said"),
     [
         ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
-        ("sw,fi,main,,99999\nen,fi,main,,51", "must be between 0 and 100 where the unit is percent"),
+        ("sw,fi,main,,99999\nen,fi,main,,51", "scores in the unit percent must be between 0 and 100"),
     ],
 )
 def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:

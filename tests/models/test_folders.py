@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from xsns_stream.errors import ExitCode, ModelError
 from xsns_stream.io.json import UnusableError
-from xsns_stream.models import EMBEDDED_FOLDER, load_model, loading
+from xsns_stream.models import EMBEDDED_FOLDER, load_model, loading, tokenizers
+from xsns_stream.models.huggingface import broken_installation
 from xsns_stream.models.model_files import read_header, read_tensors
 from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
 
@@ -26,9 +30,9 @@ def configure(folder: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-def refused(folder: Path) -> ModelError:
+def refused(folder: Path, **options: Any) -> ModelError:
     with pytest.raises(ModelError) as caught:
-        load_model(str(folder))
+        load_model(str(folder), **options)
     return caught.value
 
 
@@ -119,9 +123,30 @@ def test_an_adapter_alone(tmp_path: Path) -> None:
 def test_pickled_weights_alone(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "pytorch_model.bin")
     error = refused(tiny_copy)
-    assert error.message == f"the model '{tiny_copy}' has no .safetensors weights."
+    assert error.message == (
+        f"the model '{tiny_copy}' has no .safetensors weights. It has pytorch_model.bin, which is not read."
+    )
     assert "save_pretrained" in error.hint
-    assert "--revision refs/pr/N" in error.hint
+    assert "also try `--revision refs/pr/N`" in error.hint
+
+
+def test_the_command_of_the_hint_converts_pickled_weights(tiny_copy: Path, tmp_path: Path) -> None:
+    expected = load_model(str(tiny_copy)).model.state_dict()
+    torch.save(load_file(tiny_copy / "model.safetensors"), tiny_copy / "pytorch_model.bin")
+    (tiny_copy / "model.safetensors").unlink()
+    command = refused(tiny_copy).hint.split("`")[1]
+    assert command.startswith('python -c "from transformers import AutoTokenizer as T, XLMRobertaForMaskedLM as M; ')
+    subprocess.run([sys.executable, "-c", command.split('"')[1]], cwd=tmp_path, check=True, capture_output=True)
+    converted = load_model(str(tmp_path / "converted")).model.state_dict()
+    assert all(torch.equal(converted[name], values) for name, values in expected.items())
+
+
+@pytest.mark.parametrize("name", ["tf_model.h5", "flax_model.msgpack", "model.gguf", "model.onnx"])
+def test_weights_of_other_formats_are_named(name: str, tiny_copy: Path) -> None:
+    (tiny_copy / "model.safetensors").rename(tiny_copy / name)
+    error = refused(tiny_copy)
+    assert error.message.endswith(f"has no .safetensors weights. It has {name}, which is not read.")
+    assert error.hint.startswith("convert it with `save_pretrained`")
 
 
 @pytest.mark.parametrize("kind", [ImportError, RuntimeError])
@@ -139,8 +164,125 @@ def test_a_broken_installation_is_reported_as_such(
     assert error.message == (
         f"transformers cannot import what the model '{tiny_folder}' needs: operator torchvision::nms does not exist."
     )
-    assert "the model's files are not the cause" in error.hint
-    assert "incomplete" not in error.hint
+    assert error.hint == (
+        "the model's files are not the cause: the package torchvision does not match the other packages. Remove it, "
+        "it is not needed for text: `pip uninstall torchvision`."
+    )
+
+
+def fake_package(folder: Path, name: str, line: str) -> None:
+    """Create an installed package whose import runs one line."""
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").write_text(line)
+    metadata = folder / f"{name}-0.28.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.28.0\n")
+
+
+@pytest.mark.slow  # a process that imports transformers
+@pytest.mark.parametrize("said", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
+def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
+    """The second message does not name the package: the place of the error does."""
+    fake_package(tmp_path, "torchvision", f"raise RuntimeError({said!r})\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from xsns_stream.cli import run; run()", "params", "mini"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: transformers cannot import what the model 'mini' needs: {said}.\n"
+        "hint: the model's files are not the cause: the package torchvision does not match the other packages. "
+        "Remove it, it is not needed for text: `pip uninstall torchvision`.\n"
+    )
+
+
+def test_a_package_that_is_missing_is_named() -> None:
+    error = broken_installation("a/b", ModuleNotFoundError("No module named 'mistral_common'", name="mistral_common"))
+    assert error.message == (
+        "transformers needs the package mistral-common for the model 'a/b', which is not installed."
+    )
+    assert error.hint == "install it with `pip install mistral-common`; the model's files are not the cause."
+
+
+def test_a_package_of_another_version_is_named() -> None:
+    try:
+        import numpy as np
+
+        np.broadcast_shapes((2,), (3,))
+    except ValueError as raised:
+        error = broken_installation("a/b", ImportError("no such name"))
+        assert "`pip check`" in error.hint
+        error = broken_installation("a/b", raised)
+    assert error.hint.endswith("Install it again: `pip install --force-reinstall numpy`.")
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "packages"),
+    [
+        ("sentencepiece.bpe.model", b"\n\x0e\n\x05<unk>", "sentencepiece, protobuf"),
+        ("tokenizer.model", b"aGVsbG8= 0\n", "tiktoken"),
+        ("qwen.tiktoken", b"aGVsbG8= 0\n", "tiktoken"),
+    ],
+)
+def test_a_tokenizer_whose_reader_is_not_installed(
+    file: str, data: bytes, packages: str, tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokenizers, "_is_installed", lambda package: False)
+    (tiny_copy / "tokenizer.json").unlink()
+    (tiny_copy / file).write_bytes(data)
+    error = refused(tiny_copy)
+    assert error.message == (
+        f"the tokenizer of model '{tiny_copy}' is in {file}, and the package that reads it is not installed: "
+        f"{packages}."
+    )
+    assert error.hint.startswith(f"`pip install {packages.replace(',', '')}`, or add the tokenizer.json")
+
+
+def test_models_that_read_bytes_or_characters(tmp_path: Path) -> None:
+    sizes = {"vocab_size": 384, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    byt5, canine = tmp_path / "byt5", tmp_path / "canine"
+    tf.T5ForConditionalGeneration(tf.T5Config(**sizes, decoder_start_token_id=0)).save_pretrained(byt5)
+    tf.ByT5Tokenizer().save_pretrained(byt5)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    tf.CanineForTokenClassification(tf.CanineConfig(**sizes)).save_pretrained(canine)
+    tf.CanineTokenizer().save_pretrained(canine)
+    for folder, kind, options in (
+        (byt5, "ByT5Tokenizer", {}),
+        (canine, "canine", {}),
+        (canine, "canine", {"objective": "token-classification", "label_count": 2}),
+    ):
+        error = refused(folder, **options)
+        assert error.message == (
+            f"the model '{folder}' reads bytes or characters ({kind}), and models without a vocabulary of tokens "
+            "cannot be measured."
+        )
+        assert "google/mt5-small instead of google/byt5-small" in error.hint
+
+
+def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
+    configure(tiny_copy, model_type="llama9", transformers_version="5.99.0.dev0")
+    error = refused(tiny_copy)
+    assert error.message == (
+        f"the configuration of model '{tiny_copy}' cannot be read: transformers {tf.__version__} does not support "
+        "models of the kind 'llama9'."
+    )
+    assert error.hint == (
+        "it was written by transformers 5.99.0: `pip install 'transformers>=5.99.0'`. If model_type in config.json is "
+        "misspelt: did you mean 'llama'?"
+    )
+    configure(tiny_copy, model_type="own-kind", transformers_version="4.1.0")
+    assert refused(tiny_copy).hint.startswith("a newer version of transformers may support it: `pip install -U")
+
+
+def test_no_message_advises_to_run_code_of_a_model(tiny_copy: Path) -> None:
+    configure(tiny_copy, model_type="own", auto_map={"AutoConfig": "own.Own"})
+    error = refused(tiny_copy)
+    assert error.message.endswith("it needs code that comes with the model (auto_map), and such code is never run.")
+    assert "built in, such as xlm-roberta, bert, " in error.hint
+    assert "trust_remote_code" not in error.message + error.hint
 
 
 def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:

@@ -270,7 +270,7 @@ def test_a_trained_head_is_kept(save: Save) -> None:
         loaded = load_model(str(folder), objective="token-classification", label_count=5, head_seed=seed)
         assert torch.equal(loaded.model.classifier.weight, saved["classifier.weight"])
     error = refused(folder, objective="token-classification", label_count=4)
-    assert error.message == f"the model '{folder}' comes with a trained head that is not for 4 labels."
+    assert error.message == f"the model '{folder}' has a trained head that is not for 4 labels."
 
 
 def test_a_trained_head_of_another_task(save: Save) -> None:
@@ -278,7 +278,7 @@ def test_a_trained_head_of_another_task(save: Save) -> None:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
     error = refused(folder, objective="sequence-classification", label_count=3)
-    assert error.message == f"the model '{folder}' comes with a head for token-classification."
+    assert error.message == f"the model '{folder}' has a head for token-classification."
 
 
 # ------------------------------------------------------------------------------------------- what is refused

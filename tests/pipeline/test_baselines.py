@@ -22,7 +22,7 @@ from xsns_stream.models.auto_classes import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
 from xsns_stream.pipeline.baseline_values import Body, encode_plain
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.model_baselines import MODEL_BASELINES, NeighboursFound, RowMeasured, model_baselines
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, NeighboursFound, RowMeasured, model_baselines
 from xsns_stream.types import LanguageSample, SimilarityMatrix, TextExample
 
 LANGUAGES = ("sw", "fi", "et")
@@ -157,8 +157,8 @@ def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) 
 
 
 def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None:
-    together = compute(*MODEL_BASELINES)
-    assert tuple(together) == MODEL_BASELINES
+    together = compute(*TEXT_BASELINES)
+    assert tuple(together) == tuple(TEXT_BASELINES)
     for name, matrix in together.items():
         alone = compute(name)[name]
         np.testing.assert_array_equal(matrix.values, alone.values)
@@ -221,8 +221,8 @@ class Without:
 def test_a_language_that_fails_leaves_the_others_alone(compute: Callable[..., Any], texts: Path) -> None:
     events: list[Any] = []
     corpus = Without(open_corpus(str(texts)), ("fi", 42))
-    found = compute(*MODEL_BASELINES, corpus=corpus, on_event=events.append)
-    others = compute(*MODEL_BASELINES, languages=("sw", "et"))
+    found = compute(*TEXT_BASELINES, corpus=corpus, on_event=events.append)
+    others = compute(*TEXT_BASELINES, languages=("sw", "et"))
     for name, matrix in found.items():
         assert matrix.sources == matrix.targets == ("sw", "et")
         np.testing.assert_array_equal(matrix.values, others[name].values)

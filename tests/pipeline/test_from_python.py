@@ -147,7 +147,7 @@ def test_every_option_of_the_verb_is_a_keyword(xsns: Any) -> None:
 
 
 def test_settings_and_options_are_not_mixed(make: Any, loaded: LoadedModel, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="options were given beside BuildSettings"):
+    with pytest.raises(UsageError, match="options were given together with BuildSettings"):
         xs.build(make("sw"), loaded, xs.open_store(tmp_path / "s.zarr", "a"), examples=3)  # type: ignore[call-overload]
 
 
@@ -210,7 +210,7 @@ def test_a_baseline_takes_text_and_model_of_a_store(
         xs.baseline("lex", str(texts), store=str(path), progress=False)
     matrix = xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), progress=False)
     assert matrix.seeds == (1, 2)
-    with pytest.raises(UsageError, match="--examples 5 was given, and the store has 6"):
+    with pytest.raises(UsageError, match="--examples 5 was given, but the store has 6"):
         xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), examples=5, progress=False)
 
 

@@ -163,7 +163,7 @@ def test_groups_of_layers_give_the_same_bits(make: Callable[..., Any], run: Call
     _, events, store = run(make("sw", memory=40_000))
     (note,) = notes(events)
     size = store.layout.size
-    assert note == f"the Fisher values take {4 * size:,} bytes: 2 passes over each text, a group of layers each."
+    assert note == f"the Fisher values need {4 * size:,} bytes: 2 passes over each text, one for each group of layers."
     assert np.array_equal(store["sw"].bits, expected["sw"].bits)
     assert store["sw"].threshold == expected["sw"].threshold
     assert [event.count for event in events if isinstance(event, ExamplesDone)] == [4, 6, 4, 6]

@@ -46,7 +46,7 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert store.read("sw", density=0.3).provenance.values == ""
     assert told.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
     assert [event.stored_fisher for event in events if isinstance(event, RowCommitted)] == [True, True]
-    assert [e.text for e in events if isinstance(e, Noted)] == ["is made from the Fisher values in the store."] * 2
+    assert [e.text for e in events if isinstance(e, Noted)] == ["is selected from the Fisher values in the store."] * 2
     assert store.verify() == []
 
 
@@ -135,7 +135,8 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
     missing = "compared in halves or stored with its Fisher values"
     assert said == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
-        "To add that, remove these rows with prune, and build again."
+        "To add that, remove these rows with prune, and build again. "
+        "--parts 8 adds intervals and split-half to rows that are in the store."
     ]
     for again in (make("sw fi"), make("fi", keep_fisher="float32", split_half=True)):
         _, events, _ = run(again)

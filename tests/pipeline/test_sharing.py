@@ -20,6 +20,8 @@ from xsns_stream.errors import IncompatibleError
 from xsns_stream.pipeline.events import Noted, Row, RowByOther, RowCommitted
 from xsns_stream.pipeline.rows import RowCommits
 from xsns_stream.pipeline.scheduling import SharedItems
+from xsns_stream.pipeline.source_ranking import rank
+from xsns_stream.pipeline.store_rows import copy_store
 from xsns_stream.store import OtherBitsError, open_store
 
 #: The module; the package has a function of the same name.
@@ -285,16 +287,28 @@ def test_of_two_that_measured_one_row_the_first_commit_counts(
         run(make("fi", seeds=(7,)))
 
 
-def test_parts_that_are_added_to_a_row_leave_its_record(make: Any, run: Any) -> None:
-    run(make("sw"))
+def test_split_half_that_is_measured_with_parts_of_an_older_row_is_found(make: Any, run: Any, tmp_path: Path) -> None:
+    run(make("sw fi"))
     result, events, store = run(make("sw", parts=2))
     assert result.committed == (Row("sw", 42),)
     notes = [event.text for event in events if isinstance(event, Noted)]
-    assert [note for note in notes if "cut there" not in note] == [
-        "was in the store already: its parts are added, and its record, which is never rewritten, stays without "
-        "split-half."
-    ]
-    assert store.record("sw").provenance.reliability == {}
+    assert [note for note in notes if "cut there" not in note] == []
+    assert store.record("sw").provenance.reliability == {}, "the record is never rewritten"
+    later = store.reliability(store.record("sw"))
+    assert later == result.reliability[Row("sw", 42)]
+    assert 0 < later["split_half"] < 1
+    assert store.reliability(store.record("fi")) == {}
+    assert store.info()["reliability"] == [{"language": "sw", "seed": 42, "density": 0.15} | later]
+    assert rank(store, "sw").ranking.reliability == later["split_half"]
+    assert rank(store, "fi").ranking.sources[0].reliability == later["split_half"]
+    assert store.verify() == []
+    _, events, _ = run(make("sw fi", split_half=True))
+    (note,) = [event.text for event in events if isinstance(event, Noted) and "compared in halves" in event.text]
+    assert note.startswith("1 of 2 rows are in the store already, and are not compared in halves.")
+    assert note.endswith("--parts 8 adds intervals and split-half to rows that are in the store.")
+    copy_store(store, tmp_path / "copy.zarr")
+    copied = open_store(tmp_path / "copy.zarr")
+    assert copied.reliability(copied.record("sw")) == later
 
 
 def test_halves_of_one_example_are_said_to_be_too_few(make: Any, run: Any) -> None:

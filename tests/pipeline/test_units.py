@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xsns_stream.cli.transfer import PRESET_NAMES
 from xsns_stream.corpora import open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, UsageError, XsnsError
 from xsns_stream.gold import read_scores, write_scores
 from xsns_stream.languages import mixture
-from xsns_stream.pipeline.finetune_settings import OVERLAP, TransferSettings, Unit, read_data
+from xsns_stream.pipeline.finetune_data import OVERLAP, read_data
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.types import TestScore, TransferRun
@@ -63,10 +63,6 @@ def run_of(source: str = "en", seed: int = 1, **scores: float) -> TransferRun:
         for t, v in scores.items()
     }
     return TransferRun(source, seed, found, dict(TRAINED), {"task": "ner", "limit": None})
-
-
-def test_names_of_presets_are_the_library_s() -> None:
-    assert set(PRESETS) == set(PRESET_NAMES)
 
 
 def test_a_unit_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -241,9 +237,9 @@ def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
     (ner / "sw-test.txt").write_text("\n\n".join([known[0], "a O\n", "b O\n"]))
     notes = read_data(settings(ner, targets=("en", "fi", "sw"))).notes
     assert notes[-2:] == (
-        "test examples that are training examples too: en 3 of 4 (75 %), en → sw 1 of 3 (33 %); "
+        "test examples that are also training examples: en 3 of 4 (75 %), en → sw 1 of 3 (33 %); "
         "these scores are too high.",
-        "dev examples that are training examples too: en 1 of 2 (50 %); training may stop too late.",
+        "dev examples that are also training examples: en 1 of 2 (50 %); training may stop too late.",
     )
 
 
@@ -253,7 +249,7 @@ def test_the_overlap_is_kept_with_the_scores(ner: Path, tmp_path: Path) -> None:
     UnitFolder(tmp_path / "units").write(leaking)
     scores = gold_scores(UnitFolder(tmp_path / "units").all(), settings(ner))
     assert scores.notes == (
-        "test examples that are training examples too: en 3 of 4 (75 %); these scores are too high.",
+        "test examples that are also training examples: en 3 of 4 (75 %); these scores are too high.",
     )
     for name in ("gold.parquet", "gold.csv"):
         assert read_scores(write_scores(scores, tmp_path / name)).notes == scores.notes

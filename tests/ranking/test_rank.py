@@ -122,5 +122,5 @@ def test_errors_have_hints(matrix):
     for top in (0, -3):
         with pytest.raises(UsageError, match=f"must be at least 1, not {top}"):
             rank_sources(matrix, "sw", top=top)
-    with pytest.raises(UsageError, match="no candidate source for 'sw' besides itself"):
+    with pytest.raises(UsageError, match="no candidate source for 'sw' except itself"):
         rank_sources(matrix, "sw", sources=["sw"])

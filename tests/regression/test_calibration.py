@@ -14,8 +14,8 @@ from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.regression import calibrate, fit
+from xsns_stream.report import RESULT_FORMATS
 from xsns_stream.report.regression import (
-    REGRESSION_FORMATS,
     prediction_sheet,
     regression_document,
     regression_sheets,
@@ -168,7 +168,7 @@ def test_expected_scores_best_first() -> None:
     assert len(means) == 11
 
 
-@pytest.mark.parametrize("suffix", REGRESSION_FORMATS)
+@pytest.mark.parametrize("suffix", RESULT_FORMATS)
 def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
     found, ranks = fitted
     target = write_regression(found, ranks, tmp_path / f"regression{suffix}")
@@ -180,7 +180,7 @@ def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Pat
 
 def test_contents_of_files(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
     found, ranks = fitted
-    paths = {suffix: write_regression(found, ranks, tmp_path / f"r{suffix}") for suffix in REGRESSION_FORMATS}
+    paths = {suffix: write_regression(found, ranks, tmp_path / f"r{suffix}") for suffix in RESULT_FORMATS}
     markdown = paths[".md"].read_text()
     assert "| x\\_s |" in markdown
     assert "&lt; 0.0001" in markdown

@@ -6,11 +6,13 @@ import dataclasses
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 
 from xsns_stream.align_scores import join
@@ -19,7 +21,7 @@ from xsns_stream.evaluation import evaluate
 from xsns_stream.io.escaping import in_latex, in_markdown
 from xsns_stream.io.frames import read_parquet
 from xsns_stream.report import (
-    EVALUATION_FORMATS,
+    RESULT_FORMATS,
     evaluation_document,
     evaluation_figure,
     evaluation_table,
@@ -91,7 +93,9 @@ def test_units() -> None:
 
 def test_a_line_for_each_target() -> None:
     found, _ = made()
-    lines = drawn(found, per_target=True).splitlines()
+    whole, _, targets = drawn(found, per_target=True).partition("Each target")
+    assert whole.rstrip().splitlines() == drawn(found).rstrip().splitlines(), "the means are shown too"
+    lines = targets.splitlines()
     row = next(place for place, line in enumerate(lines) if line.startswith("zu"))
     choice = found.choices[4]
     assert lines[row].split()[:4] == ["zu", "Zulu", "5", choice.best[0]]
@@ -130,7 +134,7 @@ def test_the_document_holds_everything() -> None:
     assert document["targets"][0]["followed"]["x_1"] == list(found.choices[0].followed[0])
 
 
-@pytest.mark.parametrize("suffix", EVALUATION_FORMATS)
+@pytest.mark.parametrize("suffix", RESULT_FORMATS)
 def test_every_format_gives_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None:
     found, joined = made(reference="x_1")
     first = write_evaluation(found, joined, tmp_path / f"a{suffix}").read_bytes()
@@ -212,6 +216,77 @@ def test_the_figure_shows_every_predictor() -> None:
         there = joined.candidates
         np.testing.assert_array_equal(points[:, 0], prediction.values[there])
         np.testing.assert_array_equal(points[:, 1], joined.gold.values[there])
+
+
+def contrary(names: dict[str, int], targets: int = 6) -> Evaluation:
+    """An evaluation of predictors that have the scores, or their negative values, on all targets but those counted."""
+    rng = np.random.default_rng(5)
+    cells = rng.random((6, targets)) * 100
+    gold = TransferScores(CODES, CODES[:targets], cells[None, None], "pos", "accuracy", "percent", "made up")
+    signs = {
+        name: np.array([1.0 if place < good else -1.0 for place in range(targets)]) for name, good in names.items()
+    }
+    matrices = {name: SimilarityMatrix(CODES, CODES[:targets], cells * sign, "x") for name, sign in signs.items()}
+    return evaluate(join(gold, matrices), resamples=100)
+
+
+def test_predictors_that_do_not_beat_a_random_order_are_in_the_heading() -> None:
+    found = contrary({"good": 6, "half": 3, "bad": 2})
+    assert [found.above_random(name) for name in ("good", "half", "bad")] == [(6, 6), (3, 6), (2, 6)]
+    assert found.warning == "no better than a random order on most targets: bad (4 of 6)"
+    assert drawn(found).splitlines()[0].strip() == f"pos accuracy: 6 sources, 6 targets; {found.warning}"
+    assert found.warning in found._repr_html_()
+    assert evaluation_document(found)["predictors"][2]["above_random"] == {"above": 2, "targets": 6}
+    assert contrary({"good": 6, "half": 3}).warning == ""
+
+
+def test_a_constant_prediction_is_no_better_than_a_random_order() -> None:
+    cells = np.random.default_rng(1).random((1, 1, 6, 6)) * 100
+    gold = TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", "made up")
+    joined = join(gold, {"flat": SimilarityMatrix(CODES, CODES, np.ones((6, 6)), "x")})
+    assert evaluate(joined, resamples=100).above_random("flat") == (0, 6)
+    assert evaluate(joined, resamples=100, with_trivial=False).warning == ""
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "title", "label"),
+    [
+        ("unknown", "unknown", "gold scores: 6 sources, 6 targets", "score (percent)"),
+        ("pos", "unknown", "pos scores: 6 sources, 6 targets", "score (percent)"),
+        ("unknown", "f1", "f1: 6 sources, 6 targets", "F1 (percent)"),
+    ],
+)
+def test_titles_of_scores_that_nobody_has_named(task: str, metric: str, title: str, label: str) -> None:
+    found, joined = made()
+    found = replace(found, settings=replace(found.settings, task=task, metric=metric))
+    dots, scatter, _ = evaluation_figure(found, joined).axes
+    assert drawn(found).splitlines()[0].strip() == title
+    assert title in [text.get_text() for text in dots.texts]
+    assert scatter.get_ylabel() == label
+
+
+def test_the_points_of_a_scatter_are_labelled_without_overlaps() -> None:
+    found, joined = made()
+    figure = evaluation_figure(found, joined)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes, prediction in zip(figure.axes[1:], joined.predictions, strict=True):
+        there = joined.candidates
+        best = int(np.argmax(np.where(there, prediction.values, -1)))
+        row, column = divmod(best, 6)
+        labels = {text.get_text(): text.get_window_extent(renderer) for text in axes.texts}
+        assert f"{CODES[row]}→{CODES[column]}" in labels, "the extreme point has a label"
+        assert 5 <= len(labels) <= 14
+        boxes = list(labels.values())
+        assert not any(a.overlaps(b) for place, a in enumerate(boxes) for b in boxes[:place])
+        frame = axes.get_window_extent(renderer)
+        assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def test_every_point_of_a_small_scatter_has_a_label() -> None:
+    _, joined = made()
+    few = join(joined.gold.restricted(CODES[:3], CODES[:2]), {"x": SimilarityMatrix(CODES, CODES, np.eye(6), "x")})
+    figure = evaluation_figure(evaluate(few, resamples=100), few)
+    assert len(figure.axes[1].texts) == 4
 
 
 def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:

@@ -216,3 +216,17 @@ def test_one_layer_of_one_bit(make_store, networks):
     layout = ParameterLayout(("t",), ((1,),), (LayerSpan("l", 0, 1),))
     store = make_store("folder", layout, ("sw",))
     assert np.array_equal(read(store, ("sw",), 0, 1)[0], networks.make_sub("sw", layout=layout).bits)
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory-zstd"])
+def test_a_system_without_positioned_reads(kind, make_store, monkeypatch) -> None:
+    """Windows has neither `os.preadv` nor the module `resource`."""
+    layout = ParameterLayout(("a",), ((200,),), (LayerSpan("a", 0, 200),))
+    store = make_store(kind, layout)
+    monkeypatch.delattr(os, "preadv")
+    with pytest.raises(StoreError) as caught:
+        read(store, CODES, 0, 2)
+    assert caught.value.message == (
+        "the rows of a store cannot be read on this operating system, which has no positioned reads (preadv)."
+    )
+    assert "Windows Subsystem for Linux" in caught.value.hint

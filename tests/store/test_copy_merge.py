@@ -254,12 +254,12 @@ def test_fisher_values_of_two_encodings_are_not_merged(make, tmp_path, networks)
     keep(a, networks, "sw", "float32")
     keep(b, networks, "yo", "bf16")
     target = open_store(tmp_path / "t", "a")
-    with pytest.raises(IncompatibleError, match=r"kept as float32 in .* and as bf16 in") as caught:
+    with pytest.raises(IncompatibleError, match=r"saved as float32 in .* and as bf16 in") as caught:
         merge_stores(target, [a, b], with_fisher=True)
     assert "omit the Fisher values" in caught.value.hint
     assert not (tmp_path / "t").exists()
     merge_stores(target, [a], with_fisher=True)
-    with pytest.raises(IncompatibleError, match=r"kept as bf16 in .* and as float32 in"):
+    with pytest.raises(IncompatibleError, match=r"saved as bf16 in .* and as float32 in"):
         merge_stores(target, [b], with_fisher=True)
     assert target.languages == ("sw",)
 

@@ -123,7 +123,7 @@ def two_shards_with_one_tensor(folder: Path) -> None:
 LARGE = {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}
 WEIGHTS: dict[str, tuple[Damage, str]] = {
     "a tensor of 10^9 values": (one_more(LARGE), "bytes"),
-    "a shape of 10^9": (tensor(shape=[10**9]), "does not take the"),
+    "a shape of 10^9": (tensor(shape=[10**9]), "does not fit its"),
     "a shape beyond 64 bits": (tensor(shape=[10**30]), "has an invalid shape"),
     "a negative shape": (tensor(shape=[-1, 4]), "has an invalid shape"),
     "a shape of text": (tensor(shape="32"), "has an invalid shape"),
@@ -132,7 +132,7 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "one offset": (tensor(data_offsets=[0]), "has invalid data_offsets"),
     "a type that is not known": (tensor(dtype="F99"), "has an unknown type: 'F99'"),
     "a type that is a list": (tensor(dtype=["F32"]), "has an unknown type"),
-    "another type": (tensor(dtype="F64"), "does not take the"),
+    "another type": (tensor(dtype="F64"), "does not fit its"),
     "a tensor that is a number": (one_more(5), "is without type, shape or data_offsets"),  # type: ignore[arg-type]
     "a name that turns the line around": (
         lambda folder: with_header(folder, {"a\x1b[31m\u202eb": 5}, b""), "'a\\x1b[31m\\u202eb'"
@@ -144,9 +144,9 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "a header that is a list": (lambda folder: with_header(folder, b"[]", b""), "does not contain a JSON object"),
     "a header that is deep": (lambda folder: with_header(folder, nested(100_000).encode(), b""), "nested too deep"),
     "a header that is no JSON": (lambda folder: with_header(folder, b"{{{", b""), "not valid JSON"),
-    "a header without end": (header_length(2**63), "is cut short, or is not a safetensors file"),
+    "a header without end": (header_length(2**63), "is truncated, or is not a safetensors file"),
     "a header that is shorter": (header_length(100), "not valid JSON"),
-    "a pickle by another name": (write("model.safetensors", b"\x80\x02}q\x00."), "is cut short, or is not"),
+    "a pickle by another name": (write("model.safetensors", b"\x80\x02}q\x00."), "is truncated, or is not"),
     "a named pipe": (instead("model.safetensors", os.mkfifo), "model.safetensors is not a regular file"),
     "a device": (instead("model.safetensors", lambda path: path.symlink_to("/dev/zero")), "is not a regular file"),
     "a folder": (instead("model.safetensors", Path.mkdir), "is not a regular file"),
@@ -294,7 +294,7 @@ FOLDERS: dict[str, tuple[Damage, str]] = {
     "an adapter beside weights": (write("adapter_config.json", "{}"), "comes with an adapter (adapter_config.json)"),
     "code of its own": (
         edit("config.json", model_type="own", auto_map={"AutoConfig": "own.Own"}),
-        "it needs code that comes with the model, and such code is never run",
+        "it needs code that comes with the model (auto_map), and such code is never run",
     ),
 }
 

@@ -173,7 +173,7 @@ def test_fisher_values_need_the_layout_s_shapes() -> None:
     values[1][2] = 4
     assert float(found["a.bias"][2]) == 4, "the memory is shared"
     for wrong in (values[:1], (values[0].T[:5], values[1]), values[::-1]):
-        with pytest.raises(ValueError, match="every parameter of the layout"):
+        with pytest.raises(ValueError, match="every tensor of the layout"):
             DiagonalFisher(wrong, LAYOUT, 1)
 
 

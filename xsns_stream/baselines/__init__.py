@@ -1,4 +1,4 @@
-"""Baselines: other predictors of transfer, which X-SNS is compared with.
+"""Baselines: other predictors of transfer, for comparison with X-SNS.
 
 The functions below need tables but no model. Each returns a :class:`xsns_stream.types.SimilarityMatrix` whose
 coefficient is the name of the baseline. The baselines `lex` and `sue` (:mod:`.subwords`), `emb` and `grad-cosine`

@@ -20,12 +20,12 @@ from xsns_stream.baselines.language_values import (
 from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
-#: The family of a language, its branch and so on: the root of the tree comes first.
+#: The family of a language, its branch and so on, from the root of the tree down.
 Ancestors = tuple[str, ...]
 
 FAMILY_COLUMNS: Final = ("family", "families", "family_name", TEXT)
 _ISOLATE_COLUMN: Final = "is_isolate"
-#: Words that are used instead of a family, in lower case: the language has no relatives, or no known classification.
+#: Words in place of a family, in lower case: the language has no relatives, or no known classification.
 _ISOLATES: Final = frozenset({"isolate", "isolates", "language isolate", "language isolates"})
 _NO_FAMILY: Final = frozenset({"unclassified", "unclassifiable", "unattested"})
 
@@ -35,10 +35,10 @@ def read_families(
 ) -> LanguageValues[Ancestors]:
     """Read the family of each language, from the root of the tree down.
 
-    One field may contain the whole path, such as `IE, Germanic`, or several columns hold it, the outermost first. A
-    language is a family of its own if Glottolog's table calls it an isolate, or if its family is called `isolate`.
-    Other languages without a family are left out. So are languages with a word for a missing value (`NA`, `-`, `?`,
-    `unknown`) or for a missing classification (`Unclassified`); a note names these.
+    One field may contain the whole path, such as `IE, Germanic`, or several columns contain it, from the family down. A
+    language is a separate family if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other
+    languages without a family are left out. Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or
+    for a missing classification (`Unclassified`) are also left out, and a note names them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.
@@ -73,19 +73,19 @@ def family(
     *,
     binary: bool = False,
 ) -> SimilarityMatrix:
-    """Return the share of their ancestors that two languages have in common.
+    """Return the similarity of languages by their common ancestors in the family tree.
 
         family(s, t) = |A_s ∩ A_t| / √(|A_s| |A_t|)
 
-    A is the set of a language's ancestors: its family, branch and so on. The value is the cosine of URIEL's family
-    vectors. In a table with one level it is 1 for languages of one family and 0 for others; `IE, Germanic` and
+    A is the set of the ancestors of a language: its family, branch and so on. The value is the cosine of the family
+    vectors of URIEL. In a table with one level it is 1 for languages of one family and 0 for others; `IE, Germanic` and
     `IE, Romance` give 1/2.
 
     Args:
         families: The result of :func:`read_families`.
         sources: Codes; all languages by default. Languages that the table lacks are left out.
-        targets: As `sources`.
-        binary: Return 1 where the whole path is the same, and 0 otherwise.
+        targets: Codes; all languages by default.
+        binary: Return 1 if the whole path is the same, and 0 if it is not.
 
     Raises:
         LanguageError: The table has none of the languages.
@@ -117,7 +117,7 @@ def _shared(one: Ancestors, other: Ancestors) -> int:
 
 
 SCRIPT_COLUMNS: Final = ("script", "scripts", "writing_system")
-#: {variant of a script in ISO 15924: the script whose characters it shares}.
+#: {variant of a script in ISO 15924: the script with the same characters}.
 _VARIANTS: Final = {
     "Hans": "Hani",
     "Hant": "Hani",
@@ -129,12 +129,12 @@ _VARIANTS: Final = {
     "Syrj": "Syrc",
     "Syrn": "Syrc",
 }
-#: Words for no script, in lower case; the last three are codes of ISO 15924.
+#: Words for a language without a script, in lower case; the last three are codes of ISO 15924.
 _NO_SCRIPT: Final = frozenset({"unwritten", "zxxx", "zyyy", "zzzz"})
 
 
 def read_scripts(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[str]:
-    """Read the script of each language from a table, in the table's own words, such as `latin`.
+    """Read the script of each language from a table, as it is written there, such as `latin`.
 
     Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script (`unwritten`, `Zxxx`) are
     left out, and a note names them.
@@ -159,9 +159,9 @@ def read_scripts(path: str | Path, column: str | None = None, names: str | Path 
 
 
 def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:
-    """Return the script of each language code: the one it names, as `zh-Hant` does, or CLDR's likely script.
+    """Return the script of each language code: that of the code (as in `zh-Hant`), or the likely script of CLDR.
 
-    Simplified and traditional Chinese characters count as one script, and so do other variants in ISO 15924.
+    Variants of a script in ISO 15924, such as simplified and traditional Chinese characters, are treated as one script.
 
     Raises:
         LanguageError: One of the codes is not a language code.
@@ -181,12 +181,12 @@ def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:
 def script(
     scripts: LanguageValues[str], sources: Sequence[str] | None = None, targets: Sequence[str] | None = None
 ) -> SimilarityMatrix:
-    """Return 1 where source and target have the same script, and 0 otherwise.
+    """Return 1 if source and target have the same script, and 0 if they have not.
 
     Args:
         scripts: The result of :func:`read_scripts` or :func:`customary_scripts`.
         sources: Codes; all languages by default. Languages without a known script are left out.
-        targets: As `sources`.
+        targets: Codes; all languages by default.
 
     Raises:
         LanguageError: None of the languages has a known script.
@@ -201,7 +201,7 @@ def script(
 
 
 def _likely_script(code: str) -> str | None:
-    """Return the script that a code names, or CLDR's likely script for its region or language; None if unknown.
+    """Return the script in a code, or CLDR's likely script for its region or language; None if unknown.
 
     The function `maximize` of langcodes is not used: it returns Latin for every language that CLDR lacks.
     """

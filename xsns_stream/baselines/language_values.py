@@ -18,7 +18,7 @@ from xsns_stream.languages import counterparts, normalise
 
 Value = TypeVar("Value")
 
-#: Columns of a text file without a header: a label, the words after it, and the numbers at the end as 1, 2, …
+#: Columns of a text file without a header: a label, the words after it, then the numbers (columns 1, 2, …).
 LABEL: Final = "label"
 TEXT: Final = "text"
 #: Columns that contain codes, the most reliable first; `language` contains codes in some tables and names in others.
@@ -36,7 +36,7 @@ CODE_COLUMNS: Final = (
     "language",
 )
 NAME_COLUMNS: Final = ("name", "language_name", "language", TEXT)
-#: Tables of names that are read automatically if they are beside a file whose labels are names.
+#: Tables of names that are read automatically if they are beside a file with names as labels.
 NAMES_BESIDE: Final = ("udpos-langs.csv", "languages.csv")
 
 
@@ -46,8 +46,8 @@ class LanguageValues(Generic[Value]):
 
     Attributes:
         values: {normalised code: value}.
-        origin: File and columns, as text for people.
-        notes: Sentences about lines that were left out; empty if none was.
+        origin: File and columns, for messages.
+        notes: Sentences about lines that were left out; may be empty.
     """
 
     values: Mapping[str, Value]
@@ -65,8 +65,8 @@ def read_table(path: str | Path) -> TextTable:
     ========== ============================================================================================
 
     Raises:
-        UsageError: The file has another suffix.
-        XsnsError: The file does not exist, is empty, or is not such a table.
+        UsageError: The suffix is not supported.
+        XsnsError: The file does not exist, is empty, or is not a table of this format.
     """
     file = Path(path)
     return _read_lines(file) if file.suffix.lower() == ".txt" else tables.read_table(file)
@@ -78,7 +78,7 @@ def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
     Args:
         table: The table.
         names: Names of columns, in order of preference.
-        what: What the column contains, for the message.
+        what: The content of the column, for the message.
 
     Raises:
         UsageError: The table has no such column.
@@ -94,10 +94,10 @@ def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """Return {name as :func:`name_key` spells it: code} from a table with a column of each.
+    """Return {name in the form of :func:`name_key`: code} from a table with a column of names and one of codes.
 
     Raises:
-        UsageError: The table has no column of codes, or none of names.
+        UsageError: The table has no column of codes, or no column of names.
         XsnsError: The table cannot be read.
     """
     table = read_table(path)
@@ -115,8 +115,8 @@ def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None 
 
     Args:
         path: The file.
-        labels: Its labels. A few may look like codes although they are names, as Mon and Pol do.
-        names: A table of names. By default a file of NAMES_BESIDE in the file's folder or in the folder above.
+        labels: The labels of the file. Some names, such as Mon and Pol, look like codes.
+        names: A table of names. By default, a file named in NAMES_BESIDE in the folder of `path` or its parent folder.
 
     Raises:
         UsageError: The given table has no names, or no codes.
@@ -147,7 +147,7 @@ def read_values(
     Args:
         path: The table.
         columns: Returns the names of the columns to read.
-        read: Returns the value of a line, given {column: field} and the label; None if the value is not known.
+        read: Returns the value of a line, given {column: field} and the label; None if the value is unknown.
         names: A table of names, for labels that are names.
         unknown: Further words for a missing value, in lower case.
 
@@ -158,7 +158,7 @@ def read_values(
     table = read_table(path)
     label_column = column_of(table, CODE_COLUMNS, "codes")
     value_columns = columns(table)
-    # Tables of dialects repeat a language. Equal lines do not contradict each other, so each is read once.
+    # Tables of dialects repeat a language. Equal lines do not contradict each other and are read once.
     rows = dict.fromkeys(zip(table.column(label_column), *map(table.column, value_columns), strict=True))
     lines = ((label, dict(zip(value_columns, fields, strict=True))) for label, *fields in rows)
     known = [(label, value) for label, fields in lines if (value := read(fields, label)) is not None]
@@ -168,7 +168,7 @@ def read_values(
     if not matched.codes:
         raise XsnsError(
             f"'{path}' has no value for any language ({origin}).",
-            "its labels must be language codes, or names that a table of names explains (--names).",
+            "its labels must be language codes, or names from a table of names (--names).",
         )
     values = {code: known[index][1] for code, index in zip(matched.codes, matched.indices, strict=True)}
     missing = _missing_values(table, (label_column, *value_columns), set(labels), unknown)
@@ -178,7 +178,7 @@ def read_values(
 def is_unknown(field: str, words: Collection[str] = ()) -> bool:
     """Return whether a field is empty or contains a word for a missing value, such as `NA`, `-`, `?` or `unknown`.
 
-    Do not use it for columns of codes: `na` and `nan` are codes of languages too.
+    Do not use this function for columns of codes, because `na` and `nan` are also codes of languages.
 
     Args:
         field: A field of a table.
@@ -247,12 +247,12 @@ def _is_number(text: str) -> bool:
 
 @dataclass(frozen=True)
 class MatchedLabels:
-    """The languages that the labels of a file stand for.
+    """The languages of the labels of a file.
 
     Attributes:
-        codes: Normalised codes, each once, in the order of the file.
+        codes: Distinct normalised codes, in the order of the file.
         indices: The index of the label of each code.
-        notes: Sentences about labels that were left out; empty if none was.
+        notes: Sentences about labels that were left out; may be empty.
     """
 
     codes: tuple[str, ...]
@@ -261,15 +261,16 @@ class MatchedLabels:
 
 
 def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | None = None) -> MatchedLabels:
-    """Return the languages that labels stand for.
+    """Return the languages of labels.
 
-    A label is looked up in `names` first, and is read as a code otherwise. Where several labels give one code, as `ara`
-    and `arb` do, the label of the code itself is taken: the macrolanguage rather than its largest member.
+    A label is looked up in `names`; if it is not there, it is read as a code. If several labels have the same
+    normalised code, such as `ara` and `arb`, the label that equals the code is used: the macrolanguage rather than its
+    largest member.
 
     Args:
-        labels: The labels, as the file spells them.
+        labels: The labels as they are written in the file.
         what: Name of the file, for notes.
-        names: {name: code}, as :func:`read_names` returns it.
+        names: {name: code} from :func:`read_names`.
     """
     codes = to_codes(labels)
     indices: dict[str, list[int]] = {}
@@ -294,14 +295,14 @@ def restrict_both(
 
 
 def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -> dict[str, str]:
-    """Return {requested code: code of the table} for the requested languages that a table has.
+    """Return {requested code: code of the table} for the requested languages in a table.
 
-    The two codes differ where only one of them names a script (:func:`xsns_stream.languages.counterparts`).
+    The two codes differ if only one of them names a script (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         known: The codes of the table.
         requested: The requested codes; None for all languages of the table.
-        what: The table, for messages.
+        what: The name of the table, for messages.
 
     Raises:
         LanguageError: A requested code is not a language code, or the table has none of the languages.
@@ -316,7 +317,7 @@ def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -
 
 
 def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
-    """Return codes as :func:`xsns_stream.languages.normalise` spells them, each once.
+    """Return distinct codes in the form of :func:`xsns_stream.languages.normalise`.
 
     Raises:
         LanguageError: One of them is not a language code.
@@ -325,12 +326,12 @@ def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
 
 
 def name_key(name: str) -> str:
-    """Return a name in the form in which names are compared: lower case, with spaces for underscores."""
+    """Return a name in the form that is used for comparisons: lower case, with spaces for underscores."""
     return name.strip().replace("_", " ").casefold()
 
 
 def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the index of the label that equals the code (two or three letters); all indices if no label does."""
+    """Return the index of the label that equals the code (of two or three letters); all indices if none does."""
     if len(candidates) > 1:
         for spelling in (code, _three_letters(code)):
             if exact := [index for index, label in candidates if label == spelling]:
@@ -354,4 +355,4 @@ def _notes(unmatched: Sequence[str], ambiguous: Sequence[str], what: str) -> Ite
         else:
             yield f"{len(unmatched)} labels of {what} are not language codes and were left out: {listed(unmatched)}."
     if ambiguous:
-        yield f"{what} has several entries for {listed(ambiguous)}; the first was taken."
+        yield f"{what} has several entries for {listed(ambiguous)}; the first one was used."

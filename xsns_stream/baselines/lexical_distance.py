@@ -1,4 +1,4 @@
-"""Baseline that compares word lists by the normalised Levenshtein distance of ASJP (`ldnd`)."""
+"""Baseline `ldnd`: similarity of word lists by the normalised Levenshtein distance of ASJP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from xsns_stream.io.numbers import numbers
 from xsns_stream.io.tables import duplicates, listed, read_table
 from xsns_stream.types import Reals, SimilarityMatrix
 
-#: The distance of unrelated languages is about 100; a matrix whose largest distance is this small is not in percent.
+#: If the largest distance is below this value, the distances are not in percent, because unrelated languages have about
+#: 100.
 _SMALL: Final = 2.0
 _SQUARE_HINT: Final = "rows and columns must have the same labels in the same order, and each label only once."
 
@@ -26,7 +27,7 @@ class LexicalDistances:
 
     Attributes:
         languages: L normalised codes.
-        percent: float64 [L, L]: 0 for equal words, about 100 for unrelated languages, above 100 where words are less
+        percent: float64 [L, L]: 0 for equal words, about 100 for unrelated languages, above 100 if words are less
             similar than by chance; NaN if the distance is unknown.
         notes: Sentences about labels that were left out.
     """
@@ -42,11 +43,11 @@ def read_distances(path: str | Path, names: str | Path | None = None) -> Lexical
     Args:
         path: The matrix; an empty field is an unknown distance.
         names: A table with the code of each label, for labels that are names; by default `udpos-langs.csv` or
-            `languages.csv` in the folder of the matrix or in the folder above.
+            `languages.csv` in the folder of the matrix or its parent folder.
 
     Raises:
         UsageError: The distances are not in percent.
-        XsnsError: The file does not exist, or is not such a matrix.
+        XsnsError: The file does not exist, or is not a square matrix of distances.
     """
     file = Path(path)
     labels, percent = _read_square(file)
@@ -81,7 +82,7 @@ def ldnd(
     Args:
         distances: The result of :func:`read_distances`.
         sources: Codes; all languages by default. Languages without a word list are left out.
-        targets: As `sources`.
+        targets: Codes; all languages by default.
 
     Returns:
         1 for equal words, about 0 for unrelated languages, and slightly below 0 if words are less similar than by

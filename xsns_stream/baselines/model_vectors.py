@@ -1,4 +1,4 @@
-"""Baselines that compare one vector of each language: its mean state (`emb`) or its mean gradient (`grad-cosine`)."""
+"""Baselines `emb` and `grad-cosine`: cosines of the mean states, or of the mean gradients, of languages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xsns_stream.errors import UsageError
 if TYPE_CHECKING:
     from xsns_stream.types import Reals
 
-#: Number of float64 values that are in memory at a time; 32 MiB.
+#: Largest number of float64 values in memory: 32 MiB.
 BLOCK: Final = 1 << 22
 
 
@@ -25,11 +25,11 @@ def embedding_cosine(languages: Mapping[str, Reals], *, centre: bool = False) ->
 
     Args:
         languages: {code: float64 [D]}.
-        centre: Subtract the mean of all vectors first. Without it, the vectors share a large component and all cosines
-            are close to 1. With it, the values depend on which languages are present.
+        centre: Subtract the mean of all vectors first. Without centring, the vectors share a large component and all
+            cosines are close to 1. With centring, each value depends on all languages.
 
     Raises:
-        UsageError: Fewer than three vectors are to be centred; their cosines would be −1 whatever the vectors are.
+        UsageError: Fewer than three vectors are to be centred; the cosine of two centred vectors is always −1.
 
     Source:
         The baseline EMB of Yun et al. (2023), section 4. Centring: Libovický et al. (2020).
@@ -55,7 +55,7 @@ class GradientFile:
     """
 
     def __init__(self, path: Path, languages: int, size: int) -> None:
-        # The file is sparse where the file system supports it: a language that fails leaves its row empty.
+        # The file is sparse if the file system supports it, so that the row of a language that fails needs no space.
         self._values: NDArray[np.float32] = np.memmap(path, np.float32, "w+", shape=(max(1, languages), max(1, size)))
         self._rows: dict[str, int] = {}
 
@@ -81,13 +81,13 @@ class GradientFile:
 
 
 def gradient_cosine(lines: Sequence[NDArray[np.floating]], *, block: int = BLOCK) -> Reals:
-    """Return float64 [L, L]: the cosine of gradients, in [−1, 1]; NaN for a gradient that is zero everywhere.
+    """Return float64 [L, L]: the cosine of gradients, in [−1, 1]; NaN for a gradient of zeros.
 
-    Products are summed in float64, one block of parameters at a time, so that at most `block` values are in memory.
+    Products are summed in float64 over blocks of parameters, so that at most `block` values are in memory.
 
     Args:
         lines: L vectors of the same length.
-        block: Number of values of all vectors together that are read at a time.
+        block: Number of values of all vectors together in a block.
     """
     size = len(lines[0])
     width = max(1, block // len(lines))

@@ -1,4 +1,4 @@
-"""Baseline that counts the nearest neighbours of a target's tokens among the tokens of sources (`nn-rank`).
+"""Baseline `nn-rank`: the share of the nearest neighbours of a target's tokens that are tokens of a source.
 
 The search is exact. Token states are stored in a temporary file, so that memory does not grow with their number.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 #: Types of stored token states; inner products are always computed in float32.
 STATE_TYPES: Final = ("float32", "float16")
-#: Number of target tokens and source tokens that are compared at a time: 32 MiB of inner products.
+#: Numbers of target tokens and source tokens in a block of comparisons: 32 MiB of inner products.
 ROWS: Final = 1024
 COLUMNS: Final = 8192
 
 
 class TokenStates:
-    """Token states of several languages in a temporary file, one language after the other.
+    """Token states of several languages in a temporary file, language by language.
 
     Args:
         path: A file that does not exist yet.
@@ -34,7 +34,7 @@ class TokenStates:
         dtype: `float32`, or `float16`, which needs half the space and rounds the states.
 
     Raises:
-        UsageError: `dtype` is neither of these.
+        UsageError: `dtype` has another value.
     """
 
     def __init__(self, path: Path, width: int, dtype: str = "float32") -> None:
@@ -61,7 +61,7 @@ class TokenStates:
                 )
             raise ModelError(
                 f"a token state of language '{language}' is not finite.",
-                "the weights may be damaged, or may overflow in half precision.",
+                "the weights may be damaged, or the states may overflow in half precision.",
             )
         self._file.write(stored.tobytes())
         start, _ = self._spans.get(language, (self._count, 0))
@@ -98,27 +98,29 @@ def neighbour_shares(
 
         share(s, t) = (neighbours from s) / (k · tokens of t)
 
-    For each token of target t, the k tokens with the largest inner product are searched among all tokens of all sources
-    except t. Each column sums to 1. The value is NaN for a language as its own source, and for a target without any
-    other source. The search is exact. It computes `rows` × `columns` inner products at a time, so that memory does not
-    depend on the number of tokens. Among equal products, the token of the earlier source, and then the earlier token,
-    is the nearer one.
+    The neighbours of a token of target t are the k tokens with the largest inner product among all tokens of all
+    sources except t. Each column sums to 1. The value is NaN for a language as its own source, and for a target without
+    any other source.
+
+    The search is exact. It computes blocks of `rows` × `columns` inner products, so that memory use does not depend on
+    the number of tokens. Of two tokens with equal products, the token of the earlier source, or the earlier token of
+    the same source, is the nearer one.
 
     Args:
         states: {language: token states [N, D] of any floating type}; products are computed in float32.
         sources: S languages whose tokens are searched.
         targets: T languages.
-        k: Number of neighbours of each token; all tokens where the sources have fewer.
-        rows: Number of target tokens at a time.
-        columns: Number of source tokens at a time.
-        on_progress: Called with the number of target tokens that are done, and with their total number.
+        k: Number of neighbours of each token; all tokens if the sources have fewer.
+        rows: Number of target tokens in a block.
+        columns: Number of source tokens in a block.
+        on_progress: Called with (target tokens done, number of target tokens).
 
     Raises:
         UsageError: k is below 1.
 
     Source:
-        NN-Rank (EMNLP 2025; the authors' code, abteen/nn-rank): flat inner-product index, k = 5, layer 8, special
-        tokens left out, a language is never its own neighbour. Differences: unknown tokens are left out too, and
+        NN-Rank (EMNLP 2025; the authors' code, abteen/nn-rank): flat inner-product index, k = 5, layer 8, without
+        special tokens and without neighbours from the same language. Differences: unknown tokens are also left out, and
         examples are truncated as in `build` (in the authors' code at 512 tokens).
     """
     if k < 1:
@@ -149,12 +151,12 @@ def _blocks(states: NDArray[np.floating], size: int) -> Iterator[Floats]:
 
 
 def _nearest_owners(block: Floats, pool: Iterator[tuple[int, Floats]], k: int) -> Counts:
-    """Return int64 [B, k]: the owner of each of a row's nearest tokens; −1 where the pool has fewer than k tokens."""
+    """Return int64 [B, k]: the source of each nearest token; −1 if the pool has fewer than k tokens."""
     best = np.full((len(block), k), -np.inf, np.float32)
     owners = np.full((len(block), k), -1, np.int64)
     for owner, part in pool:
         products = block @ part.T
-        # Most rows do not change: few products exceed the smallest of the k best so far.
+        # Most rows do not change, because few products are larger than the smallest of the k largest so far.
         rows = np.flatnonzero(products.max(axis=1) > best.min(axis=1))
         merged = np.concatenate([best[rows], products[rows]], axis=1)
         chosen = _largest(merged, k)
@@ -167,10 +169,10 @@ def _nearest_owners(block: Floats, pool: Iterator[tuple[int, Floats]], k: int) -
 def _largest(values: Floats, k: int) -> Counts:
     """Return int64 [B, k]: the indices of the k largest values of each row, in ascending order.
 
-    A row has more than k values. Among equal values the first ones are taken.
+    A row has more than k values. The first of several equal values are used.
     """
     chosen = np.argpartition(values, values.shape[1] - k, axis=1)[:, -k:]
-    # argpartition does not define which of several values equal to the k-th it takes: such rows are sorted.
+    # If several values equal the k-th one, the choice of argpartition is undefined, so that these rows are sorted.
     least = np.take_along_axis(values, chosen, 1).min(axis=1, initial=np.inf)
     tied = np.flatnonzero((values >= least[:, None]).sum(axis=1) > k)
     chosen[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :k]

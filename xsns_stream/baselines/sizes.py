@@ -1,4 +1,4 @@
-"""Baseline that ranks sources by their amount of data (`source-size`), in the same way for every target."""
+"""Baseline `source-size`: a ranking of sources by their amount of data, which is the same for every target."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
-#: Columns of amounts, in order of preference where a table has several columns of numbers.
+#: Columns of amounts, in order of preference, for tables with several columns of numbers.
 SIZE_COLUMNS: Final = ("tokens", "xlmr_tokens_m", "size", "sentences", "train_sents", "examples", "bytes", "1")
 
 
@@ -65,13 +65,13 @@ def source_size(
     *,
     log: bool = False,
 ) -> SimilarityMatrix:
-    """Return each source's amount of data, the same number for every target.
+    """Return the amount of data of each source, which is the same for every target.
 
     Args:
         sizes: The result of :func:`read_sizes`.
         sources: Codes; all languages by default. Languages without a known size are left out.
-        targets: Codes, which need not be in the table; the sources by default.
-        log: Return log10(1 + amount), which keeps the order but changes linear fits.
+        targets: Codes, which may be missing in the table; the sources by default.
+        log: Return log10(1 + amount). The order is the same, but linear fits differ.
 
     Raises:
         LanguageError: The table has none of the sources.
@@ -100,7 +100,7 @@ def _size_column(table: TextTable) -> str:
     almost = [problem for name in named if (problem := _first_invalid_number(table, codes, name))]
     raise UsageError(
         f"'{table.name}' has no column of numbers{f': {listed(almost)}' if almost else ''}.",
-        "write numbers without thousands separators and without units; leave a field empty if the size is unknown."
+        "write numbers without thousands separators and units, and leave fields of unknown sizes empty."
         if almost
         else "give a table with an amount for each language.",
     )
@@ -112,7 +112,7 @@ def _holds_amounts(fields: Sequence[str]) -> bool:
 
 
 def _first_invalid_number(table: TextTable, codes: str, name: str) -> str:
-    """Describe the first field of a column that begins with a digit but is not an amount; empty if there is none."""
+    """Return a phrase on the first field that begins with a digit but is not an amount; empty without one."""
     if table.header.count(name) > 1:
         return ""
     for label, field in zip(table.column(codes), table.column(name), strict=True):

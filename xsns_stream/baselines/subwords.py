@@ -1,7 +1,8 @@
-"""Baselines that compare the sub-words of texts: `lex` and `sue`.
+"""Baselines `lex` and `sue`, which compare the sub-words of texts.
 
-`lex` compares how often a model's sub-words occur in two languages. `sue` measures how evenly a language's words are
-split into sub-words; it is experimental, because the published definition can be read in several ways.
+`lex` compares the frequencies of a model's sub-words in two languages. `sue` measures how evenly the words of a
+language are split into sub-words. It is experimental, because the published definition can be interpreted in several
+ways.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """How often each token occurs in a language's sample; tokens that do not occur are left out.
+    """Token frequencies in the sample of a language, without tokens that do not occur.
 
     Attributes:
         tokens: int64 [U], token ids in ascending order.
@@ -38,8 +39,8 @@ def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
 
     Args:
         examples: int64 token ids of each example, [T].
-        special: Ids of tokens that carry no information about a language (beginning, end, padding, unknown). They
-            are not counted.
+        special: Ids of tokens without information about a language (beginning, end, padding, unknown), which are not
+            counted.
 
     Raises:
         CorpusError: No token is left to count.
@@ -54,8 +55,8 @@ def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
 def lexical_overlap(languages: Mapping[str, TokenCounts]) -> Reals:
     """Return float64 [L, L]: 1 − JSD(P, Q) of the languages' token distributions, in [0, 1].
 
-    JSD is the Jensen–Shannon divergence in bits: 0 for equal distributions, 1 for disjoint ones. A pair needs memory
-    for the tokens of its two languages, not for the whole vocabulary.
+    JSD is the Jensen–Shannon divergence in bits: 0 for equal distributions, 1 for disjoint ones. Memory use depends on
+    the tokens of two languages, not on the size of the vocabulary.
 
     Source:
         The baseline LEX of Yun et al. (2023), section 4; the divergence: Lin (1991).
@@ -74,16 +75,16 @@ def lexical_overlap(languages: Mapping[str, TokenCounts]) -> Reals:
     return values
 
 
-#: Merges of a language's byte-pair encoding.
+#: Default number of merges of the byte-pair encoding of a language.
 MERGES: Final = 200
-#: Number of bands into which the point density is divided; the cloud is everything above the lowest band.
+#: Number of bands of the point density; the cloud is the region above the lowest band.
 BANDS: Final = 3
 #: Points of the density grid along each axis.
 GRID: Final = 128
 
 
 def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
-    """Return how often each word occurs in texts.
+    """Return the number of occurrences of each word in texts.
 
     A text is either a sequence of words or a string, which is split at white space and punctuation. Words without a
     letter are not counted. In scripts without spaces, a whole phrase of a string counts as one word.
@@ -104,7 +105,7 @@ def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tup
     """Return {word: lengths of its sub-words in characters}, by a byte-pair encoding trained on these words.
 
     Args:
-        words: {word: how often it occurs}.
+        words: {word: number of occurrences}.
         merges: Largest number of merges.
 
     Raises:
@@ -132,12 +133,12 @@ def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tup
 def evenness(lengths: Iterable[Sequence[int]]) -> float:
     """Return the sub-word evenness SuE in degrees: 180 − |arctan 1| − |arctan k|, in [45, 135].
 
-    Each word of at least two sub-words is a point. Its x is the word's length in characters; its y is its unevenness,
-    the length of its longest sub-word minus that of its shortest. Unevenness is at most length − 2, a line of slope 1,
-    which is the left side of a triangle around the cloud of points. The right side falls from the highest point of the
-    cloud to its rightmost point, with slope k. The cloud is the region where the density of the points is at least one
-    third of its maximum. The density is estimated with a Gaussian kernel with a standard deviation of one character, on
-    a grid over the range of the points.
+    Each word of at least two sub-words is a point. Its x is the length of the word in characters. Its y is the
+    unevenness of the word: the length of its longest sub-word minus the length of its shortest one. Unevenness is at
+    most length − 2, a line of slope 1, which is the left side of a triangle around the cloud of points. The right side
+    falls from the highest point of the cloud to its rightmost point, with slope k. The cloud is the region where the
+    density of the points is at least one third of its maximum. The density is estimated with a Gaussian kernel with a
+    standard deviation of one character, on a grid over the range of the points.
 
     Args:
         lengths: Sub-word lengths of each distinct word.
@@ -146,9 +147,9 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
         NaN if there is no cloud: fewer than three distinct points, or all points on one line.
 
     Source:
-        Pelloni et al. (EMNLP 2022). They take the middle one of three bands of an R density plot, whose bandwidth
-        shrinks with the number of words until it shows the lattice of integers. Our values follow the same idea, but
-        need not be equal to theirs.
+        Pelloni et al. (EMNLP 2022). They use the middle one of three bands of a density plot of R, whose bandwidth
+        decreases with the number of words until the plot shows the grid of integers. The values of this function follow
+        the same idea, but may differ from theirs.
     """
     points = [(sum(word), max(word) - min(word)) for word in lengths if len(word) >= 2]
     if not points:
@@ -171,13 +172,13 @@ def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
 
 
 def _extreme(cloud: Reals, axis: int) -> tuple[float, float]:
-    """Return the point with the largest coordinate on an axis, or the mean of several such points."""
+    """Return the point with the largest coordinate on an axis, or the mean of several points."""
     x, y = cloud[cloud[:, axis] == cloud[:, axis].max()].mean(axis=0).tolist()
     return x, y
 
 
 def evenness_matrix(languages: Mapping[str, float]) -> Reals:
-    """Return float64 [L, L]: the negated SuE of each source in degrees, the same for every target.
+    """Return float64 [L, L]: the negated SuE of each source in degrees, which is the same for every target.
 
     A source with a low SuE is predicted to transfer best.
     """

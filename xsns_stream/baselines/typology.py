@@ -1,4 +1,4 @@
-"""Baseline that compares typological features of URIEL, as lang2vec publishes them (`l2v`)."""
+"""Baseline `l2v`: similarity of typological features of URIEL, which lang2vec publishes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.types import Reals, SimilarityMatrix
 
-#: Prefixes of the names of features: syntax, phonology, inventory. The groups are concatenated in this order.
+#: Prefixes of the names of features (syntax, phonology, inventory). The groups are concatenated in this order.
 GROUPS: Final = ("S_", "P_", "INV_")
 _HINT: Final = "give the file feature_predictions.npz of lang2vec, which has no missing values."
 
@@ -41,8 +41,8 @@ def read_features(path: str | Path) -> TypologicalFeatures:
     """Read the features of lang2vec's `feature_predictions.npz`.
 
     The file contains `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
-    begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. Where the file has a macrolanguage and
-    its largest member, the macrolanguage is taken (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
+    begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. If the file has a macrolanguage and
+    its largest member, the macrolanguage is used (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
 
     Raises:
         XsnsError: The file cannot be read, has another layout, or has missing values.
@@ -75,14 +75,14 @@ def read_features(path: str | Path) -> TypologicalFeatures:
 def l2v(
     features: TypologicalFeatures, sources: Sequence[str] | None = None, targets: Sequence[str] | None = None
 ) -> SimilarityMatrix:
-    """Return the cosine of the languages' features.
+    """Return the cosine similarity of the features of languages.
 
         l2v(s, t) = ⟨f_s, f_t⟩ / (|f_s| |f_t|)
 
     Args:
         features: The result of :func:`read_features`.
         sources: Codes; all languages by default. Languages without features are left out.
-        targets: As `sources`.
+        targets: Codes; all languages by default.
 
     Returns:
         Values between 0 and 1, because features are not negative; NaN if all features of a language are 0.
@@ -94,8 +94,8 @@ def l2v(
     index = {code: row for row, code in enumerate(features.languages)}
     down, across = (features.values[[index[code] for code in side.values()]] for side in (rows, columns))
     squares = np.outer((down**2).sum(axis=1), (across**2).sum(axis=1))
-    # Features are 0 or 1, so that products are integers. Equal cosines are therefore equal to the last bit, whichever
-    # other languages are present.
+    # Features are 0 or 1, so that products are integers. Equal cosines are therefore equal bit by bit, independently of
+    # the other languages.
     values = np.divide(down @ across.T, np.sqrt(squares), out=np.full(squares.shape, np.nan), where=squares > 0)
     return SimilarityMatrix(tuple(rows), tuple(columns), values, "l2v")
 

@@ -12,11 +12,13 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
+from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.errors import ExitCode, XsnsError
 
 #: {verb: one line of help}. The file xsns_stream/cli/VERB.py defines a click command named `command`.
@@ -35,6 +37,7 @@ VERBS: Final = {
     "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
     "merge": "Merge stores that were built on several machines.",
+    "relabel": "Give the rows of a language another label.",
     "prune": "Remove rows, saved Fisher values, or leftovers of crashes.",
     "export": "Write sub-networks as files that other programs read.",
     "params": "Show which parameters of a model are measured.",
@@ -45,31 +48,15 @@ class _ReaderGoneError(Exception):
     """The program that reads stdout has closed it."""
 
 
-class _Verbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+class _Verbs(NamedGroup):
+    noun = "verb"
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = import_module(f"xsns_stream.cli.{cmd_name}").command
+    def summaries(self) -> Mapping[str, str]:
+        return VERBS
+
+    def load(self, name: str) -> click.Command:
+        command: click.Command = import_module(f"xsns_stream.cli.{name}").command
         return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl(list(VERBS.items()))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], VERBS, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the verbs are {', '.join(VERBS)}."
-            raise click.UsageError(f"no verb '{args[0]}'.\nhint: {hint}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

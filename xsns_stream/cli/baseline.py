@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
-    csv_guard_option,
     emit_json,
     examples,
     lasting,
@@ -21,57 +24,28 @@ from xsns_stream.cli.output import (
 from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.pipeline.requested_languages import RequestedLanguages
     from xsns_stream.types import SimilarityMatrix
 
-#: {command: what it computes, and what it needs}.
-BASELINES: Final = {
-    "l2v": "Cosine of typological features. Needs URIEL's feature_predictions.npz.",
-    "ldnd": "Similarity of basic words. Needs an LDND matrix (ASJP).",
-    "family": "Share of common ancestors. Needs a table of language families.",
-    "script": "Whether the scripts are the same. Needs no data; a table of scripts is optional.",
-    "source-size": "Amount of the source's data. Needs a table of sizes.",
-    "lex": "Overlap of sub-word distributions. Needs text and a tokenizer.",
-    "emb": "Cosine of mean embeddings. Needs text and a model.",
-    "nn-rank": "Share of the target's nearest tokens that a source has. Needs text and a model.",
-    "grad-cosine": "Cosine of mean gradients. Needs text and a model.",
-    "sue": "Evenness of the source's sub-words (experimental). Needs text.",
-    "file": "Any matrix of similarities or distances. Needs the matrix.",
-    "all": "All baselines whose data are available. Needs a folder.",
-}
-#: Commands of the module `baseline_tables`; the others are in `baseline_text`.
-_TABLES: Final = ("l2v", "ldnd", "family", "script", "source-size", "file")
 #: Largest matrix that is printed as a whole; for larger ones, only each target's nearest sources are printed.
 WHOLE_UP_TO: Final = 12
 NEIGHBOURS: Final = 3
 
 
-class _Baselines(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(BASELINES)
+class _Baselines(NamedGroup):
+    noun = "baseline"
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in BASELINES:
-            return None
-        module = "baseline_tables" if cmd_name in _TABLES else "baseline_text"
-        command: click.Command = import_module(f"xsns_stream.cli.{module}").COMMANDS[cmd_name]
-        return command
+    def summaries(self) -> Mapping[str, str]:
+        return {name: command.short_help or "" for name, command in _commands().items()}
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Baselines"):
-            formatter.write_dl(list(BASELINES.items()))
+    def load(self, name: str) -> click.Command:
+        return _commands()[name]
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            from difflib import get_close_matches
 
-            near = get_close_matches(args[0], BASELINES, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"the baselines are {', '.join(BASELINES)}."
-            raise click.UsageError(f"no baseline '{args[0]}'.\nhint: {hint}", ctx) from error
+def _commands() -> dict[str, click.Command]:
+    """Return {name: command}, from the modules of the commands, which import this one."""
+    modules = (import_module(f"xsns_stream.cli.baseline_{kind}") for kind in ("tables", "text"))
+    return {name: command for module in modules for name, command in module.COMMANDS.items()}
 
 
 @click.group(
@@ -93,45 +67,31 @@ def command() -> None:
 # ------------------------------------------------------------------------------------------ what the commands share
 
 
-def pool_options(function: Decorated) -> Decorated:
+def language_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources`, `--targets` and `--gold`."""
     return apply(
         function,
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
             help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
         ),
-        click.option("--sources", multiple=True, metavar="CODES", help="Only these as sources, such as `en,de`."),
-        click.option("--targets", "--target", multiple=True, metavar="CODES", help="Only these as targets."),
+        click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
+        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
         ),
     )
 
 
-def pool_of(options: dict[str, Any]) -> LanguagePool:
+def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
     """Return the languages that the options name, and remove these options; `store` stays."""
-    from xsns_stream.pipeline.language_pool import language_pool
+    from xsns_stream.pipeline.requested_languages import request_languages
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
-    return language_pool(**sides, store=options.get("store"))
-
-
-def output_option(function: Decorated) -> Decorated:
-    """Add `--output`, and `--csv-guard`."""
-    function = csv_guard_option(function)
-    return click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FILE",
-        help="Write the whole matrix: .parquet (which `evaluate` and `regress` read), .csv .tsv .json .npz, or a heat "
-        "map: .png .svg .pdf. Repeatable.",
-    )(function)
+    return request_languages(**sides, store=options.get("store"))
 
 
 def store_default_option(option: Options) -> Any:
@@ -160,7 +120,7 @@ def check_outputs(outputs: Sequence[str]) -> None:
 
 def finish(
     matrix: SimilarityMatrix,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     outputs: Sequence[str],
     *,
     as_json: bool,
@@ -172,7 +132,7 @@ def finish(
 
     Args:
         matrix: The baseline.
-        pool: The languages that were requested.
+        requested: The languages that were requested.
         outputs: Files to write.
         as_json: Whether to print the JSON object, which includes the notes.
         quiet: Whether to print no notes.
@@ -181,7 +141,7 @@ def finish(
     """
     from xsns_stream.report import write_matrix
 
-    lacking = pool.missing(matrix)
+    lacking = requested.missing(matrix)
     for text in notes:
         note(f"note: {text}", quiet)
     if lacking:

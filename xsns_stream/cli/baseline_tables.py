@@ -9,9 +9,8 @@ import click
 from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
-    output_option,
-    pool_of,
-    pool_options,
+    language_options,
+    requested_languages_of,
 )
 from xsns_stream.cli.option_groups import (
     apply,
@@ -23,6 +22,7 @@ from xsns_stream.cli.output import (
     Decorated,
     common_options,
     examples,
+    matrix_output_option,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, pool_options, output_option, common_options)
+    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _names_option = click.option(
@@ -47,14 +47,15 @@ def _run_table(
 ) -> None:
     from xsns_stream.pipeline.baselines import table_baseline, with_record
 
-    pool = pool_of(options)
+    requested = requested_languages_of(options)
     check_outputs(outputs)
-    result = table_baseline(name, file, pool, **options)
-    finish(with_record(result.matrix), pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes)
+    result = table_baseline(name, file, requested, **options)
+    finish(with_record(result.matrix), requested, outputs, as_json=as_json, quiet=quiet, notes=result.notes)
 
 
 @click.command(
     name="l2v",
+    short_help="Cosine of typological features. Needs URIEL's feature_predictions.npz.",
     epilog=examples(
         "xsns-stream baseline l2v feature_predictions.npz --lang sw,zu,fi,et",
         "xsns-stream baseline l2v feature_predictions.npz --gold gold.parquet -o l2v.parquet",
@@ -73,6 +74,7 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 
 @click.command(
     name="ldnd",
+    short_help="Similarity of basic words. Needs an LDND matrix (ASJP).",
     epilog=examples(
         "xsns-stream baseline ldnd ldnd.csv --lang sv,no,fi,et",
         "xsns-stream baseline ldnd ldnd.csv --names udpos-langs.csv -o ldnd.parquet",
@@ -92,6 +94,7 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 
 @click.command(
     name="family",
+    short_help="Share of common ancestors. Needs a table of language families.",
     epilog=examples(
         "xsns-stream baseline family languages.csv --lang sw,zu,fi,et",
         "xsns-stream baseline family languages.csv --column Family --column Genus -o family.parquet",
@@ -119,6 +122,7 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 
 @click.command(
     name="script",
+    short_help="Whether the scripts are the same. Needs no data; a table of scripts is optional.",
     epilog=examples(
         "xsns-stream baseline script --lang sr,hr,ru,zh-Hant",
         "xsns-stream baseline script languages.csv -o script.parquet",
@@ -139,6 +143,7 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 
 @click.command(
     name="source-size",
+    short_help="Amount of the source's data. Needs a table of sizes.",
     epilog=examples(
         "xsns-stream baseline source-size sizes.csv --sources en,sw",
         "xsns-stream baseline source-size sizes.csv --column sentences --targets fi -o size.parquet",
@@ -164,6 +169,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 
 @click.command(
     name="file",
+    short_help="Any matrix of similarities or distances. Needs the matrix.",
     epilog=examples(
         "xsns-stream baseline file similarity.csv --lang sw,fi",
         "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",
@@ -181,8 +187,8 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 @skip_unknown_option
 @rename_option
 @as_given_option
-@pool_options
-@output_option
+@language_options
+@matrix_output_option
 @common_options
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Read the matrix in FILE, check it, and write it in the form that the other verbs read.
@@ -192,17 +198,21 @@ def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     """
     from xsns_stream.pipeline.baselines import file_baseline
 
-    pool = pool_of(options)
+    requested = requested_languages_of(options)
     check_outputs(outputs)
-    result = file_baseline(file, pool, **options)
-    finish(result.matrix, pool, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
+    result = file_baseline(file, requested, **options)
+    finish(result.matrix, requested, outputs, as_json=as_json, quiet=quiet, notes=result.notes, more=result.labels)
 
 
+#: {name: command}, in the order of the help page.
 COMMANDS: Final[dict[str, click.Command]] = {
-    "l2v": l2v_command,
-    "ldnd": ldnd_command,
-    "family": family_command,
-    "script": script_command,
-    "source-size": source_size_command,
-    "file": file_command,
+    str(command.name): command
+    for command in (
+        l2v_command,
+        ldnd_command,
+        family_command,
+        script_command,
+        source_size_command,
+        file_command,
+    )
 }

@@ -12,9 +12,8 @@ from click.core import ParameterSource
 from xsns_stream.cli.baseline import (
     check_outputs,
     finish,
-    output_option,
-    pool_of,
-    pool_options,
+    language_options,
+    requested_languages_of,
     store_default_option,
 )
 from xsns_stream.cli.option_groups import (
@@ -33,10 +32,14 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
+    SEEDS,
     Decorated,
+    WholeNumbers,
     common_options,
     emit_json,
     examples,
+    flattened,
+    matrix_output_option,
     note,
     stderr_console,
     stdout_console,
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from xsns_stream.pipeline.baselines import Baseline
-    from xsns_stream.pipeline.language_pool import LanguagePool
+    from xsns_stream.pipeline.requested_languages import RequestedLanguages
     from xsns_stream.pipeline.text_baselines import TextBaselines
     from xsns_stream.types import SimilarityMatrix
 
@@ -58,7 +61,7 @@ _model, _text, _cost = section("Model"), section("Text"), section("Time and memo
 
 
 def _shared(function: Decorated) -> Decorated:
-    return apply(function, pool_options, output_option, common_options)
+    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; results do not depend on it.")
@@ -86,9 +89,10 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "1024).",
             ),
             _text(
-                "--seed",
+                *SEEDS,
                 "seeds",
-                type=int,
+                type=WholeNumbers(),
+                callback=flattened,
                 multiple=True,
                 default=(42,),
                 show_default=True,
@@ -109,6 +113,7 @@ def _weights(function: Decorated) -> Decorated:
 
 @click.command(
     name="lex",
+    short_help="Overlap of sub-word distributions. Needs text and a tokenizer.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline lex --lang sw,zu,fi,et",
@@ -129,6 +134,7 @@ def lex_command(**options: Any) -> None:
 
 @click.command(
     name="emb",
+    short_help="Cosine of mean embeddings. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline emb --lang sw,zu,fi,et --examples 16",
@@ -156,6 +162,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
 
 @click.command(
     name="nn-rank",
+    short_help="Share of the target's nearest tokens that a source has. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline nn-rank --lang sw,zu,fi,et --examples 16",
@@ -189,6 +196,7 @@ def nn_rank_command(**options: Any) -> None:
 
 @click.command(
     name="grad-cosine",
+    short_help="Cosine of mean gradients. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline grad-cosine --lang sw,zu,fi,et --examples 16",
@@ -217,6 +225,7 @@ def grad_cosine_command(**options: Any) -> None:
 
 @click.command(
     name="sue",
+    short_help="Evenness of the source's sub-words (experimental). Needs text.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline sue --lang sw,zu,fi,et --examples 256",
@@ -257,8 +266,8 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
         if every and LAYER_FIELD not in path:
             raise UsageError(f"every layer would be written to '{path}'.", f"put {LAYER_FIELD} into the name.")
     check_outputs([path.replace(LAYER_FIELD, "0") if every else path for path in outputs])
-    pool = pool_of(options)
-    computed = _compute((name,), pool, options, quiet)
+    requested = requested_languages_of(options)
+    computed = _compute((name,), requested, options, quiet)
     if every:
         _write_layers(computed.matrices, outputs, quiet)
     failed = [
@@ -268,7 +277,7 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
     layers = {key.removeprefix("emb-"): matrix.values.tolist() for key, matrix in computed.matrices.items()}
     finish(
         list(computed.matrices.values())[-1],
-        pool,
+        requested,
         () if every else outputs,
         as_json=as_json,
         quiet=quiet,
@@ -278,7 +287,9 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
     refuse_failures(computed)
 
 
-def _compute(names: Sequence[str], pool: LanguagePool, options: Mapping[str, Any], quiet: bool) -> TextBaselines:
+def _compute(
+    names: Sequence[str], requested: RequestedLanguages, options: Mapping[str, Any], quiet: bool
+) -> TextBaselines:
     """Compute baselines from text with the options of a command."""
     from xsns_stream.pipeline.progress import RowProgress
     from xsns_stream.pipeline.text_baselines import text_baselines
@@ -288,7 +299,7 @@ def _compute(names: Sequence[str], pool: LanguagePool, options: Mapping[str, Any
     console = stderr_console(quiet)
     return text_baselines(
         names,
-        pool,
+        requested,
         given=frozenset(given),
         display=lambda rows: RowProgress(console, rows),
         status=console.status,
@@ -308,6 +319,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 
 @click.command(
     name="all",
+    short_help="All baselines whose data are available. Needs a folder.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline all --lang sw,zu,fi,et -o baselines",
@@ -327,10 +339,10 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 @model_options
 @length_option
 @_text_options(None)
-@_cost("--batch", default=8, show_default=True, help="Examples in a batch.")
+@_batch_option
 @_max_tokens_option
 @scratch_option
-@pool_options
+@language_options
 @click.option(
     "-o",
     "--output",
@@ -345,25 +357,26 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. Where several
     tables can be used, the one with most of the languages is used, or the first one of several.
     """
-    from xsns_stream.pipeline.baselines import FROM_TEXT, Baseline, baselines_in_folders, different_settings
+    from xsns_stream.pipeline.baselines import Baseline, baselines_in_folders, different_settings
+    from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
     from xsns_stream.pipeline.text_baselines import refuse_failures
 
-    pool = pool_of(options)
-    if pool.languages is None:
+    requested = requested_languages_of(options)
+    if requested.languages is None:
         raise UsageError("no language was given.", "give --lang sw,en, --gold gold.parquet, or --store PATH.")
     names = _possible(options)
     # Folders and files are checked before the longest work begins.
-    computed, left_out = baselines_in_folders(folders, pool)
+    computed, left_out = baselines_in_folders(folders, requested)
     folder = _folder(output)
-    _write(computed, folder, pool, quiet)
-    left_out |= {name: f"needs {needs}." for name, needs in FROM_TEXT.items() if name not in names}
-    from_text = _compute(names, pool, options, quiet) if names else None
+    _write(computed, folder, requested, quiet)
+    left_out |= {name: f"needs {one.needs}." for name, one in TEXT_BASELINES.items() if name not in names}
+    from_text = _compute(names, requested, options, quiet) if names else None
     if from_text is not None:
         origin = " and ".join(filter(None, (" ".join(options["texts"]), options["model"], options["store"])))
         matrices = {name: Baseline(matrix, origin=origin) for name, matrix in from_text.matrices.items()}
         for text in from_text.notes:
             note(f"note: {text}", quiet)
-        _write(matrices, folder, pool, quiet)
+        _write(matrices, folder, requested, quiet)
         computed |= matrices
     differences = different_settings(computed, options["store"])
     for one in differences:
@@ -371,7 +384,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     if as_json:
         more = {"differences": [one.to_json() for one in differences]}
         files = {} if from_text is None else corpus_json(from_text.corpus)
-        emit_json("baseline", _result(computed, left_out, folder, pool) | more | files)
+        emit_json("baseline", _result(computed, left_out, folder, requested) | more | files)
     else:
         stdout_console().print(_table(computed, left_out, folder))
     if from_text is not None:
@@ -380,13 +393,13 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the baselines for which the text, and the model if needed, were given."""
-    from xsns_stream.pipeline.baselines import FROM_TEXT
+    from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, needs_tokenizer
 
     if options["store"] is not None:
-        return tuple(FROM_TEXT)
+        return tuple(TEXT_BASELINES)
     if not options["texts"]:
         return ()
-    return tuple(FROM_TEXT) if options["model"] else ("sue",)
+    return tuple(name for name in TEXT_BASELINES if options["model"] or not needs_tokenizer([name]))
 
 
 def _folder(output: str) -> Path:
@@ -397,14 +410,14 @@ def _folder(output: str) -> Path:
     return folder
 
 
-def _write(computed: dict[str, Baseline], folder: Path, pool: LanguagePool, quiet: bool) -> None:
+def _write(computed: dict[str, Baseline], folder: Path, requested: RequestedLanguages, quiet: bool) -> None:
     from xsns_stream.pipeline.baselines import with_record
     from xsns_stream.report import write_matrix
 
     for name, one in computed.items():
         for text in one.notes:
             note(f"note: {name}: {text}", quiet)
-        if lacking := pool.missing(one.matrix):
+        if lacking := requested.missing(one.matrix):
             note(f"note: {name} has no data on {listed(lacking)}.", quiet)
         write_matrix(with_record(one.matrix), _path(folder, name))
 
@@ -414,7 +427,7 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _result(
-    computed: dict[str, Baseline], left_out: dict[str, str], folder: Path, pool: LanguagePool
+    computed: dict[str, Baseline], left_out: dict[str, str], folder: Path, requested: RequestedLanguages
 ) -> dict[str, Any]:
     return {
         "written": [
@@ -424,7 +437,7 @@ def _result(
                 "from": one.origin,
                 "sources": list(one.matrix.sources),
                 "targets": list(one.matrix.targets),
-                "lacking": pool.missing(one.matrix),
+                "lacking": requested.missing(one.matrix),
                 "notes": list(one.notes),
                 "record": None if one.matrix.record is None else one.matrix.record.to_json(),
             }
@@ -452,11 +465,15 @@ def _table(computed: dict[str, Baseline], left_out: dict[str, str], folder: Path
     return table
 
 
+#: {name: command}, in the order of the help page.
 COMMANDS: Final[dict[str, click.Command]] = {
-    "lex": lex_command,
-    "emb": emb_command,
-    "nn-rank": nn_rank_command,
-    "grad-cosine": grad_cosine_command,
-    "sue": sue_command,
-    "all": all_command,
+    str(command.name): command
+    for command in (
+        lex_command,
+        emb_command,
+        nn_rank_command,
+        grad_cosine_command,
+        sue_command,
+        all_command,
+    )
 }

@@ -22,23 +22,31 @@ from xsns_stream.cli.option_groups import (
     length_option,
     model_option,
     model_options,
-    note_corpus,
     parameter_options,
     section,
 )
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
+    DENSITIES,
+    LANG,
+    SEEDS,
     Decorated,
+    Numbers,
+    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
+    flattened,
+    given_options,
+    note,
     say,
     stderr_console,
     store_option,
 )
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.build import PlannedBuild
     from xsns_stream.pipeline.events import BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
 
@@ -85,7 +93,7 @@ def _text_options(function: Decorated) -> Decorated:
         corpus_options(_text),
         _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
         _text(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             default=("all",),
@@ -100,9 +108,10 @@ def _text_options(function: Decorated) -> Decorated:
             "results (the paper: 1024).",
         ),
         _text(
-            "--seed",
+            *SEEDS,
             "seeds",
-            type=int,
+            type=WholeNumbers(),
+            callback=flattened,
             multiple=True,
             default=(42,),
             show_default=True,
@@ -115,9 +124,10 @@ def _estimator_options(function: Decorated) -> Decorated:
     return apply(
         function,
         _selection(
-            "--density",
+            *DENSITIES,
             "densities",
-            type=float,
+            type=Numbers(),
+            callback=flattened,
             multiple=True,
             default=(0.15,),
             show_default=True,
@@ -132,10 +142,11 @@ def _estimator_options(function: Decorated) -> Decorated:
         ),
         _selection(
             "--labels",
-            type=click.Choice(["data", "sample"]),
+            type=click.Choice(["data", "sample", "as-given"]),
             default="data",
             show_default=True,
-            help="Score the observed labels, or labels that are drawn from the model (true Fisher).",
+            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given is "
+            "--labels-as-given.",
         ),
         _selection(
             "--token-reduction",
@@ -231,23 +242,27 @@ def _trust_options(function: Decorated) -> Decorated:
 @store_option
 @click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
 @common_options
-def command(store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Measure languages and store their sub-networks.
 
     A row that is already in the store is skipped: running again continues where the last run stopped, and an
-    interrupted run loses only the row that it was measuring.
+    interrupted run loses only the row that it was measuring. If the store has rows, every option that is not given has
+    the value that these rows have, except --lang and the options of time and memory. The defaults below are those of a
+    new store.
     """
     from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
 
-    model = options.pop("model")
-    settings, model_options = build_plan(**options)
-    note_corpus(settings.corpus, quiet)
     opened = store_for_build(store)
+    plan = build_plan(opened, **given_options(ctx, options))
+    for sentence in plan.notes():
+        note(f"note: {sentence}", quiet)
+    settings = plan.settings
     if dry_run:
         _show_plan(settings, settings.missing_rows(opened), as_json)
         return
-    result = _run(settings, model, model_options, opened, quiet)
-    _show(result, settings, store, as_json)
+    result = _run(plan, opened, quiet)
+    _show(result, plan, store, as_json)
     refuse_failures(result, settings)
     if not as_json and not quiet:
         where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
@@ -270,21 +285,23 @@ def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -
         say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
 
 
-def _run(settings: BuildSettings, model: str, model_options: dict[str, Any], store: Any, quiet: bool) -> BuildResult:
+def _run(plan: PlannedBuild, store: Any, quiet: bool) -> BuildResult:
     from xsns_stream.pipeline.build import load_for_build
     from xsns_stream.pipeline.progress import RowProgress
     from xsns_stream.pipeline.run_build import run_build
 
     console = stderr_console(quiet)
     with console.status("loading the model …"):
-        settings, loaded = load_for_build(settings, model, **model_options)
+        settings, loaded = load_for_build(plan.settings, plan.model, **plan.model_options)
     with RowProgress(console, len(settings.missing_rows(store))) as progress:
         return run_build(settings, loaded, store, progress)
 
 
-def _show(result: BuildResult, settings: BuildSettings, store: str, as_json: bool) -> None:
+def _show(result: BuildResult, plan: PlannedBuild, store: str, as_json: bool) -> None:
+    settings = plan.settings
     if as_json:
-        emit_json("build", _result(result, settings, store))
+        taken = {"taken": dict(plan.taken)} if plan.taken else {}
+        emit_json("build", _result(result, settings, store) | taken)
         return
     say(
         f"{store}: {counted(len(result.committed), 'row')} measured, {len(result.skipped)} already present, "
@@ -326,7 +343,7 @@ def _result(result: BuildResult, settings: BuildSettings, store: str) -> dict[st
                 if note.row is not None
             ],
         }
-        | ({"notes": list(result.notes)} if result.notes else {})
+        | ({"notes": [*settings.notes, *result.notes]} if settings.notes or result.notes else {})
         | corpus_json(settings.corpus)
     )
 

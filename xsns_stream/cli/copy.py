@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, selection_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.output import Notes, common_options, counted, emit_json, examples, lasting, progress_bar, say
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.store_rows import CopyResult
@@ -50,6 +50,7 @@ def command(
     """
     from xsns_stream.pipeline.store_rows import copy_store
 
+    notes = Notes(quiet)
     with progress_bar("copying", quiet) as on_progress:
         result = copy_store(
             source,
@@ -60,8 +61,9 @@ def command(
             codec=codec,
             with_fisher=with_fisher,
             on_progress=on_progress,
+            on_note=notes,
         )
-    show_copy("copy", result, target, as_json, source=source)
+    show_copy("copy", result, target, as_json, source=source, **notes.to_json())
 
 
 def show_copy(verb: str, result: CopyResult, target: str, as_json: bool, **more: Any) -> None:

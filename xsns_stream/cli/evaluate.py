@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.choices import AVERAGES, NDCG_GAINS
 from xsns_stream.cli.option_groups import (
     as_given_option,
     coefficient_option,
@@ -17,18 +18,21 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
+    next_step,
     note,
+    output_option,
     row_options,
     stdout_console,
+    store_arguments,
 )
 
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.gold_comparison import EvaluationReport
+
 #: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.
-NDCG_NAMES: Final = ("rank-linear", "score", "exponential")
-AVERAGE_NAMES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 FEWEST_RESAMPLES: Final = 100
 MOST_RESAMPLES: Final = 1_000_000
@@ -57,15 +61,15 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
     "--ndcg",
-    type=click.Choice(NDCG_NAMES),
-    default=NDCG_NAMES[0],
+    type=click.Choice(NDCG_GAINS),
+    default=NDCG_GAINS[0],
     show_default=True,
     help="Gain of a source in NDCG@3: its rank, its score, or 2 to the power of LangRank's relevance.",
 )
 @click.option(
     "--average",
-    type=click.Choice(AVERAGE_NAMES),
-    default=AVERAGE_NAMES[0],
+    type=click.Choice(AVERAGES),
+    default=AVERAGES[0],
     show_default=True,
     help="What is averaged over seeds: the metrics of each pair of seeds (prediction and gold), as in the paper, or "
     "the matrices, before the metrics are computed.",
@@ -87,17 +91,12 @@ MOST_RESAMPLES: Final = 1_000_000
     metavar="N",
     help="Seed of these draws.",
 )
-@click.option("--per-target", is_flag=True, help="Show one row for each target, in the table and in files.")
 @click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the result: .md .tex .csv .json .parquet, or .png .svg .pdf for a figure. May be given more than "
-    "once.",
+    "--per-target",
+    is_flag=True,
+    help="Also show one row for each target. Files .csv, .tsv and .parquet then have these rows instead of means.",
 )
-@csv_guard_option
+@output_option()
 @row_options
 @coefficient_option
 @common_options
@@ -118,10 +117,10 @@ def command(
     targets, and other runs of the same scores.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate
-    from xsns_stream.report import EVALUATION_FORMATS, check_destination, evaluation_table, write_evaluation
+    from xsns_stream.report import RESULT_FORMATS, check_destination, evaluation_table, write_evaluation
 
     for path in outputs:
-        check_destination(path, EVALUATION_FORMATS)
+        check_destination(path, RESULT_FORMATS)
     with event_display(quiet) as on_event:
         report = evaluate(predictors, with_trivial=not no_trivial, on_event=on_event, **options)
     for path in outputs:
@@ -129,6 +128,18 @@ def command(
         note(f"wrote {path}", quiet)
     if as_json:
         emit_json("evaluate", report.to_dict())
-    else:
-        console = stdout_console()
-        console.print(evaluation_table(report, console.width, per_target=per_target))
+        return
+    console = stdout_console()
+    console.print(evaluation_table(report, console.width, per_target=per_target))
+    _next(predictors, str(options["gold"]), report, quiet)
+
+
+def _next(predictors: Mapping[str, str], gold: str, report: EvaluationReport, quiet: bool) -> None:
+    """Print what to do with an evaluation: rank with expected scores, or fit a regression."""
+    from xsns_stream.pipeline.predictors import is_store
+
+    if store := next((path for path in predictors.values() if is_store(path)), None):
+        next_step("rank", *store_arguments(store), "--target", report.targets[0], "--gold", gold, quiet=quiet)
+        return
+    named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
+    next_step("regress", "--gold", gold, *named, quiet=quiet)

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, say, store_option
+from xsns_stream.cli.output import (
+    LANG,
+    Notes,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    note,
+    say,
+    store_option,
+)
 from xsns_stream.errors import PartialError
 
 
@@ -20,7 +30,7 @@ from xsns_stream.errors import PartialError
 )
 @store_option
 @click.option(
-    "--lang",
+    *LANG,
     "languages",
     multiple=True,
     required=True,
@@ -57,10 +67,11 @@ def command(
     def note_left_out(codes: Sequence[str]) -> None:
         note(f"left out, because there is no sub-network: {', '.join(codes)}", quiet)
 
-    result = export_rows(store, output, languages, seed, density, note_left_out)
+    notes = Notes(quiet)
+    result = export_rows(store, output, languages, seed, density, note_left_out, notes)
     if as_json:
         reasons = {language: error.message for language, error in result.failed.items()}
-        emit_json("export", {"store": store, "files": list(result.files), "failed": reasons})
+        emit_json("export", {"store": store, "files": list(result.files), "failed": reasons} | notes.to_json())
     else:
         for file in result.files:
             selected = f"{file['cardinality']:,} of {counted(file['parameters'], 'parameter')}"

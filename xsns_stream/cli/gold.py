@@ -7,8 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
-from xsns_stream.cli.output import common_options, counted, csv_guard_option, emit_json, examples, note, stdout_console
+from xsns_stream.cli.output import (
+    SEEDS,
+    WholeNumbers,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    flattened,
+    note,
+    score_output_option,
+    stdout_console,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,8 +28,6 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.gold_files import GoldReport
     from xsns_stream.types.transfer_scores import TransferScores
 
-#: Names of `xsns_stream.gold.FORMATS`, which a help page does not load; a test compares them.
-FORMAT_NAMES: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
 _UNITS: Final = ("percent", "fraction", "points")
 #: Largest number of sources and targets in a table; --json has all.
 _SHOWN: Final = 10
@@ -49,15 +59,11 @@ def command() -> None:
 @click.option(
     "--format",
     "layout",
-    required=True,
-    metavar="|".join(FORMAT_NAMES),
+    metavar="|".join(GOLD_FORMATS),
     help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
-    "column for each target, long has a line for each score.",
+    "column for each target, long has a line for each score.  [default: found from the file]",
 )
-@click.option(
-    "-o", "--output", required=True, metavar="FILE", help="File to write: .parquet, or .csv with a line for each score."
-)
-@csv_guard_option
+@score_output_option
 @click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
 @click.option(
     "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."
@@ -69,9 +75,10 @@ def command() -> None:
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
-    "--seed",
+    *SEEDS,
     "seeds",
-    type=int,
+    type=WholeNumbers(),
+    callback=flattened,
     multiple=True,
     metavar="N",
     help="The seed of each file, in the order of the files. Repeatable.",
@@ -102,12 +109,13 @@ def command() -> None:
 )
 @common_options
 def import_command(
-    files: tuple[str, ...], layout: str, output: str, as_json: bool, quiet: bool, **options: Any
+    files: tuple[str, ...], layout: str | None, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Import gold transfer scores: read, check, write.
 
-    Codes of languages are normalised, and names of languages are recognised. A file with data that cannot be imported
-    is refused, and one message lists all problems. Several files are runs with several seeds.
+    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) as spreadsheets and papers have them, or a file of a public
+    collection. Codes of languages are normalised, and names of languages are recognised. A file with data that cannot
+    be imported is refused, and one message lists all problems. Several files are runs with several seeds.
     """
     from xsns_stream.pipeline.gold_files import import_gold
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import corpus_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_option
+from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_or_argument
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2
 
 
 @click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
-@store_option
+@store_or_argument
 @click.option(
     "--corpus",
     multiple=True,
@@ -41,9 +41,11 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
     With --corpus, the languages of a corpus are listed with their names instead.
     """
     if not options["corpus"]:
-        for name in ("task", "text_column", "split", "config", "corpus_revision"):
+        for name in ("task", "text_column", "language_column", "split", "treebank", "config", "corpus_revision"):
             if options[name] is not None:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
+        if options["label"] or options["labels_as_given"]:
+            raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
         _store(store, as_json)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")

@@ -7,14 +7,18 @@ from typing import Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.option_groups import GROUPING_NAMES, coefficient_option
+from xsns_stream.cli.choices import GROUPINGS
+from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
+    LANG,
+    SOURCES,
+    TARGETS,
     Decorated,
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
+    matrix_output_option,
     note,
     row_options,
     stdout_console,
@@ -32,20 +36,21 @@ def side_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources` and `--target`."""
     for option in (
         click.option(
-            "--target",
+            *TARGETS,
             "targets",
             multiple=True,
             metavar="CODES",
             help="Compare the sources with these targets only. Only their pairs are counted.",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Compare these sources with the targets only, such as `en,de`.  [default: all that have every seed]",
         ),
         click.option(
-            "--lang",
+            *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
@@ -90,7 +95,7 @@ def counting_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--by",
-            type=click.Choice(GROUPING_NAMES),
+            type=click.Choice(GROUPINGS),
             default=None,
             help="Compare layers, kinds of modules, or tensors separately.",
         ),
@@ -111,16 +116,7 @@ def counting_options(function: Decorated) -> Decorated:
 @store_option
 @side_options
 @row_options
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the whole matrix: .csv .tsv .json .parquet .npz, or a heat map: .png .svg .pdf. May be given more "
-    "than once.",
-)
-@csv_guard_option
+@matrix_output_option
 @coefficient_option
 @counting_options
 @common_options
@@ -152,7 +148,7 @@ def command(
         matrix = similarity(store, device=device if named else None, on_event=on_event, **options)
     _write(matrix, outputs, quiet)
     if as_json:
-        emit_json("matrix", matrix.to_dict())
+        emit_json("matrix", matrix.to_dict() | ({"notes": list(matrix.notes)} if matrix.notes else {}))
     elif isinstance(matrix, GroupedSimilarity):
         _show_groups(matrix, bool(outputs), quiet)
     else:

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
-from xsns_stream.cli.output import Decorated, lasting, note
+from xsns_stream.cli.choices import COEFFICIENTS, OBJECTIVES
+from xsns_stream.cli.output import (
+    DENSITIES,
+    LANG,
+    SEEDS,
+    SOURCES,
+    TARGETS,
+    Decorated,
+    Numbers,
+    WholeNumbers,
+    flattened,
+    lasting,
+    note,
+)
 from xsns_stream.errors import UsageError
 from xsns_stream.tasks import TASKS
 
@@ -102,15 +115,6 @@ class Batch(click.ParamType[int | Literal["auto"]]):
             self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
 
 
-#: Lists that a help page needs without loading the modules that own them; tests compare each list with its owner.
-OBJECTIVES: Final = (
-    "masked-lm",
-    "causal-lm",
-    "span-corruption",
-    "token-classification",
-    "sequence-classification",
-    "question-answering",
-)
 AUTO: Final = "auto"
 _model, _text, _parameters, _cost = (
     section("Model"),
@@ -147,7 +151,9 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
-    They are `--task`, `--text-column`, `--split`, `--words`, `--config` and `--corpus-revision`.
+    They are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`, `--labels-as-given`,
+    `--label`, `--config` and
+    `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -159,14 +165,42 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 default=None,
                 help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
             ),
-            option("--text-column", default=None, help="Column of the text, if it is not the default column."),
+            option(
+                "--text-column",
+                default=None,
+                help="Column of the text, if it is not the default column; a.b is b within a. {lang} stands for the "
+                "language: translation.{lang}.",
+            ),
+            option(
+                "--language-column",
+                default=None,
+                help="Column of the language of each row: each language of the table is one of the corpus.",
+            ),
             option("--split", default=None, help="Split of a data set."),
+            option(
+                "--treebank",
+                default=None,
+                help="Treebanks to read of languages that have several, such as GSD; by default they are joined.",
+            ),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
                 help="How text that is split into words is read: each sentence as it is written, or its words joined "
                 "by spaces. Labelled words are always joined by spaces.  [default: running]",
+            ),
+            option(
+                "--labels-as-given",
+                is_flag=True,
+                help="Keep the names of files as labels: aka_Latn, sw_news. By default a label is the normalised code "
+                "of a language: swh_Latn is sw.",
+            ),
+            option(
+                "--label",
+                multiple=True,
+                metavar="FILE=LABEL",
+                help="The label of a file, which is kept as it is given: news.txt=sw-x-news. May be given more than "
+                "once.",
             ),
             option("--config", default=None, help=CONFIG_HELP),
             option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set."),
@@ -279,24 +313,14 @@ def scratch_option(function: Decorated) -> Decorated:
 
 #: Value of `--regime` that means the first regime, with any name.
 MAIN_REGIME: Final = "main"
-#: Copies of names of `xsns_stream.similarity`, which a help page does not import; a test compares them.
-COEFFICIENT_NAMES: Final = (
-    "jaccard",
-    "dice",
-    "overlap",
-    "containment",
-    "cosine",
-    "corrected-jaccard",
-    "mutual-information",
-)
-GROUPING_NAMES: Final = ("layer", "module", "tensor")
+REGIME_HELP: Final = "Training regime of the gold scores; main means the first one."
 
 
 def coefficient_option(function: Decorated) -> Decorated:
     """Add `--coefficient`."""
     return click.option(
         "--coefficient",
-        type=click.Choice(COEFFICIENT_NAMES),
+        type=click.Choice(COEFFICIENTS),
         default="jaccard",
         show_default=True,
         help="How similarity is computed from overlap. containment is the share of the target that the source "
@@ -307,9 +331,11 @@ def coefficient_option(function: Decorated) -> Decorated:
 def selection_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--seed` and `--density`, each of which may be given more than once."""
     for option in (
-        click.option("--density", "densities", type=float, multiple=True, help="Only these densities."),
-        click.option("--seed", "seeds", type=int, multiple=True, help="Only these seeds."),
-        click.option("-l", "--lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
+        click.option(
+            *DENSITIES, "densities", type=Numbers(), callback=flattened, multiple=True, help="Only these densities."
+        ),
+        click.option(*SEEDS, "seeds", type=WholeNumbers(), callback=flattened, multiple=True, help="Only these seeds."),
+        click.option(*LANG, "lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
     ):
         function = option(function)
     return function
@@ -405,13 +431,15 @@ def gold_options(function: Decorated) -> Decorated:
     """Add `--gold`, `--regime`, `--sources` and `--targets`; the first is required."""
     for option in (
         click.option(
-            "--targets",
+            *TARGETS,
+            "targets",
             multiple=True,
             metavar="CODES",
             help="Targets to compare, such as `sw,zu`.  [default: all that every predictor has]",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Sources to compare, such as `en,de`.  [default: all that every predictor has]",
@@ -421,7 +449,7 @@ def gold_options(function: Decorated) -> Decorated:
             default=MAIN_REGIME,
             show_default=True,
             metavar="NAME",
-            help="Training regime of the gold scores; main means the first one.",
+            help=REGIME_HELP,
         ),
         click.option(
             "--gold",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
@@ -21,8 +22,48 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
+STORE_HELP: Final = "The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…"
+_STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+#: Spellings of options that several verbs have. The singular and the plural are the same option in every verb.
+LANG: Final = ("-l", "--lang", "--languages")
+SOURCES: Final = ("--sources", "--source")
+TARGETS: Final = ("--targets", "--target")
+SEEDS: Final = ("--seed", "--seeds")
+DENSITIES: Final = ("--density", "--densities")
+
+
+class WholeNumbers(click.ParamType[tuple[int, ...]]):
+    """Whole numbers that are separated by commas: `42` or `1,2,3`."""
+
+    name = "integers"
+    _kind: type[int] | type[float] = int
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
+        """Return the numbers."""
+        if isinstance(value, int | float):
+            return (value,)
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
+        except ValueError:
+            noun = "an integer" if self._kind is int else "a number"
+            self.fail(f"'{value}' is not {noun}, or several that are separated by commas.", param, ctx)
+
+
+class Numbers(WholeNumbers):
+    """Numbers that are separated by commas: `0.15` or `0.1,0.2`."""
+
+    name = "numbers"
+    _kind = float
+
+
+def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
+    """Return all numbers of an option that may be repeated, and that takes several numbers each time."""
+    return tuple(number for value in values for number in value)
 
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -49,6 +90,48 @@ def csv_guard_option(function: Decorated) -> Decorated:
         callback=guard,
         help="In .csv and .tsv files, put ' before cells that a spreadsheet would read as a formula (= + - @).",
     )(function)
+
+
+def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--output` and `--csv-guard`; the verb receives `outputs`.
+
+    Every verb that shows a table has this option, and writes it with :func:`xsns_stream.report.write_result` or
+    :func:`xsns_stream.report.write_matrix`.
+
+    Args:
+        more: What else the help text says.
+    """
+
+    def add(function: Decorated) -> Decorated:
+        return click.option(
+            "-o",
+            "--output",
+            "outputs",
+            multiple=True,
+            metavar="FILE",
+            help="Also write the result: .csv .tsv .json .parquet, a table of text: .md .tex, or a figure: .png .svg "
+            f".pdf. {more}{' ' if more else ''}May be given more than once.",
+        )(csv_guard_option(function))
+
+    return add
+
+
+def matrix_output_option(function: Decorated) -> Decorated:
+    """Add `--output` and `--csv-guard` to a verb whose result is a similarity matrix."""
+    return output_option(
+        "A matrix may also be .npz; `evaluate` and `regress` read it from .parquet, .npz, .json, .csv and .tsv."
+    )(function)
+
+
+def score_output_option(function: Decorated) -> Decorated:
+    """Add `--output`, a file of gold scores that is read again, and `--csv-guard`; the verb receives `output`."""
+    return click.option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="File of gold scores: .parquet, .json, .csv or .tsv. `evaluate`, `regress` and `rank` read it again.",
+    )(csv_guard_option(function))
 
 
 def common_options(function: Decorated) -> Decorated:
@@ -97,7 +180,38 @@ def store_option(function: Decorated) -> Decorated:
         show_default=True,
         metavar="PATH",
         callback=lasting,
-        help="The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…",
+        help=STORE_HELP,
+    )(function)
+
+
+def store_or_argument(function: Decorated) -> Decorated:
+    """Add `--store`, which may also be given as an argument: `prune mine.zarr` is `prune --store mine.zarr`."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        ctx.meta[_STORE_ARGUMENT] = value
+
+    def choose(ctx: click.Context, parameter: click.Parameter, value: str) -> Any:
+        argument = ctx.meta.get(_STORE_ARGUMENT)
+        if argument is not None:
+            if ctx.get_parameter_source("store") is not ParameterSource.DEFAULT and argument != value:
+                from xsns_stream.errors import UsageError
+
+                raise UsageError(f"two stores were given: '{argument}' and '{value}'.", "give one of them.")
+            ctx.set_parameter_source("store", ParameterSource.COMMANDLINE)
+            value = argument
+        return lasting(ctx, parameter, value)
+
+    function = click.option(
+        "-s",
+        "--store",
+        default=DEFAULT_STORE,
+        show_default=True,
+        metavar="PATH",
+        callback=choose,
+        help=f"{STORE_HELP} It may also be given without --store.",
+    )(function)
+    return click.argument(
+        "store_argument", metavar="[STORE]", required=False, is_eager=True, expose_value=False, callback=remember
     )(function)
 
 
@@ -107,9 +221,10 @@ def row_options(function: Decorated) -> Decorated:
         "--density", type=float, default=None, help="Density of the rows, needed if the store has several."
     )(function)
     return click.option(
-        "--seed",
+        *SEEDS,
         "seeds",
-        type=int,
+        type=WholeNumbers(),
+        callback=flattened,
         multiple=True,
         help="Seed of the rows. May be given more than once.  [default: all seeds, averaged]",
     )(function)
@@ -118,6 +233,13 @@ def row_options(function: Decorated) -> Decorated:
 def examples(*commands: str) -> str:
     """Return examples for the end of a help page; the tests run them."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
+
+
+def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave; the others have their defaults."""
+    return {
+        name: value for name, value in options.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -182,6 +304,27 @@ def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
     """
     if not as_json:
         note(f"next: {shlex.join(('xsns-stream', *map(str, command)))}", quiet)
+
+
+class Notes:
+    """Notes of a verb without events: each is printed at once, and kept for its JSON object.
+
+    Args:
+        quiet: Whether nothing is printed.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.sentences: list[str] = []
+        self._quiet = quiet
+
+    def __call__(self, sentence: str) -> None:
+        """Print and keep a note."""
+        self.sentences.append(sentence)
+        note(f"note: {sentence}", self._quiet)
+
+    def to_json(self) -> dict[str, list[str]]:
+        """Return the entry of the JSON object; empty if there are no notes."""
+        return {"notes": self.sentences} if self.sentences else {}
 
 
 @contextmanager

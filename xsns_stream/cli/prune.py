@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, refuse_together, selection_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.output import (
+    Notes,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    progress_bar,
+    say,
+    store_or_argument,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,11 +26,9 @@ if TYPE_CHECKING:
 
 @click.command(
     name="prune",
-    epilog=examples(
-        "xsns-stream prune xsns.zarr --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"
-    ),
+    epilog=examples("xsns-stream prune --keep-lang sw,zu --dry-run", "xsns-stream prune xsns.zarr --unfinished --yes"),
 )
-@click.argument("store", metavar="STORE", callback=lasting)
+@store_or_argument
 @selection_options
 @click.option(
     "--keep-lang",
@@ -52,7 +59,8 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         "give the languages to remove, or the languages to keep.", lang=options["lang"], keep_lang=options["keep_lang"]
     )
     refuse_together("remove one of the two at a time.", fisher=options["fisher"], parts=options["parts"])
-    opened, plan = prune_plan(store, writable=not dry_run, **options)
+    notes = Notes(quiet)
+    opened, plan = prune_plan(store, writable=not dry_run, on_note=notes, **options)
     if not as_json:
         _show(plan, store, "would be removed" if dry_run else "to be removed")
     removed = not dry_run and (yes or not plan.things or _confirmed(as_json))
@@ -62,7 +70,7 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
     if not as_json and not dry_run:
         say(f"{store}: {_amount(plan)} removed." if removed else f"{store}: nothing was removed.")
     if as_json:
-        emit_json("prune", _result(plan, store, removed))
+        emit_json("prune", _result(plan, store, removed) | notes.to_json())
 
 
 def _confirmed(as_json: bool) -> bool:

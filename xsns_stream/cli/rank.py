@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import coefficient_option
+from xsns_stream.cli.option_groups import MAIN_REGIME, REGIME_HELP, coefficient_option
 from xsns_stream.cli.output import (
+    SOURCES,
+    TARGETS,
     Decorated,
     common_options,
     emit_json,
     event_display,
     examples,
+    next_step,
     note,
+    output_option,
     row_options,
     stdout_console,
     store_option,
 )
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.source_ranking import RankingReport
+    from xsns_stream.pipeline.ranking_report import RankingReport
 
 #: Number of sources in a table if --top is not given.
 TOP: Final = 10
-#: Number of sources that a table explains side by side.
+#: Number of sources that a table explains side by side if --top is not given.
 EXPLAINED: Final = 3
+#: Number of sources of each target in the command that follows.
+NEXT_SOURCES: Final = 2
 
 
 def rank_options(function: Decorated) -> Decorated:
@@ -34,9 +40,10 @@ def rank_options(function: Decorated) -> Decorated:
     for option in (
         click.option(
             "--regime",
-            default=None,
+            default=MAIN_REGIME,
+            show_default=True,
             metavar="NAME",
-            help="Training regime of the gold scores.  [default: their first]",
+            help=REGIME_HELP,
         ),
         click.option(
             "--gold",
@@ -67,12 +74,20 @@ def rank_options(function: Decorated) -> Decorated:
             help=f"Number of sources to show; 0 shows all.  [default: {TOP} in a table, all with --json]",
         ),
         click.option(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Candidates, such as `en,fi`.  [default: all other languages that have every seed]",
         ),
-        click.option("--target", required=True, metavar="CODE", help="The language to find sources for."),
+        click.option(
+            *TARGETS,
+            "targets",
+            required=True,
+            multiple=True,
+            metavar="CODES",
+            help="The language to find sources for, or several, such as `wo,fo`. May be given more than once.",
+        ),
     ):
         function = option(function)
     return function
@@ -83,10 +98,19 @@ def rank_options(function: Decorated) -> Decorated:
 )
 @store_option
 @rank_options
+@output_option("A file has all sources, if --top is not given.")
 @row_options
 @coefficient_option
 @common_options
-def command(store: str, target: str, top: int | None, as_json: bool, quiet: bool, **options: Any) -> None:
+def command(
+    store: str,
+    targets: tuple[str, ...],
+    top: int | None,
+    outputs: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Rank source languages for a target language.
 
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
@@ -94,37 +118,45 @@ def command(store: str, target: str, top: int | None, as_json: bool, quiet: bool
 
     If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on
     the choice of examples: 95 % intervals, the probability that each source is the most similar one, and the
-    sources that cannot be told apart from the first.
+    sources that cannot be told apart from the first. Below the table stands what the ranking is worth.
     """
+    from xsns_stream.pipeline.ranking_report import RankingReports
     from xsns_stream.pipeline.source_ranking import rank
+    from xsns_stream.report import RESULT_FORMATS, check_destination
 
-    if top is None:
-        top = 0 if as_json else TOP
+    for path in outputs:
+        check_destination(path, RESULT_FORMATS)
+    names = [name for part in targets for name in part.split(",") if name.strip()]
+    target = names[0].strip() if len(names) == 1 and names[0].strip() != "all" else names
+    if options["regime"] == MAIN_REGIME:
+        options["regime"] = None
     with event_display(quiet) as on_event:
-        report = rank(store, target, top=top or None, on_event=on_event, **options)
+        result = rank(store, target, top=top, on_event=on_event, **options)
+    for path in outputs:
+        result.save(path)
+        note(f"wrote {path}", quiet)
     if as_json:
-        emit_json("rank", report.to_dict())
-    else:
-        _show(report, quiet)
+        emit_json("rank", result.to_dict())
+        return
+    reports = list(result) if isinstance(result, RankingReports) else [result]
+    for report in reports:
+        _show(report.first(TOP if top is None else 0), EXPLAINED if top is None else len(report), quiet)
+        if report is not reports[-1]:
+            stdout_console().print()
+    _next(store, reports, options["gold"], quiet)
 
 
-def _show(report: RankingReport, quiet: bool) -> None:
-    from xsns_stream.report.console_tables import cover_table, explanation_table, ranking_table
+def _show(report: RankingReport, explained: int, quiet: bool) -> None:
+    """Print a report. `explained` is the largest number of sources that are explained."""
+    from xsns_stream.report import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), report.ranking
-    console.print(ranking_table(ranking, console.width))
+    console.print(ranking_table(ranking, console.width, warning=report.warning))
     for sentence in report.verdicts:
         console.print(sentence, markup=False)
+    console.print(" ".join(report.worth), markup=False)
     tables = [cover_table(report.together)] if report.together else []
-    for explanation in report.explanations:
-        first = slice(EXPLAINED)
-        few = replace(
-            explanation,
-            sources=explanation.sources[first],
-            corrected=explanation.corrected[:, first],
-            excess=explanation.excess[:, first],
-        )
-        tables.append(explanation_table(few))
+    tables += [explanation_table(each.first(explained), console.width) for each in report.explanations]
     for table in tables:
         console.print()
         console.print(table)
@@ -133,3 +165,16 @@ def _show(report: RankingReport, quiet: bool) -> None:
         note(f"{hidden} more {'source' if hidden == 1 else 'sources'}; --top 0 shows all.", quiet)
     if not ranking.basis:
         note("there are no intervals: build the store with --parts 8, or with at least three seeds.", quiet)
+
+
+def _next(store: str, reports: Sequence[RankingReport], gold: str | None, quiet: bool) -> None:
+    """Print what to do with a ranking: compare it with gold scores, or make gold scores for its first sources."""
+    if gold is not None:
+        next_step("evaluate", "--gold", gold, "--predict", f"xsns={store}", quiet=quiet)
+        return
+    first = dict.fromkeys(source.language for report in reports for source in report.ranking.sources[:NEXT_SOURCES])
+    targets = ",".join(report.ranking.target for report in reports)
+    model = reports[0].model
+    named = () if model in ("", "mini") else ("--model", model)
+    what = ("--task", "TASK", "--data", "FOLDER", *named, "--sources", ",".join(first), "--targets", targets)
+    next_step("transfer", *what, "-o", "gold.parquet", quiet=quiet)

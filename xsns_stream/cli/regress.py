@@ -17,11 +17,11 @@ from xsns_stream.cli.option_groups import (
 )
 from xsns_stream.cli.output import (
     common_options,
-    csv_guard_option,
     emit_json,
     event_display,
     examples,
     note,
+    output_option,
     row_options,
     stdout_console,
 )
@@ -58,7 +58,9 @@ from xsns_stream.cli.output import (
     "than once.",
 )
 @click.option(
+    "--fit",
     "--model",
+    "model",
     type=click.Choice(["ols", "mixed"]),
     default="ols",
     show_default=True,
@@ -76,16 +78,7 @@ from xsns_stream.cli.output import (
     metavar="CODES",
     help="Also predict the scores of all sources on these targets, such as `sw,zu`, measured or not.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FILE",
-    help="Also write the tables: .md .tex; everything: .json; one row for each pair: .csv .parquet; or a figure of "
-    "fitted against measured scores: .png .svg .pdf. May be given more than once.",
-)
-@csv_guard_option
+@output_option("The rows of a file are pairs of languages.")
 @row_options
 @coefficient_option
 @common_options
@@ -98,9 +91,8 @@ def command(
     without any score. The last table shows how well the same predictions rank sources.
     """
     from xsns_stream.pipeline.gold_comparison import regress
-    from xsns_stream.report import check_destination
+    from xsns_stream.report import RESULT_FORMATS, check_destination
     from xsns_stream.report.regression import (
-        REGRESSION_FORMATS,
         prediction_sheet,
         regression_sheets,
         regression_table,
@@ -108,7 +100,7 @@ def command(
     )
 
     for path in outputs:
-        check_destination(path, REGRESSION_FORMATS)
+        check_destination(path, RESULT_FORMATS)
     with event_display(quiet) as on_event:
         report = regress(predictors, gold, on_event=on_event, **options)
     for path in outputs:

@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from xsns_stream.cli.option_groups import DEVICE_HELP, PRECISIONS, SectionedCommand, apply, section
-from xsns_stream.cli.output import Decorated, common_options, counted, emit_json, examples, note, say, split_codes
+from xsns_stream.cli.output import (
+    LANG,
+    SEEDS,
+    Decorated,
+    WholeNumbers,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    flattened,
+    note,
+    say,
+    split_codes,
+)
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
 from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
@@ -61,7 +74,8 @@ def _what_options(function: Decorated) -> Decorated:
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, such as `pos,ner`."),
         _what(
-            "--languages",
+            *LANG,
+            "languages",
             multiple=True,
             metavar="CODES",
             help="Sources and targets of every task, such as `en,de`, instead of the pool of the task.",
@@ -73,7 +87,10 @@ def _what_options(function: Decorated) -> Decorated:
             help="Further targets outside the pool, instead of those of the preset.",
         ),
         _what(
+            "-o",
+            "--output",
             "--out",
+            "out",
             type=click.Path(path_type=Path, file_okay=False),
             required=True,
             metavar="DIR",
@@ -87,8 +104,23 @@ def _size_options(function: Decorated) -> Decorated:
         function,
         _sizes("--examples", type=_FEWEST, default=None, metavar="N", help="Examples for each language, |D|."),
         _sizes("--density", type=float, default=None, help="Share of parameters to select.  [default: 0.15]"),
-        _sizes("--seed", "fisher_seeds", type=int, multiple=True, help="Seed for sampling and masking; repeatable."),
-        _sizes("--tuning-seed", "tuning_seeds", type=int, multiple=True, help="Seed of fine-tuning; repeatable."),
+        _sizes(
+            *SEEDS,
+            "fisher_seeds",
+            type=WholeNumbers(),
+            callback=flattened,
+            multiple=True,
+            help="Seed for sampling and masking; repeatable.",
+        ),
+        _sizes(
+            "--tuning-seed",
+            "--tuning-seeds",
+            "tuning_seeds",
+            type=WholeNumbers(),
+            callback=flattened,
+            multiple=True,
+            help="Seed of fine-tuning; repeatable.",
+        ),
         _sizes(
             "--fine-tuning",
             type=click.Choice(["paper", "quick"]),
@@ -233,8 +265,8 @@ class _Reproduce(SectionedCommand):
     name="reproduce",
     cls=_Reproduce,
     epilog=examples(
-        "xsns-stream reproduce table2 --data pos=pos --out results --dry-run",
-        "xsns-stream reproduce figure5 --data pos=pos --languages en,fi,sw --tuning-seed 42 --epochs 1 --out results",
+        "xsns-stream reproduce table2 --data pos=pos -o results --dry-run",
+        "xsns-stream reproduce figure5 --data pos=pos --languages en,fi,sw --tuning-seed 42 --epochs 1 -o results",
     ),
 )
 @click.argument("target", type=click.Choice([*TARGETS, ALL]), metavar="TARGET")
@@ -244,7 +276,7 @@ class _Reproduce(SectionedCommand):
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Run a table or figure of the paper, step by step.
 
-    Each consists of a few command lines of the other verbs, and of a page with their results, in the folder --out.
+    Each consists of a few command lines of the other verbs, and of a page with their results, in the folder -o.
     Running again continues where the last run stopped. --dry-run prints the command lines.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan

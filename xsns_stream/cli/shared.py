@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import GROUPING_NAMES
+from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.output import (
+    LANG,
     common_options,
     emit_json,
     event_display,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 )
 @store_option
 @click.option(
-    "--lang",
+    *LANG,
     "languages",
     multiple=True,
     required=True,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @row_options
 @click.option(
     "--by",
-    type=click.Choice(GROUPING_NAMES),
+    type=click.Choice(GROUPINGS),
     default="layer",
     show_default=True,
     help="Count layers, kinds of modules, or tensors separately.",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
     DEVICE_HELP,
@@ -22,14 +23,21 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
+    DEFAULT_STORE,
+    SEEDS,
+    SOURCES,
+    TARGETS,
     Decorated,
+    WholeNumbers,
     common_options,
     counted,
-    csv_guard_option,
     emit_json,
     examples,
+    flattened,
+    next_step,
     note,
     say,
+    score_output_option,
     stderr_console,
     stdout_console,
 )
@@ -39,11 +47,10 @@ from xsns_stream.tasks import TASKS
 if TYPE_CHECKING:
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
     from xsns_stream.pipeline.finetune import ModelLoader
-    from xsns_stream.pipeline.finetune_settings import TransferData, TransferSettings
+    from xsns_stream.pipeline.finetune_data import TransferData
+    from xsns_stream.pipeline.finetune_settings import TransferSettings
     from xsns_stream.types import TransferRun
 
-#: Names of :data:`xsns_stream.transfer.PRESETS`, which a help page does not load; a test compares them.
-PRESET_NAMES: Final = ("quick", "paper")
 _task, _languages, _tuning, _cost = (
     section("Task"),
     section("Languages"),
@@ -78,7 +85,8 @@ def _language_options(function: Decorated) -> Decorated:
     return apply(
         function,
         _languages(
-            "--sources",
+            *SOURCES,
+            "sources",
             multiple=True,
             metavar="CODES",
             help="Fine-tune one model on each of these, such as `en,de`, or all.",
@@ -90,7 +98,7 @@ def _language_options(function: Decorated) -> Decorated:
             help="Fine-tune one model on all of these together, such as `es,pt,it`; repeatable.",
         ),
         _languages(
-            "--targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
+            *TARGETS, "targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
         ),
         _languages(
             "--pairs",
@@ -107,15 +115,16 @@ def _tuning_options(function: Decorated) -> Decorated:
         function,
         _tuning(
             "--preset",
-            type=click.Choice(PRESET_NAMES),
+            type=click.Choice(FINE_TUNING_PRESETS),
             default="quick",
             show_default=True,
             help="paper: AdamW 1e-5, at most 20 epochs, patience 5. quick: for small models, 5e-4, at most 5 epochs.",
         ),
         _tuning(
-            "--seed",
+            *SEEDS,
             "seeds",
-            type=int,
+            type=WholeNumbers(),
+            callback=flattened,
             multiple=True,
             default=(42,),
             show_default=True,
@@ -168,8 +177,7 @@ def _cost_options(function: Decorated) -> Decorated:
     ),
 )
 @transfer_options
-@click.option("-o", "--output", required=True, metavar="FILE", help="File of gold scores: .parquet, or .csv.")
-@csv_guard_option
+@score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
 @click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
 @common_options
@@ -181,7 +189,8 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
     """
     from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
-    from xsns_stream.pipeline.finetune_settings import read_data, transfer_settings
+    from xsns_stream.pipeline.finetune_data import read_data
+    from xsns_stream.pipeline.finetune_settings import transfer_settings
     from xsns_stream.pipeline.run_transfer import plan_transfer
     from xsns_stream.pipeline.units import check_metric
 
@@ -205,6 +214,18 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     result = _run(settings, data, load, target, metric, plan, quiet)
     _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)
     refuse_failures(result, data)
+    _next(output, options, quiet, as_json)
+
+
+def _next(output: str, options: Mapping[str, Any], quiet: bool, as_json: bool) -> None:
+    """Print what to do with gold scores: compare a store with them, or build a store from the same text."""
+    if Path(DEFAULT_STORE).exists():
+        next_step("evaluate", "--gold", output, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet, as_json=as_json)
+        return
+    named = {"--model": options["model"] if options["model"] != "mini" else None, "--config": options["config"]}
+    more = [word for name, value in named.items() if value is not None for word in (name, value)]
+    text = ("--corpus", options["data"], "--task", options["task"])
+    next_step("build", *text, *more, "--parts", "8", quiet=quiet, as_json=as_json)
 
 
 def _note_plan(plan: TransferPlan, quiet: bool) -> None:
@@ -322,8 +343,12 @@ def _show(
         )
         return
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"{settings.task.name}: {headline} of {settings.model}, percent")
+    from xsns_stream.pipeline.units import gold_scores
+    from xsns_stream.report import scores_table
+
+    table = Table(title=Text(_title(settings, headline, summary)), title_justify="left")
     # Training uses the task's first metric, which may differ from the metric that is shown.
     dev = "dev" if headline == settings.task.metrics[0] else f"dev {settings.task.metrics[0]}"
     for name in ("source", "seed", dev, "own test", "zero-shot", "best target", "epochs"):
@@ -331,7 +356,11 @@ def _show(
     for row in rows:
         shown = [_number(row[name]) for name in ("dev", "at_home", "zero_shot")]
         table.add_row(row["source"], str(row["seed"]), *shown, row["best_target"] or "–", str(row["epochs"]))
-    stdout_console().print(table)
+    console = stdout_console()
+    console.print(table)
+    if runs:
+        scores = gold_scores(runs, settings, headline)
+        console.print("", scores_table(scores, console.width, trivial=trivial), "", sep="\n")
     if summary["zero_shot"] is not None:
         say(
             f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the trivial "
@@ -339,6 +368,19 @@ def _show(
         )
     others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
     say(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
+
+
+def _title(settings: TransferSettings, metric: str, summary: Mapping[str, Any]) -> str:
+    """Return the title of the table. It says so if most scores on other languages are not above the trivial answer."""
+    title = f"{settings.task.name}: {metric} of {settings.model}, percent"
+    above = summary["above_trivial"]
+    if above is None or above > 0.5:
+        return title
+    below = summary["pairs"] - round(above * summary["pairs"])
+    return (
+        f"{title}; {below} of {summary['pairs']} zero-shot scores are not above the trivial answer, such as the most "
+        "frequent class"
+    )
 
 
 def _requested(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:

@@ -15,7 +15,7 @@ from xsns_stream.cli.output import (
     note,
     say,
     stdout_console,
-    store_option,
+    store_or_argument,
 )
 from xsns_stream.errors import StoreError
 
@@ -27,7 +27,7 @@ _NAMED: Final = 3
 
 
 @click.command(name="verify", epilog=examples("xsns-stream verify", "xsns-stream verify --store xsns.zarr --json"))
-@store_option
+@store_or_argument
 @common_options
 def command(store: str, as_json: bool, quiet: bool) -> None:
     """Compare every bit of a store with its records.

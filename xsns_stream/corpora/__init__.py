@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
-from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes
+from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes, select_languages
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
 
@@ -26,4 +26,5 @@ __all__ = [
     "open_texts",
     "read_text",
     "reading_notes",
+    "select_languages",
 ]

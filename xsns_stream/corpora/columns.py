@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from xsns_stream.corpora.examples import AddNote, discard_note, encodable, pair_unit, text_unit
 from xsns_stream.corpora.labels import AUTO
@@ -37,6 +37,18 @@ _WHOLE: Final = re.compile(r"-?\d+\.0+")
 _LABEL_FORMS: Final = "labels are class names, one per row or one per word, or answers with `text` and `answer_start`."
 
 
+class LanguageRows(NamedTuple):
+    """The rows of one language in a table of several languages.
+
+    Attributes:
+        column: The column of the languages, or the language's own column of text.
+        values: The values of the language in this column, such as `swh` and `sw`; None for all rows with a value.
+    """
+
+    column: str
+    values: frozenset[str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns from which an example is made.
@@ -46,17 +58,29 @@ class Columns:
         pair: The second text; empty if there are no pairs.
         label: The labels; empty if no labels are read.
         sentence: The sentence as it is written, beside its words; empty if there is no such column.
+        rows: The rows of one language, if the table contains several languages.
     """
 
     text: str
     pair: str = ""
     label: str = ""
     sentence: str = ""
+    rows: LanguageRows | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns to read, each once."""
-        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence))))
+        language = self.rows.column if self.rows else ""
+        return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row is in the language that is read."""
+        if self.rows is None:
+            return True
+        value = cell(row, self.rows.column)
+        if self.rows.values is None:
+            return value is not None
+        return isinstance(value, str) and value.strip() in self.rows.values
 
     def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> TextExample | None:
         """Return the unit of a row.
@@ -70,15 +94,15 @@ class Columns:
             CorpusError: A value is not of the kind that its column needs.
         """
         text_place, label_place = f"column '{self.text}' of {where}", f"column '{self.label}' of {where}"
-        first, second = row.get(self.text), row.get(self.pair)
+        first, second = cell(row, self.text), cell(row, self.pair)
         if self.text in WORD_COLUMNS:
             first = _parse_if_list(first, text_place)
         unit = pair_unit(first, second, text_place) if self.pair else text_unit(first, text_place)
         if unit is not None and self.sentence:
-            unit = _with_sentence(unit, row.get(self.sentence))
+            unit = _with_sentence(unit, cell(row, self.sentence))
         if unit is None or not self.label:
             return unit
-        value = row.get(self.label)
+        value = cell(row, self.label)
         if not isinstance(unit.text, str):
             value = _parse_if_list(value, label_place)
         label = _label(value, classes, label_place)
@@ -89,26 +113,72 @@ class Columns:
         return encodable(TextExample(unit.text, unit.pair, label))
 
 
+# ----------------------------------------------------------------------------------- nested columns
+
+
+def cell(row: Mapping[str, Any], column: str) -> Any:
+    """Return the value of a column; `translation.sw` is the value `sw` within the column `translation`.
+
+    None stands for a missing value.
+    """
+    if column in row:
+        return row[column]
+    first, dot, rest = column.partition(".")
+    inner = row.get(first) if dot else None
+    return cell(inner, rest) if isinstance(inner, Mapping) else None
+
+
+def has_cell(row: Mapping[str, Any], column: str) -> bool:
+    """Whether a row has a column, which may be nested."""
+    first, dot, rest = column.partition(".")
+    inner = row.get(first) if dot else None
+    return column in row or (isinstance(inner, Mapping) and has_cell(inner, rest))
+
+
+def nested_names(row: Mapping[str, Any], before: str = "") -> list[str]:
+    """Return the names of the columns of a row; those within a column have its name and a dot before them.
+
+    >>> nested_names({"id": 1, "translation": {"en": "One", "sw": "Moja"}})
+    ['id', 'translation', 'translation.en', 'translation.sw']
+    """
+    names: list[str] = []
+    for name, value in row.items():
+        names.append(f"{before}{name}")
+        if isinstance(value, Mapping):
+            names += nested_names(value, f"{before}{name}.")
+    return names
+
+
 # --------------------------------------------------------------------------------- choice of columns
 
 
 def find_columns(
-    columns: Sequence[str], text: str | None, labels: str | None, where: str, add_note: AddNote = discard_note
+    columns: Sequence[str],
+    text: str | None,
+    labels: str | None,
+    where: str,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
 ) -> Columns:
     """Choose the columns of a table that no recipe describes.
 
     Args:
-        columns: Names of all columns.
+        columns: Names of all columns, with those of nested columns (:func:`nested_names`).
         text: The value of `--text-column`, which is then the only text. None looks for a usual name; with labels, for
             the names of a usual pair first.
         labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that exists; else the name of a column.
         where: The file or data set, for messages.
         add_note: Takes a sentence on the column of the text, if there are several candidates.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: A column does not exist, or two columns have its name.
     """
     chosen = _choose(columns, text, labels, where)
+    if rows is not None:
+        chosen = replace(chosen, rows=rows)
+        if rows.column not in columns:
+            raise CorpusError(f"{where} has no column '{rows.column}'.", f"its columns are {', '.join(columns)}.")
     for name in chosen.names:
         if columns.count(name) > 1:
             raise CorpusError(
@@ -156,7 +226,8 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
     if wanted is None:
         raise CorpusError(
             f"no column of {where} has a usual name for text (columns: {names}).",
-            "name the column of the text with --text-column.",
+            "name the column of the text with --text-column"
+            + (f", such as {nested}." if (nested := next((each for each in columns if "." in each), "")) else "."),
         )
     raise CorpusError(f"{where} has no column '{wanted}'.", f"its columns are {names}.")
 

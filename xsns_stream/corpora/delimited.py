@@ -20,19 +20,29 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from xsns_stream.corpora.columns import find_columns
+from xsns_stream.corpora.columns import LABEL_COLUMNS, TEXT_COLUMNS, LanguageRows, find_columns
 from xsns_stream.corpora.decoding import iter_lines, not_utf8_hint, open_bytes
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
+from xsns_stream.languages import code_or_none
+
+#: Names in the header of a table.
+_USUAL_NAMES: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 # ------------------------------------------------------------------------------------------ units
 
 
-def read_table(path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note) -> Iterator[Unit]:
+def read_table(
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
+) -> Iterator[Unit]:
     """Yield the rows of a delimited text file.
 
     Args:
@@ -40,18 +50,27 @@ def read_table(path: Path, column: str | None, labels: str | None, add_note: Add
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: The file is not UTF-8 or not a table, or a column does not exist or exists twice.
     """
-    with closing(_table_rows(path, add_note)) as rows:
-        header = next(rows, None)
+    with closing(_table_rows(path, add_note, column)) as table:
+        header = next(table, None)
         if header is None:
             return
-        columns = find_columns(header, column, labels, path.name, add_note)
+        columns = find_columns(header, column, labels, path.name, add_note, rows)
         indices = [(name, header.index(name)) for name in columns.names]
-        for row in rows:
-            yield columns.unit({name: row[index] for name, index in indices}, path.name)
+        for fields in table:
+            row = {name: fields[index] for name, index in indices}
+            if columns.takes(row):
+                yield columns.unit(row, path.name)
+
+
+def table_header(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a table."""
+    with closing(_table_rows(path)) as rows:
+        return tuple(next(rows, ()))
 
 
 def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
@@ -62,8 +81,12 @@ def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
         return [] if column is None else [row[column] for row in rows]
 
 
-def _table_rows(path: Path, add_note: AddNote = discard_note) -> Generator[list[str], None, None]:
+def _table_rows(
+    path: Path, add_note: AddNote = discard_note, column: str | None = None
+) -> Generator[list[str], None, None]:
     """Yield the header of a table and its rows, each with as many fields as the header; nothing for an empty file.
+
+    A table without a header gets names for its columns, see :func:`_names_without_header`.
 
     Rows that repeat the header are left out: files that were joined with `cat` have such rows.
 
@@ -78,6 +101,10 @@ def _table_rows(path: Path, add_note: AddNote = discard_note) -> Generator[list[
         with open_bytes(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
             rows = read_rows(text, path.name, dialect.separator, quoted=dialect.quoted, escaped=dialect.escaped)
             for row in islice(rows, 1 if dialect.has_sep_line else 0, None):
+                if table.header is None and (names := _names_without_header(row.fields, column)):
+                    add_note(f"{path.name} has no header: its columns are read as {', '.join(names)}.")
+                    table.header = names
+                    yield names
                 fields = table.fields(row)
                 if fields is not None:
                     yield fields
@@ -86,6 +113,26 @@ def _table_rows(path: Path, add_note: AddNote = discard_note) -> Generator[list[
     quoted_tsv = not dialect.usual and dialect.quoted and dialect.separator == "\t"
     for note in table.notes(mention_breaks=not quoted_tsv):
         add_note(note)
+
+
+def _names_without_header(first: list[str], column: str | None) -> list[str]:
+    """Return names for the columns of a table whose first row is no header; an empty list where it is one.
+
+    A table begins with a row of data if its first field is a number, such as the identifier of a sentence, or if the
+    column of the text is given by its number. Tatoeba has identifier, language and text.
+
+    Args:
+        first: The fields of the first row.
+        column: The value of `--text-column`.
+    """
+    numbers = [str(number) for number in range(1, len(first) + 1)]
+    if column in numbers and column not in first:
+        return numbers
+    if len(first) < 2 or not first[0].strip().isdecimal() or _USUAL_NAMES.intersection(first):
+        return []
+    if len(first) == 2:
+        return ["id", "text"]
+    return ["id", "language", "text", *numbers[3:]] if code_or_none(first[1].strip()) else numbers
 
 
 class _TableRows:
@@ -157,6 +204,7 @@ _MAX_FIELD_LINES: Final = 1000
 _QUOTED_FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
 #: A line with the separator, which Excel writes above the header.
 _SEP_LINE: Final = re.compile(r"sep=([,;\t])")
+_TABS_WITHOUT_HEADER: Final = re.compile(r"\d+\t")
 _BACKSLASHED: Final = '\\"'
 _SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 
@@ -206,10 +254,11 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
     del stamp
     with closing(iter_lines(path)) as lines:
         text = (line.decode("utf-8", "replace")[:-1] for line in lines)
-        if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]]:
-            quoted = _has_quoting(text)
-            return Dialect("\t", quoted, not quoted)
         header = next(text, "")
+        # Tatoeba's sentences.csv has tabs and no header.
+        if ".tsv" in [suffix.lower() for suffix in path.suffixes[-2:]] or _TABS_WITHOUT_HEADER.match(header):
+            quoted = _has_quoting(chain([header], text))
+            return Dialect("\t", quoted, not quoted)
         sep_line = _SEP_LINE.fullmatch(header)
         separator = sep_line[1] if sep_line else next((each for each in (",", *_SEPARATORS) if each in header), ",")
         has_backslash = any(_BACKSLASHED in line for line in text)

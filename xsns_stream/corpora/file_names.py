@@ -9,22 +9,34 @@ The layout of Universal Dependencies is recognised too: a folder for each treeba
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from xsns_stream.errors import CorpusError, LanguageError
-from xsns_stream.languages import code_or_none
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.languages import changed_language, code_or_none, is_label, words_of_name
 
 #: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
 SPLIT_WORDS: Final = frozenset(
     (
-        *("train", "dev", "test", "valid", "validation", "val", "eval"),
-        *("all", "src", "tgt", "trg", "ref", "hyp", "log", "out"),
+        *("train", "dev", "test", "valid", "validation", "val", "eval", "old"),
+        *("all", "src", "tgt", "trg", "ref", "hyp", "sys", "log", "out"),
     )
 )
+#: Other common names of files, many of which are codes of small languages (`raw` is Rawang, `doc` is Northern Dong).
+FILE_WORDS: Final = frozenset(
+    (
+        *("data", "raw", "tmp", "temp", "err", "readme", "doc", "docs", "lic", "txt", "xml", "csv", "tsv", "tar"),
+        *("cfg", "ids", "lex", "lst", "pos", "ner", "tag", "bpe", "set", "sub", "mix", "pre", "res", "con", "etc"),
+        *("max", "sum", "std", "ave", "top", "big", "one", "two", "unk", "und", "mul", "mis", "zxx"),
+    )
+)
+#: Codes of languages with much text that are also names of files beside those of `SPLIT_WORDS`: `mt` is Maltese, or the
+#: output of machine translation beside `src` and `ref`.
+SIDE_WORDS: Final = frozenset({"mt", "new", "bin", "min", "run", "fin", "in"})
 #: Name of a split in the files of many authors → name of the split.
 SPLIT_NAMES: Final[Mapping[str, str]] = {
     "train": "train",
@@ -35,6 +47,12 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
     "test": "test",
 }
 _WITH_SPLIT: Final = re.compile(r"(?P<language>.+?)[-._](?P<split>train|dev|test|valid|validation|val)", re.IGNORECASE)
+#: The characters of a label, for messages.
+LABEL_CHARACTERS: Final = (
+    "letters and digits of ASCII, with single '-', '_' or '.' between them, and at most 64 of them"
+)
+#: Names that a message lists.
+_NAMED: Final = 5
 _SHARD: Final = re.compile(r"(?P<stem>.+?)[-._](?P<number>\d{1,6})-of-(?P<total>\d{1,6})")
 # Large treebanks have parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
 _TREEBANK_FILE: Final = re.compile(
@@ -105,6 +123,114 @@ def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
     return [number for number in range(start, start + total) if number not in present]
 
 
+# ------------------------------------------------------------------------------------------ labels
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How the files of a corpus get their labels.
+
+    Attributes:
+        as_given: Whether the names of files are the labels. Otherwise a label is the normalised code of a language.
+        given: {name of a file: its label}; these files are not looked up.
+    """
+
+    as_given: bool = False
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, as_given: bool = False, label: Mapping[str, str] | Iterable[str] = ()) -> Naming:
+        """Return the naming of the values that a caller gave.
+
+        Args:
+            as_given: As in the class.
+            label: {file: label}, or strings `FILE=LABEL`.
+
+        Raises:
+            UsageError: A string has no label, or two labels are given for a file.
+            LanguageError: A label has characters that labels do not have.
+        """
+        pairs = list(label.items()) if isinstance(label, Mapping) else [_file_and_label(text) for text in label]
+        given: dict[str, str] = {}
+        for file, name in pairs:
+            if given.setdefault(file, checked_label(name)) != name:
+                raise UsageError(f"'{file}' has the labels {given[file]} and {name}.", "give one label for each file.")
+        return cls(as_given, given)
+
+    def __bool__(self) -> bool:
+        return self.as_given or bool(self.given)
+
+    def label_of(self, stem: str, *names: str) -> tuple[str, str]:
+        """Return the label of a file, and a note where its language is not obvious, as :func:`language_of`.
+
+        Args:
+            stem: The part of the name that states the language.
+            names: Names under which the label of the file may have been given.
+
+        Raises:
+            LanguageError: The name does not state a language for certain, or cannot be a label.
+        """
+        given = next((self.given[name] for name in names if name in self.given), None)
+        if given is not None:
+            return given, ""
+        if not self.as_given:
+            return language_of(stem)
+        if not is_unicode(stem) or not is_label(stem):
+            raise LanguageError(f"its name cannot be a label, which has {LABEL_CHARACTERS}")
+        return stem, ""
+
+    def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str) -> None:
+        """Refuse labels of files that do not exist.
+
+        Args:
+            used: All names under which the label of a file may have been given.
+            names: Names of the files, for the hint.
+            where: What has the files, for the message.
+
+        Raises:
+            CorpusError: There is no such file.
+        """
+        unused = [file for file in self.given if file not in set(used)]
+        if not unused:
+            return
+        near = get_close_matches(unused[0], names, n=3)
+        listed = ", ".join(near or names[:_NAMED]) + (" …" if not near and len(names) > _NAMED else "")
+        raise CorpusError(
+            f"a label is given for '{unused[0]}', which is not a file of {where}.",
+            f"did you mean {listed}?" if near else f"its files are {listed}.",
+        )
+
+
+#: Labels are normalised codes.
+CODES: Final = Naming()
+
+
+def checked_label(text: str) -> str:
+    """Return a text if it can be a label.
+
+    Raises:
+        LanguageError: It cannot.
+    """
+    if not isinstance(text, str) or not is_label(text):
+        raise LanguageError(f"{text!r} cannot be a label.", f"a label has {LABEL_CHARACTERS}.")
+    return text
+
+
+def _file_and_label(text: str) -> tuple[str, str]:
+    file, equals, label = text.rpartition("=")
+    if not equals or not file:
+        raise UsageError(f"'{text}' does not give the label of a file.", "write FILE=LABEL: aka_Latn.txt=ak-x-akan.")
+    return file, label
+
+
+def other_labels_note(labels: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence on labels that are not codes of languages; none if there are no such labels."""
+    others = [label for label in labels if code_or_none(label) is None]
+    if others:
+        listed = ", ".join(others[:_NAMED]) + (" …" if len(others) > _NAMED else "")
+        yield f"labels that are not codes of languages are kept as they are: {listed}."
+
+
 # --------------------------------------------------------------------------------------- languages
 
 
@@ -116,19 +242,36 @@ def language_of(stem: str) -> tuple[str, str]:
     Raises:
         LanguageError: The name does not state a language for certain; the message is the reason.
     """
-    if stem.lower() in SPLIT_WORDS:
-        also = f"; if it is the language, give it as --corpus {stem}=FILE too" if code_or_none(stem) else ""
-        raise LanguageError(f"'{stem}' is the name of a split or a side, not of a language{also}")
+    if is_file_word(stem):
+        what = "the name of a split or a side" if stem.lower() in SPLIT_WORDS else "a common name of files"
+        raise LanguageError(f"'{stem}' is {what}, not of a language{_if_meant(stem)}")
     if not is_unicode(stem):
         raise LanguageError("its name is not UTF-8; rename it")
     if stem != stem.strip():
         raise LanguageError(f"its name has white space before or after '{stem.strip()}'; rename it")
     if (code := code_or_none(stem)) is not None:
-        return code, _changed_language(stem, code)
-    code = _english_names().get(_words(stem))
+        return code, changed_language(stem, code)
+    code = _english_names().get(words_of_name(stem))
     if code is not None:
         return code, f"is read as {code} ({_display(code)})"
     raise LanguageError(_no_language_reason(stem))
+
+
+def _if_meant(stem: str) -> str:
+    """Return what to do if a name is that of a language; empty if it is not a code."""
+    if (code := code_or_none(stem)) is None:
+        return ""
+    return f"; if it is {_display(code)}, give the label: --label FILE={code}"
+
+
+def is_file_word(stem: str) -> bool:
+    """Whether a name is a common name of files, and thus of no language, even if it is a code."""
+    return stem.lower() in SPLIT_WORDS or stem.lower() in FILE_WORDS
+
+
+def beside_splits(stem: str) -> str:
+    """Return why a name that may be a language is not one beside files named by a split or a side."""
+    return f"'{stem}' is a common name of files beside those of splits{_if_meant(stem)}"
 
 
 def is_unicode(name: str) -> bool:
@@ -153,6 +296,13 @@ def _no_language_reason(stem: str) -> str:
     base, romanised, _ = written.partition("_rom")
     if romanised and (code := code_or_none(base)):
         return f"'{stem}' is not a language code; name it {code}-Latn if it is romanised"
+    first = re.split(r"[-_.]", stem, maxsplit=1)[0]
+    if is_label(stem) and first != stem and not is_file_word(first) and (code := code_or_none(first)):
+        rest = re.sub(r"[^a-z0-9]+", "", stem[len(first) :].lower())[:8]
+        return (
+            f"'{stem}' is not a language code; if it is text in {_display(code)}, give a label "
+            f"(--label FILE={code}-x-{rest}), or keep the names of all files (--labels-as-given)"
+        )
     try:
         meant = langcodes.find(stem.replace("_", " ")).to_tag()
     except (LookupError, ValueError):
@@ -174,44 +324,11 @@ def _english_names() -> Mapping[tuple[str, ...], str]:
     codes_of: dict[tuple[str, ...], set[str]] = {}
     for written, name in Locale("en").languages.items():
         if code := code_or_none(written):
-            codes_of.setdefault(_words(name), set()).add(code)
+            codes_of.setdefault(words_of_name(name), set()).add(code)
     # CLDR has Chinese for `zh` alone, which is Mandarin Chinese there.
-    codes_of.setdefault(_words("Mandarin Chinese"), {"zh"})
-    codes_of.setdefault(_words("Mandarin"), {"zh"})
+    codes_of.setdefault(words_of_name("Mandarin Chinese"), {"zh"})
+    codes_of.setdefault(words_of_name("Mandarin"), {"zh"})
     return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}
-
-
-def _words(name: str) -> tuple[str, ...]:
-    """Return the words of a name in a fixed order: `Chinese (Traditional)` equals `traditional_chinese`."""
-    return tuple(sorted(re.findall(r"[^\W_]+", name.lower())))
-
-
-def _changed_language(written: str, code: str) -> str:
-    """Return a note where the normalised code names another language than was written; empty if it does not.
-
-    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
-    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
-    """
-    import langcodes
-
-    given = langcodes.Language.get(written, normalize=False)
-    before, after = (given.language or "").lower(), code.split("-", maxsplit=1)[0]
-    if before == after:
-        return ""
-    target = langcodes.Language.get(after)
-    if len(before) == 3 and _alpha3(given) == _alpha3(target):
-        return ""
-    names = given.language_name(), target.language_name()
-    if len(before) == 3 and set(_words(names[1])) <= set(_words(names[0])):
-        return ""
-    return f"is read as {code} ({_display(code)})"
-
-
-def _alpha3(language: object) -> str:
-    try:
-        return str(language.to_alpha3())  # type: ignore[attr-defined]
-    except LookupError:
-        return ""
 
 
 # --------------------------------------------------------------------------------------- treebanks
@@ -266,12 +383,48 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
     return list(by_stem.values()), others
 
 
+def check_treebank(treebank: str | None, treebanks: Iterable[str]) -> None:
+    """Reject a choice of treebanks that a corpus does not have.
+
+    Args:
+        treebank: The value of `--treebank`, such as `GSD` or `en_ewt,GUM`.
+        treebanks: Names of all treebanks: `de_gsd`.
+
+    Raises:
+        CorpusError: One of the names is not that of a treebank.
+    """
+    known = sorted(set(treebanks))
+    for name in _chosen_names(treebank):
+        if not any(_is_treebank(each, name) for each in known):
+            listed = f"its treebanks are {', '.join(known)}." if known else "--treebank is for Universal Dependencies."
+            raise CorpusError(f"the corpus has no treebank '{name}'.", listed)
+
+
+def chosen_treebanks(treebank: str | None, treebanks: Iterable[str]) -> tuple[str, ...]:
+    """Return the treebanks of one language that are read: the chosen ones, or all if none of them is chosen.
+
+    >>> chosen_treebanks("GSD", ["de_gsd", "de_hdt"])
+    ('de_gsd',)
+    """
+    names = tuple(treebanks)
+    chosen = tuple(each for each in names if any(_is_treebank(each, name) for name in _chosen_names(treebank)))
+    return chosen or names
+
+
+def _chosen_names(treebank: str | None) -> list[str]:
+    return [name for part in (treebank or "").split(",") if (name := part.strip().lower())]
+
+
+def _is_treebank(treebank: str, name: str) -> bool:
+    return name in (treebank, treebank.partition("_")[2])
+
+
 def joined_treebanks_note(joined: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
     """Yield a sentence on languages whose treebanks are joined; none if there are no such languages.
 
     Args:
         joined: Code and treebanks of each language, the treebanks in the order in which they are read.
     """
-    listed = [f"{code} ({', '.join(names)})" for code, names in joined]
+    listed = [f"{code} ({', '.join(names)})" for code, each in joined if len(names := tuple(each)) > 1]
     if listed:
         yield f"treebanks of one language are joined in this order: {'; '.join(listed)}."

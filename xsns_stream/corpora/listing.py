@@ -6,48 +6,70 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.decoding import A_FOLDER, irregular_kind
 from xsns_stream.corpora.file_names import (
+    CODES,
+    SIDE_WORDS,
     SPLIT_WORDS,
+    Naming,
     Shard,
     UnreadFile,
-    language_of,
+    beside_splits,
+    check_treebank,
+    chosen_treebanks,
     missing_shards,
+    other_labels_note,
     shard_of,
     treebank_files,
 )
-from xsns_stream.corpora.readers import SUFFIXES, json_reason, split_suffix
+from xsns_stream.corpora.layouts import (
+    A_LANGUAGE_FOLDER,
+    PublishedFile,
+    chosen_split,
+    files_in_subfolders,
+    published_file,
+    reason_not_read,
+    sides,
+)
+from xsns_stream.corpora.readers import SUFFIXES, split_suffix
 from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import code_or_none
 
 # Universal Dependencies names its files en_ewt-ud-train.conllu.
-_TREEBANK: Final = re.compile(r"(?P<language>[a-z]{2,3})_[a-z0-9]+-(?:ud-)?(?P<split>train|dev|test)")
+_TREEBANK: Final = re.compile(r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-(?:ud-)?(?P<split>train|dev|test)")
 #: The split of treebanks that is read by default.
 DEFAULT_SPLIT: Final = "train"
 #: Key of the text that the treebanks of a language, each in its folder, make together.
 _IN_FOLDERS: Final = "treebanks/"
+#: Number of files that a note names.
+_NAMED: Final = 5
 #: Files of more bytes take minutes to read, and a note warns of it.
 _LARGE: Final = 2**28
 
 
-def list_folder(folder: Path, split: str | None) -> FolderListing:
+def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treebank: str | None = None) -> FolderListing:
     """List the files of a folder by language.
 
     Args:
         folder: The folder; hidden files are ignored.
         split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
+        naming: How the files get their labels.
+        treebank: The treebanks to read of languages that have several; None reads all of them.
 
     Raises:
-        CorpusError: The folder cannot be read, or no file in it is named by a language.
+        CorpusError: The folder cannot be read, no file in it is named by a language, a label is given for a file that
+            does not exist, or there is no such treebank.
     """
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
-    listing = FolderListing(split)
+    listing = FolderListing(split, naming)
     for name in names:
         kind = irregular_kind(folder / name)
         if kind == A_FOLDER:
@@ -56,8 +78,14 @@ def list_folder(folder: Path, split: str | None) -> FolderListing:
             listing.not_read.append(UnreadFile(name, kind))
         else:
             listing.add_file(name)
-    listing.not_read += listing.beside_treebanks
+    listing.choose_treebanks(treebank)
+    listing.leave_out_sides()
+    listing.add_published(folder)
+    listing.not_read += listing.beside_texts
+    naming.refuse_unused(listing.names, [name for name in names if split_suffix(name)], f"'{folder}'")
     if not listing.groups:
+        if listing.other_splits:
+            raise _other_splits(folder, listing)
         raise _no_files(folder, [each for each in listing.not_read if not each.file.endswith("/")], split)
     return listing
 
@@ -73,10 +101,14 @@ class FolderListing:
 
     Args:
         split: As in :func:`list_folder`.
+        naming: How the files get their labels.
     """
 
-    def __init__(self, split: str | None) -> None:
+    def __init__(self, split: str | None, naming: Naming = CODES) -> None:
         self.split = split
+        self.naming = naming
+        #: Names under which the label of a file may have been given.
+        self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
         #: Whether there are files named by split, as Universal Dependencies names them.
         self.has_splits = False
@@ -84,8 +116,17 @@ class FolderListing:
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
         #: Code → the treebanks in folders of their own, in the order of the folder names.
         self.treebanks: dict[str, dict[str, None]] = {}
-        #: Other files in the folders of treebanks.
-        self.beside_treebanks: list[UnreadFile] = []
+        #: Code → the treebanks that were chosen among several.
+        self.chosen: dict[str, tuple[str, ...]] = {}
+        self._treebank_of: dict[str, str] = {}
+        #: Code → splits of files that are left out because another split is read.
+        self._splits_of: dict[str, dict[str, None]] = {}
+        #: Other files in the folders of treebanks and texts.
+        self.beside_texts: list[UnreadFile] = []
+        self._published: list[PublishedFile] = []
+        self._published_split = ""
+        #: Name of a well-known corpus → code → its first file.
+        self._layouts: dict[str, dict[str, str]] = {}
         self._unexpected: dict[str, str] = {}
 
     def add_folder(self, folder: Path) -> None:
@@ -98,25 +139,32 @@ class FolderListing:
         split = self.split or DEFAULT_SPLIT
         for file in files:
             name = f"{folder.name}/{file.path.name}"
-            reason = f"its split is not {split}" if file.split != split else irregular_kind(file.path)
+            reason = irregular_kind(file.path)
             if not reason:
                 try:
-                    code, _ = language_of(file.language)
+                    code, _ = self._label(file.language, name, file.path.name)
                 except LanguageError as error:
                     reason = error.message.rstrip(".")
+            if not reason and file.split != split:
+                reason = f"its split is not {split}"
+                self._splits_of.setdefault(code, {})[file.split] = None
             if reason:
                 self.not_read.append(UnreadFile(name, reason))
                 continue
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.treebanks.setdefault(code, {})[file.treebank] = None
+            self._treebank_of[name] = file.treebank
         reason = "not a CoNLL-U file of a treebank, or a second copy of one"
-        self.beside_treebanks += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
+        self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
     def add_file(self, name: str) -> None:
         """Add a file by its name."""
+        if published := published_file(name):
+            self._published.append(published)
+            return
         parts = split_suffix(name)
         if parts is None:
-            self.not_read.append(UnreadFile(name, json_reason(name) or "its suffix is not one that can be read"))
+            self.not_read.append(UnreadFile(name, reason_not_read(name) or "its suffix is not one that can be read"))
             return
         stem, suffix = parts
         treebank = _TREEBANK.fullmatch(stem) if suffix.startswith(".conllu") else None
@@ -124,8 +172,11 @@ class FolderListing:
         if treebank:
             self.has_splits = True
             if treebank["split"] != split:
+                if code := code_or_none(treebank["language"]):
+                    self._splits_of.setdefault(code, {})[treebank["split"]] = None
                 self.not_read.append(UnreadFile(name, f"its split is not {split}"))
                 return
+            self._treebank_of[name] = treebank["treebank"]
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
@@ -133,7 +184,7 @@ class FolderListing:
             return
         shard = shard_of(stem)
         try:
-            code, note = language_of(shard.stem if shard else stem)
+            code, note = self._label(shard.stem if shard else stem, name, f"{shard.stem}{suffix}" if shard else stem)
         except LanguageError as error:
             self.not_read.append(UnreadFile(name, error.message.rstrip(".")))
             return
@@ -141,6 +192,96 @@ class FolderListing:
         self.groups.setdefault(code, {}).setdefault(text, []).append((name, shard))
         if note:
             self._unexpected[name] = note
+
+    def choose_treebanks(self, treebank: str | None) -> None:
+        """Leave out the treebanks that are not chosen, of languages that have several.
+
+        Raises:
+            CorpusError: No language has such a treebank.
+        """
+        if treebank is None:
+            return
+        check_treebank(treebank, self._treebank_of.values())
+        for code, texts in self.groups.items():
+            names = {name: self._treebank_of.get(name) for group in texts.values() for name, _ in group}
+            there = tuple(dict.fromkeys(filter(None, names.values())))
+            chosen = chosen_treebanks(treebank, there)
+            if chosen == there:
+                continue
+            left_out = {name: each for name, each in names.items() if each not in chosen}
+            kept = {key: [part for part in group if part[0] not in left_out] for key, group in texts.items()}
+            self.groups[code] = {key: group for key, group in kept.items() if group}
+            self.chosen[code] = chosen
+            if code in self.treebanks:
+                self.treebanks[code] = dict.fromkeys(chosen)
+            reason = f"--treebank chooses {', '.join(chosen)}"
+            self.not_read += [UnreadFile(name, reason) for name in left_out]
+
+    def _label(self, stem: str, *names: str) -> tuple[str, str]:
+        """Return the label of a file, and a note; see :meth:`Naming.label_of`."""
+        self.names.update(names)
+        return self.naming.label_of(stem, *names)
+
+    def leave_out_sides(self) -> None:
+        """Leave out files that are named by a language and by a side, where other files are named by splits or sides.
+
+        `mt.txt` is Maltese, and beside `src.txt` it is the output of machine translation.
+        """
+        if self.naming.as_given or not any(_is_split(without_suffix(each.file)) for each in self.not_read):
+            return
+        for code, texts in list(self.groups.items()):
+            for text, files in list(texts.items()):
+                file = files[0][0]
+                stem = without_suffix(file)
+                if stem.lower() not in SIDE_WORDS or {file, stem} & self.naming.given.keys():
+                    continue
+                self.not_read.append(UnreadFile(file, beside_splits(stem)))
+                self._unexpected.pop(file, None)
+                del texts[text]
+            if not texts:
+                del self.groups[code]
+
+    def _renamed(self, each: PublishedFile) -> PublishedFile:
+        """Return a file of a well-known corpus with its label."""
+        label, _ = self._label(each.written, each.file, each.written) if self.naming else (each.code, "")
+        return replace(each, code=label)
+
+    def add_published(self, folder: Path) -> None:
+        """Add the files of well-known corpora, for languages that have no file of their own.
+
+        Subfolders, and files whose suffix is their language, are read only if no other file is named by a language.
+        """
+        published = self._published
+        if not (published or self.groups):
+            subfolders = [each.file[:-1] for each in self.not_read if each.file.endswith("/")]
+            published, others = files_in_subfolders(folder, subfolders, lambda name: split_suffix(name) is not None)
+            self.beside_texts += [UnreadFile(file, "not one of the texts of its folder") for file in others]
+            published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
+        published = [self._renamed(each) for each in published]
+        split = chosen_split(published, self.split)
+        self._published_split = split if any(each.split for each in published) else ""
+        listed = {each.file for each in published} | {f"{each.file.partition('/')[0]}/" for each in published}
+        self.not_read = [each for each in self.not_read if each.file not in listed]
+        own = {code: next(iter(texts.values()))[0][0] for code, texts in self.groups.items()}
+        for each in sorted(published, key=lambda file: file.number):
+            if each.code in own:
+                self.not_read.append(UnreadFile(each.file, f"{own[each.code]} is read as {each.code}"))
+            elif each.split != split:
+                self.not_read.append(UnreadFile(each.file, f"its split is not {split}"))
+                self._splits_of.setdefault(each.code, {})[each.split or "no"] = None
+            else:
+                self.groups.setdefault(each.code, {}).setdefault(each.text, []).append((each.file, None))
+                self._layouts.setdefault(each.corpus, {}).setdefault(each.code, each.file)
+
+    @property
+    def other_splits(self) -> dict[str, tuple[str, ...]]:
+        """Code → the splits that it has, of languages without the split that is read."""
+        return {code: tuple(splits) for code, splits in self._splits_of.items() if code not in self.groups}
+
+    @property
+    def split_read(self) -> str | None:
+        """The split that is read; None if no file is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_split or None
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
         """Return {code: files in their order}, and {code: the reason why its files are unclear}."""
@@ -160,8 +301,16 @@ class FolderListing:
 
     def notes(self, files: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
         """Yield a sentence on names that are read as an unexpected language, and one on large files."""
+        yield from other_labels_note(files)
         if self._unexpected:
             yield f"{'; '.join(f'{name} {note}' for name, note in self._unexpected.items())}."
+        for corpus, first in self._layouts.items():
+            names = [f"{name} as {code}" for code, name in first.items()]
+            more = " …" if len(names) > _NAMED else ""
+            what = "are in" if corpus == A_LANGUAGE_FOLDER else "have the names of"
+            yield f"files {what} {corpus}: {', '.join(names[:_NAMED])}{more}."
+        if self._published_split and self.split is None:
+            yield f"files of the split '{self._published_split}' are read; --split chooses another one."
         large = [path.name for paths in files.values() for path in paths if path.stat().st_size > _LARGE]
         if large:
             listed = ", ".join(large[:5]) + (" …" if len(large) > 5 else "")
@@ -174,11 +323,19 @@ class FolderListing:
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     both = "both " if len(names) == 2 else ""
+    labels = " ".join(f"--label {name}={without_suffix(name).rpartition('/')[2]}" for name in names[:_NAMED])
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
-        f"choose one with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a "
-        "new store), keep one of them in the folder, or distinguish them in the name (as sr-Latn and sr-Cyrl).",
+        f"keep their names as labels with {labels}, or those of all files with --labels-as-given; or choose one with a "
+        f"further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); or keep "
+        "one of them in the folder.",
     )
+
+
+def without_suffix(name: str) -> str:
+    """Return the name of a file without the suffix that says its format."""
+    parts = split_suffix(name)
+    return parts[0] if parts else name
 
 
 def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int]) -> CorpusError:
@@ -188,6 +345,29 @@ def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequen
         f"missing: {numbers}.",
         f"add the missing files, or give one file with --corpus {code}={names[0]}",
     )
+
+
+def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
+    """Return the error for a folder in which no language has the split that is read."""
+    others = listing.other_splits
+    listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
+    more = " …" if len(others) > _NAMED else ""
+    return CorpusError(
+        f"no file in '{folder}' is of the split '{listing.split_read}'. It has {listed}{more}.",
+        other_splits_hint(others.values(), treebanks=listing.has_splits),
+    )
+
+
+def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> str:
+    """Return what to do about languages that have other splits than the one that is read.
+
+    Args:
+        splits: The splits of each of these languages.
+        treebanks: Whether they are splits of treebanks.
+    """
+    common = [split for split in ("dev", "test", "train") if all(split in each for each in splits)]
+    command = f"read another split: --split {common[0] if common else 'dev'}"
+    return f"{command}; --task pos takes the dev file where there is no train file." if treebanks else f"{command}."
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
@@ -210,8 +390,8 @@ def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -
     if splits:
         return CorpusError(
             f"the files of '{folder}' are named by split, without their language: {listed}.",
-            f"name the language with --corpus sw={folder / splits[-1]}, or name files as sw.txt; sw-train.txt is read "
-            "with --task.",
+            f"name the language with --label {splits[-1]}=sw, or name files as sw.txt; sw-train.txt is read with "
+            "--task.",
         )
     reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(

@@ -18,13 +18,22 @@ from typing import Final
 from xsns_stream.corpora.columns import WORD_COLUMNS
 from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note, draw_examples
-from xsns_stream.corpora.file_names import UnreadFile, joined_treebanks_note
+from xsns_stream.corpora.file_names import (
+    CODES,
+    Naming,
+    UnreadFile,
+    checked_label,
+    joined_treebanks_note,
+    other_labels_note,
+)
 from xsns_stream.corpora.labels import label_union
-from xsns_stream.corpora.listing import DEFAULT_SPLIT, list_folder
-from xsns_stream.corpora.readers import check_usable, read_units, split_suffix
+from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, TableLanguages, TablePart, languages_of_tables
+from xsns_stream.corpora.layouts import without_compression
+from xsns_stream.corpora.listing import list_folder
+from xsns_stream.corpora.readers import FORMATS, check_usable, read_units, reader_suffix, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.errors import CorpusError
-from xsns_stream.languages import normalise, pick
+from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.languages import changed_language, is_label, normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _BLOCK: Final = 2**20
@@ -45,6 +54,9 @@ class LocalCorpus:
         words: How texts without labels that are split into words are read: as `running` text, or as `given`.
         folder: The folder of the files; None for files given one by one.
         joined: Normalised code → treebanks that are read as one text, as they are in the name: `en_ewt+en_gum`.
+        naming: How the files get their labels, which are normalised codes by default.
+        parts: Normalised code → the part of its tables that is its text, where tables contain several languages.
+        other_splits: Normalised code → its splits, of languages in the folder that lack the split that is read.
     """
 
     name: str
@@ -57,6 +69,9 @@ class LocalCorpus:
     words: str = RUNNING
     folder: Path | None = field(default=None, repr=False, compare=False)
     joined: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    naming: Naming = field(default=CODES, repr=False, compare=False)
+    parts: Mapping[str, TablePart] = field(default_factory=dict, repr=False, compare=False)
+    other_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -113,7 +128,7 @@ class LocalCorpus:
             LanguageError: The text before `=` is not a language.
             CorpusError: A file is missing, or two files are given for one language.
         """
-        given = _files_of_pairs(pairs)
+        given, changed = _files_of_pairs(pairs, self.naming)
         named = [f"{code}={paths[0].name}" for code, paths in sorted(given.items())]
         given_paths = {path.resolve() for paths in given.values() for path in paths}
         folder = self.folder
@@ -129,7 +144,7 @@ class LocalCorpus:
         return replace(
             self,
             name=f"{name[:-1]}, {', '.join(named)})",
-            notes=(*(note for note in self.notes if note not in old_notes), *new_notes),
+            notes=(*(note for note in self.notes if note not in old_notes), *new_notes, *changed),
             joined=joined,
             files={**self.files, **given},
             unclear={code: error for code, error in self.unclear.items() if code not in given},
@@ -142,8 +157,10 @@ class LocalCorpus:
         return self.files[code]
 
     def _units(self, code: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
+        part = self.parts.get(code)
+        column, rows = (part.text_column, part.rows) if part else (self.text_column, None)
         for path in self._paths(code):
-            yield from read_units(path, self.text_column, self.labels, add_note)
+            yield from read_units(path, column, self.labels, add_note, rows)
 
 
 # ----------------------------------------------------------------------------------------- folders
@@ -155,6 +172,8 @@ def open_folder(
     split: str | None = None,
     labels: str | None = None,
     words: str = RUNNING,
+    naming: Naming = CODES,
+    treebank: str | None = None,
 ) -> LocalCorpus:
     """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
@@ -168,19 +187,36 @@ def open_folder(
         split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
+        naming: How the files get their labels. It is not part of the name of the corpus, because the text of a file is
+            the same under every label.
+        treebank: The treebanks to read of languages that have several, such as `GSD`; None joins all of them.
 
     Raises:
-        CorpusError: The folder cannot be read, or no file in it is named by a language.
+        CorpusError: The folder cannot be read, no file in it is named by a language, or there is no such treebank.
     """
-    listing = list_folder(folder, split)
-    settings = {"text_column": text_column, "split": (split or DEFAULT_SPLIT) if listing.has_splits else None}
+    listing = list_folder(folder, split, naming, treebank)
+    settings = {"text_column": text_column, "split": listing.split_read}
     files, unclear = listing.files(folder)
     setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
-    joined = {code: "+".join(names) for code, names in listing.treebanks.items() if code in files and len(names) > 1}
+    several = {code: tuple(names) for code, names in listing.treebanks.items() if len(names) > 1} | listing.chosen
+    joined = {code: "+".join(names) for code, names in sorted(several.items()) if code in files}
     name = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=setting)
     notes = (*listing.notes(files), *joined_treebanks_note(_treebanks_by_code(joined)))
     not_read = tuple(listing.not_read)
-    return LocalCorpus(name, files, text_column, not_read, labels, unclear, notes, words, folder, joined)
+    return LocalCorpus(
+        name,
+        files,
+        text_column,
+        not_read,
+        labels,
+        unclear,
+        notes,
+        words,
+        folder,
+        joined,
+        naming,
+        other_splits=listing.other_splits,
+    )
 
 
 def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
@@ -188,11 +224,123 @@ def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[st
     return ((code, names.split("+")) for code, names in joined.items())
 
 
+# ------------------------------------------------------------------- tables with several languages
+
+
+def open_table(
+    path: Path,
+    text_column: str | None = None,
+    language_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
+    naming: Naming = CODES,
+) -> LocalCorpus:
+    """Open a table with several languages, or a folder of such tables.
+
+    Args:
+        path: The table, or a folder in which all tables are read, in the order of their names.
+        text_column: The column that contains the text. `{lang}` stands for the language if each has its own column:
+            `translation.{lang}`.
+        language_column: The column that contains the language of each row.
+        labels: As in :class:`LocalCorpus`.
+        words: As in :class:`LocalCorpus`.
+        naming: How languages become labels.
+
+    Raises:
+        CorpusError: A table cannot be read, or has no language.
+        UsageError: Both kinds of columns are given.
+    """
+    tables, others = _tables_of(path)
+    found = languages_of_tables(tables, text_column, language_column, naming)
+    return LocalCorpus(
+        name=_table_name("table", path.resolve().name, found, text_column, language_column, labels, words),
+        files=found.files,
+        text_column=text_column,
+        not_read=(*others, *found.not_read),
+        labels=labels,
+        unclear=found.unclear,
+        notes=found.notes(),
+        words=words,
+        naming=naming,
+        parts=found.parts,
+    )
+
+
+def open_tables_of_languages(
+    pairs: Sequence[str],
+    text_column: str | None = None,
+    language_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
+) -> LocalCorpus:
+    """Open tables with several languages that are given as `language=path`: of each, this language is read.
+
+    Raises:
+        LanguageError: The text before `=` is not a language, or a table does not contain it.
+        CorpusError: A table is missing or cannot be read.
+        UsageError: Both kinds of columns are given.
+    """
+    chosen = TableLanguages()
+    for code, paths in _files_of_pairs(pairs, CODES)[0].items():
+        found = languages_of_tables(paths, text_column, language_column)
+        if code in found.unclear:
+            raise found.unclear[code]
+        pick(code, tuple(found.files), paths[0].name)
+        chosen.files[code], chosen.parts[code] = paths, found.parts[code]
+    return LocalCorpus(
+        name=_table_name("files", None, chosen, text_column, language_column, labels, words),
+        files=chosen.files,
+        text_column=text_column,
+        labels=labels,
+        words=words,
+        parts=chosen.parts,
+    )
+
+
+def _table_name(
+    kind: str,
+    name: str | None,
+    found: TableLanguages,
+    text_column: str | None,
+    language_column: str | None,
+    labels: str | None,
+    words: str,
+) -> str:
+    setting = None
+    if labels is None and any(
+        _holds_words(path, found.parts[code].text_column) for code, paths in found.files.items() for path in paths
+    ):
+        setting = words
+    settings = {"text_column": text_column, "language_column": language_column, "labels": labels, "words": setting}
+    return corpus_name(kind, *([name] if name else []), **settings)
+
+
+def _tables_of(path: Path) -> tuple[list[Path], list[UnreadFile]]:
+    """Return the tables of a path, and the other files of a folder."""
+    if not path.is_dir():
+        return [path], []
+    tables: list[Path] = []
+    others: list[UnreadFile] = []
+    for each in sorted(entry for entry in path.iterdir() if not entry.name.startswith(".")):
+        kind = irregular_kind(each)
+        if not kind and without_compression(each.name).lower().endswith(TABLE_SUFFIXES):
+            tables.append(each)
+        else:
+            others.append(UnreadFile(f"{each.name}/" if each.is_dir() else each.name, kind or "not a table"))
+    if not tables:
+        raise CorpusError(f"there is no table in '{path}'.", f"suffixes of tables: {', '.join(TABLE_SUFFIXES)}.")
+    return tables, others
+
+
 # ------------------------------------------------------------------------------- files one by one
 
 
 def open_files(
-    pairs: Sequence[str], text_column: str | None = None, labels: str | None = None, words: str = RUNNING
+    pairs: Sequence[str],
+    text_column: str | None = None,
+    labels: str | None = None,
+    words: str = RUNNING,
+    naming: Naming = CODES,
 ) -> LocalCorpus:
     """Open files given as `language=path`.
 
@@ -202,19 +350,20 @@ def open_files(
         text_column: The column that contains the text, in files that have columns.
         labels: As in :class:`LocalCorpus`.
         words: As in :class:`LocalCorpus`.
+        naming: Whether the texts before `=` are kept as they are given.
 
     Raises:
         LanguageError: The text before `=` is not a language.
         CorpusError: A file is missing, or two files are given for one language.
     """
-    files = _files_of_pairs(pairs)
+    files, notes = _files_of_pairs(pairs, naming)
     setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
     name = corpus_name("files", text_column=text_column, labels=labels, words=setting)
-    return LocalCorpus(name, files, text_column, labels=labels, words=words)
+    return LocalCorpus(name, files, text_column, labels=labels, words=words, notes=notes, naming=naming)
 
 
-def _files_of_pairs(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Return {normalised code: its file} of pairs `language=path`."""
+def _files_of_pairs(pairs: Sequence[str], naming: Naming) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
+    """Return {label: its file} of pairs `language=path`, and notes on labels."""
     split_pairs = [pair.partition("=") for pair in pairs]
     for _, _, path in split_pairs:
         if _is_pipe(path):
@@ -225,12 +374,39 @@ def _files_of_pairs(pairs: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         if not Path(path).exists():
             raise CorpusError(f"there is no file '{path}'.", "write pairs as language=path, such as sw=swahili.txt.")
     path_of: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for language, _, path in split_pairs:
-        code = normalise(language)
+        code = _label_of_pair(language, path, naming)
         if code in path_of:
-            raise CorpusError(f"both {path_of[code]} and {path} are language '{code}'.", "give one file per language.")
+            raise CorpusError(
+                f"both {path_of[code]} and {path} are language '{code}'.",
+                "give one file per language, or keep the texts before = as labels with --labels-as-given.",
+            )
         path_of[code] = path
-    return {code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()}
+        if not naming.as_given and (note := changed_language(language, code)):
+            changed[language] = f"'{language}' {note}."
+    naming.refuse_unused(path_of.values(), list(path_of.values()), "the pairs")
+    files: dict[str, tuple[Path, ...]] = {
+        code: (_copy_of_pipe(path) if _is_pipe(path) else Path(path),) for code, path in path_of.items()
+    }
+    return files, (*changed.values(), *other_labels_note(files))
+
+
+def _label_of_pair(language: str, path: str, naming: Naming) -> str:
+    """Return the label of a pair `language=path`.
+
+    Raises:
+        LanguageError: The text is not a language, or cannot be a label.
+    """
+    if path in naming.given:
+        return naming.given[path]
+    if naming.as_given:
+        return checked_label(language.strip())
+    try:
+        return normalise(language)
+    except LanguageError as error:
+        kept = " To keep it as it is, add --labels-as-given." if is_label(language) else ""
+        raise LanguageError(error.message, f"{error.hint}{kept}") from None
 
 
 def _is_pipe(path: str) -> bool:
@@ -278,15 +454,12 @@ def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None
 
 def _holds_words(path: Path, column: str | None) -> bool:
     """Whether the first text of a file is split into words; False if it cannot be read."""
-    parts = split_suffix(path.name)
-    if parts is None:
+    if split_suffix(path.name) is None:
         return False
-    if parts[1].startswith(".conllu"):
-        return True
-    if parts[1].startswith((".csv", ".tsv")):
-        if not _has_word_column(path, column):
-            return False
-    elif not parts[1].startswith((".jsonl", ".parquet")):
+    words = FORMATS[reader_suffix(path)].words
+    if words in ("always", "never"):
+        return words == "always"
+    if words == "header" and not _has_word_column(path, column):
         return False
     try:
         texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from xsns_stream.corpora.columns import cell
 from xsns_stream.corpora.examples import draw_examples, text_unit
-from xsns_stream.corpora.file_names import language_of
+from xsns_stream.corpora.file_names import CODES, Naming, other_labels_note
 from xsns_stream.corpora.readers import check_usable
+from xsns_stream.corpora.recipes import LANG
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
-from xsns_stream.languages import pick
+from xsns_stream.languages import code_or_none, pick
 from xsns_stream.types import LanguageSample
 
 if TYPE_CHECKING:
@@ -38,11 +40,13 @@ class MemoryCorpus:
         texts: {normalised code: texts in their order}; no text is empty.
         name: The name in provenance.
         notes: Sentences on languages that are read as another code than their keys suggest.
+        unclear: Normalised code → the reason why the language cannot be read: several keys stand for it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
     name: str = "memory"
     notes: tuple[str, ...] = ()
+    unclear: Mapping[str, CorpusError] = field(default_factory=dict, repr=False, compare=False)
 
     #: Reading needs no network.
     local = True
@@ -61,6 +65,8 @@ class MemoryCorpus:
             CorpusError: Nothing in the texts is usable.
         """
         code = pick(language, self.languages(), f"the corpus {self.name}")
+        if code in self.unclear:
+            raise self.unclear[code]
         source = f"{self.name}/{code}"
         examples, counts = draw_examples(lambda: (text_unit(t, source) for t in self.texts[code]), count, seed, source)
         check_usable(counts, f"the text of '{code}'")
@@ -76,7 +82,13 @@ def is_in_memory(value: object) -> bool:
     return isinstance(value, Mapping) or _columns(value) is not None
 
 
-def open_texts(texts: Texts, name: str = "memory", text_column: str | None = None) -> MemoryCorpus:
+def open_texts(
+    texts: Texts,
+    name: str = "memory",
+    text_column: str | None = None,
+    naming: Naming = CODES,
+    language_column: str | None = None,
+) -> MemoryCorpus:
     """Check texts in memory and return a corpus of them.
 
     >>> corpus = open_texts({"sw": ["Habari ya asubuhi."], "fi": ["Hyvää huomenta."]})
@@ -87,27 +99,52 @@ def open_texts(texts: Texts, name: str = "memory", text_column: str | None = Non
         texts: {language: texts}, where the texts are an iterable of strings or a table with a column of texts; or one
             table with a column `language` and a column of texts. A table is a pandas frame or a `datasets.Dataset`.
         name: The name in provenance.
-        text_column: The column that contains the text.  [default: text]
+        text_column: The column that contains the text; `{lang}` stands for the language if a table has a column of text
+            for each: `{lang}`, or `translation.{lang}` for a column of dictionaries.  [default: text]
+        naming: How keys become labels, which are normalised codes by default. If two keys are the same language, that
+            language alone cannot be read.
+        language_column: The column of a table that contains the language of each text.  [default: language]
 
     Raises:
-        LanguageError: A key is not a language, or two keys are the same language.
+        LanguageError: A key is not a language.
         CorpusError: A text is empty or not a string; the language and the index of the text are named.
         UsageError: There is no text, or a table lacks a column.
     """
     column = text_column or TEXT_COLUMN
-    by_key = dict(texts) if isinstance(texts, Mapping) else _grouped(texts, column)
+    if isinstance(texts, Mapping):
+        if language_column is not None or LANG in column:
+            raise UsageError(
+                "texts by language have no column of languages.", "omit language_column, and {lang} in text_column."
+            )
+        by_key = dict(texts)
+    elif LANG in column:
+        if language_column is not None:
+            raise UsageError("language_column and {lang} in text_column were both given.", "give one of them.")
+        by_key = _by_column(texts, column)
+    else:
+        by_key = _grouped(texts, column, language_column or LANGUAGE_COLUMN)
     if not by_key:
         raise UsageError("there is no text.", IN_MEMORY)
     checked: dict[str, tuple[str, ...]] = {}
-    notes = []
+    notes, keys = [], dict[str, list[str]]()
     for key, values in by_key.items():
-        code, note = _language(key, values)
-        if code in checked:
-            raise LanguageError(f"the language '{code}' is given twice.", "join its texts under one key.")
+        code, note = _language(key, values, naming)
+        keys.setdefault(code, []).append(key)
         checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
         if note:
             notes.append(f"'{key}' {note}.")
-    return MemoryCorpus(checked, name, tuple(notes))
+    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts")
+    unclear = {code: _several_keys(code, names) for code, names in keys.items() if len(names) > 1}
+    notes += other_labels_note(checked)
+    return MemoryCorpus(checked, name, tuple(notes), unclear)
+
+
+def _several_keys(code: str, keys: list[str]) -> CorpusError:
+    """Return the error for several keys that are one language."""
+    return CorpusError(
+        f"{' and '.join(repr(key) for key in keys)} are language '{code}'.",
+        "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
+    )
 
 
 def _columns(value: object) -> list[str] | None:
@@ -119,30 +156,53 @@ def _columns(value: object) -> list[str] | None:
     return None
 
 
-def _grouped(table: Any, column: str) -> dict[str, list[Any]]:
+def _grouped(table: Any, column: str, language_column: str) -> dict[str, list[Any]]:
     """Return {language: texts} of a table with a column of languages."""
     columns = _columns(table) or []
-    if missing := [name for name in (LANGUAGE_COLUMN, column) if name not in columns]:
+    outer = column if column in columns else column.partition(".")[0]
+    if missing := [name for name in (language_column, outer) if name not in columns]:
         raise UsageError(
             f"the table of texts has no column '{missing[0]}'; it has {', '.join(columns) or 'none'}.",
-            IN_MEMORY if missing[0] == LANGUAGE_COLUMN else "name the column of the texts with text_column.",
+            IN_MEMORY if missing[0] == LANGUAGE_COLUMN else "name the columns with text_column and language_column.",
         )
-    if repeated := next((name for name in (LANGUAGE_COLUMN, column) if columns.count(name) > 1), None):
+    if repeated := next((name for name in (language_column, outer) if columns.count(name) > 1), None):
         raise UsageError(f"the table of texts has more than one column '{repeated}'.", "rename one of them.")
     grouped: dict[str, list[Any]] = {}
-    for language, text in zip(table[LANGUAGE_COLUMN], table[column], strict=True):
+    for language, value in zip(table[language_column], table[outer], strict=True):
+        text = value if outer == column else cell({outer: value}, column)
         grouped.setdefault(language, []).append(text)
     return grouped
 
 
-def _language(key: object, values: object) -> tuple[str, str]:
+def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
+    """Return {language: texts} of a table with a column for each language, or a dictionary of translations."""
+    columns = _columns(table) or []
+    outer, dot, inner = pattern.partition(".")
+    grouped: dict[str, list[Any]] = {}
+    if dot and outer in columns and inner == LANG:
+        for value in table[outer]:
+            for language, text in (value or {}).items():
+                if text is not None:
+                    grouped.setdefault(language, []).append(text)
+        return grouped
+    before, _, after = pattern.partition(LANG)
+    for name in columns:
+        written = name[len(before) : len(name) - len(after)]
+        if name == f"{before}{written}{after}" and code_or_none(written):
+            grouped[written] = [text for text in table[name] if not _is_missing(text)]
+    if not grouped:
+        raise UsageError(f"no column '{pattern}' is named by a language; there are {', '.join(columns)}.", IN_MEMORY)
+    return grouped
+
+
+def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
     """Return the code of a key, and a note where the code is not evident from it."""
     if _is_missing(key):
         raise LanguageError("the language of a text is missing.", "remove rows without a language.")
     if not isinstance(key, str):
         raise LanguageError(f"the language {key!r} is not a string.", "give a code such as sw or zh-Hant.")
     try:
-        return language_of(key)
+        return naming.label_of(key, key)
     except LanguageError as error:
         if LANGUAGE_COLUMN in (_columns(values) or ()):
             # A data set with its splits is a mapping too.

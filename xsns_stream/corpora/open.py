@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from xsns_stream.corpora.examples import collect
-from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
 from xsns_stream.corpora.labels import AUTO, check_split, label_union
-from xsns_stream.corpora.local import open_files, open_folder
+from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, has_place
+from xsns_stream.corpora.layouts import without_compression
+from xsns_stream.corpora.listing import other_splits_hint
+from xsns_stream.corpora.local import open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
-from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.languages import code_or_none, select
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
@@ -59,6 +63,10 @@ def open_corpus(
     labels: str | None = None,
     task: str | None = None,
     words: str | None = None,
+    language_column: str | None = None,
+    treebank: str | None = None,
+    labels_as_given: bool = False,
+    label: Mapping[str, str] | Sequence[str] = (),
 ) -> Corpus:
     """Open a corpus.
 
@@ -68,7 +76,9 @@ def open_corpus(
             replace or add files. A name has priority over a folder of that name, so that a command has the same meaning
             everywhere; write `./wikiann` for the folder. Texts in memory, as
             :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
-        text_column: The column that contains the text.
+        text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. Where
+            a table has a column for each language, `{lang}` stands for the language: `translation.{lang}`. The table
+            is then the whole corpus, and so it is with `language_column`.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
@@ -78,12 +88,20 @@ def open_corpus(
             texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
         words: How texts without labels that are split into words are read: None and `running` read each sentence as it
             is written, `given` reads its words joined by spaces. With labels, words are always joined by spaces.
+        language_column: The column of a table that contains the language of each row: every language of the table is
+            a language of the corpus. The corpus is then a table, or a folder of tables.
+        treebank: The treebanks to read of languages that have several, such as `GSD` or `en_ewt,GUM`; by default, all
+            treebanks of a language are joined.
+        labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages.
+            Otherwise labels are normalised codes: `swh_Latn` is `sw`.
+        label: {file or key: the label of its language}, or strings `FILE=LABEL`; a label is kept as it is given.
 
     Raises:
         CorpusError: There is no such corpus, or it cannot be read.
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option cannot be used with this kind of corpus.
     """
+    naming = Naming.of(labels_as_given, label)
     if not isinstance(spec, str | os.PathLike) and (_is_corpus(spec) or is_in_memory(spec)):
         others = {
             "split": split,
@@ -92,8 +110,9 @@ def open_corpus(
             "labels": labels,
             "task": task,
             "words": words,
+            "treebank": treebank,
         }
-        return _open_in_memory(spec, text_column, others)
+        return _open_in_memory(spec, text_column, language_column, others, naming)
     parts = _specifications(spec)
     if not parts:
         raise UsageError("no corpus was given.", _possible())
@@ -109,15 +128,24 @@ def open_corpus(
         "labels": labels,
         "words": words,
     }
+    local_options = {"language_column": language_column, "treebank": treebank}
+    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+        raise UsageError(
+            "labels can be kept or given for folders, files and texts in memory only.",
+            "leave out --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
+        )
     if task is not None:
-        return _open_task_text(parts, task, options)
+        refuse_options(local_options, "language_column", kind="labelled data of a task")
+        return _open_task_text(parts, task, options, treebank)
+    if len(parts) == 1 and (head == CLDR or recipe_of(head)):
+        refuse_options(local_options, kind=f"the corpus {head}")
     if len(parts) == 1:
         if head == CLDR:
             return _open_cldr(options)
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
-    return _open_local(parts, options)
+    return _open_local(parts, options | local_options, naming)
 
 
 def _specifications(spec: object) -> list[str]:
@@ -150,16 +178,48 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def select_languages(
+    wanted: Sequence[str], corpus: Corpus, note: Callable[[str], None] | None = None
+) -> tuple[str, ...]:
+    """Return the selected languages of a corpus, as :func:`xsns_stream.languages.select` does.
+
+    Args:
+        wanted: Codes or names of languages, or `all`.
+        corpus: The corpus.
+        note: Called with a sentence for each language that has another label in the corpus.
+
+    Raises:
+        LanguageError: A language is not in the corpus; if its files are of another split, the hint says so.
+    """
+    try:
+        return select(wanted, corpus.languages(), f"the corpus {corpus.name}", note)
+    except LanguageError as error:
+        others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
+        codes = {code_or_none(word.strip()) for item in wanted for word in item.split(",")}
+        found = {code: splits for code, splits in others.items() if code in codes}
+        if not found:
+            raise
+        listed = "; ".join(f"'{code}' has {', '.join(splits)} alone" for code, splits in found.items())
+        hint = other_splits_hint(found.values(), treebanks="words=" in corpus.name)
+        raise LanguageError(error.message, f"{listed}: {hint}") from error
+
+
 def _is_corpus(value: object) -> bool:
     # A pandas frame has a method `sample` too.
     return all(callable(getattr(value, name, None)) for name in ("sample", "languages", "label_names"))
 
 
-def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str | None]) -> Corpus:
+def _open_in_memory(
+    given: Any, text_column: str | None, language_column: str | None, others: dict[str, str | None], naming: Naming
+) -> Corpus:
     """Return a corpus of texts in memory, or the corpus that is open already."""
     if _is_corpus(given):
         corpus: Corpus = given
-        refuse_options(others | {"text_column": text_column}, kind="a corpus that is open already")
+        kept = "as-given" if naming else None
+        refuse_options(
+            others | {"text_column": text_column, "language_column": language_column, "label": kept},
+            kind="a corpus that is open already",
+        )
         return corpus
     if others["labels"] is not None:
         raise UsageError(
@@ -167,19 +227,28 @@ def _open_in_memory(given: Any, text_column: str | None, others: dict[str, str |
             "give files or a data set with labels, or choose an objective of language modelling.",
         )
     refuse_options(others, kind="texts in memory")
-    return open_texts(given, text_column=text_column)
+    return open_texts(given, text_column=text_column, naming=naming, language_column=language_column)
 
 
-def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
+def _open_local(parts: Sequence[str], options: dict[str, str | None], naming: Naming) -> Corpus:
     text_column, labels, words = options["text_column"], options["labels"], options["words"] or RUNNING
+    language_column = options["language_column"]
+    if language_column is not None or has_place(text_column):
+        refuse_options(options, "split", "treebank", kind="tables of several languages")
+        if all("=" in part for part in parts):
+            return open_tables_of_languages(parts, text_column, language_column, labels, words)
+        if len(parts) == 1 and Path(parts[0]).exists():
+            return open_table(Path(parts[0]), text_column, language_column, labels, words, naming)
     folders = [part for part in parts if Path(part).is_dir()]
     if len(folders) == 1 and all("=" in part for part in parts if part != folders[0]):
-        corpus = open_folder(Path(folders[0]), text_column, options["split"], labels, words)
+        corpus = open_folder(
+            Path(folders[0]), text_column, options["split"], labels, words, naming, options["treebank"]
+        )
         pairs = [part for part in parts if part != folders[0]]
         return corpus.with_files(pairs) if pairs else corpus
     if all("=" in part for part in parts):
-        refuse_options(options, "split", kind="language=file pairs")
-        return open_files(parts, text_column, labels, words)
+        refuse_options(options, "split", "treebank", kind="language=file pairs")
+        return open_files(parts, text_column, labels, words, naming)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
         hint = "only language=file pairs can be combined, with one another or with a folder; texts need their language."
@@ -187,7 +256,7 @@ def _open_local(parts: Sequence[str], options: dict[str, str | None]) -> Corpus:
     raise _unknown(parts[0])
 
 
-def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None]) -> Corpus:
+def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | None], treebank: str | None) -> Corpus:
     refuse_options(options, "text_column", kind="labelled data of a task")
     if options["labels"] not in (None, AUTO):
         raise UsageError(
@@ -196,7 +265,7 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
         )
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")
-    data = open_task(parts[0], task, config=options["config"], revision=options["revision"])
+    data = open_task(parts[0], task, config=options["config"], revision=options["revision"], treebank=treebank)
     if options["words"] is not None and TASKS[task].labelled != "words":
         raise UsageError(
             f"--words cannot be used with {task}: its texts are not split into words.", "leave --words out."
@@ -222,10 +291,10 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for an unknown corpus, with what it may have meant."""
     if Path(spec).is_file():
-        return CorpusError(
-            f"the language of the file '{spec}' is not given.",
-            f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili.",
-        )
+        hint = f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili"
+        if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
+            hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"
+        return CorpusError(f"the language of the file '{spec}' is not given.", f"{hint}.")
     near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
     return CorpusError(f"there is no corpus '{spec}': it is neither a known name nor a folder.", hint)

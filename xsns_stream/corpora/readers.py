@@ -1,9 +1,9 @@
 """Readers of one text file, chosen by its suffix.
 
 A reader is a function that yields a :data:`~xsns_stream.corpora.examples.Unit` for each line, row or sentence of a
-file. To read another format, write such a function and add it to `READERS`, at the end of this module. Lines of text,
-JSON Lines and Parquet are read here; :mod:`~xsns_stream.corpora.delimited` reads `.csv` and `.tsv`, and
-:mod:`~xsns_stream.corpora.conll` reads CoNLL-U.
+file. To read another format, write such a function and add it to `FORMATS`, at the end of this module. Lines of text
+are read here, the other formats by :mod:`~xsns_stream.corpora.json_lines`, :mod:`~xsns_stream.corpora.parquet_files`,
+:mod:`~xsns_stream.corpora.delimited` (`.csv` and `.tsv`) and :mod:`~xsns_stream.corpora.conll` (CoNLL-U).
 
 Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is never replaced
 by another character. Unicode normal forms are left alone, since tokenizers have their own.
@@ -11,14 +11,15 @@ by another character. Unicode normal forms are left alone, since tokenizers have
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
 
-from xsns_stream.corpora.columns import TEXT_COLUMNS, find_columns, note_text_column
+from xsns_stream.corpora.columns import (
+    LanguageRows,
+)
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.corpora.decoding import (
     COMPRESSIONS,
@@ -26,20 +27,28 @@ from xsns_stream.corpora.decoding import (
     corpus_errors,
     decode,
     iter_lines,
-    iter_whole_lines,
-    not_utf8_hint,
-    open_bytes,
 )
-from xsns_stream.corpora.delimited import delimited_column, read_table
-from xsns_stream.corpora.examples import AddNote, Malformed, Unit, collect, discard_note
+from xsns_stream.corpora.delimited import delimited_column, read_table, table_header
+from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
+from xsns_stream.corpora.json_lines import jsonl_columns, read_jsonl
+from xsns_stream.corpora.layouts import without_compression
+from xsns_stream.corpora.line_formats import (
+    DOCUMENTS,
+    JSON_OBJECTS,
+    NUMBERED,
+    line_form,
+    read_documents,
+    read_numbered_lines,
+)
+from xsns_stream.corpora.parquet_files import parquet_cells, parquet_columns, read_parquet
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.text_checks import LineChecks, check_texts
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-#: (file, column of the text, labels, function that takes notes) → units.
-Reader: TypeAlias = Callable[[Path, str | None, str | None, AddNote], Iterator[Unit]]
+#: (file, column of the text, labels, function that takes notes, rows to read) → units.
+Reader: TypeAlias = Callable[[Path, str | None, str | None, AddNote, LanguageRows | None], Iterator[Unit]]
 
 
 def read_text(
@@ -77,7 +86,11 @@ def read_text(
 
 
 def read_units(
-    path: Path, column: str | None = None, labels: str | None = None, add_note: AddNote = discard_note
+    path: Path,
+    column: str | None = None,
+    labels: str | None = None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
 ) -> Iterator[Unit]:
     """Yield the units of a file, with the reader of its suffix.
 
@@ -86,20 +99,38 @@ def read_units(
         column: The column that contains the text, in files that have columns.
         labels: As in :func:`read_text`.
         add_note: Takes sentences on how the file is read. The same sentence may come more than once.
+        rows: The rows of one language, if only these are read.
 
     Raises:
         CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.
     """
     with corpus_errors(path):
-        parts = split_suffix(path.name)
-        if parts is None:
-            hint = json_reason(path.name)
-            hint = f"{hint}; " if hint else ""
-            raise CorpusError(
-                f"{path.name} has a suffix that cannot be read.", f"{hint}suffixes that can be read: {SUFFIXES}."
-            )
-        plain = next(suffix for suffix in READERS if parts[1].startswith(suffix))
-        yield from check_texts(READERS[plain](path, column, labels, add_note), path.name, add_note)
+        units = FORMATS[reader_suffix(path)].read(path, column, labels, add_note, rows)
+        yield from check_texts(units, path.name, add_note)
+
+
+def reader_suffix(path: Path) -> str:
+    """Return the suffix of the reader of a file, from its name or else from its contents.
+
+    Raises:
+        CorpusError: The suffix is that of a format that is not read.
+    """
+    parts = split_suffix(path.name)
+    if parts is None:
+        return _suffix_of_contents(path)
+    return next(suffix for suffix in FORMATS if parts[1].startswith(suffix))
+
+
+def _suffix_of_contents(path: Path) -> str:
+    """Return the suffix of the reader for a file whose own suffix has none, such as `corpus.en-sw.sw` or `wiki_00`.
+
+    Raises:
+        CorpusError: The suffix is that of a format that is not read.
+    """
+    plain = without_compression(path.name).lower()
+    if plain.endswith(_OTHER_FORMATS):
+        raise CorpusError(f"{path.name} has a suffix that cannot be read.", f"suffixes that can be read: {SUFFIXES}.")
+    return ".jsonl" if plain.endswith(_JSON_SUFFIXES) or line_form(path) == JSON_OBJECTS else ".txt"
 
 
 def split_suffix(name: str) -> tuple[str, str] | None:
@@ -107,19 +138,10 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     lower = name.lower()
     compression = next((suffix for suffix in COMPRESSIONS if lower.endswith(suffix)), "")
     plain = lower.removesuffix(compression)
-    kind = next((suffix for suffix in READERS if plain.endswith(suffix)), None)
-    # Parquet files are compressed inside.
-    if kind is None or len(plain) == len(kind) or (compression and kind == ".parquet"):
+    kind = next((suffix for suffix in FORMATS if plain.endswith(suffix)), None)
+    if kind is None or len(plain) == len(kind) or (compression and not FORMATS[kind].compressible):
         return None
     return name[: len(plain) - len(kind)], kind + compression
-
-
-def json_reason(name: str) -> str:
-    """Return why a .json file is not read, and how to name it; empty for files of other kinds."""
-    plain = next((name[: -len(suffix)] for suffix in COMPRESSIONS if name.lower().endswith(suffix)), name)
-    if not plain.lower().endswith(".json"):
-        return ""
-    return "objects of JSON, or an array of them, are read from files named .jsonl"
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
@@ -152,15 +174,24 @@ def describe_counts(counts: ReadCounts) -> str:
 # ----------------------------------------------------------------------------- lines and sentences
 
 
-def read_lines(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
+def read_lines(
+    path: Path, column: str | None, labels: str | None, add_note: AddNote, rows: LanguageRows | None = None
+) -> Iterator[Unit]:
     """Yield the lines of a `.txt` file; it has neither columns nor labels.
 
     Raises:
         CorpusError: A column or labels are asked for.
     """
-    _refuse_column(path, column)
+    _refuse_column(path, column, rows)
     if labels is not None:
         raise CorpusError(f"{path.name} has no labels: its lines are text.", "read labels from CoNLL-U or a table.")
+    form = line_form(path)
+    if form == DOCUMENTS:
+        yield from read_documents(iter_lines(path), path.name, add_note)
+        return
+    if form == NUMBERED:
+        yield from read_numbered_lines(iter_lines(path), path.name, add_note)
+        return
     checks = LineChecks(path.name)
     for line in iter_lines(path):
         text = decode(line)
@@ -172,250 +203,88 @@ def read_lines(path: Path, column: str | None, labels: str | None, add_note: Add
     checks.finish(add_note)
 
 
-def _read_conllu(path: Path, column: str | None, labels: str | None, add_note: AddNote) -> Iterator[Unit]:
-    _refuse_column(path, column)
+def _read_conllu(
+    path: Path, column: str | None, labels: str | None, add_note: AddNote, rows: LanguageRows | None = None
+) -> Iterator[Unit]:
+    _refuse_column(path, column, rows)
     yield from read_conllu(iter_lines(path), path.name, labels)
 
 
-def _refuse_column(path: Path, column: str | None) -> None:
+def _refuse_column(path: Path, column: str | None, rows: LanguageRows | None) -> None:
+    if rows is not None:
+        raise CorpusError(f"{path.name} has no columns, so no languages in one.", "leave --language-column out.")
     if column is not None:
         raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
 
 
-# -------------------------------------------------------------------------------------- JSON Lines
+# ------------------------------------------------------------------------------- table of formats
 
 
-#: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
-_MAX_ROW_BYTES: Final = 2**26
-#: Share of the rows that may lack the column of the text.
-_LACKING_SHARE: Final = 0.05
-_JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
-
-
-class JsonRow(dict[str, Any]):
-    """An object of a JSON file; empty for a blank line.
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files of text.
 
     Attributes:
-        blank: Whether the row stands for a blank line.
-        repeated: The keys that the object has more than once; JSON readers take the last value.
+        read: Function that yields the units of a file.
+        unit: What an example is called, in the plural.
+        words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
+            column of words.
+        column_names: Function that returns the names of the columns; None for files that are no tables.
+        cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
+            whose rows are not JSON.
+        compressible: Whether files may also be compressed; Parquet files are compressed inside.
     """
 
-    blank = False
-    repeated: frozenset[str] = frozenset()
+    read: Reader
+    unit: str = "rows"
+    words: Literal["always", "never", "sometimes", "header"] = "never"
+    column_names: Callable[[Path], tuple[str, ...]] | None = None
+    cells: Callable[[Path, Sequence[str]], list[str]] | None = None
+    compressible: bool = True
 
 
-def read_jsonl(path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note) -> Iterator[Unit]:
-    """Yield the rows of a JSONL file. A row without the column of the text is malformed.
+_DELIMITED: Final = FileFormat(
+    read_table, words="header", column_names=lambda path: tuple(table_header(path)), cells=delimited_column
+)
+#: {suffix: format}. Labelled data of a task are read from the tables among them, and words with tags from `.conllu`.
+FORMATS: Final[Mapping[str, FileFormat]] = MappingProxyType(
+    {
+        ".txt": FileFormat(read_lines, "lines"),
+        ".conllu": FileFormat(_read_conllu, "sentences", words="always"),
+        ".jsonl": FileFormat(read_jsonl, words="sometimes", column_names=jsonl_columns),
+        ".parquet": FileFormat(
+            read_parquet,
+            words="sometimes",
+            column_names=parquet_columns,
+            cells=parquet_cells,
+            compressible=False,
+        ),
+        ".csv": _DELIMITED,
+        ".tsv": _DELIMITED,
+    }
+)
+#: Suffixes of tables.
+TABLES: Final = tuple(suffix for suffix, form in FORMATS.items() if form.column_names is not None)
 
-    Args:
-        path: The file.
-        column: The column that contains the text; None looks for a usual name.
-        labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
-
-    Raises:
-        CorpusError: A row is not JSON; the column does not exist; a row has it twice; or more than one row in twenty
-            lacks it. The last error is raised at the end of the file.
-    """
-    names = _json_columns(path, column, labels)
-    if not names:
-        # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
-        yield from (None if row is None else TextExample("") for row in json_rows(path))
-        return
-    columns = find_columns(names, column, labels, path.name)
-    rows = lacking = 0
-    text_names: dict[str, None] = {}
-    for number, row in enumerate(json_rows(path), 1):
-        rows += row is None or not row.blank
-        if row is None or row.blank:
-            yield None if row is None else TextExample("")
-            continue
-        if repeated := row.repeated.intersection(columns.names):
-            raise CorpusError(
-                f"row {number} of {path.name} has the key '{min(repeated)}' twice.", "write each key once."
-            )
-        text_names |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
-        if columns.text in row:
-            yield columns.unit(row, path.name)
-        else:
-            lacking += 1
-            yield Malformed(f"it has no column '{columns.text}'")
-    if column is None and not columns.pair:
-        note_text_column(columns.text, text_names, path.name, add_note)
-    _check_lacking(lacking, rows, columns.text, path.name, add_note)
-
-
-def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
-    if not lacking:
-        return
-    summary = f"{lacking} of {rows} rows of {name} have no column '{column}'"
-    if lacking > _LACKING_SHARE * rows:
-        raise CorpusError(
-            f"{summary}.", "write the text of each row under the same key, or choose a key with --text-column."
-        )
-    add_note(f"{summary}, and are counted as malformed.")
-
-
-def _json_columns(path: Path, column: str | None, labels: str | None) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
-    decisive = column or TEXT_COLUMNS[0]
-    names: dict[str, None] = {}
-    with closing(json_rows(path)) as rows:
-        for row in rows:
-            names |= dict.fromkeys(row or ())
-            if labels is None and decisive in names:
-                break
-    return tuple(names)
-
-
-def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
-    """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
-
-    Raises:
-        CorpusError: A line is not an object of JSON, and the file is not an array of objects.
-    """
-    if _is_array(path):
-        yield from _json_array(path)
-        return
-    for number, line in enumerate(iter_whole_lines(path, _MAX_ROW_BYTES), 1):
-        text = decode(line)
-        if text is None:
-            yield None
-        elif text.strip():
-            yield _json_object(text, f"line {number} of {path.name}", path)
-        else:
-            row = JsonRow()
-            row.blank = True
-            yield row
-
-
-def _is_array(path: Path) -> bool:
-    with closing(iter_whole_lines(path, _MAX_ROW_BYTES)) as lines:
-        first = next((line for line in lines if line.strip()), b"")
-    start = first.lstrip()
-    return start.startswith(b"[") and (start.rstrip() == b"[" or start[1:].lstrip().startswith((b"{", b"]")))
-
-
-def _json_array(path: Path) -> Iterator[JsonRow]:
-    with open_bytes(path) as stream:
-        data = stream.read()
-    try:
-        rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, JsonRow):
-            raise CorpusError(f"element {number} of the array in {path.name} is not an object.", _JSON_HINT)
-        yield row
-
-
-def _json_object(text: str, where: str, path: Path) -> JsonRow:
-    try:
-        row = json.loads(text, object_pairs_hook=_json_row)
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{where} is not JSON ({_json_error(error, path)}).", _JSON_HINT) from error
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where} is not JSON ({error}).", _JSON_HINT) from error
-    if not isinstance(row, JsonRow):
-        raise CorpusError(f"{where} is JSON, but not an object.", _JSON_HINT)
-    return row
-
-
-def _json_error(error: json.JSONDecodeError, path: Path) -> str:
-    """Return the reason why a line is invalid; other forms of JSON are described in words."""
-    if error.msg == "Extra data":
-        return "it contains more than one value"
-    with open_bytes(path) as stream:
-        beginning = stream.read(_MAX_ROW_BYTES)
-    try:
-        json.loads(beginning)
-    except ValueError:
-        return str(error)
-    return "the file is one object over several lines"
-
-
-def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
-    row = JsonRow(pairs)
-    if len(row) < len(pairs):
-        occurrences = Counter(key for key, _ in pairs)
-        row.repeated = frozenset(key for key, number in occurrences.items() if number > 1)
-    return row
-
-
-# ----------------------------------------------------------------------------------------- Parquet
-
-
-#: Rows that are held in memory at a time.
-_BATCH_ROWS: Final = 1000
-
-
-def read_parquet(
-    path: Path, column: str | None, labels: str | None, add_note: AddNote = discard_note
-) -> Iterator[Unit]:
-    """Yield the rows of a Parquet file; only the columns that are needed are read.
-
-    Args:
-        path: The file.
-        column: The column that contains the text; None looks for a usual name.
-        labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
-
-    Raises:
-        CorpusError: The file is damaged, or a column does not exist or exists twice.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            columns = find_columns(tuple(file.schema_arrow.names), column, labels, path.name, add_note)
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
-                for row in batch.to_pylist():
-                    yield columns.unit(row, path.name)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _not_parquet(path, error) from error
-
-
-def _parquet_column(path: Path, names: Sequence[str]) -> list[str]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:
-            column = next((name for name in names if name in file.schema_arrow.names), None)
-            cells = file.read(columns=[column]).column(0).to_pylist() if column else []
-    except pa.ArrowInvalid as error:
-        raise _not_parquet(path, error) from error
-    return ["" if cell is None else str(cell) for cell in cells]
-
-
-def _not_parquet(path: Path, error: Exception) -> CorpusError:
-    return CorpusError(
-        f"{path.name} is not a complete Parquet file ({str(error).splitlines()[0]}).", "get the file again."
-    )
-
-
-# -------------------------------------------------------------------------------- table of readers
-
-
-#: Suffix → reader; all files but Parquet may also be compressed.
-READERS: Final[dict[str, Reader]] = {
-    ".txt": read_lines,
-    ".conllu": _read_conllu,
-    ".jsonl": read_jsonl,
-    ".parquet": read_parquet,
-    ".csv": read_table,
-    ".tsv": read_table,
-}
+#: Suffixes of JSON, as one array or one object a line, beside `.jsonl`.
+_JSON_SUFFIXES: Final = (".json", ".ndjson", ".jsonlines")
+#: Suffixes of formats that are neither text nor a table that can be read.
+_OTHER_FORMATS: Final = (
+    *(".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".xls", ".xlsx", ".ods"),
+    *(".xml", ".html", ".htm", ".sgm", ".tmx", ".zip", ".tar", ".tgz", ".7z", ".rar", ".arrow", ".pkl", ".pt", ".npz"),
+    *(".conll", ".iob", ".iob2", ".bio"),
+)
 
 #: The suffixes that can be read, for messages.
-SUFFIXES: Final = f"{', '.join(READERS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
-#: Suffix → function that returns, as text, the cells of the first column that has one of some names.
-COLUMN_READERS: Final[dict[str, Callable[[Path, Sequence[str]], list[str]]]] = {
-    ".parquet": _parquet_column,
-    ".csv": delimited_column,
-    ".tsv": delimited_column,
-}
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns of a table, with those of nested columns; none for a file of other text.
+
+    Raises:
+        CorpusError: The file cannot be read.
+    """
+    with corpus_errors(path):
+        names = FORMATS[reader_suffix(path)].column_names
+        return () if names is None else names(path)

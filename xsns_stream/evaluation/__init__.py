@@ -1,4 +1,4 @@
-"""Evaluation of predictors on gold scores: metrics with confidence intervals, paired tests and trivial baselines."""
+"""Evaluation of predictors against gold scores: metrics with confidence intervals, paired tests, trivial baselines."""
 
 from xsns_stream.evaluation.evaluate import AVERAGES, RESAMPLES, evaluate
 from xsns_stream.evaluation.metrics import CORRELATIONS, GAINS, OVER_ENGLISH, ndcg_name

@@ -1,4 +1,4 @@
-"""Evaluation of predictors on gold scores: metrics, confidence intervals, paired tests and trivial baselines."""
+"""Evaluation of predictors against gold scores: metrics, confidence intervals, paired tests, trivial baselines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import metrics, reference_rows
-from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Mask, Metric, measure, metric_functions
+from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Function, Mask, measure, metric_functions
 from xsns_stream.evaluation.notes import with_notes
 from xsns_stream.evaluation.resampling import (
     CONFIDENCE,
@@ -29,17 +29,17 @@ from xsns_stream.types.transfer_scores import JoinedScores, TransferScores, mean
 AVERAGES: Final = ("metrics", "matrices")
 RESAMPLES: Final = 10_000
 
-# Relative difference below which two values count as equal.
+# Values with a smaller relative difference are treated as equal.
 _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
 class _Row:
-    """The row of one predictor.
+    """The results of one predictor.
 
     Attributes:
         name: Name of the predictor.
-        values: Its mean matrix [S, T].
+        values: Mean over seeds [S, T].
         metrics: [M, T, R, Q].
     """
 
@@ -57,14 +57,14 @@ class _Pool:
         scores: float64 [Q, S, T].
         candidates: [Q, S, T].
         functions: {name: metric}.
-        english: [T, 1, Q]: the regret of always choosing English, NaN if English is not a candidate; None if it
-            is not a source.
+        english: [T, 1, Q]: the regret of always choosing English, NaN if English is not a candidate; None if English is
+            not a source.
     """
 
     joined: JoinedScores
     scores: Reals
     candidates: Mask
-    functions: dict[str, Metric]
+    functions: dict[str, Function]
     english: Reals | None
 
     @property
@@ -73,11 +73,11 @@ class _Pool:
         return (*self.functions, *([] if self.english is None else [OVER_ENGLISH]))
 
     def row(self, name: str, x: Reals) -> _Row:
-        """Return the row of a predictor [R, S, T], with metrics for every gold seed."""
+        """Return the results of a predictor [R, S, T], with metrics for every gold seed."""
         return _Row(name, x.mean(axis=0), self._measure(x, slice(None)))
 
     def paired_row(self, name: str, x: Reals) -> _Row:
-        """Return the row of predictions [Q, S, T], with metrics for the q-th gold seed of the q-th prediction only."""
+        """Return the results of predictions [Q, S, T]; the q-th prediction is compared with the q-th gold seed only."""
         parts = [self._measure(x[q : q + 1], slice(q, q + 1)) for q in range(len(self.scores))]
         return _Row(name, mean_of_known(x), np.concatenate(parts, axis=3))
 
@@ -116,9 +116,9 @@ def evaluate(
     ceiling: TransferScores | None = None,
     with_trivial: bool = True,
 ) -> Evaluation:
-    """Evaluate predictors on gold scores, target by target.
+    """Evaluate predictors against gold scores, target by target.
 
-    The candidates of a target are `joined.candidates`: never the target itself, and the same for all predictors.
+    The candidates of a target are `joined.candidates`, without the target itself; they are the same for all predictors.
     Metrics are averaged over targets; undefined values are counted and left out of the means.
 
     Args:
@@ -129,8 +129,8 @@ def evaluate(
         resamples: Number of bootstrap resamples, and of random sign patterns.
         seed: Seed for resampling.
         reference: Name of a predictor with which all others are compared.
-        ceiling: Other scores of the same pairs, as another training regime, for the row `ceiling`. By default, if the
-            gold scores have several seeds, each seed is predicted by the mean of the others.
+        ceiling: Other scores of the same pairs, such as another training regime, for the row `ceiling`. By default, if
+            the gold scores have several seeds, each seed is predicted by the mean of the other seeds.
         with_trivial: Whether to add the trivial baselines of :mod:`xsns_stream.evaluation.reference_rows`.
 
     Returns:
@@ -202,9 +202,7 @@ def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_t
         raise UsageError(f"{resamples} resamples do not fit into memory.", f"use at most {MOST_RESAMPLES:,}.")
     taken = [made.name for made in joined.predictions if made.name in reference_rows.TRIVIAL]
     if with_trivial and taken:
-        raise UsageError(
-            f"a predictor has the name '{taken[0]}', which is a trivial baseline.", "give it another name."
-        )
+        raise UsageError(f"a predictor has the name '{taken[0]}' of a trivial baseline.", "give it another name.")
 
 
 def _trivial_rows(pool: _Pool, ndcg: str, ceiling: TransferScores | None) -> list[_Row]:
@@ -217,16 +215,16 @@ def _trivial_rows(pool: _Pool, ndcg: str, ceiling: TransferScores | None) -> lis
     if ceiling is not None:
         rows.append(pool.row(reference_rows.CEILING, reference_rows.other_scores(joined, ceiling)))
     elif len(joined.gold.seeds) > 1:
-        # Seeds are compared one by one for either average, because a mean over all seeds leaves no other seed.
+        # Seeds are compared one by one for both kinds of average, because a mean over all seeds leaves no other seed.
         by_seed = _pool(joined, ndcg, "metrics")
         rows.append(by_seed.paired_row(reference_rows.CEILING, reference_rows.other_seeds(joined)))
     return rows
 
 
 def _random(pool: _Pool) -> _Row:
-    """Return the expectation over all orders: metrics of a constant prediction, and zero for correlations."""
+    """Return the expected metrics of a random order: those of a constant prediction, and zero for correlations."""
     row = pool.row(reference_rows.RANDOM, reference_rows.constant(pool.joined))
-    # A correlation is defined where the correlation of the scores with themselves is.
+    # A correlation is defined if the correlation of the scores with themselves is defined.
     defined = np.isfinite(pool.paired_row(reference_rows.RANDOM, pool.scores).metrics)
     for index, name in enumerate(pool.functions):
         if name in CORRELATIONS:
@@ -245,7 +243,7 @@ def _reference_index(reference: str | None, names: list[str]) -> int | None:
 
 
 def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
-    """Return the lower and upper ends of the intervals. [P, M, B], [P, M] → twice [P, M]."""
+    """Return the lower and upper ends of the intervals. [P, M, B], [P, M] → two arrays [P, M]."""
     ends = np.full((2, *targets.shape), np.nan)
     for index in np.ndindex(*targets.shape):
         ends[:, *index] = interval(means[index], int(targets[index]))
@@ -255,9 +253,10 @@ def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
 def _comparison(
     name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings
 ) -> Comparison:
-    """Compare every predictor with the one at index `reference`."""
+    """Compare every predictor with the predictor at index `reference`."""
     paired = per_target - per_target[reference]
-    # Means over seeds can differ by rounding. Such differences are set to zero, because they all may have one sign.
+    # Means over seeds can differ by rounding. These differences are set to zero, because all of them may have the same
+    # sign.
     sizes = np.maximum(1.0, np.maximum(np.abs(per_target), np.abs(per_target[reference])))
     paired[np.abs(paired) <= _ROUNDING * sizes] = 0.0
     paired[reference] = np.nan

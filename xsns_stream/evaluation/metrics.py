@@ -1,16 +1,18 @@
-"""Metrics of the order in which a predictor puts the candidate sources of a target.
+"""Metrics of the ranking of the candidate sources of a target by a predictor.
 
 The last axis is n, the candidates of one target. Every metric takes predictions x [..., n] and scores y [..., n], where
 larger is better for both, and returns [...]. Leading axes broadcast, so that one call covers all targets with the same
 number of candidates. NaN means "undefined".
 
-Where predictions are tied, a metric that depends on the order of the tied sources is the expectation over all their
-orders, each equally likely. A constant prediction therefore has exactly the expected value of a random order.
+If predictions are tied, a metric that depends on the order of the tied sources is the expectation over all their
+orders, with equal probabilities. A constant prediction therefore has exactly the expected value of a random order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -24,11 +26,11 @@ from xsns_stream.types import Reals
 DEPTH: Final = 3
 #: Smallest number of candidates for a correlation; two points always correlate perfectly.
 FEWEST_FOR_CORRELATION: Final = 3
-#: Smallest number of candidates for a choice.
+#: Smallest number of candidates for metrics of a choice.
 FEWEST: Final = 2
 #: LangRank's relevance of the best source. It decreases by one with each rank, down to zero.
 LANGRANK_BEST: Final = 10
-# Relative spread below which values count as constant; their correlation would be that of rounding errors.
+# Values with a smaller relative spread are treated as constant, because their differences are rounding errors.
 _ROUNDING: Final = 1e-13
 
 
@@ -40,24 +42,23 @@ def pearson(x: Reals, y: Reals) -> Reals:
 
 
 def spearman(x: Reals, y: Reals) -> Reals:
-    """Return Spearman's ρ: Pearson's r of the ranks, with ties averaged; NaN as for :func:`pearson`."""
+    """Return Spearman's ρ: Pearson's r of the ranks, with ties averaged; NaN in the same cases as :func:`pearson`."""
     from scipy.stats import pearsonr, rankdata
 
     return _correlation(x, y, lambda a, b: pearsonr(rankdata(a, axis=-1), rankdata(b, axis=-1), axis=-1).statistic)
 
 
 def kendall(x: Reals, y: Reals) -> Reals:
-    """Return Kendall's τ-b; NaN as for :func:`pearson`."""
+    """Return Kendall's τ-b; NaN in the same cases as :func:`pearson`."""
     from scipy.stats import kendalltau
 
     return _correlation(x, y, lambda a, b: kendalltau(a, b, axis=-1).statistic)
 
 
 def top_k(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return 1 where the best source is among the k sources predicted best, and 0 otherwise.
+    """Return 1 if the best source is among the k sources predicted best, and 0 if it is not.
 
-    Where predictions are tied, the value is a probability. Where several sources have the best score, one of them is
-    enough.
+    If predictions are tied, the value is a probability. If several sources have the best score, one of them is enough.
     """
     probability: Reals = _rank_of_best(x, y)[..., :k].sum(axis=-1)
     return probability
@@ -73,7 +74,7 @@ def reciprocal_rank(x: Reals, y: Reals) -> Reals:
 def regret(x: Reals, y: Reals) -> Reals:
     """Return the best score minus the score of the source predicted best, in the unit of y; 0 is perfect.
 
-    Where several sources are tied for the best prediction, their mean score is used.
+    If several sources are tied for the best prediction, their mean score is used.
     """
     lost: Reals = y.max(axis=-1) - followed_score(x, y)
     return lost
@@ -96,14 +97,14 @@ def ndcg(x: Reals, y: Reals, variant: str = "rank-linear", k: int = DEPTH) -> Re
                     (LangRank: Lin et al. 2019)
     =============== =====================================================================================
 
-    Tied predictions share the mean of their gains. The value is that of scikit-learn's `ndcg_score`, which is also 0
-    where all gains are zero.
+    Tied predictions share the mean of their gains. The value equals `ndcg_score` of scikit-learn, which is also 0 if
+    all gains are zero.
 
     Args:
         x: Predictions [..., n].
         y: Scores [..., n].
         variant: The gain function.
-        k: Number of ranks that count.
+        k: Number of ranks to take into account.
 
     Raises:
         UsageError: The variant is unknown, or a score is negative with the variant `score`.
@@ -153,7 +154,7 @@ def _discounts(n: int, k: int) -> Reals:
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a statistic if it is defined, and NaN elsewhere; SciPy would warn of undefined values."""
+    """Return a statistic if it is defined, and NaN if it is not; SciPy would warn of undefined values."""
     x, y = np.broadcast_arrays(x, y)
     defined = np.asarray(~(_constant(x) | _constant(y)) & (x.shape[-1] >= FEWEST_FOR_CORRELATION))
     correlation = np.full(defined.shape, np.nan)
@@ -169,7 +170,7 @@ def _constant(values: Reals) -> NDArray[np.bool_]:
 
 
 def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the lowest and the highest rank that each source can have, best 1. [..., n] each."""
+    """Return the lowest and the highest possible rank of each source, from 1 for the best. [..., n] each."""
     from scipy.stats import rankdata
 
     first, last = (rankdata(-x, method=method, axis=-1).astype(np.intp) for method in ("min", "max"))
@@ -179,9 +180,9 @@ def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _rank_of_best(x: Reals, y: Reals) -> Reals:
     """Return the probability of each rank for the first of the best sources. [..., n].
 
-    Only the first group of tied predictions with a best source matters. Let a sources precede the group of m sources, b
-    of which are best. The probability that no best source is among the first j of the group is
-    Π_{i<j} (m − i − b) / (m − i).
+    Only the first group of tied predictions that contains a best source matters. Let a be the number of sources before
+    this group, m its size, and b the number of best sources in it. The probability that none of the first j sources of
+    the group is a best source is Π_{i<j} (m − i − b) / (m − i).
     """
     x, y = np.broadcast_arrays(x, y)
     first, _ = _tied_ranks(x)
@@ -202,12 +203,31 @@ def _rank_of_best(x: Reals, y: Reals) -> Reals:
 # ------------------------------------------------------------------------------------ all targets and seeds
 
 
-#: Correlations: undefined for a constant prediction, and zero on average for a random order.
-CORRELATIONS: Final = ("pearson", "spearman", "kendall")
 OVER_ENGLISH: Final = "over-english"
 
 Mask = NDArray[np.bool_]
-Metric = Callable[[Reals, Reals], Reals]
+Function = Callable[[Reals, Reals], Reals]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of an evaluation.
+
+    Attributes:
+        name: Its name in files.
+        title: Its name in tables.
+        function: Function of predictions and scores; None if it needs more than these.
+        in_unit: Whether it is in the unit of the gold scores; all others are fractions of 1.
+        correlation: Whether it is undefined for a constant prediction, and zero on average for a random order.
+        ndcg: The variant of NDCG; None for other metrics.
+    """
+
+    name: str
+    title: str
+    function: Function | None
+    in_unit: bool = False
+    correlation: bool = False
+    ndcg: str | None = None
 
 
 def ndcg_name(variant: str) -> str:
@@ -215,30 +235,48 @@ def ndcg_name(variant: str) -> str:
     return f"ndcg@{DEPTH}[{variant}]"
 
 
-def metric_functions(ndcg_variant: str) -> dict[str, Metric]:
-    """Return {name: metric}, in the order of the columns of a table."""
+#: {name: metric}, in the order of the columns of a table.
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric("pearson", "Pearson", pearson, correlation=True),
+            Metric("spearman", "Spearman", spearman, correlation=True),
+            Metric("kendall", "Kendall", kendall, correlation=True),
+            Metric("top-1", "Top-1", lambda x, y: top_k(x, y, 1)),
+            Metric("top-3", "Top-3", lambda x, y: top_k(x, y, 3)),
+            *(
+                Metric(ndcg_name(variant), f"NDCG@{DEPTH}[{variant}]", partial(ndcg, variant=variant), ndcg=variant)
+                for variant in GAINS
+            ),
+            Metric("mrr", "MRR", reciprocal_rank),
+            Metric("regret", "regret", regret, in_unit=True),
+            Metric(OVER_ENGLISH, "over English", None, in_unit=True),
+        )
+    }
+)
+CORRELATIONS: Final = tuple(metric.name for metric in METRICS.values() if metric.correlation)
+
+
+def metric_functions(ndcg_variant: str) -> dict[str, Function]:
+    """Return {name: function} of the metrics, with one variant of NDCG, in the order of the columns of a table."""
     return {
-        "pearson": pearson,
-        "spearman": spearman,
-        "kendall": kendall,
-        "top-1": lambda x, y: top_k(x, y, 1),
-        "top-3": lambda x, y: top_k(x, y, 3),
-        ndcg_name(ndcg_variant): lambda x, y: ndcg(x, y, ndcg_variant),
-        "mrr": reciprocal_rank,
-        "regret": regret,
+        metric.name: metric.function
+        for metric in METRICS.values()
+        if metric.function is not None and metric.ndcg in (None, ndcg_variant)
     }
 
 
-def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) -> Reals:
+def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]) -> Reals:
     """Return every metric of every target and pair of seeds.
 
-    The metrics of a target are undefined if it has fewer than two candidates, and where the predictor lacks a value
-    of any candidate: with fewer candidates the task would be easier than for the other predictors.
+    The metrics of a target are undefined if it has fewer than two candidates, or if the predictor lacks the value of a
+    candidate. With fewer candidates, the task would be easier than for the other predictors.
 
     Args:
         x: Predictions [R, S, T] with R seeds.
         y: Scores [Q, S, T] with Q seeds.
-        candidates: [Q, S, T]: the candidates, the same for all predictors.
+        candidates: [Q, S, T]: the candidates, which are the same for all predictors.
         functions: M metrics, from :func:`metric_functions`.
 
     Returns:
@@ -256,10 +294,10 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Metric]) 
 
 
 def _by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield groups of targets [N] with equally many candidates, and these candidates [N, n]."""
+    """Yield groups of targets [N] with the same number of candidates, and these candidates [N, n]."""
     sizes = np.where(usable, candidates.sum(axis=0), 0)
     for size in np.unique(sizes[sizes >= FEWEST]):
         targets = np.flatnonzero(sizes == size)
-        # nonzero of the transpose lists the sources of each target in order, target by target.
+        # `nonzero` of the transpose gives the sources target by target, in order.
         sources = np.nonzero(candidates[:, targets].T)[1].reshape(len(targets), size)
         yield targets, sources

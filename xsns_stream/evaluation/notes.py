@@ -16,7 +16,7 @@ from xsns_stream.types import Reals
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores
 
-# A bootstrap over fewer targets has little meaning.
+# With fewer targets, bootstrap intervals are unreliable.
 _FEW_TARGETS: Final = 5
 
 
@@ -24,7 +24,7 @@ def with_notes(joined: JoinedScores, evaluation: Evaluation, per_seed: Sequence[
     """Return an evaluation with its notes.
 
     Args:
-        joined: Its notes, about languages that were left out, come first.
+        joined: The aligned scores and predictions; their notes come first.
         evaluation: The evaluation without notes.
         per_seed: Metrics [M, T, R, Q] of each predictor, before the mean over seeds.
     """
@@ -58,7 +58,7 @@ def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield the predictors that are undefined, or have no correlation, on targets with enough candidates."""
+    """Yield notes on predictors that are undefined, or have no correlation, on targets with enough candidates."""
     correlation = np.isfinite(evaluation.per_target[:, evaluation.metrics.index(CORRELATIONS[0])])
     enough: NDArray[np.bool_] = np.array([choice.candidates >= FEWEST_FOR_CORRELATION for choice in evaluation.choices])
     for row, name in enumerate(evaluation.predictors):
@@ -72,7 +72,7 @@ def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield the targets for which several sources are tied for the best prediction."""
+    """Yield notes on targets with several sources tied for the best prediction."""
     for row, name in enumerate(evaluation.predictors):
         if name in evaluation.settings.trivial:
             continue
@@ -82,7 +82,7 @@ def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[str]:
-    """Yield the targets for which a mean over seeds lacks some of them."""
+    """Yield notes on targets whose mean over seeds lacks some seeds."""
     for name, values in zip(evaluation.predictors, per_seed, strict=True):
         known = np.isfinite(values).reshape(*values.shape[:2], -1)
         count = known.sum(axis=2)

@@ -1,11 +1,11 @@
 """Trivial baselines, which need no model: random order, always English, the mean of each source, and the ceiling.
 
 =========== ===========================================================================================================
-random      The exact expectation of each metric over all orders of the sources.
-english     English for every target. For English itself, and where English is not a candidate, no source is preferred.
-source-mean The mean score of each source on the other targets of the pool.
-ceiling     Other fine-tuning runs of the same sources and targets: about the best that any predictor can reach.
-=========== ===========================================================================================================
+random Exact expectation of each metric over all orders of the sources. english     English for every target. For
+English itself, and where English is not a candidate, no source is preferred. source-mean The mean score of each source
+on the other targets of the pool. ceiling Other fine-tuning runs of the same sources and targets: approximately the best
+possible prediction. ===========
+===========================================================================================================
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENGLISH_CODE: Final = "en"
 
 
 def constant(joined: JoinedScores) -> Reals:
-    """Return a prediction that prefers no source. [1, S, T]."""
+    """Return a constant prediction, in which all sources are tied. [1, S, T]."""
     return np.zeros((1, len(joined.sources), len(joined.targets)))
 
 
@@ -43,26 +43,26 @@ def always_english(joined: JoinedScores) -> Reals | None:
 
 
 def source_mean(joined: JoinedScores) -> Reals:
-    """Return the mean score of each source on the other targets, its own language excluded. [1, S, T].
+    """Return the mean score of each source on the other targets, without the source itself. [1, S, T].
 
-    NaN if a source has no such score.
+    The value is NaN if a source has no such score.
     """
     known = np.isfinite(joined.gold.values) & ~joined.own
     means = np.full(known.shape, np.nan)
     for row, (scores, has_score) in enumerate(zip(joined.gold.values, known, strict=True)):
         for column in range(len(joined.targets)):
             others = np.delete(scores, column)[np.delete(has_score, column)]
-            # An exact sum: rounding that depends on the order of languages would create and break ties.
+            # The sum is exact, because rounding errors would depend on the order of languages and change ties.
             means[row, column] = math.fsum(others) / len(others) if len(others) else np.nan
     return means[None]
 
 
 def other_scores(joined: JoinedScores, other: TransferScores) -> Reals:
-    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN if they lack the pair."""
+    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN for pairs without such a score."""
     return align(other.values[None], (other.sources, other.targets), (joined.sources, joined.targets))
 
 
 def other_seeds(joined: JoinedScores) -> Reals:
-    """Return, for each seed of the gold scores, the mean of the other seeds. [Q, S, T]."""
+    """Return the mean of the other seeds for each seed of the gold scores. [Q, S, T]."""
     scores = joined.gold.per_seed
     return np.stack([mean_of_known(np.delete(scores, seed, axis=0)) for seed in range(len(scores))])

@@ -14,14 +14,14 @@ import numpy as np
 from xsns_stream.types import Reals
 
 CONFIDENCE: Final = 0.95
-#: With fewer resamples, the ends of an interval depend on a handful of them.
+#: Smallest number of resamples. With fewer, the ends of an interval depend on a few resamples only.
 FEWEST_RESAMPLES: Final = 100
 MOST_RESAMPLES: Final = 1_000_000
 #: Up to this number of targets, the test enumerates all patterns of signs.
 _ALL_SIGNS_UP_TO: Final = 12
-# Number of resamples per block: the block stays in the processor's cache.
+# Number of resamples in a block, so that a block fits into the processor's cache.
 _BLOCK: Final = 128
-# Relative difference below which two sums count as equal; sign flips change the order of additions.
+# Sums with a smaller relative difference are treated as equal, because sign flips change rounding errors.
 _ROUNDING: Final = 1e-12
 
 
@@ -32,7 +32,7 @@ class _Resamples:
     Attributes:
         targets: [b, T].
         gold: [b, Q].
-        seeds: {R: [b, R]}. Predictions with equally many seeds share their resamples, so that they stay paired.
+        seeds: {R: [b, R]}. Predictions with the same number of seeds use the same resamples, so that they are paired.
     """
 
     targets: Reals
@@ -53,7 +53,7 @@ def bootstrap(cells: Sequence[Reals], resamples: int, seed: int, reference: int 
         reference: Index of the reference predictor for differences.
 
     Returns:
-        Means [P, M, B], and mean differences from the reference over the targets where both are defined.
+        Means [P, M, B], and mean differences from the reference over the targets on which both are defined.
     """
     means = np.full((len(cells), cells[0].shape[0], resamples), np.nan)
     differences = None if reference is None else np.full_like(means, np.nan)
@@ -106,7 +106,7 @@ def _mean_over_targets(values: Reals, weights: Reals) -> Reals:
     if len(values) == 1:
         return _weighted_mean(values[0], weights)
     known = np.isfinite(values)
-    # einsum makes one pass without a weighted copy.
+    # einsum avoids a weighted copy of the values.
     total = np.einsum("bmt,bt->bm", values if known.all() else np.where(known, values, 0.0), weights)
     weight = np.einsum("bmt,bt->bm", known, weights)
     mean: Reals = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
@@ -117,8 +117,8 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
     """Return the expanded percentile interval of a bootstrap distribution of means.
 
     The plain percentile interval of a mean is too narrow, by the factor √((n − 1) / n) and because it has normal
-    instead of t quantiles. Percentiles at Φ(√(n / (n − 1)) · t_{n−1}) correct both. Like any percentile interval, this
-    one stays inside the range of the metric and follows the skewness of the distribution.
+    instead of t quantiles. Percentiles at Φ(√(n / (n − 1)) · t_{n−1}) correct both. Like any percentile interval, it
+    stays within the range of the metric and follows the skewness of the distribution.
 
     Args:
         draws: Means of the resamples [B]; NaN for a resample without any target on which the metric is defined.
@@ -141,10 +141,10 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
 
 
 def sign_flip(differences: Reals, resamples: int, seed: int) -> Reals:
-    """Return p-values of two-sided paired sign-flip tests: whether paired differences have mean zero.
+    """Return p-values of two-sided paired sign-flip tests of the hypothesis that differences have mean zero.
 
-    Up to 12 targets, the test enumerates all 2^T patterns of signs. Beyond, it draws random patterns and adds the
-    observed one. Undefined differences are ignored.
+    For up to 12 targets, the test enumerates all 2^T patterns of signs. For more targets, it draws random patterns and
+    adds the observed pattern. Undefined differences are ignored.
 
     Args:
         differences: [K, T]; NaN = undefined.

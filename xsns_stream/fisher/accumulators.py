@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,12 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 
 class NotExactError(Exception):
-    """A module is used in a way that its rule does not cover; its parameters must be measured one example at a time.
+    """Raised if a rule does not cover the use of a module.
+
+    The parameters of the module must then be measured one example at a time.
 
     Attributes:
-        module: The module; None if the whole model is meant.
+        module: The module; None for the whole model.
     """
 
     def __init__(self, message: str, module: nn.Module | None = None) -> None:
@@ -31,12 +33,12 @@ class NotExactError(Exception):
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of activations [B · T, …] that count, in the order of the examples.
+    """The rows of activations [B · T, …] that are not padding, in the order of the examples.
 
     Attributes:
         counts: The number of rows of each example: B numbers.
-        index: int64 [sum of counts], positions of the rows; None if all rows count.
-        segments: int64 [B + 1], where the rows of each example begin in `index`; on the CPU.
+        index: int64 [sum of counts], positions of the rows; None for all rows.
+        segments: int64 [B + 1], on the CPU: the position in `index` at which the rows of each example begin.
     """
 
     counts: tuple[int, ...]
@@ -45,12 +47,12 @@ class Rows:
 
     @classmethod
     def of(cls, counts: Sequence[int], index: Tensor | None) -> Rows:
-        """Make the rows from their counts and positions, and compute the segments."""
+        """Return rows with these counts and positions, and compute the segments."""
         return cls(tuple(counts), index, torch.tensor([0, *accumulate(counts)]))
 
     @classmethod
     def up_to(cls, lengths: Sequence[int], positions: int, device: torch.device) -> Rows:
-        """Return the first `lengths[n]` of the T = `positions` rows of each example n."""
+        """Return the first `lengths[n]` rows of each example n, which has T = `positions` rows."""
         if all(length == positions for length in lengths):
             return cls.of(lengths, None)
         real = torch.arange(positions)[None] < torch.tensor(lengths)[:, None]
@@ -67,10 +69,10 @@ class Accumulator(Protocol):
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares if it is the only sum, so that a fused kernel can update it; otherwise None."""
+        """The sum of squares if it is the only sum, so that a fused kernel can update it; None with other sums."""
 
     def add(self, gradient: Tensor) -> None:
-        """Add the gradient of one example, which has the shape of the parameter and may be overwritten."""
+        """Add the gradient of one example, in the shape of the parameter; `gradient` may be overwritten."""
 
     def scratch(self) -> Tensor:
         """Return a buffer with the shape of the parameter and the dtype of the sums. Its content is undefined."""
@@ -89,7 +91,7 @@ class RuleEngine(Protocol):
         """View activations [B, T, …] or [B · T, …] as [B, T, …].
 
         Raises:
-            NotExactError: The activations have another shape.
+            NotExactError: The activations have a different shape.
         """
 
     def real_rows(self, positions: int) -> Rows:
@@ -98,22 +100,18 @@ class RuleEngine(Protocol):
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
         """Add gradients of a small parameter, [B, *shape], one for each example.
 
-        They are squared at the end of the pass. A pass may call this several times, once for each use of the parameter.
+        They are squared at the end of the pass. A pass may call this method once for each use of the parameter.
         """
 
     def note_use(self, module: nn.Module) -> None:
-        """Count a use of `module` in the forward of this pass. A forward that checkpointing repeats does not count."""
+        """Count a use of `module` in the forward of this pass; repetitions by checkpointing are not counted."""
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Keep the data of one use, until the sum over all uses can be squared.
+        """Store the data of one use, until the sum over all uses can be squared.
 
         Returns:
-            The data of every use of this pass, once the last use has been seen; None before that.
+            The data of all uses of this pass after the last use; None before.
         """
-
-
-#: Moments of the gradient g of an example: g², |g|, g.
-MOMENTS: Final = ("square", "absolute", "signed")
 
 
 class Moments:
@@ -136,7 +134,7 @@ class Moments:
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares if it is the only sum, so that a fused kernel can update it; otherwise None."""
+        """The sum of squares if it is the only sum, so that a fused kernel can update it; None with other sums."""
         return self.sums["square"] if len(self.sums) == 1 and "square" in self.sums else None
 
     def add(self, gradient: Tensor) -> None:

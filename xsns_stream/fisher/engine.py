@@ -1,8 +1,8 @@
-"""The streaming engine, which squares and adds gradients within the backward pass and never holds a gradient of θ.
+"""The streaming engine, which squares and adds gradients within the backward pass.
 
-While an engine is open, the modules that own parameters of θ run under the rules of :mod:`xsns_stream.fisher.rules`.
-Nothing else of the model is changed, and closing restores everything. A parameter that no rule covers gets an ordinary
-gradient from one example at a time, which is squared and dropped as soon as it exists. Peak memory is the model, one
+The engine never stores a gradient of all of θ. While an engine is open, the modules with parameters of θ use the rules
+of :mod:`xsns_stream.fisher.rules`. Closing the engine restores the model. A parameter without a rule gets an ordinary
+gradient from one example at a time, which is squared and freed immediately. Peak memory consists of the model, one
 float32 for each measured parameter, and the activations of one batch.
 """
 
@@ -21,18 +21,26 @@ from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
 from xsns_stream.fisher.accumulators import Moments
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, replaced, sum_dtype
+from xsns_stream.fisher.model_state import (
+    autocast,
+    checkpointing,
+    evaluating,
+    loss_scale,
+    replaced,
+    sum_dtype,
+    weights_dtype,
+)
 from xsns_stream.fisher.rules import NotExactError, Rows, Rule, rule_for
 from xsns_stream.fisher.scoring import LANGUAGE_MODELS, ScoredBatch
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
 class NotFiniteError(FisherError):
-    """The loss of a batch is NaN or infinite."""
+    """Raised if the loss of a batch is NaN or infinite."""
 
 
 class Engine:
-    """Accumulates moments of per-example gradients of θ over batches; to be used as a context manager.
+    """Context manager that accumulates moments of per-example gradients of θ over batches.
 
     Args:
         model: A transformers model with a language-modelling head or a task head.
@@ -40,14 +48,15 @@ class Engine:
         settings: Token reduction, labels, precision, checkpointing.
         without_rules: Names of parameters that must not be measured by a rule.
         measured: Names of the parameters to measure in this pass; all of θ by default. The other parameters keep their
-            rules, so that the bits of the result do not depend on how θ is divided into passes.
+            rules, so that the result does not depend on the division of θ into passes.
         moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
         seed: Seed for labels drawn from the model.
+        kind: Kind of the model, as from :func:`xsns_stream.fisher.scoring.kind_of`, which is the default.
 
     Attributes:
         examples: Number of examples added so far.
         fallback: Names of measured parameters that are measured one example at a time.
-        kind: Kind of the model, as from :func:`xsns_stream.fisher.scoring.kind_of`.
+        kind: Kind of the model; see :func:`xsns_stream.fisher.scoring.kind_of`.
         examples_in_pass: B of the current batch.
     """
 
@@ -61,9 +70,10 @@ class Engine:
         measured: Collection[str] | None = None,
         moments: Sequence[str] = ("square",),
         seed: int = 0,
+        kind: str | None = None,
     ) -> None:
         self.model, self.layout, self.settings, self.seed = model, layout, settings or FisherSettings(), seed
-        self.kind = scoring.kind_of(model)
+        self.kind = kind or scoring.kind_of(model)
         self.examples = self.examples_in_pass = 0
         theta = scoring.theta_of(model, layout)
         chosen = theta if measured is None else {name: theta[name] for name in layout.names if name in set(measured)}
@@ -74,11 +84,11 @@ class Engine:
         self.ruled = _ruled_modules(model, theta, set(without_rules))
         covered = {id(p) for _, rule in self.ruled for p in rule.parameters}
         self.fallback = tuple(name for name, p in chosen.items() if id(p) not in covered)
-        # True also where the parameter is measured in another pass: the bits must not depend on how θ is divided.
+        # This includes parameters that another pass measures, because the bits must not depend on the division of θ.
         self._one_by_one = any(id(p) not in covered for p in theta.values())
         self._fallback_parameters = [chosen[name] for name in self.fallback]
         self._device = next(model.parameters()).device
-        self._scale = loss_scale(self.settings, next(model.parameters()).dtype)
+        self._scale = loss_scale(self.settings, weights_dtype(model))
         self._undo = ExitStack()
         self._head: ScoredHead | None = None
         self._small: dict[int, Tensor] = {}
@@ -90,16 +100,16 @@ class Engine:
 
     @property
     def sums(self) -> dict[str, Tensor]:
-        """{name: running sum of the first moment}; live tensors."""
+        """{name: running sum of the first moment}; the tensors are not copies."""
         return {name: next(iter(moments.sums.values())) for name, moments in self.moments.items()}
 
     @property
     def count(self) -> float:
-        """The number that the sums of the first moment are divided by."""
+        """The divisor that turns the sums of the first moment into means over examples."""
         return self.divisor(next(iter(next(iter(self.moments.values())).sums)))
 
     def divisor(self, moment: str) -> float:
-        """Return the number that the sums of `moment` are divided by to give its mean over examples."""
+        """Return the divisor that turns the sums of `moment` into means over examples."""
         return self.examples * (self._scale**2 if moment == "square" else self._scale)
 
     # The interface for the rules.
@@ -135,12 +145,12 @@ class Engine:
         self._small[id(parameter)] = gradients if before is None else before.add_(gradients)
 
     def note_use(self, module: nn.Module) -> None:
-        """Count a use of `module` in this pass. A forward that checkpointing repeats does not count."""
+        """Count a use of `module` in this pass; repetitions by checkpointing are not counted."""
         if not self._backward_runs:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Keep the data of one use; return the data of all uses once the last use has been seen."""
+        """Store the data of one use; return the data of all uses after the last use."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
@@ -162,10 +172,10 @@ class Engine:
                     replacement = rule.make(module, self, marker if here else marker.detach())
                     undo.enter_context(replaced(module, rule.method, replacement))
             if self.settings.checkpoint:
-                # The rules must be inside: what is computed again must pass through them again.
+                # Checkpointing is outside of the rules, because a repeated forward must use them again.
                 undo.enter_context(checkpointing(self.model, self.layout))
             for parameter in self._fallback_parameters:
-                # A gradient that the caller left there would be squared together with the new one.
+                # An existing gradient would be squared together with the new one.
                 undo.callback(setattr, parameter, "grad", parameter.grad)
                 parameter.grad = None
                 parameter.requires_grad_(True)
@@ -173,7 +183,7 @@ class Engine:
                 undo.callback(hook.remove)
             if self.kind in LANGUAGE_MODELS:
                 self._head = ScoredHead(self.model, undo)
-            # Everything is in place now; an error before this line has restored everything.
+            # From here on, `close` restores the model; an error before this line has restored it already.
             self._undo = undo.pop_all()
         return self
 
@@ -190,11 +200,11 @@ class Engine:
         """Add every example of a batch.
 
         Args:
-            batch: A batch in transformers' format; see :mod:`xsns_stream.fisher.scoring`.
+            batch: A batch in the format of transformers; see :mod:`xsns_stream.fisher.scoring`.
 
         Raises:
-            FisherError: The batch has no example, or an example with nothing to score; a label is outside of the
-                vocabulary; the batch is on another device than the model; the loss is not finite.
+            FisherError: The batch has no example, or an example without a scored position; a label is outside of the
+                vocabulary; batch and model are on different devices; the loss is not finite.
         """
         scoring.prepare_checked(self.model, self.kind, batch, self.examples)
         parts = scoring.single_examples(batch, self.kind) if self._one_by_one else [dict(batch)]
@@ -217,8 +227,12 @@ class Engine:
             raise NotFiniteError(
                 "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
             )
+        self._run_backward(start if rows.requires_grad else None)
+
+    def _run_backward(self, start: Callable[[], None] | None) -> None:
+        """Run the backward pass of one batch, and square the gradients of vectors at its end."""
         self._backward_runs = True
-        if rows.requires_grad:
+        if start is not None:
             start()
         for left in self._gathered:
             raise NotExactError("one output of a module was used and another was not", self._module(left))
@@ -227,7 +241,7 @@ class Engine:
                 total.add_each(gradients)
 
     def _outputs(self, scored_batch: ScoredBatch) -> Tensor:
-        """Run the model; return the logits [N, C], or the inputs of the head [N, H] if it is run in chunks."""
+        """Run the model; return the logits [N, C], or the inputs [N, H] of the head if the head is run in chunks."""
         if self._head is None:
             return scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
         with self._head.scoring(scored_batch):
@@ -235,13 +249,13 @@ class Engine:
         return scoring.scored_logits(self.kind, output, scored_batch, gathered=self._head.gathered)
 
     def _probe_head(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
-        """Find out whether the head can be run in chunks. The model is run once for this, on a single example."""
+        """Determine, by running the model on a single example, whether the head can be run in chunks."""
         head = self._head
         if head is None or not head.needs_chunks(scored_batch):
             return
         if head.chunkable is None:
             if any(id(p) in self._by_id for p in head.module.parameters()):
-                head.chunkable = False  # a measured head must see all positions of an example at once
+                head.chunkable = False  # a measured head needs all positions of an example
                 return
             alone = scoring.single_examples(batch, self.kind)[0]
             single = scoring.prepare(self.model, self.kind, alone)
@@ -294,7 +308,7 @@ class Engine:
         if self.kind == "seq2seq" and scored_batch.mask is not None:
             decoded = scored_batch.mask.shape[1]
             own = scoring.real_lengths(scored_batch.mask, examples, decoded)
-            both = self._lengths.get(decoded, own)  # both stacks have this length: the longer one is safe
+            both = self._lengths.get(decoded, own)  # if encoder and decoder have this length, use the larger mask
             self._lengths[decoded] = [max(pair) for pair in zip(own, both, strict=True)]
 
     def _module(self, identity: int) -> nn.Module:
@@ -313,7 +327,7 @@ class Engine:
 def _ruled_modules(
     model: nn.Module, theta: Mapping[str, Tensor], without_rules: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
-    """Return the modules whose parameters of θ a rule covers, where each parameter belongs to one module only."""
+    """Return the modules with rules; all parameters of such a module in θ belong to this module only."""
     names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""Errors and warnings of a measurement, with the language and the parameter that they concern."""
+"""Errors and warnings of a measurement, which name the language and the parameter."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from xsns_stream.errors import FisherError
+from xsns_stream.fisher.memory import is_out_of_memory
+from xsns_stream.fisher.model_state import weights_dtype
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.fisher.scoring import theta_of
 from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
 class HalfPrecisionWarning(UserWarning):
-    """The measured model has weights in float16 or bfloat16, so that its gradients are rounded to that precision."""
+    """Warning about weights in float16 or bfloat16, which round gradients to this precision."""
 
 
 class RunningMeasurement(Protocol):
@@ -32,7 +34,7 @@ class RunningMeasurement(Protocol):
 
 @contextmanager
 def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
-    """Turn failures inside the block into errors that name the language; check at the end that all sums are finite.
+    """Turn failures of the block into errors that name the language; check at its end that all sums are finite.
 
     Raises:
         FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.
@@ -50,6 +52,28 @@ def error_context(measurement: RunningMeasurement, language: str = "") -> Iterat
     _refuse_not_finite(measurement.sums, about)
 
 
+@contextmanager
+def mixed_types(model: Any) -> Iterator[None]:
+    """Turn an error of torch inside the block into a sentence where the weights of the model have several types.
+
+    Some models are made with several types and work; therefore they are not refused beforehand.
+
+    Raises:
+        FisherError: torch cannot compute the model, and its weights have several types.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        dtypes = sorted({str(p.dtype).removeprefix("torch.") for p in model.parameters() if p.is_floating_point()})
+        if len(dtypes) < 2 or is_out_of_memory(error):
+            raise
+        raise FisherError(
+            f"the model has weights in {' and '.join(dtypes)}, and torch cannot compute with both: "
+            f"{(str(error).strip().splitlines() or [''])[0].rstrip('.')}.",
+            "convert the whole model to one type, for example with model.float().",
+        ) from error
+
+
 def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
     """Return the consequences of weights in half precision, in one or two sentences.
 
@@ -58,7 +82,7 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
         layout: θ.
         one_by_one: Names of the parameters that are measured one example at a time.
     """
-    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    dtype = str(weights_dtype(model)).removeprefix("torch.")
     slow = ""
     if one_by_one:
         slow = (
@@ -73,10 +97,10 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
 def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return a provenance with everything that is known without the origin of model and text.
+    """Return a provenance with all fields that do not need the origin of model and text.
 
-    The digest of the weights covers the first 4,096 values of every parameter of θ: this distinguishes models and is
-    fast for the largest of them.
+    The digest of the weights covers the first 4,096 values of every parameter of θ. It distinguishes models and is fast
+    for large models.
     """
     digest = hashlib.sha256()
     for parameter in theta_of(model, layout).values():

@@ -1,8 +1,8 @@
 """Estimators that square the gradient of a whole batch.
 
-They are not the paper's equation: their values depend on which examples share a batch. `per-batch` is often computed
-elsewhere because it is fast; `authors` is the estimator of the code that was published with the paper. Both exist for
-comparison.
+They differ from the paper's equation: their values depend on the division of examples into batches. `per-batch` is
+common in other software because it is fast; `authors` is the estimator of the code that was published with the paper.
+Both serve for comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from torch.nn import functional as F
 
 from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
-from xsns_stream.fisher.model_state import autocast, checkpointing, evaluating, loss_scale, sum_dtype, training
+from xsns_stream.fisher.model_state import (
+    autocast,
+    checkpointing,
+    evaluating,
+    loss_scale,
+    sum_dtype,
+    training,
+    weights_dtype,
+)
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 #: The authors clip the gradient of every tensor to this norm before squaring it.
@@ -26,14 +34,13 @@ CLIPPED_NORM = 1.0
 
 
 class BatchGradients:
-    """Accumulates squared gradients of batches; to be used as a context manager.
+    """Context manager that accumulates squared gradients of batches.
 
-    The gradient of each parameter is squared and dropped as soon as it exists, so that only one gradient is held at a
-    time.
+    The gradient of each parameter is squared and freed immediately, so that only one gradient is in memory at a time.
 
     Attributes:
         examples: Number of examples added so far.
-        sums: {name: running sum}, live tensors.
+        sums: {name: running sum}; the tensors are not copies.
         fallback: Empty, because every parameter is measured in the same way.
     """
 
@@ -45,14 +52,14 @@ class BatchGradients:
         if self.kind in scoring.LANGUAGE_MODELS:
             scoring.head_of(model)  # raises an error for a model without a head
         self.examples = 0
-        self._batches, self._scale = 0, loss_scale(settings, next(model.parameters()).dtype)
+        self._batches, self._scale = 0, loss_scale(settings, weights_dtype(model))
         self._theta = scoring.theta_of(model, layout)
         self.sums = {name: torch.zeros_like(p, dtype=sum_dtype(p.dtype)).detach() for name, p in self._theta.items()}
         self._undo = ExitStack()
 
     @property
     def count(self) -> float:
-        """The number that the sums are divided by: the number of batches."""
+        """The divisor that turns the sums into means: the number of batches."""
         return self._batches * self._scale**2
 
     def __enter__(self) -> BatchGradients:
@@ -84,7 +91,7 @@ class BatchGradients:
         """Add one batch.
 
         Raises:
-            FisherError: As for :meth:`xsns_stream.fisher.engine.Engine.add`.
+            FisherError: See :meth:`xsns_stream.fisher.engine.Engine.add`.
         """
         scored_batch = scoring.prepare_checked(self.model, self.kind, batch, self.examples)
         authors = self.settings.estimator == "authors"
@@ -97,7 +104,7 @@ class BatchGradients:
         self._batches += 1
 
     def _authors_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Return the loss that the model computes itself: the mean over all scored positions of the batch."""
+        """Return the loss of the model, which is the mean over all scored positions of the batch."""
         inputs = {name: values for name, values in batch.items() if name != "example_keys"}
         loss: Tensor = self.model(**inputs).loss
         return loss

@@ -1,8 +1,8 @@
-"""The language-modelling head, run on the scored positions only and, with a large vocabulary, on a few at a time.
+"""Application of the language-modelling head to scored positions only, in chunks for a large vocabulary.
 
-With a vocabulary of 250,000 tokens the logits of a batch take more memory than anything else: one gigabyte for eight
-texts of 128 tokens, most of which would be discarded. The head is not measured, so that only the gradient by its input
-is needed.
+With a vocabulary of 250,000 tokens, the logits of a batch would need the most memory: one gigabyte for eight texts of
+128 tokens, most of it for positions that are not scored. The head is not measured, so that only the gradient by its
+input is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from xsns_stream.fisher.model_state import replaced
 from xsns_stream.fisher.scoring import ScoredBatch, head_of
 
-#: Number of scored positions whose logits are held at once, and the number of logits from which on chunks are used.
+#: Number of scored positions in a chunk, and the number of logits above which chunks are used.
 CHUNK_ROWS: Final = 64
 MANY_LOGITS: Final = 2**22
 
@@ -25,14 +25,14 @@ LossOf = Callable[[Tensor, ScoredBatch, Tensor | None], Tensor]
 
 
 class ScoredHead:
-    """Replaces the forward of a model's head until `undo` is closed.
+    """Replacement of the forward of a model's head, until `undo` is closed.
 
     Attributes:
         module: The head.
-        chunkable: Whether the model returns the output of the head unchanged (no soft cap, no bias added afterwards),
-            so that the head can be run on a few positions at a time; None until :meth:`probe` has found out.
-        in_chunks: Whether the last pass skipped the head, which :meth:`backward` then runs.
-        gathered: Whether the head received the scored positions only in the last pass.
+        chunkable: Whether the model returns the output of the head unchanged (without a soft cap or a bias), so that
+            the head can be run in chunks; None before :meth:`probe`.
+        in_chunks: Whether the last pass skipped the head, so that :meth:`backward` runs it.
+        gathered: Whether the head received only the scored positions in the last pass.
     """
 
     def __init__(self, model: Any, undo: ExitStack) -> None:
@@ -45,23 +45,23 @@ class ScoredHead:
         undo.enter_context(replaced(self.module, "forward", self._run))
 
     def needs_chunks(self, scored_batch: ScoredBatch) -> bool:
-        """Return whether there are too many logits to hold all of them at once."""
+        """Return whether the number of logits is too large for one chunk."""
         vocabulary = self._model.get_output_embeddings().weight.shape[0]
         return len(scored_batch.targets) > CHUNK_ROWS and len(scored_batch.targets) * vocabulary > MANY_LOGITS
 
     @contextmanager
     def scoring(self, scored_batch: ScoredBatch) -> Iterator[None]:
-        """Give the head only the scored positions of `scored_batch`, for one forward of the model."""
+        """Pass only the scored positions of `scored_batch` to the head, for one forward of the model."""
         self.in_chunks = bool(self.chunkable) and self.needs_chunks(scored_batch)
         self._scored = scored_batch.mask
         try:
             yield
         finally:
-            # The output of the head refers to the whole graph, and so to every sum that is accumulated.
+            # The output of the head refers to the whole graph, including all sums that are accumulated.
             self._scored = self._last = None
 
     def probe(self, scored_batch: ScoredBatch) -> None:
-        """Find out, with one position of one example, whether the model returns the output of the head unchanged."""
+        """Determine, with one position of one example, whether the model returns the output of the head unchanged."""
         mask = scored_batch.mask
         assert mask is not None
         alone = torch.zeros_like(mask)
@@ -73,7 +73,7 @@ class ScoredHead:
     def backward(
         self, rows: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None, loss_of: LossOf
     ) -> tuple[Tensor, Tensor]:
-        """Run head, loss and backward on :data:`CHUNK_ROWS` positions at a time.
+        """Run head, loss and backward in chunks of :data:`CHUNK_ROWS` positions.
 
         Args:
             rows: Inputs of the head, [N, H].
@@ -98,7 +98,7 @@ class ScoredHead:
     def per_example(
         self, make: Callable[[Tensor, ScoredBatch], Tensor], rows: Tensor, scored_batch: ScoredBatch
     ) -> list[Tensor]:
-        """Return `make(logits, scored_batch)` for the scored positions of one example after another."""
+        """Return `make(logits, scored_batch)` for the scored positions, example by example."""
         parts = []
         for example in torch.unique(scored_batch.example_index).tolist():
             of_example = scored_batch.example_index == example
@@ -108,7 +108,8 @@ class ScoredHead:
     def _run(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
         self.gathered = self._scored is not None and hidden.shape[:2] == self._scored.shape
         if not self.gathered:
-            # The axes have another order: all logits are computed, and the scored ones are taken afterwards.
+            # The axes have a different order, so that all logits are computed and the scored ones are selected
+            # afterwards.
             return self._forward(hidden, *args, **kwargs)
         rows = hidden[self._scored]
         self._last = rows if self.in_chunks else self._forward(rows, *args, **kwargs)

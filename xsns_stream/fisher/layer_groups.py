@@ -1,4 +1,4 @@
-"""Measurement in groups of layers, one pass over the text for each, where the Fisher values do not fit into memory."""
+"""Measurement in groups of layers, each in one pass over the text, for Fisher values that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def diagonal_fisher_in_groups(
 ) -> DiagonalFisher:
     """Compute the values of :func:`xsns_stream.diagonal_fisher`, bit for bit, with bounded memory for the accumulators.
 
-    For T5 and related models with fused attention the values agree only up to rounding (1e-6): torch chooses another
-    kernel where the position bias needs a gradient, and only the pass that measures the bias needs this gradient.
+    For T5 and related models with fused attention, the values agree up to rounding (1e-6): torch uses a different
+    kernel if the position bias needs a gradient, and only the pass that measures the bias needs it.
 
     Args:
-        model: As for :func:`xsns_stream.diagonal_fisher`.
-        make_batches: Returns the same batches each time it is called; it is called once for each group.
+        model: See :func:`xsns_stream.diagonal_fisher`.
+        make_batches: Returns the batches. It is called once for each group and must return the same batches each time.
         layout: θ.
         settings: Settings with an estimator that works example by example.
-        budget: Bytes that the accumulators of a group may take. A tensor larger than this is a group of its own.
+        budget: Largest size in bytes of the accumulators of a group. A larger tensor is a separate group.
         folder: Folder for the values, which are in one file that is mapped into memory; the caller removes it.
-        without_rules: Names of parameters that are measured one example at a time.
+        without_rules: Names of parameters to measure one example at a time.
         seed: Seed for labels drawn from the model.
-        language: Code of the language, named in errors.
-        provenance: Record to keep with the values.
+        language: Code of the language, for errors.
+        provenance: Record of the values.
 
     Raises:
         UsageError: The estimator squares whole batches.
-        FisherError: As for :func:`xsns_stream.diagonal_fisher`.
+        FisherError: See :func:`xsns_stream.diagonal_fisher`.
     """
     settings = settings or FisherSettings()
     if settings.batch_wise:
@@ -82,10 +82,10 @@ def moments_of(settings: FisherSettings) -> tuple[str, ...]:
 
 
 def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
-    """Divide θ into runs of neighbouring tensors whose float32 accumulators fit into `budget` bytes each.
+    """Divide θ into runs of adjacent tensors with float32 accumulators of at most `budget` bytes.
 
-    Groups are divided between layers where a layer fits, and between tensors if it does not. A single tensor larger
-    than the budget is a group of its own. The last layers come first, because their passes are the shortest.
+    Groups are divided between layers; only a layer that does not fit is divided between tensors. A single tensor that
+    is larger than the budget is a separate group. The last layers come first, because their passes are the shortest.
     """
     layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
     starts = [layer.start for layer in layout.layers]

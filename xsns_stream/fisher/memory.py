@@ -1,4 +1,4 @@
-"""Memory of batches: an estimate of how many tokens fit, and recognition of out-of-memory errors."""
+"""Memory of batches: an estimate of the number of tokens that fit, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings, ParameterLayout
 
-#: A batch with more positions than this is not faster.
+#: Largest useful number of positions in a batch; larger batches are not faster.
 MOST_TOKENS: Final = {"cpu": 4_096, "cuda": 65_536}
 #: Share of the memory for activations; the rest is a reserve.
 USED_SHARE: Final = 0.7
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that something did not fit into memory."""
+    """Return whether an error is an out-of-memory error."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # The CPU's allocator has no exception class of its own.
+    # The allocator of the CPU has no separate exception class.
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int, memory: int) -> int:
-    """Return how many positions (B × T) a batch may have so that its activations fit into `memory` bytes.
+    """Return the largest number of positions (B × T) of a batch with activations of at most `memory` bytes.
 
-    One example of the maximum length is run forward, and the bytes that autograd keeps for it are counted; the memory
-    of a batch is proportional to them. The result is never less than one example.
+    One example of the maximum length is run forward, and the bytes that autograd saves for it are counted; the memory
+    of a batch is proportional to them. The result is at least the length of one example.
 
     Args:
         model: The model, with its head.
         layout: θ.
         settings: Settings of the estimate.
         longest: Number of tokens of the longest example.
-        memory: Bytes available for activations.
+        memory: Available memory for activations in bytes.
     """
     per_example = _saved_bytes(model, layout, settings, longest)
     device = next(model.parameters()).device.type
@@ -45,7 +45,7 @@ def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, 
 
 
 def _saved_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
-    """Return the bytes that autograd keeps for one example, without the model's parameters."""
+    """Return the bytes that autograd saves for one example, without the parameters of the model."""
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def _saved_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, 
 
 
 def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
-    """Return an example of `length` tokens with about as many scored positions as masking would give."""
+    """Return an example of `length` tokens with about the number of scored positions that masking gives."""
     device = next(model.parameters()).device
     ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

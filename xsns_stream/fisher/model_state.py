@@ -13,19 +13,26 @@ from torch.utils.checkpoint import checkpoint
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 AUTOCAST: Final = {"bf16": torch.bfloat16, "fp16": torch.float16}
-#: float16 has no number below 6e-8: the loss is multiplied by this factor, and the sums are divided again.
+#: The loss is multiplied by this factor, and the sums are divided by it, because float16 has no number below 6e-8.
 LOSS_SCALE: Final = {"fp16": 2.0**10}
 
 
 def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
     """Return the factor of the loss that keeps gradients within the range of float16.
 
-    Where the weights are float16, so is everything that flows back through them. The factor is a power of two, which
+    If the weights are float16, gradients by activations are float16 too. The factor is a power of two, so that it
     changes no bit of a number within the range.
     """
     if settings.estimator == "authors":
         return 1.0  # gradients are clipped to norm 1 without scaling
     return LOSS_SCALE["fp16"] if weights == torch.float16 else LOSS_SCALE.get(settings.precision, 1.0)
+
+
+def weights_dtype(model: nn.Module) -> torch.dtype:
+    """Return the least precise type of a model's weights, which is the precision of the gradients that pass them."""
+    dtypes = {p.dtype for p in model.parameters()}
+    least = next((dtype for dtype in (torch.float16, torch.bfloat16) if dtype in dtypes), None)
+    return next(model.parameters()).dtype if least is None else least
 
 
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -34,16 +41,16 @@ def sum_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def autocast(settings: FisherSettings, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context of automatic mixed precision where the settings ask for it."""
+    """Return a context of automatic mixed precision if the settings request it, or a context without effect."""
     dtype = AUTOCAST.get(settings.precision)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager
 def caller_modes_off() -> Iterator[None]:
-    """Switch off mixed precision and inference mode that are on around a call.
+    """Switch off mixed precision and inference mode of the caller.
 
-    Mixed precision would change the values, and no record would say so. Inference mode allows no gradients.
+    Mixed precision would change the values without a record of it. Inference mode does not allow gradients.
     """
     with ExitStack() as undo:
         for device in ("cpu", "cuda"):
@@ -85,7 +92,7 @@ def training(model: nn.Module, seed: int) -> Iterator[None]:
 def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
     """Let every block compute its activations again in the backward pass.
 
-    This does not use transformers' own switch, which works only in training mode, where dropout is on.
+    The switch of transformers is not used, because it works only in training mode, in which dropout is on.
     """
     with ExitStack() as undo:
         for block in _blocks(model, layout):
@@ -95,7 +102,7 @@ def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
 
 @contextmanager
 def replaced(module: nn.Module, method: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one module inside the block; a method that the module had on its own is restored."""
+    """Replace a method of one module while the block runs, and restore it afterwards."""
     own = vars(module).get(method)
     setattr(module, method, replacement)
     try:

@@ -1,12 +1,12 @@
-"""The reference: a slow and obvious computation of the diagonal Fisher information, one example at a time.
+"""Reference: a slow and simple computation of the diagonal Fisher information, one example at a time.
 
-It follows the equation literally. The fast engine is compared with it in the tests, and on a small batch the first time
-a model is seen.
+It follows the equation literally. Tests compare the fast engine with it, and the self-check compares them on a small
+batch before the first measurement of a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from xsns_stream.fisher import scoring
-from xsns_stream.fisher.model_state import loss_scale, sum_dtype
+from xsns_stream.fisher.model_state import loss_scale, sum_dtype, weights_dtype
 from xsns_stream.types import FisherSettings, ParameterLayout
 
 
@@ -30,7 +30,7 @@ def reference_fisher(
 
     Args:
         model: The model, in evaluation mode.
-        batches: As for :func:`xsns_stream.diagonal_fisher`.
+        batches: See :func:`xsns_stream.diagonal_fisher`.
         layout: The parameters θ.
         token_reduction: `sum` or `mean` over the scored positions of an example.
         names: Names of the parameters to measure; all of θ by default.
@@ -46,7 +46,7 @@ def reference_fisher(
     dtypes = {name: sum_dtype(parameters[name].dtype) for name in names}
     total = {name: torch.zeros_like(parameters[name], dtype=dtypes[name]) for name in names}
     kind, count = scoring.kind_of(model), 0
-    scale = loss_scale(FisherSettings(), next(model.parameters()).dtype)
+    scale = loss_scale(FisherSettings(), weights_dtype(model))
     try:
         for parameter in theta:
             parameter.requires_grad_(True)
@@ -65,3 +65,31 @@ def reference_fisher(
         for parameter, flag in zip(theta, before, strict=True):
             parameter.requires_grad_(flag)
     return {name: value / count for name, value in total.items()}
+
+
+def single_gradients(
+    model: Any, losses: Sequence[Callable[[], Tensor]], layout: ParameterLayout
+) -> list[dict[str, Tensor]]:
+    """Return the gradient of each loss by θ: {parameter name: tensor of its shape} for each.
+
+    Args:
+        model: The model, in evaluation mode.
+        losses: Functions without arguments, one for each example.
+        layout: The parameters θ.
+    """
+    parameters = scoring.theta_of(model, layout)
+    before = [p.requires_grad for p in parameters.values()]
+    result = []
+    try:
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        for loss in losses:
+            with torch.enable_grad():
+                value = loss()
+            # A parameter that does not affect the output has a gradient of zero.
+            found = torch.autograd.grad(value, list(parameters.values()), allow_unused=True, materialize_grads=True)
+            result.append(dict(zip(parameters, found, strict=True)))
+    finally:
+        for parameter, flag in zip(parameters.values(), before, strict=True):
+            parameter.requires_grad_(flag)
+    return result

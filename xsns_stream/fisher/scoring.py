@@ -1,10 +1,10 @@
-"""Scored batches: which outputs of a model are scored, against which targets, for which example.
+"""Scored batches: the scored outputs of a model, their targets, and their examples.
 
-Batches follow transformers' conventions. The kind of the model decides what its labels mean:
+Batches follow the conventions of transformers. The meaning of the labels depends on the kind of the model:
 
 * masked: `labels` [B, T], aligned with the outputs;
 * causal: `labels` [B, T], not shifted: the output at position t is scored against label t + 1;
-* seq2seq: `labels` [B, T'] of the decoder, whose inputs are derived from them where they are not given;
+* seq2seq: `labels` [B, T'] of the decoder; missing inputs of the decoder are derived from the labels;
 * tokens: `labels` [B, T] of a token classifier;
 * sequence: `labels` [B] of a classifier of whole texts;
 * span: `start_positions` and `end_positions` [B] of extractive question answering.
@@ -15,6 +15,7 @@ A label of −100 marks a position that is not scored.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +29,7 @@ from xsns_stream.types import ParameterLayout
 IGNORED: Final = -100
 LANGUAGE_MODELS: Final = ("masked", "causal", "seq2seq")
 TARGETS: Final = ("labels", "start_positions", "end_positions", "example_keys")
-# The order matters: transformers also lists mBART among the masked language models.
+# The order matters, because transformers also lists mBART among the masked language models.
 _TASKS: Final = {
     "seq2seq": "SEQ_TO_SEQ_CAUSAL_LM",
     "masked": "MASKED_LM",
@@ -38,11 +39,14 @@ _TASKS: Final = {
     "span": "QUESTION_ANSWERING",
 }
 
+#: Names of tables of learned positions.
+_POSITIONS: Final = re.compile(r"^(wpe|position_embeddings?|embed_positions?|position_embed\w*)$")
+
 Batch = Mapping[str, Tensor]
 
 
 def kind_of(model: Any) -> str:
-    """Return the kind of a model, from the tasks that transformers lists for its class.
+    """Return the kind of a model, from the tasks of its class in transformers.
 
     A class that transformers does not list is treated as a masked language model, unless it has a decoder.
     """
@@ -64,9 +68,9 @@ class ScoredBatch(NamedTuple):
 
     Attributes:
         inputs: Arguments of the model's forward.
-        mask: bool [B, T], True at the outputs that are scored; None if outputs have no positions.
+        mask: bool [B, T], True at scored outputs; None if outputs have no positions.
         targets: int64 [N], one for each scored output, in the order of the examples.
-        example_index: int64 [N], the example that each target belongs to.
+        example_index: int64 [N], the index of the example of each target.
     """
 
     inputs: dict[str, Any]
@@ -84,7 +88,8 @@ def prepare(model: Any, kind: str, batch: Batch) -> ScoredBatch:
     wanted = ("input_ids", *(("start_positions", "end_positions") if kind == "span" else ("labels",)))
     if missing := [name for name in wanted if name not in batch]:
         raise FisherError(
-            f"a batch for {type(model).__name__} has no '{missing[0]}'.", "use transformers' names for the tensors."
+            f"a batch for {type(model).__name__} has no '{missing[0]}'.",
+            "use the names of transformers for the tensors.",
         )
     inputs: dict[str, Any] = {name: values for name, values in batch.items() if name not in TARGETS}
     if kind == "sequence":
@@ -99,7 +104,7 @@ def prepare(model: Any, kind: str, batch: Batch) -> ScoredBatch:
     if kind == "causal":
         labels = torch.cat([labels[:, 1:], torch.full_like(labels[:, :1], IGNORED)], dim=1)
         if "attention_mask" in batch:
-            # Padding on the left predicts nothing: the first token of a text has no context.
+            # With padding on the left, the first token of a text is not scored, because it has no context.
             labels = labels.masked_fill(batch["attention_mask"] == 0, IGNORED)
     if kind == "seq2seq" and "decoder_input_ids" not in inputs:
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
@@ -113,32 +118,32 @@ def scored_logits(kind: str, output: Any, scored_batch: ScoredBatch, gathered: b
     """Return the logits [N, C] that are scored against the targets.
 
     Args:
-        kind: Kind of the model, as from :func:`kind_of`.
-        output: What the model returned.
+        kind: Kind of the model; see :func:`kind_of`.
+        output: The output of the model.
         scored_batch: The batch.
-        gathered: Whether the head received the scored positions only.
+        gathered: Whether the head received only the scored positions.
     """
     if kind == "span":
         both = torch.cat([output.start_logits, output.end_logits])
         attention = scored_batch.inputs.get("attention_mask")
-        # Padding is not a candidate: the answer must not depend on the other examples of the batch.
+        # Padding is not a candidate, because the answer must not depend on the other examples of the batch.
         return both if attention is None else both.masked_fill(attention.repeat(2, 1) == 0, float("-inf"))
     logits: Tensor = output.logits
     return logits if gathered or scored_batch.mask is None else logits[scored_batch.mask]
 
 
 def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredBatch:
-    """Split a batch into inputs and targets, and refuse a batch that would silently give a wrong or zero gradient.
+    """Split a batch into inputs and targets; reject batches that would silently give wrong or zero gradients.
 
     Args:
         model: The model; it determines the number of tokens and classes, and the device.
-        kind: Kind of the model, as from :func:`kind_of`.
-        batch: Any number of examples.
-        before: Number of examples before this batch, for the number in a message.
+        kind: Kind of the model; see :func:`kind_of`.
+        batch: A batch of any number of examples.
+        before: Number of examples before this batch, for the numbering in messages.
 
     Raises:
         FisherError: The batch has no example, or an example with nothing to score; a scored position is padding; the
-            model does not have a token or label; the batch is on another device than the model.
+            model does not have a token, label or position; the batch is on another device than the model.
     """
     _check_device(batch, next(model.parameters()).device)
     if "input_ids" in batch and not len(batch["input_ids"]):
@@ -152,6 +157,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
             rows,
             f"a token of the text is outside of the model's {rows} embeddings.",
         )
+        _check_length(model, kind, batch)
     if kind == "seq2seq" and "labels" in batch:
         _check_labels(model, kind, batch["labels"][batch["labels"] != IGNORED])  # before the decoder uses them
     scored_batch = prepare(model, kind, batch)
@@ -169,7 +175,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
 
 
 def _check_shapes(kind: str, batch: Batch) -> None:
-    """Check that the tensors of a batch have the same examples, and positions where they are of one length."""
+    """Check that the shapes of the tensors of a batch fit together."""
     ids = batch["input_ids"]
     if ids.dim() != 2 or ids.is_floating_point():
         raise FisherError(
@@ -187,9 +193,40 @@ def _check_shapes(kind: str, batch: Batch) -> None:
             )
 
 
+def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
+    """Refuse a batch with more positions than a table of learned positions has; other models have no such limit."""
+    ids = batch["input_ids"]
+    longest = max(real_lengths(batch.get("attention_mask"), *ids.shape))
+    for name, table in position_tables(model).items():
+        unused = getattr(table, "offset", 0)
+        # Decoders with such an offset (OPT) count the positions of tokens, without padding.
+        here, counted = longest if unused and kind != "seq2seq" else ids.shape[1], longest
+        if kind == "seq2seq" and "decoder" in name and "labels" in batch:
+            here = counted = batch["labels"].shape[1]
+        if table.padding_idx is not None and not unused:
+            # RoBERTa and related models count the positions of tokens, without padding, from this index on.
+            unused = table.padding_idx + 1
+            here = max(counted, here - unused)
+        if here > table.num_embeddings - unused:
+            raise FisherError(
+                f"a batch has {max(here, counted):,} positions, and the model has {table.num_embeddings - unused:,} "
+                f"('{name}').",
+                f"shorten the texts: tokenizer(…, truncation=True, max_length={table.num_embeddings - unused}).",
+            )
+
+
+def position_tables(model: nn.Module) -> dict[str, nn.Embedding]:
+    """Return {name: table} of the learned absolute positions of a model; empty where positions are computed."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Embedding) and _POSITIONS.search(name.rpartition(".")[2])
+    }
+
+
 def _check_labels(model: Any, kind: str, targets: Tensor) -> None:
     if kind == "span":
-        return  # these are positions, which are compared with the length of the text
+        return  # these targets are positions, which are compared with the length of the text
     classes = int(model.config.num_labels)
     if kind in LANGUAGE_MODELS:
         output = model.get_output_embeddings()
@@ -225,9 +262,9 @@ def _check_padding(kind: str, batch: Batch) -> None:
 
 
 def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
-    """Draw targets from the model's own distribution, one for each scored output.
+    """Draw targets from the distribution of the model, one for each scored output.
 
-    The draws of an example depend only on (seed, key of the example) and its logits, not on the batch: they are the
+    The draws of an example depend only on (seed, key of the example) and its logits, not on the batch. They are the
     inverse of the cumulative distribution at uniform numbers from a Philox generator.
     """
     uniforms = np.empty(len(scored_batch.targets))
@@ -242,7 +279,7 @@ def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], see
 
 
 def example_keys(batch: Batch) -> list[int]:
-    """Return a number for each example that does not depend on the batch: its key, or a digest of its tokens."""
+    """Return a number for each example that does not depend on the batch: the key, or a digest of the tokens."""
     if "example_keys" in batch:
         return [int(key) for key in batch["example_keys"].tolist()]
     ids = batch["input_ids"].cpu()
@@ -252,7 +289,7 @@ def example_keys(batch: Batch) -> list[int]:
 
 
 def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor]]:
-    """Return each row of a batch as a batch of one, without the padding on its right."""
+    """Return each row of a batch as a batch of one example, without padding on the right."""
     examples, positions = batch["input_ids"].shape
     lengths = real_lengths(batch.get("attention_mask"), examples, positions)
     decoded = [0] * examples
@@ -284,10 +321,10 @@ def theta_of(model: Any, layout: ParameterLayout) -> dict[str, nn.Parameter]:
     """Return {name: parameter} of θ, in the order of the layout.
 
     Raises:
-        FisherError: The layout belongs to another model.
+        FisherError: The layout belongs to a different model.
     """
     if not layout.names:
-        raise FisherError("the layout has no parameters, so there is nothing to measure.")
+        raise FisherError("the layout has no parameters to measure.")
     parameters = dict(model.named_parameters())
     for name, shape in zip(layout.names, layout.shapes, strict=True):
         if name not in parameters or tuple(parameters[name].shape) != shape:

@@ -1,14 +1,13 @@
-"""The self-check, which tests whether the rules are exact for a model.
+"""Self-check of the exactness of the rules for a model.
 
-Parameters without an exact rule are measured one example at a time. A rule can be wrong without an error: a subclass
-may do more in its forward, activations may have another order of axes, or a module may be used in an unexpected way.
-The first time a model is seen, three examples of different lengths, in a batch whose length is not three, are therefore
-measured with the rules and with :func:`reference_fisher`, and compared parameter by parameter.
+A rule can be wrong without an error: a subclass may compute more in its forward, activations may have a different order
+of axes, or a module may be used in an unexpected way. Before the first measurement of a model, three examples of
+different lengths are therefore measured with the rules and with :func:`reference_fisher`, and compared parameter by
+parameter. Parameters without an exact rule are measured one example at a time.
 
-Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of
-everything that the result depends on except the values of the weights: the class and configuration of the model, θ,
-precision, kind of device, attention, and the versions of the libraries. An entry that cannot be read is computed again;
-where an entry cannot be written, the next run repeats the check.
+Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of all
+inputs of the result except the values of the weights: class and configuration of the model, θ, precision, kind of
+device, attention, and versions of the libraries. If an entry cannot be read or written, the check is repeated.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -41,18 +40,18 @@ from xsns_stream.io.atomic import atomic_file
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
-#: Lengths of the decoder's examples; the batch has a length that no other axis has.
+#: Lengths of the examples of the decoder; the length of the batch differs from all other axes.
 DECODED = (6, 3, 5)
 #: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
 #: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
 TOLERANCE = {torch.float64: 1e-10}
 TOLERANCE_FLOAT32 = 1e-4
-#: The tolerance for tensors whose error in float32 was larger. They are compared again in float64, where some models
-#: still compute single steps in float32.
+#: Tolerance in float64, for tensors that exceed the tolerance in float32. Some models compute single steps in float32
+#: even then.
 TOLERANCE_DOUBTFUL = 1e-4
 HALVES = (torch.float16, torch.bfloat16)
-#: Values below this share of the largest of all tensors are rounding noise: the gradient of an attention key's bias
-#: is mathematically zero, and two correct computations of it give different noise.
+#: Values below this share of the largest value of all tensors are rounding noise. For example, the gradient of the bias
+#: of attention keys is mathematically zero, and two correct computations of it give different noise.
 NOISE = 1e-9
 
 
@@ -62,7 +61,7 @@ class ParameterCheck:
 
     Attributes:
         name: The parameter.
-        rule: Name of the rule that covers the parameter; empty if none does.
+        rule: Name of the rule that covers the parameter; empty without a rule.
         error: Largest difference to the reference, relative to the largest value of the tensor; NaN if the gradients
             of the model are not finite.
         exact: Whether the difference is only rounding.
@@ -82,29 +81,30 @@ class ParameterCheck:
 def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None = None) -> tuple[ParameterCheck, ...]:
     """Compare the rules with the reference on a small batch; return one result for each parameter of θ.
 
-    Weights in half precision are compared in float32, because their own rounding would hide errors, and restored bit
-    for bit.
+    Weights in half precision are converted to float32 for the comparison, because rounding would hide errors, and
+    restored bit for bit.
 
     Args:
         model: The model, with its head.
         layout: θ.
-        budget: Bytes for the values of one side of the comparison; θ is compared in groups that fit.
+        budget: Bytes for the values of the rules, and for those of the reference; θ is compared in groups that fit.
 
     Raises:
-        FisherError: The model has no head, or even one example at a time does not give the values of the reference.
+        FisherError: The model has no head; or a parameter differs from the reference even if it is measured one example
+            at a time.
     """
     kind = scoring.kind_of(model)
     if kind in scoring.LANGUAGE_MODELS:
         scoring.head_of(model)  # raises an error for a model without a head
     batch = _small_batch(model, kind)
     groups = [layout.names] if budget is None else groups_of_layers(layout, budget)
-    compared: dict[str, _Comparison] = {}
+    compared: dict[str, Comparison] = {}
     with _in_full_precision(model):
         for names in groups:
             compared |= _compare(model, layout, names, batch, set())
     halved = next(model.parameters()).dtype in HALVES
     unmet = _refusing(model, layout, groups, batch) if halved else set()
-    errors = _errors(compared)
+    errors = relative_errors(compared)
     tolerance = TOLERANCE.get(next(model.parameters()).dtype, TOLERANCE_FLOAT32)
     checks = tuple(
         ParameterCheck(name, "" if name in unmet else compared[name].rule, errors[name], errors[name] <= tolerance)
@@ -113,20 +113,20 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     doubtful = {check.name for check in checks if not check.exact and not math.isnan(check.error)}
     wrong = _still_wrong(model, layout, batch, doubtful, tolerance)
     if wrong and next(model.parameters()).dtype != torch.float64:
-        # Small values of a tensor may differ by more than the tolerance by rounding alone. In float64, rounding is
-        # negligible beside the effect of mixing examples.
+        # Small values of a tensor may exceed the tolerance only by rounding. In float64, rounding is negligible
+        # compared with the effect of mixing examples.
         wrong = _still_wrong(model, layout, batch, set(wrong), TOLERANCE_DOUBTFUL, torch.float64)
     if wrong:
         raise FisherError(
-            f"the gradient of '{wrong[0]}' depends on how examples are batched, so it cannot be measured.",
+            f"the gradient of '{wrong[0]}' depends on the other examples of a batch, so that it cannot be measured.",
             "the self-check compared it in float64 with the gradients of single examples. The model may mix the "
             "examples of a batch, or be random in evaluation mode; `--exclude` leaves parameters out.",
         )
     return checks
 
 
-class _Comparison(NamedTuple):
-    """One tensor: the rule that covers it, its largest difference to the reference, and the reference's maximum."""
+class Comparison(NamedTuple):
+    """One tensor: its rule, its largest difference to the reference, and the maximum of the reference."""
 
     rule: str
     difference: float
@@ -140,15 +140,14 @@ _CHECKED_MODELS: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, .
 def without_rules(
     model: nn.Module, layout: ParameterLayout, *, cached: bool = False, budget: int | None = None
 ) -> tuple[str, ...]:
-    """Return the names of parameters whose rules the check did not confirm; each model is checked once.
+    """Return the names of parameters without a confirmed rule; each model is checked once.
 
     Args:
         model: The model, with its head.
         layout: θ.
-        cached: Whether the result is also read from disk and written to it, if it applies to every model of the same
-            class and configuration under the same library versions. Only for a model that was loaded and not changed
-            since.
-        budget: As for :func:`self_check`.
+        cached: Whether the result may be read from disk and written to it, for all models of the same class,
+            configuration and library versions. Set it only for a model that has not changed since it was loaded.
+        budget: See :func:`self_check`.
     """
     weight = next(model.parameters())
     known = _CHECKED_MODELS.setdefault(model, {})
@@ -159,7 +158,7 @@ def without_rules(
             try:
                 checks = self_check(model, layout, budget=budget)
             except NotFiniteError:
-                # Such weights cannot be checked. The measurement will fail, and its error names the language.
+                # These weights cannot be checked. The measurement will fail with an error that names the language.
                 return ()
             names = tuple(check.name for check in checks if not (check.by_rule and check.exact))
             if cached and not any(math.isnan(check.error) for check in checks):
@@ -174,7 +173,7 @@ def _compare(
     names: Sequence[str],
     batch: Mapping[str, Tensor],
     refused: set[str],
-) -> dict[str, _Comparison]:
+) -> dict[str, Comparison]:
     with evaluating(model):
         expected = reference_fisher(model, [batch], layout, names=names)
     engine = _measured(model, layout, names, batch, refused)
@@ -183,21 +182,21 @@ def _compare(
     compared = {}
     for name, values in expected.items():
         difference = float((engine.sums[name] / engine.count - values).abs().max())
-        compared[name] = _Comparison(rules.get(id(parameters[name]), ""), difference, float(values.abs().max()))
+        compared[name] = Comparison(rules.get(id(parameters[name]), ""), difference, float(values.abs().max()))
     return compared
 
 
 def _measured(
     model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
 ) -> Engine:
-    """Measure a batch. Parameters whose module refuses its rule are added to `refused` and measured without a rule."""
+    """Measure a batch; add parameters of modules that refuse their rule to `refused`, and measure them without it."""
     while True:
         engine = Engine(model, layout, without_rules=refused, measured=names)
         try:
             with engine:
                 engine.add(batch)
         except NotExactError as error:
-            refused |= _parameters_of(model, layout, error, refused)
+            refused |= parameters_of(model, layout, error, refused)
         else:
             return engine
 
@@ -210,36 +209,38 @@ def _still_wrong(
     tolerance: float,
     dtype: torch.dtype = torch.float32,
 ) -> list[str]:
-    """Return those of `names` that differ from the reference even when measured one example at a time."""
+    """Return those of `names` that differ from the reference even if they are measured one example at a time."""
     if not names:
         return []
     with _in_full_precision(model, dtype):
         compared = _compare(model, layout, tuple(sorted(names)), batch, refused=set(layout.names))
-    return [name for name, error in _errors(compared).items() if error > tolerance]
+    return [name for name, error in relative_errors(compared).items() if error > tolerance]
 
 
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the names whose rule is refused in the model's own precision, where modules may cast their weights."""
+    """Return the names with rules that modules refuse in the model's precision, because they cast their weights."""
     refused: set[str] = set()
     for names in groups:
         _measured(model, layout, names, batch, refused)
     return refused
 
 
-def _parameters_of(model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: set[str]) -> set[str]:
-    """Return the names in θ of the module that refused its rule; all of θ where these names were refused before."""
-    if refused >= set(layout.names):
+def parameters_of(
+    model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
+) -> set[str]:
+    """Return the names in θ of the module that refused its rule; all of θ if these names were refused before."""
+    if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error
     own = {id(p) for p in error.module.parameters(recurse=False)} if error.module is not None else set()
     parameters = dict(model.named_parameters())
     names = {name for name in layout.names if id(parameters[name]) in own}
-    return names if names - refused else set(layout.names)
+    return names if names - set(refused) else set(layout.names)
 
 
-def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
-    """Return {name: error relative to the largest value of the tensor}; NaN for all where a value is not finite."""
+def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
+    """Return {name: error relative to the largest value of the tensor}; NaN for all names if a value is not finite."""
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):
         return dict.fromkeys(compared, math.nan)
@@ -250,7 +251,7 @@ def _errors(compared: Mapping[str, _Comparison]) -> dict[str, float]:
 
 @contextmanager
 def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[None]:
-    """Convert less precise weights to a higher precision inside the block; converting them back changes no bit."""
+    """Convert less precise weights to a higher precision for the block; the conversion back changes no bit."""
     lower = HALVES if dtype == torch.float32 else (*HALVES, torch.float32)
     changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in lower]
     try:
@@ -292,7 +293,7 @@ def _up_to(lengths: Sequence[int]) -> Tensor:
 
 
 SCHEMA_VERSION = 1
-#: Environment variable that sets the folder.
+#: Environment variable with the folder of the results.
 FOLDER_VARIABLE = "XSNS_STREAM_CACHE"
 #: Fields of a configuration that do not affect the computation.
 _NOT_COMPUTED = ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id")
@@ -306,7 +307,7 @@ def cache_folder() -> Path:
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
-    """Return the names of parameters without a confirmed rule; None if this kind of model was not checked yet."""
+    """Return the saved names of parameters without a confirmed rule; None if this kind of model was not checked yet."""
     try:
         document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
         names = tuple(document["without_rules"])
@@ -317,7 +318,7 @@ def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
 
 
 def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
-    """Save the result of a check; a folder that cannot be written is ignored."""
+    """Save the result of a check, if the folder can be written."""
     path = _result_path(model, layout)
     document = {
         "schema_version": SCHEMA_VERSION,

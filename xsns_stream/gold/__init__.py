@@ -1,16 +1,19 @@
-"""Gold transfer scores: import from public formats, checks, and files in the program's own format.
+"""Gold transfer scores: import from public formats, checks, and files in the format of this program.
 
 A gold score is the measured score of a model that was fine-tuned on a source language and tested on a target language.
 Predictions are compared with gold scores.
 """
 
 from xsns_stream.gold.importing import FORMATS, ImportedScores, frame_scores, import_scores
+from xsns_stream.gold.problems import FileProblemsError, Remedy
 from xsns_stream.gold.score_files import SCORE_FORMATS, ScoreSummary, read_scores, summarise, write_scores
 
 __all__ = [
     "FORMATS",
     "SCORE_FORMATS",
+    "FileProblemsError",
     "ImportedScores",
+    "Remedy",
     "ScoreSummary",
     "frame_scores",
     "import_scores",

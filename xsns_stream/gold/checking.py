@@ -1,4 +1,4 @@
-"""Checks of imported scores: labels, numbers, duplicates, units, and what an import would lose."""
+"""Checks of imported scores: labels, numbers, duplicates, units, and losses of an import."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.formats import RawCell
+from xsns_stream.gold.problems import Problems
+from xsns_stream.gold.raw_scores import RawCell
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
-from xsns_stream.language_labels import Labels
+from xsns_stream.language_labels import Labels, candidates
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.transfer_scores import UNITS, TransferScores
 
@@ -25,13 +26,14 @@ class LeftOut:
     """The parts of a file that an import leaves out, or would leave out.
 
     Attributes:
-        labels: {label that is neither a code nor a name of a language: its number of scores}.
+        labels: {label that is neither a code nor a name of a language: number of its scores}.
         ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
         summaries: {label: code} for labels that are both a word for a summary, such as `max`, and a language code.
         collisions: {code: labels} for languages with several labels on one side.
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
         scores: Number of cells of the file that are left out in total.
-        of: Number of cells of the file.
+        of: Total number of cells of the file.
+        ambiguous_numbers: Whether some of the cells can be read in two ways.
     """
 
     labels: dict[str, int] = field(default_factory=dict)
@@ -41,6 +43,7 @@ class LeftOut:
     scores: int = 0
     of: int = 0
     summaries: dict[str, str] = field(default_factory=dict)
+    ambiguous_numbers: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary of JSON types."""
@@ -57,7 +60,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CheckedCells:
-    """The cells of an import, divided into valid ones and ones that are left out.
+    """The cells of an import, divided into valid cells and cells that are left out.
 
     Attributes:
         valid: Cells with their numbers.
@@ -71,43 +74,43 @@ class CheckedCells:
     problems: tuple[str, ...]
     duplicates: tuple[str, ...]
 
-    def require_complete(self, *, skip: bool) -> None:
-        """Raise an error with all problems in one message.
+    def report(self, problems: Problems, *, skip: bool) -> None:
+        """Add all problems of the cells to the problems of the file.
 
         Args:
-            skip: Whether cells may be left out. Duplicate scores are an error in any case.
-
-        Raises:
-            XsnsError: Something would be left out, or a score occurs twice.
+            problems: The problems that were found so far.
+            skip: Whether cells may be left out. Duplicate scores are a problem in any case.
         """
-        problems = (*(() if skip else self.problems), *self.duplicates)
-        if not problems:
-            return
-        hints = []
-        if self.problems and not skip:
-            lost = f"{self.left_out.scores} of {self.left_out.of} scores"
-            if self.left_out.summaries:
-                label = visible(next(iter(self.left_out.summaries)))
-                hints.append(f"--rename {label}={label} selects the language")
-            hints += ["--rename OLD=NEW gives a label its code", f"--skip-unknown imports the rest, without {lost}"]
-        if self.left_out.cells and not skip:
-            hints.append("leave a cell empty if the score is unknown")
-        if self.duplicates:
-            hints.append("a file has one score for each pair, regime and seed; several runs need a column `seed`")
-        raise XsnsError(f"{'; '.join(problems)}.", f"{'; '.join(hints)}.")
+        if not skip:
+            problems.add(self.problems, list(self._hints()))
+        once = "a file has one score for each pair, regime and seed; several runs need a column `seed`"
+        problems.add(self.duplicates, [once], by_hand=True)
+
+    def _hints(self) -> Iterator[str]:
+        if self.left_out.summaries:
+            label = visible(next(iter(self.left_out.summaries)))
+            yield f"--rename {label}={label} selects the language"
+        yield "--rename OLD=NEW gives a label its code"
+        yield f"--skip-unknown imports the rest, without {self.left_out.scores} of {self.left_out.of} scores"
+        if self.left_out.cells:
+            yield "leave a cell empty if the score is unknown"
+        if self.left_out.ambiguous_numbers:
+            yield "write numbers without separators of thousands"
 
 
-# A file that was joined with itself has as many duplicates as scores.
+# Each suggestion takes a search among twelve thousand names.
+_MOST_SUGGESTED: Final = 40
+# If a file was joined with itself, all scores are duplicates.
 _SHOWN_DUPLICATES: Final = 10
 
 
 def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> CheckedCells:
-    """Divide the cells of an import into valid ones and ones that are left out.
+    """Divide the cells of an import into valid cells and cells that are left out.
 
     Args:
         cells: The cells as they are written in the file.
-        labels: The languages that their labels stand for.
-        read: Their numbers.
+        labels: The languages of their labels.
+        read: The numbers of the cells.
     """
     collisions = _collisions(cells, labels)
     colliding = {label for several in collisions.values() for label in several}
@@ -133,6 +136,7 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
         len(cells) - len(valid),
         len(cells),
         dict(labels.summaries),
+        bool(read.ambiguous),
     )
     duplicates = list(_duplicates([cell for cell, _ in valid]))
     if len(duplicates) > _SHOWN_DUPLICATES:
@@ -141,7 +145,7 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
 
 
 def _cells_per_label(cells: Sequence[RawCell]) -> Counter[str]:
-    """Count the cells of each label; a cell of a language with itself counts once."""
+    """Return the number of cells of each label; a cell of a language with itself is counted once."""
     return Counter(label for cell in cells for label in dict.fromkeys((cell.source, cell.target)))
 
 
@@ -182,6 +186,23 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
             yield f"{count}: {all_listed(cells)}"
 
 
+def suggested_codes(lost: LeftOut, labels: Labels) -> dict[str, tuple[str, ...]]:
+    """Return {label: codes that it may stand for}, the most likely one first, for labels without a certain language.
+
+    A label that is the code of one language and the name of another is more likely the name, because other labels of
+    the table are names. The code of another label of the table is not suggested.
+    """
+    taken = {code for code in labels.codes.values() if code is not None}
+    found: dict[str, tuple[str, ...]] = {}
+    for label, (code, other) in lost.ambiguous.items():
+        found[label] = (other, code)
+    for label in list(lost.labels)[:_MOST_SUGGESTED]:
+        if codes := tuple(code for code in candidates(label) if code not in taken):
+            found[label] = codes
+            taken.add(codes[0])
+    return found
+
+
 def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
     """Yield a sentence about each score that occurs twice."""
     first: dict[tuple[str, str, str, int | None], RawCell] = {}
@@ -196,9 +217,9 @@ def _duplicates(cells: Sequence[RawCell]) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------- units
 
 _PERCENT: Final = 100.0
-# This many scores of one run are not all at or below one percent by chance.
+# It is unlikely that this number of scores of one run are all at or below one percent.
 _ENOUGH: Final = 3
-# In percent, scores at or below 1 seldom occur together with scores above this, with nothing in between.
+# In percent, it is rare that some scores are at or below 1, the others above this number, and none in between.
 _GAP: Final = 10.0
 
 
@@ -208,10 +229,10 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
     Fractions are at most 1 and percentages at most 100. The checks are:
 
     * Scores that are all at most 1 cannot be percent.
-    * Units are mixed where the scores of one source, seed or regime are all at most 1 and others are not. For a target,
+    * Units are mixed if the scores of one source, seed or regime are all at most 1 and others are not. For a target,
       this is a note, because the target may be hard.
-    * Units are mixed cell by cell where some scores are at most 1, all others above 10, and none in between. For a
-      single score, this is a note.
+    * Units are mixed cell by cell if some scores are at most 1, all others above 10, and none in between. For a single
+      score, this is a note.
 
     Args:
         scores: The scores; their attribute `unit` is ignored.
@@ -219,7 +240,7 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
     Raises:
         UsageError: The unit is unknown, or it was not given and cannot be inferred.
-        XsnsError: The scores do not have this unit, or have two.
+        XsnsError: The scores do not have this unit, or have two units.
     """
     if requested and requested not in UNITS:
         raise UsageError(f"there is no unit '{requested}'.", f"units are {', '.join(UNITS)}.")
@@ -243,7 +264,7 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
 
 def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
-    """Return the requested unit, or `percent` where some cells have a percent sign.
+    """Return the requested unit, or `percent` if some cells have a percent sign.
 
     Raises:
         XsnsError: Another unit was requested, or all cells without a sign look like fractions.
@@ -270,7 +291,8 @@ def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
 def check_range(scores: TransferScores) -> None:
     """Raise an error for scores outside the range of their unit.
 
-    Use it for files that state their unit. Nothing is inferred: all percentages of a weak model may be below one.
+    This function is for files with a unit. It does not infer the unit, because all percentages of a weak model may be
+    below one.
 
     Raises:
         XsnsError: Fractions above 1, percentages above 100, or either below 0.
@@ -279,7 +301,7 @@ def check_range(scores: TransferScores) -> None:
     largest = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
     if scores.unit != "points" and ((known < 0) | (known > largest)).any():
         raise XsnsError(
-            f"scores must be between 0 and {largest:g} where the unit is {scores.unit}; these are between "
+            f"scores in the unit {scores.unit} must be between 0 and {largest:g}; these are between "
             f"{known.min():g} and {known.max():g}.",
             "import them again with `xsns-stream gold import --unit …`.",
         )
@@ -322,9 +344,9 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
 
 
 def _below_a_gap(scores: TransferScores) -> list[str]:
-    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, where all others are zero or above a gap.
+    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, if all other scores are zero or above a gap.
 
-    Targets with several scores that are all at most 1 are ignored, because such a target may be hard.
+    Targets with several scores that are all at most 1 are ignored, because these targets may be hard.
     """
     cells = scores.cells
     above = np.isfinite(cells) & (cells > 1)
@@ -339,11 +361,11 @@ def _below_a_gap(scores: TransferScores) -> list[str]:
 
 
 def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
-    """Yield the labels of these axes whose scores look like fractions."""
+    """Yield the labels of these axes with scores that look like fractions."""
     for axis, kind, labels in axes:
         for index, label in enumerate(labels):
             part: Reals = np.take(scores.cells, index, axis=axis)
             known = part[np.isfinite(part)]
-            # A model that learned nothing scores zero everywhere.
+            # A model that has learned nothing has only scores of zero.
             if known.size >= _ENOUGH and known.max() <= 1 and known.max() > 0:
                 yield f"{kind} {label}"

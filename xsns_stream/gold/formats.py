@@ -1,7 +1,7 @@
 """Readers for public formats of transfer scores: matrix, long, xpos, nnrank, langrank, sumeval.
 
-Each reader returns :class:`RawScores`: the cells of a file as they are written, before labels, numbers and units are
-checked. To add a format, write a reader and register it in :data:`READERS`.
+Each reader returns :class:`~xsns_stream.gold.raw_scores.RawScores`: the cells of a file as they are written, before
+labels, numbers and units are checked. To add a format, write a reader and register it in :data:`READERS`.
 """
 
 from __future__ import annotations
@@ -9,82 +9,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.plain_tables import matrix_cells, read_long, read_matrix
+from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
 from xsns_stream.io.json import read_json
 from xsns_stream.io.numbers import to_number
 from xsns_stream.io.tables import TextTable, listed, read_table
-
-#: All seeds are below this number, so that no file format rounds them.
-LARGEST_SEED: Final = 2**53
-
-
-class RawCell(NamedTuple):
-    """One score as it is written in a file.
-
-    Attributes:
-        source: Label of the language that the model was fine-tuned on.
-        target: Label of the language that the model was tested on.
-        score: A number, or the text in its place.
-        regime: The training regime; `main` if there is only one.
-        seed: The seed of fine-tuning; None if it is unknown.
-    """
-
-    source: str
-    target: str
-    score: object
-    regime: str = "main"
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class RawScores:
-    """The cells of a file, and the facts that its format implies.
-
-    Attributes:
-        cells: In the order of the file, which determines the order of languages, regimes and seeds.
-        task: The task; empty if the format does not imply it, as are the following fields.
-        metric: The metric.
-        unit: The unit of the scores.
-        origin: The publication.
-        notes: Sentences about what the reader left out or chose.
-        main: The main regime; empty for the first regime of the file.
-        corner: The first field of a matrix, above the labels of its rows.
-    """
-
-    cells: tuple[RawCell, ...]
-    task: str = ""
-    metric: str = ""
-    unit: str = ""
-    origin: str = ""
-    notes: tuple[str, ...] = ()
-    main: str = ""
-    corner: str = ""
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """Options of a reader.
-
-    Attributes:
-        metric: The metric to read from a file with several; None for the usual one.
-        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
-    """
-
-    metric: str | None = None
-    min_examples: int = 0
-
-
-def _matrix_cells(table: TextTable, regime: str = "main") -> tuple[RawCell, ...]:
-    """Return the cells of a table with one row for each source and one column for each target."""
-    return tuple(
-        RawCell(line[0], target, score, regime)
-        for line in table.lines
-        for target, score in zip(table.header[1:], line[1:], strict=True)
-    )
 
 
 def _choose_metric(requested: str | None, available: Iterable[str], default: str, name: str) -> str:
@@ -99,76 +32,21 @@ def _choose_metric(requested: str | None, available: Iterable[str], default: str
     return default if requested is None else requested
 
 
-# --------------------------------------------------------------------------------- matrix and long table
-
-
-def read_matrix(path: Path, options: ReadOptions) -> RawScores:
-    """Read a CSV or TSV file: the first line contains the targets, every other line a source and its scores."""
-    table = read_table(path)
-    if {"source", "target"} <= set(table.header):
-        raise XsnsError(f"'{path.name}' is a long table, not a matrix.", "import it with --format long.")
-    return RawScores(
-        _matrix_cells(table), metric=options.metric or "", origin=path.name, notes=table.notes, corner=table.header[0]
-    )
-
-
-def read_long(path: Path, options: ReadOptions) -> RawScores:
-    """Read a CSV or TSV file with columns `source`, `target`, a column of scores, and optionally `regime` and `seed`.
-
-    The column of scores has the name of the metric, or is called `score`.
-
-    Raises:
-        XsnsError: A column is missing, or a seed is not an integer.
-    """
-    return long_scores(read_table(path), options)
-
-
-def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
-    """Return the scores of a table with columns `source` and `target`, as :func:`read_long`."""
-    score_column = options.metric if options.metric in table.header else "score"
-    if score_column not in table.header:
-        others = [name for name in table.header if name not in {"source", "target", "regime", "seed"}]
-        raise XsnsError(
-            f"'{table.name}' has no column '{options.metric or 'score'}'.",
-            f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
-        )
-    columns = [table.column(name) for name in ("source", "target", score_column)]
-    lines = zip(*columns, _optional_column(table, "regime"), _optional_column(table, "seed"), strict=True)
-    cells = tuple(
-        RawCell(source, target, score, regime or "main", _seed(seed, table.name))
-        for source, target, score, regime, seed in lines
-    )
-    metric = options.metric or ("" if score_column == "score" else score_column)
-    return RawScores(cells, metric=metric, origin=table.name, notes=table.notes)
-
-
-def _optional_column(table: TextTable, name: str) -> list[str]:
-    return table.column(name) if name in table.header else [""] * len(table.lines)
-
-
-def _seed(text: str, name: str) -> int | None:
-    if not text:
-        return None
-    number = to_number(text)
-    # pandas writes a column of integers with missing values as 42.0.
-    if number is None or not number.is_integer() or abs(number) >= LARGEST_SEED:
-        raise XsnsError(f"'{text}' in column 'seed' of '{name}' is not an integer.", "a seed is an integer, as 42.")
-    return int(number)
-
-
 # -------------------------------------------------------------------------------------------------- xpos
 
 #: The training size of the published results; the main regime of a folder.
 _XPOS_MAIN: Final = "10000"
-_XPOS_FILE: Final = re.compile(r"(?:matrix|udpos)-ft-(\w+)\.csv")
+XPOS_FILE: Final = re.compile(r"(?:matrix|udpos)-ft-(\w+)\.csv")
 _XPOS_METRIC: Final = "accuracy"
+#: Columns of the published results.
+XPOS_COLUMNS: Final = ("lang_train", "lang_pred", "score")
 
 
 def read_xpos(path: Path, options: ReadOptions) -> RawScores:
     """Read one file of xpos, or a folder with one file for each training size.
 
     Raises:
-        XsnsError: The file has none of the published layouts, or the folder has no such file.
+        XsnsError: The file has none of the published layouts, or the folder has no file of xpos.
 
     Source:
         github.com/wietsedv/xpos; de Vries, Wieling and Nissim (ACL 2022).
@@ -192,11 +70,11 @@ def read_xpos(path: Path, options: ReadOptions) -> RawScores:
 def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the files of a folder or of its sub-folder `results`, and the names of similar files that are skipped.
 
-    Files are sorted by training size; files named after epochs come last.
+    Files are sorted by training size; files with a number of epochs in their names come last.
     """
     for parent in (folder, folder / "results"):
         similar = sorted(parent.glob("*-ft-*.csv"))
-        files = [file for file in similar if _XPOS_FILE.fullmatch(file.name)]
+        files = [file for file in similar if XPOS_FILE.fullmatch(file.name)]
         if files:
             skipped = [file.name for file in similar if file not in files]
             files.sort(key=lambda file: (not _xpos_regime(file).isdecimal(), _xpos_regime(file).zfill(12)))
@@ -209,19 +87,19 @@ def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
 
 def _xpos_regime(file: Path) -> str:
     """Return the training size in the name of a file, such as `630` or `3epoch`."""
-    match = _XPOS_FILE.fullmatch(file.name)
+    match = XPOS_FILE.fullmatch(file.name)
     if match is None:
         return "main"
     return match[1].lstrip("0") or match[1]
 
 
 def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
-    for names in (("lang_train", "lang_pred", "score"), ("source", "target", "accuracy")):
+    for names in (XPOS_COLUMNS, ("source", "target", "accuracy")):
         if set(names) <= set(table.header):
             lines = zip(*(table.column(name) for name in names), strict=True)
             return tuple(RawCell(source, target, score, regime) for source, target, score in lines)
     if table.header[0] == "source":
-        return _matrix_cells(table, regime)
+        return matrix_cells(table, regime)
     raise XsnsError(
         f"'{table.name}' is not a file of xpos.",
         "such a file starts with `source,af,…`, or has columns source, target, accuracy or lang_train, lang_pred, "
@@ -232,7 +110,8 @@ def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
 # ------------------------------------------------------------------------------------------------ nnrank
 
 _NNRANK_METRICS: Final = ("f1", "accuracy")
-#: With fewer test examples, a score changes by points with the choice of sentences; a note names these targets.
+NNRANK_COLUMNS: Final = ("source", "target", *_NNRANK_METRICS, "num_eval_examples")
+#: A note names targets with fewer test examples, because their scores vary by points with the choice of sentences.
 _FEW_EXAMPLES: Final = 500
 
 
@@ -241,7 +120,7 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
 
     Raises:
         XsnsError: A column is missing.
-        UsageError: The table has no such metric, or no target was tested on that many examples.
+        UsageError: The table does not have the requested metric, or no target was tested on `min_examples` examples.
 
     Source:
         github.com/abteen/nn-rank.
@@ -254,7 +133,7 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
     unknown: dict[str, None] = {}
     for _, target, _, examples in lines:
         size = to_number(examples)
-        # A target whose number of examples is unknown is never left out.
+        # A target with an unknown number of examples is never left out.
         known_size = math.inf if size is None or math.isnan(size) else size
         if known_size == math.inf:
             unknown[target] = None
@@ -293,9 +172,9 @@ def _with_sizes(sizes: Mapping[str, float]) -> str:
 
 _LANGRANK_ORIGIN: Final = "LangRank (Lin et al. 2019)"
 #: {first field of a matrix: (task, metric)}.
-_LANGRANK_CORNERS: Final = {"train/target": ("pos", "accuracy"), r"v extra v \ trg >>": ("mt", "BLEU")}
+LANGRANK_CORNERS: Final = {"train/target": ("pos", "accuracy"), r"v extra v \ trg >>": ("mt", "BLEU")}
 #: {columns of a training table (transfer language, task language, score): metric}.
-_LANGRANK_COLUMNS: Final = {
+LANGRANK_COLUMNS: Final = {
     ("Aux lang", "Task lang", "Accuracy"): "accuracy",
     ("Transfer lang", "Source lang", "BLEU"): "BLEU",
     ("Transfer lang", "Target lang", "Accuracy"): "accuracy",
@@ -313,16 +192,16 @@ def read_langrank(path: Path, options: ReadOptions) -> RawScores:
         github.com/neulab/langrank; Lin et al. (ACL 2019).
     """
     table = read_table(path)
-    if table.header[0] in _LANGRANK_CORNERS:
-        task, metric = _LANGRANK_CORNERS[table.header[0]]
+    if table.header[0] in LANGRANK_CORNERS:
+        task, metric = LANGRANK_CORNERS[table.header[0]]
         _choose_metric(options.metric, [metric], metric, path.name)
         scores = _without_best_lines(table)
         best = len(table.lines) - len(scores.lines)
         notes = (f"left out: {best} lines below the scores, which name the best three of each column.",) if best else ()
         return RawScores(
-            _matrix_cells(scores), task, metric, origin=_LANGRANK_ORIGIN, notes=(*table.notes, *notes), corner="source"
+            matrix_cells(scores), task, metric, origin=_LANGRANK_ORIGIN, notes=(*table.notes, *notes), corner="source"
         )
-    for names, metric in _LANGRANK_COLUMNS.items():
+    for names, metric in LANGRANK_COLUMNS.items():
         if set(names) <= set(table.header):
             _choose_metric(options.metric, [metric], metric, path.name)
             lines = zip(*(table.column(name) for name in names), strict=True)
@@ -330,30 +209,30 @@ def read_langrank(path: Path, options: ReadOptions) -> RawScores:
             return RawScores(cells, path.stem, metric, origin=_LANGRANK_ORIGIN, notes=table.notes)
     raise XsnsError(
         f"'{path.name}' is not a table of LangRank.",
-        "such a table starts with `train/target` or `v extra v \\ trg >>`, or has columns as Task lang, Aux lang, "
-        "Accuracy.",
+        "such a table starts with `train/target` or `v extra v \\ trg >>`, or has columns such as Task lang, Aux "
+        "lang, Accuracy.",
     )
 
 
 def _without_best_lines(table: TextTable) -> TextTable:
-    """Return the table without the lines below the scores, which name the best three of each column."""
+    """Return the table without the lines below the scores, which contain the best three sources of each column."""
     return TextTable(table.header, tuple(line for line in table.lines if not line[0].startswith("#")), table.name)
 
 
 # ----------------------------------------------------------------------------------------------- sumeval
 
-#: The main regime: the largest run of each source. The sizes of the runs are further regimes.
+#: The main regime, which contains the largest run of each source. Each size of runs is another regime.
 _LARGEST: Final = "largest"
 #: A placeholder for scores that were not released.
 _NO_SCORE: Final = "x"
 
 
 def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
-    """Read the runs on single languages from a file of SumEval 2022; the metric is the usual one of the task.
+    """Read the runs on single languages from a file of SumEval 2022, with the usual metric of the task.
 
     The file is a JSON list of objects, each with `train_config`, {language: number of training examples}, and
-    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only a run
-    on a single language gives transfer scores. Runs on several languages are counted and left out.
+    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only runs
+    on a single language give transfer scores. Runs on several languages are left out, and a note has their number.
 
     Raises:
         XsnsError: The file does not have this structure, or has no run on a single language, or no score.
@@ -423,7 +302,7 @@ def _example_count(count: Any) -> float:
 
 
 def _sumeval_cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:
-    """Return the cells of each source's largest run and, where runs differ in size, the cells of each size."""
+    """Return the cells of the largest run of each source and, if runs differ in size, the cells of each size."""
     largest: Mapping[str, int] = {source: max(c for s, c, _ in single if s == source) for source, _, _ in single}
     sizes = sorted({count for _, count, _ in single}, reverse=True)
     cells: list[RawCell] = []

@@ -1,7 +1,8 @@
-"""Import of gold scores: files in a public format → checked transfer scores with labelled axes."""
+"""Import of gold scores from files in a public format, with checks and labelled axes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -11,21 +12,32 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.gold.checking import LeftOut, check_cells, check_percent_signs, check_unit
-from xsns_stream.gold.formats import LARGEST_SEED, READERS, RawCell, RawScores, ReadOptions, long_scores
+from xsns_stream.gold.checking import (
+    CheckedCells,
+    LeftOut,
+    check_cells,
+    check_percent_signs,
+    check_unit,
+    suggested_codes,
+)
+from xsns_stream.gold.detection import find_format, find_format_or_none
+from xsns_stream.gold.formats import READERS
+from xsns_stream.gold.plain_tables import LARGEST_SEED, long_scores
+from xsns_stream.gold.problems import Problems
+from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells, read_cells
 from xsns_stream.io.table_orientation import check_corner
 from xsns_stream.io.tables import TextTable, all_listed, listed
-from xsns_stream.language_labels import Labels, read_labels
-from xsns_stream.types.transfer_scores import TransferScores
+from xsns_stream.language_labels import Labels, described, is_mean, read_labels
+from xsns_stream.languages import code_or_none
+from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Names of the formats that :func:`import_scores` reads.
 FORMATS: Final = tuple(READERS)
-#: Task or metric where neither the user nor the format names it.
-UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class ImportedScores:
 
     Attributes:
         scores: The scores.
-        notes: Sentences about what was left out, assumed, or looks unusual; empty if there is nothing to report.
+        notes: Sentences about omissions, assumptions and unusual values; may be empty.
         left_out: The parts of the file that were left out; empty unless `skip_unknown` was set.
         by_name: {label: code} for the languages that were recognised by name.
     """
@@ -47,17 +59,17 @@ class ImportedScores:
 
 @dataclass(frozen=True)
 class _ImportOptions:
-    """Options of an import. Those that are given override the facts that the format implies.
+    """Options of an import. Given options override facts that are known from the format.
 
     Attributes:
         task: The task.
         metric: The metric.
         unit: One of `types.transfer_scores.UNITS`.
-        origin: Where the scores come from.
+        origin: Origin of the scores.
         main: The main regime, which comes first.
         rename: {label in the file: code}.
         transpose: Whether rows are targets.
-        skip_unknown: Whether to leave out what cannot be read, instead of raising an error.
+        skip_unknown: Whether to leave out unreadable labels and cells, instead of raising an error.
     """
 
     task: str | None = None
@@ -72,7 +84,7 @@ class _ImportOptions:
 
 def import_scores(
     path: str | Path | Sequence[str | Path],
-    format: str,  # noqa: A002 — what users call it
+    format: str | None = None,  # noqa: A002 — what users call it
     *,
     task: str | None = None,
     metric: str | None = None,
@@ -85,39 +97,41 @@ def import_scores(
     min_examples: int = 0,
     skip_unknown: bool = False,
 ) -> ImportedScores:
-    """Read gold scores in a public format, and check them.
+    """Read gold scores in a public format or from a plain table, and check them.
 
     Args:
         path: A file, or several files of one seed each; for `xpos` also a folder with one file for each training size.
-        format: One of :data:`FORMATS`.
-        task: The task; by default the one that the format implies. The same holds for the next three arguments.
-        metric: The metric; it also chooses one if a file has several.
+        format: One of :data:`FORMATS`; by default it is detected from the contents, and a note names it.
+        task: The task; by default that of the format. This default also applies to `metric`, `unit` and `origin`.
+        metric: The metric; for a file with several metrics it also selects one.
         unit: `percent`, `fraction` or `points`.
-        origin: Where the scores come from.
+        origin: Origin of the scores.
         seeds: One seed for each file.
         regime: The main regime, which comes first.
         rename: {label in the file: language code}.
-        transpose: Set this where the rows, or the column `source`, are targets.
+        transpose: Whether the rows, or the column `source`, are targets.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
         skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not
-            contain a number, and list them in `left_out`. By default a file with any of these is an error.
+            contain a number, and list them in `left_out`. By default, each of these is an error.
 
     Raises:
         UsageError: An argument is invalid.
         XsnsError: A file cannot be read or does not have the format; a part of it would be lost (one message lists all
             such parts); or another check fails.
     """
-    reader = _reader(format)
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    if format is not None:
+        _reader(format)
     _check_files(paths, format, seeds)
+    name, found = (format, ()) if format is not None else _found_format(paths)
     options = ReadOptions(metric, min_examples)
-    raws = [reader(one, options) for one in paths]
+    raws = [_read(one, name, options) for one in paths]
     if seeds:
         raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
     merged = replace(
         raws[0],
         cells=tuple(cell for raw in raws for cell in raw.cells),
-        notes=tuple(dict.fromkeys(note for raw in raws for note in raw.notes)),
+        notes=tuple(dict.fromkeys((*found, *(note for raw in raws for note in raw.notes)))),
         origin=", ".join(dict.fromkeys(raw.origin for raw in raws)),
     )
     return _assemble(
@@ -135,11 +149,11 @@ def frame_scores(
             optionally `regime` and `seed`. Missing scores are pairs that were not measured.
         task: Name of the task, for tables.
         metric: Name of the metric, for tables.
-        unit: `percent`, `fraction` or `points`; by default it follows from the range of the scores.
+        unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
 
     Raises:
-        UsageError: The unit is invalid, or cannot be determined.
-        XsnsError: A column is missing, or a label or a score is invalid.
+        UsageError: The unit is invalid or cannot be inferred. XsnsError: A column is missing, or a label or a score is
+            invalid.
     """
     if not len(frame):
         raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
@@ -157,26 +171,54 @@ def _reader(name: str) -> Callable[[Path, ReadOptions], RawScores]:
     return READERS[name]
 
 
-def _check_files(paths: Sequence[Path], format_name: str, seeds: Sequence[int]) -> None:
+def _found_format(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
+    """Return the format of all files, and a note on it.
+
+    Raises:
+        UsageError: The format cannot be detected, or the files have different formats.
+    """
+    found = [find_format(path) for path in paths]
+    if len({name for name, _ in found}) > 1:
+        raise UsageError(
+            f"the files have different formats: {'; '.join(reason for _, reason in found)}.",
+            "import files of one format together.",
+        )
+    return found[0][0], (f"{found[0][1]}.",)
+
+
+def _read(path: Path, name: str, options: ReadOptions) -> RawScores:
+    """Read a file; if it does not have the format, the hint names the format that it has."""
+    try:
+        return _reader(name)(path, options)
+    except UsageError:
+        raise
+    except XsnsError as error:
+        other = find_format_or_none(path)
+        if other in {None, name} or f"--format {other}" in error.hint:
+            raise
+        raise XsnsError(error.message, f"the file has the format {other}: give --format {other}.") from None
+
+
+def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence[int]) -> None:
     if not paths:
         raise UsageError("no file was given.", "give at least one file.")
     if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
         raise UsageError(
             f"{len(paths)} files and {len(set(seeds))} different seeds were given.",
-            "several files are runs of several seeds: give one --seed for each file, in the same order.",
+            "several files are runs with several seeds: give one --seed for each file, in the same order.",
         )
     if any(abs(seed) >= LARGEST_SEED for seed in seeds):
         raise UsageError("a seed is too large.", "give seeds of at most fifteen digits.")
     for path in paths:
         if not path.exists():
             raise XsnsError(f"there is no file '{path}'.", "check the path.")
-        if path.is_dir() and format_name != "xpos":
+        if path.is_dir() and format_name not in {None, "xpos"}:
             raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos has folders.")
 
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
     if any(cell.seed is not None for cell in raw.cells):
-        raise UsageError("the file has seeds of its own.", "leave --seed out.")
+        raise UsageError("the file contains seeds.", "leave --seed out.")
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
 
 
@@ -184,14 +226,22 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     """Check the cells of a file, and arrange them on labelled axes.
 
     Raises:
-        XsnsError: Something would be lost and `skip_unknown` is not set; a cell occurs twice; the unit does not fit; no
-            language is left.
+        FileProblemsError: A cell or label would be lost and `skip_unknown` is False; a cell occurs twice; the unit does
+            not fit. One message names all problems.
+        XsnsError: No language is left.
         UsageError: A label to rename or the main regime does not exist, or the matrix is transposed.
     """
-    check_corner(raw.corner, transpose=options.transpose)
+    problems = Problems()
+    try:
+        check_corner(raw.corner, transpose=options.transpose)
+    except UsageError as error:
+        turn = ("", "--transpose") if options.transpose else ("--transpose", "")
+        problems.add_error(error, *filter(None, turn[:1]), without=turn[1])
     cells = list(raw.cells)
     if options.transpose:
         cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
+    means = _means(cells, options.rename)
+    cells = [cell for cell in cells if not means & {cell.source, cell.target}]
     labels = _labels(cells, options.rename)
     read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
     checked = check_cells(cells, labels, read)
@@ -200,13 +250,19 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
             f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
             "check --format; --rename OLD=NEW maps labels to codes.",
         )
-    checked.require_complete(skip=options.skip_unknown)
-    if not checked.valid:
+    checked.report(problems, skip=options.skip_unknown)
+    # If labels would be lost, the checks below use the suggested codes for them.
+    valid, codes = _with_remedies(problems, cells, checked, labels, read, options)
+    seeds = _seeds([cell for cell, _ in valid], problems)
+    if not valid or checked.duplicates or seeds is None:
+        problems.require_none()
         raise XsnsError("no score is left.", "import without --skip-unknown to see what it leaves out.")
-    scores, gap_notes = _on_axes(checked.valid, labels.codes, raw, options)
-    unit, unit_notes = check_unit(scores, check_percent_signs(read, options.unit or raw.unit))
+    scores, gap_notes = _on_axes(valid, codes, raw, options, seeds)
+    unit, unit_notes = _checked_unit(scores, read, options.unit or raw.unit, problems)
+    problems.require_none()
     notes = (
         *raw.notes,
+        *_mean_note(means),
         *_skipped_note(checked.problems, checked.left_out),
         *_name_note(labels),
         *_number_notes(read),
@@ -218,7 +274,57 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     return ImportedScores(replace(scores, unit=unit), notes, checked.left_out, dict(labels.by_name))
 
 
+def _means(cells: Sequence[RawCell], rename: Mapping[str, str]) -> set[str]:
+    """Return the labels of lines and columns of means, except those that `rename` declares as languages."""
+    labels = {label for cell in cells for label in (cell.source, cell.target)}
+    return {label for label in labels if label not in rename and is_mean(label) and code_or_none(label) is None}
+
+
+def _with_remedies(
+    problems: Problems,
+    cells: Sequence[RawCell],
+    checked: CheckedCells,
+    labels: Labels,
+    read: ReadCells,
+    options: _ImportOptions,
+) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
+    """Add the options for importing the file: codes for labels that look like names, and `--skip-unknown`.
+
+    Returns:
+        The cells that are imported with these options, with their numbers, and {label: code}.
+    """
+    if not checked.problems or options.skip_unknown:
+        return checked.valid, labels.codes
+    choices = suggested_codes(checked.left_out, labels)
+    chosen = {label: codes[0] for label, codes in choices.items()}
+    renamed = read_labels(labels.codes, {**options.rename, **chosen})
+    rest = check_cells(cells, renamed, read)
+    problems.options += [part for label, code in chosen.items() for part in ("--rename", f"{label}={code}")]
+    problems.options += ["--skip-unknown"] if rest.problems else []
+    problems.kept = len(rest.valid)
+    if choices:
+        asked = [f"'{visible(label)}': {' or '.join(map(described, codes))}" for label, codes in choices.items()]
+        problems.hints.append(f"choose the languages that are meant: {'; '.join(asked)}")
+    return (rest.valid if not rest.duplicates else checked.valid), renamed.codes
+
+
+def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, problems: Problems) -> tuple[str, list[str]]:
+    """Return the unit of the scores, and notes; an error of the check is added to the problems."""
+    try:
+        return check_unit(scores, check_percent_signs(read, requested))
+    except XsnsError as error:
+        # Fractions among percentages have no such hint, because they must be corrected in the file.
+        match = re.search(r"give --unit (\w+)", error.hint)
+        problems.add_error(error, *(("--unit", match[1]) if match else ()))
+    return "points", []
+
+
 # ------------------------------------------------------------------------------------------------- notes
+
+
+def _mean_note(means: set[str]) -> Iterator[str]:
+    if means:
+        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
 
 
 def _skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
@@ -237,12 +343,19 @@ def _number_notes(read: ReadCells) -> Iterator[str]:
         yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
     if any(read.percent):
         yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percentages."
+    if read.marked:
+        count = f"{len(read.marked)} of {len(read.values)} cells"
+        yield f"marks and formatting were not read in {count}, as {read.marked[0]}."
+    if read.spread:
+        yield (
+            f"only the first number was read in {len(read.spread)} of {len(read.values)} cells, as {read.spread[0]}."
+        )
 
 
 def _orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note where every target is a source, but not every source a target.
+    """Yield a note if every target is a source, but not every source is a target.
 
-    A language with training data nearly always has test data, so that the opposite is usual.
+    The opposite is usual, because a language with training data nearly always has test data.
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:
@@ -273,7 +386,8 @@ def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
     if not any(labels.codes.values()) and not labels.ambiguous:
         raise XsnsError(
             f"no label is the code of a language: {listed(names)}.",
-            "labels are codes as 'sw', 'swh' or 'swh_Latn', or names as 'Swahili'; --rename OLD=NEW maps others.",
+            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'; --rename OLD=NEW maps "
+            "others.",
         )
     return labels
 
@@ -283,14 +397,14 @@ def _on_axes(
     codes: Mapping[str, str | None],
     raw: RawScores,
     options: _ImportOptions,
+    seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores, in a unit that is not checked yet, and notes about missing scores."""
+    """Return the scores, before the check of their unit, and notes about missing scores."""
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
     )
     regimes = _regimes(cells, raw, options)
-    seeds = _seeds(cells)
     indices = [
         {label: index for index, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
     ]
@@ -320,16 +434,19 @@ def _regimes(cells: Sequence[RawCell], raw: RawScores, options: _ImportOptions) 
     return (main, *(name for name in regimes if name != main))
 
 
-def _seeds(cells: Sequence[RawCell]) -> tuple[int, ...]:
+def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
+    """Return the seeds; if only some of the scores have a seed, add a problem and return None."""
     seeds = dict.fromkeys(cell.seed for cell in cells)
     if None in seeds and len(seeds) > 1:
-        raise XsnsError("some scores have a seed, and others have none.", "give every line a seed, or none.")
+        message = "some scores have a seed, and others have none"
+        problems.add([message], ["give every line a seed, or none"], by_hand=True)
+        return None
     return tuple(seed for seed in seeds if seed is not None)
 
 
 def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Leave out languages without any score, and return notes about these and about missing pairs of the others."""
-    # The number of scores of each source, and of each target, in all regimes and seeds.
+    """Leave out languages without scores; return notes about them and about missing pairs of other languages."""
+    # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
     by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
     sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
     targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]

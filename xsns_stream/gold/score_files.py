@@ -1,6 +1,6 @@
-"""Files of transfer scores in the program's own format (Parquet with metadata, or CSV), and a summary of scores.
+"""Files of transfer scores in the program's own format (Parquet, CSV, TSV or JSON), and a summary of scores.
 
-Both formats restore everything: values to the last bit, the order of languages, regimes and seeds, and task, metric,
+All formats restore everything: values to the last bit, the order of languages, regimes and seeds, and task, metric,
 unit, origin and notes.
 """
 
@@ -19,8 +19,9 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.gold.checking import check_range
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
+from xsns_stream.io.json import UnusableError, read_object
 from xsns_stream.io.numbers import to_number
-from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.io.tables import SEPARATORS, TextTable, labels_by_shared_code, listed, read_table, to_codes
 from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
@@ -33,21 +34,26 @@ SCHEMA_VERSION: Final = 1
 KIND: Final = "transfer-scores"
 
 #: Suffixes that :func:`write_scores` and :func:`read_scores` support.
-SCORE_FORMATS: Final = (".parquet", ".csv")
+SCORE_FORMATS: Final = (".parquet", ".csv", ".tsv", ".json")
 
 _AXES: Final = ("regimes", "seeds", "sources", "targets")
 _FACTS: Final = ("task", "metric", "unit", "origin")
 _COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
 #: Name of the metadata field and of the CSV column that contain the notes, a JSON list of sentences.
 _NOTES: Final = "notes"
+#: Name of the list of scores in a JSON file.
+_SCORES: Final = "scores"
+#: Largest size of a JSON file; 300 languages, 3 regimes and 10 seeds take 100 MB.
+_MOST_BYTES: Final = 2**28
 
 
 def write_scores(scores: TransferScores, path: str | Path) -> Path:
-    """Write transfer scores as `.parquet` or `.csv`, depending on the suffix.
+    """Write transfer scores as `.parquet`, `.csv`, `.tsv` or `.json`, depending on the suffix.
 
     The columns are `source`, `target`, `regime`, `seed` (empty if it is unknown) and `score`. Parquet stores task,
     metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out
-    pairs without a score. CSV has a column for each of these facts, and a line for each pair.
+    pairs without a score. CSV and TSV have a column for each of these facts, and a line for each pair. JSON is one
+    object with the entries of that metadata, and a list `scores` of lists with the values of the columns.
 
     Raises:
         UsageError: The suffix is not supported, or the folder does not exist.
@@ -57,12 +63,15 @@ def write_scores(scores: TransferScores, path: str | Path) -> Path:
     frame = _long_frame(scores)
 
     def write(file: BinaryIO) -> None:
-        if target.suffix.lower() == ".csv":
+        suffix = target.suffix.lower()
+        if suffix in SEPARATORS:
             for fact in _FACTS:
                 frame[fact] = getattr(scores, fact)
             if scores.notes:
                 frame[_NOTES] = json.dumps(scores.notes, ensure_ascii=False)
-            write_csv(frame, file)
+            write_csv(frame, file, separator=SEPARATORS[suffix])
+        elif suffix == ".json":
+            file.write(_json_document(scores, frame).encode())
         else:
             write_parquet(frame.dropna(subset="score", ignore_index=True), _metadata(scores), file)
 
@@ -74,11 +83,11 @@ _IMPORT_AGAIN: Final = "import the scores again with `xsns-stream gold import`."
 
 
 def read_scores(path: str | Path) -> TransferScores:
-    """Read a file that :func:`write_scores` wrote.
+    """Read a file of :func:`write_scores`.
 
     Raises:
         UsageError: The suffix is not supported.
-        XsnsError: The file is missing or damaged, or contains something else.
+        XsnsError: The file is missing or damaged, or has other content.
     """
     file = Path(path)
     if file.suffix.lower() not in SCORE_FORMATS:
@@ -86,10 +95,10 @@ def read_scores(path: str | Path) -> TransferScores:
             f"'{path}' is not a file of gold scores.", "make one with `xsns-stream gold import FILE -o gold.parquet`."
         )
     try:
-        scores = _read_csv(file) if file.suffix.lower() == ".csv" else _read_parquet(file)
+        scores = _READERS[file.suffix.lower()](file)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise XsnsError(f"'{file}' is damaged: {type(error).__name__}: {error}.", _IMPORT_AGAIN) from None
-    # The file may have been edited by hand, so that the checks of an import are repeated here.
+    # The checks of an import are repeated here, because the file may have been edited by hand.
     for labels in (scores.sources, scores.targets):
         if repeated := labels_by_shared_code(to_codes(labels)):
             one = next(iter(repeated.values()))
@@ -122,19 +131,50 @@ def _metadata(scores: TransferScores) -> dict[str, Any]:
 
 def _read_parquet(file: Path) -> TransferScores:
     frame, metadata = read_parquet(file)
-    if metadata is None or metadata.get("kind") != KIND:
-        what = "is a similarity matrix" if metadata else "was not written by `xsns-stream gold`"
-        raise XsnsError(f"'{file}' {what}.", "import scores with `xsns-stream gold import FILE -o gold.parquet`.")
-    if metadata["schema_version"] != SCHEMA_VERSION:
-        raise XsnsError(
-            f"'{file}' has version {metadata['schema_version']} of the format, but this program reads version "
-            f"{SCHEMA_VERSION}.",
-            "update xsns-stream.",
-        )
+    _check_kind(file, metadata)
+    assert metadata is not None
     seeds = [None if missing else int(seed) for seed, missing in zip(frame["seed"], frame["seed"].isna(), strict=True)]
     lines = zip(frame["regime"], seeds, frame["source"], frame["target"], frame["score"], strict=True)
     axes, facts = {name: tuple(metadata[name]) for name in _AXES}, {name: str(metadata[name]) for name in _FACTS}
     return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, metadata.get(_NOTES, ()))))
+
+
+def _json_document(scores: TransferScores, frame: pd.DataFrame) -> str:
+    known = frame.dropna(subset="score")
+    seeds = [None if missing else int(seed) for seed, missing in zip(known["seed"], known["seed"].isna(), strict=True)]
+    columns = (known["source"], known["target"], known["regime"], seeds, known["score"].tolist())
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return f"{json.dumps(_metadata(scores) | {_SCORES: rows}, ensure_ascii=False, allow_nan=False)}\n"
+
+
+def _read_json(file: Path) -> TransferScores:
+    if not file.exists():
+        raise XsnsError(f"there is no file '{file}'.", "check the path.")
+    try:
+        document = read_object(file, most_bytes=_MOST_BYTES)
+    except UnusableError as error:
+        raise XsnsError(f"'{file}' cannot be read: {error}.", _IMPORT_AGAIN) from None
+    _check_kind(file, document)
+    lines = ((regime, seed, source, target, score) for source, target, regime, seed, score in document[_SCORES])
+    axes, facts = {name: tuple(document[name]) for name in _AXES}, {name: str(document[name]) for name in _FACTS}
+    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, document.get(_NOTES, ()))))
+
+
+def _check_kind(file: Path, document: Mapping[str, Any] | None) -> None:
+    """Check that a document describes transfer scores, in a version that this program reads.
+
+    Raises:
+        XsnsError: It does not.
+    """
+    if document is None or document.get("kind") != KIND:
+        what = "is a similarity matrix" if document else "was not written by `xsns-stream gold`"
+        raise XsnsError(f"'{file}' {what}.", "import scores with `xsns-stream gold import FILE -o gold.parquet`.")
+    if document["schema_version"] != SCHEMA_VERSION:
+        raise XsnsError(
+            f"'{file}' has version {document['schema_version']} of the format, but this program reads version "
+            f"{SCHEMA_VERSION}.",
+            "update xsns-stream.",
+        )
 
 
 def _read_csv(file: Path) -> TransferScores:
@@ -142,8 +182,8 @@ def _read_csv(file: Path) -> TransferScores:
     if set(table.header) - {_NOTES} != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is not a file of gold scores: its columns are {listed(table.header)}.",
-            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; `--format matrix` where "
-            "sources are rows and targets are columns.",
+            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; use `--format matrix` "
+            "if sources are rows and targets are columns.",
         )
     columns = {name: table.column(name) for name in _COLUMNS}
     seeds = [int(seed) if seed else None for seed in columns["seed"]]
@@ -164,6 +204,9 @@ def _numbers(table: TextTable) -> Iterator[float]:
         if number is None:
             raise ValueError(f"{text!r} is not a score")
         yield number
+
+
+_READERS: Final = {".parquet": _read_parquet, ".csv": _read_csv, ".tsv": _read_csv, ".json": _read_json}
 
 
 def _single_value(values: list[str], name: str) -> str:
@@ -202,16 +245,15 @@ def _on_axes(
 class ScoreSummary:
     """Statistics of the main regime, averaged over seeds.
 
-    Scores of a source on its own language are counted separately. A source that is a mixture (`es+it`) has several
-    languages of its own.
+    Scores of a source on its own language are counted separately. A mixture (`es+it`) has several own languages.
 
     Attributes:
         missing: Pairs (source, target) of different languages without a score.
         lowest: The lowest score of a source on another language.
         highest: The highest score of a source on another language.
         mean: The mean score of sources on other languages.
-        mean_own: The mean score of sources on their own language; NaN if there is none.
-        best_source: {target: (source, score)} for the source with the highest score, the first of several. Targets
+        mean_own: The mean score of sources on their own language; NaN without such scores.
+        best_source: {target: (source, score)} for the source with the highest score, or the first of several. Targets
             without a score have no entry.
         source_means: {source: mean score on other languages}. Sources without such a score have no entry.
         source_targets: {source: number of other languages with a score}.

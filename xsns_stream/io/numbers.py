@@ -1,7 +1,7 @@
-"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs.
+"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs, marks and spreads.
 
-A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number where
-other cells of the same table show that commas are decimal signs there, and is refused otherwise.
+A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number if other
+cells of the same table show that commas are decimal signs, and is an error if they do not.
 """
 
 from __future__ import annotations
@@ -13,36 +13,53 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from xsns_stream.errors import XsnsError
+from xsns_stream.io.markup import without_markup
 from xsns_stream.io.tables import listed
 
-#: Cells that stand for a missing value, in lower case. `nan` may also be a language, but not in a cell.
+#: Cells that mean a missing value, in lower case. As a label, `nan` may also be a language.
 MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", "—", "−"})
-#: Cells that stand for an unknown family, script or size, in lower case. Not for columns of codes.
+#: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
+#: Further cells of tables of scores that stand for a missing score.
+_MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "n.a.", "n. a."})
+
+_NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"
+#: What may stand behind a number: its spread after ±, or a second number in brackets.
+_SPREADS: Final = re.compile(
+    rf"(?:_?(?:±|\\pm|\+/?-)\s*{_NUMBER}|_\{{\s*(?:±|\\pm)?\s*{_NUMBER}\s*\}}"
+    rf"|\(\s*(?:±|\\pm|\+/?-)?\s*{_NUMBER}\s*\)"
+    rf"|\[\s*{_NUMBER}\s*[,;–-]\s*{_NUMBER}\s*\])$"
+)
+#: Marks of significance and of footnotes behind a number.
+_MARKS: Final = re.compile(
+    r"(?:[*∗⋆†‡§¶#↑↓▲▼⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]|\\(?:dagger|ddagger|dag|ddag|ast|star)(?![a-z])"
+    r"|(?:\\textsuperscript|\\tnote)\{[^{}]*\}|\^\{[^{}]*\}|\^(?:[*a-z]|\\[a-z]+))+$"
+)
+
 _DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
-#: A comma that may be a decimal sign or separate thousands; and a point that may be either, where commas are decimals.
+#: A comma that may be a decimal sign or a thousands separator; a point that may be either if commas are decimal signs.
 _AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def to_number(cell: object) -> float | None:
-    """Return the number of a cell; NaN for a missing value, None if the cell is neither."""
+    """Return the number of a cell; NaN for a missing value, None for any other content."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
         return plain_number(cell.strip())
-    # Booleans are integers to Python.
+    # In Python, booleans are also integers.
     if isinstance(cell, bool) or not hasattr(cell, "__float__"):
         return None
     return float(cell)
 
 
 def plain_number(text: str) -> float | None:
-    """Return the number of a text without percent sign and decimal comma; NaN for a missing value, None for neither."""
+    """Return the number of a text without percent sign and decimal comma; NaN if missing, None for other text."""
     if text.lower() in MISSING:
         return math.nan
-    # Python also reads `1_0` and the digits of other scripts, in which nobody writes scores.
+    # Python also reads `1_0` and the digits of other scripts, which are probably mistakes here.
     if "_" in text or not text.isascii():
         return None
     try:
@@ -59,7 +76,7 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
         what: The table, for messages.
 
     Raises:
-        XsnsError: A cell does not contain a number, or contains an infinite one.
+        XsnsError: A cell contains an infinite number, or does not contain a number.
     """
     values: list[float] = []
     wrong: list[str] = []
@@ -90,19 +107,23 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 class CellNumber(NamedTuple):
-    """The number of a cell, with the way in which it is written.
+    """The number of a cell, and its notation.
 
     Attributes:
         number: The value; NaN for a missing value, None if the cell does not contain a number.
-        percent: Whether there is a percent sign.
+        percent: Whether the number has a percent sign.
         comma: Whether the decimal sign is a comma.
         ambiguous: Whether the comma or the point may also separate thousands.
+        marked: Whether there are marks or formatting, as in `12.3*` or `**12.3**`.
+        spread: Whether there is a spread or a second number, as in `12.3 ± 0.4`.
     """
 
     number: float | None
     percent: bool = False
     comma: bool = False
     ambiguous: bool = False
+    marked: bool = False
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,12 +132,14 @@ class ReadCells:
 
     Attributes:
         values: One number for each cell; NaN for missing values and for cells that cannot be read.
-        readable: For each cell, whether its value is known, or known to be missing.
+        readable: For each cell, whether it contains a number or a missing value.
         percent: For each cell, whether it has a percent sign.
         commas: The cells that were read with a decimal comma, as they are written.
         wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
         infinite: The cells that contain an infinite number, such as `fi → sw`.
         ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
+        marked: The cells with marks or formatting that were not read, as they are written.
+        spread: The cells with a spread or a second number that was not read, as they are written.
     """
 
     values: list[float]
@@ -126,19 +149,53 @@ class ReadCells:
     wrong: tuple[str, ...]
     infinite: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    marked: tuple[str, ...] = ()
+    spread: tuple[str, ...] = ()
 
 
 def cell_number(cell: object) -> CellNumber:
-    """Return the number of a cell, independently of the other cells."""
+    """Return the number of a cell of a table of scores, independently of the other cells."""
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     text = cell.strip()
+    read = _undecorated_number(text)
+    if read.number is not None:
+        return read
+    core, marked, spread, percent = _undecorated(text)
+    read = _undecorated_number(core)
+    return read._replace(percent=read.percent or percent, marked=marked, spread=spread)
+
+
+def _undecorated(text: str) -> tuple[str, bool, bool, bool]:
+    """Return the number of a cell without what is beside it.
+
+    Returns:
+        The number as text; whether there were marks or formatting; whether there was a spread; whether the spread had a
+        percent sign.
+    """
+    # Signs of LaTeX's formulas come in pairs: `43$_{\pm 0.3}$`.
+    core = without_markup(text if text.count("$") % 2 else text.replace("$", "")).replace("−", "-")
+    marked, spread, percent = core != text, False, False
+    while True:
+        if (match := _SPREADS.search(core)) and core[: match.start()].strip():
+            spread, percent = True, percent or "%" in match[0]
+        elif (match := _MARKS.search(core)) and core[: match.start()].strip():
+            marked = True
+        else:
+            return core, marked, spread, percent
+        core = without_markup(core[: match.start()].strip())
+
+
+def _undecorated_number(text: str) -> CellNumber:
+    """Return the number of a text that may have a percent sign, or a decimal comma."""
+    if text.lower() in _MISSING_SCORES:
+        return CellNumber(math.nan)
     number = plain_number(text)
     percent = number is None and text.endswith("%")
     body = (text[:-1] if percent else text).strip().replace("−", "-")
     if number is None:
         number = plain_number(body)
-        # `-%` and `nan%` do not stand for a missing value.
+        # `-%` and `nan%` do not mean a missing value.
         number = None if number is not None and math.isnan(number) else number
     if number is not None:
         return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
@@ -161,7 +218,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
     commas, wrong, infinite, ambiguous = [], [], [], []
     for source, target, cell, read in table:
         pair, number = f"{source} → {target}", read.number
-        # A point is in doubt only if commas are decimal signs, a comma only if no other cell shows that they are.
+        # A point is ambiguous only if commas are decimal signs; a comma only if no other cell shows that it is one.
         doubtful = read.ambiguous and read.comma != decimal_commas
         if number is None:
             wrong.append(f"{pair} ({str(cell)[:20]!r})")
@@ -174,4 +231,9 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
         readable.append(number is not None and not math.isinf(number) and not doubtful)
         values.append(number if readable[-1] and number is not None else math.nan)
     percent = [read.percent for *_, read in table]
-    return ReadCells(values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous))
+    known = [(str(cell).strip(), read) for (*_, cell, read), good in zip(table, readable, strict=True) if good]
+    marked = tuple(text for text, read in known if read.marked)
+    spread = tuple(text for text, read in known if read.spread)
+    return ReadCells(
+        values, readable, percent, tuple(commas), tuple(wrong), tuple(infinite), tuple(ambiguous), marked, spread
+    )

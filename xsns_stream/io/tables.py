@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Final
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
+from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, markdown_rows
 from xsns_stream.languages import code_or_none, normalise
 
 #: Suffix → separator of the fields.
@@ -25,6 +27,21 @@ SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 #: Other separators that spreadsheets write in .csv files → their names.
 _OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 _ENCODINGS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
+#: Suffixes of files in which a table is looked for: Markdown, LaTeX, and fields between tabs or spaces.
+MARKED_UP: Final = (".md", ".markdown", ".tex", ".txt")
+#: Suffixes of workbooks, and the first bytes of such files: of a ZIP archive, and of a compound file.
+WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
+_WORKBOOK_MARKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_SAVE_AS_CSV: Final = (
+    "save the sheet as CSV: in Excel `Save As`, `CSV UTF-8`; in LibreOffice `Save As`, `Text CSV`; in Google Sheets "
+    "`Download`, `Comma-separated values`."
+)
+_SAVE_AS_UTF8: Final = "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
+# Two spaces separate fields where there are any; names of languages may contain single spaces.
+_SPACES: Final = re.compile(r"(?<=\S)\s{2,}(?=\S)")
+_SPACE: Final = re.compile(r"\s+")
+# Share of the lines that have equally many separators in a table with footnotes.
+_NEARLY_ALL: Final = 0.8
 # A header and one line below it.
 _FEWEST_LINES: Final = 2
 
@@ -62,6 +79,23 @@ class TextTable:
         return [line[index] for line in self.lines]
 
 
+@dataclass(frozen=True)
+class TextRows:
+    """The rows of a table of text, before a header is looked for.
+
+    Attributes:
+        rows: The number of a line, from 1, and its fields; lines without any text are left out.
+        name: Name of the file, for messages.
+        notes: Sentences on how the file was read.
+        separator: The separator of the fields; empty for Markdown, LaTeX and spaces.
+    """
+
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    name: str
+    notes: tuple[str, ...] = ()
+    separator: str = ""
+
+
 def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
@@ -70,34 +104,87 @@ def read_table(path: Path) -> TextTable:
 
     Raises:
         UsageError: The suffix is neither `.csv` nor `.tsv`.
-        XsnsError: The file cannot be read, is empty or has a single column, or a line has a different number of fields
-            than the first.
+        XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
     """
-    usual = SEPARATORS.get(path.suffix.lower())
-    if usual is None:
+    return as_table(read_rows(path, tuple(SEPARATORS)), path)
+
+
+def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:
+    """Read the rows of a CSV or TSV file, or of the table in a Markdown, LaTeX or text file.
+
+    Rows may have different numbers of fields.
+
+    Args:
+        path: The file.
+        suffixes: Suffixes that are read.
+
+    Raises:
+        UsageError: The file has another suffix.
+        XsnsError: The file cannot be read.
+    """
+    suffix = path.suffix.lower()
+    if suffix in WORKBOOKS:
+        raise UsageError(f"'{path}' is a workbook of a spreadsheet program, not a table of text.", _SAVE_AS_CSV)
+    if suffix not in suffixes:
         raise UsageError(f"'{path}' is not a table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
     text, notes = _decoded(path)
+    if suffix in MARKED_UP and is_markdown(text):
+        rows, separator = markdown_rows(text), ""
+        notes = (*notes, f"'{path.name}' was read as a Markdown table.")
+    elif suffix in MARKED_UP and is_latex(text):
+        rows, separator = latex_rows(text), ""
+        notes = (*notes, f"'{path.name}' was read as a LaTeX table.")
+    else:
+        rows, separator, more = _separated_rows(text, path)
+        notes = (*notes, *more)
+    filled = [(number, tuple(field.strip() for field in row)) for number, row in rows if any(map(str.strip, row))]
+    return TextRows(tuple(filled), path.name, notes, separator)
+
+
+def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
+    """Return rows as a table whose header is the first row.
+
+    Args:
+        rows: The rows.
+        path: The file, for messages.
+
+    Raises:
+        XsnsError: There is no line below the header, or a single column, or a line has more fields than the header.
+    """
+    name = f"'{path or rows.name}'"
+    if len(rows.rows) < _FEWEST_LINES:
+        raise XsnsError(f"{name} is empty.", "write a header and at least one line below it.")
+    first, header = rows.rows[0]
+    width = len(header)
+    if width == 1:
+        signs = {",": "commas", "\t": "tabs", ";": "semicolons"}.get(rows.separator, "tabs")
+        raise XsnsError(f"{name} has a single column.", f"separate the fields of the file by {signs}.")
+    for number, row in rows.rows:
+        if len(row) > width:
+            which = "the first has" if first == 1 else f"the header, line {first}, has"
+            raise XsnsError(
+                f"line {number} of {name} has {len(row)} fields, but {which} {width}.",
+                'put a field that contains the separator in quotes, as "55,2", or write a header for every column.',
+            )
+    lines = tuple(row + ("",) * (width - len(row)) for _, row in rows.rows)
+    return TextTable(lines[0], lines[1:], rows.name, rows.notes)
+
+
+def _separated_rows(text: str, path: Path) -> tuple[list[tuple[int, list[str]]], str, tuple[str, ...]]:
+    """Return the rows of a text with separators, the separator, and notes."""
+    usual = SEPARATORS.get(path.suffix.lower(), "\t")
     separator, text = _separator(text, usual)
-    if separator != usual:
-        notes = (*notes, f"the fields of '{path.name}' are separated by {_OTHER_SEPARATORS.get(separator, 'commas')}.")
+    if usual == "\t" and separator not in text:
+        spaces = _SPACES if any(map(_SPACES.search, text.splitlines())) else _SPACE
+        rows = [(number, spaces.split(line.strip())) for number, line in enumerate(text.splitlines(), 1)]
+        return rows, "", (f"the fields of '{path.name}' are separated by spaces.",)
+    notes: tuple[str, ...] = ()
+    if separator != SEPARATORS.get(path.suffix.lower()):
+        notes = (f"the fields of '{path.name}' are separated by {_OTHER_SEPARATORS.get(separator, 'commas')}.",)
     try:
-        rows = list(enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1))
+        return list(enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), 1)), separator, notes
     except csv.Error as error:
         raise XsnsError(f"'{path}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from None
-    filled = [(number, [field.strip() for field in row]) for number, row in rows if any(map(str.strip, row))]
-    if len(filled) < _FEWEST_LINES:
-        raise XsnsError(f"'{path}' is empty.", "write a header and at least one line below it.")
-    width = len(filled[0][1])
-    if width == 1:
-        raise XsnsError(
-            f"'{path}' has a single column.",
-            f"separate the fields of a {path.suffix} file by {'commas' if usual == ',' else 'tabs'}.",
-        )
-    for number, row in filled:
-        if len(row) > width:
-            raise XsnsError(f"line {number} of '{path}' has {len(row)} fields, but the first has {width}.")
-    lines = tuple(tuple(row) + ("",) * (width - len(row)) for _, row in filled)
-    return TextTable(lines[0], lines[1:], path.name, notes)
 
 
 def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -110,16 +197,17 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         data = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
+    if data.startswith(_WORKBOOK_MARKS):
+        raise XsnsError(f"'{path}' is a workbook of a spreadsheet program, or another archive.", _SAVE_AS_CSV)
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     if encoding != "utf-16" and b"\0" in data:
         raise XsnsError(
-            f"'{path}' contains NUL characters. The file may be UTF-16 without a byte order mark.",
-            "save it as UTF-8 text.",
+            f"'{path}' contains NUL characters. The file may be UTF-16 without a byte order mark.", _SAVE_AS_UTF8
         )
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        raise XsnsError(f"'{path}' cannot be read as a table: {error}.", "save it as UTF-8 text.") from None
+        raise XsnsError(f"'{path}' cannot be read as a table: {error}.", _SAVE_AS_UTF8) from None
     return text, (f"'{path.name}' was read as UTF-16.",) if encoding == "utf-16" else ()
 
 
@@ -128,10 +216,21 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
-    head = next((line for line in text.splitlines() if line.strip()), "")
-    if usual == "," and "," not in head:
-        return next((sign for sign in _OTHER_SEPARATORS if sign in head), usual), text
-    return usual, text
+    lines = [line for line in text.splitlines() if line.strip()]
+    head = lines[0] if lines else ""
+    others = [sign for sign in (",", *_OTHER_SEPARATORS) if sign != usual]
+    if usual not in head and (sign := next((sign for sign in reversed(others) if sign in head), None)):
+        return sign, text
+    # A title above the table may contain commas, or no separator at all.
+    regular = [sign for sign in others if sign not in head and _is_regular(lines[1:], sign)]
+    return (regular[0] if regular and not _is_regular(lines[1:], usual) else usual), text
+
+
+def _is_regular(lines: Sequence[str], sign: str) -> bool:
+    """Return whether at least two lines contain a sign, and nearly all contain it equally often."""
+    counts = Counter(line.count(sign) for line in lines)
+    most, share = counts.most_common(1)[0] if counts else (0, 0)
+    return most > 0 and share > 1 and share >= _NEARLY_ALL * len(lines)
 
 
 # ----------------------------------------------------------------------------------------- labels

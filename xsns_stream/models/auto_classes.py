@@ -1,4 +1,4 @@
-"""Objectives that a checkpoint supports, and the transformers classes that load it for each of them."""
+"""Objectives of checkpoints, and the transformers classes that load a checkpoint for an objective."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLASSIFICATION: Final = ("token-classification", "sequence-classification")
 TASKS: Final = (*CLASSIFICATION, "question-answering")
 OBJECTIVES: Final = (*LANGUAGE_MODELLING, *TASKS)
 
-#: Lists of transformers models for each objective; the first list that has the model is used.
+#: Lists of transformers models for each objective; the first list that contains the model is used.
 _AUTO_CLASSES: Final = {
     "masked-lm": {"MASKED_LM": "AutoModelForMaskedLM"},
     "causal-lm": {"CAUSAL_LM": "AutoModelForCausalLM", "MULTIMODAL_LM": "AutoModelForMultimodalLM"},
@@ -20,15 +20,16 @@ _AUTO_CLASSES: Final = {
     "sequence-classification": {"SEQUENCE_CLASSIFICATION": "AutoModelForSequenceClassification"},
     "question-answering": {"QUESTION_ANSWERING": "AutoModelForQuestionAnswering"},
 }
-#: Models that were pre-trained to detect replaced tokens: they have no distribution over tokens.
+#: Models that were pre-trained to detect replaced tokens and have no distribution over tokens.
 _DISCRIMINATORS: Final = ("ElectraForPreTraining", "FunnelForPreTraining")
 
 
 def check_arguments(objective: str, label_count: int | None) -> None:
-    """Check the name of an objective, and whether a number of labels fits it.
+    """Check the name of an objective and its number of labels.
 
     Raises:
-        UsageError: The objective is unknown; labels are given if there are none, or there are fewer than two.
+        UsageError: The objective is unknown; it needs at least two labels and has fewer; or it has no labels and a
+            number is given.
     """
     if objective not in ("auto", *OBJECTIVES):
         raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
@@ -43,7 +44,7 @@ def check_arguments(objective: str, label_count: int | None) -> None:
 
 
 def resolve(config: Any, objective: str, name: str) -> str:
-    """Return the objective of a checkpoint: the given one if it fits, or the one it was pre-trained for.
+    """Return the objective of a checkpoint: the given objective if it fits, or that of the pre-training for `auto`.
 
     Args:
         config: The configuration of the checkpoint.
@@ -77,7 +78,7 @@ def resolve(config: Any, objective: str, name: str) -> str:
 
 
 def task_of(config: Any) -> str | None:
-    """Return the task whose head a checkpoint was saved with; None if it has none."""
+    """Return the task of the head in a checkpoint; None if it has no head of a task."""
     saved_class = (getattr(config, "architectures", None) or [""])[0]
     return next((task for task in TASKS if saved_class in classes_of(task)), None)
 
@@ -100,9 +101,9 @@ def model_class(config: Any, objective: str) -> Any:
 
 
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
-    """Return {regular expression: replacement} for tensor names, where a class names the body differently.
+    """Return {regular expression: replacement} for tensor names, for classes with a different name of the body.
 
-    LlamaForQuestionAnswering and related classes call `transformer` what all their other classes call `model`, and
+    In LlamaForQuestionAnswering and related classes, the body is called `transformer` and not `model`, so that they
     would not find the tensors of the body in an ordinary checkpoint.
     """
     import transformers
@@ -115,12 +116,12 @@ def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
 
 
 def reads_both_ways(config: Any) -> bool:
-    """Return whether each position sees the positions after it, so that predicting the next token means nothing."""
+    """Return whether a position depends on later positions, so that predicting the next token is meaningless."""
     return config.model_type in _models("MASKED_LM") and not getattr(config, "is_decoder", False)
 
 
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
-    """Return the objective of the saved class or, if it is not named or has no head, of the kind of model."""
+    """Return the objective of the saved class; if the class is unknown or has no head, that of the kind of model."""
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):
@@ -145,7 +146,8 @@ def fits(config: Any, objective: str) -> bool:
         return False
     if objective in TASKS:
         return True
-    # transformers lists mBART under all three, and XLM-R as a decoder: these would run, but were not trained for it.
+    # transformers lists mBART for all three objectives, and XLM-R as a decoder; they would run, but were not trained
+    # for this.
     if config.is_encoder_decoder or objective == "span-corruption":
         return bool(config.is_encoder_decoder) and objective == "span-corruption"
     return reads_both_ways(config) == (objective == "masked-lm")

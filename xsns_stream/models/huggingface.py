@@ -1,64 +1,68 @@
-"""The boundary to the Hugging Face libraries: model folders from the Hub, quiet logging, errors as sentences."""
+"""Interface to the Hugging Face libraries: digests of model files, quiet logging, errors as sentences."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.atomic import at_home
 from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
-#: Files that are downloaded from the Hub: safetensors and the tokenizer; never a pickle, never code.
-HUB_FILES: Final = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.model", "*.txt"]
-#: {digest of a file: digest of the file that it replaced}. Both files give the same results: the configuration of
-#: `mini` named float16 as the precision to load in, which transformers uses and this package never did. Stores that
-#: were built before record the earlier digest, and can be extended.
+#: {digest of a file: digest of the file that it replaced}, for files that give the same results. The earlier
+#: configuration of `mini` named float16 as the precision for loading, which transformers uses but this package does
+#: not. Older stores contain the earlier digest and can still be extended.
 SAME_MODEL: Final = {
     "beca3bd8fb3400b0f3c149db1e6ed15cc7ed1b3f52a74f294a1d249845db8b18": (
         "d80c9f2c0d4e0775628c4ec115277b21b49b0400d8bf575a91e4046fab81cbcb"
     ),
 }
-
-
-def locate(name: str, revision: str | None) -> tuple[Path, str]:
-    """Return (folder, Hub commit); the commit is empty for local folders.
-
-    Raises:
-        ModelError: There is no such folder, or the Hub does not provide the model.
-    """
-    if name == EMBEDDED:
-        return EMBEDDED_FOLDER, ""
-    folder = at_home(name)
-    if name and folder.is_dir():
-        return folder, ""
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ModelError(
-            f"there is no model folder '{name}'.",
-            "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base.",
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        path = snapshot_download(name, revision=revision, allow_patterns=HUB_FILES)
-    except Exception as error:
-        # Every failure here comes from the Hub (offline, gated, no such id); the first line of the cause names it.
-        raise ModelError(
-            f"the model '{name}' could not be downloaded from the Hub: {first_line(error)}",
-            "check the id and the network connection, or give the path of a local folder.",
-        ) from error
-    return Path(path), Path(path).name
+#: Examples of families that are built into transformers, for messages.
+FAMILIES: Final = (
+    "xlm-roberta",
+    "bert",
+    "deberta-v2",
+    "modernbert",
+    "gpt2",
+    "llama",
+    "qwen3",
+    "gemma2",
+    "mt5",
+    "mbart",
+)
+#: Packages that transformers imports if they are installed, but that text models do not need.
+_NOT_NEEDED: Final = (
+    "torchvision",
+    "torchaudio",
+    "flash-attn",
+    "xformers",
+    "apex",
+    "tensorflow",
+    "jax",
+    "bitsandbytes",
+)
+#: Packages that some tokenizers need.
+_OPTIONAL: Final = ("sentencepiece", "protobuf", "tiktoken", "mistral-common", "blobfile")
+#: {module: package that installs it}, for different names.
+_DISTRIBUTIONS: Final = {
+    "google": "protobuf",
+    "flash_attn": "flash-attn",
+    "mistral_common": "mistral-common",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+}
 
 
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal).
 
-    A file of :data:`SAME_MODEL` counts as the file that it replaced.
+    For a file in :data:`SAME_MODEL`, the digest of the file that it replaced is used.
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -81,18 +85,18 @@ def first_line(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return why another library could not use the files of a model, as the end of a sentence.
+    """Return, as the end of a sentence, the reason why another library could not use the files of a model.
 
-    Errors of Python itself (a list where a number was expected) mean nothing to a user who did not write the library.
+    The text of errors of Python itself (such as a list instead of a number) does not help a user and is replaced.
     """
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
-        return "a value has another type or another place than transformers expects"
+        return "a value has a type or a place that transformers does not expect"
     return shown(first_line(error)[:-1])
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence the progress bars and reports of transformers inside the block, and restore its settings afterwards."""
+    """Silence the progress bars and reports of transformers while the block runs, and restore its settings."""
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -109,16 +113,62 @@ def quiet_transformers() -> Iterator[None]:
 def needs_own_code(name: str, what: str) -> ModelError:
     """Return the error for a model that cannot be loaded without the code that comes with it."""
     return ModelError(
-        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model, and "
+        f"the {what} of model '{name}' cannot be read: it needs code that comes with the model (auto_map), and "
         "such code is never run.",
-        "use a model of a family that transformers supports.",
+        f"use a model of a family that transformers has built in, such as {', '.join(FAMILIES)}. A later "
+        "version of transformers may have this one: `pip install -U transformers`.",
     )
 
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
-    """Return the error for a transformers class that cannot be imported. The model is not the cause."""
+    """Return the error for a class of transformers that cannot be imported, with a command that repairs it.
+
+    The files of the model are not the cause.
+    """
+    cause = innermost(error)
+    package = _package_missing(cause)
+    if package:
+        return ModelError(
+            f"transformers needs the package {package} for the model '{name}', which is not installed.",
+            f"install it with `pip install {package}`; the model's files are not the cause.",
+        )
+    message = f"transformers cannot import what the model '{name}' needs: {reason(cause)}."
+    package = _package_failing(cause)
+    if not package:
+        return ModelError(
+            message,
+            "the model's files are not the cause: installed libraries are not compatible (torchvision must match "
+            "torch). Reinstall or remove the library that is named; `pip check` lists versions that do not match.",
+        )
+    if package in _NOT_NEEDED:
+        remedy = f"Remove it, it is not needed for text: `pip uninstall {package}`."
+    else:
+        remedy = f"Install it again: `pip install --force-reinstall {package}`."
     return ModelError(
-        f"transformers cannot import what the model '{name}' needs: {reason(innermost(error))}.",
-        "the model's files are not the cause: installed libraries are not compatible (torchvision must match torch). "
-        "Reinstall or remove the library that is named.",
+        message,
+        f"the model's files are not the cause: the package {package} does not match the other packages. {remedy}",
     )
+
+
+def _package_missing(cause: BaseException) -> str:
+    """Return the package that an error reports as not installed; empty for any other error."""
+    if isinstance(cause, ModuleNotFoundError) and cause.name:
+        module = cause.name.partition(".")[0]
+        # If a module is missing within an installed package, the package has a different version.
+        if importlib.util.find_spec(module) is None:
+            return _DISTRIBUTIONS.get(module, module)
+    text = str(cause).lower()
+    if "pip install" in text or "not found in your environment" in text or "is required" in text:
+        return next((name for name in _OPTIONAL if name in text), "")
+    return ""
+
+
+def _package_failing(cause: BaseException) -> str:
+    """Return the installed package that raised an error or is named in its message; empty if unknown."""
+    message = str(cause)
+    if named := next((name for name in _NOT_NEEDED if name.replace("-", "_") in message or name in message), ""):
+        return named
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(cause.__traceback__)]
+    package = next((name.partition(".")[0] for name in reversed(modules) if not name.startswith("importlib")), "")
+    ours = ("transformers", "xsns_stream", "__main__", "tests", "_pytest", "")
+    return "" if package in ours else _DISTRIBUTIONS.get(package, package)

@@ -1,4 +1,4 @@
-"""Models that are already in memory, with their tokenizers: checks, objective and digests."""
+"""Models in memory with their tokenizers: checks, objective and digests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, c
 from xsns_stream.models.loading import LoadedModel, load_model, weights_checksum
 from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
 
-#: Entries of a configuration that do not change what a model computes.
+#: Entries of a configuration that do not affect the outputs of a model.
 _NOT_COMPUTED: Final = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
 
 
@@ -28,17 +28,17 @@ def open_model(
     head_seed: int = 0,
     dtype: str | None = None,
 ) -> LoadedModel:
-    """Return a model with its tokenizer, from a name or from objects in memory.
+    """Return a loaded model with its tokenizer, from a name or from objects in memory.
 
     Args:
         model: `mini`, a local folder or a Hub id, as a string or path; a :class:`LoadedModel`; or a model of
             transformers.
-        tokenizer: The tokenizer of a model of transformers; None otherwise.
+        tokenizer: The tokenizer, if `model` is a model of transformers.
         revision: Commit, branch or tag on the Hub; for names only.
-        device: The device to load a named model to, as torch names it; a model in memory stays where it is.
-        objective: As for :func:`xsns_stream.load_model`; `auto` follows from the class of a model in memory.
+        device: The device of torch for a named model; a model in memory is not moved.
+        objective: See :func:`xsns_stream.load_model`; for a model in memory, `auto` means the objective of its class.
         label_count: Number of classes of a classification task.
-        head_seed: Seed of a task's head that the checkpoint lacks; for names only.
+        head_seed: Seed for the head of a task if the checkpoint lacks it; for names only.
         dtype: Data type of the weights of a named model.
 
     Raises:
@@ -75,10 +75,10 @@ def open_model(
 
 
 def with_current_weights(loaded: LoadedModel) -> LoadedModel:
-    """Return a loaded model whose digest is that of its weights as they are now.
+    """Return a loaded model with a digest of its present weights.
 
-    Weights that were changed after loading, for example by training, have another digest than the files that they were
-    loaded from. Rows of the two must not lie in one store.
+    Weights that were changed after loading, for example by training, have a different digest than the files from which
+    they were loaded. Rows of both must not be in one store.
     """
     if loaded.model is None or loaded.checksum is None or weights_checksum(loaded.model) == loaded.checksum:
         return loaded
@@ -93,16 +93,17 @@ def with_current_weights(loaded: LoadedModel) -> LoadedModel:
 
 
 def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_count: int | None = None) -> LoadedModel:
-    """Return a model of transformers with its tokenizer as :func:`xsns_stream.load_model` returns them.
+    """Return a model of transformers with its tokenizer, in the form of :func:`xsns_stream.load_model`.
 
-    The model is named by its class. Its weights digest is the SHA-256 over its configuration and over names, types,
-    shapes and values of its state dict, and therefore differs from the digest of the same model in a folder, which is
-    over files. The mode of the model (training or evaluation) is not changed.
+    The name of the model is that of its class. The digest of its weights is the SHA-256 over its configuration and over
+    names, types, shapes and values of its state dict. It differs from the digest of the same model in a folder, which
+    is over files. The mode of the model (training or evaluation) is not changed.
 
     Args:
         model: The model, with the head of its objective.
         tokenizer: Its tokenizer, in the fast form.
-        objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` follows from the model's class.
+        objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` means the objective of the model's
+            class.
         label_count: Number of classes in the data of a classification task.
 
     Raises:
@@ -153,7 +154,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
 
 
 def _refuse_wrapper(model: Any) -> None:
-    """Raise an error for a model within another module, because the name of that module does not describe the model."""
+    """Raise an error for a model within another module, such as a wrapper."""
     for attribute, kind in (("_orig_mod", "OptimizedModule"), ("module", "DataParallel")):
         if hasattr(model, attribute) and kind in type(model).__name__:
             raise ModelError(
@@ -174,12 +175,12 @@ def state_digest(model: Any) -> str:
 
 
 def _objective_of(model: Any, name: str) -> str:
-    """Return the objective of a model by its class or the classes that it is derived from."""
+    """Return the objective of a model from its class or the base classes."""
     names = {base.__name__ for base in type(model).__mro__}
     for objective in OBJECTIVES:
         if names & classes_of(objective) and (objective in TASKS or fits(model.config, objective)):
             return objective
     raise ModelError(
-        f"the model '{name}' has no head for an objective that is known.",
+        f"the model '{name}' has no head for a known objective.",
         "load it with a head, for example with AutoModelForMaskedLM or AutoModelForCausalLM.",
     )

@@ -1,15 +1,16 @@
-"""The choice of θ, the parameters that are measured, and of their bits.
+"""Selection of θ, the parameters to measure, and of their bits.
 
 θ are the parameters of the transformer blocks. The blocks are found by structure: they are the repeated block lists of
-the text stack. Input embeddings are excluded by identity; everything outside of the blocks, such as the head, is
-excluded as well. Names are matched only on request of the user: the substring `layer` selects 0.03 % of BLOOM's blocks
-and none of GPT-2's.
+the text stack. Input embeddings are excluded by identity; all modules outside of the blocks, such as the head, are also
+excluded. Names are matched only on request of the user, because no pattern fits all models: `layer` selects 0.03 % of
+the blocks of BLOOM and none of GPT-2.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 STACKS: Final = ("both", "encoder", "decoder")
 #: Name of the span of parameters that `include` adds.
 OTHER: Final = "other"
-#: Number of tokens where neither the model nor the tokenizer has a limit.
+#: Value of `blocks` that selects every parameter.
+ALL: Final = "all"
+#: Maximum number of tokens if neither the model nor the tokenizer has a limit.
 UNBOUNDED: Final = 2**31 - 1
 
 _Part = tuple[str, dict[str, "nn.Parameter"]]
@@ -46,49 +49,102 @@ def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
 
 
 def parameter_layout(
-    model: nn.Module, *, stack: str = "both", include: Sequence[str] = (), exclude: Sequence[str] = ()
+    model: nn.Module,
+    *,
+    stack: str = "both",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    blocks: Sequence[str] | str | None = None,
 ) -> ParameterLayout:
-    """Choose θ, the parameters of the transformer blocks, and number their bits.
+    """Select θ, by default the parameters of the transformer blocks, and assign bits to them.
 
-    Blocks are in the order of the model, tensors in the order of the block. A tensor that is used in several places
-    counts once. Parameters that `include` adds come last, as one span named `other`. XLM-R base and mBERT give P =
+    Blocks are in the order of the model, tensors in the order of the block. A tensor that is used in several places is
+    included once. Parameters that `include` adds come last, as one span named `other`. XLM-R base and mBERT give P =
     85,054,464.
 
     Args:
-        model: A transformers model. For a multimodal model the text stack is measured.
+        model: A transformers model, or any other module. For a multimodal model the text stack is measured.
         stack: `encoder`, `decoder` or `both`, for models that have both stacks.
-        include: Regular expressions that are searched in the names of parameters outside of the blocks, in the text
-            stack and the head (embeddings, final norms, head). Parameters that match are measured as well.
-        exclude: Regular expressions that are searched in the names of the parameters chosen so far. Parameters that
-            match are not measured. A tied tensor is found by any of its names.
+        include: Regular expressions for names of parameters outside of the blocks, in the text stack and the head
+            (embeddings, final norms, head). Parameters that match are measured as well.
+        exclude: Regular expressions for names of the parameters selected so far. Parameters that match are not
+            measured. A tied tensor is found by any of its names.
+        blocks: Names of modules to measure with all of their parameters; or `all` for every parameter of the model,
+            including embeddings, norms and head. By default, the repeated blocks are found by structure.
 
     Raises:
-        ModelError: The model has no list of repeated blocks.
-        UsageError: The model does not have the stack; a regular expression is invalid or matches nothing; no parameter
-            is left.
+        ModelError: The model has no list of repeated blocks, and `blocks` is not given.
+        UsageError: The model does not have the stack or a named module; a regular expression is invalid or matches
+            nothing; no parameter is left.
 
-    Source: X-SNS, section 3 ("embeddings and head excluded"); by structure instead of by name.
+    Source: X-SNS, section 3 ("embeddings and head excluded"); the exclusion is by structure instead of by name.
     """
-    lists = block_lists(model)
-    if not lists:
-        raise ModelError(
-            f"no list of repeated transformer blocks was found in {type(model).__name__}.",
-            "only transformers that are built from blocks can be measured.",
-        )
-    embeddings = _embeddings(model)
-    parts = _blocks(_in_stack(model, lists, stack), embeddings)
     aliases = _aliases(model)
-    if include:
-        inside = {id(p) for _, blocks in lists for p in blocks.parameters()} - embeddings
-        outside = {n: p for n, p in _text_and_head(model).items() if id(p) not in inside}
-        parts.append((OTHER, _matching(outside, include, aliases, "include")))
+    parts = _repeated(model, stack, include, aliases) if blocks is None else _named(model, blocks, stack, include)
     chosen = {name: p for _, part in parts for name, p in part.items()}
     dropped = _matching(chosen, exclude, aliases, "exclude")
+    if not chosen:
+        raise UsageError("the chosen modules have no parameters.", "choose modules with parameters.")
     if len(dropped) == len(chosen):
         raise UsageError(
             "every parameter is excluded, so that nothing is left to measure.", "exclude fewer parameters."
         )
     return _numbered([(span, {n: p for n, p in part.items() if n not in dropped}) for span, part in parts])
+
+
+def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dict[int, list[str]]) -> list[_Part]:
+    """Return the repeated blocks of the text stack, and the parameters outside of them that `include` names."""
+    lists = block_lists(model)
+    if not lists:
+        raise ModelError(
+            f"no list of repeated transformer blocks was found in {type(model).__name__}.",
+            "name the modules to measure with blocks=[…], or give blocks='all' for every parameter (from Python).",
+        )
+    embeddings = _embeddings(model)
+    parts = _blocks(_in_stack(model, lists, stack), embeddings)
+    if include:
+        inside = {id(p) for _, blocks in lists for p in blocks.parameters()} - embeddings
+        outside = {n: p for n, p in _text_and_head(model).items() if id(p) not in inside}
+        parts.append((OTHER, _matching(outside, include, aliases, "include")))
+    return parts
+
+
+def _named(model: nn.Module, blocks: Sequence[str] | str, stack: str, include: Sequence[str]) -> list[_Part]:
+    """Return the named modules with their parameters; for `all`, every parameter grouped by module."""
+    if stack != "both" or include:
+        raise UsageError("blocks cannot be combined with stack or include.", "name all modules to measure in blocks.")
+    if blocks == ALL:
+        return _all_parts(model)
+    names = [blocks] if isinstance(blocks, str) else list(blocks)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for name in names:
+        if name not in modules:
+            near = get_close_matches(str(name), modules, n=1)
+            raise UsageError(
+                f"{type(model).__name__} has no module '{name}'.",
+                f"did you mean '{near[0]}'?" if near else "`model.named_modules()` lists the names of all modules.",
+            )
+    first = {id(p): name for name, p in model.named_parameters()}  # a tied tensor has several names
+    taken: set[int] = set()
+    parts: list[_Part] = []
+    for name in names:
+        own = [p for p in modules[name].parameters() if id(p) not in taken]
+        taken |= {id(p) for p in own}
+        parts.append((name or OTHER, {first[id(p)]: p for p in own}))
+    return parts
+
+
+def _all_parts(model: nn.Module) -> list[_Part]:
+    """Return every parameter in the order of the model, grouped by block; outside of blocks, by module."""
+    try:
+        prefixes = [f"{name}.{index}" for name, blocks in block_lists(model) for index in range(len(blocks))]
+    except ModelError:
+        prefixes = []  # the parameters of a multimodal model with an unknown text stack are grouped by module
+    parts: dict[str, dict[str, nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        block = next((prefix for prefix in prefixes if name.startswith(f"{prefix}.")), None)
+        parts.setdefault(block or name.rpartition(".")[0] or OTHER, {})[name] = parameter
+    return list(parts.items())
 
 
 def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tensor]:
@@ -98,11 +154,11 @@ def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tenso
 
 
 def longest_input(model: Any, tokenizer: Any) -> int:
-    """Return the number of tokens, including special tokens, that the model can take at once.
+    """Return the largest number of tokens of an input, including special tokens.
 
-    This is the number of positions that the model has or was trained with, and at most the limit of the tokenizer.
-    Models with relative positions (T5) and ALiBi have no limit of their own: the limit of the tokenizer is used, or 2³¹
-    - 1. A number below 1, as in XLNet, also means no limit.
+    This is the number of positions of the model or of its training, and at most the limit of the tokenizer. Models with
+    relative positions (T5) or ALiBi have no limit; for them it is the limit of the tokenizer, or 2³¹ - 1. A number
+    below 1, as in XLNet, also means no limit.
     """
     limit = min(tokenizer_limit(tokenizer), UNBOUNDED)
     config = model.config.get_text_config()
@@ -111,7 +167,7 @@ def longest_input(model: Any, tokenizer: Any) -> int:
     if not positions or positions < 1:
         return limit
     table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    # RoBERTa and related models count positions from the padding index on, and do not use the rows before it.
+    # RoBERTa and related models count positions from the padding index on and do not use the rows before it.
     padding = getattr(table, "padding_idx", None)
     unused = 0 if padding is None else padding + 1
     return min(int(positions) - unused, limit)
@@ -121,7 +177,7 @@ def longest_input(model: Any, tokenizer: Any) -> int:
 
 
 def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of the text stack: the body without its head and without image or audio towers."""
+    """Yield (name, module) of the text stack: the body without head, image towers and audio towers."""
     body = _text_body(model)
     prefix = _name_of(model, body)
     others: list[str] = []
@@ -154,7 +210,7 @@ def _name_of(model: nn.Module, wanted: Any) -> str:
 
 
 def _text_and_head(model: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters of the text stack and of everything outside of the body, in the order of the model."""
+    """Return the parameters of the text stack and those outside of the body, in the order of the model."""
     body = getattr(model, "base_model", model)
     text = {id(p) for _, module in _text_modules(model) for p in module.parameters(recurse=False)}
     in_body = {id(p) for p in body.parameters()}
@@ -188,7 +244,7 @@ def _embeddings(model: Any) -> set[int]:
 
 
 def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
-    """Return each block's name with its parameters; a tensor that several blocks use belongs to the first of them."""
+    """Return the name of each block with its parameters; a tensor of several blocks belongs to the first of them."""
     taken = set(embeddings)
     parts: list[_Part] = []
     for list_name, blocks in lists:
@@ -210,7 +266,7 @@ def _aliases(model: nn.Module) -> dict[int, list[str]]:
 def _matching(
     candidates: dict[str, nn.Parameter], patterns: Sequence[str], aliases: dict[int, list[str]], option: str
 ) -> dict[str, nn.Parameter]:
-    """Return the candidates in whose names any of the patterns is found.
+    """Return the candidates with names that match any of the patterns.
 
     Raises:
         UsageError: A pattern is not a valid regular expression, or matches no candidate.

@@ -1,4 +1,4 @@
-"""Loading of a model with the head that an objective needs, and of its tokenizer."""
+"""Loading of a model with the head of an objective, and of its tokenizer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from xsns_stream.models.auto_classes import (
     resolve,
     task_of,
 )
+from xsns_stream.models.hub import locate
 from xsns_stream.models.huggingface import (
     EMBEDDED,
     EMBEDDED_FOLDER,
     broken_installation,
     digest_files,
     first_line,
-    locate,
     quiet_transformers,
     reason,
 )
@@ -49,6 +49,7 @@ from xsns_stream.models.tokenizers import (
     load_tokenizer,
     notes_on_frame,
     padding_id,
+    refuse_bytes,
     tokenizer_digest,
 )
 
@@ -57,11 +58,13 @@ __all__ = ["DTYPES", "EMBEDDED", "EMBEDDED_FOLDER", "LoadedModel", "load_model"]
 DTYPES: Final = ("float32", "bfloat16", "float16")
 #: File that peft writes beside the weights of an adapter.
 ADAPTER: Final = "adapter_config.json"
+#: Suffixes of weights in formats that are not read.
+OTHER_WEIGHTS: Final = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onnx")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode with its tokenizer and the digests that identify them.
+    """A model in evaluation mode with its tokenizer, and digests that identify both.
 
     Attributes:
         model: The transformers model with the head of its objective.
@@ -71,9 +74,9 @@ class LoadedModel:
         weights_digest: SHA-256 over the safetensors files and the configuration, which also affects the computation.
         tokenizer_digest: SHA-256 over the serialised tokenizer.
         objective: The objective: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
-        pad_id: The id that batches are padded with.
-        notes: Sentences that the user should know about how the model was loaded.
-        checksum: :func:`weights_checksum` of the model when it was loaded; None where it is not known.
+        pad_id: The token id for padding.
+        notes: Sentences about the loading of the model for the user.
+        checksum: :func:`weights_checksum` of the model after loading; None if unknown.
     """
 
     model: Any
@@ -92,10 +95,10 @@ class LoadedModel:
 
 
 def weights_checksum(model: Any) -> int:
-    """Return a fast checksum of the bits of a model's state dict.
+    """Return a fast checksum of the bits of a model's state dict, to detect changes of the weights.
 
-    It shows whether the weights were changed in place. It is a sum over the bits as integers, with wrap-around, in
-    which each tensor is multiplied by its number. It takes a small part of the time of a digest.
+    It is a sum over the bits as integers, with wrap-around, in which each tensor is multiplied by its number. It is
+    much faster than a digest.
     """
     import torch
 
@@ -123,17 +126,17 @@ def load_model(
     Args:
         name: `mini` (shipped with the package), a local folder, or a Hub id `owner/name`.
         revision: Commit, branch or tag on the Hub.
-        device: Name of the device, as in torch.
+        device: Name of a device of torch.
         objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
-            `question-answering`; `auto` is the objective that the checkpoint was pre-trained for.
+            `question-answering`; `auto` is the objective of the pre-training.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed of a task's head if the checkpoint has none; the same seed gives the same bits. A head for
-            the same task that comes with the checkpoint is kept.
-        dtype: `float32`, `bfloat16` or `float16`, the precision of the weights.
+        head_seed: Seed for the head of a task if the checkpoint has no head; the same seed gives the same bits. A head
+            for the same task in the checkpoint is used.
+        dtype: Precision of the weights: `float32`, `bfloat16` or `float16`.
 
     Raises:
-        ModelError: There is no such model; its weights are damaged or incomplete; the objective does not suit it; or
-            the tokenizer belongs to another model.
+        ModelError: The model does not exist; its weights are damaged or incomplete; it does not support the objective;
+            or the tokenizer belongs to a different model.
         UsageError: The objective, the number of labels or the dtype is invalid.
     """
     check_arguments(objective, label_count)
@@ -143,6 +146,8 @@ def load_model(
     folder, commit = locate(name, revision)
     fields, tensors = _inspected(folder, name)
     config = make_config(folder, name, fields)
+    for kind in (config.model_type, getattr(config, "tokenizer_class", None)):
+        refuse_bytes(name, kind)
     objective = resolve(config, objective, name)
     if objective in TASKS:
         config.num_labels = label_count or 2  # a span has two ends
@@ -153,7 +158,7 @@ def load_model(
     check_match(model, tokenizer, objective, name)
     pad_id = padding_id(model, tokenizer)
     if objective == "sequence-classification" and model.config.get_text_config().pad_token_id is None:
-        # Decoders classify a text at the last position that is not padding, which they find by this id.
+        # Decoders classify a text at the last position that is not padding; they need this id to find it.
         model.config.get_text_config().pad_token_id = pad_id
     model = _to_device(model.eval(), device)
     return LoadedModel(
@@ -176,7 +181,7 @@ def load_model(
 
 
 def check_python() -> None:
-    """Reject a Python without docstrings, which transformers parses when it creates a model.
+    """Raise an error for a Python without docstrings, which transformers parses when it creates a model.
 
     Raises:
         ModelError: Python runs without docstrings.
@@ -190,9 +195,9 @@ def check_python() -> None:
 
 
 def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, ...]:
-    """Take the padding id from the tokenizer where a model needs one and its configuration has none; return notes.
+    """Set the padding id from the tokenizer if the model needs an id and its configuration has none; return notes.
 
-    RoBERTa and related models count positions by this id, and cannot compute anything without it.
+    RoBERTa and related models count positions by this id and cannot work without it.
     """
     text = config.get_text_config()
     if getattr(text, "pad_token_id", None) is not None or not knows_its_padding(config):
@@ -215,11 +220,7 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     """
     check_no_adapter(folder, name)
     if not has_safetensors(folder):
-        raise ModelError(
-            f"the model '{name}' has no .safetensors weights.",
-            "convert it with `save_pretrained`, or try `--revision refs/pr/N` if the Hub's page of the model has a "
-            "pull request that adds them; pickled weights are not read, because reading them runs code.",
-        )
+        raise _no_safetensors(folder, name)
     fields = configuration_of(folder, name)
     try:
         tensors = read_tensors(folder, fields.get("transformers_weights"))
@@ -232,8 +233,40 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
     return fields, tensors
 
 
+def _no_safetensors(folder: Path, name: str) -> ModelError:
+    """Return the error for a folder without safetensors files, with a command that converts other weights."""
+    found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
+    only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
+    from_hub = folder.parent.name == "snapshots"
+    revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"
+    if not (from_hub or any(file.endswith((".bin", ".pt", ".pth")) for file in found)):
+        return ModelError(
+            f"the model '{name}' has no .safetensors weights.{only}",
+            f"convert it with `save_pretrained`; for a model of the Hub {revision}.",
+        )
+    command = (
+        f'python -c "from transformers import AutoTokenizer as T, {_class_for(folder)} as M; '
+        f"[C.from_pretrained('{name}').save_pretrained('converted') for C in (T, M)]\""
+    )
+    return ModelError(
+        f"the model '{name}' has no .safetensors weights.{only}",
+        "pickled weights are not read, because reading them may run code. If you trust the source, convert them with "
+        f"`{command}`, and give the folder `converted`; {revision}.",
+    )
+
+
+def _class_for(folder: Path) -> str:
+    """Return the name of the class of transformers in the configuration of a folder, or of a general class."""
+    try:
+        named = read_configuration(folder).get("architectures")
+    except UnusableError:
+        named = None
+    name = named[0] if isinstance(named, list) and named else ""
+    return name if isinstance(name, str) and name.isidentifier() else "AutoModelForMaskedLM"
+
+
 def config_alone(folder: Path, name: str) -> Any:
-    """Return the configuration of a folder whose weights are not needed.
+    """Return the configuration of a folder without checking its weights.
 
     Raises:
         ModelError: The configuration cannot be read.
@@ -247,7 +280,7 @@ def config_alone(folder: Path, name: str) -> Any:
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
-    """Reject a folder with a LoRA adapter, whose weights would silently be ignored.
+    """Raise an error for a folder with a LoRA adapter, because its weights would silently be ignored.
 
     Raises:
         ModelError: The folder contains an adapter.
@@ -260,7 +293,7 @@ def check_no_adapter(folder: Path, name: str) -> None:
 
 
 def configuration_of(folder: Path, name: str) -> dict[str, Any]:
-    """Return the content of a folder's `config.json`, with its types checked.
+    """Return the content of `config.json` of a folder, after checking its types.
 
     Raises:
         ModelError: The file is missing or invalid.
@@ -279,7 +312,7 @@ def _unreadable(what: str, name: str, error: UnusableError) -> ModelError:
 
 
 def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
-    """Check that transformers can import the model's class, and that the model is not far larger than its weights.
+    """Check that transformers can import the class of the model, and that the model is not far larger than its weights.
 
     Raises:
         ModelError: The class cannot be imported, or the configuration describes a far larger model.
@@ -356,7 +389,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
-        # transformers and safetensors raise many types for files that are cut short or of another kind.
+        # transformers and safetensors raise many types of errors for truncated files and files of other formats.
         raise ModelError(
             f"the model '{name}' cannot be loaded: {reason(error)}.",
             "the files may be incomplete, or may not fit together; download or export them again.",
@@ -367,7 +400,7 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
 
 
 def _check_complete(model: Any, name: str, objective: str, missing: set[str], mismatched: set[str]) -> None:
-    """Reject random values in place of weights, except for the whole new head of a task."""
+    """Raise an error for missing weights, which would get random values, except for a new head of a task."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -385,16 +418,16 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
 
 
 def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
-    """Reject a trained head whose classes are not those of the objective."""
+    """Raise an error for a trained head with other classes than those of the objective."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
-            f"the model '{name}' comes with a trained head that is not for {labels}.",
-            "give the number of labels that it was trained with, or use a checkpoint without this head.",
+            f"the model '{name}' has a trained head that is not for {labels}.",
+            "give the number of labels of its training, or use a checkpoint without this head.",
         )
     if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(
-            f"the model '{name}' comes with a head for {task_of(model.config)}.",
+            f"the model '{name}' has a head for {task_of(model.config)}.",
             f"use this objective, or use a checkpoint without this head for {objective}.",
         )
 

@@ -1,11 +1,12 @@
-"""Checks of a model's configuration and weights before torch or transformers open the files.
+"""Checks of the configuration and the weights of a model before torch or transformers open the files.
 
-transformers accepts almost any content: a list in place of a name ends in an error of Python itself, and a million
-layers are built one after another before the first weight is read. The types of the configuration fields that decide
-the size of the model are therefore checked here, and the described model is compared with the tensors in the files.
+transformers accepts almost any content: a list instead of a name ends in an error of Python itself, and a million
+layers are built before the first weight is read. Therefore this module checks the types of the configuration fields
+that determine the size of the model, and compares the described model with the tensors in the files.
 
-The header of a safetensors file is eight bytes with its length, and JSON that names the type, shape and byte range of
-each tensor; the values follow it. All of it is checked here, so that nothing is allocated because of a wrong header.
+The header of a safetensors file consists of eight bytes with its length, and JSON with the type, shape and byte range
+of each tensor; the values follow. The whole header is checked here, so that no memory is allocated because of a wrong
+header.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
-from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
+from xsns_stream.models.huggingface import FAMILIES, broken_installation, needs_own_code, quiet_transformers, reason
 
-#: Largest number of blocks of a configuration, and the number that is always allowed, because blocks may share weights.
+#: Largest number of blocks of a configuration, and a number that is always allowed because blocks may share weights.
 MOST_LAYERS: Final = 2_048
 FEW_LAYERS: Final = 256
-#: Largest value of any other size: of a vocabulary, a layer, a list of experts.
+#: Largest value of all other sizes, such as those of a vocabulary, a layer or a list of experts.
 MOST_SIZE: Final = 2**26
 MOST_LABELS: Final = 100_000
-#: Values that a model may have beyond those in its weights: a new head, and tables that are computed.
+#: Number of values that a model may have beyond those in its weights, for a new head and for computed tables.
 SPARE_VALUES: Final = 2**27
 MOST_COMPUTED: Final = 2**30
 
@@ -54,7 +56,7 @@ _NUMBERS: Final = (
     "layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps", "initializer_range", "rope_theta", "attention_dropout",
     "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "dropout_rate", "classifier_dropout",
 )  # fmt: skip
-#: transformers downloads code from the Hub where one of these fields is the name of a repository.
+#: If one of these fields contains the name of a repository, transformers downloads code from the Hub.
 _IMPLEMENTATIONS: Final = (
     "attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation",
     "_experts_implementation",
@@ -67,7 +69,7 @@ Fields = Mapping[str, Any]
 
 
 def read_configuration(folder: Path) -> dict[str, Any]:
-    """Read `config.json`, and check the types of the fields that transformers builds a model from.
+    """Read `config.json`, and check the types of the fields from which transformers builds a model.
 
     Raises:
         UnusableError: The file is missing or is not a JSON object, or a field has an invalid value.
@@ -83,7 +85,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def check_layers(fields: Fields, tensors: Tensors | None) -> None:
-    """Reject more blocks than there can be: building them would take minutes before anything is compared.
+    """Raise an error for an impossible number of blocks; building them would take minutes.
 
     Args:
         fields: The configuration, from :func:`read_configuration`.
@@ -115,7 +117,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
         raise ModelError(
             f"the configuration of model '{name}' cannot be read: transformers {__version__} "
             f"does not support models of the kind {_shown(kind)}.",
-            "use a model of a family that transformers supports, or a newer transformers.",
+            _hint_on_kind(kind, fields, __version__, list(CONFIG_MAPPING)),
         )
     try:
         with quiet_transformers():
@@ -123,18 +125,38 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
-        # transformers raises many types of errors for values that do not fit together.
+        # transformers raises many types of errors for inconsistent values.
         raise ModelError(
             f"the configuration of model '{name}' cannot be read: transformers refuses it ({reason(error)}).",
             "the files may be incomplete; download or export them again.",
         ) from error
 
 
-def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
-    """Reject a configuration that describes a far larger model than the weights contain.
+def _hint_on_kind(kind: str, fields: Fields, installed: str, known: list[str]) -> str:
+    """Return a hint for a kind of model that the installed transformers does not support."""
+    if near := get_close_matches(kind, known, n=1, cutoff=0.8):
+        meant = f" If model_type in config.json is misspelt: did you mean '{near[0]}'?"
+    else:
+        meant = ""
+    written = fields.get("transformers_version")
+    if isinstance(written, str) and (newer := _numbers(written)) > _numbers(installed):
+        version = ".".join(map(str, newer))
+        return f"it was written by transformers {version}: `pip install 'transformers>={version}'`.{meant}"
+    return (
+        f"a newer version of transformers may support it: `pip install -U transformers`; or use a model of a family "
+        f"that is built in, such as {', '.join(FAMILIES)}.{meant}"
+    )
 
-    The model is built without values (on torch's `meta` device). transformers would fill tensors that are not in the
-    files with random values, and would allocate them for this.
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
+    """Raise an error for a configuration of a model that is far larger than its weights.
+
+    The model is built without values (on the `meta` device of torch), because transformers would allocate tensors that
+    are not in the files and fill them with random values.
 
     Raises:
         UnusableError: The described model is far larger than the weights.
@@ -158,7 +180,7 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
 
 
 def _of_class(model_class: Any, config: Any) -> Any:
-    """Return the part of a multimodal model's configuration that a class for text only is built from."""
+    """Return the part of the configuration of a multimodal model for a class of text only."""
     text = getattr(config, "sub_configs", {}).get("text_config")
     alone = text is not None and getattr(model_class, "config_class", None) is text
     return config.get_text_config() if alone else config
@@ -277,11 +299,11 @@ def has_safetensors(folder: Path) -> bool:
 
 
 def read_tensors(folder: Path, chosen: object = None) -> Tensors:
-    """Read and check the headers of all files that the weights of a model are loaded from.
+    """Read and check the headers of all weight files of a model.
 
     Args:
         folder: The folder of the model.
-        chosen: The weights file or index file that the configuration names; None if it names none.
+        chosen: The weights file or index file in the configuration; None if it has no such field.
 
     Raises:
         UnusableError: A file is missing, is not a regular file, or is outside of the folder; a header is wrong.
@@ -301,14 +323,14 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     """Return {name: shape} of the tensors of a safetensors file.
 
     Raises:
-        UnusableError: The file is cut short; or its header names an unknown type, a shape that does not fit the number
-            of bytes, bytes outside of the file, bytes that two tensors share, or leaves bytes unused.
+        UnusableError: The file is truncated; or its header has an unknown type, a shape that does not fit the number of
+            bytes, bytes outside of the file, overlapping tensors or unused bytes.
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
-            raise UnusableError(f"{path.name} is cut short, or is not a safetensors file")
+            raise UnusableError(f"{path.name} is truncated, or is not a safetensors file")
         if length > MOST_HEADER:
             raise UnusableError(f"the header of {path.name} is larger than {MOST_HEADER // MIB} MiB")
         data = file.read(length)
@@ -337,7 +359,7 @@ def _files(folder: Path, chosen: object) -> list[Path]:
             raise UnusableError(f"config.json names weights that are not safetensors: '{chosen}'")
         path = folder / chosen
         return [path] if chosen.endswith(".safetensors") else _indexed(path)
-    # Not `exists`: a broken link must be reported, not skipped.
+    # `exists` is not used here, because a broken link must be reported and not skipped.
     if os.path.lexists(folder / WEIGHTS):
         return [folder / WEIGHTS]
     if os.path.lexists(folder / INDEX):
@@ -361,7 +383,7 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
-    """Return where the bytes of a tensor begin and end, counted from the end of the header."""
+    """Return the first byte of a tensor and the byte after its last one, counted from the end of the header."""
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         raise UnusableError(f"{about} is without type, shape or data_offsets")
@@ -374,8 +396,8 @@ def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
         raise UnusableError(f"{about} has invalid data_offsets: {_short(offsets)}")
     if prod(shape) * BITS[dtype] != 8 * (offsets[1] - offsets[0]):
         raise UnusableError(
-            f"{about} has the shape {_short(shape)} of {dtype}, which does not take the {offsets[1] - offsets[0]:,} "
-            "bytes that it names"
+            f"{about} has the shape {_short(shape)} of {dtype}, which does not fit its {offsets[1] - offsets[0]:,} "
+            f"bytes"
         )
     return offsets[0], offsets[1]
 

@@ -1,8 +1,8 @@
-"""A program that prints by how much a tokenizer's normaliser lengthens short texts.
+"""Program that prints the factor by which the normaliser of a tokenizer lengthens short texts.
 
-Usage: `python -I normaliser_trial.py NORMALIZER.json`. It is run by its path, so that nothing but tokenizers is
-imported. It first limits its own memory and time: a normaliser that multiplies text ends this process instead of the
-caller's.
+Usage: `python -I normaliser_trial.py NORMALIZER.json`. It is run by its path, so that it imports only tokenizers. It
+    first limits its memory and time, so that a normaliser that multiplies text ends this process and not the process of
+    the caller.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 MEMORY = 2**30
 SECONDS = 5
-#: Printed once the library is imported. A failure before that is not caused by the normaliser.
+#: Text that is printed after the library is imported. A failure before it is not caused by the normaliser.
 READY = "ready"
 TEXT = (
     "The quick brown fox jumps over the lazy dog 0123456789 times.\n"
@@ -21,7 +21,7 @@ TEXT = (
 
 
 def limit() -> None:
-    """Limit the memory and time of this process, where the system supports it."""
+    """Limit the memory and time of this process, if the system supports it."""
     try:
         import resource
     except ImportError:  # not on Windows
@@ -34,7 +34,7 @@ def limit() -> None:
 
 
 def patterns(value: object) -> list[str]:
-    """Return all texts that the normaliser replaces."""
+    """Return all texts that the normaliser replaces by others."""
     if isinstance(value, list):
         return [text for item in value for text in patterns(item)]
     if not isinstance(value, dict):
@@ -45,7 +45,7 @@ def patterns(value: object) -> list[str]:
 
 
 def main() -> None:
-    """Print the largest growth."""
+    """Print the largest growth factor."""
     document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     from tokenizers import Tokenizer
 

@@ -1,9 +1,8 @@
-"""Checks of a tokenizer's files before a library builds anything from them.
+"""Checks of the files of a tokenizer before a library reads them.
 
-The files of a tokenizer determine the memory and time that building it takes, and neither tokenizers nor transformers
-limits them: two
-million added tokens take 5 GB, and a normaliser that replaces one character by many takes any amount of memory as soon
-as it gets a text, and ends the process. Sizes are limited here. A normaliser that may multiply text is tried in a
+The files of a tokenizer determine the memory and time for building it, and neither tokenizers nor transformers limits
+them: two million added tokens need 5 GB, and a normaliser that replaces one character by many may need any amount of
+memory for a text and end the process. This module limits sizes. A normaliser that may multiply text is tried in a
 separate process with a memory limit.
 """
 
@@ -23,21 +22,22 @@ from typing import Any, Final
 from xsns_stream.io.json import MIB, UnusableError, check_levels, check_regular, opened, read_object
 
 TOKENIZER: Final = "tokenizer.json"
-#: Largest `tokenizer.json` (Gemma's 262,144 tokens take 33 MB, XLM-V's 901,629 about 65 MB) and vocabulary.
+#: Largest size of `tokenizer.json` (262,144 tokens of Gemma need 33 MB, 901,629 of XLM-V about 65 MB) and of a
+#: vocabulary.
 MOST_BYTES: Final = 128 * MIB
 MOST_TOKENS: Final = 2**21
 #: Largest number of added tokens; Gemma 3 has 6,415.
 MOST_ADDED: Final = 100_000
-#: Largest number of characters of a token, and of a text that a normaliser inserts.
+#: Largest number of characters of a token, and of an inserted text of a normaliser.
 LONGEST: Final = 4_096
 LONGEST_REPLACEMENT: Final = 256
-#: Largest number of steps of a normaliser, a pre-tokenizer or a post-processor; known ones have up to 30.
+#: Largest number of steps of a normaliser, a pre-tokenizer or a post-processor; known tokenizers have up to 30.
 MOST_STEPS: Final = 512
 #: Largest factor by which a normaliser may lengthen a text: U+FDFA becomes 18 characters.
 MOST_GROWTH: Final = 64
-#: A normaliser with at least this possible growth is tried in a separate process.
+#: Growth factor from which on a normaliser is tried in a separate process.
 TRIED_GROWTH: Final = 4.0
-#: Beginnings and endings of the names of files that transformers may open for a tokenizer.
+#: Prefixes and suffixes of the names of files that transformers may open for a tokenizer.
 _BEGINNINGS: Final = (
     "tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "config", "generation_config", "chat_template",
     "processor_config", "preprocessor_config", "spiece", "sentencepiece", "spm", "bpe", "tekken",
@@ -50,11 +50,11 @@ Fields = Mapping[str, Any]
 
 
 def check_tokenizer_files(folder: Path) -> None:
-    """Check all files of a folder that its tokenizer may be built from.
+    """Check all files of a folder from which its tokenizer may be built.
 
     Raises:
-        UnusableError: A file is not a regular file, is not JSON or has values of another type; there are more or longer
-            tokens than allowed; the tokenizer splits words at random; or its normaliser multiplies text.
+        UnusableError: A file is not a regular file, is not JSON or has values of a wrong type; there are too many or
+            too long tokens; the tokenizer splits words at random; or its normaliser multiplies text.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_BEGINNINGS) or path.name.endswith(_ENDS):
@@ -70,7 +70,7 @@ def check_tokenizer_files(folder: Path) -> None:
 
 
 def own_code(folder: Path) -> bool:
-    """Return whether the tokenizer's settings name a class that comes with the folder."""
+    """Return whether the settings of the tokenizer name a class in the folder itself."""
     return bool(_settings(folder).get("auto_map"))
 
 
@@ -78,7 +78,7 @@ def check_tokenizer(path: Path) -> None:
     """Check one `tokenizer.json`.
 
     Raises:
-        UnusableError: As for :func:`check_tokenizer_files`.
+        UnusableError: See :func:`check_tokenizer_files`.
     """
     document = read_object(path, most_bytes=MOST_BYTES, levels=None)
     check_levels({name: value for name, value in document.items() if name != "model"}, path.name, 20)
@@ -110,7 +110,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return `tokenizer_config.json`, and check the other small files; empty if there is no such file."""
+    """Return `tokenizer_config.json` (empty if it does not exist), and check the other small files."""
     documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -163,7 +163,7 @@ def _added(settings: Fields) -> int:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """Check the files that transformers builds a tokenizer from if there is no `tokenizer.json`."""
+    """Check the files from which transformers builds a tokenizer without `tokenizer.json`."""
     for name in ("vocab.txt", "merges.txt"):
         if (folder / name).exists():
             with opened(folder / name) as file:
@@ -216,7 +216,7 @@ def _check_model(model: Any, name: str) -> None:
 
 
 def _check_post_processor(part: Any, name: str) -> None:
-    """Limit the number of tokens that are added to each text."""
+    """Check the number of tokens that the post-processor adds to each text."""
     for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
             if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:
@@ -240,7 +240,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a part of a tokenizer; the steps of nested sequences come in their order."""
+    """Yield the steps of a part of a tokenizer, including those of nested sequences, in order."""
     count, waiting = 0, [part]
     while waiting:
         step = waiting.pop()
@@ -264,7 +264,7 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return the largest factor by which a normaliser may lengthen a text, as far as its steps show."""
+    """Return the largest factor by which the steps of a normaliser may lengthen a text."""
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]
@@ -303,9 +303,10 @@ _HARMLESS: Final = frozenset(
 
 
 def _longest_mapped(charsmap: Any, name: str) -> int:
-    """Return the length in bytes of the longest replacement of a character in SentencePiece's table.
+    """Return the length in bytes of the longest replacement of a character in a table of SentencePiece.
 
-    The table is the size of a trie, the trie, and texts that end in NUL. The longest text of NFKC has 33 bytes.
+    The table consists of the size of a trie, the trie, and texts that end in NUL. The longest text of NFKC has 33
+    bytes.
     """
     try:
         table = base64.b64decode(charsmap or "", validate=True)
@@ -324,14 +325,14 @@ def _try_out(normaliser: Fields, name: str) -> None:
     """Normalise short texts in a separate process with limited memory and time.
 
     Raises:
-        UnusableError: The process ended, or a text became far longer.
+        UnusableError: The process failed, or a text became far longer.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "normalizer.json"
         path.write_text(json.dumps(normaliser), encoding="utf-8")
         program = Path(__file__).with_name("normaliser_trial.py")
         try:
-            # Isolated mode: nothing is imported from the current folder or through the environment.
+            # In isolated mode, Python imports nothing from the current folder or through the environment.
             done = subprocess.run(
                 [sys.executable, "-I", str(program), str(path)],
                 stdin=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
-"""The tokenizer of a checkpoint: loading, checks against the model, and the one function that calls it.
+"""Tokenizers of checkpoints: loading, checks against the model, and tokenization of text.
 
 A text may contain the string of a special token: a page about BERT contains `[MASK]`, and the source of a web page
-contains `</s>` or `<s>`. By default, tokenizers read such a string as the token itself: the text would then contain a
-mask, a second end, or padding that its author did not write. :func:`tokenise` reads it as characters.
+contains `</s>` or `<s>`. By default, tokenizers read this string as the special token, so that the text would contain a
+mask, a second end, or padding. :func:`tokenise` reads it as characters.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
@@ -21,9 +22,18 @@ from weakref import WeakKeyDictionary
 from xsns_stream.errors import ModelError
 from xsns_stream.io.json import UnusableError
 from xsns_stream.models.auto_classes import reads_both_ways
-from xsns_stream.models.huggingface import broken_installation, needs_own_code, reason
+from xsns_stream.models.huggingface import broken_installation, needs_own_code, quiet_transformers, reason
 from xsns_stream.models.tokenizer_files import check_tokenizer_files, own_code
 
+#: Tokenizers without a vocabulary, and kinds of models without a table of token embeddings.
+_BYTE_TOKENIZERS: Final = (
+    "ByT5Tokenizer",
+    "MyT5Tokenizer",
+    "CanineTokenizer",
+    "PerceiverTokenizer",
+    "canine",
+    "perceiver",
+)
 _HINT: Final = "put the model's own tokenizer files into the folder."
 
 
@@ -41,31 +51,85 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     except UnusableError as error:
         raise ModelError(
             f"the tokenizer of model '{name}' cannot be read: {error}.",
-            "export it again, or use the tokenizer of another model.",
+            "export the tokenizer again, or use another model.",
         ) from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
         if coded:
             raise needs_own_code(name, "tokenizer") from error
+        _refuse_missing_reader(folder, name, error)
         raise ModelError(
             f"the tokenizer of model '{name}' cannot be read: {reason(error)}.",
             "the folder needs tokenizer.json (or the model's own vocabulary files).",
         ) from error
+    refuse_bytes(name, type(tokenizer).__name__)
     # Without any of its files, transformers silently creates a tokenizer with an empty vocabulary.
     if not any((folder / file).is_file() for file in {"tokenizer.json", *tokenizer.vocab_files_names.values()}):
         raise ModelError(
             f"the tokenizer of model '{name}' is missing: there is no tokenizer.json in its folder.", _HINT
         )
     if not tokenizer.is_fast:
-        raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "convert it to tokenizer.json.")
+        raise ModelError(
+            f"the tokenizer of model '{name}' ({type(tokenizer).__name__}) has no fast form.",
+            "convert it to tokenizer.json with `convert_slow_tokenizer` of transformers if there is a converter, or "
+            "use another model.",
+        )
     return tokenizer
 
 
+def refuse_bytes(name: str, kind: object) -> None:
+    """Raise an error for a tokenizer of bytes or characters, which has no vocabulary of tokens.
+
+    Args:
+        name: Name of the model, for the message.
+        kind: Name of the tokenizer's class, or the `model_type` of the model.
+
+    Raises:
+        ModelError: The tokenizer reads bytes or characters.
+    """
+    if kind in _BYTE_TOKENIZERS:
+        raise ModelError(
+            f"the model '{name}' reads bytes or characters ({kind}), and models without a vocabulary of tokens cannot "
+            "be measured.",
+            "masks, labels and words are placed by the tokens of a fast tokenizer, which this model does not have. Use "
+            "a model with subwords, such as google/mt5-small instead of google/byt5-small, or "
+            "FacebookAI/xlm-roberta-base instead of google/canine-s.",
+        )
+
+
+def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
+    """Raise an error if packages that read the vocabulary of a tokenizer are not installed."""
+    if (folder / "tokenizer.json").is_file():
+        return
+    files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
+    if not files:
+        return
+    with files[0].open("rb") as file:
+        # A model of sentencepiece is a protobuf message that begins with its first token; tiktoken writes base64.
+        wanted = ("sentencepiece", "protobuf") if file.read(1) == b"\n" else ("tiktoken",)
+    missing = [package for package in wanted if not _is_installed(package)]
+    if missing:
+        raise ModelError(
+            f"the tokenizer of model '{name}' is in {files[0].name}, and the package that reads it is not installed: "
+            f"{', '.join(missing)}.",
+            f"`pip install {' '.join(missing)}`, or add the tokenizer.json of the model to the folder.",
+        ) from error
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Reject a tokenizer that was not made for the model: its ids would silently stand for other tokens.
+    """Raise an error for a tokenizer of a different model, because its ids would silently mean other tokens.
 
     Args:
         model: The loaded model.
@@ -219,7 +283,7 @@ def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame:
 
 @contextmanager
 def _reading_characters(tokenizer: Any) -> Iterator[None]:
-    """Let a tokenizer split strings that its vocabulary would return as special tokens, inside the block."""
+    """Let a tokenizer split the strings of special tokens while the block runs."""
     if not getattr(tokenizer, "is_fast", False):
         yield
         return
@@ -240,7 +304,7 @@ def _reading_characters(tokenizer: Any) -> Iterator[None]:
 
 
 def _splitter(tokenizer: Any) -> Any:
-    """Return a pre-tokenizer that splits reserved strings after their first character; None if it is not needed."""
+    """Return a pre-tokenizer that splits reserved strings after their first character; None if not needed."""
     size = len(tokenizer)
     known = _KNOWN.get(tokenizer)
     if known is None or known[0] != size:
@@ -249,10 +313,11 @@ def _splitter(tokenizer: Any) -> Any:
 
 
 def _make_splitter(tokenizer: Any) -> Any:
-    """Make the pre-tokenizer of :func:`_splitter`.
+    """Return the pre-tokenizer for :func:`_splitter`.
 
-    `split_special_tokens` is enough where the special tokens are not tokens of the model that splits words, or cannot
-    be reached by its merges (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within text.
+    `split_special_tokens` is sufficient if the special tokens are not in the vocabulary of the model that splits words,
+    or if its merges cannot produce them (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within
+    text.
     """
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Split
@@ -277,7 +342,7 @@ def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
 
 
 def _pattern(string: str) -> str:
-    """Return a regular expression for a string as it may appear after spaces were replaced."""
+    """Return a regular expression for a string after the replacement of spaces."""
     return "".join(_SPACE if character == " " else re.escape(character) for character in string)
 
 

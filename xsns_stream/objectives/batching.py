@@ -29,17 +29,17 @@ def batches(
 
     Args:
         examples: Examples that an objective encoded.
-        size: Number of examples in a batch; ignored where `token_budget` is given.
-        pad_id: Id that fills `input_ids`; the attention mask hides it.
-        device: Name of the device, as in torch.
+        size: Number of examples in a batch; ignored if `token_budget` is given.
+        pad_id: Id for the padding of `input_ids`, which the attention mask excludes.
+        device: Name of a device of torch.
         order: `length` puts examples of similar length together, longest first, so that a batch that does not fit into
-            memory fails at once. `drawn` keeps the order, for estimators whose values depend on it.
+            memory fails early. `drawn` keeps the order, for estimators with values that depend on it.
         token_budget: Largest product of the number of examples and the number of tokens of the longest one. A batch has
             at least one example.
 
     Yields:
-        int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each padded to its own
-        longest (labels with −100), and 0-dimensional ones as [B]; `example_keys` [B], which is not an input of the
+        int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each padded to the
+        longest one (labels with −100), and 0-dimensional ones as [B]; `example_keys` [B], which is not an input of the
         model.
 
     Raises:
@@ -87,7 +87,7 @@ def _padded(group: Sequence[EncodedExample], pad_id: int) -> dict[str, Ids]:
 
 def _row(example: EncodedExample, name: str) -> Ids:
     if name == "token_type_ids" and name not in example.arrays:
-        # A single text in a batch with pairs has no token types: all of it is a first text.
+        # A single text in a batch with pairs has no token types, because all of its tokens belong to a first text.
         return np.zeros_like(example.input_ids)
     return example.arrays[name]
 
@@ -105,5 +105,5 @@ def _to_device(values: Ids, device: str) -> torch.Tensor:
     tensor = torch.from_numpy(values)
     if torch.device(device).type != "cuda":
         return tensor.to(device)
-    # From pinned memory, the copy runs while the batch before is computed.
+    # From pinned memory, the copy runs during the computation of the preceding batch.
     return tensor.pin_memory().to(device, non_blocking=True)

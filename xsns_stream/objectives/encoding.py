@@ -1,7 +1,7 @@
 """Encoding of text into tokens for all objectives, counts of omitted text, and alignment of tokens with words.
 
-Everything that is drawn for an example depends only on (seed, text of the example). It is therefore independent of the
-batch size and of the order, and a run that resumes draws the same again.
+All random choices for an example depend only on (seed, text of the example). They are therefore independent of the
+batch size and the order, and a resumed run makes the same choices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.models.tokenizers import tokenise, tokens_left_special
 from xsns_stream.types import LanguageSample, TextExample
 
-#: transformers' label for positions that are not scored.
+#: The label of transformers for positions that are not scored.
 IGNORED: Final = -100
 
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -27,12 +27,12 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """One example as the model receives it.
+    """One encoded example: the inputs and targets of a model.
 
     Attributes:
-        arrays: Name → int64 array. `input_ids` [T] is always there; `token_type_ids` [T] for pairs where the tokenizer
-            distinguishes the two texts; and the targets: `labels` [T], for a decoder [Td], for a class 0-dimensional,
-            or `start_positions` and `end_positions`, 0-dimensional. Labels are −100 where nothing is scored.
+        arrays: Name → int64 array: `input_ids` [T]; `token_type_ids` [T] for pairs if the tokenizer distinguishes the
+            two texts; and the targets, which are `labels` ([T], for a decoder [Td], for a class 0-dimensional) or
+            `start_positions` and `end_positions` (0-dimensional). Labels are −100 at positions that are not scored.
         key: A number ≥ 0 that depends only on the seed and the text of the example; it seeds later draws for the
         example.
     """
@@ -47,29 +47,29 @@ class EncodedExample:
 
     @property
     def labels(self) -> Ids:
-        """The labels. Examples of question answering have positions instead, and raise a KeyError here."""
+        """The labels; a KeyError for question answering, which has positions instead."""
         return self.arrays["labels"]
 
     @property
     def longest(self) -> int:
-        """The number of tokens of the longest of its arrays."""
+        """The length of the longest array."""
         return max(array.size for array in self.arrays.values())
 
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """The encoded examples of a language, with counts about the tokenised text.
+    """The encoded examples of a language, with counts about the text.
 
     Attributes:
         examples: The examples with at least one target.
-        unusable: Number of examples that are left out, because none of their tokens is in the vocabulary, or because
-            they have no target.
+        unusable: Number of examples that were left out because none of their tokens is in the vocabulary or they have
+            no target.
         unknown_share: Share of tokens that are not in the vocabulary, in [0, 1].
         cut: Number of examples that were cut because they exceed the maximum length, including those left out.
         left_out_share: Share of all tokens of the text that were cut off, in [0, 1].
-        special: Number of examples with a special token in their text, which is a single character that text contains
-            too.
-        frame: Number of special tokens that the tokenizer puts around a text.
+        special: Number of examples with a special token in their text; such a token is a single character that also
+            occurs in text.
+        frame: Number of special tokens that the tokenizer adds to a text.
     """
 
     examples: tuple[EncodedExample, ...]
@@ -82,18 +82,21 @@ class EncodedSample:
 
 
 class Objective(Protocol):
-    """An objective of the model for a text. Its string form is recorded and decides which results may be compared."""
+    """A training objective of a model.
+
+    Results may be compared if the recorded string forms of their objectives are equal.
+    """
 
     @property
     def name(self) -> str:
-        """Name of the objective, as for `make_objective`."""
+        """Name of the objective; see `make_objective`."""
 
     @property
     def max_length(self) -> int:
         """Maximum length of an example in tokens, including special tokens."""
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the text of the sample into tokens, and give each example its targets."""
+        """Split the text of the sample into tokens, and add targets to each example."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,8 @@ class TokenisedExample:
 
     Attributes:
         ids: int64 [T], including special tokens.
-        known: Positions of tokens that are text and in the vocabulary, int64, rising.
-        encoding: What the tokenizer returned.
+        known: Positions of text tokens that are in the vocabulary, int64, ascending.
+        encoding: The output of the tokenizer.
         digest: SHA-256 of seed and text.
     """
 
@@ -113,11 +116,11 @@ class TokenisedExample:
     digest: bytes
 
     def generator(self) -> np.random.Generator:
-        """Return a new random generator that depends only on seed and text."""
+        """Return a new random generator, seeded with seed and text only."""
         return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest[:16], dtype=np.uint64)))
 
 
-#: Turns a tokenised example into named arrays; None if the example has no target.
+#: A function that turns a tokenised example into named arrays; it returns None for an example without a target.
 MakeArrays: TypeAlias = Callable[[TextExample, TokenisedExample], Mapping[str, Ids] | None]
 
 
@@ -129,23 +132,22 @@ def encode_sample(
     make_arrays: MakeArrays,
     **settings: Any,
 ) -> EncodedSample:
-    """Split each example into tokens, and keep the arrays that `make_arrays` returns for examples with a known token.
+    """Split each example into tokens, and return the arrays of `make_arrays` for examples with a known token.
 
-    The tokenizer gets whole sentences, never single words: many tokenizers mark the beginning of a word by the space
-    before it, and would join words that they get one by one. An example without a known token is left out: a language
-    outside of the vocabulary must not look like every other such language. The string of a special token within text is
-    read as its characters.
+    The tokenizer gets whole sentences, because many tokenizers mark the beginning of a word by the space before it. An
+    example without a known token is left out, because all languages outside of the vocabulary would look alike. The
+    string of a special token within text is read as characters.
 
     Args:
         sample: The text.
         tokenizer: A transformers tokenizer.
-        seed: Seed for everything that is drawn.
+        seed: Seed for all random choices.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
-        make_arrays: The objective's own part.
-        **settings: Further arguments of the tokenizer's call.
+        make_arrays: Returns the arrays of a tokenised example.
+        **settings: Further arguments for the call of the tokenizer.
 
     Raises:
-        UsageError: `max_length` leaves no room beside the special tokens.
+        UsageError: `max_length` is too small for text beside the special tokens.
         CorpusError: No example can be used.
     """
     special = np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
@@ -163,7 +165,7 @@ def encode_sample(
             continue
         if example.pair is not None and "token_type_ids" in encoding:
             arrays = {**arrays, "token_type_ids": np.asarray(encoding["token_type_ids"], dtype=np.int64)}
-        # These bytes are not used by the generator. One bit is removed, so that the key is a valid seed everywhere.
+        # The generator does not use these bytes. One bit is removed, so that every library accepts the key as a seed.
         key = int.from_bytes(digest[16:24], "little") >> 1
         encoded.append(EncodedExample(MappingProxyType(dict(arrays)), key))
     if not encoded:
@@ -229,7 +231,7 @@ def check_length(max_length: int, least: int) -> None:
 
 
 def check_rate(rate: float) -> None:
-    """Reject a share of hidden tokens that is not within (0, 1)."""
+    """Raise an error if the share of hidden tokens is not within (0, 1)."""
     if not 0 < rate < 1:
         raise UsageError(f"the mask rate must be between 0 and 1, not {rate}.")
 
@@ -237,7 +239,7 @@ def check_rate(rate: float) -> None:
 def _unknown_id(tokenizer: Any) -> int:
     """Return the id of the unknown token; −1 if there is none.
 
-    GPT-2 and OPT name the token that frames a text; they are byte-level and never produce an unknown token.
+    GPT-2 and OPT use the special token around a text as unknown token; they are byte-level and never produce it.
     """
     frames = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id")
     unknown = tokenizer.unk_token_id
@@ -246,7 +248,7 @@ def _unknown_id(tokenizer: Any) -> int:
 
 
 def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
-    """Return the number of special tokens around an example's text, and check that there is room beside them."""
+    """Return the number of special tokens around a text, and check that `max_length` is larger."""
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
@@ -274,7 +276,7 @@ def _no_usable_example(sample: LanguageSample, understood: int, max_length: int)
 
 
 def require_offsets(tokenizer: Any) -> None:
-    """Reject a tokenizer that does not provide the character range of each token.
+    """Raise an error if the tokenizer does not provide the character range of each token.
 
     Raises:
         ModelError: The tokenizer is not one of the library `tokenizers`.
@@ -292,7 +294,7 @@ def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> li
     Args:
         words: The words, which were joined by spaces.
         offsets: The first character of each token and the one after its last; (0, 0) for special tokens. A token may
-            begin with the space before its word, or consist of that space only; the space counts as part of the word.
+            begin with the space before its word, or consist of this space only; the space is part of the word.
     """
     first: list[int | None] = [None] * len(words)
     word, start = 0, 0

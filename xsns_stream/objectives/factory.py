@@ -23,7 +23,7 @@ OBJECTIVES: Final[Mapping[str, type[Any]]] = {
         QuestionAnswering,
     )
 }
-#: Option → subject of a message about it.
+#: Option → subject of a message about the option.
 _OPTIONS: Final = {"rate": "mask rate", "mean_span": "mean span", "labels": "labels"}
 
 
@@ -35,7 +35,7 @@ def make_objective(
     max_length: int = 128,
     labels: tuple[str, ...] = (),
 ) -> Objective:
-    """Make the objective `name`.
+    """Return the objective with a name and options.
 
     Args:
         name: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
@@ -46,7 +46,7 @@ def make_objective(
         labels: Names of the classes in order, for the two classification objectives.
 
     Raises:
-        UsageError: The objective is unknown, does not have one of the options, or a value is invalid.
+        UsageError: The objective is unknown or does not have a given option, or a value is invalid.
     """
     kind = OBJECTIVES.get(name)
     if kind is None:

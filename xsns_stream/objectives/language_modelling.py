@@ -1,15 +1,15 @@
 """Masked and causal language modelling, and span corruption.
 
-Span corruption has two forms, depending on how the model was pre-trained. Where the vocabulary has sentinels (T5, mT5,
-umT5), each span is replaced by its own sentinel, and the decoder writes each sentinel with the tokens that it replaced,
-followed by the next sentinel:
+Span corruption has two forms, which depend on the pre-training of the model. If the vocabulary has sentinels (T5, mT5,
+umT5), each span is replaced by a different sentinel, and the decoder writes each sentinel with the tokens that it
+replaced, followed by the next sentinel:
 
     tokens   ▁one ▁two ▁three ▁four ▁five ▁six </s>
     encoder  ▁one <extra_id_0> ▁four ▁five <extra_id_1> </s>
     decoder  <extra_id_0> ▁two ▁three <extra_id_1> ▁six <extra_id_2> </s>
 
-If there is a mask token instead (BART, mBART), each span is replaced by one mask, and the decoder writes the whole
-text with the tokenizer's special tokens around it ("text infilling").
+If there is a mask token instead (BART, mBART), each span is replaced by one mask, and the decoder writes the whole text
+with its special tokens ("text infilling").
 
 Sources: Raffel et al. 2020, section 3.1.4; Liu et al. 2020 (mBART), section 2.2.
 """
@@ -62,7 +62,7 @@ class MaskedLanguageModelling:
         """Split the text of the sample into tokens and hide some of them; `labels` [T] contain the true tokens.
 
         Raises:
-            UsageError: `max_length` leaves no room beside the special tokens of a pair.
+            UsageError: `max_length` is too small for text beside the special tokens of a pair.
             CorpusError: No example has a token that can be hidden.
         """
         special = np.array(sorted(set(tokenizer.all_special_ids)), dtype=np.int64)
@@ -76,7 +76,8 @@ class MaskedLanguageModelling:
     def _hide(self, tokens: TokenisedExample, ordinary: Ids, mask_id: int) -> dict[str, Ids]:
         ids, candidates, generator = tokens.ids, tokens.known, tokens.generator()
         draws = generator.random(len(candidates))
-        # Without a hidden token, the gradient of an example would silently be zero: the smallest draw is always hidden.
+        # The token with the smallest draw is always hidden, because the gradient would silently be zero without a
+        # hidden token.
         chosen = candidates[(draws < self.rate) | (draws == draws.min())]
         labels = np.full_like(ids, IGNORED)
         labels[chosen] = ids[chosen]
@@ -90,7 +91,7 @@ class MaskedLanguageModelling:
 
 @dataclass(frozen=True)
 class CausalLanguageModelling:
-    """Causal language modelling: the model predicts each token after the first. Nothing is drawn.
+    """Causal language modelling: the model predicts each token after the first. There are no random choices.
 
     Attributes:
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
@@ -107,13 +108,13 @@ class CausalLanguageModelling:
         return f"{self.name}(max_length={self.max_length})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the text of the sample into tokens, with the special tokens that the tokenizer puts around it.
+        """Split the text of the sample into tokens, including the special tokens that the tokenizer adds.
 
-        `labels` [T] are the tokens themselves, not shifted, as transformers expects them. An example of one token has
-        no target and is unusable.
+        `labels` [T] equal the tokens; they are not shifted, because transformers shifts them. An example of one token
+        has no target and is unusable.
 
         Raises:
-            UsageError: `max_length` leaves no room beside the special tokens.
+            UsageError: `max_length` is too small for text beside the special tokens.
             CorpusError: No example has two tokens.
         """
 
@@ -134,8 +135,8 @@ class SpanCorruption:
     """Span corruption: spans of tokens are hidden. Positions are drawn uniformly over the whole text.
 
     Attributes:
-        rate: Share of the tokens that is hidden. The number of hidden tokens is rounded at random, so that short
-            examples hide the same share as long ones; at least one token is hidden.
+        rate: Share of the tokens that is hidden. The number of hidden tokens is rounded up or down at random, so that
+            the mean share is the same for short and long examples; at least one token is hidden.
         mean_span: Mean number of tokens of a span, ≥ 1; each example has at least one span.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
@@ -160,8 +161,8 @@ class SpanCorruption:
 
         Raises:
             ModelError: The vocabulary has neither sentinels nor a mask token.
-            UsageError: An example has more spans than the vocabulary has sentinels, or no room beside its special
-                tokens.
+            UsageError: An example has more spans than the vocabulary has sentinels, or `max_length` is too small for
+                text beside the special tokens.
             CorpusError: No example has a token that can be hidden.
         """
         sentinels = _sentinels(tokenizer)
@@ -185,7 +186,7 @@ class SpanCorruption:
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
 
     def _hidden(self, positions: Ids, generator: np.random.Generator) -> Ids:
-        """Draw the positions to hide, rising.
+        """Draw the positions to hide, in ascending order.
 
         Of n positions, m are hidden in k runs: the m positions are divided into k runs at k − 1 of the m − 1 possible
         cuts, and the runs are placed into k of the n − m + 1 gaps beside the other positions. All choices are equally
@@ -193,7 +194,7 @@ class SpanCorruption:
 
         Args:
             positions: Positions that may be hidden, int64 [n].
-            generator: The example's own random generator.
+            generator: The random generator of the example.
         """
         n = len(positions)
         hidden = min(max(_round_at_random(n * self.rate, generator), 1), n)
@@ -201,7 +202,7 @@ class SpanCorruption:
         cuts = np.sort(generator.choice(hidden - 1, runs - 1, replace=False)) + 1 if runs > 1 else np.empty(0, np.int64)
         lengths = np.diff(np.concatenate(([0], cuts, [hidden])))
         gaps = np.sort(generator.choice(n - hidden + 1, runs, replace=False))
-        # A gap is counted in positions that stay; the earlier runs lie before it.
+        # A gap is given by the number of visible positions before it; earlier runs are added.
         starts = gaps + np.concatenate(([0], np.cumsum(lengths)[:-1]))
         chosen: Ids = np.concatenate(
             [positions[s : s + length] for s, length in zip(starts, lengths, strict=True)], dtype=np.int64

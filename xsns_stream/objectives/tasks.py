@@ -1,6 +1,7 @@
 """Objectives of labelled tasks: classes of words, classes of texts, answers to questions.
 
-Class number k must be the same in every language. Objectives with classes therefore need all names in their order.
+The number of a class must be the same in every language. Objectives with classes therefore need all names in their
+order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class _Classification:
     """The common part of both kinds of classification.
 
     Attributes:
-        labels: Names of the classes, in the order of the head's outputs.
+        labels: Names of the classes, in the order of the outputs of the head.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
@@ -67,22 +68,22 @@ class _Classification:
 
 @dataclass(frozen=True)
 class TokenClassification(_Classification):
-    """Classes of words: the first token of each word carries the label of the word.
+    """Classes of words. The first token of each word has the label of the word.
 
     Attributes:
-        labels: Names of the classes, in the order of the head's outputs.
+        labels: Names of the classes, in the order of the outputs of the head.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
     name: ClassVar[str] = "token-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the words of the sample into tokens; `labels` [T] has the class at the first token of each word.
+        """Split the words of the sample into tokens; `labels` [T] contains the class at the first token of each word.
 
-        Words are joined by spaces, and a token belongs to the word whose characters it covers.
+        Words are joined by spaces; the characters of a token determine its word.
 
         Raises:
-            UsageError: The words of the sample have no labels, or `max_length` leaves no room.
+            UsageError: The words of the sample have no labels, or `max_length` is too small.
             CorpusError: A label is not one of the classes, or no example has a labelled word within `max_length`.
             ModelError: The tokenizer does not provide the character range of each token.
         """
@@ -106,7 +107,7 @@ class SequenceClassification(_Classification):
     """The class of a text, or of a pair of texts.
 
     Attributes:
-        labels: Names of the classes, in the order of the head's outputs.
+        labels: Names of the classes, in the order of the outputs of the head.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
     """
 
@@ -116,7 +117,7 @@ class SequenceClassification(_Classification):
         """Split the text of the sample into tokens; `labels`, 0-dimensional, is the class.
 
         Raises:
-            UsageError: The texts of the sample have no class, or `max_length` leaves no room.
+            UsageError: The texts of the sample have no class, or `max_length` is too small.
             CorpusError: A label is not one of the classes, or no example can be used.
         """
 
@@ -130,7 +131,7 @@ class SequenceClassification(_Classification):
 
 @dataclass(frozen=True)
 class QuestionAnswering:
-    """The position in a passage where the answer to a question begins, and where it ends.
+    """Answers to questions: the first and the last token of the answer in a passage.
 
     Attributes:
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
@@ -149,11 +150,11 @@ class QuestionAnswering:
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split question and passage into tokens, and find the tokens of the answer.
 
-        `start_positions` and `end_positions`, 0-dimensional, are the first and the last token with characters of the
-        answer. An example is unusable where `max_length` cuts off a part of the answer.
+        `start_positions` and `end_positions`, 0-dimensional, are the positions of the first and the last token with
+        characters of the answer. An example is unusable if `max_length` cuts off a part of the answer.
 
         Raises:
-            UsageError: The texts of the sample are not questions with answers, or `max_length` leaves no room.
+            UsageError: The texts of the sample are not questions with answers, or `max_length` is too small.
             CorpusError: No answer is within `max_length` tokens.
             ModelError: The tokenizer does not provide the character range of each token.
         """

@@ -1,6 +1,7 @@
-"""Checks of the numbers and flags that callers of the public functions give.
+"""Checks of numbers and flags that are arguments of the public functions.
 
-The command line gives Python's own numbers. A script may give numbers of NumPy, which JSON does not support, or text.
+The command line passes numbers of Python. A script may also pass numbers of NumPy, which JSON does not support, or
+text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def whole_number(value: Any, name: str) -> int:
     Raises:
         UsageError: The value is not an integer; `True` and `8.0` are not.
     """
-    # NumPy's bool has no index; Python's has one.
+    # The bool of NumPy has no index; the bool of Python has one.
     if not isinstance(value, bool):
         try:
             return operator.index(value)
@@ -50,7 +51,7 @@ def real_number(value: Any, name: str) -> float:
         number: float = value
         return number
     if isinstance(value, Real) and value is not True and value is not False:
-        # float(np.float32(0.15)) is 0.15000000596, and would be another density than 0.15.
+        # float(np.float32(0.15)) is 0.15000000596, which would be a different density than 0.15.
         return float(str(value))
     raise UsageError(f"{name} must be a number, not {value!r}.", _convert("float", value))
 
@@ -63,7 +64,7 @@ def flag(value: Any, name: str) -> bool:
         name: Name of the argument, for the message.
 
     Raises:
-        UsageError: The value is something else, for example the text "no", which Python takes as true.
+        UsageError: The value has another type, for example the text "no", which Python treats as true.
     """
     if not isinstance(value, str) and any(value is each or value == each for each in (False, True)):
         return bool(value)
@@ -91,14 +92,14 @@ def several(values: Any, name: str) -> list[Any]:
     """Return the items of an iterable, or one value as a list.
 
     Args:
-        values: A value, text included, or an iterable of values.
+        values: A value, which may be text, or an iterable of values.
         name: Name of the argument, for the message.
 
     Raises:
         UsageError: The value is None.
     """
     if values is None:
-        raise UsageError(f"{name} must not be None.", "omit it, and the default is used.")
+        raise UsageError(f"{name} must not be None.", "omit it to use the default.")
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 

@@ -1,4 +1,4 @@
-"""Values that each model baseline collects for every language, and the matrices computed from them."""
+"""Collectors of the model baselines, which collect values for every language and compute matrices from them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 Batch = Mapping[str, Any]
-#: Matrices [S, T] of sources and targets, by the name of what they are.
+#: Matrices [S, T] of sources and targets, by name.
 Matrices = dict[str, Reals]
 
 
 @dataclass(frozen=True)
 class LanguageText:
-    """Text of a language under one seed.
+    """Text of a language with one seed.
 
     Attributes:
         language: Its code.
@@ -56,13 +56,13 @@ class LanguageText:
 
 
 class Collector(Protocol):
-    """The values that one baseline collects for the languages under one seed."""
+    """The values that one baseline collects for the languages with one seed."""
 
     def add_text(self, text: LanguageText) -> None:
         """Add the text of a language."""
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Return the matrices of languages whose text was added."""
+        """Return the matrices of the languages added so far."""
 
 
 class StatesCollector(Collector, Protocol):
@@ -73,7 +73,7 @@ class StatesCollector(Collector, Protocol):
 
 
 def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    """Return the sources × targets part of a matrix of all languages."""
+    """Return the part [sources, targets] of a matrix of all languages."""
     index = {language: at for at, language in enumerate(languages)}
     part: Reals = square[np.ix_([index[code] for code in sources], [index[code] for code in targets])]
     return part
@@ -157,7 +157,7 @@ class EmbeddingsCollector:
 
 
 class NeighboursCollector:
-    """Collector of nn-rank: token states, in a temporary file."""
+    """Collector of nn-rank: token states in a temporary file."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class NeighboursCollector:
 
 
 class GradientsCollector:
-    """Collector of grad-cosine: mean gradients, in a temporary file."""
+    """Collector of grad-cosine: mean gradients in a temporary file."""
 
     def __init__(
         self, layout: ParameterLayout, path: Path, languages: int, gradient: Callable[[LanguageText], Mapping[str, Any]]
@@ -214,15 +214,15 @@ class GradientsCollector:
         return {"grad-cosine": _between(square, everybody, sources, targets)}
 
 
-#: Entries of a batch that the body of a model may take.
+#: Entries of a batch that are arguments of the body of a model.
 _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_length: int) -> EncodedSample:
-    """Encode a sample as a build does, but hide no token.
+    """Encode a sample like a build, but without hiding tokens.
 
     Raises:
-        UsageError: `max_length` leaves no room beside the special tokens.
+        UsageError: `max_length` is too small for text beside the special tokens.
         CorpusError: No example has a token in the tokenizer's vocabulary.
     """
 
@@ -261,7 +261,7 @@ class Body:
         self.layers, self.width = len(states) - 1, int(states[-1].shape[-1])
 
     def states(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
-        """Return the states [B, T, D] before the first block and after each block; no graph is kept.
+        """Return the states [B, T, D] before the first block and after each block, without gradients.
 
         Raises:
             ModelError: The model does not return its states.
@@ -273,7 +273,8 @@ class Body:
         inputs: dict[str, Any] = {name: batch[name] for name in _INPUTS if name in batch}
         if "use_cache" in self._takes:
             inputs["use_cache"] = False
-        # Not inference mode: a model may keep tables (rotary embeddings) that a later backward pass needs.
+        # Inference mode is not used, because a model may cache tables (rotary embeddings) that a later backward pass
+        # needs.
         with evaluating(self._module), torch.no_grad():
             output = self._module(**inputs, output_hidden_states=True, return_dict=True)
         states = getattr(output, "hidden_states", None)
@@ -287,7 +288,7 @@ class Body:
         """Return the number of a layer.
 
         Args:
-            requested: From 0, the input of the first block, to `layers`; None takes the default.
+            requested: From 0, the input of the first block, to `layers`; None for the default.
             default: The default; the last layer of a model with fewer.
 
         Raises:
@@ -304,14 +305,14 @@ class Body:
 
 
 def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
-    """Return the keys of the first examples that have at most `most` tokens without special ones; at least one example.
+    """Return the keys of the first examples with together at most `most` tokens, without special tokens; at least one.
 
     Raises:
         CorpusError: All tokens are special.
     """
     counts = [int((~np.isin(example.input_ids, special)).sum()) for example in sample.examples]
     if not sum(counts):
-        raise CorpusError(f"no token of language '{language}' is left without the special ones.")
+        raise CorpusError(f"all tokens of language '{language}' are special tokens.")
     limit = sum(counts) if most is None else most
     chosen = np.cumsum(counts) <= limit
     chosen[0] = True

@@ -1,4 +1,4 @@
-"""Baselines by name: other predictors of transfer, computed from tables, from text, or read from a file."""
+"""Baselines by name, computed from tables or text, or read from a file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.corpora import Corpus, Texts
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import BaselineEvent, Noted
-from xsns_stream.pipeline.language_pool import LanguagePool, language_pool, require_choice
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
+from xsns_stream.pipeline.requested_languages import RequestedLanguages, request_languages, require_choice
 from xsns_stream.pipeline.row_selection import StoreLike
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import SimilarityMatrix
@@ -20,15 +22,6 @@ from xsns_stream.types.predictor_records import Difference, PredictorRecord, dif
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals
-
-#: {name: what it needs} of the baselines from text.
-FROM_TEXT: Final = {
-    "lex": "--corpus, and --model for its tokenizer",
-    "emb": "--corpus and --model",
-    "nn-rank": "--corpus and --model",
-    "grad-cosine": "--corpus and --model",
-    "sue": "--corpus",
-}
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Baseline:
     Attributes:
         matrix: Its similarities; larger means a better source.
         notes: Sentences on data that were left out.
-        origin: The file or the text that it was computed from.
+        origin: The file or the text of the computation.
         labels: Entries on labels of a file that were left out or recognised by name.
     """
 
@@ -64,7 +57,7 @@ def baseline(
     on_event: Callable[[BaselineEvent], None] = lambda event: None,
     **options: Any,
 ) -> SimilarityMatrix:
-    """Compute a baseline: what `xsns-stream baseline NAME` does.
+    """Compute a baseline, like the command `xsns-stream baseline NAME`.
 
     >>> import xsns_stream as xs
     >>> xs.baseline("script", languages="sw,ru,uk").values.tolist()
@@ -73,21 +66,21 @@ def baseline(
     Args:
         name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
             `sue` (from text); or `file` (a matrix in a file).
-        texts: Text, as for :func:`xsns_stream.build`; for baselines from text.
+        texts: Text for baselines from text; see :func:`xsns_stream.build`.
         table: The table, or the matrix of `file`; `script` needs none.
-        languages: Codes that are compared with one another, or `all`; by default all that the data have.
+        languages: Codes to compare with one another, or `all`; by default all languages of the data.
         sources: Codes of the rows.
         targets: Codes of the columns.
         gold: File of gold scores; its sources and targets are the default.
         store: Store of sub-networks, or its path, for baselines from text: model, text, number of examples, seeds and
-            longest example are those of the store, and the text is compared with the store's.
-        model: As for :func:`xsns_stream.build`; for baselines from text, except `sue`.
+            maximum length are those of the store, and the text is compared with that of the store.
+        model: Model for baselines from text, except `sue`; see :func:`xsns_stream.build`.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42),
-            `batch` (8), `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`,
-            `merges`, `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text as for
+        **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42), `batch` (8),
+            `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`, `merges`,
+            `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text from
             :func:`xsns_stream.build`; `names`, `columns`, `column`, `binary`, `log` of tables; `distance`, `scale`,
             `transpose`, `skip_unknown`, `rename`, `as_given` of files.
 
@@ -102,20 +95,23 @@ def baseline(
     path_of_store = None
     if store is not None:
         path_of_store = str(store.path) if isinstance(store, SubNetworkStore) else os.fspath(store)
-    pool = language_pool(languages, sources, targets, gold, path_of_store)
-    if name in FROM_TEXT:
+    requested = request_languages(languages, sources, targets, gold, path_of_store)
+    if name in TEXT_BASELINES:
         if options.get("layer") == "all":
-            raise UsageError("baseline returns one matrix, and layer='all' gives several.", "give one layer.")
-        return _from_text(name, texts, pool, path_of_store, model, tokenizer, progress, on_event, options)
+            raise UsageError("baseline returns one matrix, but layer='all' gives several.", "give one layer.")
+        return _from_text(name, texts, requested, path_of_store, model, tokenizer, progress, on_event, options)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
-            f"there is no baseline '{name}'.", f"choose among {', '.join((*TABLE_BASELINES, *FROM_TEXT, 'file'))}."
+            f"there is no baseline '{name}'.",
+            f"choose one of {', '.join((*TABLE_BASELINES, *TEXT_BASELINES, 'file'))}.",
         )
     if table is None and name != "script":
         raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
     path = None if table is None else str(table)
     result = (
-        file_baseline(path or "", pool, **options) if name == "file" else table_baseline(name, path, pool, **options)
+        file_baseline(path or "", requested, **options)
+        if name == "file"
+        else table_baseline(name, path, requested, **options)
     )
     for note in result.notes:
         on_event(Noted(note))
@@ -125,7 +121,7 @@ def baseline(
 def _from_text(
     name: str,
     texts: Any,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     store: str | None,
     model: Any,
     tokenizer: Any,
@@ -153,7 +149,15 @@ def _from_text(
             yield notify
 
     computed = text_baselines(
-        (name,), pool, texts, model=model, tokenizer=tokenizer, store=store, given=given, display=display, **options
+        (name,),
+        requested,
+        texts,
+        model=model,
+        tokenizer=tokenizer,
+        store=store,
+        given=given,
+        display=display,
+        **options,
     )
     for note in computed.notes:
         on_event(Noted(note))
@@ -164,7 +168,7 @@ def _from_text(
 
 
 def _differs(value: Any, default: str) -> bool:
-    # Frames and arrays have no truth value when they are compared.
+    # Comparisons of frames and arrays have no truth value.
     return not (isinstance(value, str) and value == default)
 
 
@@ -172,28 +176,28 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the record of a baseline that uses no text, if it has none."""
+    """Return the matrix; if it has no record, add that of a baseline without text."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
-def _l2v(file: str | None, pool: LanguagePool) -> Baseline:
+def _l2v(file: str | None, requested: RequestedLanguages) -> Baseline:
     from xsns_stream.baselines import l2v, read_features
 
     features = read_features(str(file))
-    require_choice(pool, len(features.languages), f"'{file}'")
-    return Baseline(l2v(features, pool.sources, pool.targets), features.notes, str(file))
+    require_choice(requested, len(features.languages), f"'{file}'")
+    return Baseline(l2v(features, requested.sources, requested.targets), features.notes, str(file))
 
 
-def _ldnd(file: str | None, pool: LanguagePool, names: str | None = None) -> Baseline:
+def _ldnd(file: str | None, requested: RequestedLanguages, names: str | None = None) -> Baseline:
     from xsns_stream.baselines import ldnd, read_distances
 
     distances = read_distances(str(file), names)
-    return Baseline(ldnd(distances, pool.sources, pool.targets), distances.notes, str(file))
+    return Baseline(ldnd(distances, requested.sources, requested.targets), distances.notes, str(file))
 
 
 def _family(
     file: str | None,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     columns: Sequence[str] = (),
     binary: bool = False,
     names: str | None = None,
@@ -201,71 +205,104 @@ def _family(
     from xsns_stream.baselines import family, read_families
 
     families = read_families(str(file), columns, names)
-    require_choice(pool, len(families.values), f"'{file}'")
-    return Baseline(family(families, pool.sources, pool.targets, binary=binary), families.notes, str(file))
+    require_choice(requested, len(families.values), f"'{file}'")
+    return Baseline(family(families, requested.sources, requested.targets, binary=binary), families.notes, str(file))
 
 
-def _script(file: str | None, pool: LanguagePool, column: str | None = None, names: str | None = None) -> Baseline:
+def _script(
+    file: str | None, requested: RequestedLanguages, column: str | None = None, names: str | None = None
+) -> Baseline:
     from xsns_stream.baselines import customary_scripts, read_scripts, script
 
     if file is None and (column or names):
         raise UsageError("--column and --names need a table, which is missing.", "give the table.")
     if file is None:
-        if pool.languages is None:
+        if requested.languages is None:
             raise UsageError("no language was given.", "give --lang sw,en, or a table of scripts.")
-        scripts = customary_scripts(pool.languages)
+        scripts = customary_scripts(requested.languages)
     else:
         scripts = read_scripts(file, column, names)
-    return Baseline(script(scripts, pool.sources, pool.targets), scripts.notes, scripts.origin)
+    return Baseline(script(scripts, requested.sources, requested.targets), scripts.notes, scripts.origin)
 
 
 def _source_size(
-    file: str | None, pool: LanguagePool, column: str | None = None, log: bool = False, names: str | None = None
+    file: str | None,
+    requested: RequestedLanguages,
+    column: str | None = None,
+    log: bool = False,
+    names: str | None = None,
 ) -> Baseline:
     from xsns_stream.baselines import read_sizes, source_size
 
     sizes = read_sizes(str(file), column, names)
-    require_choice(pool, len(sizes.values), f"'{file}'")
+    require_choice(requested, len(sizes.values), f"'{file}'")
     notes = (f"amounts are from {sizes.origin}.", *sizes.notes)
-    return Baseline(source_size(sizes, pool.sources, pool.targets, log=log), notes, str(file))
+    return Baseline(source_size(sizes, requested.sources, requested.targets, log=log), notes, str(file))
 
 
-#: {name: function of (file, pool, options)} of the baselines that are computed from a table.
-TABLE_BASELINES: Final[dict[str, Callable[..., Baseline]]] = {
-    "l2v": _l2v,
-    "ldnd": _ldnd,
-    "family": _family,
-    "script": _script,
-    "source-size": _source_size,
-}
+@dataclass(frozen=True)
+class TableBaseline:
+    """A baseline that is computed from a table.
+
+    Attributes:
+        compute: Function of the table, the languages and the options.
+        files: Names of usable tables in a folder, the best first; empty if no table is needed.
+        needs: The needed table, for messages.
+    """
+
+    compute: Callable[..., Baseline]
+    files: tuple[str, ...] = ()
+    needs: str = ""
 
 
-def table_baseline(name: str, file: str | None, pool: LanguagePool, **options: Any) -> Baseline:
+#: {name: baseline}.
+TABLE_BASELINES: Final[Mapping[str, TableBaseline]] = MappingProxyType(
+    {
+        "l2v": TableBaseline(
+            _l2v, ("feature_predictions.npz",), "URIEL's features: feature_predictions.npz of lang2vec"
+        ),
+        "ldnd": TableBaseline(
+            _ldnd,
+            ("ldnd.csv",),
+            "word-list distances: ldnd.csv, and names: udpos-langs.csv or languages.csv",
+        ),
+        "family": TableBaseline(_family, ("languages.csv", "fams.txt"), "families: languages.csv or fams.txt"),
+        "script": TableBaseline(_script),
+        "source-size": TableBaseline(
+            _source_size,
+            ("wiki-langs.csv", "langs-xlmr.txt", "udpos-sizes-train.csv", "sizes.csv"),
+            "amounts of data: wiki-langs.csv, langs-xlmr.txt, udpos-sizes-train.csv or sizes.csv",
+        ),
+    }
+)
+
+
+def table_baseline(name: str, file: str | None, requested: RequestedLanguages, **options: Any) -> Baseline:
     """Compute a baseline from a table.
 
     Args:
         name: A key of :data:`TABLE_BASELINES`.
-        file: The table; None only for `script`.
-        pool: The languages.
-        **options: `names` (a table of names, where labels are names), `columns` and `binary` of `family`, `column` of
+        file: The table; may be None for `script`.
+        requested: The languages.
+        **options: `names` (a table of names, if labels are names), `columns` and `binary` of `family`, `column` of
             `script` and `source-size`, `log` of `source-size`.
 
     Raises:
         UsageError: An option does not apply, or languages must be chosen.
         XsnsError: The table cannot be read, or lacks the languages.
     """
-    function = TABLE_BASELINES[name]
+    function = TABLE_BASELINES[name].compute
     allowed = function.__code__.co_varnames[2 : function.__code__.co_argcount]
     if unknown := next((option for option in options if option not in allowed), None):
         raise UsageError(
             f"the baseline {name} has no option '{unknown}'.", f"it has {', '.join(allowed) or 'no options'}."
         )
-    return function(file, pool, **options)
+    return function(file, requested, **options)
 
 
 def file_baseline(
     file: str,
-    pool: LanguagePool,
+    requested: RequestedLanguages,
     *,
     distance: bool = False,
     scale: float | None = None,
@@ -278,13 +315,13 @@ def file_baseline(
 
     Args:
         file: A .csv, .tsv, .parquet, .json or .npz file with codes or names of languages on both sides.
-        pool: The languages.
+        requested: The languages.
         distance: Whether the numbers are distances; similarity is then 1 − distance / scale.
-        scale: The distance at which two languages share nothing.
+        scale: The distance of two languages without any similarity.
         transpose: Whether rows are targets and columns are sources.
         skip_unknown: Whether to leave out labels that are not languages.
         rename: {label of the file: code}.
-        as_given: Whether to accept rows and columns whose order contradicts the corner of the table.
+        as_given: Whether to accept a table whose numbers look like distances or similarities contrary to `distance`.
 
     Raises:
         XsnsError: The file cannot be read, or lacks the languages.
@@ -296,15 +333,15 @@ def file_baseline(
     check_renamed(rename or {}, [read])
     known = known_languages(read, f"'{file}'", skip_unknown=skip_unknown, rename=rename or {})
     labels = {"left_out": list(known.left_out), "by_name": dict(known.by_name)}
-    return Baseline(_restricted(known.matrix, pool, file), label_notes(known), file, labels)
+    return Baseline(_restricted(known.matrix, requested, file), label_notes(known), file, labels)
 
 
-def _restricted(matrix: SimilarityMatrix, pool: LanguagePool, file: str) -> SimilarityMatrix:
-    """Return the part of a matrix that the pool chooses."""
+def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: str) -> SimilarityMatrix:
+    """Return the part of a matrix with the requested languages."""
     from xsns_stream.baselines.language_values import restrict
 
-    rows = restrict(matrix.sources, pool.sources, f"'{file}'")
-    columns = restrict(matrix.targets, pool.targets, f"'{file}'")
+    rows = restrict(matrix.sources, requested.sources, f"'{file}'")
+    columns = restrict(matrix.targets, requested.targets, f"'{file}'")
     down = [matrix.sources.index(code) for code in rows.values()]
     across = [matrix.targets.index(code) for code in columns.values()]
 
@@ -322,22 +359,12 @@ def _restricted(matrix: SimilarityMatrix, pool: LanguagePool, file: str) -> Simi
     )
 
 
-#: {baseline: (names of usable files, the best first; what the baseline needs)}, for a search in folders.
-TABLE_FILES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
-    "l2v": (("feature_predictions.npz",), "URIEL's features: feature_predictions.npz of lang2vec"),
-    "ldnd": (("ldnd.csv",), "word-list distances: ldnd.csv, and names: udpos-langs.csv or languages.csv"),
-    "family": (("languages.csv", "fams.txt"), "families: languages.csv or fams.txt"),
-    "source-size": (
-        ("wiki-langs.csv", "langs-xlmr.txt", "udpos-sizes-train.csv", "sizes.csv"),
-        "amounts of data: wiki-langs.csv, langs-xlmr.txt, udpos-sizes-train.csv or sizes.csv",
-    ),
-}
+def baselines_in_folders(
+    folders: Sequence[str], requested: RequestedLanguages
+) -> tuple[dict[str, Baseline], dict[str, str]]:
+    """Compute all baselines with a table in one of the folders, and `script`, which needs no table.
 
-
-def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """Compute the baselines whose tables are in some folders, and `script`, which needs no table.
-
-    Where several tables can be used, the one with most of the languages is used, or the first one of several.
+    If several tables can be used, the table with most of the languages is used, or the first of several.
 
     Returns:
         {name: baseline} and {name: reason why it is left out}.
@@ -347,20 +374,23 @@ def baselines_in_folders(folders: Sequence[str], pool: LanguagePool) -> tuple[di
     """
     files = _find_tables(folders)
     results: dict[str, Baseline | str] = {}
-    for name, (wanted, needs) in TABLE_FILES.items():
-        paths = [path for file_name in wanted for path in files.get(file_name, ())]
-        results[name] = _widest(name, paths, pool) if paths else f"needs {needs}."
-    try:
-        results["script"] = _script(None, pool)
-    except XsnsError as error:
-        results["script"] = error.message
+    # The baselines that need no table come last.
+    for name, one in sorted(TABLE_BASELINES.items(), key=lambda item: not item[1].files):
+        paths = [path for file_name in one.files for path in files.get(file_name, ())]
+        if one.files:
+            results[name] = _widest(name, paths, requested) if paths else f"needs {one.needs}."
+            continue
+        try:
+            results[name] = one.compute(None, requested)
+        except XsnsError as error:
+            results[name] = error.message
     computed = {name: one for name, one in results.items() if isinstance(one, Baseline)}
     return computed, {name: reason for name, reason in results.items() if isinstance(reason, str)}
 
 
 def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     """Return {file name: paths in alphabetical order} of usable tables, folder by folder."""
-    wanted = {name for names, _ in TABLE_FILES.values() for name in names}
+    wanted = {name for one in TABLE_BASELINES.values() for name in one.files}
     tables: dict[str, list[Path]] = {}
     for folder in folders:
         if not Path(folder).is_dir():
@@ -371,13 +401,13 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
     return tables
 
 
-def _widest(name: str, paths: Sequence[Path], pool: LanguagePool) -> Baseline | str:
-    """Return the baseline from the table with most languages; else why the first table cannot be used."""
+def _widest(name: str, paths: Sequence[Path], requested: RequestedLanguages) -> Baseline | str:
+    """Return the baseline from the table with most languages, or the reason why the first table cannot be used."""
     best: Baseline | None = None
     reasons = []
     for path in paths:
         try:
-            one = table_baseline(name, str(path), pool)
+            one = table_baseline(name, str(path), requested)
         except XsnsError as error:
             reasons.append(error.message)
             continue

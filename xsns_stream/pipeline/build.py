@@ -1,10 +1,10 @@
-"""The build as one function: texts, a model and a store, with all options of the verb."""
+"""The function `build`, with all options of the verb."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
@@ -26,6 +26,7 @@ from xsns_stream.pipeline.events import (
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
+from xsns_stream.pipeline.store_settings import complete_from_store, inputs_record
 from xsns_stream.store import SubNetworkStore, open_store
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def build(
 
 @overload
 def build(
-    texts: str | Sequence[str] | Texts | Corpus,
+    texts: str | Sequence[str] | Texts | Corpus | None = ...,
     model: Any = ...,
     store: str | Path | SubNetworkStore = ...,
     on_event: Callable[[Event], None] = ...,
@@ -65,7 +66,11 @@ def build(
     revision: str | None = ...,
     head_seed: int = ...,
     text_column: str | None = ...,
+    language_column: str | None = ...,
+    treebank: str | None = ...,
     label_column: str | None = ...,
+    labels_as_given: bool = ...,
+    label: Mapping[str, str] | Sequence[str] = ...,
     split: str | None = ...,
     words: str | None = ...,
     config: str | None = ...,
@@ -90,8 +95,8 @@ def build(
 
 
 def build(
-    texts: Any,
-    model: Any = "mini",
+    texts: Any = None,
+    model: Any = None,
     store: str | Path | SubNetworkStore = "xsns.zarr",
     on_event: Callable[[Event], None] = lambda event: None,
     *,
@@ -99,9 +104,9 @@ def build(
     progress: bool = True,
     **options: Any,
 ) -> SubNetworkStore | BuildResult:
-    """Measure languages and write their sub-networks to a store: what `xsns-stream build` does.
+    """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
 
-    Rows that the store contains are skipped: running again continues where the last run stopped. Each row is committed
+    Rows that the store contains are skipped, so that another call continues an interrupted build. Each row is committed
     as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
@@ -112,86 +117,131 @@ def build(
 
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
-            corpus name, a folder or `language=file` pairs, as :func:`xsns_stream.open_corpus` takes them; or an open
-            corpus.
-        model: `mini`, a folder, a Hub id, a loaded model of transformers, or what :func:`xsns_stream.load_model`
-            returns.
+            corpus name, a folder or `language=file` pairs (see :func:`xsns_stream.open_corpus`); or an open corpus.
+            None takes the text of the store, or `cldr` for a new store.
+        model: `mini`, a folder, a Hub id, a loaded model of transformers, or a result of
+            :func:`xsns_stream.load_model`. None takes the model of the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
-        **options: All options of the verb, under the same names: `languages` (default all),
+        **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
+            has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`, `label_column`,
-            `split`, `words`, `config`, `corpus_revision`, `task`; `batch_size`, `precision`, `checkpoint`, `memory`
-            (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`, `quantile`; `split_half`, `until_stable`,
-            `check_every`, `at_least`; `stack`, `include`, `exclude`. `docs/models.md` and `docs/fisher.md` describe
-            them.
+            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
+            key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
+            `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
+            `quantile`; `split_half`, `until_stable`, `check_every`, `at_least`; `stack`, `include`, `exclude`.
+            `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
-        The store, open for reading and writing. Called as `build(settings, loaded, store, on_event)`, with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel`, it measures with these
-        settings, shows nothing, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        The store, open for reading and writing. A call `build(settings, loaded, store, on_event)` with
+        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel` measures with these settings,
+        shows no progress, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.
-        IncompatibleError: The store contains another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the message names the fields that differ.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
-        ModelError, StoreError: Nothing more can be measured, or written.
+        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
     """
     if isinstance(texts, BuildSettings):
         if options or tokenizer is not None:
-            raise UsageError("options were given beside BuildSettings.", "put them into the settings.")
+            raise UsageError("options were given together with BuildSettings.", "put them into the settings.")
         from xsns_stream.models.in_memory import with_current_weights
 
         return run_build(texts, with_current_weights(model), cast(SubNetworkStore, store), on_event)
     progress = flag(progress, "progress")
-    settings, model_options = build_plan(texts, **options)
     opened = store_for_build(store)
-    settings, loaded = load_for_build(settings, model, tokenizer, **model_options)
+    plan = build_plan(opened, texts, model, **options)
+    settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
     with _shown(settings, opened, on_event, progress) as notify:
-        for sentence in reading_notes(settings.corpus):
+        for sentence in plan.notes():
             notify(Noted(sentence))
         result = run_build(settings, loaded, opened, notify)
     refuse_failures(result, settings)
     return opened
 
 
-#: Options of :func:`load_for_build`; all others belong to the text or to the settings.
+#: The value of `labels` that uses names of files as labels; it is not a value of the estimator.
+AS_GIVEN: Final = "as-given"
+#: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = ("text_column", "split", "words", "config", "task")
+_TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 
 
-def build_plan(texts: Any, **options: Any) -> tuple[BuildSettings, dict[str, Any]]:
-    """Open the text and return the settings of a build, with the options that :func:`load_for_build` takes.
+@dataclass(frozen=True)
+class PlannedBuild:
+    """What a build measures, before the model is loaded.
+
+    Attributes:
+        settings: The settings, without the objective.
+        model: The model, as for :func:`build`.
+        model_options: Options of :func:`load_for_build`.
+        taken: {option: value} of what was taken from the store.
+        note: One sentence that names what was taken; empty if nothing was.
+    """
+
+    settings: BuildSettings
+    model: Any
+    model_options: Mapping[str, Any]
+    taken: Mapping[str, Any]
+    note: str
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences on what was taken from the store, and on how the text is read."""
+        notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
+        return (*([self.note] if self.note else []), *notes)
+
+
+def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
+    """Open the text and return the settings of a build; what is not given is taken from the store.
 
     Args:
-        texts: As for :func:`build`.
-        **options: As for :func:`build`.
+        store: The store that rows are added to; it need not exist.
+        texts: See :func:`build`.
+        model: As for :func:`build`.
+        **options: See :func:`build`.
 
     Raises:
         UsageError: An option is unknown, not valid, or does not apply to the texts.
     """
-    model: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
+    _refuse_unknown(options)
+    if options.get("labels") == AS_GIVEN:
+        del options["labels"]
+        options["labels_as_given"] = True
+    known = complete_from_store(store, texts, model, options)
+    options = known.options
+    inputs = inputs_record(known.texts, known.model, options)
+    model_options: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
-    objective, label_column = model.get("objective", "auto"), options.pop("label_column", None)
+    objective, label_column = model_options.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(
             f"--label-column does not apply to the objective {objective}.", f"labels are for {', '.join(TASKS)}."
         )
-    if unknown := next((name for name in options if name not in _SETTINGS_OPTIONS), None):
-        near = get_close_matches(unknown, (*_MODEL_OPTIONS, *_TEXT_OPTIONS, *_SETTINGS_OPTIONS), n=1)
-        raise UsageError(
-            f"build has no option '{unknown}'.", f"did you mean {near[0]}?" if near else "see help(build)."
-        )
     corpus = open_corpus(
-        texts,
+        known.texts,
         revision=options.pop("corpus_revision", None),
         labels=(label_column or "auto") if objective in TASKS else None,
         **text,
     )
-    return build_settings(corpus, **options), model
+    settings = replace(build_settings(corpus, **options), inputs=inputs)
+    return PlannedBuild(settings, known.model, model_options, known.taken, known.note)
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    known = (*_MODEL_OPTIONS, *_TEXT_OPTIONS, "label_column", *_SETTINGS_OPTIONS)
+    if unknown := next((name for name in options if name not in known), None):
+        near = get_close_matches(unknown, known, n=1)
+        raise UsageError(
+            f"build has no option '{unknown}'.", f"did you mean {near[0]}?" if near else "see help(build)."
+        )
 
 
 _SETTINGS_OPTIONS: Final = (
@@ -213,23 +263,24 @@ def load_for_build(
     mean_span: float | None = None,
     max_length: int = 128,
 ) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return the settings with their objective, and the model.
+    """Load the model of a build, and return the settings with the objective, and the model.
 
     Args:
         settings: The settings; their objective is replaced.
-        model: As for :func:`build`.
-        tokenizer: As for :func:`build`.
+        model: See :func:`build`.
+        tokenizer: See :func:`build`.
         revision: Commit, branch or tag of a model on the Hub.
-        device: The device, as torch names it.
+        device: The device of torch.
         dtype: Data type of the weights.
-        objective: What the model predicts; `auto` is what it was trained for.
+        objective: The training objective; `auto` is that of the pre-training.
         mask_rate: Share of tokens that are hidden.
         mean_span: Mean length of a hidden span in tokens, for span corruption.
         max_length: Longest example in tokens; longer text is cut.
 
     Raises:
         ModelError: The model cannot be loaded.
-        UsageError: The objective lacks one of the options, or the model does not take examples of this length.
+        UsageError: The objective does not have one of the options, or the model does not support examples of this
+            length.
     """
     from xsns_stream.models import longest_input
     from xsns_stream.models.in_memory import open_model
@@ -255,8 +306,8 @@ def load_for_build(
         if not names:
             raise UsageError(
                 f"the model '{loaded.name}' has a head for {loaded.objective}, and the text is read without labels.",
-                f"give objective='{loaded.objective}' with labelled text, or load the model with the head that it was "
-                "pre-trained with.",
+                f"give objective='{loaded.objective}' with labelled text, or load the model with the head of its "
+                f"pre-training.",
             )
     chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
     return replace(settings, objective=chosen), loaded
@@ -267,7 +318,7 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
     Raises:
         UsageError: The value is neither a store nor a path.
-        StoreError: Something else is at the path.
+        StoreError: The path contains something else.
     """
     if isinstance(store, SubNetworkStore):
         return store
@@ -276,20 +327,20 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
 
 def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
-    """Check that a model takes examples of a length.
+    """Check that a model supports examples of a length.
 
     Raises:
-        UsageError: It does not.
+        UsageError: It does not support this length.
     """
     if max_length > longest:
         raise UsageError(
-            f"the model '{loaded.name}' takes at most {longest} tokens, not {max_length}.",
+            f"the model '{loaded.name}' supports at most {longest} tokens, not {max_length}.",
             f"give `--max-length {longest}` or less.",
         )
 
 
 def refuse_failures(result: BuildResult, settings: BuildSettings) -> None:
-    """Raise an error where rows of a build failed.
+    """Raise an error if rows of a build failed.
 
     Raises:
         PartialError: Some rows failed; the error names their languages.
@@ -311,7 +362,7 @@ def refuse_failures(result: BuildResult, settings: BuildSettings) -> None:
 def _shown(
     settings: BuildSettings, store: SubNetworkStore, on_event: Callable[[Event], None], progress: bool
 ) -> Iterator[Callable[[Event], None]]:
-    """Yield a function that sends an event to `on_event` and, where progress is shown, draws it."""
+    """Yield a function that passes events to `on_event` and shows progress if requested."""
     if not progress:
         yield on_event
         return

@@ -1,4 +1,4 @@
-"""Comparison of the rows of a store: overlap counts, similarity matrices, and parameters that languages share.
+"""Comparison of the rows of a store: overlap counts, similarity matrices, and shared parameters of languages.
 
 :func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
 
@@ -17,18 +17,16 @@ from xsns_stream.pipeline.arguments import real_number
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
-    RowSelection,
     Seeds,
     StoreLike,
     as_codes,
     as_density,
     as_seeds,
     as_store,
-    count_groups,
-    count_selected,
+    noting,
     require_labels,
-    sample_selected,
     select_languages,
+    select_rows,
     with_record,
 )
 from xsns_stream.types.html_table import html_table, text_table
@@ -106,27 +104,26 @@ def similarity(
     verify: bool = False,
     on_event: OnReadEvent | None = None,
 ) -> SimilarityMatrix | GroupedSimilarity:
-    """Compare the languages of a store.
+    """Compare the languages of a store, like the command `xsns-stream matrix`.
 
-    This is what `xsns-stream matrix` calls. Overlap counts are saved in the store, so that rows that were compared
-    before are not read again.
+    Overlap counts are saved in the store, so that rows that were compared before are not read again.
 
     Args:
         store: A store, or its folder or URL.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (share of the target that the source contains),
             `cosine`, `corrected-jaccard` or `mutual-information` (in nats); averaged over seeds.
-        languages: Languages that are compared with one another; by default all that have every seed.
-        sources: Sources that are compared with the targets, in place of `languages`.
+        languages: Languages to compare with one another; by default all languages that have every seed.
+        sources: Sources to compare with the targets, instead of `languages`.
         targets: Targets. Only pairs of a source and a target are counted.
         seeds: Seeds; by default all seeds of the store.
-        density: Density, needed if the store has several.
-        by: Compare each `layer`, each kind of `module` or each `tensor` separately.
-        sample: Fraction of the parameters, in (0, 1], from which overlaps are estimated. The result has standard
-            errors. By default all parameters are counted.
+        density: Density; required if the store has several.
+        by: `layer`, `module` or `tensor`, to compare each layer, kind of module or tensor separately.
+        sample: Fraction of the parameters, in (0, 1], for an estimate of overlaps. The result then has standard errors.
+            By default, all parameters are counted.
         device: Device on which overlaps are counted: `cpu` (the default), or `cuda`, which needs torch.
-        recount: Ignore saved counts and read every row.
-        save_counts: Whether new counts are saved in the store, if it can be written to.
-        verify: Compare the bits of every compared row with its record first.
+        recount: Whether to ignore saved counts and read every row.
+        save_counts: Whether to save new counts in the store, if it is writable.
+        verify: Whether to compare the bits of every row with its record first.
         on_event: Handler of progress and notes.
 
     Returns:
@@ -145,26 +142,43 @@ def similarity(
     >>> round(matrix["sw", "zu"], 3)
     0.728
     """
+    from xsns_stream.similarity import count_groups, count_selection, sample_selection, similarity_by_group
     from xsns_stream.similarity import similarity as similarity_of
-    from xsns_stream.similarity import similarity_by_group
+    from xsns_stream.store.overlap_cache import overlap_cache
 
     density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     _check_modes(by, sample, device, recount, save_counts)
     log = NoteLog(on_event)
     rows = as_store(store)
-    selection = _selection(rows, languages, sources, targets, as_seeds(seeds), density, device)
+    everyone, first, second = _sides(rows, languages, sources, targets, log)
+    selection = select_rows(
+        rows,
+        languages=everyone,
+        sources=first,
+        targets=second,
+        seeds=as_seeds(seeds),
+        density=density,
+        on_event=log,
+    )
+    progress = progress_of("comparing", log)
     if by is not None:
-        grouped = count_groups(selection, by, log)
+        grouped = count_groups(rows, selection, by, device=device or "cpu", on_progress=progress)
         _check_counts(rows, [counts.tables[0] for counts in grouped], verify, log)
         return replace(similarity_by_group(grouped, coefficient), notes=tuple(log.notes))
-    counts = _count(selection, sample, recount, save_counts, log)
+    counts: Sequence[Overlaps | SampledOverlaps]
+    if sample is not None:
+        counts = sample_selection(rows, selection, sample, on_progress=progress)
+    else:
+        # If the user names a device, it must count, so that saved counts are not used.
+        cache = overlap_cache(rows, use=not recount and device in (None, "cpu"), write=save_counts)
+        counts = count_selection(rows, selection, cache=cache, device=device or "cpu", on_progress=progress)
     _check_counts(rows, counts, verify, log)
     matrix = with_record(similarity_of(counts, coefficient), rows, counts[0].density)
     return replace(matrix, notes=tuple(log.notes))
 
 
 def _check_modes(by: str | None, sample: float | None, device: str | None, recount: bool, save_counts: bool) -> None:
-    """Reject arguments that exclude one another."""
+    """Raise an error for arguments that exclude one another."""
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:
@@ -176,40 +190,27 @@ def _check_modes(by: str | None, sample: float | None, device: str | None, recou
         )
 
 
-def _selection(
+def _sides(
     rows: SubNetworkStore,
     languages: Codes | None,
     sources: Codes | None,
     targets: Codes | None,
-    seeds: tuple[int, ...],
-    density: float | None,
-    device: str | None,
-) -> RowSelection:
-    selected, first, second = (select_languages(codes, rows) for codes in (languages, sources, targets))
+    on_event: OnReadEvent,
+) -> list[tuple[str, ...] | None]:
+    """Return the languages of the store for each argument; None if an argument means all languages."""
+    sides = [select_languages(codes, rows, noting(on_event)) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
             "--lang cannot be combined with --sources or --target.",
             "--lang compares languages with one another; --sources and --target compare sources with targets.",
         )
-    return RowSelection(rows, selected, first, second, seeds, density, device=device or "cpu")
-
-
-def _count(
-    selection: RowSelection, sample: float | None, recount: bool, save_counts: bool, on_event: OnReadEvent
-) -> Sequence[Overlaps | SampledOverlaps]:
-    if sample is not None:
-        return sample_selected(selection, sample, on_event)
-    from xsns_stream.store.overlap_cache import overlap_cache
-
-    # A device is named in order to count on it, so that saved counts are not used.
-    use = not recount and selection.device == "cpu"
-    return count_selected(selection, overlap_cache(selection.store, use=use, write=save_counts), on_event)
+    return sides
 
 
 def _check_counts(
     rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps], verify: bool, on_event: OnReadEvent
 ) -> None:
-    """Reject a comparison of one language with itself; if `verify`, compare every row with its record."""
+    """Check that at least two languages are compared; if `verify`, compare every row with its record."""
     languages = {*counts[0].sources, *counts[0].targets}
     if len(languages) < 2:
         (only,) = languages
@@ -234,7 +235,7 @@ def _check_counts(
 
 @dataclass(frozen=True)
 class SharedGroup:
-    """Numbers of parameters of one group that several sub-networks have in common.
+    """Numbers of common parameters of several sub-networks in one group.
 
     Attributes:
         name: The group, for example `layer.3`.
@@ -251,7 +252,7 @@ class SharedGroup:
 
 @dataclass(frozen=True)
 class SharedParameters:
-    """Parameters that the sub-networks of several languages have in common, in all and by group.
+    """Numbers of common parameters of the sub-networks of several languages, in total and by group.
 
     Attributes:
         languages: The languages.
@@ -260,7 +261,7 @@ class SharedParameters:
         by: Kind of the groups: `layer`, `module` or `tensor`.
         total: Numbers of all parameters; its name is `all`.
         groups: One entry for each group.
-        notes: Notes on what was left out.
+        notes: Notes on languages that were left out.
     """
 
     languages: tuple[str, ...]
@@ -272,7 +273,7 @@ class SharedParameters:
     notes: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream shared --json` prints them."""
+        """Return the JSON object that `xsns-stream shared --json` prints."""
         return {
             "languages": list(self.languages),
             "seeds": list(self.seeds),
@@ -290,7 +291,7 @@ class SharedParameters:
                 }
                 for group in self.groups
             ],
-        }
+        } | ({"notes": list(self.notes)} if self.notes else {})
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame with one row for each group, and a last row `all`; numbers are means over seeds."""
@@ -326,17 +327,16 @@ def shared(
     by: Literal["layer", "module", "tensor"] = "layer",
     on_event: OnReadEvent | None = None,
 ) -> SharedParameters:
-    """Count the parameters that the sub-networks of several languages have in common.
+    """Count the common parameters of the sub-networks of several languages, like `xsns-stream shared`.
 
-    This is what `xsns-stream shared` calls. :func:`xsns_stream.common` and :func:`xsns_stream.united` return the
-    parameters themselves.
+    :func:`xsns_stream.common` and :func:`xsns_stream.united` return the parameters themselves.
 
     Args:
         store: A store, or its folder or URL.
-        languages: The languages; `all` stands for those that have every seed.
+        languages: The languages; `all` means all languages that have every seed.
         seeds: Seeds; by default all seeds of the store.
-        density: Density, needed if the store has several.
-        by: Count each `layer`, each kind of `module` or each `tensor` separately.
+        density: Density; required if the store has several.
+        by: `layer`, `module` or `tensor`, to count each layer, kind of module or tensor separately.
         on_event: Handler of progress and notes.
 
     Raises:
@@ -354,8 +354,8 @@ def shared(
     rows = as_store(store)
     density = as_density(density)
     require_labels(rows, as_seeds(seeds), density)
-    selected = select_languages(languages, rows)
-    # `all` stands for the languages that have every seed.
+    selected = select_languages(languages, rows, noting(log))
+    # `all` means all languages that have every seed.
     selection = select(rows, languages=selected, seeds=as_seeds(seeds) or None, density=density)
     compared = selection.sources
     in_all: list[ParameterSet] = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a store: a language under a seed."""
+    """One row of a store: a language with a seed."""
 
     language: str
     seed: int
@@ -24,14 +24,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowStarted:
-    """The measurement of a row begins; its text may have been read before."""
+    """Event: the measurement of a row begins. Its text may have been read before."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class ExamplesDone:
-    """More examples of the current row were measured; the count restarts with every pass over them."""
+    """Event: more examples of the current row were measured. The count starts again with each pass."""
 
     row: Row
     count: int
@@ -40,16 +40,16 @@ class ExamplesDone:
 
 @dataclass(frozen=True, slots=True)
 class RowCommitted:
-    """A row is committed to the store; later failures do not remove it.
+    """Event: a row is committed to the store. Later failures do not remove it.
 
     Attributes:
         row: The row.
-        examples: |D|, the number of examples that it was measured on.
+        examples: |D|, the number of measured examples.
         cardinality: Number of selected parameters at the last density.
         density_realised: Share of selected parameters at the last density.
         seconds: Time from the start of the row to its commit.
-        stored_fisher: Whether the row was made from Fisher values in the store, without a measurement.
-        reliability: As in :class:`xsns_stream.types.Provenance`, at the first density.
+        stored_fisher: Whether the row was selected from Fisher values in the store, without a measurement.
+        reliability: See :class:`xsns_stream.types.Provenance`; for the first density.
     """
 
     row: Row
@@ -63,7 +63,7 @@ class RowCommitted:
 
 @dataclass(frozen=True, slots=True)
 class RowMeasured:
-    """A baseline has everything that it needs from a language under a seed; nothing is written to a store."""
+    """Event: a baseline has processed a language with a seed. Nothing is written to a store."""
 
     row: Row
     examples: int
@@ -72,14 +72,14 @@ class RowMeasured:
 
 @dataclass(frozen=True, slots=True)
 class RowByOther:
-    """A row of this run that another process has committed since the run began."""
+    """Event: another process has committed a row of this run since the run began."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class RowFailed:
-    """A row could not be measured."""
+    """Event: a row could not be measured."""
 
     row: Row
     error: XsnsError
@@ -87,7 +87,7 @@ class RowFailed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A sentence for the user on a row, or on the whole run where the row is None."""
+    """Event: a sentence for the user about a row, or about the whole run if the row is None."""
 
     text: str
     row: Row | None = None
@@ -95,11 +95,11 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class WorkDone:
-    """Progress of one task that reads a store or matrices.
+    """Event: progress of one task that reads a store or matrices.
 
     Attributes:
         task: The work, such as `comparing` or `verifying`.
-        done: Amount of work that is done. total: Total amount of work; the work is finished when `done` equals `total`.
+        done: Amount of finished work. total: Total amount of work; the task is finished when `done` equals `total`.
     """
 
     task: str
@@ -116,7 +116,7 @@ OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class NeighboursFound:
-    """The nearest neighbours of more target tokens are found."""
+    """Event: the nearest neighbours of more target tokens were found."""
 
     seed: int
     count: int
@@ -124,9 +124,9 @@ class NeighboursFound:
 
 
 class NoteLog:
-    """Handler that collects the text of notes, and passes events on to another handler; a note counts once.
+    """Handler that collects the text of notes without duplicates, and passes events on to another handler.
 
-    A note on the rows of a store would otherwise be repeated each time that rows are counted.
+    Without this handler, a note on the rows of a store would be repeated each time that rows are counted.
 
     Attributes:
         notes: Texts of the notes so far.
@@ -161,12 +161,12 @@ class BuildResult:
 
     Attributes:
         committed: Rows that this run committed.
-        skipped: Rows that were in the store before.
+        skipped: Rows that were in the store before the run.
         failed: {row: error}.
-        reliability: {row: measures of its repeatability, if that was requested}.
+        reliability: {row: measures of its repeatability}, if requested.
         by_others: Rows that other processes committed during this run.
-        notes: Sentences on how the model was loaded, and on texts that languages share.
-        texts: {row: record of its text, where this run read it}.
+        notes: Sentences about the loading of the model, and about common texts of languages.
+        texts: {row: record of its text}, for texts that this run read.
         row_notes: Notes on single rows.
     """
 
@@ -182,20 +182,20 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class UnitStarted:
-    """The work on a unit begins."""
+    """Event: the work on a unit begins."""
 
     unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
 class StepsDone:
-    """More training steps, or more tests, of a unit are done.
+    """Event: more training steps, or more tests, of a unit are done.
 
     Attributes:
         unit: The unit.
         done: Number of steps, or of tested targets.
-        total: The largest number that the unit can need.
-        activity: `dev 61.2` after an evaluation on dev data, `testing fi` while testing, empty otherwise.
+        total: The largest possible number for the unit.
+        activity: `dev 61.2` after an evaluation on dev data, `testing fi` while testing, or an empty text.
     """
 
     unit: Unit
@@ -206,7 +206,7 @@ class StepsDone:
 
 @dataclass(frozen=True, slots=True)
 class UnitDone:
-    """A unit is committed."""
+    """Event: a unit is committed."""
 
     unit: Unit
     run: TransferRun
@@ -215,7 +215,7 @@ class UnitDone:
 
 @dataclass(frozen=True, slots=True)
 class UnitFailed:
-    """A unit could not be fine-tuned or tested."""
+    """Event: a unit could not be fine-tuned or tested."""
 
     unit: Unit
     error: XsnsError
@@ -223,7 +223,7 @@ class UnitFailed:
 
 @dataclass(frozen=True, slots=True)
 class UnitsAwaited:
-    """Only units of other processes are left; this process waits for them."""
+    """Event: only units of other processes are left, and this process waits for them."""
 
     units: tuple[Unit, ...]
 
@@ -238,11 +238,10 @@ class TransferPlan:
     Attributes:
         todo: Units that need work.
         done: Units that are finished, with all their targets.
-        again: Units of `todo` that are finished but lack targets, and whose model was not kept: they are fine-tuned
-            again.
-        kept: Units of `todo` that are finished but lack targets, and whose model was kept: they are only tested.
+        again: Finished units of `todo` that lack targets and have no saved model; they are fine-tuned again.
+        kept: Finished units of `todo` that lack targets and have a saved model; they are only tested.
         notes: Sentences on the finished units.
-        times: Seconds for one example, if they were measured.
+        times: Seconds for one example; None if they were not measured.
         training_examples: Training examples in all epochs of all units of `todo`; fewer if training stops early.
         test_examples: Test examples of all units of `todo`, including dev data after every epoch.
     """
@@ -258,7 +257,7 @@ class TransferPlan:
 
     @property
     def seconds(self) -> float | None:
-        """The longest time that the work can take on this machine; None if nothing was timed."""
+        """The longest possible time of the work on this machine; None without a measurement."""
         if self.times is None:
             return None
         return self.training_examples * self.times.training + self.test_examples * self.times.testing
@@ -269,11 +268,11 @@ class TransferResult:
     """Outcome of a run of fine-tuning.
 
     Attributes:
-        scores: Scores of all finished units, of this run and of earlier runs; None if there are none.
-        runs: The finished units of this run's settings.
+        scores: Scores of all finished units, of this run and of earlier runs; None without a finished unit.
+        runs: The finished units with the settings of this run.
         committed: Units that this run committed.
         failed: {unit: error}.
-        elsewhere: Units that another process still has; always empty, because this process waits for them.
+        elsewhere: Units that another process is working on; always empty, because this process waits for them.
         by_others: Units that other processes committed during this run.
     """
 

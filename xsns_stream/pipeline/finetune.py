@@ -1,4 +1,4 @@
-"""Fine-tuning as one function: labelled data, a model and a file of scores, with all options of the verb."""
+"""The function `transfer` for fine-tuning, with all options of the verb."""
 
 from __future__ import annotations
 
@@ -17,12 +17,8 @@ from xsns_stream.pipeline.events import (
     TransferResult,
     UnitDone,
 )
-from xsns_stream.pipeline.finetune_settings import (
-    TransferData,
-    TransferSettings,
-    read_data,
-    transfer_settings,
-)
+from xsns_stream.pipeline.finetune_data import TransferData, read_data
+from xsns_stream.pipeline.finetune_settings import TransferSettings, transfer_settings
 from xsns_stream.pipeline.run_transfer import plan_transfer, run_transfer
 from xsns_stream.pipeline.units import (
     UnitFolder,
@@ -45,10 +41,10 @@ def transfer(
     on_event: Callable[[TransferEvent], None] = lambda event: None,
     **options: Any,
 ) -> TransferScores:
-    r"""Fine-tune a model on each source and test it on every target: what `xsns-stream transfer` does.
+    r"""Fine-tune a model on each source and test it on every target, like the command `xsns-stream transfer`.
 
-    Each (source, seed) is a unit of work. Its scores are written to the folder `OUTPUT.units` as soon as it is
-    finished, and `output` contains the scores of all units: running again continues where the last run stopped.
+    Each (source, seed) is a unit of work. The scores of a finished unit are written to the folder `OUTPUT.units`, and
+    `output` contains the scores of all units. Another call continues an interrupted run.
 
     >>> import pathlib, tempfile, xsns_stream as xs
     >>> folder = pathlib.Path(tempfile.mkdtemp())
@@ -121,7 +117,7 @@ def units_folder(output: Path) -> Path:
 
 
 class ModelLoader:
-    """Loads the model of fine-tuning with a head drawn by a seed, and collects notes on how it was loaded.
+    """Loader of the model for fine-tuning, with a head that depends on a seed; it collects notes about the loading.
 
     Args:
         settings: The settings, which name the model.
@@ -129,7 +125,7 @@ class ModelLoader:
         on_note: Called once with each note.
 
     Attributes:
-        notes: The notes so far, each once.
+        notes: The notes so far, without duplicates.
     """
 
     def __init__(
@@ -158,10 +154,10 @@ class ModelLoader:
 
 
 def refuse_failures(result: TransferResult, data: TransferData) -> None:
-    """Raise an error where languages or units failed, after everything else was done.
+    """Raise an error if languages or units failed; called after all other work.
 
     Raises:
-        PartialError: Some failed, or another process still has units.
+        PartialError: Some of them failed, or another process is working on units.
     """
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
@@ -186,16 +182,18 @@ def transfer_to_file(
     load: Callable[[int], LoadedModel],
     on_event: Callable[[TransferEvent], None],
 ) -> TransferResult:
-    """Make every missing unit, and write the scores of all units to a file after each.
+    """Compute every missing unit, and write the scores of all units to a file after each.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         output: File of gold scores; the units are in the folder beside it.
-        metric: The metric in the file; None is the first metric of the task.
+        metric: The metric in the file; None for the first metric of the task.
         load: Seed of the head → model.
         on_event: Called with each event, in order.
     """
+    from xsns_stream.fisher.model_state import caller_modes_off
+
     folder = units_folder(output)
 
     def write() -> None:
@@ -210,6 +208,8 @@ def transfer_to_file(
         if isinstance(event, UnitDone):
             write()
 
-    result = run_transfer(settings, data, folder, load, notify)
+    # Mixed precision of the caller would change the scores without a record of it.
+    with caller_modes_off():
+        result = run_transfer(settings, data, folder, load, notify)
     write()
     return result

@@ -41,7 +41,7 @@ _Base = TypeVar("_Base", Evaluation, Regression)
 
 @dataclass(frozen=True, repr=False)
 class EvaluationReport(Evaluation):
-    """An evaluation, with the scores and predictions that it was computed from.
+    """An evaluation with its scores and predictions.
 
     Attributes:
         joined: Scores and predictions, joined by language.
@@ -50,7 +50,7 @@ class EvaluationReport(Evaluation):
     joined: JoinedScores = field(kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream evaluate --json` prints them."""
+        """Return the JSON object that `xsns-stream evaluate --json` prints."""
         from xsns_stream.report import evaluation_document
 
         result: dict[str, Any] = nan_to_null(evaluation_document(self) | comparability(self.joined))
@@ -79,44 +79,46 @@ def evaluate(
     with_trivial: bool = True,
     on_event: OnReadEvent | None = None,
 ) -> EvaluationReport:
-    """Evaluate predictors against gold transfer scores, target by target.
+    """Evaluate predictors against gold transfer scores, target by target, like `xsns-stream evaluate`.
 
-    This is what `xsns-stream evaluate` calls. There are two forms. `evaluate({name: predictor}, gold)` opens stores,
-    reads files and joins everything by language first. `evaluate(joined)` takes the result of :func:`xsns_stream.join`;
-    it uses only the arguments from `ndcg` on.
+    There are two forms. `evaluate({name: predictor}, gold)` opens stores, reads files and joins all scores by language
+    first. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; it uses only the arguments from `ndcg`
+    on.
 
-    For each target, the candidate sources are the same for every predictor, and the target itself is never among
-    them. Metrics are averaged over targets. Undefined values are counted and excluded from all means.
+    For each target, the candidate sources are the same for every predictor, and do not include the target itself.
+    Metrics are averaged over targets. Undefined values are counted and excluded from all means.
 
     Args:
         predictors: {name: predictor}, or joined scores. A predictor is a store or its path, a
             :class:`~xsns_stream.SimilarityMatrix` or a file of one, or a pandas frame with sources as index, targets as
             columns, and similarities as values.
-        gold: Gold scores, a file that `xsns-stream gold import` wrote, or a long pandas frame with columns `source`,
-            `target`, `score`, and optionally `seed` and `regime`.
-        sources: Sources that are compared; by default all that every predictor has.
-        targets: Targets that are compared; by default all that every predictor has.
-        regime: Training regime of the gold scores; by default their first.
-        coefficient: Coefficient that is computed for stores; as for :func:`xsns_stream.pipeline.comparison.similarity`.
-        seeds: Seeds of stores; by default all.
-        density: Density of stores, needed if a store has several.
-        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language. By default such
-            a matrix is refused.
-        rename: {label of matrices: code that it stands for}.
-        as_given: Accept matrices whose numbers look like distances.
+        gold: Gold scores, a file of `xsns-stream gold import`, or a long pandas frame with columns `source`, `target`,
+            `score`, and optionally `seed` and `regime`.
+        sources: Sources to compare; by default all sources that every predictor has.
+        targets: Targets to compare; by default all targets that every predictor has.
+        regime: Training regime of the gold scores; the first regime by default.
+        coefficient: Coefficient for stores; see :func:`xsns_stream.pipeline.comparison.similarity`.
+        seeds: Seeds of stores; all by default.
+        density: Density of stores; required if a store has several.
+        skip_unknown: Whether to leave out rows and columns of matrices with labels that do not name a language. By
+            default, such a label is an error.
+        rename: {label of matrices: language code}.
+        as_given: Whether to accept matrices with numbers that look like distances.
         ndcg: Gain of NDCG@3: `rank-linear`, `score` or `exponential`.
-        average: Average over seeds: `metrics`, the mean over every pair of a seed of the prediction and a seed of the
-            gold scores, as in the paper; or `matrices`, metrics of mean matrices.
+        average: Kind of average over seeds: `metrics`, the mean of metrics over every pair of a prediction seed and a
+            gold seed, as in the paper; or `matrices`, the metrics of mean matrices.
         resamples: Number of bootstrap draws, and of draws of signs.
         seed: Seed of these draws.
-        reference: Name of a predictor that every other predictor is tested against.
+        reference: Name of a predictor with which every other predictor is compared.
         ceiling: Predictor of the row `ceiling`: other scores of the same pairs, or the name of another regime of
-            `gold`. By default each seed of the gold scores is predicted by the mean of the others, if it has several.
+            `gold`. By default, if the gold scores have several seeds, each seed is predicted by the mean of the other
+            seeds.
         with_trivial: Whether the reference rows `random`, `english`, `source-mean` and `ceiling` are added.
         on_event: Handler of progress and notes.
 
     Returns:
-        The evaluation. `to_frame()` gives its means and intervals, `notes` what is missing, tied or undefined.
+        The evaluation. `to_frame()` returns its means and intervals; `notes` are about missing, tied and undefined
+        values.
 
     Raises:
         UsageError: An invalid argument; a predictor with the name of a reference row; no pair that can be compared.
@@ -194,12 +196,12 @@ def _values_of(result: _Base) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class RegressionReport(Regression):
-    """A regression, with the rankings that it predicts and scores of further targets.
+    """A regression with its predicted rankings and predicted scores of further targets.
 
     Attributes:
         ranking: Evaluation of the fitted and of the left-out scores as predictors of the gold scores.
         predictions: Predicted scores of the targets `new`.
-        joined: Scores and predictions that the model was fitted to, joined by language.
+        joined: Scores and predictions of the fit, joined by language.
     """
 
     ranking: Evaluation = field(kw_only=True)
@@ -207,7 +209,7 @@ class RegressionReport(Regression):
     joined: JoinedScores = field(kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream regress --json` prints them."""
+        """Return the JSON object that `xsns-stream regress --json` prints."""
         from xsns_stream.report.regression import prediction_document, regression_document
 
         predictions = [prediction_document(each) for each in self.predictions]
@@ -237,32 +239,32 @@ def regress(
     as_given: bool = False,
     on_event: OnReadEvent | None = None,
 ) -> RegressionReport:
-    """Fit gold transfer scores to predictors, and predict scores with intervals.
+    """Fit gold transfer scores to predictors, and predict scores with intervals, like `xsns-stream regress`.
 
-    This is what `xsns-stream regress` calls. Errors are given in sample, and with every target and every source left
-    out in turn, as for languages without any score.
+    Errors are reported in sample, and with every target and every source left out in turn, which shows the errors for
+    languages without any score.
 
     Args:
-        predictors: {name: predictor}, as for :func:`xsns_stream.evaluate`; may be empty if there are features.
-        gold: Gold scores, as for :func:`xsns_stream.evaluate`.
+        predictors: {name: predictor}; see :func:`xsns_stream.evaluate`. It may be empty if features are given.
+        gold: Gold scores; see :func:`xsns_stream.evaluate`.
         features: Further predictors `[NAME=]KIND:COLUMN` from the tables, such as `same:family` or `log-source:size`.
         tables: Files (.csv, .tsv) of languages, with a column `code`, or of pairs, with columns `source` and `target`.
         model: `ols` (least squares) or `mixed` (with random intercepts).
         random: Random intercepts of a mixed model: `target` (the default), or `crossed` for targets and sources.
-        new: Targets whose scores are predicted for all sources, measured or not.
-        sources: Sources that the model is fitted to; by default all that every predictor has.
-        targets: Targets that the model is fitted to; by default all that every predictor has.
-        regime: Training regime of the gold scores; by default their first.
-        coefficient: Coefficient that is computed for stores.
-        seeds: Seeds of stores; by default all.
-        density: Density of stores, needed if a store has several.
-        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language.
-        rename: {label of matrices: code that it stands for}.
-        as_given: Accept matrices whose numbers look like distances.
+        new: Targets for which scores of all sources are predicted, measured or not.
+        sources: Sources of the fit; by default all sources that every predictor has.
+        targets: Targets of the fit; by default all targets that every predictor has.
+        regime: Training regime of the gold scores; the first regime by default.
+        coefficient: Coefficient for stores.
+        seeds: Seeds of stores; all by default.
+        density: Density of stores; required if a store has several.
+        skip_unknown: Whether to leave out rows and columns of matrices with labels that do not name a language.
+        rename: {label of matrices: language code}.
+        as_given: Whether to accept matrices with numbers that look like distances.
         on_event: Handler of progress and notes.
 
     Raises:
-        UsageError: An invalid argument; no predictor at all; too few pairs to fit the model.
+        UsageError: An argument is invalid; there is no predictor; or there are too few pairs for the model.
         XsnsError: A predictor, a table or the gold scores cannot be read.
 
     >>> import xsns_stream as xs
@@ -307,14 +309,14 @@ def regress(
 
 
 def _normalised(codes: Codes | None) -> tuple[str, ...]:
-    from xsns_stream.languages import normalise
+    from xsns_stream.languages import code_or_name
 
     words = (word.strip() for code in as_codes(codes) for word in code.split(","))
-    return tuple(dict.fromkeys(normalise(word) for word in words if word))
+    return tuple(dict.fromkeys(code_or_name(word) for word in words if word))
 
 
 def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: Sequence[str]) -> list[Feature]:
-    """Return the features, whose names differ from one another and from those of the predictors."""
+    """Return the features, and check that the names of features and predictors are distinct."""
     from xsns_stream.regression import parse_feature
 
     parsed = [parse_feature(text) for text in features]
@@ -322,7 +324,7 @@ def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: 
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"two predictors are called '{repeated}'.", "name one with --feature NAME=KIND:COLUMN.")
     if bool(tables) != bool(features):
-        missing = "--feature KIND:COLUMN, as same:family" if tables else "--features FILE"
+        missing = "--feature KIND:COLUMN, such as same:family" if tables else "--features FILE"
         raise UsageError(
             f"{'tables' if tables else 'features'} were given without {'features' if tables else 'tables'}.",
             f"give {missing} too.",
@@ -335,7 +337,7 @@ def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: 
 
 
 def _with_targets(gold: TransferScores, targets: Sequence[str]) -> TransferScores:
-    """Return the scores with empty columns for targets that they lack, so that these are joined too."""
+    """Return the scores with empty columns for missing targets, so that these targets are joined too."""
     import numpy as np
 
     missing = tuple(code for code in targets if code not in gold.targets)
@@ -355,7 +357,7 @@ def _feature_matrices(
 
 
 def _predicted_matrices(result: Regression) -> dict[str, SimilarityMatrix]:
-    """Return the predicted scores in sample, and of each way of leaving out that predicts at least one pair."""
+    """Return the predicted scores in sample, and those of each method of leaving out with at least one prediction."""
     import numpy as np
 
     from xsns_stream.types.regressions import IN_SAMPLE

@@ -7,6 +7,7 @@ The verbs `gold import` and `gold show` call the functions of this module. :func
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from xsns_stream.pipeline.predictors import regime_of
 
 if TYPE_CHECKING:
-    from xsns_stream.gold import ImportedScores, ScoreSummary
+    from xsns_stream.gold import ImportedScores, Remedy, ScoreSummary
     from xsns_stream.types.transfer_scores import TransferScores
 
 
@@ -28,7 +29,7 @@ class GoldReport:
         regimes: Names of all regimes of the file.
         notes: Notes on the scores.
         output: File that the scores were written to; None if they were read from a file.
-        imported: Result of the import; None if the scores were read from a file.
+        imported: Result of the import; None for scores from a file.
     """
 
     scores: TransferScores
@@ -39,7 +40,7 @@ class GoldReport:
     imported: ImportedScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream gold import --json` and `gold show --json` print them."""
+        """Return the JSON object that `xsns-stream gold import --json` and `gold show --json` print."""
         scores, summary = self.scores, self.summary
         result: dict[str, Any] = {
             "task": scores.task,
@@ -74,7 +75,7 @@ class GoldReport:
 
 def import_gold(
     files: Sequence[str | os.PathLike[str]],
-    layout: str,
+    layout: str | None,
     output: str,
     *,
     seeds: Sequence[int] = (),
@@ -86,37 +87,72 @@ def import_gold(
 
     Args:
         files: Files in a public format; several files are runs with several seeds.
-        layout: Name of the format.
+        layout: Name of the format; None to detect it from the contents.
         output: File to write: .parquet or .csv.
         seeds: One seed for each file.
         main_regime: Training regime that comes first.
-        rename: {label in the files: code that it stands for}.
+        rename: {label in the files: language code}.
         **options: Further options of :func:`xsns_stream.import_scores`.
 
     Raises:
-        UsageError: An invalid option; or the output has an unknown suffix or is in a missing folder.
-        XsnsError: A file cannot be read, or contains data that cannot be imported.
+        UsageError: An option is invalid, or the output has an unknown suffix or is in a missing folder.
+        XsnsError: A file cannot be read, or contains data that cannot be imported. The hint contains a command line
+            that imports it.
     """
-    from xsns_stream.gold import SCORE_FORMATS, import_scores, summarise, write_scores
+    from xsns_stream.gold import SCORE_FORMATS, FileProblemsError, import_scores, summarise, write_scores
     from xsns_stream.io.atomic import writable
 
     writable(output, SCORE_FORMATS)
     paths = [os.fspath(file) for file in files]
-    imported = import_scores(paths, layout, seeds=seeds, regime=main_regime, rename=rename, **options)
+    try:
+        imported = import_scores(paths, layout, seeds=seeds, regime=main_regime, rename=rename, **options)
+    except FileProblemsError as error:
+        given = {"format": layout, "seed": seeds, "main_regime": main_regime, "rename": rename or {}, **options}
+        raise type(error)(error.message, f"{error.hint}{_mended(error.remedy, paths, given, output)}") from None
     write_scores(imported.scores, output)
     scores = imported.scores
     return GoldReport(scores, summarise(scores), scores.regimes, imported.notes, output, imported)
+
+
+def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], output: str) -> str:
+    """Return a sentence with a command line that imports the files despite their problems; empty without one.
+
+    Args:
+        remedy: The options to add and to omit.
+        files: The files.
+        given: {option: its value}, as the import was called.
+        output: File to write.
+    """
+    if remedy.kept == 0 or not (remedy.options or remedy.without):
+        return ""
+    options: list[str] = []
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        # An added option replaces a given option, unless the option can be repeated.
+        if not value or flag in remedy.without or (flag in remedy.options and name != "rename"):
+            continue
+        if value is True:
+            options.append(flag)
+        elif isinstance(value, Mapping):
+            options += [part for old, new in value.items() for part in (flag, f"{old}={new}")]
+        else:
+            values = [value] if isinstance(value, str | int) else value
+            options += [part for each in values for part in (flag, str(each))]
+    command = shlex.join(["xsns-stream", "gold", "import", *files, *options, *remedy.options, "-o", output])
+    when = ", after the other problems are corrected in it" if remedy.by_hand else ""
+    kept = "" if remedy.kept is None else f" ({remedy.kept} {'score' if remedy.kept == 1 else 'scores'})"
+    return f" This command imports the file{kept}{when}: {command}"
 
 
 def summarise_gold(file: str | os.PathLike[str], regime: str) -> GoldReport:
     """Return one regime of a file of gold scores, with a summary.
 
     Args:
-        file: A file that :func:`import_gold` wrote.
-        regime: Name of the regime; `main` stands for the first.
+        file: A file from :func:`import_gold`.
+        regime: Name of the regime; `main` means the first one.
 
     Raises:
-        UsageError: There is no such regime.
+        UsageError: The scores do not have this regime.
         XsnsError: The file cannot be read.
     """
     from xsns_stream.gold import read_scores, summarise

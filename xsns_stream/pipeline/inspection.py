@@ -1,4 +1,4 @@
-"""Inspection of stores, corpora and models: contents, soundness, and the parameters that are measured."""
+"""Inspection of stores, corpora and models: contents, verification, and measured parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StoreSummary:
     """Contents of a store.
 
     Attributes:
-        facts: Facts on the store, as :meth:`xsns_stream.SubNetworkStore.info` returns them.
+        facts: Summary of the store from :meth:`xsns_stream.SubNetworkStore.info`.
         keys: Labels of all rows.
     """
 
@@ -32,7 +32,7 @@ class StoreSummary:
     keys: tuple[RowKey, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream info --json` prints them."""
+        """Return the JSON object that `xsns-stream info --json` prints."""
         from xsns_stream.report import shown_name
 
         return {**self.facts, "names": {code: shown_name(code) for code in self.facts["languages"]}}
@@ -59,8 +59,8 @@ class CorpusSummary:
         name: The name in provenance.
         local: Whether reading needs no network.
         languages: Codes of the languages, sorted.
-        record: Files that are not read, and notes, as :func:`corpus_record` returns them.
-        notes: Sentences on how the corpus is read.
+        record: Files that are not read, and notes, from :func:`corpus_record`.
+        notes: Sentences about the reading of the corpus.
     """
 
     name: str
@@ -74,9 +74,9 @@ def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **option
     """Return the contents of a corpus.
 
     Args:
-        texts: As for :func:`xsns_stream.build`.
+        texts: See :func:`xsns_stream.build`.
         corpus_revision: Branch, tag or commit of a data set on the Hub.
-        **options: As for :func:`xsns_stream.open_corpus`.
+        **options: See :func:`xsns_stream.open_corpus`.
 
     Raises:
         CorpusError: The corpus cannot be read.
@@ -114,12 +114,12 @@ class Verification:
 
     Attributes:
         store: Path of the store.
-        findings: One entry for each error; empty for a sound store.
+        findings: One entry for each error; empty for an intact store.
         rows: Number of rows that were compared.
         kept_rows: Number of rows of Fisher values that were compared.
         parts: Number of rows without one part that were compared.
         unfinished_rows: Rows without a commit record. They are not errors: the next build measures them again.
-        unfinished_parts: Rows without one part that are missing while others of the same row exist.
+        unfinished_parts: Missing rows without one part, if other parts of the same row exist.
     """
 
     store: str
@@ -136,7 +136,7 @@ class Verification:
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream verify --json` prints them."""
+        """Return the JSON object that `xsns-stream verify --json` prints."""
         return {
             "store": self.store,
             "sound": self.sound,
@@ -157,7 +157,7 @@ def verify_store(store: StoreLike, on_event: OnReadEvent | None = None) -> Verif
         on_event: Handler of progress.
 
     Raises:
-        StoreError: The store cannot be read at all.
+        StoreError: The store cannot be read.
     """
     rows = as_store(store)
     findings = rows.verify(None if on_event is None else progress_of("verifying", on_event))
@@ -189,7 +189,7 @@ def _finding_dict(finding: Finding) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ParameterReport:
-    """Parameters of a model that are measured (θ), and those that are left out.
+    """The measured parameters of a model (θ), and the other parameters.
 
     Attributes:
         model: Name of the model.
@@ -198,8 +198,8 @@ class ParameterReport:
         left_out: {name: shape} of the other parameters.
         modules: {name of a measured parameter: class of its module}.
         checks: Comparison of the fast engine with a loop over single examples, one entry for each tensor; empty if it
-            was not asked for.
-        notes: Notes on how the model was loaded.
+            was not requested.
+        notes: Notes about the loading of the model.
     """
 
     model: str
@@ -211,7 +211,7 @@ class ParameterReport:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream params --json` prints them."""
+        """Return the JSON object that `xsns-stream params --json` prints."""
         layout = self.layout
         result: dict[str, Any] = {
             "model": self.model,
@@ -250,17 +250,17 @@ def inspect_parameters(
     objective: str = "auto",
     **model_options: Any,
 ) -> ParameterReport:
-    """Return the parameters of a model that are measured, and those that are left out.
+    """Return the measured parameters of a model, and the other parameters.
 
     Args:
-        model: As for :func:`xsns_stream.build`.
+        model: See :func:`xsns_stream.build`.
         tokenizer: The tokenizer of a loaded model of transformers.
-        stack: As for :func:`xsns_stream.parameter_layout`.
-        include: As for :func:`xsns_stream.parameter_layout`.
-        exclude: As for :func:`xsns_stream.parameter_layout`.
-        check: Also compare the fast engine with a loop over single examples.
-        objective: As for :func:`xsns_stream.load_model`; the head of a classification task gets two classes.
-        **model_options: `revision`, `device` and `dtype`, as for :func:`xsns_stream.load_model`.
+        stack: See :func:`xsns_stream.parameter_layout`.
+        include: See :func:`xsns_stream.parameter_layout`.
+        exclude: See :func:`xsns_stream.parameter_layout`.
+        check: Whether to compare the fast engine with a loop over single examples.
+        objective: See :func:`xsns_stream.load_model`; the head of a classification task gets two classes.
+        **model_options: `revision`, `device` and `dtype`; see :func:`xsns_stream.load_model`.
 
     Raises:
         ModelError: The model cannot be loaded, or no parameter is left to measure.

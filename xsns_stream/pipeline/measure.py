@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from xsns_stream.fisher import Measurement
     from xsns_stream.models import LoadedModel
 
-#: Free memory in bytes that is assumed where the operating system does not report it.
+#: Free memory in bytes that is assumed if the operating system does not report it.
 ASSUMED_FREE: Final = 2 << 30
 
 
 @dataclass
 class Batching:
-    """How examples are put into batches; batches that do not fit into memory shrink, for the following rows too.
+    """Size and order of batches. If a batch does not fit into memory, smaller batches are used from then on.
 
     Attributes:
         size: Examples in a batch.
         token_budget: Tokens in a batch (examples × longest example) instead of a number of examples; None if the
             number of examples is fixed.
-        order: As for :func:`xsns_stream.batches`.
+        order: See :func:`xsns_stream.batches`.
     """
 
     size: int
@@ -72,13 +72,14 @@ class Run:
     """The parts of a build that all rows share.
 
     Attributes:
-        settings: What to measure.
+        settings: The settings of the build.
         loaded: The model with its tokenizer.
         layout: θ.
         provenance: Provenance of every row, without the fields that differ between rows.
         store: The store that rows are written to.
-        batching: How examples are put into batches at present.
-        passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit.
+        batching: The present size and order of batches.
+        passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit into
+            memory.
         notify: Receives each event.
     """
 
@@ -94,13 +95,13 @@ class Run:
 
 @dataclass(frozen=True)
 class MeasuredRow:
-    """Fisher values of a row, with measures of their repeatability.
+    """Fisher values of a row and measures of their repeatability.
 
     Attributes:
         fisher: The values; their provenance contains the stability curve, if there is one.
         halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
         leave_one_out: For each fold of the examples, the sub-networks of all other folds, one for each density; empty
-            where no folds were requested.
+            if no folds were requested.
     """
 
     fisher: DiagonalFisher
@@ -116,14 +117,14 @@ class MeasuredRow:
 
 @contextmanager
 def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance) -> Iterator[MeasuredRow]:
-    """Measure a row, with smaller batches where the present batches do not fit into memory.
+    """Measure a row; use smaller batches if the present batches do not fit into memory.
 
     The values may be in a temporary file, which is removed at the end of the block.
 
     Args:
         row: The row to measure.
         examples: Its encoded examples, in the order in which they were drawn.
-        run: What all rows share; its batching may shrink.
+        run: The parts that all rows share; its batches may become smaller.
         provenance: Provenance of the row.
 
     Raises:
@@ -131,13 +132,13 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
     """
     on_disk = run.passes > 1 or bool(run.settings.parts)
     while True:
-        # Not in the system's folder for temporary files, which may itself be in memory.
+        # The system's folder for temporary files is not used, because it may be in memory.
         with run.store.scratch() if on_disk else nullcontext(Path()) as scratch:
             result = _measure_once(row, examples, run, provenance, scratch)
             if result is not None:
                 yield result
                 return
-        # The exception is out of scope here, so that nothing refers to the failed pass and its memory is free.
+        # The exception is out of scope here, so that the memory of the failed pass is free.
         _release_memory(run.loaded.model)
         _shrink_batches(row, examples, run)
 
@@ -161,7 +162,7 @@ def _measure_once(
 
 
 def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> None:
-    """Make batches smaller for this row and the rows that follow.
+    """Use smaller batches for this row and the following rows.
 
     Raises:
         FisherError: A batch contains a single example already, or the values depend on the batch size.
@@ -174,7 +175,7 @@ def _shrink_batches(row: Row, examples: Sequence[EncodedExample], run: Run) -> N
             "give a smaller --batch in a new store, or a smaller --max-length.",
         )
     if not run.batching.halve(len(examples), max(example.longest for example in examples)):
-        # The following rows may have shorter examples.
+        # The batches are reset, because the following rows may have shorter examples.
         run.batching.size = max(1, run.batching.size)
         raise FisherError(
             f"a single example of language '{row.language}' does not fit into memory.",
@@ -208,7 +209,7 @@ def _in_one_pass(row: Row, examples: Sequence[EncodedExample], run: Run, provena
 def _in_folds(
     row: Row, examples: Sequence[EncodedExample], run: Run, provenance: Provenance, count: int, scratch: Path
 ) -> MeasuredRow:
-    """Measure the folds of a row one after the other; no batch spans two folds."""
+    """Measure the folds of a row one after the other; no batch contains examples of two folds."""
     from xsns_stream.fisher import error_context, measurement
 
     estimator = run.settings.fisher
@@ -276,11 +277,11 @@ def _in_groups_of_layers(
 def _add_chunk(
     chunk: Sequence[EncodedExample], row: Row, running: Measurement, run: Run, halves: SplitHalves | None, total: int
 ) -> None:
-    """Add a chunk of examples; one half of it goes to the first half where two halves are compared."""
+    """Add a chunk of examples; if two halves are compared, one half of the chunk belongs to the first half."""
     if halves is None:
         _add_batches(chunk, row, running, run, total)
         return
-    # Whole batches where values depend on which examples share a batch, so that comparing halves changes no row.
+    # If values depend on batches, whole batches are used, so that comparing halves does not change the row.
     unit = run.batching.size if run.settings.fisher.batch_wise else 1
     middle = len(chunk) // 2 // unit * unit
     if middle:
@@ -308,7 +309,7 @@ def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str,
 
 
 def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
-    """Return the mean of each tensor, computed in place: arrays, or tensors where the model is on a device."""
+    """Return the mean of each tensor, computed in place: arrays, or tensors if the model is on a device."""
     means = [sums[name].div_(count) for name in layout.names]
     return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
 
@@ -320,10 +321,10 @@ def jaccard_of_bits(a: Words, b: Words) -> float | None:
 
 
 class StabilityCurve:
-    """Coefficients between the sub-network of the running sums at each check and the sub-network one check before.
+    """Stability of a row: coefficients between the sub-networks of successive checks.
 
     Attributes:
-        points: (examples, coefficient to the check before); the first coefficient is None.
+        points: (examples, coefficient with the preceding check); the first coefficient is None.
     """
 
     def __init__(self, stopping: Stopping, quantile: str) -> None:
@@ -334,7 +335,7 @@ class StabilityCurve:
     def check(self, examples: int, sums: Mapping[str, Tensor]) -> bool:
         """Add a point and return whether the row has enough examples.
 
-        The sums are not divided by the number of examples, because that would change no bit.
+        The sums are not divided by the number of examples, because this would not change the selection.
         """
         bits, _, _ = select_top(list(sums.values()), self.stopping.density, self.quantile)
         coefficient = None if self._before is None else jaccard_of_bits(self._before, bits)
@@ -347,8 +348,8 @@ class StabilityCurve:
 class SplitHalves:
     """Sums over one half of the examples, separate from the running sums over all examples.
 
-    Chunks of the first and of the second half alternate. Only one more set of sums is held: before a chunk of the
-    first half the running sums are subtracted from it, after the chunk they are added again.
+    Chunks of the first and of the second half alternate. Only one more set of sums is stored: before a chunk of the
+    first half, the running sums are subtracted from it; after the chunk they are added again.
 
     Attributes:
         second_examples: Number of examples in the second half.
@@ -364,7 +365,7 @@ class SplitHalves:
             total.sub_(sums[name])
 
     def after_first(self, sums: Mapping[str, Tensor]) -> None:
-        """Take the sums of a chunk of the first half; call this after the chunk was added."""
+        """Add the sums of a chunk of the first half; call this after the chunk was added."""
         if self._first is None:
             self._first = {name: total.clone() for name, total in sums.items()}
             return
@@ -380,7 +381,7 @@ class SplitHalves:
         halves = list(self._first.values())
         firsts = select_top_many(halves, densities, quantile)
         for name, total in self._first.items():
-            # In place, because a third set of sums may not fit. Rounding may leave small negative numbers.
+            # The sums are computed in place, because a third set may not fit. Rounding may give small negative numbers.
             total.neg_().add_(sums[name]).clamp_(min=0)
         seconds = select_top_many(halves, densities, quantile)
         self._first = None
@@ -393,12 +394,12 @@ class SplitHalves:
 class FoldSums:
     """Sums over each of K disjoint folds of the examples, in a file, and the sums over several folds together.
 
-    The running sums hold one fold at a time. Sums over all folds but one are added up from the other folds and not
-    subtracted from the total: an example that outweighs all others would leave only rounding errors behind.
+    The running sums contain one fold at a time. Sums over all folds but one are computed by adding the other folds.
+    Subtracting a fold from the total would leave only rounding errors if one example dominates all others.
 
     Args:
-        folder: Folder of the file, which has K times the size of the running sums.
-        count: K.
+        folder: Folder for the file, which has K times the size of the running sums.
+        count: K, the number of folds.
     """
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -448,7 +449,7 @@ def split_into_folds(
     Args:
         examples: All examples of a row.
         count: Number of folds.
-        unit: Number of consecutive examples that must stay together.
+        unit: Number of consecutive examples that must be in the same fold.
         language: Code of the language, for the error.
 
     Raises:
@@ -463,7 +464,7 @@ def split_into_folds(
 
 
 def free_memory(model: Any) -> int:
-    """Return the number of free bytes on the model's device."""
+    """Return the free memory of the model's device in bytes."""
     import torch
 
     device = next(model.parameters()).device

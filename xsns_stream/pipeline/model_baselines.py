@@ -1,18 +1,19 @@
 """Baselines from text: one pass over the examples of a build computes all requested baselines.
 
-For emb and nn-rank, the unchanged text goes through the model's body once. grad-cosine uses the objective of the build
-on the same examples, and therefore runs the model again. Memory holds one batch, and a vector or counts for each
-language; token states and gradients are in temporary files.
+For emb and nn-rank, the body of the model is run once on the unchanged text. grad-cosine uses the objective of the
+build on the same examples, and therefore runs the model again. Memory contains one batch, and a vector or counts for
+each language; token states and gradients are in temporary files.
 """
 
 from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -59,16 +60,17 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "MODEL_BASELINES",
-    "NEED_WEIGHTS",
+    "TEXT_BASELINES",
     "BaselineEvent",
     "BaselineSettings",
     "NeighboursFound",
     "RowMeasured",
     "model_baselines",
+    "needs_tokenizer",
+    "needs_weights",
 ]
 
-#: Layer of NN-Rank; the last layer of models with fewer.
+#: Default layer of NN-Rank; models with fewer layers use the last one.
 NEIGHBOUR_LAYER: Final = 8
 
 
@@ -81,15 +83,15 @@ def model_baselines(
     on_event: OnBaselineEvent = lambda event: None,
     **settings: Any,
 ) -> dict[str, SimilarityMatrix]:
-    """Compute baselines on the examples that a build with the same corpus, number and seeds draws.
+    """Compute baselines on the examples of a build with the same corpus, number of examples and seeds.
 
-    A language that fails under a seed is reported as an event; its values are NaN for this seed, and in the mean over
-    seeds. A language that fails under every seed is left out.
+    If a language fails with a seed, an event reports it, and its values are NaN for this seed and in the mean over
+    seeds. A language that fails with every seed is left out.
 
     Args:
-        names: Names of :data:`MODEL_BASELINES`.
+        names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
-        loaded: The model with its tokenizer. For lex its `model` may be None; for sue it may be None itself.
+        loaded: The model with its tokenizer. For lex, its `model` may be None; for sue, `loaded` may be None.
         languages: Normalised codes.
         on_event: Called with each event, in order.
         **settings: Further fields of :class:`BaselineSettings`.
@@ -112,27 +114,28 @@ def model_baselines(
 
 
 class _Run:
-    """One call of :func:`model_baselines`: its settings, and the parts of the model that all seeds share."""
+    """State of one call of :func:`model_baselines`: the settings, and the parts of the model that all seeds share."""
 
     def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, notify: OnBaselineEvent) -> None:
         self.settings, self.loaded, self.notify = settings, loaded, notify
         self.failed: dict[Row, XsnsError] = {}
         self.drawn: dict[str, dict[int, DrawnText]] = {}
-        self.body = Body(self._model) if settings.wants("emb", "nn-rank") else None
+        self.body = Body(self.model) if settings.reads("states") else None
         self.layout = settings.layout
         self.objective = settings.objective
-        if settings.wants("grad-cosine"):
+        if settings.reads("gradients"):
             from xsns_stream.fisher import without_rules
             from xsns_stream.models import parameter_layout
 
             if self.objective is None:
-                self.objective = make_objective(self._model.objective, max_length=settings.max_length)
+                self.objective = make_objective(self.model.objective, max_length=settings.max_length)
             if self.layout is None:
-                self.layout = parameter_layout(self._model.model)
-            without_rules(self._model.model, self.layout, cached=True)
+                self.layout = parameter_layout(self.model.model)
+            without_rules(self.model.model, self.layout, cached=True)
 
     @property
-    def _model(self) -> LoadedModel:
+    def model(self) -> LoadedModel:
+        """The model with its tokenizer."""
         if self.loaded is None:
             raise ValueError(f"{', '.join(self.settings.names)} cannot be computed without a model or its tokenizer")
         return self.loaded
@@ -143,7 +146,7 @@ class _Run:
             folder = undo.enter_context(
                 tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=self.settings.scratch)
             )
-            collectors = self._collectors(seed, Path(folder), undo)
+            collectors = [TEXT_BASELINES[name].make(self, seed, Path(folder), undo) for name in self.settings.names]
             rows = [Row(language, seed) for language in self.settings.languages]
             for row, text in ReadAhead(rows, self._read):
                 self.notify(RowStarted(row))
@@ -161,7 +164,7 @@ class _Run:
             return self._finish(seed, collectors)
 
     def joined(self, seeds: Sequence[Matrices]) -> dict[str, SimilarityMatrix]:
-        """Return the mean matrix of each baseline over the seeds, without languages that failed under all seeds."""
+        """Return the mean matrix of each baseline over the seeds, without languages that failed with all seeds."""
         settings = self.settings
         lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
         rows = [at for at, code in enumerate(settings.rows) if code not in lost]
@@ -173,7 +176,7 @@ class _Run:
                 tuple(settings.rows[at] for at in rows),
                 tuple(settings.columns[at] for at in columns),
                 per_seed.mean(axis=0),
-                "emb" if name.startswith("emb-") else name,
+                _kind(name),
                 seeds=settings.seeds,
                 per_seed=per_seed,
                 record=self._record(name),
@@ -181,72 +184,56 @@ class _Run:
         return matrices_by_name
 
     def _record(self, name: str) -> PredictorRecord:
-        """Return the record of how the baseline of this name was computed."""
-        settings, kind = self.settings, "emb" if name.startswith("emb-") else name
-        # sue is computed from words alone.
-        loaded = None if kind == "sue" else self._model
+        """Return the record of the origin of a baseline."""
+        settings, kind = self.settings, _kind(name)
+        baseline = TEXT_BASELINES[kind]
+        loaded = None if baseline.reads == "text" else self.model
         return PredictorRecord(
             kind,
             model="" if loaded is None else loaded.name,
-            weights_digest=loaded.weights_digest if loaded is not None and kind in NEED_WEIGHTS else "",
+            weights_digest=loaded.weights_digest if loaded is not None and baseline.needs_weights else "",
             tokenizer_digest="" if loaded is None else loaded.tokenizer_digest,
             corpus=settings.corpus.name,
             examples_asked=settings.examples,
             seeds=settings.seeds,
-            objective=str(self.objective) if kind == "grad-cosine" else "",
+            objective=str(self.objective) if baseline.reads == "gradients" else "",
             max_length=0 if loaded is None else settings.max_length,
             texts=self.drawn,
-            settings=self._settings_of(name, kind),
+            settings=baseline.settings(self, name),
         )
 
-    def _settings_of(self, name: str, kind: str) -> dict[str, Any]:
-        """Return the settings of this baseline alone."""
-        settings = self.settings
-        if kind == "emb":
-            layer = (
-                int(name.removeprefix("emb-"))
-                if name != kind
-                else self._body.layer(_number(settings), self._body.layers)
-            )
-            return {"layer": layer, "centre": settings.centre}
-        if kind == "nn-rank":
-            layer = self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER)
-            return {"layer": layer, "neighbours": settings.neighbours, "max_tokens": settings.max_tokens}
-        if kind == "grad-cosine":
-            return {"token_reduction": settings.token_reduction}
-        return {"merges": settings.merges} if kind == "sue" else {}
-
-    def _collectors(self, seed: int, folder: Path, undo: ExitStack) -> list[Collector]:
-        """Return an empty collector for each baseline, in the order of the names."""
-        settings = self.settings
-        make: dict[str, Callable[[], Collector]] = {
-            "lex": lambda: LexicalCollector(self._model.tokenizer),
-            "sue": lambda: EvennessCollector(settings.merges),
-            "emb": lambda: EmbeddingsCollector(self._body, settings.layer, settings.centre),
-            "nn-rank": lambda: self._neighbours(seed, folder / "states", undo),
-            "grad-cosine": lambda: GradientsCollector(
-                self._theta, folder / "gradients", len(settings.languages), lambda text: self._gradient(text, seed)
-            ),
-        }
-        return [make[name]() for name in settings.names]
-
     @property
-    def _body(self) -> Body:
+    def model_body(self) -> Body:
+        """The body of the model, whose token states are read."""
         assert self.body is not None
         return self.body
 
     @property
-    def _theta(self) -> ParameterLayout:
-        assert self.layout is not None
-        return self.layout
+    def neighbour_layer(self) -> int:
+        """The layer of nn-rank."""
+        return self.model_body.layer(self.settings.neighbour_layer, NEIGHBOUR_LAYER)
 
-    def _neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
+    def embedding_layer(self, name: str) -> int:
+        """Return the layer of a matrix that is named `emb`, or `emb-N`."""
+        if name != _kind(name):
+            return int(name.removeprefix("emb-"))
+        return self.model_body.layer(_number(self.settings), self.model_body.layers)
+
+    def gradients(self, seed: int, path: Path) -> GradientsCollector:
+        """Return the collector of grad-cosine."""
+        assert self.layout is not None
+        return GradientsCollector(
+            self.layout, path, len(self.settings.languages), lambda text: self._gradient(text, seed)
+        )
+
+    def neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
+        """Return the collector of nn-rank, whose file is closed by `undo`."""
         settings = self.settings
         collector = NeighboursCollector(
-            self._body,
-            self._model.tokenizer,
+            self.model_body,
+            self.model.tokenizer,
             path,
-            layer=self._body.layer(settings.neighbour_layer, NEIGHBOUR_LAYER),
+            layer=self.neighbour_layer,
             k=settings.neighbours,
             most=settings.max_tokens,
             dtype=settings.states,
@@ -259,14 +246,14 @@ class _Run:
         settings = self.settings
         sample = settings.corpus.sample(row.language, settings.examples, row.seed)
         plain = scored = None
-        if settings.wants("lex", "emb", "nn-rank"):
-            plain = encode_plain(sample, self._model, row.seed, settings.max_length)
-        if self.objective is not None and settings.wants("grad-cosine"):
-            scored = self.objective.encode(sample, self._model.tokenizer, row.seed)
+        if settings.reads("tokens", "states"):
+            plain = encode_plain(sample, self.model, row.seed, settings.max_length)
+        if self.objective is not None and settings.reads("gradients"):
+            scored = self.objective.encode(sample, self.model.tokenizer, row.seed)
         return LanguageText(row.language, sample, plain, scored)
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
-        """Pass a language's text, and its token states, to every collector."""
+        """Pass the text of a language and its token states to the collectors."""
         for note in _notes(text, self.settings.examples):
             self.notify(Noted(note, row))
         for collector in collectors:
@@ -278,14 +265,14 @@ class _Run:
             return
         with _fitting(self.settings.batch):
             for batch in self._batches(text.plain, row):
-                states = self._body.states(batch)
+                states = self.model_body.states(batch)
                 for collector in of_states:
                     collector.add_states(row.language, batch, states)
 
     def _batches(self, encoded: EncodedSample, row: Row) -> Iterator[dict[str, Tensor]]:
-        device = str(next(self._model.model.parameters()).device)
+        device = str(next(self.model.model.parameters()).device)
         done = 0
-        for batch in batches(encoded.examples, self.settings.batch, self._model.pad_id, device):
+        for batch in batches(encoded.examples, self.settings.batch, self.model.pad_id, device):
             yield batch
             done += len(batch["input_ids"])
             self.notify(ExamplesDone(row, done, len(encoded.examples)))
@@ -294,10 +281,11 @@ class _Run:
         from xsns_stream.fisher import mean_gradient
 
         assert text.scored is not None
+        assert self.layout is not None
         todo = self._batches(text.scored, Row(text.language, seed))
         with _fitting(self.settings.batch):
             return mean_gradient(
-                self._model.model, todo, self._theta, self.settings.token_reduction, language=text.language
+                self.model.model, todo, self.layout, self.settings.token_reduction, language=text.language
             )
 
     def _finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
@@ -327,6 +315,11 @@ class _Run:
         return CorpusError(f"no two languages are left to compare. The first that failed: {first.message}", first.hint)
 
 
+def _kind(name: str) -> str:
+    """Return the baseline of a matrix, which may be named after a layer."""
+    return "emb" if name.startswith("emb-") else name
+
+
 def _number(settings: BaselineSettings) -> int | None:
     return settings.layer if isinstance(settings.layer, int) else None
 
@@ -343,7 +336,7 @@ def _notes(text: LanguageText, requested: int) -> Iterator[str]:
 
 @contextmanager
 def _fitting(batch: int) -> Iterator[None]:
-    """Raise a clear error where a batch does not fit into memory.
+    """Raise a clear error if a batch does not fit into memory.
 
     Raises:
         ModelError: A batch does not fit.
@@ -360,9 +353,83 @@ def _fitting(batch: int) -> Iterator[None]:
         ) from error
 
 
-MODEL_BASELINES: Final = ("lex", "emb", "nn-rank", "grad-cosine", "sue")
-#: Baselines that need the model's weights; lex needs its tokenizer, sue needs neither.
-NEED_WEIGHTS: Final = ("emb", "nn-rank", "grad-cosine")
+#: Input of a baseline: text, tokens, token states of the model, or gradients.
+Reads: TypeAlias = Literal["text", "tokens", "states", "gradients"]
+
+
+@dataclass(frozen=True)
+class TextBaseline:
+    """A baseline that is computed from text.
+
+    Attributes:
+        needs: The required options, for messages.
+        reads: The input. Token states and gradients need the weights of the model, tokens its tokenizer.
+        make: (run, seed, folder for temporary files, stack for closing files) → an empty collector.
+        settings: (run, name of a matrix) → the settings that determine the values.
+    """
+
+    needs: str
+    reads: Reads
+    make: Callable[[_Run, int, Path, ExitStack], Collector]
+    settings: Callable[[_Run, str], dict[str, Any]]
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the baseline runs the model."""
+        return self.reads in ("states", "gradients")
+
+
+#: {name: baseline}, in the order of computation.
+TEXT_BASELINES: Final[Mapping[str, TextBaseline]] = MappingProxyType(
+    {
+        "lex": TextBaseline(
+            "--corpus, and --model for its tokenizer",
+            "tokens",
+            lambda run, seed, folder, undo: LexicalCollector(run.model.tokenizer),
+            lambda run, name: {},
+        ),
+        "emb": TextBaseline(
+            "--corpus and --model",
+            "states",
+            lambda run, seed, folder, undo: EmbeddingsCollector(
+                run.model_body, run.settings.layer, run.settings.centre
+            ),
+            lambda run, name: {"layer": run.embedding_layer(name), "centre": run.settings.centre},
+        ),
+        "nn-rank": TextBaseline(
+            "--corpus and --model",
+            "states",
+            lambda run, seed, folder, undo: run.neighbours(seed, folder / "states", undo),
+            lambda run, name: {
+                "layer": run.neighbour_layer,
+                "neighbours": run.settings.neighbours,
+                "max_tokens": run.settings.max_tokens,
+            },
+        ),
+        "grad-cosine": TextBaseline(
+            "--corpus and --model",
+            "gradients",
+            lambda run, seed, folder, undo: run.gradients(seed, folder / "gradients"),
+            lambda run, name: {"token_reduction": run.settings.token_reduction},
+        ),
+        "sue": TextBaseline(
+            "--corpus",
+            "text",
+            lambda run, seed, folder, undo: EvennessCollector(run.settings.merges),
+            lambda run, name: {"merges": run.settings.merges},
+        ),
+    }
+)
+
+
+def needs_weights(names: Iterable[str]) -> bool:
+    """Return whether one of these baselines needs the weights of the model."""
+    return any(TEXT_BASELINES[name].needs_weights for name in names)
+
+
+def needs_tokenizer(names: Iterable[str]) -> bool:
+    """Return whether one of these baselines needs the tokenizer of the model."""
+    return any(TEXT_BASELINES[name].reads != "text" for name in names)
 
 
 OnBaselineEvent: TypeAlias = Callable[[BaselineEvent], None]
@@ -373,28 +440,29 @@ class BaselineSettings:
     """Baselines to compute, their text and their parameters.
 
     Attributes:
-        names: Names of :data:`MODEL_BASELINES`.
+        names: Names of :data:`TEXT_BASELINES`.
         corpus: Source of the text.
         languages: Normalised codes; emb subtracts the mean of their vectors if it is centred.
-        sources: Rows of the matrices; nn-rank searches the tokens of these. All languages by default.
+        sources: Rows of the matrices; nn-rank searches their tokens. All languages by default.
         targets: Columns; all languages by default.
         examples: |D|, the number of examples of each language and seed.
         seeds: Seeds; the values are the mean over the matrices of the seeds.
-        batch: Examples in a batch. Results depend on it only by rounding.
-        max_length: Longest example in tokens, including special tokens; longer text is cut, as by the build.
-        objective: Objective of grad-cosine; by default what the model was trained for, with its defaults.
+        batch: Examples in a batch. It affects results only by rounding.
+        max_length: Maximum length of an example in tokens, including special tokens; longer text is cut, as in the
+            build.
+        objective: Objective of grad-cosine; by default that of the pre-training, with its defaults.
         layout: θ of grad-cosine; the blocks by default.
-        token_reduction: For grad-cosine, as for :func:`xsns_stream.diagonal_fisher`.
+        token_reduction: For grad-cosine; see :func:`xsns_stream.diagonal_fisher`.
         layer: Layer of emb: 0 is the input of the first block; the last layer by default; `all` returns one matrix for
             each layer, named `emb-0`, `emb-1`, ….
         centre: Whether emb subtracts the mean language vector.
-        neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer.
+        neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer layers.
         neighbours: Number k of neighbours of nn-rank.
         max_tokens: Largest number of tokens of a language for nn-rank, from the first examples drawn; all by default.
             Time grows with its square.
-        states: Data type of nn-rank's token states on the disk, `float32` or `float16`.
-        merges: Number of merges of sue's byte-pair encodings.
-        scratch: Folder for temporary files; that of the system by default. nn-rank needs tokens × width × 4 bytes
+        states: Data type of the token states of nn-rank on disk, `float32` or `float16`.
+        merges: Number of merges of the byte-pair encodings of sue.
+        scratch: Folder for temporary files; the default is that of the system. nn-rank needs tokens × width × 4 bytes
             there, grad-cosine languages × parameters × 4 bytes.
     """
 
@@ -421,9 +489,9 @@ class BaselineSettings:
 
     def __post_init__(self) -> None:
         for name in self.names:
-            if name not in MODEL_BASELINES:
+            if name not in TEXT_BASELINES:
                 raise UsageError(
-                    f"there is no baseline '{name}' from text.", f"choose among {', '.join(MODEL_BASELINES)}."
+                    f"there is no baseline '{name}' from text.", f"choose one of {', '.join(TEXT_BASELINES)}."
                 )
         numbers = {
             "examples": self.examples,
@@ -436,7 +504,9 @@ class BaselineSettings:
             if number is not None and number < 1:
                 raise UsageError(f"the number for {what} must be at least 1, not {number}.")
         if self.states not in STATE_TYPES:
-            raise UsageError(f"token states cannot be stored as '{self.states}'.", f"one of {', '.join(STATE_TYPES)}.")
+            raise UsageError(
+                f"token states cannot be stored as '{self.states}'.", f"choose one of {', '.join(STATE_TYPES)}."
+            )
         if self.centre and "emb" in self.names and len(self.languages) < 3:
             raise UsageError("two language vectors cannot be centred.", "name at least three languages.")
         for code in (*self.rows, *self.columns):
@@ -455,6 +525,6 @@ class BaselineSettings:
         """T targets."""
         return self.languages if self.targets is None else self.targets
 
-    def wants(self, *names: str) -> bool:
-        """Return whether one of these baselines is requested."""
-        return any(name in self.names for name in names)
+    def reads(self, *what: Reads) -> bool:
+        """Return whether one of the baselines has one of these inputs."""
+        return any(TEXT_BASELINES[name].reads in what for name in self.names)

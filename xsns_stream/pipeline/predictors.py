@@ -1,4 +1,4 @@
-"""Predictors and gold scores: stores, matrices, files and pandas frames → similarity matrices and transfer scores."""
+"""Conversion of predictors and gold scores (stores, matrices, files, pandas frames) to matrices and transfer scores."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.pipeline.events import Noted, OnReadEvent
+from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
-    RowSelection,
     StoreLike,
     as_store,
-    count_selected,
     require_labels,
+    select_rows,
     with_record,
 )
 
@@ -26,15 +25,15 @@ if TYPE_CHECKING:
     from xsns_stream.types import SimilarityMatrix
     from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
-#: A predictor: a store or its path, a similarity matrix or a file of one, or a pandas frame with sources as index and
+#: A predictor: a store or its path, a similarity matrix or its file, or a pandas frame with sources as index and
 #: targets as columns.
 Predictor: TypeAlias = "SubNetworkStore | SimilarityMatrix | pd.DataFrame | str | os.PathLike[str]"
 
-#: Gold scores: scores, a file that `gold import` wrote, or a long pandas frame with columns `source`, `target`,
-#: `score`, and optionally `seed` and `regime`.
+#: Gold scores: scores, a file of `gold import`, or a long pandas frame with columns `source`, `target`, `score`, and
+#: optionally `seed` and `regime`.
 Gold: TypeAlias = "TransferScores | pd.DataFrame | str | os.PathLike[str]"
 
-#: Name that means the first regime of gold scores, with any name of its own.
+#: Name that means the first regime of gold scores, independently of its own name.
 MAIN_REGIME: Final = "main"
 
 
@@ -46,11 +45,11 @@ def load_gold(gold: Gold, regime: str | None, on_event: OnReadEvent) -> Transfer
 
     Args:
         gold: Scores, a file of scores, or a long frame.
-        regime: Name of the regime; None or `main` stands for the first.
+        regime: Name of the regime; None or `main` means the first one.
         on_event: Handler of notes on a frame.
 
     Raises:
-        UsageError: There is no such regime.
+        UsageError: The scores do not have this regime.
         XsnsError: The file or the frame cannot be read as scores.
     """
     return regime_of(_scores(gold, on_event), regime or MAIN_REGIME)
@@ -80,19 +79,19 @@ def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
 
 
 def regime_of(scores: TransferScores, name: str) -> TransferScores:
-    """Return the scores of one regime; `main` stands for the first, unless a regime has this name.
+    """Return the scores of one regime; `main` means the first one, unless a regime has this name.
 
     Raises:
-        UsageError: There is no regime of this name.
+        UsageError: The scores do not have this regime.
     """
     return scores.regime(scores.regimes[0] if name == MAIN_REGIME and name not in scores.regimes else name)
 
 
 def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: OnReadEvent) -> TransferScores:
-    """Return another regime of gold scores, as a predictor of the regime that is predicted.
+    """Return another regime of gold scores, as a predictor of the evaluated regime.
 
     Raises:
-        UsageError: `regime` is the regime that is predicted, or does not exist.
+        UsageError: `regime` is the evaluated regime, or does not exist.
     """
     scores = _scores(gold, on_event)
     if regime == predicted.regimes[0]:
@@ -108,7 +107,7 @@ def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: O
 
 
 def check_predictors(predictors: object) -> None:
-    """Refuse predictors that are not {name: predictor}.
+    """Check that predictors are {name: predictor}.
 
     Raises:
         UsageError: The value is not a mapping, or a name is not a string.
@@ -116,11 +115,13 @@ def check_predictors(predictors: object) -> None:
     if not isinstance(predictors, Mapping):
         raise UsageError(
             f"the predictors are of the type {type(predictors).__name__}.",
-            'give {name: predictor}, as {"xsns": store}.',
+            'give {name: predictor}, such as {"xsns": store}.',
         )
     for name in predictors:
         if not isinstance(name, str) or not name.strip():
-            raise UsageError(f"{name!r} is not a name of a predictor.", 'give {name: predictor}, as {"xsns": store}.')
+            raise UsageError(
+                f"{name!r} is not a name of a predictor.", 'give {name: predictor}, such as {"xsns": store}.'
+            )
 
 
 def load_predictors(
@@ -135,20 +136,20 @@ def load_predictors(
     as_given: bool = False,
     on_event: OnReadEvent,
 ) -> dict[str, SimilarityMatrix]:
-    """Return the similarity matrix of every predictor: read files, count overlaps of stores.
+    """Return the similarity matrix of every predictor; read files, and count overlaps of stores.
 
     Only pairs of languages of the gold scores are counted. This function does not report languages that a predictor
     lacks, because :func:`xsns_stream.join` reports them for all predictors.
 
     Args:
         predictors: {name: predictor}.
-        gold: Gold scores that the predictors will be compared with.
-        coefficient: Coefficient that is computed for stores.
-        seeds: Seeds of stores; all if empty.
+        gold: Gold scores for the comparison.
+        coefficient: Coefficient for stores.
+        seeds: Seeds of stores; empty for all.
         density: Density of stores; may be None if each store has only one.
-        skip_unknown: Leave out rows and columns of matrices whose labels do not stand for a language.
-        rename: {label of matrices: code that it stands for}.
-        as_given: Accept tables whose numbers look like distances.
+        skip_unknown: Whether to leave out rows and columns of matrices with labels that do not name a language.
+        rename: {label of matrices: language code}.
+        as_given: Whether to accept tables with numbers that look like distances.
         on_event: Handler of progress and notes.
 
     Raises:
@@ -187,7 +188,7 @@ def is_store(predictor: Predictor) -> TypeGuard[StoreLike]:
 
 
 def _read_matrix(predictor: Predictor, name: str, as_given: bool) -> tuple[SimilarityMatrix, str]:
-    """Return a matrix whose labels are not checked yet, and a description of it for messages."""
+    """Return a matrix before the check of its labels, and a description for messages."""
     import pandas as pd
 
     from xsns_stream.similarity.matrix_io import frame_matrix, read_matrix
@@ -221,7 +222,7 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
     notes = []
     if known.left_out:
         labels = all_listed(known.left_out)
-        notes.append(f"{prefix}labels that do not stand for exactly one language are left out: {labels}.")
+        notes.append(f"{prefix}labels that do not name exactly one language are left out: {labels}.")
     if known.by_name:
         labels = all_listed([f"{label} = {code}" for label, code in known.by_name.items()])
         notes.append(f"{prefix}languages were recognised by name: {labels}.")
@@ -264,7 +265,7 @@ def store_similarity(
         XsnsError: The store cannot be read.
     """
     from xsns_stream.languages import counterparts
-    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.similarity.selection import only
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -272,7 +273,7 @@ def store_similarity(
     require_labels(rows, seeds, density)
     density = only("density", rows.densities) if density is None else density
     complete = _with_every_seed(rows, seeds or rows.seeds, density, name, on_event)
-    # The store may spell a language in another way, as zh-Hans for zh; the join allows for that too.
+    # The store may have a different code of a language, such as zh-Hans for zh; the join accepts this too.
     spelling = counterparts(tuple(dict.fromkeys((*gold.sources, *gold.targets))), complete)
     sides = {
         "source": [spelling[code] for code in gold.sources if code in spelling],
@@ -284,15 +285,18 @@ def store_similarity(
                 f"'{name}' and the gold scores have no {side} in common.",
                 f"the store '{rows.path}' has {_listed(complete)}.",
             )
-    selection = RowSelection(rows, None, sides["source"], sides["target"], seeds, density)
-    counts = count_selected(selection, overlap_cache(rows, write=False), on_event)
+    selection = select_rows(
+        rows, sources=sides["source"], targets=sides["target"], seeds=seeds, density=density, on_event=on_event
+    )
+    cache = overlap_cache(rows, write=False)
+    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", on_event))
     return with_record(similarity(counts, coefficient), rows, density)
 
 
 def _with_every_seed(
     rows: SubNetworkStore, seeds: Sequence[int], density: float, name: str, on_event: OnReadEvent
 ) -> tuple[str, ...]:
-    """Return the languages that have every seed. A note names those that have only some."""
+    """Return the languages that have every seed; a note names languages that lack a seed."""
     by_seed = [rows.languages_at(seed, density) for seed in seeds]
     complete = tuple(code for code in rows.languages if all(code in languages for languages in by_seed))
     partial = [
@@ -315,8 +319,7 @@ def _listed(codes: Sequence[str]) -> str:
 def comparability(joined: JoinedScores) -> dict[str, Any]:
     """Return plain values on whether predictors can be compared.
 
-    They are the record of each predictor, the differences between records, and the pairs that each predictor alone
-    takes out of the comparison.
+    They are the record of each predictor, the differences between records, and the pairs that only one predictor lacks.
     """
     from xsns_stream.types.predictor_records import differences
 

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal or in a notebook, lines of text elsewhere."""
+"""Display of progress: a bar on a terminal or in a notebook, lines of text elsewhere."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ if TYPE_CHECKING:
 
     from xsns_stream.types import TransferRun
 
-#: Seconds without output after which a log file gets a line on the unit that is being fine-tuned.
+#: Seconds without output after which a log file gets a line about the current unit of fine-tuning.
 _SILENCE: Final = 60.0
-#: Share of a unit's bar that stands for fine-tuning; the rest stands for testing.
+#: Share of the bar of a unit for fine-tuning; the rest is for testing.
 _TUNING_SHARE: Final = 0.9
 _Self = TypeVar("_Self", bound="ProgressBar")
 
 
 def notebook_console() -> Console:
-    """Return a console on stderr; in a notebook it draws below the cell."""
+    """Return a console on stderr; in a notebook, its output is below the cell."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(stderr=True)
 
 
 def is_live(console: Console) -> bool:
-    """Return whether a console can redraw a bar: a terminal, or a notebook that has ipywidgets."""
+    """Return whether a console can update a bar: a terminal, or a notebook with ipywidgets."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 class ProgressBar:
-    """A bar over a known number of items, with lines of text above it; use as a context manager.
+    """Context manager with a bar over a known number of items, and lines of text above it.
 
     Args:
         console: The console to draw on.
@@ -63,7 +63,7 @@ class ProgressBar:
         description: Text beside the bar at the beginning.
     """
 
-    #: Whether the bar moves within an item, so that the count of finished items is a column of its own.
+    #: Whether the bar moves within an item; the number of finished items is then a separate column.
     fractional: ClassVar[bool] = False
 
     def __init__(self, console: Console, total: int, description: str) -> None:
@@ -96,7 +96,7 @@ class ProgressBar:
         self.bar.update(self.task, description=text, completed=self.done + part)
 
     def advance(self, line: str = "") -> None:
-        """Count one more item as done; print a line about it where no bar is drawn."""
+        """Count one more item as done; print a line about it if no bar is drawn."""
         self.done += 1
         self.bar.update(self.task, completed=self.done, count=self._count())
         if line and not is_live(self.console):
@@ -111,7 +111,7 @@ class ProgressBar:
 
 
 class RowProgress(ProgressBar):
-    """Draws the events of a build, or of baselines that are computed from text."""
+    """Display of the events of a build, or of baselines from text."""
 
     def __init__(self, console: Console, rows: int) -> None:
         super().__init__(console, rows, "measuring")
@@ -156,7 +156,7 @@ def _row_summary(event: RowCommitted) -> str:
 
 
 class TransferProgress(ProgressBar):
-    """Draws the events of fine-tuning."""
+    """Display of the events of fine-tuning."""
 
     fractional = True
 
@@ -189,7 +189,7 @@ class TransferProgress(ProgressBar):
         super().say(text)
 
     def _remind(self, event: StepsDone) -> None:
-        """Print a line in a log file that has been silent for long."""
+        """Print a line to a log file after a long time without output."""
         if is_live(self.console) or time.monotonic() - self.last_line < _SILENCE:
             return
         if event.activity.startswith("testing"):
@@ -215,7 +215,7 @@ def _unit_summary(run: TransferRun) -> str:
 
 
 class ReadProgress:
-    """Draws the events of functions that read a store or matrices: notes as lines, the current task as a bar.
+    """Display of the events of functions that read a store or matrices: notes as lines, the current task as a bar.
 
     Args:
         console: The console to draw on. Without a terminal, or if it is quiet, no bar is drawn.

@@ -1,33 +1,31 @@
-"""Selection of rows of a store: overlap counts of the selected rows, and a record of how they were measured."""
+"""Selection of rows by store, languages, seeds and density as arguments, and a record of the selected rows."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.pipeline.arguments import real_number, several, whole_number
-from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
+from xsns_stream.pipeline.events import Noted, OnReadEvent
 
 if TYPE_CHECKING:
-    from xsns_stream.similarity import By, OverlapCache
+    from xsns_stream.similarity import Selection
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import GroupedOverlaps, Overlaps, SampledOverlaps, SimilarityMatrix
+    from xsns_stream.types import SimilarityMatrix
     from xsns_stream.types.predictor_records import PredictorRecord
 
 #: A store, or the folder or URL of one.
 StoreLike: TypeAlias = "SubNetworkStore | str | os.PathLike[str]"
 
-#: Language codes: a sequence, or one string with commas between the codes. `all` stands for every language.
+#: Language codes: a sequence, or one string with commas between the codes. `all` means every language.
 Codes: TypeAlias = "str | Sequence[str]"
 
 #: Seeds: one, or a sequence.
 Seeds: TypeAlias = "int | Sequence[int]"
-
-_T = TypeVar("_T")
 
 
 def as_store(store: StoreLike) -> SubNetworkStore:
@@ -46,14 +44,14 @@ def as_store(store: StoreLike) -> SubNetworkStore:
 
 
 def require_path(value: object, name: str) -> None:
-    """Refuse a value that is not a path or URL.
+    """Check that a value is a path or URL.
 
     Args:
         value: The value that the caller gave.
         name: Name of the value, for the message.
 
     Raises:
-        UsageError: The value is not a string, nor an object that stands for a path.
+        UsageError: The value is neither a string nor a path object.
     """
     if not isinstance(value, str | os.PathLike):
         raise UsageError(
@@ -72,7 +70,7 @@ def as_codes(codes: Codes | None) -> tuple[str, ...]:
 
 
 def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
-    """Return seeds as a tuple, each once; empty for None.
+    """Return seeds as a tuple without duplicates; empty for None.
 
     Raises:
         UsageError: A seed is not an integer.
@@ -91,8 +89,20 @@ def as_density(density: float | None) -> float | None:
     return None if density is None else real_number(density, "density")
 
 
-def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, ...] | None:
-    """Return the languages of a store that `codes` names; None if `codes` is empty or names all languages.
+def noting(on_event: OnReadEvent) -> Callable[[str], None]:
+    """Return a function that sends a sentence as a note."""
+    return lambda sentence: on_event(Noted(sentence))
+
+
+def select_languages(
+    codes: Codes | None, store: SubNetworkStore, note: Callable[[str], None]
+) -> tuple[str, ...] | None:
+    """Return the languages of a store for `codes`; None if `codes` is empty or means all languages.
+
+    Args:
+        codes: Labels of the store; or other codes, or names, of a language that has only one label there.
+        store: The store.
+        note: Called with a sentence for each language that has another label in the store.
 
     Raises:
         LanguageError: A language is not in the store. The hint suggests similar codes.
@@ -102,127 +112,79 @@ def select_languages(codes: Codes | None, store: SubNetworkStore) -> tuple[str, 
     asked = as_codes(codes)
     if not asked:
         return None
-    selected = select(asked, store.languages, f"the store '{store.path}'")
+    selected = select(asked, store.languages, f"the store '{store.path}'", note)
     return None if "all" in {word.strip() for code in asked for word in code.split(",")} else selected
 
 
-@dataclass(frozen=True)
-class RowSelection:
-    """Rows of a store that are compared. The store supplies what is left out.
+def select_rows(
+    store: SubNetworkStore,
+    *,
+    languages: Sequence[str] | None = None,
+    sources: Sequence[str] | None = None,
+    targets: Sequence[str] | None = None,
+    seeds: tuple[int, ...] = (),
+    density: float | None = None,
+    required: str | None = None,
+    on_event: OnReadEvent,
+) -> Selection:
+    """Return the rows of a comparison.
 
-    Attributes:
+    Notes name languages that are left out because they lack a seed, languages with the same text, and languages with
+    few examples.
+
+    Args:
         store: The store.
-        languages: Languages that are compared with one another; by default those that have every seed.
-        sources: Sources that are compared with the targets, in place of `languages`.
-        targets: Targets; those that have every seed if only sources are given.
+        languages: Languages to compare with one another; by default all languages that have every seed.
+        sources: Sources to compare with the targets, instead of `languages`.
+        targets: Targets; by default all languages that have every seed.
         seeds: Seeds; all seeds of the store if empty.
         density: Density; may be None if the store has only one.
         required: A language that must have every seed.
-        device: Device on which overlaps are counted.
-    """
-
-    store: SubNetworkStore
-    languages: Sequence[str] | None = None
-    sources: Sequence[str] | None = None
-    targets: Sequence[str] | None = None
-    seeds: tuple[int, ...] = ()
-    density: float | None = None
-    required: str | None = None
-    device: str = "cpu"
-
-    @property
-    def named(self) -> set[str]:
-        """Languages that the selection names; empty if a side is not named and thus contains the whole store."""
-        if self.languages is not None:
-            return set(self.languages)
-        if self.sources is not None and self.targets is not None:
-            return {*self.sources, *self.targets}
-        return set()
-
-
-def count_selected(selection: RowSelection, cache: OverlapCache, on_event: OnReadEvent) -> tuple[Overlaps, ...]:
-    """Count overlaps, one table for each seed. A note names the languages that are left out because they lack a seed.
+        on_event: Handler of notes.
 
     Raises:
         UsageError: The store does not have the seed or the density.
-        LanguageError: A language that is named or required lacks a seed.
+        LanguageError: A named or required language lacks a seed.
     """
-    from xsns_stream.similarity import count_overlaps_by_seed
+    from xsns_stream.similarity import select
+    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
 
-    def count(**rows: Any) -> tuple[Overlaps, ...]:
-        return count_overlaps_by_seed(selection.store, cache=cache, device=selection.device, **rows)
-
-    return _compare(selection, count, on_event)
-
-
-def count_groups(selection: RowSelection, by: By, on_event: OnReadEvent) -> tuple[GroupedOverlaps, ...]:
-    """Count overlaps within each group of parameters; otherwise as :func:`count_selected`."""
-    from xsns_stream.similarity import count_overlaps_by_seed
-
-    def count(**rows: Any) -> tuple[GroupedOverlaps, ...]:
-        return count_overlaps_by_seed(selection.store, by=by, device=selection.device, **rows)
-
-    return _compare(selection, count, on_event)
-
-
-def sample_selected(selection: RowSelection, fraction: float, on_event: OnReadEvent) -> tuple[SampledOverlaps, ...]:
-    """Estimate overlaps from a fraction of the parameters; otherwise as :func:`count_selected`."""
-    from xsns_stream.similarity import sample_overlaps_by_seed
-
-    def sample(**rows: Any) -> tuple[SampledOverlaps, ...]:
-        return sample_overlaps_by_seed(selection.store, fraction, **rows)
-
-    return _compare(selection, sample, on_event)
-
-
-def _compare(selection: RowSelection, compare: Callable[..., tuple[_T, ...]], on_event: OnReadEvent) -> tuple[_T, ...]:
-    """Call `compare` with the selection, and report progress and what is left out."""
-    require_labels(selection.store, selection.seeds, selection.density)
+    require_labels(store, seeds, density)
     incomplete: dict[str, str] = {}
 
     def leave_out(language: str, missing: tuple[int, ...]) -> None:
         incomplete[language] = f"{'seed' if len(missing) == 1 else 'seeds'} {', '.join(map(str, missing))}"
-        if language == selection.required:
+        if language == required:
             raise LanguageError(
                 f"'{language}' has no sub-network for {incomplete[language]}.",
                 "build it, or choose seeds that it has with --seed.",
             )
 
-    sides: dict[str, Any] = {"languages": selection.languages}
-    if selection.sources is not None or selection.targets is not None:
-        sides = {"sources": selection.sources, "targets": selection.targets}
-    counts = compare(
-        **sides,
-        seeds=list(selection.seeds) or None,
-        density=selection.density,
-        on_progress=progress_of("comparing", on_event),
+    selection = select(
+        store,
+        languages=languages,
+        sources=sources,
+        targets=targets,
+        seeds=list(seeds) or None,
+        density=density,
         on_incomplete=leave_out,
     )
-    if incomplete:
-        languages = ", ".join(f"{language} ({seeds})" for language, seeds in incomplete.items())
-        on_event(Noted(f"languages that lack a sub-network are left out: {languages}."))
-    _note_texts(selection, on_event)
-    return counts
-
-
-def _note_texts(selection: RowSelection, on_event: OnReadEvent) -> None:
-    """Note which of the compared languages were measured on the same text, or on few examples."""
-    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
-
-    languages, seeds = selection.named, selection.seeds
+    left_out = ", ".join(f"{language} ({missing})" for language, missing in incomplete.items())
     for note in (
-        note_on_same_texts(same_texts(selection.store, languages, seeds)),
-        note_on_few_examples(selection.store, languages, seeds),
+        f"languages that lack a sub-network are left out: {left_out}." if left_out else "",
+        note_on_same_texts(same_texts(store, selection.languages, selection.seeds)),
+        note_on_few_examples(store, selection.languages, selection.seeds),
     ):
         if note:
             on_event(Noted(note))
+    return selection
 
 
 def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
     """Check that a store has at least one row of each seed, and one of the density.
 
     Raises:
-        UsageError: There is no such row.
+        UsageError: The store has no row of the seed or the density.
     """
     for name, value, known in (
         *(("seed", seed, store.seeds) for seed in seeds),
@@ -231,7 +193,7 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
         if value not in known:
             raise UsageError(
                 f"the store '{store.path}' has no {name} {value}.",
-                f"it has {', '.join(map(str, known))}." if known else "it does not contain any sub-network yet.",
+                f"it has {', '.join(map(str, known))}." if known else "it contains no sub-network yet.",
             )
 
 
@@ -241,14 +203,14 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
 def record_of_store(
     rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
 ) -> PredictorRecord:
-    """Return a record of the text, the model and the settings that the rows of a store were measured with.
+    """Return a record of the text, the model and the settings of the rows of a store.
 
     Args:
         rows: The store.
         languages: Languages of the rows.
         seeds: Seeds of the rows.
         density: Density of the rows.
-        coefficient: Coefficient that is computed from the rows.
+        coefficient: Coefficient of the comparison.
     """
     from xsns_stream.types import Provenance
     from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
@@ -277,7 +239,7 @@ def record_of_store(
 
 
 def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
-    """Return the similarities of a store's rows with a record of what the rows were measured with."""
+    """Return the similarities of the rows of a store, with a record of their text, model and settings."""
     languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
 

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from itertools import combinations
 from typing import Any, Final
 
+from xsns_stream.corpora.readers import FORMATS
 from xsns_stream.errors import FisherError
 from xsns_stream.objectives import EncodedSample, Objective
 from xsns_stream.pipeline.events import Noted, Row, RowCommitted
@@ -20,24 +21,20 @@ from xsns_stream.store import OtherBitsError, SubNetworkStore
 from xsns_stream.subnetworks.select import extract_subnetworks
 from xsns_stream.types import LanguageSample, Provenance, ReadCounts, SubNetwork
 
-#: Above this share of unknown tokens a language is measured on little more than its punctuation.
+#: With a larger share of unknown tokens, little more than the punctuation of a language is measured.
 MANY_UNKNOWN: Final = 0.2
-#: From this share of common examples on, two languages are named: the common text may be why they are similar.
+#: With at least this share of common examples, a note names two languages, because the common text makes them similar.
 MANY_COMMON: Final = 0.1
-#: Pairs of languages that a message names.
+#: Largest number of pairs of languages in a message.
 SHOWN: Final = 5
-#: Examples of a row that are compared with other rows; the limit keeps memory small.
+#: Largest number of examples of a row that are compared with other rows; it limits memory.
 _COMPARED_EXAMPLES: Final = 4_096
-# The first suffix of a file name that identifies the format.
-_SUFFIX: Final = re.compile(r"[.](conllu|jsonl|parquet|csv|tsv)\b")
-_UNITS: Final = {"conllu": "sentences", "jsonl": "rows", "parquet": "rows", "csv": "rows", "tsv": "rows"}
+#: A suffix of a file name that identifies the format.
+_SUFFIX: Final = re.compile(rf"[.]({'|'.join(suffix[1:] for suffix in FORMATS)})\b")
 _SKIPPED: Final = ("empty", "duplicate", "undecodable", "malformed", "unlabelled")
 _OTHER_BITS: Final = (
-    "was committed by another process in the meantime, with other bits, because other hardware or other batches round "
-    "differently; the first commit counts."
-)
-_WITHOUT_HALVES: Final = (
-    "was in the store already: its parts are added, and its record, which is never rewritten, stays without split-half."
+    "was committed by another process in the meantime, with other bits, because other hardware or other batches "
+    "round differently. The first commit is valid."
 )
 
 
@@ -46,14 +43,14 @@ _WITHOUT_HALVES: Final = (
 
 @dataclass(frozen=True)
 class RowText:
-    """Text of a row: the examples that were drawn, and the same examples encoded for the model."""
+    """Text of a row: the drawn examples, and the same examples encoded for the model."""
 
     sample: LanguageSample
     encoded: EncodedSample
 
 
 def text_record(sample: LanguageSample, encoded: EncodedSample) -> dict[str, Any]:
-    """Return the record of how a row's text was read, as plain JSON values."""
+    """Return the record about the reading of a row's text, as JSON values."""
     lines = {name: number for name, number in asdict(sample.counts).items() if number}
     return {
         "lines": lines,
@@ -66,20 +63,20 @@ def text_record(sample: LanguageSample, encoded: EncodedSample) -> dict[str, Any
 
 
 def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int, max_length: int) -> Iterator[str]:
-    """Yield one sentence for each thing that the user should know about a row's text.
+    """Yield notes for the user about the text of a row.
 
     Args:
-        sample: The examples that were drawn.
+        sample: The drawn examples.
         encoded: The same examples, encoded.
-        requested: Number of examples that was requested.
-        max_length: Longest example in tokens.
+        requested: Requested number of examples.
+        max_length: Maximum length of an example in tokens.
     """
     if len(sample) < requested:
         yield f"has only {len(sample)} of the {requested} examples requested."
     yield from _notes_on_lines(sample.counts, unit_of(sample.source))
     yield from sample.notes
     if encoded.unusable:
-        yield f"{encoded.unusable} of {len(sample)} examples are left out, because they have nothing to predict."
+        yield f"{encoded.unusable} of {len(sample)} examples are left out, because they have no token to predict."
     if encoded.cut:
         yield (
             f"{encoded.cut} of {len(sample)} examples are longer than {max_length} tokens, and cut there: "
@@ -100,9 +97,9 @@ def unknown_tokens(encoded: EncodedSample) -> str:
 
 
 def unit_of(source: str) -> str:
-    """Return the name of the units that were read from a source: sentences, rows or lines."""
+    """Return the name of the units of a source: sentences, rows or lines."""
     suffix = _SUFFIX.search(source)
-    return _UNITS.get(suffix[1], "lines") if suffix else "lines"
+    return FORMATS[f".{suffix[1]}"].unit if suffix else "lines"
 
 
 def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
@@ -117,7 +114,7 @@ def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent; a share between 0 and 1 is never rounded to 0 % or 100 %."""
+    """Return a share in percent; shares above 0 and below 1 are not rounded to 0 % or 100 %."""
     return "less than 0.1 %" if 0 < share < 0.001 else f"{100 * min(share, 0.999):.1f} %"
 
 
@@ -128,7 +125,7 @@ class SharedText:
     Attributes:
         languages: The two languages.
         seed: The seed of both rows.
-        share: Number of common examples, divided by the number of examples of the language that has fewer.
+        share: Number of common examples, divided by the number of examples of the language with fewer examples.
     """
 
     languages: tuple[str, str]
@@ -141,14 +138,14 @@ class RowTexts:
     """Records and digests of the texts of all rows that were read in one build.
 
     Attributes:
-        records: {row: record, as :func:`text_record` returns it}.
+        records: {row: record from :func:`text_record`}.
     """
 
     records: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
     _digests: dict[Row, frozenset[bytes]] = field(default_factory=dict)
 
     def add(self, row: Row, text: RowText) -> None:
-        """Add the record of a row's text and the digests of its examples; the text itself is not kept."""
+        """Add the record of a row's text and the digests of its examples; the text is not stored."""
         self.records[row] = text_record(text.sample, text.encoded)
         examples = text.sample.examples[:_COMPARED_EXAMPLES]
         self._digests[row] = frozenset(blake2b(e.key().encode(), digest_size=8).digest() for e in examples)
@@ -159,7 +156,7 @@ class RowTexts:
         self._digests.update(others._digests)
 
     def shared(self) -> list[SharedText]:
-        """Return the pairs of languages that have many examples in common, the largest shares first."""
+        """Return the pairs of languages with many common examples, largest shares first."""
         rows_of: dict[tuple[int, bytes], list[Row]] = {}
         for row, digests in self._digests.items():
             for digest in digests:
@@ -194,9 +191,9 @@ def finish_row(
 
     Args:
         row: The row.
-        read_text: Returns the row's text; None if the row is made from the Fisher values in the store.
+        read_text: Returns the text of the row; None if the row is selected from the Fisher values in the store.
         objective: The objective of the run.
-        run: What all rows share.
+        run: The parts that all rows share.
         texts: Receives the record of the row's text.
     """
     started = time.perf_counter()
@@ -247,12 +244,12 @@ def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
     rounded = ", rounded to bf16: their sub-network is an approximation" if record.encoding == "bf16" else ""
-    run.notify(Noted(f"is made from the Fisher values in the store{rounded}.", row))
+    run.notify(Noted(f"is selected from the Fisher values in the store{rounded}.", row))
     return MeasuredRow(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
 
 
 def _commit(measurement: MeasuredRow, commits: RowCommits) -> SubNetwork:
-    """Select and commit the sub-networks of a row; return that of the last density."""
+    """Select and commit the sub-networks of a row; return the sub-network of the last density."""
     settings = commits.run.settings
     commits.write_folds(measurement)
     for network in extract_subnetworks(measurement.fisher, settings.densities, quantile=settings.quantile_used):
@@ -273,16 +270,16 @@ def _note_few_values(network: SubNetwork, commits: RowCommits) -> None:
 class RowCommits:
     """The commits of one row: its sub-network at each density, and the sub-networks that leave out one fold.
 
-    What is committed when this object is made stays as it is: an interrupted run may have committed it, and other
-    batches may have rounded it differently. What another process commits later is counted as lost.
+    Earlier commits are not changed, although an interrupted run may have rounded them differently with other batches.
+    Commits of another process after the creation of this object are counted as lost.
 
     Args:
         row: The row.
-        run: What all rows share.
+        run: The parts that all rows share.
 
     Attributes:
         written: Number of commits of this process.
-        lost: Number of commits of other processes since this object was made.
+        lost: Number of commits of other processes since the creation of this object.
     """
 
     def __init__(self, row: Row, run: Run) -> None:
@@ -298,24 +295,27 @@ class RowCommits:
         }
 
     def write_folds(self, measurement: MeasuredRow) -> None:
-        """Commit the sub-networks that leave out a fold; before the row, so that a committed row has all of them."""
+        """Commit the sub-networks that leave out a fold, before the row, so that a committed row has all of them."""
         count = len(measurement.leave_one_out)
         for number, networks in enumerate(measurement.leave_one_out, start=1):
             write = partial(self.run.store.write_fold, count=count, number=number)
-            for network in networks:
+            for each in networks:
+                network = each
+                if (0, each.density) in self._committed:
+                    # The record of the row is never rewritten, so that the records of its folds get split-half.
+                    reliability = measurement.reliability(each.density)
+                    network = replace(each, provenance=replace(each.provenance, reliability=reliability))
                 self._add(network, number, self.run.store.folds(count)[number - 1], write)
 
     def write(self, network: SubNetwork, measurement: MeasuredRow) -> None:
         """Commit the row's sub-network of one density.
 
         Raises:
-            OtherBitsError: Another process has committed it from other text.
+            OtherBitsError: Another process has committed the row from other text.
         """
-        reliability = measurement.reliability(network.density)
         if (0, network.density) in self._committed:
-            self._note_missing_halves(network, reliability)
             return
-        provenance = replace(measurement.fisher.provenance, reliability=reliability)
+        provenance = replace(measurement.fisher.provenance, reliability=measurement.reliability(network.density))
         self._add(replace(network, provenance=provenance), 0, self.run.store, self.run.store.write)
 
     def _add(
@@ -333,13 +333,6 @@ class RowCommits:
             self._note_once(_OTHER_BITS)
         self.written += written
         self.lost += not written
-
-    def _note_missing_halves(self, network: SubNetwork, reliability: dict[str, object]) -> None:
-        if "split_half" not in reliability:
-            return
-        record = self.run.store.record(network.language, network.seed, network.density)
-        if "split_half" not in record.provenance.reliability:
-            self._note_once(_WITHOUT_HALVES)
 
     def _note_once(self, text: str) -> None:
         if not self._noted:

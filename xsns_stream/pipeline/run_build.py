@@ -32,6 +32,7 @@ from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
 from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.pipeline.store_settings import relative_inputs
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.store.store import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
@@ -43,9 +44,9 @@ if TYPE_CHECKING:
 
 #: Errors that concern one language only; any other error ends the run.
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
-#: Rows that a message names.
+#: Largest number of rows in a message.
 SHOWN: Final = 5
-#: Results that a finished row may lack.
+#: Phrases for results that a finished row may lack.
 _HALVES: Final = "compared in halves"
 _FISHER: Final = "stored with its Fisher values"
 _AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
@@ -59,20 +60,20 @@ def run_build(
 ) -> BuildResult:
     """Measure every row of `settings` that `store` lacks, and commit each row as soon as it is finished.
 
-    Several processes may build one store at once: a row that another process is measuring is left to it, and measured
-    here if that process dies. Object stores have no locks: there a row may be measured twice, and the first commit
-    counts.
+    Several processes may build one store at the same time. This process skips rows that another process is measuring,
+    and measures them if the other process ends without a commit. In object stores, which have no locks, a row may be
+    measured twice; the first commit is valid.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         loaded: The model with its tokenizer.
         store: The store, open for writing.
         on_event: Called with each event, in order.
 
     Raises:
-        IncompatibleError: The store contains another experiment; the differing fields are named.
+        IncompatibleError: The store contains another experiment; the message names the fields that differ.
         UsageError: The model or the store does not allow these settings.
-        ModelError, StoreError: Nothing more can be measured, or written.
+        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
@@ -130,7 +131,9 @@ def plan_build(
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
     objective = _objective(settings, loaded)
-    provenance = _provenance(settings, objective, loaded, layout)
+    provenance = replace(
+        _provenance(settings, objective, loaded, layout), inputs=relative_inputs(settings.inputs, store)
+    )
     store.check_experiment(provenance, layout)
     if settings.keep_fisher is not None:
         store.check_saves_fisher()
@@ -171,7 +174,7 @@ def finish_build(
 
 @dataclass
 class BuildProgress:
-    """Results of the rows so far; most fields are those of :class:`BuildResult`."""
+    """State of a run; most fields are those of :class:`BuildResult`."""
 
     on_event: Callable[[Event], None]
     committed: list[Row] = field(default_factory=list)
@@ -189,7 +192,7 @@ class BuildProgress:
         self.on_event(committed)
 
     def notify(self, event: Event) -> None:
-        """Send an event; keep the notes on rows."""
+        """Send an event, and store notes on rows."""
         if isinstance(event, Noted) and event.row is not None:
             self.row_notes.append(event)
         self.on_event(event)
@@ -209,14 +212,14 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
 
 
 def _measure_rows(plan: BuildPlan, run: Run, progress: BuildProgress) -> None:
-    """Measure the rows that no other process holds, then the rows that other processes held and did not finish."""
+    """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
     settings, store = run.settings, run.store
     read = partial(read_row, plan=plan, run=run)
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
             return False
-        # The store may be newer than this run, and another process may have begun it with other settings.
+        # Another process may have created the store with other settings since this run began.
         store.check_experiment(run.provenance, run.layout)
         return True
 
@@ -266,7 +269,7 @@ def measure_row(
 
 
 def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> None:
-    """Record that another process has committed a row, and note what that process did not do."""
+    """Record that another process has committed a row; send a note on missing results."""
     progress.by_others.append(row)
     progress.notify(RowByOther(row))
     if lacking := _lacking(row, settings, store):
@@ -274,7 +277,7 @@ def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, pr
 
 
 def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
-    """Return what was requested in addition to the sub-networks of a row and is missing; empty for nothing."""
+    """Return a phrase on requested results of a row that are missing, except sub-networks; may be empty."""
     missing = {
         _HALVES: settings.split_half and not _has_halves(row, settings, store),
         _FISHER: bool(settings.keep_fisher) and store.fisher_record(row.language, row.seed) is None,
@@ -283,10 +286,10 @@ def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
 
 
 def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether the records of a row contain the coefficient of two halves of its examples."""
+    """Return whether the record of a row has the coefficient of two halves of its examples."""
     return all(
         store.is_committed(row.language, row.seed, density)
-        and "split_half" in store.record(row.language, row.seed, density).provenance.reliability
+        and "split_half" in store.reliability(store.record(row.language, row.seed, density))
         for density in settings.densities
     )
 
@@ -300,8 +303,8 @@ def describe_waiting(rows: Sequence[Row]) -> str:
 
 
 def _has_stored_fisher(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether a row can be made from Fisher values in the store."""
-    # The values of all examples together do not determine the values without one part of them.
+    """Return whether a row can be selected from Fisher values in the store."""
+    # The values of all examples do not determine the values without one part of the examples.
     return not settings.lacks_parts(row, store) and store.fisher_record(row.language, row.seed) is not None
 
 
@@ -340,24 +343,26 @@ def _provenance(
 
 
 def _printable(name: str) -> str:
-    """Return a file name as valid UTF-8, which file names need not be and records must be."""
+    """Return a file name as valid UTF-8, which records require."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
-    """Return a note on rows that are not measured again and lack something requested; empty if none does."""
+    """Return a note on rows that are in the store and lack a requested result; empty without such rows."""
     lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
     if not lacking:
         return ""
     missing = " or ".join(name for name in (_HALVES, _FISHER) if name in " ".join(lacking))
+    # Parts can be added to a row, and an even number of them is compared in halves.
+    parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        "To add that, remove these rows with prune, and build again."
+        f"To add that, remove these rows with prune, and build again.{parts}"
     )
 
 
 def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
-    """Return the digest of the text that a row was measured on before; None if the store contains nothing of it."""
+    """Return the digest of the text of an existing row; None if the store has no part of the row."""
     record = store.fisher_record(row.language, row.seed)
     if record is not None:
         return record.provenance.corpus_digest
@@ -368,13 +373,12 @@ def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) ->
 
 
 def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
-    """Raise an error where a row was measured on other text than the corpus contains now.
+    """Raise an error if the text of an existing row differs from the present text of the corpus.
 
-    Only local corpora are compared: reading them costs little compared with measuring, whereas a data set on the Hub
-    would be downloaded again.
+    Only local corpora are compared, because a data set on the Hub would have to be downloaded again.
 
     Raises:
-        IncompatibleError: A language's text has changed since its row was written.
+        IncompatibleError: The text of a language has changed since its row was written.
     """
     if not settings.corpus.local:
         return
@@ -392,7 +396,7 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
 
 
 def prepare_run(plan: BuildPlan, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]) -> Run:
-    """Choose how rows are measured; the model is not touched if no row is."""
+    """Prepare the measurement if there are rows to measure; without such rows, the model is not used."""
     settings, layout, provenance = plan.settings, plan.layout, plan.provenance
     batching = Batching(settings.batch, None, settings.order)
     if len(plan.from_fisher) == len(plan.missing):
@@ -408,7 +412,7 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
     """Return the number of passes over the text that the limit on memory requires.
 
     Raises:
-        UsageError: More than one pass is needed, and the settings need all values at once.
+        UsageError: More than one pass is needed, but the settings need all values in memory.
     """
     from xsns_stream.fisher import groups_of_layers
 
@@ -428,7 +432,9 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
                 "give more --memory, or omit one of the two options.",
             )
     passes = len(groups_of_layers(layout, settings.memory))
-    notify(Noted(f"the Fisher values take {needed:,} bytes: {passes} passes over each text, a group of layers each."))
+    notify(
+        Noted(f"the Fisher values need {needed:,} bytes: {passes} passes over each text, one for each group of layers.")
+    )
     return passes
 
 

@@ -20,13 +20,8 @@ from xsns_stream.pipeline.events import (
     UnitsAwaited,
     UnitStarted,
 )
-from xsns_stream.pipeline.finetune_settings import (
-    OVERLAP,
-    TransferData,
-    TransferSettings,
-    Unit,
-    overlaps,
-)
+from xsns_stream.pipeline.finetune_data import OVERLAP, TransferData, overlaps
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import fine_tune, save_model, score, time_steps
@@ -39,18 +34,18 @@ if TYPE_CHECKING:
 
 #: Errors that end the run, because every unit would raise them.
 _FATAL: Final = (ModelError, UsageError)
-#: Entry in the record of a unit's training: the digest of the model that was kept.
+#: Entry in the training record of a unit: the digest of the saved model.
 _MODEL_DIGEST: Final = "kept"
 
 
 def plan_transfer(
     settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel], *, timed: bool
 ) -> TransferPlan:
-    """Return which units are finished and which are missing, with an estimate of the time.
+    """Return the finished and the missing units, with an estimate of the time.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         folder: Folder of the units.
         load: Seed of the head → model.
         timed: Whether to load the model and measure the time of a few steps.
@@ -100,21 +95,21 @@ def run_transfer(
     load: Callable[[int], LoadedModel],
     on_event: Callable[[TransferEvent], None] = lambda event: None,
 ) -> TransferResult:
-    """Make every missing unit, and commit each as soon as it is finished.
+    """Compute every missing unit, and commit each as soon as it is finished.
 
-    Several processes may share a folder: each takes the next unit that no process holds. At the end it waits for the
-    units of other processes, and makes those whose process died.
+    Several processes may share a folder. Each process takes the next unit that no process has claimed. At the end it
+    waits for the units of other processes, and computes units that they did not finish.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_settings.read_data` returned.
+        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         folder: Folder of the units.
         load: Seed of the head → model.
         on_event: Called with each event, in order.
 
     Raises:
         IncompatibleError: A finished unit has other settings.
-        ModelError, UsageError: Nothing can be fine-tuned with these settings.
+        ModelError, UsageError: Fine-tuning is not possible with these settings.
     """
     run = _Run(settings, data, UnitFolder(folder), load)
     run.check_beside()
@@ -141,7 +136,7 @@ def run_transfer(
 
 @dataclass
 class _Done:
-    """Results of the units so far; the fields are those of :class:`TransferResult`."""
+    """State of a run; the fields are those of :class:`TransferResult`."""
 
     committed: list[Unit] = field(default_factory=list)
     by_others: list[Unit] = field(default_factory=list)
@@ -149,7 +144,7 @@ class _Done:
 
 
 def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferEvent], None]) -> None:
-    """Make a unit that this process has claimed, and commit it."""
+    """Compute a unit that this process has claimed, and commit it."""
     on_event(UnitStarted(unit))
     started = time.perf_counter()
     try:
@@ -160,7 +155,7 @@ def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferE
         done.failed[unit] = error
         on_event(UnitFailed(unit, error))
         return
-    # Another process may have begun with other settings at the same time: the first to commit decides.
+    # Another process may have begun with other settings at the same time; the first commit decides.
     run.check_beside()
     run.folder.write(made)
     done.committed.append(unit)
@@ -175,7 +170,7 @@ def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferE
 
 @dataclass(frozen=True)
 class _Run:
-    """Settings, data and folder of the units, with what depends on all of them."""
+    """Settings, data and folder of the units, and functions of all three."""
 
     settings: TransferSettings
     data: TransferData
@@ -185,15 +180,15 @@ class _Run:
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The units whose source has data and a target."""
+        """The units with data for the source and a target."""
         return tuple(unit for unit in self.settings.units() if unit.source in self.data.train and self.targets(unit))
 
     def targets(self, unit: Unit) -> tuple[str, ...]:
-        """Return the targets that the unit is tested on and that have data."""
+        """Return the targets of the unit that have data."""
         return tuple(target for target in self.settings.targets_of(unit.source) if target in self.data.test)
 
     def missing(self, unit: Unit) -> tuple[str, ...]:
-        """Return the targets that the unit was not tested on yet; all targets if it is not finished.
+        """Return the targets on which the unit was not tested yet; all targets if it is not finished.
 
         Raises:
             IncompatibleError: The finished unit has other settings, or was tested on other data.
@@ -206,7 +201,7 @@ class _Run:
         return tuple(target for target in self.targets(unit) if target not in finished.scores)
 
     def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> tuple[TransferRun, LoadedModel]:
-        """Fine-tune and test a model; where a model was kept, test it on the missing targets."""
+        """Fine-tune and test a model; if the model was saved, test it on the missing targets."""
         finished, loaded = self.folder.read(unit), self._load_kept(unit)
         if finished is not None and loaded is not None:
             training, tests = dict(finished.training), self.missing(unit)
@@ -224,13 +219,13 @@ class _Run:
         return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
 
     def _shared(self, unit: Unit, tests: Sequence[str]) -> dict[str, list[int]]:
-        """Return {target: [test examples that the unit is trained on, all test examples]}, without zeros."""
+        """Return {target: [test examples in the training data, all test examples]}, without zeros."""
         wanted = {target: self.data.test[target] for target in tests}
         shared = overlaps({unit.source: self.data.train[unit.source]}, wanted).get(unit.source, {})
         return {target: [count, len(wanted[target])] for target, count in shared.items()}
 
     def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
-        """Write the model of a unit if models are kept and this model is not written yet.
+        """Write the model of a unit if models are saved and this model is not written yet.
 
         Raises:
             XsnsError: The model cannot be written.
@@ -257,7 +252,7 @@ class _Run:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Return whether the model that a unit's scores come from was kept; a model of another run does not count."""
+        """Return whether the model of the scores of a unit was saved; models of other runs are ignored."""
         finished, folder = self.folder.read(unit), self._model_folder(unit)
         if finished is None or folder is None or not (folder / "config.json").is_file():
             return False
@@ -312,7 +307,7 @@ class _Run:
         return None if folder is None else folder / unit.file_name
 
     def _settings(self, unit: Unit) -> dict[str, Any]:
-        """Return the settings that decide the unit's result, without its test data."""
+        """Return the settings that determine the result of the unit, without its test data."""
         if not self.digests:
             loaded = self.load(0)
             self.digests.update(weights=loaded.weights_digest, tokenizer=loaded.tokenizer_digest, name=loaded.name)

@@ -9,25 +9,25 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
-#: Seconds between two checks of items that other processes hold.
+#: Seconds between two checks of items that other processes have claimed.
 POLL_S: Final = 0.2
 
 Item = TypeVar("Item")
 
 
 class SharedItems(Generic[Item]):
-    """Work items that several processes share; use as a context manager.
+    """Context manager with work items that several processes share.
 
-    This process claims an item before it works on it, and holds the claim until :meth:`release` or the end of the
-    context. Items that another process holds are deferred. When no other item is left, this process waits for them: an
-    item that is finished by then was finished by the other process; an item whose process died is yielded here.
+    This process claims an item before it works on it, and keeps the claim until :meth:`release` or the end of the
+    context. Items that another process has claimed are deferred. When no other item is left, this process waits for
+    them. An item is yielded here if the other process ends without finishing it.
 
     Args:
         items: The items in the order of the work.
         claim: Item → context manager that claims it without waiting, and yields whether the claim was granted.
-        is_done: Item → whether it needs no more work; called after every claim.
+        is_done: Item → whether it is finished; called after every claim.
         on_other: Called with each item that another process has finished since the start.
-        on_wait: Called once, with the items that other processes hold, before this process waits for them.
+        on_wait: Called once with the items of other processes, before this process waits for them.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SharedItems(Generic[Item]):
             self.release(item)
 
     def free(self) -> Iterator[Item]:
-        """Yield the items that no other process holds, in order; each is claimed when it is taken."""
+        """Yield the items that no other process has claimed, in order; each is claimed just before."""
         for item in self._items:
             mine = self._try(item)
             if mine:
@@ -62,9 +62,10 @@ class SharedItems(Generic[Item]):
                 self._deferred.append(item)
 
     def deferred(self) -> Iterator[Item]:
-        """Wait for the items that other processes held, and yield those that none of them finished.
+        """Wait for the items of other processes, and yield those that they did not finish.
 
-        Call it when this process holds no item: two processes that wait for each other's items would wait forever.
+        This process must not have a claim when it calls this method, because two processes that wait for each other's
+        items would wait forever.
         """
         waiting = False
         while self._deferred:
@@ -87,7 +88,7 @@ class SharedItems(Generic[Item]):
         self._held.pop(item).close()
 
     def _try(self, item: Item) -> bool | None:
-        """Claim an item; return False if it is finished, None if another process holds it."""
+        """Claim an item; return False if it is finished, None if another process has claimed it."""
         with ExitStack() as stack:
             if not stack.enter_context(self._claim(item)):
                 return None
@@ -102,13 +103,13 @@ Made = TypeVar("Made")
 
 
 class ReadAhead(Generic[Item, Made]):
-    """Results of a function for each item, in order; a thread computes the next one while the current one is used.
+    """Results of a function for each item, in order; a thread computes the next result in advance.
 
     Iteration yields each item with a function that returns its result, or raises its error. The function must be
     called once for each item, and starts the computation for the next item.
 
     Args:
-        items: The items in order; the next item is taken, in the caller's thread, when the current result is.
+        items: The items in order, read in the thread of the caller, one item in advance.
         make: Function of an item; it is called in the thread.
     """
 
@@ -142,7 +143,7 @@ class _Pending(Generic[Item, Made]):
         self._make = make
         self._made: list[Made] = []
         self._error: BaseException | None = None
-        # A daemon thread does not keep Ctrl-C waiting for a file system or a network that hangs.
+        # With a daemon thread, Ctrl-C does not wait for a file system or a network that does not respond.
         self.thread = threading.Thread(target=self._run, name="xsns-read-ahead", daemon=True)
         self.thread.start()
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from xsns_stream.corpora import Corpus
+from xsns_stream.corpora import Corpus, select_languages
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import select
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
@@ -29,14 +28,14 @@ _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Stopping:
-    """Rule that finishes a row early: its sub-network changes little from one check to the next.
+    """Rule that finishes a row early if its sub-network changes little between successive checks.
 
     Attributes:
         jaccard: Coefficient of two successive checks at which the row is finished, in (0, 1].
         check_every: Examples between two checks.
-        at_least: Examples that every row gets.
-        density: Density of the sub-networks that are compared. It is independent of the densities of the rows, so that
-            rows of other densities can be added to a store later.
+        at_least: Smallest number of examples of a row.
+        density: Density of the compared sub-networks. It is independent of the densities of the rows, so that rows of
+            other densities can be added to a store later.
     """
 
     jaccard: float
@@ -72,24 +71,26 @@ class BuildSettings:
         corpus: Source of the text.
         languages: Normalised codes.
         seeds: Seeds for sampling and masking; each language gets one row for each seed.
-        densities: Shares of parameters to select; all densities come from one pass over the text.
-        examples: |D|, the number of examples to draw; with `stopping`, the largest number that a row gets.
-        batch_size: Examples in a batch; `auto` takes as many as fit into memory; None is 8, or 4 for the authors'
-            estimator. It changes speed and memory, and results only for estimators that square whole batches.
-        objective: What the model predicts; None is what it was trained for, with the defaults of that objective.
+        densities: Shares of parameters to select; all densities are selected after one pass over the text.
+        examples: |D|, the number of examples to draw; with `stopping`, the largest number of examples of a row.
+        batch_size: Examples in a batch; `auto` for as many as fit into memory; None for 8, or 4 with the estimator
+            `authors`. It affects speed and memory, and results only for estimators that square whole batches.
+        objective: The training objective; None for that of the pre-training, with its defaults.
         fisher: The estimator and its computation.
         stack: `encoder`, `decoder` or `both`, for a model with encoder and decoder.
         include: Regular expressions of parameter names that are measured in addition to the blocks.
         exclude: Regular expressions of parameter names that are not measured.
         head_seed: Seed of a new task head, for the record; the model was loaded with it.
-        memory: Largest size of the Fisher values of a pass in bytes; None sets no limit. Larger values are measured in
+        memory: Largest size of the Fisher values of a pass in bytes; None for no limit. Larger values are measured in
             groups of layers, with a pass over the text for each group.
         stopping: Rule that finishes a row early; None uses all examples.
         split_half: Whether to compare the sub-networks of two halves of each row's examples.
-        parts: Number K of folds of each row's examples. The sub-networks that leave one fold out are stored too; a
-            ranking computes its intervals from them. None stores no folds. An even number also compares halves.
-        keep_fisher: Encoding in which the store keeps the Fisher values, `float32` or `bf16`; None does not keep them.
-        quantile: How the threshold is found, `exact`, `histogram` or `percentile`; None is the estimator's own way.
+        parts: Number K of folds of each row's examples. The sub-networks that leave one fold out are also stored; a
+            ranking computes its intervals from them. None for no folds. An even number also compares halves.
+        keep_fisher: Encoding of Fisher values that are saved in the store, `float32` or `bf16`; None to save no values.
+        quantile: Method for the threshold, `exact`, `histogram` or `percentile`; None for the default of the estimator.
+        notes: Sentences on languages that the corpus has under another label than they were asked for.
+        inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 
     corpus: Corpus
@@ -110,6 +111,8 @@ class BuildSettings:
     parts: int | None = None
     keep_fisher: str | None = None
     quantile: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _convert_fields(self, _CONVERSIONS)
@@ -147,8 +150,8 @@ class BuildSettings:
         if self.examples < parts:
             raise UsageError(f"{self.examples} examples cannot be split into {parts} parts.", "give more --examples.")
         for name, requested, reason in (
-            ("--split-half", self.split_half, "an even number of parts compares halves too"),
-            ("--until-stable", self.stopping is not None, "parts need a number of examples that is known"),
+            ("--split-half", self.split_half, "an even number of parts also compares halves"),
+            ("--until-stable", self.stopping is not None, "parts need a known number of examples"),
         ):
             if requested:
                 raise UsageError(f"--parts and {name} were both given.", f"{reason}: omit one of them.")
@@ -162,12 +165,12 @@ class BuildSettings:
 
     @property
     def order(self) -> str:
-        """Order of examples in batches: `drawn` where the values depend on it, else `length`."""
+        """Order of examples in batches: `drawn` if the values depend on it, or `length`."""
         return "drawn" if self.fisher.batch_wise else "length"
 
     @property
     def own_quantile(self) -> str:
-        """How the threshold is found by default: `percentile` for the authors' estimator, else `exact`."""
+        """Default method for the threshold: `percentile` for the estimator `authors`, `exact` for the others."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property
@@ -274,9 +277,12 @@ def build_settings(
         LanguageError: A language is not in the corpus.
         UsageError: A value is not valid, or two values cannot be combined.
     """
+    notes: list[str] = []
+    wanted = several(languages, "languages")
     return BuildSettings(
         corpus=corpus,
-        languages=select(several(languages, "languages"), corpus.languages(), f"the corpus {corpus.name}"),
+        languages=select_languages(wanted, corpus, notes.append),
+        notes=tuple(notes),
         seeds=tuple(several(seeds, "seeds")),
         densities=tuple(several(densities, "densities")),
         examples=examples,

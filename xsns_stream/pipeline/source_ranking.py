@@ -1,128 +1,83 @@
-"""Ranking of the source languages for one target: similarities, intervals, expected scores, explanations.
+"""Ranking of the source languages for a target: similarities, intervals, expected scores, explanations.
 
 :func:`rank` is the public function; the verb `rank` calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from xsns_stream.errors import UsageError
-from xsns_stream.io.escaping import visible
-from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.arguments import whole_number
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.ranking_report import RankingReport, RankingReports
+from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, statements
 from xsns_stream.pipeline.row_selection import (
     Codes,
-    RowSelection,
     Seeds,
     StoreLike,
     as_codes,
     as_density,
     as_seeds,
     as_store,
-    count_groups,
-    count_selected,
+    noting,
+    require_labels,
     select_languages,
+    select_rows,
 )
-from xsns_stream.types.html_table import html_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from xsns_stream.pipeline.predictors import Gold
+    from xsns_stream.regression import Calibration
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import RankedSource, SimilarityMatrix, SourceRanking
+    from xsns_stream.types import SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import Explanation, SimilarityDraws, SourceCover
     from xsns_stream.types.transfer_scores import TransferScores
 
 
-@dataclass(frozen=True, repr=False)
-class RankingReport:
-    """A ranking of source languages, with everything that was computed beside it.
+@overload
+def rank(
+    store: StoreLike,
+    target: str,
+    *,
+    sources: Codes | None = ...,
+    top: int | None = ...,
+    coefficient: str = ...,
+    seeds: Seeds | None = ...,
+    density: float | None = ...,
+    explain: bool = ...,
+    sources_k: int | None = ...,
+    strategy: str | None = ...,
+    gold: Gold | None = ...,
+    regime: str | None = ...,
+    on_event: OnReadEvent | None = ...,
+) -> RankingReport: ...
 
-    Iterating over a report yields its sources, best first.
 
-    Attributes:
-        ranking: The ranked sources, cut off after `top`.
-        candidates: The ranking of all candidates.
-        density: Density of the sub-networks.
-        together: Sources to train on together; None if `sources_k` was not given.
-        explanations: Explanations by layer and by module; empty if `explain` was not given.
-        calibration: Facts about the gold scores from which expected scores follow; None if `gold` was not given.
-        notes: Notes on what was left out or cannot be known.
-    """
-
-    ranking: SourceRanking
-    candidates: SourceRanking
-    density: float
-    together: SourceCover | None = None
-    explanations: tuple[Explanation, ...] = ()
-    calibration: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[RankedSource]:
-        return iter(self.ranking)
-
-    def __len__(self) -> int:
-        return len(self.ranking)
-
-    @property
-    def verdicts(self) -> tuple[str, ...]:
-        """Sentences on what the numbers allow to conclude."""
-        return tuple(_verdicts(self))
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with one row for each source, as :meth:`xsns_stream.SourceRanking.to_frame`."""
-        return self.ranking.to_frame()
-
-    def _repr_html_(self) -> str:
-        from xsns_stream.report import shown_name
-
-        frame = self.to_frame()
-        frame.insert(1, "name", [shown_name(source.language) for source in self])
-        ranking = self.ranking
-        caption = f"Sources for {shown_name(ranking.target)} ({ranking.target}), by {ranking.coefficient}"
-        paragraphs = (f"<p>{escape(sentence)}</p>" for sentence in (*self.verdicts, *self.notes))
-        return "\n".join((html_table(frame, caption, index=True), *paragraphs))
-
-    def __repr__(self) -> str:
-        notes = (f"note: {visible(note)}" for note in self.notes)
-        return "\n".join((repr(self.ranking), *self.verdicts, *notes))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream rank --json` prints them."""
-        from xsns_stream.ranking import CONFIDENCE
-        from xsns_stream.report import shown_name
-
-        ranking = self.ranking
-        result: dict[str, Any] = {
-            "target": ranking.target,
-            "name": shown_name(ranking.target),
-            "coefficient": ranking.coefficient,
-            "seeds": list(ranking.seeds),
-            "density": self.density,
-            "candidates": len(self.candidates),
-            "reliability": ranking.reliability,
-            "intervals": {"basis": ranking.basis, "confidence": CONFIDENCE} if ranking.basis else None,
-            "sources": [_source_dict(source) for source in ranking],
-        }
-        if self.calibration is not None:
-            result["calibration"] = dict(self.calibration)
-        if self.together is not None:
-            result["together"] = _cover_dict(self.together)
-        if self.explanations:
-            result["explanation"] = {each.by: _explanation_dict(each) for each in self.explanations}
-        plain: dict[str, Any] = nan_to_null(result)
-        return plain
+@overload
+def rank(
+    store: StoreLike,
+    target: list[str] | tuple[str, ...],
+    *,
+    sources: Codes | None = ...,
+    top: int | None = ...,
+    coefficient: str = ...,
+    seeds: Seeds | None = ...,
+    density: float | None = ...,
+    explain: bool = ...,
+    sources_k: int | None = ...,
+    strategy: str | None = ...,
+    gold: Gold | None = ...,
+    regime: str | None = ...,
+    on_event: OnReadEvent | None = ...,
+) -> RankingReports: ...
 
 
 def rank(
     store: StoreLike,
-    target: str,
+    target: str | list[str] | tuple[str, ...],
     *,
     sources: Codes | None = None,
     top: int | None = None,
@@ -135,33 +90,35 @@ def rank(
     gold: Gold | None = None,
     regime: str | None = None,
     on_event: OnReadEvent | None = None,
-) -> RankingReport:
-    """Rank source languages for a target language.
+) -> RankingReport | RankingReports:
+    """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
-    This is what `xsns-stream rank` calls. The similarity is averaged over seeds; only pairs with the target are
-    counted. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
-    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
-    first.
+    The similarity is averaged over seeds; only pairs with the target are counted. If the store was built with parts, or
+    with three seeds or more, the report also has 95 % intervals, the probability that each source is the most similar
+    one, and marks of sources that cannot be distinguished from the first.
 
     Args:
         store: A store, or its folder or URL.
-        target: The language to find sources for.
+        target: The target language, or a list of target languages.
         sources: Candidates; by default all other languages that have every seed.
-        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always has all.
-        coefficient: As for :func:`xsns_stream.pipeline.comparison.similarity`.
+        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always contains all.
+        coefficient: See :func:`xsns_stream.pipeline.comparison.similarity`.
         seeds: Seeds; by default all seeds of the store.
-        density: Density, needed if the store has several.
-        explain: Also compute which layers and kinds of modules make the sources similar to the target.
-        sources_k: Also choose this many sources to train on together.
-        strategy: How they are chosen: `top` (the default) takes the most similar sources; `coverage` takes, one
-            after the other, the source that adds the largest uncovered part of the target's sub-network.
-        gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file that
-            `xsns-stream gold import` wrote, or a long pandas frame with columns `source`, `target` and `score`.
-        regime: Training regime of the gold scores; by default their first.
+        density: Density; required if the store has several.
+        explain: Whether to also compute the contributions of layers and kinds of modules to the similarity.
+        sources_k: Number of sources to choose for joint training; None for no choice.
+        strategy: Method of this choice: `top` (the default) chooses the most similar sources; `coverage` repeatedly
+            chooses the source that adds the largest uncovered part of the target's sub-network.
+        gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file of
+            `xsns-stream gold import`, or a long pandas frame with columns `source`, `target` and `score`.
+        regime: Training regime of the gold scores; the first regime by default.
         on_event: Handler of progress and notes.
 
+    Returns:
+        The report of the target; for a list of targets, a collection with a report of each.
+
     Raises:
-        UsageError: Arguments that do not belong together, an unknown seed or density, or no candidate.
+        UsageError: Arguments cannot be combined, a seed or density is unknown, or there is no candidate.
         LanguageError: A language is not in the store, or lacks a seed.
         StoreError: The store cannot be read.
 
@@ -171,40 +128,145 @@ def rank(
     ['zu', 'fi', 'en']
     >>> list(report.to_frame().columns[:2])
     ['language', 'similarity']
+    >>> [each.ranking.target for each in xs.rank("xsns.zarr", ["sw", "zu"])]
+    ['sw', 'zu']
+    """
+    _check_arguments(strategy, sources_k, gold, regime)
+    options = _Options(
+        as_codes(sources),
+        _count(top, "top", 0),
+        coefficient,
+        as_seeds(seeds),
+        as_density(density),
+        explain,
+        _count(sources_k, "sources_k", 1),
+        strategy or "top",
+    )
+    rows = as_store(store)
+    named: dict[str, str] = {}
+    targets = _targets(target, rows, options, named)
+    events = _once(on_event)
+    calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
+    reports = tuple(_rank_one(rows, each, options, calibrated, events, named.get(each)) for each in targets)
+    return reports[0] if isinstance(target, str) else RankingReports(reports)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The checked arguments of :func:`rank` that all targets share."""
+
+    sources: tuple[str, ...]
+    top: int | None
+    coefficient: str
+    seeds: tuple[int, ...]
+    density: float | None
+    explain: bool
+    sources_k: int | None
+    strategy: str
+
+
+def _targets(
+    target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
+) -> tuple[str, ...]:
+    """Return the targets as labels of the store, each once; add a note on each other label to `named`.
+
+    Raises:
+        LanguageError: A target is not in the store.
+        UsageError: There is no target.
     """
     from xsns_stream.languages import pick
+
+    def find(name: str) -> str:
+        notes: list[str] = []
+        label = pick(name, rows.languages, f"the store '{rows.path}'", notes.append)
+        named.update(dict.fromkeys([label], " ".join(notes)) if notes else {})
+        return label
+
+    if isinstance(target, str):
+        if "," in target:
+            raise UsageError(f"'{target}' is not one target.", f"give a list of targets: {target.split(',')}.")
+        return (find(target),)
+    names = [name.strip() for code in as_codes(target) for name in code.split(",") if name.strip()]
+    if "all" in names:
+        require_labels(rows, options.seeds, options.density)
+        densities = rows.densities if options.density is None else (options.density,)
+        labels = [(seed, density) for seed in options.seeds or rows.seeds for density in densities]
+        return tuple(code for code in rows.languages if all(code in rows.languages_at(*label) for label in labels))
+    if not names:
+        raise UsageError("no target was given.", "give a language, or several.")
+    return tuple(dict.fromkeys(map(find, names)))
+
+
+def _once(on_event: OnReadEvent | None) -> OnReadEvent:
+    """Return a handler that passes each note on only once, because several targets often have the same notes."""
+    passed: set[str] = set()
+
+    def handle(event: Any) -> None:
+        if isinstance(event, Noted):
+            if event.text in passed:
+                return
+            passed.add(event.text)
+        if on_event is not None:
+            on_event(event)
+
+    return handle
+
+
+def _rank_one(
+    rows: SubNetworkStore,
+    target: str,
+    options: _Options,
+    calibrated: _Calibrated | None,
+    on_event: OnReadEvent,
+    named: str | None,
+) -> RankingReport:
+    """Return the ranking of one target; `named` is a note on how the target was named."""
     from xsns_stream.ranking import rank_sources
-    from xsns_stream.similarity import similarity
+    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
-    top, sources_k, density = _count(top, "top", 0), _count(sources_k, "sources_k", 1), as_density(density)
-    _check_arguments(strategy, sources_k, gold, regime)
     log = NoteLog(on_event)
-    rows = as_store(store)
-    target = pick(target, rows.languages, f"the store '{rows.path}'")
-    candidates = select_languages(as_codes(sources), rows)
-    # The target is read in any case. If it is the only candidate, `rank_sources` refuses the ranking.
+    if named is not None:
+        log(Noted(named))
+    candidates = select_languages(options.sources, rows, noting(log))
+    # The target is always read. If it is the only candidate, `rank_sources` raises an error.
     others = None if candidates is None else [code for code in candidates if code != target] or [target]
-    selection = RowSelection(rows, None, others, [target], as_seeds(seeds), density, required=target)
-    counts = count_selected(selection, overlap_cache(rows, write=False), log)
-    matrix, density = similarity(counts, coefficient), counts[0].density
+    selection = select_rows(
+        rows,
+        sources=others,
+        targets=[target],
+        seeds=options.seeds,
+        density=options.density,
+        required=target,
+        on_event=log,
+    )
+    cache = overlap_cache(rows, write=False)
+    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", log))
+    matrix, density = similarity(counts, options.coefficient), counts[0].density
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
+    sources_k = options.sources_k
     if sources_k is not None and len(codes) < sources_k:
         log(Noted(f"{sources_k} sources were requested, but there are only {len(codes)} candidates; all are chosen."))
     draws = _draws(rows, matrix, target, codes, density, log)
-    ranking = rank_sources(matrix, target, candidates, draws=draws)
-    shown = _with_reliability(replace(ranking, sources=ranking.sources[: top or None]), rows, density)
-    calibration = None
-    if gold is not None:
-        shown, calibration = _with_expected(shown, rows, gold, regime, as_seeds(seeds), density, log)
+    ranking = _with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
+    facts = None
+    if calibrated is not None:
+        ranking, facts = calibrated.with_expected(ranking)
+    shown = replace(ranking, sources=ranking.sources[: options.top or None])
+    check = None if calibrated is None else calibrated.check
+    worth = statements(ranking, rows, density, check)
     return RankingReport(
         shown,
         ranking,
         density,
-        together=None if sources_k is None else _together(rows, ranking, sources_k, strategy or "top", density),
-        explanations=_explanations(rows, shown, codes, density, log) if explain else (),
-        calibration=calibration,
-        notes=tuple(log.notes),
+        together=None if sources_k is None else _together(rows, ranking, sources_k, options.strategy, density),
+        explanations=_explanations(rows, shown, codes, density, log) if options.explain else (),
+        calibration=facts,
+        notes=(*(() if calibrated is None else calibrated.notes), *log.notes, *worth),
+        worth=worth,
+        warning="" if check is None else check.warning,
+        model=str(rows.experiment.get("model", "")),
+        corpus=str(rows.experiment.get("corpus", "")),
     )
 
 
@@ -219,15 +281,15 @@ def _count(value: Any, name: str, least: int) -> int | None:
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:
-    """Reject arguments without those that they belong to."""
+    """Raise an error for arguments that need a missing argument."""
     if strategy is not None and sources_k is None:
         raise UsageError(
-            "--strategy cannot be used without --sources-k.", "give a number of sources, as --sources-k 3."
+            "--strategy cannot be used without --sources-k.", "give a number of sources, such as --sources-k 3."
         )
     if strategy not in (None, "top", "coverage"):
         raise UsageError(f"the strategy '{strategy}' is unknown.", "the strategies are top and coverage.")
     if regime is not None and gold is None:
-        raise UsageError("--regime cannot be used without --gold.", "give the gold scores, or leave the regime out.")
+        raise UsageError("--regime cannot be used without --gold.", "give the gold scores, or omit the regime.")
 
 
 def _draws(
@@ -238,9 +300,9 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of what the similarities might be with other examples; None if the store cannot show this.
+    """Return draws of the similarities as if other examples were sampled; None without folds and seeds.
 
-    They are based on the folds of the candidates that have folds. If no candidate has any, they are based on the seeds,
+    They are based on the folds of candidates that have folds. If no candidate has folds, they are based on the seeds,
     of which at least three are needed.
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
@@ -261,7 +323,7 @@ def _draws(
 def _folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
-    """Return the number of folds that most candidates have, the largest of several, and these candidates."""
+    """Return the number of folds of most candidates (the largest, if tied), and these candidates."""
     best: tuple[int, list[str]] = (0, [])
     for count in rows.fold_counts:
         languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
@@ -273,10 +335,10 @@ def _folds_of(
 
 
 def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
-    """Add the split-half reliability of the target and of each source, where every seed has one."""
+    """Add the split-half reliability of the target and of each source, if every seed has it."""
 
     def reliability_of(language: str) -> float | None:
-        records = [rows.record(language, seed, density).provenance.reliability for seed in ranking.seeds]
+        records = [rows.reliability(rows.record(language, seed, density)) for seed in ranking.seeds]
         values = [float(record["split_half"]) for record in records if record.get("split_half") is not None]
         return sum(values) / len(values) if len(values) == len(records) else None
 
@@ -284,51 +346,70 @@ def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: fl
     return replace(ranking, sources=sources, reliability=reliability_of(ranking.target))
 
 
-def _with_expected(
-    ranking: SourceRanking,
-    rows: SubNetworkStore,
-    gold: Gold,
-    regime: str | None,
-    seeds: tuple[int, ...],
-    density: float,
-    on_event: OnReadEvent,
-) -> tuple[SourceRanking, dict[str, Any]]:
-    """Add the expected score of each source and the measured one; also return facts about the calibration."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Calibrated:
+    """A regression of gold scores on the similarities of a store, and a comparison of the orders of both."""
 
-    from xsns_stream.languages import counterparts
+    scores: TransferScores
+    calibration: Calibration
+    check: GoldCheck
+    notes: tuple[str, ...]
+
+    def with_expected(self, ranking: SourceRanking) -> tuple[SourceRanking, dict[str, Any]]:
+        """Add the expected score of each source and the measured one; also return facts about the calibration."""
+        import numpy as np
+
+        from xsns_stream.types.source_ranking import ExpectedScore
+
+        codes = [source.language for source in ranking]
+        spelling = self._spelling(ranking.target, *codes)
+        target, names = spelling[ranking.target], [spelling[code] for code in codes]
+        similarities = np.array([source.similarity for source in ranking])
+        predicted = self.calibration.predict(similarities, target, names)
+        expected = [
+            ExpectedScore(float(mean), float(low), float(high), _measured(self.scores, name, target))
+            for name, mean, low, high in zip(names, predicted.mean, predicted.low, predicted.high, strict=True)
+        ]
+        sources = tuple(replace(source, expected=score) for source, score in zip(ranking, expected, strict=True))
+        facts = {
+            "task": self.scores.task,
+            "metric": self.scores.metric,
+            "unit": predicted.unit,
+            "pairs": self.calibration.pairs,
+            "slope": self.calibration.slope,
+            "rmse_left_out": self.calibration.rmse_left_out,
+            "known_target": predicted.known_target,
+            "check": self.check.to_dict(),
+        }
+        return replace(ranking, sources=sources, unit=predicted.unit), facts
+
+    def _spelling(self, *codes: str) -> dict[str, str]:
+        """Return {code of the store: code of the gold scores}; the two codes of a language may differ."""
+        from xsns_stream.languages import counterparts
+
+        known = counterparts(codes, tuple(dict.fromkeys((*self.scores.sources, *self.scores.targets))))
+        return {code: known.get(code, code) for code in codes}
+
+
+def _calibrate(rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog) -> _Calibrated:
+    """Fit gold scores to the similarities of a store, and compare the orders of both."""
     from xsns_stream.pipeline.predictors import load_gold, store_similarity
     from xsns_stream.regression import calibrate
-    from xsns_stream.types.source_ranking import ExpectedScore
 
-    scores = load_gold(gold, regime, on_event)
+    scores = load_gold(gold, regime, log)
     matrix = store_similarity(
-        rows, str(rows.path), scores, coefficient=ranking.coefficient, seeds=seeds, density=density, on_event=on_event
+        rows,
+        str(rows.path),
+        scores,
+        coefficient=options.coefficient,
+        seeds=options.seeds,
+        density=options.density,
+        on_event=log,
     )
     calibration = calibrate(scores, matrix)
     for note in calibration.notes:
-        on_event(Noted(note))
-    codes = [source.language for source in ranking]
-    # The gold scores may spell a language in another way, as zh-Hani for zh.
-    spelling = counterparts((ranking.target, *codes), tuple(dict.fromkeys((*scores.sources, *scores.targets))))
-    target = spelling.get(ranking.target, ranking.target)
-    names = [spelling.get(code, code) for code in codes]
-    predicted = calibration.predict(np.array([source.similarity for source in ranking]), target, names)
-    expected = [
-        ExpectedScore(float(mean), float(low), float(high), _measured(scores, name, target))
-        for name, mean, low, high in zip(names, predicted.mean, predicted.low, predicted.high, strict=True)
-    ]
-    sources = tuple(replace(source, expected=score) for source, score in zip(ranking, expected, strict=True))
-    facts = {
-        "task": scores.task,
-        "metric": scores.metric,
-        "unit": predicted.unit,
-        "pairs": calibration.pairs,
-        "slope": calibration.slope,
-        "rmse_left_out": calibration.rmse_left_out,
-        "known_target": predicted.known_target,
-    }
-    return replace(ranking, sources=sources, unit=predicted.unit), facts
+        log(Noted(note))
+    return _Calibrated(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
 
 
 def _measured(scores: TransferScores, source: str, target: str) -> float | None:
@@ -354,84 +435,13 @@ def _explanations(
     rows: SubNetworkStore, ranking: SourceRanking, candidates: list[str], density: float, on_event: OnReadEvent
 ) -> tuple[Explanation, Explanation]:
     from xsns_stream.ranking import explain
+    from xsns_stream.similarity import count_groups
 
-    selection = RowSelection(rows, None, candidates, [ranking.target], ranking.seeds, density)
+    selection = select_rows(
+        rows, sources=candidates, targets=[ranking.target], seeds=ranking.seeds, density=density, on_event=on_event
+    )
+    progress = progress_of("comparing", on_event)
     codes = [source.language for source in ranking]
-    by_layer, by_module = (count_groups(selection, by, on_event) for by in ("layer", "module"))
+    by_layer = count_groups(rows, selection, "layer", on_progress=progress)
+    by_module = count_groups(rows, selection, "module", on_progress=progress)
     return explain(by_layer, ranking.target, codes), explain(by_module, ranking.target, codes)
-
-
-# -------------------------------------------------------------------------------------------- verdicts
-
-
-def _verdicts(report: RankingReport) -> Iterator[str]:
-    ranking = report.ranking
-    if ranking.reliability is not None:
-        yield f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}."
-    if ranking.basis:
-        yield compared_with_first(report.candidates)
-    if (facts := report.calibration) is not None:
-        unknown = "" if facts["known_target"] else ", and none of the target"
-        yield f"Expected {facts['metric']} ({facts['task']}) from {facts['pairs']} pairs of gold scores{unknown}."
-
-
-def compared_with_first(ranking: SourceRanking) -> str:
-    """Return a sentence on the sources that have an interval and cannot be distinguished from the first."""
-    known = [source for source in ranking if source.low is not None]
-    among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
-    level, basis = ranking.level, f"(95 %, {ranking.basis})"
-    if len(known) == 1:
-        return "No other candidate has an interval to compare the first with."
-    if level == 1:
-        return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {basis}."
-    if all(source.level_with_first for source in known[:level]):
-        return f"~ No reliable difference among the first {level}{among} {basis}."
-    return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."
-
-
-# ---------------------------------------------------------------------------------------- plain values
-
-
-def _source_dict(source: RankedSource) -> dict[str, Any]:
-    from xsns_stream.report import shown_name
-
-    values: dict[str, Any] = {
-        "language": source.language,
-        "name": shown_name(source.language),
-        "similarity": source.similarity,
-        "chance_corrected": source.chance_corrected,
-        "spread": source.spread,
-        "tied": source.tied,
-        "interval": None if source.low is None else [source.low, source.high],
-        "best_probability": source.best_probability,
-        "level_with_first": source.level_with_first,
-        "reliability": source.reliability,
-    }
-    if source.expected is not None:
-        score = source.expected
-        values["expected"] = {"score": score.mean, "interval": [score.low, score.high], "measured": score.measured}
-    return values
-
-
-def _cover_dict(cover: SourceCover) -> dict[str, Any]:
-    sources = [
-        {"language": source.language, "alone": source.alone, "gain": source.gain, "covered": source.covered}
-        for source in cover.sources
-    ]
-    return {"strategy": cover.strategy, "covered": cover.covered, "sources": sources}
-
-
-def _explanation_dict(explanation: Explanation) -> list[dict[str, Any]]:
-    """Return one entry for each group, with the numbers of each source."""
-    return [
-        {
-            "group": name,
-            "sources": {
-                code: {"chance_corrected": corrected, "excess": excess}
-                for code, corrected, excess in zip(explanation.sources, *numbers, strict=True)
-            },
-        }
-        for name, *numbers in zip(
-            explanation.names, explanation.corrected.tolist(), explanation.excess.tolist(), strict=True
-        )
-    ]

@@ -1,4 +1,4 @@
-"""Units of fine-tuning on disk: one JSON file for each fine-tuned model, with a lock; and the table of their scores."""
+"""Units of fine-tuning on disk: one JSON file and a lock for each fine-tuned model, and the table of scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.io.atomic import write_whole
 from xsns_stream.io.json import read_json
 from xsns_stream.io.locks import hold_lock, try_lock
-from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit, run_notes
+from xsns_stream.pipeline.finetune_data import run_notes
+from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.types import TestScore, TransferRun, TransferScores
 from xsns_stream.types.provenance import library_versions
@@ -25,7 +26,7 @@ _KIND: Final = "transfer-unit"
 _AGAIN: Final = "delete it; the same command fine-tunes the unit again."
 #: Entries of a training record that are printed.
 _PRINTED: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_second")
-#: Settings in which units of one file of scores may differ: data, and the classes of the data.
+#: Settings that may differ between sources in one file of scores: data and their classes.
 _DATA: Final = frozenset({"train", "dev", "labels"})
 #: Settings in which all units may differ.
 _FREE: Final = frozenset({"versions", "tests"})
@@ -35,7 +36,7 @@ class UnitFolder:
     """The folder of units beside a file of gold scores.
 
     Args:
-        folder: The folder; it is made when the first unit is written.
+        folder: The folder; it is created when the first unit is written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,14 +93,14 @@ class UnitFolder:
 
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
-        """Hold a unit while the block runs; yield False if another process holds it. A crash releases it."""
+        """Lock a unit while the block runs; yield False if another process has locked it. A crash releases the lock."""
         self._make()
         with try_lock(self._path(unit).with_suffix(".lock")) as held:
             yield held
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the file of scores, so that the later one of two writers has read the units of both."""
+        """Lock the file of scores, so that the second of two writers has read the units of both."""
         self._make()
         with hold_lock(self.folder / ".scores.lock"):
             yield
@@ -121,7 +122,7 @@ class UnitFolder:
 
 
 def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Check that a finished unit has the present settings; versions of libraries may differ.
+    """Check that a finished unit has the same settings as this run; versions of libraries may differ.
 
     Args:
         run: The unit.
@@ -129,13 +130,13 @@ def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> No
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: Settings differ; they are named.
+        IncompatibleError: Settings differ; the message names them.
     """
     _refuse(run, settings, where, _FREE)
 
 
 def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Check that a finished unit of another source has the present settings, because one file contains their scores.
+    """Check that a finished unit of another source has the same settings, because one file contains the scores.
 
     Args:
         run: The unit.
@@ -143,13 +144,13 @@ def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> 
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: Settings differ; they are named.
+        IncompatibleError: Settings differ; the message names them.
     """
     _refuse(run, settings, where, _FREE | _DATA)
 
 
 def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None:
-    """Check that a finished unit was tested on the present test data, because one column contains their scores.
+    """Check that a finished unit was tested on the same test data, because one column contains the scores.
 
     Args:
         run: The unit.
@@ -157,7 +158,7 @@ def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None
         where: The folder, for the message.
 
     Raises:
-        IncompatibleError: The test data of a target differ; the target is named.
+        IncompatibleError: The test data of a target differ; the message names the target.
     """
     for target, digest in run.settings.get("tests", {}).items():
         if tests.get(target, digest) != digest:
@@ -170,7 +171,7 @@ def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None
 
 
 def other_versions(runs: Iterable[TransferRun]) -> list[str]:
-    """Return a sentence for each library of which units were fine-tuned with another version."""
+    """Return a sentence for each library with different versions in finished units."""
     now, others = library_versions(), dict[str, set[str]]()
     for run in runs:
         for name, version in run.settings.get("versions", {}).items():
@@ -182,7 +183,7 @@ def other_versions(runs: Iterable[TransferRun]) -> list[str]:
     ]
 
 
-#: Hints on settings of which only a digest is recorded.
+#: Hints on settings that are recorded as a digest.
 _HINTS: Final = {
     "train": " Other files, --limit or --relabel change the training data.",
     "dev": " Other files, --test-limit or --relabel change the dev data.",
@@ -263,22 +264,22 @@ def check_metric(task: Task, metric: str | None) -> None:
     """Check that a task has a metric.
 
     Raises:
-        UsageError: It does not.
+        UsageError: The task does not have it.
     """
     if metric is not None and metric not in task.metrics:
         raise UsageError(f"{task.name} has no metric '{metric}'.", f"it has {', '.join(task.metrics)}.")
 
 
 def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric: str | None = None) -> TransferScores:
-    """Return the scores of units as one table; NaN if nothing was measured.
+    """Return the scores of units as one table; NaN for pairs that were not measured.
 
     Args:
-        runs: At least one.
-        settings: Settings that give the order of sources, targets and seeds, and the origin of the scores.
-        metric: A metric of the task; None is its first.
+        runs: At least one unit.
+        settings: Settings with the order of sources, targets and seeds, and the origin of the scores.
+        metric: A metric of the task; None for the first.
 
     Raises:
-        UsageError: The task has no such metric.
+        UsageError: The task does not have the metric.
     """
     task = settings.task
     check_metric(task, metric)
@@ -299,6 +300,6 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
 
 
 def _ordered(first: Sequence[Any], values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the distinct values: those of `first` in its order, then the others, sorted."""
+    """Return the distinct values: those of `first` in its order, then the others in sorted order."""
     distinct = set(values)
     return (*(value for value in first if value in distinct), *sorted(distinct - set(first)))

@@ -1,8 +1,8 @@
 """Coverage of a target's sub-network by the sub-networks of a set of sources.
 
-The greedy algorithm repeatedly chooses the source that adds most. Coverage is a monotone submodular function of the set
-of sources, so that the greedy set covers at least 1 − 1/e of the coverage of the best set of the same size (Nemhauser,
-Wolsey and Fisher 1978). The mean over seeds is submodular too.
+The greedy algorithm repeatedly chooses the source with the largest gain of coverage. Coverage is a monotone submodular
+function of the set of sources, so that the greedy set covers at least 1 − 1/e of the coverage of the best set of the
+same size (Nemhauser, Wolsey and Fisher 1978). The mean over seeds is submodular too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Number of words of a row that are read at a time when a source is removed.
+#: Number of words of a row that are read in one step when a source is removed.
 _STEP: Final = 1 << 17
 
 
@@ -36,27 +36,27 @@ def greedy_cover(
     density: float,
     on_progress: Progress | None = None,
 ) -> SourceCover:
-    """Choose sources that together cover most of a target's sub-network, one at a time.
+    """Choose sources one by one that together cover most of a target's sub-network.
 
-    Each choice reads all candidates once. Memory holds one row for each seed: the part of the target that is not
+    Each choice reads all candidates once. Memory contains one row for each seed: the part of the target that is not
     covered yet.
 
     Args:
         store: The store of the rows.
         target: A code.
         candidates: Codes; the target itself is ignored.
-        count: Number of sources to choose; all if there are fewer.
+        count: Number of sources to choose; all candidates if there are fewer.
         seeds: Coverage is averaged over these seeds.
         density: Density of all rows.
         on_progress: Called with (number of sources chosen, number of sources to choose).
 
     Returns:
-        The sources in the order of choice. Among sources with equal gains, the one with the larger coverage of its own
-        comes first, then the one with the smaller code.
+        The sources in the order of choice. Of two sources with equal gains, the source that alone covers more comes
+        first; if these are equal too, the codes decide.
 
     Raises:
         LanguageError: A language has no row.
-        StoreError: A row does not have the number of bits that was recorded for it, or cannot be read.
+        StoreError: The number of bits of a row differs from its record, or a row cannot be read.
         UsageError: `count` is below 1, or there is no candidate.
     """
     names = _checked(store, target, candidates, seeds, density)
@@ -82,7 +82,7 @@ def greedy_cover(
 def cover_by(
     store: RowSource, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> SourceCover:
-    """Return the coverage of sources in the given order, as by similarity; otherwise as :func:`greedy_cover`."""
+    """Return the coverage of sources in the given order, for example by similarity; see :func:`greedy_cover`."""
     names = _checked(store, target, sources, seeds, density)
     whole, uncovered = (_Uncovered(store, target, seeds, density) for _ in range(2))
     cover: list[CoveringSource] = []
@@ -103,14 +103,14 @@ def _checked(
 ) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(code for code in candidates if code != target))
     if not names or not seeds:
-        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or leave --sources out.")
+        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or omit --sources.")
     for seed in seeds:
         require((target, *names), store.languages_at(seed, density), f"seed {seed} and density {density!r}")
     return names
 
 
 class _Uncovered:
-    """The part of a target's sub-network that is not covered yet, one row for each seed."""
+    """The part of a target's sub-network that is not covered yet, with one row for each seed."""
 
     def __init__(self, store: RowSource, target: str, seeds: Sequence[int], density: float) -> None:
         self._store, self._seeds, self._density = store, seeds, density

@@ -13,11 +13,11 @@ from xsns_stream.types.source_ranking import Explanation
 
 
 def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[str]) -> Explanation:
-    """Return the groups of parameters in which sources are more similar to a target than the mean candidate.
+    """Return the contributions of groups of parameters to the similarity of sources to a target.
 
     Args:
-        counts: Overlap counts of all candidates with the target by group, one collection for each seed. Means are taken
-            over these candidates.
+        counts: Overlap counts of all candidates with the target by group, one collection for each seed. Contributions
+            are relative to the mean of these candidates.
         target: One of the targets.
         sources: The sources to explain.
 
@@ -29,7 +29,7 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
         raise UsageError("there are no overlap counts to explain.", "count overlaps first.")
     candidates = [code for code in counts[0].tables[0].sources if code != target]
     if not candidates:
-        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or leave --sources out.")
+        raise UsageError(f"there is no candidate source for '{target}'.", "give other sources, or omit --sources.")
     corrected = similarity_by_group(counts, "corrected-jaccard")
     terms = np.mean([_terms(one, target, candidates) for one in counts], axis=0)
     chosen = [candidates.index(code) for code in sources]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity.coefficients import coefficient_named
+from xsns_stream.similarity.coefficients import COEFFICIENTS, coefficient_named
 from xsns_stream.similarity.selection import Progress, RowSource, require
 from xsns_stream.similarity.streaming import Joined, check_cardinalities, cross_intersections
 from xsns_stream.types import Reals
@@ -45,17 +45,17 @@ def fold_similarities(
 
     Args:
         store: The store of the complete rows.
-        folds: K stores, each without one fold of the examples, as from :meth:`xsns_stream.store.SubNetworkStore.parts`.
-        target: A code with a row in all stores for every seed, as each source.
-        sources: Codes. They are read in groups, so that memory does not grow with their number.
+        folds: K stores, each without one fold of the examples, from :meth:`xsns_stream.store.SubNetworkStore.folds`.
+        target: A code. The target and all sources need a row in all stores for every seed.
+        sources: Codes. Sources are read in groups, so that memory use does not grow with their number.
         seeds: At least one seed.
         density: Density of all rows.
-        coefficient: As for :func:`xsns_stream.similarity.similarity`.
+        coefficient: Name of a coefficient; see :func:`xsns_stream.similarity.similarity`.
         on_progress: Called with (sources done, number of sources), summed over seeds.
 
     Raises:
         LanguageError: A language lacks a row.
-        StoreError: A row does not have the number of bits that was recorded for it, or cannot be read.
+        StoreError: The number of bits of a row differs from its record, or a row cannot be read.
         UsageError: There are fewer than two folds, no source, or no seed.
     """
     if len(folds) < 2 or not sources or not seeds:
@@ -80,7 +80,7 @@ def fold_similarities(
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
 
 
-#: Languages of several stores.
+#: Stores with the languages to read from each.
 _RowNames = Sequence[tuple[RowSource, Sequence[str]]]
 
 
@@ -115,17 +115,16 @@ class _RowComparison:
 def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
     """Return draws of the similarities with a delete-a-group jackknife over folds of the examples.
 
-    The variance of a similarity is the sum of two jackknife variances, one over the folds of the target and one over
-    those of the source, each (K − 1) / K Σ_k (J_(k) − mean of J_(k))², with J_(k) computed without fold k. A fold of
+    The variance of a similarity is the sum of two jackknife variances, over the folds of the target and over the folds
+    of the source. Each is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without fold k. A fold of
     the target affects all sources together. The draws are normal with these covariances.
 
-    The expected estimate is not below the true variance, whatever function of the examples the coefficient is (Efron
-    and Stein 1981). The variance between the folds themselves would not estimate it, because a few examples with large
-    gradients dominate the sums.
+    For any coefficient, the expected estimate is not below the true variance (Efron and Stein 1981). The variance
+    between the folds would not estimate it, because a few examples with large gradients dominate the sums.
 
     Args:
         folds: Similarities with one fold left out.
-        matrix: The measured similarities, the means of the draws, averaged over the same seeds.
+        matrix: The measured similarities, averaged over the same seeds; they are the means of the draws.
         draws: Number of draws.
     """
     centre = np.array([matrix[source, folds.target] for source in folds.sources])
@@ -133,7 +132,7 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
     total = np.zeros((draws, len(folds.sources)))
     scale = np.sqrt((count - 1) / count) / len(folds.seeds)
     for target_side, source_side in zip(folds.without_target, folds.without_source, strict=True):
-        # One random number per fold of the target for all sources, and one per source for the folds of the source.
+        # All sources have the same random numbers for the folds of the target, and separate ones for their own folds.
         total += random.standard_normal((draws, count)) @ (target_side - target_side.mean(axis=0))
         own = source_side - source_side.mean(axis=0)
         total += random.standard_normal((draws, len(folds.sources))) * np.sqrt((own**2).sum(axis=0))
@@ -145,8 +144,9 @@ def draws_of_seeds(
 ) -> SimilarityDraws | None:
     """Return draws of the similarities averaged over seeds; None for fewer than three seeds.
 
-    Each seed samples other examples, so that the variance of a mean over R seeds is the variance between seeds divided
-    by R. The draws have a multivariate t distribution with R − 1 degrees of freedom: few seeds give wide intervals.
+    Each seed samples different examples, so that the variance of a mean over R seeds is the variance between seeds
+    divided by R. The draws have a multivariate t distribution with R − 1 degrees of freedom: few seeds give wide
+    intervals.
     """
     if matrix.per_seed is None or len(matrix.per_seed) < FEWEST_SEEDS:
         return None
@@ -161,5 +161,4 @@ def draws_of_seeds(
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
     """Return draws, clipped to the range of the coefficient."""
-    low = -1.0 if coefficient == "corrected-jaccard" else 0.0
-    return SimilarityDraws(target, tuple(sources), values.clip(low, 1.0), basis)
+    return SimilarityDraws(target, tuple(sources), values.clip(COEFFICIENTS[coefficient].lowest, 1.0), basis)

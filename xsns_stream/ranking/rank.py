@@ -29,16 +29,17 @@ def rank_sources(
     """Rank the candidate sources of `target` by similarity, best first.
 
     Sources with equal similarities are marked as ties and sorted by language code, so that a ranking does not depend on
-    the order of the matrix. Sources whose similarity is NaN (unknown) come last, sorted by code, and are never ties.
+    the order of the matrix. Sources with the similarity NaN (unknown) come last, sorted by code, and are not marked as
+    ties.
 
     Args:
         matrix: The similarities.
-        target: One of its targets; a target is never its own source.
+        target: A target of the matrix. The target is not one of its sources.
         sources: The candidates; by default all sources of the matrix.
-        top: The number of sources to return; all by default. A tie with a source that is cut off stays marked.
-        draws: Simulated similarities with other examples, from :func:`xsns_stream.ranking.draws_of_folds` or
-            :func:`xsns_stream.ranking.draws_of_seeds`. Intervals and probabilities are computed from them. Sources that
-            are missing there have no interval, and the probabilities ignore them.
+        top: The number of sources to return; all by default. Ties with sources that are not returned are also marked.
+        draws: Simulated similarities, from :func:`xsns_stream.ranking.draws_of_folds` or
+            :func:`xsns_stream.ranking.draws_of_seeds`. Intervals and probabilities are computed from them. Sources
+            without draws have no interval, and the probabilities ignore them.
 
     Raises:
         LanguageError: The target or a candidate is not in the matrix.
@@ -59,8 +60,8 @@ def rank_sources(
     candidates.pop(target, None)
     if not candidates:
         raise UsageError(
-            f"there is no candidate source for '{target}' besides itself.",
-            "give other sources, or leave --sources out.",
+            f"there is no candidate source for '{target}' except itself.",
+            "give other sources, or omit --sources.",
         )
     ranked = sorted(_describe(matrix, target, list(candidates)), key=_order)
     ranking = SourceRanking(target, matrix.coefficient, tuple(ranked), matrix.seeds)
@@ -70,7 +71,7 @@ def rank_sources(
 
 
 def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
-    """Add the interval of each source, its probability to be the best, and whether it is level with the first."""
+    """Add the interval of each source, its probability to be the best, and the mark of a tie with the first."""
     column = {language: i for i, language in enumerate(draws.sources)}
     known = [source.language for source in ranking if source.language in column and not math.isnan(source.similarity)]
     if not known:
@@ -79,8 +80,8 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
     ends = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [ends, 1 - ends], axis=0)
     shares = _best_shares(values)
-    # Differences are taken within a draw, so that variation common to both sources, as from the target's examples,
-    # cancels out.
+    # Differences are computed within a draw, so that variation that both sources share, such as that of the target's
+    # examples, cancels out.
     difference = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
     level = (difference[0] <= 0) & (difference[1] >= 0)
     index: Mapping[str, int] = {language: i for i, language in enumerate(known)}

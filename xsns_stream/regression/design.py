@@ -13,14 +13,14 @@ from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 from xsns_stream.types.transfer_scores import JoinedScores
 
-#: Smallest number of languages on a side. With fewer, no variance between languages can be estimated once one is held
-#: out.
+#: Smallest number of sources and of targets. With fewer, the variance between languages cannot be estimated after one
+#: is held out.
 FEWEST_LANGUAGES: Final = 3
-#: Smallest singular value, per square root of the number of pairs, that is not rounding.
+#: Smaller singular values, divided by the square root of the number of pairs, are treated as rounding errors.
 _RANK_TOLERANCE: Final = 1e-7
-#: Relative variation below which a predictor counts as constant.
+#: Predictors with a smaller relative variation are treated as constant.
 _ROUNDING: Final = 1e-12
-#: Variance inflation factor above which predictors count as collinear (the usual rule of thumb).
+#: Predictors with a larger variance inflation factor are treated as collinear (the usual rule of thumb).
 _INFLATED: Final = 10.0
 
 
@@ -28,17 +28,17 @@ _INFLATED: Final = 10.0
 class Design:
     """Scores and predictors on the grid of sources and targets.
 
-    On a grid, every sum that a model with random intercepts needs is a sum over rows, columns or both, and a language
-    is held out by a mask. Predictors are standardised to mean 0 and standard deviation 1 over the pairs of the pool, so
-    that their units (a Jaccard coefficient, a number of sentences) do not affect the precision.
+    On a grid, all sums of a model with random intercepts are sums over rows, columns or both, and a mask holds out a
+    language. Predictors are standardised to mean 0 and standard deviation 1 over the pairs of the pool, so that their
+    units (a Jaccard coefficient, a number of sentences) do not affect the precision.
 
     Attributes:
         sources: S codes.
         targets: T codes.
         names: Names of K predictors.
-        scores: float64 [S, T]; 0 if there is no pair.
-        regressors: float64 [S, T, P], P = K + 1: one, then the standardised predictors; 0 if there is no pair.
-        pairs: Boolean [S, T]: the pairs that the model is fitted to.
+        scores: float64 [S, T]; 0 for missing pairs.
+        regressors: float64 [S, T, P], P = K + 1: one, then the standardised predictors; 0 for missing pairs.
+        pairs: Boolean [S, T]: the pairs to which the model is fitted.
         centre: float64 [K]: means of the predictors.
         scale: float64 [K]: standard deviations of the predictors.
     """
@@ -64,7 +64,7 @@ class Design:
 
     @property
     def to_units(self) -> Reals:
-        """float64 [P, P]: converts coefficients of standardised predictors to the units of the predictors."""
+        """float64 [P, P]: conversion of coefficients of standardised predictors to the units of the predictors."""
         conversion = np.diag(np.concatenate(([1.0], 1.0 / self.scale)))
         conversion[0, 1:] = -self.centre / self.scale
         return conversion
@@ -89,13 +89,13 @@ class Design:
         return replace(self, names=(), regressors=self.regressors[:, :, :1], centre=empty, scale=empty)
 
     def determined(self) -> bool:
-        """Return whether the pairs determine every coefficient, and both sides have enough languages."""
+        """Return whether the pairs determine every coefficient, and there are enough sources and targets."""
         _, regressors = self.flat()
         enough = all((count > 0).sum() >= FEWEST_LANGUAGES - 1 for count in self.counts().values())
         return enough and len(regressors) > self.width and _rank(regressors) == self.width
 
     def varies(self, name: str, within: str) -> bool:
-        """Return whether a predictor varies between the pairs of one target (or source)."""
+        """Return whether a predictor differs between the pairs of one target (or source)."""
         values = self.regressors[:, :, self.names.index(name) + 1]
         axis = 0 if within == "target" else 1
         spread = np.where(self.pairs, values, -np.inf).max(axis=axis) - np.where(self.pairs, values, np.inf).min(axis)
@@ -106,7 +106,7 @@ def design_of(joined: JoinedScores) -> Design:
     """Return the design of all candidate pairs, with predictions and scores averaged over seeds.
 
     Raises:
-        UsageError: There are too few languages or pairs; all scores are equal; a predictor is constant, or is a linear
+        UsageError: There are too few languages or pairs; all scores are equal; or a predictor is constant or a linear
             combination of others.
     """
     pairs = joined.candidates
@@ -159,7 +159,7 @@ def _require_enough(pairs: NDArray[np.bool_], names: tuple[str, ...], scores: Re
     if count <= len(names) + 1:
         raise UsageError(
             f"{count} pairs are too few for {len(names) + 1} coefficients.",
-            "leave out predictors, or give predictors with more of the gold scores' languages.",
+            "leave out predictors, or give predictors that cover more languages of the gold scores.",
         )
     if np.ptp(scores[pairs]) == 0:
         raise UsageError("all gold scores of the pairs are equal.", "give gold scores that vary.")

@@ -4,16 +4,13 @@ A language table has a column `code` and further columns with properties of the 
 `source` and `target`. Both are aligned by label. A feature is written as `KIND:COLUMN`, or `NAME=KIND:COLUMN`:
 
 =================== ================================================================================================
-same                1 where source and target have the same value, 0 where they differ, missing where one is unknown
-same-known          as `same`, but 0 where one of the values is unknown
-same-group          as `same`, for the text before the first comma: 1 for `IE, Slavic` and `IE, Baltic`
-same-script-type    as `same`, for the type of the script: alphabet, abjad, abugida, …
-source, target      the number of the source, or of the target; yes and no count as 1 and 0
-log-source          the decimal logarithm of the source's number
-log-target          the decimal logarithm of the target's number
-both                the product of the two numbers: 1 where both are 1
-pair                the number in a pair table
-=================== ================================================================================================
+same 1 if source and target have the same value, 0 if they differ, missing if one is unknown same-known like `same`, but
+0 if one of the values is unknown same-group like `same`, for the text before the first comma: 1 for `IE, Slavic` and
+`IE, Baltic` same-script-type like `same`, for the type of the script: alphabet, abjad, abugida, … source, target the
+number of the source, or of the target; yes and no are read as 1 and 0 log-source          the decimal logarithm of the
+source's number log-target          the decimal logarithm of the target's number
+both the product of the two numbers: 1 if both are 1 pair                the number in a pair table ===================
+================================================================================================
 
 An empty field and a word for a missing value, such as `Unknown` or `NA`, are unknown. Distances are used unchanged,
 because the sign of a predictor does not matter in a regression.
@@ -59,7 +56,7 @@ class FeatureTables:
     """Tables of features.
 
     Attributes:
-        tables: The tables as text.
+        tables: The tables, with fields as text.
         notes: Sentences about labels that are not language codes.
     """
 
@@ -82,7 +79,7 @@ def parse_feature(text: str) -> Feature:
     name, equals, kind = before.rpartition("=")
     kind, column, name = kind.strip(), column.strip(), name.strip()
     if not colon or not column or (equals and not name):
-        raise UsageError(f"'{text}' is not a feature.", "write KIND:COLUMN, as same:family, or NAME=KIND:COLUMN.")
+        raise UsageError(f"'{text}' is not a feature.", "write KIND:COLUMN, such as same:family, or NAME=KIND:COLUMN.")
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"kinds are {', '.join(KINDS)}."
@@ -114,14 +111,14 @@ def feature_matrix(
 
     Args:
         feature: The feature.
-        tables: The tables; one of them has the column.
+        tables: The tables; exactly one of them must have the column.
         sources: S normalised codes.
         targets: T normalised codes.
 
     Raises:
-        UsageError: No table has the column, or several have it, or the kind needs a table of the other type.
-        XsnsError: A cell does not contain a number where one is needed, or a number that is not positive where its
-            logarithm is needed; or two lines contradict each other.
+        UsageError: No table or several tables have the column, or the kind needs a table of the other type.
+        XsnsError: A kind that needs numbers finds other text; a number of a logarithm is not positive; or two lines
+            contradict each other.
     """
     table = _table_with(feature, tables.tables)
     if feature.kind == "pair":
@@ -172,7 +169,7 @@ def _table_with(feature: Feature, tables: Sequence[TextTable]) -> TextTable:
 
 
 def _by_code(table: TextTable, column: str) -> dict[str, str]:
-    """Return {code: field of the column}, empty if it is unknown; lines of the same language must agree."""
+    """Return {code: field of the column}, with empty text for unknown fields; lines of one language must agree."""
     labels, cells = table.column(_CODE), table.column(column)
     codes = to_codes(labels)
     fields: dict[str, str] = {}
@@ -206,12 +203,12 @@ def _pair_values(table: TextTable, column: str, sources: Sequence[str], targets:
 
 
 def _number_text(cell: str) -> str:
-    """Return the text of a number: 1 and 0 for yes and no, empty for a word for a missing value."""
+    """Return the text of a number: 1 and 0 for yes and no, an empty text for a missing value."""
     return _YES_NO.get(cell.lower(), "" if cell.lower() in NOT_KNOWN else cell)
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: its number, or the decimal logarithm of it}; NaN if it is unknown."""
+    """Return {code: its number, or the decimal logarithm of the number}; NaN if the number is unknown."""
     known = _by_code(table, feature.column)
     cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
     number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))

@@ -25,7 +25,7 @@ from xsns_stream.types.regressions import (
 )
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 
-#: Probability below the upper end of a 95 % interval.
+#: Probability of a value below the upper end of a 95 % interval.
 UPPER: Final = 0.975
 #: {unit: range of its scores}.
 _BOUNDS: Final = {"percent": (0.0, 100.0), "fraction": (0.0, 1.0)}
@@ -39,13 +39,13 @@ def predict(
 ) -> PredictedScores:
     """Predict the scores of sources for one target.
 
-    A language that was not in the fitted pairs has the mean intercept, 0, and an interval that is wider by the variance
-    between languages. The interval is a prediction interval for the score of one further fine-tuning run, not a
+    For a language that was not in the fitted pairs, the mean intercept, 0, is used, and the variance between languages
+    makes the interval wider. The interval is a prediction interval for the score of one further fine-tuning run, not a
     confidence interval for a mean. Scores and intervals are clipped to the range of the unit.
 
     Args:
         regression: A fitted regression.
-        similarities: {predictor: float64 [S]} with all predictors of the regression; others are ignored.
+        similarities: {predictor: float64 [S]} with all predictors of the regression; other predictors are ignored.
         target: A normalised code; the target may be new.
         sources: S normalised codes; by default the sources of the regression.
 
@@ -83,8 +83,8 @@ def intervals(
 
     labels = {"target": targets, "source": sources}
     count, width = regressors.shape
-    # The estimates that enter a prediction: all coefficients, and one random intercept of each factor with weight 1, or
-    # 0 for a new language.
+    # A prediction uses all coefficients and one random intercept of each factor, with weight 1, or 0 for a new
+    # language.
     indices = np.tile(np.arange(width + len(solution.effects)), (count, 1))
     weights = np.hstack((regressors, np.ones((count, len(solution.effects)))))
     unknown, degrees = np.zeros(count), np.full(count, solution.degrees)
@@ -128,7 +128,7 @@ _HELD_OUT_FACTOR: Final = {LEFT_OUT_TARGET: "target", LEFT_OUT_SOURCE: "source"}
 
 
 class _Predicted(NamedTuple):
-    """Predictions on the grid, float64 [S, T] each; NaN if there is none."""
+    """Predictions on the grid, float64 [S, T] each; NaN for pairs without a prediction."""
 
     mean: Reals
     low: Reals
@@ -145,7 +145,7 @@ def fit(
     """Fit a regression of the gold scores of all candidate pairs on all predictors.
 
     Scores and predictors are averaged over seeds. For leave-one-target-out (or leave-one-source-out) predictions, the
-    model is refitted without the pairs of each target (or source), variances included.
+    model and its variances are fitted again without the pairs of each target (or source).
 
     Args:
         joined: Aligned scores and predictors.
@@ -154,11 +154,11 @@ def fit(
         left_out: The held-out predictions to compute: LEFT_OUT_TARGET, LEFT_OUT_SOURCE, both or none.
 
     Raises:
-        UsageError: The model is unknown, or the pairs do not determine it (see :func:`design.design_of`).
+        UsageError: The model is unknown, or the pairs do not determine its coefficients (see :func:`design.design_of`).
 
     Source:
-        Yun et al. (2023), section 4.3, who regress on similarity and report the in-sample error; de Vries et al.
-        (2022), whose models have crossed intercepts.
+        Yun et al. (2023), section 4.3: regression on similarity with the in-sample error; de Vries et al. (2022):
+        models with crossed intercepts.
     """
     if model not in MODELS or random not in RANDOM:
         raise UsageError(
@@ -238,7 +238,7 @@ def _predict_held_out(design: Design, factors: Sequence[str], factor: str, start
 
 
 def _training_mean(design: Design, factor: str | None) -> Reals:
-    """Return float64 [S, T]: the mean score of all pairs, or of the pairs of other targets (or sources)."""
+    """Return float64 [S, T]: the mean score of all pairs, or of the pairs of the other targets (or sources)."""
     scores = np.where(design.pairs, design.scores, 0.0)
     if factor is None:
         return np.full(design.pairs.shape, scores.sum() / design.count)
@@ -262,7 +262,7 @@ def _errors(
 
 
 def _error(way: str, design: Design, predicted: _Predicted, baseline: Reals, mean: Reals) -> PredictionError:
-    """Return the errors of three predictions: `predicted`, the model without predictors, and the mean score."""
+    """Return the errors of `predicted`, of the model without predictors, and of the mean score."""
     known = design.pairs & np.isfinite(predicted.mean)
     scores = design.scores[known]
     if not known.any():
@@ -298,8 +298,8 @@ def _coefficients(design: Design, solution: Solution) -> tuple[Coefficient, ...]
 def _degrees(design: Design, solution: Solution, name: str) -> float:
     """Return the degrees of freedom of the interval of one coefficient.
 
-    In a mixed model, a predictor that is constant over the pairs of each target has as many observations as there are
-    targets, and likewise for sources ("containment", Pinheiro and Bates 2000, section 2.4.2).
+    In a mixed model, a predictor that is constant over the pairs of each target has one observation for each target,
+    and likewise for sources (the containment method of Pinheiro and Bates 2000, section 2.4.2).
     """
     if not solution.effects:
         return solution.degrees
@@ -315,7 +315,7 @@ def _degrees(design: Design, solution: Solution, name: str) -> float:
 
 
 def _constant_within(design: Design, factor: str) -> list[str]:
-    """Return the predictors that are properties of the target (or source) only."""
+    """Return the predictors that depend only on the target (or source)."""
     return [name for name in design.names if not design.varies(name, within=factor)]
 
 
@@ -400,7 +400,7 @@ class Calibration:
         """Predict the score of each source on one target.
 
         Args:
-            similarities: float64 [S], the similarity of each source to the target; NaN gives NaN.
+            similarities: float64 [S], the similarity of each source to the target; for NaN the score is NaN.
             target: A normalised code. The target may be new; then the interval is wider.
             sources: S normalised codes, which may be new; by default the sources of the fitted pairs.
 
@@ -411,17 +411,17 @@ class Calibration:
 
 
 def calibrate(gold: TransferScores, matrix: SimilarityMatrix) -> Calibration:
-    """Fit a regression of gold scores on one similarity, to predict the scores of further pairs.
+    """Fit a regression of gold scores on one similarity, to predict the scores of other pairs.
 
-    The model has random intercepts of targets and of sources. They account for how hard a target is, and for how good a
-    source is for all targets, which similarity does not measure.
+    The model has random intercepts of targets and of sources. They account for the difficulty of each target and the
+    general quality of each source, which similarity does not measure.
 
     Args:
         gold: Scores of the task.
         matrix: Similarities, which are aligned with the scores by label; it may have more languages.
 
     Raises:
-        UsageError: Both have too few languages in common, or the similarity is constant.
+        UsageError: Scores and matrix have too few languages in common, or the similarity is constant.
     """
     joined = join(gold, {matrix.coefficient: matrix})
     return Calibration(fit(joined, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,)), matrix.coefficient)

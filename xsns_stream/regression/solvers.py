@@ -6,10 +6,10 @@ Random intercepts of targets, or of targets and sources, are estimated by restri
 
 For a given θ, all other estimates are the solution of one linear system (Henderson 1950; in the form of Bates et al.
 2015, "Fitting linear mixed-effects models using lme4", which allows θ = 0), and the profiled criterion has one or two
-variables. `MixedLM` of statsmodels maximises the same likelihood, and the tests compare with it. It is not used here
-for three reasons. Every held-out language needs another fit, which takes 3 s with crossed intercepts on 5,429 pairs. A
-variance of zero, which is common with a dozen targets, is a boundary at which it has no standard errors. Prediction
-intervals need the joint covariance of coefficients and intercepts, which it does not return.
+variables. `MixedLM` of statsmodels maximises the same likelihood, and the tests compare this module with it. `MixedLM`
+is not used here for three reasons. Every held-out language needs another fit, which takes 3 s with crossed intercepts
+on 5,429 pairs. If a variance is zero, which is common with a dozen targets, `MixedLM` gives no standard errors.
+Prediction intervals need the joint covariance of coefficients and intercepts, which `MixedLM` does not return.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from xsns_stream.regression.design import Design
 from xsns_stream.types import Reals
 from xsns_stream.types.regressions import RandomIntercepts, Solution
 
-#: Ratio of standard deviations below which the variance between languages counts as zero.
+#: With a smaller ratio of standard deviations, the variance between languages is treated as zero.
 _ZERO: Final = 1e-3
-#: Upper bound of log(1 + θ²): intercepts vary 8,000 times as much as residuals. Beyond, there are no residuals.
+#: Upper bound of log(1 + θ²): the variance of intercepts is 8,000 times that of residuals, which are then negligible.
 _LARGEST: Final = 18.0
-#: Possible starts of log(1 + θ²): a variance of 0, 1/3, 3, 20, 150 and 3,000 times that of the residuals.
+#: Start values of log(1 + θ²): a variance of 0, 1/3, 3, 20, 150 and 3,000 times that of the residuals.
 _GRID: Final = (0.0, 0.3, 1.4, 3.0, 5.0, 8.0)
 _SEARCHES: Final = 3
-#: Lower bound of the residual sum of squares relative to that of the scores. Below, it is rounding, and the criterion
-#: has no minimum.
+#: Lower bound of the residual sum of squares relative to that of the scores. A smaller sum is a rounding error, for
+#: which the criterion has no minimum.
 _EXACT: Final = 1e-12
 
 
 def solve_ols(design: Design) -> Solution:
     """Fit by ordinary least squares, with a two-way jackknife covariance.
 
-    The pairs of one target are not independent, and neither are those of one source: an easy target is easy for all
-    sources. The covariance of the coefficients is the sum of two jackknife estimates, one that leaves out each target
-    and one that leaves out each source:
+    Pairs with the same target are not independent, because an easy target is easy for all sources; pairs with the same
+    source are not independent either. The covariance of the coefficients is the sum of two jackknife estimates. One
+    leaves out each target in turn, the other each source:
 
         V = Σ over both of (G − 1) / G · Σ_g (b₋g − b)(b₋g − b)'
 
     The variance between single pairs is counted in both terms, so that intervals are too wide rather than too narrow.
-    The usual two-way estimate subtracts it. In simulations with 8 to 20 languages on each side, its 95 % intervals for
-    a property of the source covered the true value in 1 % to 87 % of the data sets; these intervals did in 92 % to
-    99 %.
+    The usual two-way estimate subtracts it. In simulations with 8 to 20 sources and targets, its 95 % intervals for a
+    property of the source covered the true value in 1 % to 87 % of the data sets, and the intervals of this function in
+    92 % to 99 %.
 
     Returns:
         The estimates in the units of the scores and predictors.
@@ -75,14 +75,14 @@ def solve_ols(design: Design) -> Solution:
 
 
 def _jackknife(design: Design, coefficients: Reals, axis: int) -> Reals:
-    """Return float64 [P, P]: the jackknife covariance that leaves out each target (axis 0) or each source (axis 1)."""
-    # [G, pairs, P] and [G, pairs]: the pairs of each target, or of each source.
+    """Return the covariance float64 [P, P] of the jackknife over targets (axis 0) or sources (axis 1)."""
+    # Arrays [G, pairs, P] and [G, pairs] with the pairs of each target, or of each source.
     regressors = (design.regressors * design.pairs[:, :, None]).swapaxes(0, 1 - axis)
     scores = (design.scores * design.pairs).swapaxes(0, 1 - axis)
     products = np.einsum("gip,giq->gpq", regressors, regressors)
     moments = np.einsum("gip,gi->gp", regressors, scores)
-    # A coefficient that one language determines is not identified without it. As in CV3, the solution of smallest norm
-    # is used.
+    # If only one language determines a coefficient, the fit without this language does not identify the coefficient. As
+    # in CV3, the solution of smallest norm is used.
     inverse = np.linalg.pinv(products.sum(axis=0) - products, hermitian=True)
     without = np.einsum("gpq,gq->gp", inverse, moments.sum(axis=0) - moments)
     present = design.pairs.any(axis=axis)
@@ -98,8 +98,8 @@ class Sums:
     Attributes:
         width: P.
         rest: float64 [S' + P, S' + P], S' = S or 0: cross products of the indicators of sources and the regressors.
-        across: float64 [T, S' + P]: cross products of the indicators of targets with these.
-        scores: float64 [S' + P]: cross products of the scores with these.
+        across: float64 [T, S' + P]: cross products of the indicators of targets with the columns of `rest`.
+        scores: float64 [S' + P]: cross products of the scores with the columns of `rest`.
         target_scores: float64 [T]: sum of the scores of each target.
         target_counts: float64 [T]: number of pairs of each target.
         total: Sum of squares of the centred scores.
@@ -128,7 +128,7 @@ def sums_of(design: Design, crossed: bool) -> Sums:
 
     Args:
         design: The pairs.
-        crossed: Whether sources have random intercepts too.
+        crossed: Whether sources also have random intercepts.
     """
     pairs = design.pairs.astype(np.float64)
     mean = float(design.scores[design.pairs].mean())
@@ -173,7 +173,7 @@ def criterion(sums: Sums, theta: Reals) -> float:
 
 
 def _eliminated(sums: Sums, theta: Reals) -> tuple[Reals, Reals, Reals]:
-    """Return the diagonal block of the targets, and the matrix and right side of the system after their elimination."""
+    """Return the diagonal block of the targets, and the system (matrix, right side) after their elimination."""
     scaled = np.ones(len(sums.scores))
     scaled[: sums.sources] = theta[-1]
     diagonal = theta[0] ** 2 * sums.target_counts + 1.0
@@ -185,11 +185,11 @@ def _eliminated(sums: Sums, theta: Reals) -> tuple[Reals, Reals, Reals]:
 
 
 def best_ratios(sums: Sums, start: Sequence[float] | None = None) -> Reals:
-    """Return the θ that minimises the criterion: [1], or [2] where sources have random intercepts too.
+    """Return the θ that minimises the criterion: [1], or [2] if sources also have random intercepts.
 
     The search variable is log(1 + θ²). The derivative with respect to θ itself is zero at θ = 0 for any criterion, so
-    that a search would stop there; and the logarithm reaches a large θ in few steps. With two ratios, the criterion can
-    have several local minima. The searches start at the lowest points of a coarse grid.
+    that a search would stop there. With the logarithm, a search also reaches a large θ in few steps. With two ratios,
+    the criterion can have several local minima. The searches start at the lowest points of a coarse grid.
     """
     from scipy.optimize import minimize
 
@@ -220,12 +220,12 @@ def _ratio(logs: Reals) -> Reals:
 def solve_mixed(design: Design, factors: Sequence[str], start: Mapping[str, float] | None = None) -> Solution:
     """Fit a model with random intercepts by REML.
 
-    Languages of the grid without pairs have no random intercept in the solution.
+    The solution has no random intercepts for languages of the grid without pairs.
 
     Args:
         design: The pairs.
         factors: (`target`,) or (`target`, `source`).
-        start: {factor: θ}: a further start of the search, from the solution of a similar design.
+        start: {factor: θ}: another start value of the search, from the solution of a similar design.
 
     Returns:
         The estimates in the units of the scores and predictors.
@@ -237,7 +237,7 @@ def solve_mixed(design: Design, factors: Sequence[str], start: Mapping[str, floa
 
 
 def _solution(design: Design, sums: Sums, factors: Sequence[str], theta: Reals) -> Solution:
-    """Solve the full system for a given θ, and convert the solution to the units of the predictors."""
+    """Solve the complete system for a given θ, and convert the solution to the units of the predictors."""
     targets, sources = len(sums.target_counts), sums.sources
     ratios = np.concatenate((np.full(targets, theta[0]), np.full(sources, theta[-1]), np.ones(sums.width)))
     matrix = np.block([[np.diag(sums.target_counts), sums.across], [sums.across.T, sums.rest]]) * np.outer(

@@ -10,38 +10,54 @@ from xsns_stream.report.console_tables import (
     groups_table,
     matrix_table,
     neighbours_table,
-    ranking_table,
     scores_table,
     shown_name,
 )
 from xsns_stream.report.evaluation import (
-    EVALUATION_FORMATS,
     evaluation_document,
-    evaluation_figure,
     evaluation_sheets,
     evaluation_table,
     write_evaluation,
 )
+from xsns_stream.report.evaluation_figure import evaluation_figure
 from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
 from xsns_stream.report.heatmap import heat_map
+from xsns_stream.report.ranking import (
+    ShownRanking,
+    cover_table,
+    explanation_table,
+    ranking_table,
+    rankings_frame,
+    write_rankings,
+)
+from xsns_stream.report.ranking_figure import plot_ranking
+from xsns_stream.report.result_files import RESULT_FORMATS, ResultFile, write_result
 
 __all__ = [
-    "EVALUATION_FORMATS",
     "FORMATS",
     "GROUP_FORMATS",
+    "RESULT_FORMATS",
+    "ResultFile",
+    "ShownRanking",
     "check_destination",
+    "cover_table",
     "evaluation_document",
     "evaluation_figure",
     "evaluation_sheets",
     "evaluation_table",
+    "explanation_table",
     "groups_table",
     "heat_map",
     "matrix_table",
     "neighbours_table",
+    "plot_ranking",
     "ranking_table",
+    "rankings_frame",
     "scores_table",
     "shown_name",
     "write_evaluation",
     "write_groups",
     "write_matrix",
+    "write_rankings",
+    "write_result",
 ]

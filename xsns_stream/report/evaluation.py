@@ -1,51 +1,34 @@
-"""Tables, files and figure of an evaluation, and its JSON document."""
+"""Output of an evaluation: tables, files and a JSON document."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
+from xsns_stream.evaluation.metrics import METRICS
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.figures import GREY, INK, PALE_INK, cut, language, look, save_figure
-from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
+from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
+from xsns_stream.report.markup import Sheet, sheet_table
+from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
-from xsns_stream.types.transfer_scores import JoinedScores, Prediction
+from xsns_stream.types.transfer_scores import JoinedScores, metric_name
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
+    pass
 
 UNKNOWN: Final = "–"
-#: Decimals of metrics that are shown as percent, and of the other units of gold scores.
+#: Number of decimals of metrics in percent, and in the other units of gold scores.
 _DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
-_METRIC_NAMES: Final = {
-    "pearson": "Pearson",
-    "spearman": "Spearman",
-    "kendall": "Kendall",
-    "top-1": "Top-1",
-    "top-3": "Top-3",
-    "mrr": "MRR",
-    "over-english": "over English",
-}
-#: Metrics in the unit of the gold scores; all others are fractions of 1.
-_IN_UNIT: Final = frozenset({"regret", "over-english"})
 _PADDING: Final = 2
-# Largest number of tied sources whose codes are shown.
+# The largest number of tied sources with their codes in a table.
 _MAX_TIED: Final = 2
 
 
@@ -57,19 +40,16 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
     Args:
         evaluation: The evaluation.
-        per_target: Return a line for each target instead, with the source that each predictor ranks first and its
-            regret.
+        per_target: Also return a line for each target, with the first source of each predictor and its regret.
     """
-    if per_target:
-        return [_targets_sheet(evaluation)]
     sheets = [_means_sheet(evaluation)]
     if evaluation.comparison is not None:
         sheets.append(_differences_sheet(evaluation, evaluation.comparison))
-    return sheets
+    return [*sheets, _targets_sheet(evaluation)] if per_target else sheets
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal; columns beyond `width` are continued in a table below."""
+    """Return the tables of an evaluation for the terminal; columns beyond `width` are shown in another table below."""
     sheets = evaluation_sheets(evaluation, per_target=per_target)
     tables = [table for sheet in sheets for table in _console_tables(sheet, width)]
     # An empty line separates the tables.
@@ -91,7 +71,7 @@ def _means_sheet(evaluation: Evaluation) -> Sheet:
 
 
 def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
-    # The difference over English has the size of the difference in regret, with the opposite sign.
+    # The difference in `over-english` equals the difference in regret with the opposite sign.
     columns = [column for column, metric in enumerate(evaluation.metrics) if metric != "over-english"]
     lines = []
     for row, name in enumerate(evaluation.predictors):
@@ -127,7 +107,7 @@ def _targets_sheet(evaluation: Evaluation) -> Sheet:
         f"The best source of each target and its score, in {_unit(evaluation)}; below each predictor the source that "
         "it ranks first, and the regret of following it."
     )
-    return Sheet(_title(evaluation), header, tuple(lines), caption)
+    return Sheet("Each target", header, tuple(lines), caption)
 
 
 def _followed(choice: Choice, row: int) -> str:
@@ -138,10 +118,8 @@ def _followed(choice: Choice, row: int) -> str:
 
 
 def _title(evaluation: Evaluation) -> str:
-    settings = evaluation.settings
-    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
-    counts = f"{len(settings.sources)} sources, {len(evaluation.targets)} targets"
-    return f"{settings.task} {settings.metric}{regime}: {counts}"
+    warning = f"; {evaluation.warning}" if evaluation.warning else ""
+    return f"{evaluation_title(evaluation)}{warning}"
 
 
 def _caption(evaluation: Evaluation) -> str:
@@ -164,18 +142,18 @@ def _caption(evaluation: Evaluation) -> str:
 def _unit(evaluation: Evaluation) -> str:
     unit = evaluation.settings.unit
     if unit == "points":
-        return f"{evaluation.settings.metric} {unit}"
+        return f"{metric_name(evaluation.settings.metric)} {unit}"
     return {"percent": "percentage points"}.get(unit, unit)
 
 
 def _headings(evaluation: Evaluation) -> list[str]:
-    return [_METRIC_NAMES.get(metric, metric.replace("ndcg", "NDCG")) for metric in evaluation.metrics]
+    return [METRICS[metric].title for metric in evaluation.metrics]
 
 
 def _number(value: float, metric: str, evaluation: Evaluation, *, signed: bool = False) -> str:
     if math.isnan(value):
         return UNKNOWN
-    in_unit = metric in _IN_UNIT
+    in_unit = METRICS[metric].in_unit
     decimals = _DECIMALS[evaluation.settings.unit if in_unit else "percent"]
     # Adding 0.0 turns −0.0 into 0.0.
     rounded = round(float(value) * (1 if in_unit else 100), decimals) + 0.0
@@ -191,7 +169,7 @@ def _p(value: float) -> str:
 
 
 def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit into `width`, each with the first column, and then its caption."""
+    """Yield the sheet as tables that fit into `width`, each with the first column, then the caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))
@@ -214,7 +192,7 @@ def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
 
 
 def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
-    """Return the whole evaluation as one object of plain values; undefined values are NaN."""
+    """Return the whole evaluation as one JSON object; undefined values are NaN."""
     settings = asdict(evaluation.settings)
     return {
         **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
@@ -257,186 +235,47 @@ def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
                 "p": float(comparison.p[row, column]),
                 "p_holm": float(comparison.p_holm[row, column]),
             }
-    return {"name": name, "trivial": name in evaluation.settings.trivial, "metrics": metrics}
+    above = evaluation.above_random(name)
+    return {
+        "name": name,
+        "trivial": name in evaluation.settings.trivial,
+        "above_random": None if above is None else {"above": above[0], "targets": above[1]},
+        "metrics": metrics,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- files
 
 
-@dataclass(frozen=True)
-class _Content:
-    """The content of a file: an evaluation, the scores that it evaluates, and whether lines are targets."""
-
-    evaluation: Evaluation
-    joined: JoinedScores
-    per_target: bool
-
-    def sheets(self) -> list[Sheet]:
-        return evaluation_sheets(self.evaluation, per_target=self.per_target)
-
-    def frame(self) -> pd.DataFrame:
-        return self.evaluation.per_target_frame() if self.per_target else self.evaluation.to_frame()
-
-
 def write_evaluation(
     evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
 ) -> Path:
-    """Write an evaluation in the format that the suffix of `path` names, whole or not at all.
+    """Write an evaluation in the format of the suffix of `path`, completely or not at all.
 
-    ============== =========================================================================================
-    .md .tex       The tables that the terminal shows; LaTeX needs the package booktabs.
-    .csv .parquet  A line for each predictor and metric; with `per_target`, a line for each predictor and target, and a
-                   column for each metric. Values are not rounded; undefined values are empty.
-    .json          The whole evaluation; undefined values are null.
-    .png .svg .pdf Regret on each target, and scores against predictions.
-    ============== =========================================================================================
+    The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
+    are predictors and metrics; with `per_target` they are predictors and targets, with a column for each metric. The
+    figure shows the regret on each target, and scores against predictions.
 
     Args:
         evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated, for the figure.
+        joined: The evaluated scores and predictions, for the figure.
         path: The file to write; an existing file is replaced.
-        per_target: Write lines for targets instead of means.
+        per_target: Write lines for targets: in addition to the means, or instead of them in .csv and .parquet.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-    target = writable(path, EVALUATION_FORMATS)
-    content = _Content(evaluation, joined, per_target)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](content, file))
-    return target
-
-
-def _write_csv(content: _Content, file: BinaryIO) -> None:
-    write_csv(content.frame(), file)
-
-
-def _write_parquet(content: _Content, file: BinaryIO) -> None:
-    document = {"schema_version": SCHEMA_VERSION, "kind": "evaluation", **evaluation_document(content.evaluation)}
-    write_parquet(content.frame(), nan_to_null(document), file)
-
-
-def _write_json(content: _Content, file: BinaryIO) -> None:
-    write_document({"schema_version": SCHEMA_VERSION, **evaluation_document(content.evaluation)}, file)
-
-
-def _write_markdown(content: _Content, file: BinaryIO) -> None:
-    file.write(markdown(content.sheets(), content.evaluation.notes).encode())
-
-
-def _write_latex(content: _Content, file: BinaryIO) -> None:
-    file.write(latex(content.sheets(), content.evaluation.notes).encode())
-
-
-def _figure_writer(kind: str) -> Callable[[_Content, BinaryIO], None]:
-    def write(content: _Content, file: BinaryIO) -> None:
-        draw = partial(evaluation_figure, content.evaluation, content.joined)
-        save_figure(draw, file, kind, pad_inches=0.25)
-
-    return write
-
-
-_WRITERS: Final[dict[str, Callable[[_Content, BinaryIO], None]]] = {
-    ".md": _write_markdown,
-    ".tex": _write_latex,
-    ".csv": _write_csv,
-    ".json": _write_json,
-    ".parquet": _write_parquet,
-    ".png": _figure_writer("png"),
-    ".svg": _figure_writer("svg"),
-    ".pdf": _figure_writer("pdf"),
-}
-
-#: Suffixes of :func:`write_evaluation`.
-EVALUATION_FORMATS: Final = tuple(_WRITERS)
-
-
-# --------------------------------------------------------------------------------------------------- figure
-
-#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose one.
-_TRIVIAL_MARKERS: Final = {"english": "|", "source-mean": "x"}
-_LINE: Final = 0.2
-_SPREAD: Final = 0.5
-_MAX_NAME: Final = 24
-_REGRET_WIDTH: Final = 5.6
-_PANEL: Final = 2.3
-
-
-def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
-    """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
-
-    Targets are ordered by the mean regret of the given predictors, with the largest regret at the top.
-
-    Args:
-        evaluation: The evaluation.
-        joined: The scores and predictions that were evaluated; the right panels show the candidates.
-
-    Returns:
-        A figure; save it with `bbox_inches="tight"`.
-    """
-    from matplotlib.figure import Figure
-
-    given = [row for row, name in enumerate(evaluation.predictors) if name not in evaluation.settings.trivial]
-    columns = 1 if len(given) <= 2 else 2
-    height = max(_LINE * len(evaluation.targets) + 0.4, 2.4)
-    figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
-    # Axes are placed in inches, as fractions of a page that grows with its contents.
-    regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
-    _draw_regret(regret, evaluation, given)
-    for index, row in enumerate(given):
-        left = _REGRET_WIDTH + 0.9 + (index % columns) * (_PANEL + 0.7)
-        top = height - (index // columns) * (_PANEL + 0.75)
-        panel = figure.add_axes((left / 10, (top - _PANEL) / height, _PANEL / 10, _PANEL / height))
-        _draw_scatter(panel, joined, joined.predictions[row], row, evaluation, first=index % columns == 0)
-    settings = evaluation.settings
-    title = f"{settings.task} {settings.metric}: {len(settings.sources)} sources, {len(evaluation.targets)} targets"
-    regret.set_title(title, fontsize=11, fontweight="bold", color=INK, loc="left", pad=10)
-    return figure
-
-
-def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int]) -> None:
-    regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
-    known = np.isfinite(regret[given])
-    mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    order = np.argsort(mean, kind="stable")
-    y = np.arange(len(order))
-    axes.hlines(y, 0, np.nan_to_num(regret[given][:, order].max(axis=0)), color="#e3e5e9", linewidth=2.2, zorder=1)
-    for row, name in enumerate(evaluation.predictors):
-        values = regret[row, order]
-        if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
-            axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
-        elif row in given:
-            # The marks of one target are a little apart, so that equal values stay visible.
-            offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
-            axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
-    axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
-    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score less that of the source followed", color=INK)
-    axes.set(ylim=(-0.7, len(order) - 0.3))
-    axes.margins(x=0.02)
-    axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
-    axes.legend(loc="lower right", fontsize=8, frameon=True, framealpha=0.9, edgecolor="#e3e5e9")
-    _plain(axes)
-
-
-def _draw_scatter(
-    axes: Axes, joined: JoinedScores, prediction: Prediction, row: int, evaluation: Evaluation, *, first: bool
-) -> None:
-    x, y = prediction.values[joined.candidates], joined.gold.values[joined.candidates]
-    axes.scatter(x, y, s=5, alpha=0.45, linewidths=0, rasterized=True, **look(row))
-    axes.set_title(cut(prediction.name, _MAX_NAME), fontsize=9, color=INK, loc="left")
-    axes.set_xlabel(cut(prediction.coefficient, _MAX_NAME), fontsize=8, color=INK)
-    if first:
-        axes.set_ylabel(f"{evaluation.settings.metric} ({evaluation.settings.unit})", fontsize=8, color=INK)
-    axes.tick_params(labelsize=7)
-    _plain(axes)
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
-    axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5)
-    if not axes.yaxis.label.get_text():
-        axes.tick_params(axis="y", labelsize=8)
+    result = ResultFile(
+        kind="evaluation",
+        frame=evaluation.per_target_frame if per_target else evaluation.to_frame,
+        document=partial(evaluation_document, evaluation),
+        sheets=partial(evaluation_sheets, evaluation, per_target=per_target),
+        draw=partial(evaluation_figure, evaluation, joined),
+        notes=evaluation.notes,
+        figure_options={"pad_inches": 0.25},
+    )
+    return write_result(result, path)

@@ -1,28 +1,27 @@
-"""Files of similarity matrices, of all parameters or by groups of parameters."""
+"""Files of similarity matrices, for all parameters or by groups of parameters."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 
 from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.escaping import visible_json
 from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
+from xsns_stream.report.console_tables import groups_sheet, matrix_sheet
 from xsns_stream.report.heatmap import save_heat_map
+from xsns_stream.report.markup import Sheet, latex, markdown
+from xsns_stream.report.result_files import SCHEMA_VERSION, write_document
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
-
-#: Version of the JSON document and of the arrays in a .npz file.
-SCHEMA_VERSION: Final = 1
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
-    """Write a matrix in the format that the suffix of `path` names.
+    """Write a matrix in the format of the suffix of `path`.
 
     ============== =========================================================================================
     .csv, .tsv     The values: a line for each source and a column for each target; undefined values are
@@ -32,10 +31,10 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
                    metadata of the file, under the key `xsns_stream`.
     .json          The whole matrix; undefined values are null.
     .npz           The whole matrix; `np.load(path)` needs no pickles. Unknown values have no array.
+    .md, .tex      The table that the terminal shows, with three decimals; LaTeX needs the package booktabs.
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
-    ============== =========================================================================================
-
-    The file is written under another name and renamed, so that a reader sees the whole file or the old one.
+    ============== ==================================================================================
+    The file is written under another name and renamed, so that a reader sees the old file or the complete new one.
 
     Args:
         matrix: The matrix.
@@ -46,7 +45,7 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path)
@@ -55,14 +54,14 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
 
 
 def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
-    """Return `path` if a file can be written there; called before a long computation.
+    """Check, before a long computation, that a file can be written to `path`, and return the path.
 
     Args:
         path: The file to write.
         formats: The allowed suffixes; by default those of :func:`write_matrix`.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
     """
     return writable(path, FORMATS if formats is None else formats)
 
@@ -76,7 +75,7 @@ def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> Non
 
 
 def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
-    """Write the values as a frame; everything else is in the metadata, which readers of frames ignore."""
+    """Write the values as a frame, and all other data to the metadata, which readers of frames ignore."""
     arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -86,7 +85,7 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
         "seeds": list(matrix.seeds),
         "density": density,
         "record": _record(matrix),
-        # The values of a few hundred languages would be four times as long as JSON numbers, and slow to read.
+        # As JSON numbers, the values of a few hundred languages would be four times as long and slow to read.
         "arrays": {
             name: {"shape": list(values.shape), "float64": base64.b64encode(values.astype("<f8").tobytes()).decode()}
             for name, values in arrays.items()
@@ -112,21 +111,15 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
         "per_seed": _listed(matrix.per_seed),
         "record": _record(matrix),
     }
-    # Only estimates have a standard error.
+    # Only estimates from samples have a standard error.
     if matrix.standard_error is not None:
         document["standard_error"] = _listed(matrix.standard_error)
     write_document(document, file)
 
 
 def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
-    """Return the record of how the matrix was made, as JSON values."""
+    """Return the record of the origin of the matrix, as JSON values."""
     return None if matrix.record is None else matrix.record.to_json()
-
-
-def write_document(document: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write one JSON object; NaN and infinities are written as null."""
-    text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False)
-    file.write(f"{visible_json(text)}\n".encode())
 
 
 def _listed(values: Reals | None) -> list[Any] | None:
@@ -145,7 +138,7 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     }
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Text of fixed width, because arrays of Python objects would need pickles.
+        # The text has a fixed width, because arrays of Python objects would need pickles.
         "coefficient": np.array(matrix.coefficient, np.str_),
         "sources": np.array(matrix.sources, np.str_),
         "targets": np.array(matrix.targets, np.str_),
@@ -154,6 +147,14 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     }
     arrays.update((name, value) for name, value in optional.items() if value is not None)
     np.savez(file, **arrays)
+
+
+def _write_markdown(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(markdown([matrix_sheet(matrix)]).encode())
+
+
+def _write_latex(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
+    file.write(latex([matrix_sheet(matrix)]).encode())
 
 
 def _figure_writer(kind: str) -> Callable[[SimilarityMatrix, float | None, BinaryIO], None]:
@@ -166,6 +167,8 @@ _WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], N
     ".json": _write_json,
     ".parquet": _write_parquet,
     ".npz": _write_npz,
+    ".md": _write_markdown,
+    ".tex": _write_latex,
     ".png": _figure_writer("png"),
     ".svg": _figure_writer("svg"),
     ".pdf": _figure_writer("pdf"),
@@ -179,13 +182,14 @@ _Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
 
 
 def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
-    """Write the matrices of groups in the format that the suffix of `path` names, whole or not at all.
+    """Write the matrices of groups in the format of the suffix of `path`, completely or not at all.
 
     ============== =========================================================================================
     .csv, .tsv     A line for each group, source and target; undefined values are empty.
     .parquet       The same lines, with the columns `group`, `source`, `target` and the coefficient.
     .json          All matrices; undefined values are null.
     .npz           `values` float64 [G, S, T] with `groups`, `sources`, `targets`, `sizes`, `shares`, `seeds`.
+    .md, .tex      The table that the terminal shows, and a table for each group; LaTeX needs the package booktabs.
     ============== =========================================================================================
 
     Args:
@@ -197,7 +201,7 @@ def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float 
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path, GROUP_FORMATS)
@@ -250,7 +254,7 @@ def _write_groups_npz(groups: GroupedSimilarity, density: float | None, file: Bi
     first = groups.matrices[0]
     arrays: dict[str, Any] = {
         "schema_version": np.int64(SCHEMA_VERSION),
-        # Text of fixed width, because arrays of Python objects would need pickles.
+        # The text has a fixed width, because arrays of Python objects would need pickles.
         "coefficient": np.array(groups.coefficient, np.str_),
         "by": np.array(groups.by, np.str_),
         "groups": np.array(groups.names, np.str_),
@@ -266,12 +270,26 @@ def _write_groups_npz(groups: GroupedSimilarity, density: float | None, file: Bi
     np.savez(file, **arrays)
 
 
+def _group_sheets(groups: GroupedSimilarity) -> list[Sheet]:
+    return [groups_sheet(groups), *(replace(matrix_sheet(matrix), title=name) for name, matrix in groups)]
+
+
+def _write_groups_markdown(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    file.write(markdown(_group_sheets(groups)).encode())
+
+
+def _write_groups_latex(groups: GroupedSimilarity, _: float | None, file: BinaryIO) -> None:
+    file.write(latex(_group_sheets(groups)).encode())
+
+
 _GROUP_WRITERS: Final[dict[str, _Writer]] = {
     ".csv": _write_groups_csv,
     ".tsv": _write_groups_tsv,
     ".json": _write_groups_json,
     ".parquet": _write_groups_parquet,
     ".npz": _write_groups_npz,
+    ".md": _write_groups_markdown,
+    ".tex": _write_groups_latex,
 }
 
 #: Suffixes of :func:`write_groups`.

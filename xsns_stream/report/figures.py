@@ -1,7 +1,7 @@
 """Style, page layout and file output of all figures.
 
-A figure is drawn by a function without arguments, because matplotlib's settings must hold while its texts are made.
-Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
+A figure is drawn by a function without arguments, which is called while the matplotlib settings of this module are
+active. Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
+import numpy as np
+
 from xsns_stream.report.console_tables import shown_name
+from xsns_stream.types import Reals
+from xsns_stream.types.transfer_scores import metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
-#: Colours that colour-blind readers can distinguish (Okabe and Ito), without the yellow, which is too light on white.
+#: Colours that colour-blind readers can distinguish (Okabe and Ito), without yellow, which is too light on white.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252b")
 MARKERS: Final = ("o", "s", "D", "^")
 GREY: Final = "#9aa0a8"
@@ -28,7 +34,7 @@ PALE_INK: Final = "#8a8f98"
 SCALE: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 
-#: matplotlib's settings: a font that is always installed, the same bytes each time, and `$` as a dollar sign.
+#: matplotlib settings: a font that is always installed, reproducible files, and `$` as a dollar sign.
 SETTINGS: Final[Any] = {
     "svg.hashsalt": "xsns-stream",
     "font.family": ["DejaVu Sans"],
@@ -48,7 +54,7 @@ def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
     """Write a figure into an open file; the same figure gives the same bytes.
 
     Args:
-        draw: Makes the figure.
+        draw: Returns the figure.
         file: The file.
         kind: `png`, `svg` or `pdf`.
         options: Further arguments of matplotlib's `savefig`, such as `pad_inches`.
@@ -65,18 +71,18 @@ def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:
     """Return a function that writes a figure as `png`, `svg` or `pdf` into an open file.
 
     Args:
-        draw: Makes the figure; called once for each file.
+        draw: Returns the figure; it is called once for each file.
     """
     return lambda file, kind: save_figure(draw, file, kind, pad_inches=0.25)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A page of a fixed size, in inches.
+    """A page of a fixed size in inches.
 
     Attributes:
-        width: Width of the axes that are placed on the page. Labels may be outside; the saved page includes them.
-        height: Height of the axes that are placed on the page.
+        width: Width of the area for axes. Labels may be outside of it; the saved page includes them.
+        height: Height of the area for axes.
     """
 
     width: float
@@ -89,13 +95,13 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes whose upper left corner is `left` and `top` inches from that of the page."""
+        """Add axes with their upper left corner `left` and `top` inches from the corner of the page."""
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 
 
 def stacked_axes(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with axes one below the other, each with room for a number of labelled lines.
+    """Return a figure with axes one below the other, each for a number of labelled lines.
 
     Args:
         lines: The number of lines of each axes.
@@ -128,7 +134,7 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour and marker of a series; the marker changes when the colours are used up."""
+    """Return colour and marker of a series; the marker changes after all colours were used."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index // len(COLOURS) % len(MARKERS)]}
 
 
@@ -160,7 +166,7 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
 
 
 def is_dark(rgba: Iterable[float]) -> bool:
-    """Return whether text on a colour must be white, by the colour's luma."""
+    """Return whether text on a colour must be white to be readable."""
     red, green, blue, _ = rgba
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
 
@@ -178,10 +184,91 @@ def cut(name: str, longest: int = _MAX_NAME) -> str:
 
 def axis_label(metric: str, unit: str) -> str:
     """Return the label of an axis of scores, such as `F1 (percent)`."""
-    name = metric.replace("-", " ").replace("f1", "F1")
+    name = metric_name(metric).replace("-", " ").replace("f1", "F1")
     return f"{name} ({unit})"
 
 
 def finite(values: Sequence[float | None]) -> list[float]:
     """Return the finite values."""
     return [float(value) for value in values if value is not None and math.isfinite(value)]
+
+
+# ------------------------------------------------------------------------------------------ labels of points
+
+#: Largest number of points of which each has a label; of more points, this number of extreme ones has labels.
+_MOST_LABELS: Final = 14
+_LABEL_SIZE: Final = 5.5
+#: Mean width and height of a letter, as shares of the size of the font.
+_LETTER: Final = (0.62, 1.15)
+#: Directions in which a label is tried, from its point.
+_DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+#: Largest number of points that a label may cover.
+_MOST_COVERED: Final = 3
+#: Distances of a label from its point, in points.
+_DISTANCES: Final = (3.0, 7.0)
+
+
+def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
+    """Write labels beside the points of a scatter plot, without overlaps.
+
+    If there are many points, the extreme ones have labels: those at the ends of both axes, and those that are furthest
+    from the line through all points. A label that would cover another label, or more than three points, is left out.
+    Call this function last, when the limits of the axes are final.
+
+    Args:
+        axes: The axes, with their points.
+        x: float64 [N].
+        y: float64 [N].
+        labels: N labels.
+    """
+    from matplotlib.transforms import Bbox
+
+    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if not known.size:
+        return
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    scale = 72 / axes.figure.dpi
+    places = axes.transData.transform(np.column_stack([x, y])) * scale
+    frame = Bbox(axes.bbox.get_points() * scale)
+    taken: list[Bbox] = []
+    for index in _extremes(x, y, known):
+        if (box := _free_box(places[index], labels[index], frame, taken, places[known])) is None:
+            continue
+        taken.append(box)
+        offset = (box.x0 + box.x1) / 2 - places[index, 0], (box.y0 + box.y1) / 2 - places[index, 1]
+        axes.annotate(
+            labels[index],
+            (x[index], y[index]),
+            offset,
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=_LABEL_SIZE,
+            color=QUIET_INK,
+        )
+
+
+def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
+    """Return the points that get labels, the most extreme first: all, or those at the ends and far from the line."""
+    residual = y - y[known].mean()
+    if known.size > 2 and np.ptp(x[known]) > 0:
+        residual = y - np.polyval(np.polyfit(x[known], y[known], 1), x)
+    ends = [known[i] for values in (x, y) for i in (values[known].argmin(), values[known].argmax())]
+    far = known[np.argsort(-np.abs(residual[known]), kind="stable")]
+    order = dict.fromkeys(int(index) for index in (*ends, *far))
+    return list(order)[:_MOST_LABELS]
+
+
+def _free_box(place: Reals, label: str, frame: Bbox, taken: Sequence[Bbox], points: Reals) -> Bbox | None:
+    """Return a box for a label, in points: in the frame, over no other label, over as few points as possible."""
+    from matplotlib.transforms import Bbox
+
+    size = np.array([len(label) * _LETTER[0], _LETTER[1]]) * _LABEL_SIZE
+    best, fewest = None, _MOST_COVERED + 1
+    for distance, direction in product(_DISTANCES, _DIRECTIONS):
+        middle = place + np.array(direction) * (distance + size / 2)
+        box = Bbox([middle - size / 2, middle + size / 2])
+        inside = frame.contains(*box.min) and frame.contains(*box.max)
+        if inside and not any(box.overlaps(other) for other in taken) and box.count_contains(points) < fewest:
+            best, fewest = box, box.count_contains(points)
+    return best

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 _MAX_NAME: Final = 26
 # Matrices of up to this many languages have room for the number in each cell.
 _MAX_NUMBERED: Final = 16
-# From this many languages on, a few extreme pairs (dialects, an empty sample) would reduce the contrast of the others.
+# With this number of languages or more, a few extreme pairs (dialects, an empty sample) would reduce the contrast of
+# the others.
 _TRIM_FROM: Final = 20
 _TRIM_PERCENT: Final = 0.5
 
@@ -48,7 +49,7 @@ class _Sizes:
 
     @property
     def dpi(self) -> int:
-        """Pixels per inch: fewer for large pages, which are slow to draw and still sharp."""
+        """Pixels per inch, with smaller values for large pages, which are slow to draw."""
         return 200 if max(self.rows, self.columns) <= 60 else 150
 
     @property
@@ -66,7 +67,7 @@ class _Sizes:
 
     @property
     def title(self) -> float:
-        """Size of the title in points: it grows more slowly than the page."""
+        """Size of the title in points, which grows more slowly than the page."""
         return float(np.clip(2.6 * self.width**0.75, 11.0, 30.0))
 
 
@@ -85,15 +86,15 @@ def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, densit
 def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figure:
     """Draw a heat map with similar languages next to each other.
 
-    Rows and columns are ordered by :func:`cluster_order`. The cell of a language with itself is white, so that the
-    colour scale covers pairs of different languages only. An undefined similarity is grey.
+    Rows and columns are ordered by :func:`cluster_order`. The cell of a language with itself is white, because the
+    colour scale is for pairs of different languages. An undefined similarity is grey.
 
     Args:
         matrix: The matrix.
         density: The density of the sub-networks, for the title.
 
     Returns:
-        A figure whose labels are outside of its page: save it with `bbox_inches="tight"`.
+        A figure with labels outside of its page; save it with `bbox_inches="tight"`.
     """
     from matplotlib.figure import Figure
 
@@ -126,7 +127,7 @@ def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:
 
 
 def _colours(values: Reals, own: npt.NDArray[np.bool_]) -> tuple[ScalarMappable, str]:
-    """Return the colour scale, and the ends of the scale that some values exceed, as matplotlib's `extend`."""
+    """Return the colour scale, and the value of matplotlib's `extend` for values beyond the ends of the scale."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -149,7 +150,7 @@ def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: 
     pixels = np.asarray(colours.to_rgba(np.nan_to_num(values)))
     pixels[~np.isfinite(values)] = to_rgba(UNDEFINED_COLOUR)
     pixels[own] = to_rgba("white")
-    # Bytes are drawn in half the time of floats.
+    # Drawing bytes takes half the time of drawing floats.
     grid.imshow((pixels * 255).round().astype(np.uint8), interpolation="nearest", aspect="auto")
     for spine in grid.spines.values():
         spine.set(linewidth=0.6, color=PALE_INK)
@@ -189,7 +190,7 @@ def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
     drawn = dendrogram(tree, no_plot=True, no_labels=True)
     inches = float(np.clip(0.07 * sizes.height, 0.35, 1.4))
     axes = figure.add_axes((0.0, 1.0 + 0.04 / sizes.height, 1.0, inches / sizes.height))
-    # SciPy places leaf i at 10 i + 5. The branches start at the lowest merge instead of zero, because the distances of
+    # SciPy places leaf i at 10 i + 5. The axis begins at the lowest merge instead of zero, because the distances of
     # sub-networks are large and differ little.
     branches = np.stack([np.array(drawn["icoord"]) / 10, np.array(drawn["dcoord"])], axis=-1)
     low, high = float(tree[:, 2].min()), float(tree[:, 2].max())

@@ -11,13 +11,13 @@ from rich.text import Text
 
 from xsns_stream.io.escaping import in_latex, in_markdown
 
-# Columns of text beside the first column, which is always text.
+# Names of columns of text; the first column is always text.
 _TEXT_COLUMNS = frozenset({"language", "best"})
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text: a title, a header and lines whose first field is a label.
+    """A table of text: a title, a header, and lines that begin with a label.
 
     In the terminal, the part of a cell after its first line break, such as an interval, is printed dimmer.
 
@@ -35,12 +35,12 @@ class Sheet:
 
 
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]], *, text_columns: int = 1) -> str:
-    """Return a Markdown table without a line break at its end; the cells are escaped.
+    """Return a Markdown table with escaped cells, without a line break at its end.
 
     Args:
         header: The names of the columns.
         lines: The cells.
-        text_columns: Number of columns, from the left, that are text; the others are aligned to the right.
+        text_columns: Number of text columns on the left; the other columns are aligned to the right.
     """
     rule = ["---" if column < text_columns else "---:" for column in range(len(header))]
     rows = [[in_markdown(cell) for cell in line] for line in (header, *lines)]
@@ -87,7 +87,7 @@ def sheet_table(sheet: Sheet, columns: Sequence[int] | None = None) -> Table:
 
     Args:
         sheet: The sheet.
-        columns: Indices of the columns, the first column among them; None for all columns.
+        columns: Indices of the columns, including the first column; None for all columns.
     """
     columns = range(len(sheet.header)) if columns is None else columns
     table = plain_table()

@@ -1,32 +1,30 @@
-"""Tables, files and figure of a regression, and its JSON document."""
+"""Output of a regression: tables, files, a figure and a JSON document."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.io.atomic import writable, write_whole
-from xsns_stream.io.frames import write_csv, write_parquet
-from xsns_stream.io.json import nan_to_null
 from xsns_stream.report.console_tables import shown_name
-from xsns_stream.report.export import SCHEMA_VERSION, write_document
-from xsns_stream.report.figures import INK, save_figure
-from xsns_stream.report.markup import Sheet, latex, markdown, sheet_table
+from xsns_stream.report.figures import INK, axis_label, label_points
+from xsns_stream.report.markup import Sheet, sheet_table
+from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.regressions import IN_SAMPLE, PredictedScores, Regression
+from xsns_stream.types.transfer_scores import scores_name
 
 if TYPE_CHECKING:
     from rich.console import Group
 
 
 _UNKNOWN: Final = "–"
-#: Metrics that are shown of the ranking by fitted scores.
+#: Metrics in the table of the ranking by fitted scores.
 _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
 
@@ -35,7 +33,7 @@ def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores, if there is one.
+        ranks: The evaluation of the ranking by fitted scores; None without one.
     """
     sheets = (_coefficients(regression), _variances(regression), _errors(regression))
     return sheets if ranks is None else (*sheets, _ranks(ranks))
@@ -43,8 +41,9 @@ def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -
 
 def _coefficients(regression: Regression) -> Sheet:
     sources, targets = (len(labels) for labels in (regression.fitted.sources, regression.fitted.targets))
+    what = scores_name(regression.task, regression.metric)
     title = (
-        f"{regression.name}: {regression.task} {regression.metric} ({regression.unit}) of {regression.pairs:,} pairs, "
+        f"{regression.name}: {what} ({regression.unit}) of {regression.pairs:,} pairs, "
         f"{sources} sources and {targets} targets"
     )
     lines = tuple(
@@ -132,7 +131,7 @@ def regression_table(sheets: Sequence[Sheet]) -> Group:
 
 
 def _decimal(value: float, digits: int) -> str:
-    """Return a number with `digits` decimals, or with `digits` significant digits if decimals would not show it."""
+    """Return a number with `digits` decimals, or with `digits` significant digits if the decimals were all zero."""
     if math.isnan(value):
         return _UNKNOWN
     small = value != 0 and abs(value) < 10 ** (1 - digits)
@@ -146,7 +145,7 @@ def _probability(value: float) -> str:
 
 
 def regression_document(regression: Regression, ranks: Evaluation | None = None) -> dict[str, Any]:
-    """Return the regression as one object of plain values; undefined values are NaN."""
+    """Return the regression as one JSON object; undefined values are NaN."""
     result: dict[str, Any] = {
         "model": regression.model,
         "random_intercepts": list(regression.factors),
@@ -174,7 +173,7 @@ def regression_document(regression: Regression, ranks: Evaluation | None = None)
 
 
 def prediction_document(predicted: PredictedScores) -> dict[str, Any]:
-    """Return expected scores as one object of plain values."""
+    """Return expected scores as one JSON object."""
     return {
         "target": predicted.target,
         "known_target": predicted.known_target,
@@ -196,63 +195,40 @@ _COLOURS: Final = ("#4269d0", "#efb118", "#ff725c")
 
 
 def write_regression(regression: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
-    """Write a regression in the format that the suffix of `path` names.
+    """Write a regression in the format that the suffix of `path` names, whole or not at all.
 
-    ============== =======================================================================================
-    .md .tex       The tables: coefficients, deviations, errors, ranking. LaTeX needs the package booktabs.
-    .json          Everything except the pairs; undefined values are null.
-    .csv .parquet  A line for each pair: score, fitted score, and the predictions with its target, or its
-                   source, left out.
-    .png .svg .pdf Fitted and left-out predictions against measured scores.
-    ============== =======================================================================================
+    The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
+    are pairs: score, fitted score, and the predictions with its target, or its source, left out. The figure shows
+    fitted and left-out predictions against measured scores.
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores, if there is one.
+        ranks: The evaluation of the ranking by fitted scores; None without one.
         path: The file to write; an existing file is replaced.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
-    target = writable(path, REGRESSION_FORMATS)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](regression, ranks, file))
-    return target
-
-
-def _write_markdown(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    file.write(markdown(regression_sheets(regression, ranks)).encode())
-
-
-def _write_latex(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    file.write(latex(regression_sheets(regression, ranks)).encode())
-
-
-def _write_json(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    write_document({"schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}, file)
-
-
-def _write_csv(regression: Regression, _: Evaluation | None, file: BinaryIO) -> None:
-    write_csv(regression.to_frame(), file)
-
-
-def _write_parquet(regression: Regression, ranks: Evaluation | None, file: BinaryIO) -> None:
-    document = {"kind": "regression", "schema_version": SCHEMA_VERSION, **regression_document(regression, ranks)}
-    write_parquet(regression.to_frame(), nan_to_null(document), file)
+    result = ResultFile(
+        kind="regression",
+        frame=regression.to_frame,
+        document=partial(regression_document, regression, ranks),
+        sheets=partial(regression_sheets, regression, ranks),
+        draw=partial(_figure, regression),
+        figure_options={"dpi": 160},
+    )
+    return write_result(result, path)
 
 
 # ---------------------------------------------------------------------------------------------- figure
 
 
-def _figure_writer(kind: str) -> Callable[[Regression, Evaluation | None, BinaryIO], None]:
-    return lambda regression, _, file: save_figure(partial(_figure, regression), file, kind, dpi=160)
-
-
 def _figure(regression: Regression) -> Any:
-    """Draw predicted against measured scores, with a panel for in-sample and each kind of left-out prediction."""
+    """Draw predicted against measured scores, with panels for in-sample and each kind of left-out prediction."""
     from matplotlib.figure import Figure
 
     panels = {IN_SAMPLE: regression.fitted, **regression.left_out}
@@ -263,26 +239,19 @@ def _figure(regression: Regression) -> Any:
         axes.axline((low, low), (high, high), color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.plot(matrix.values.ravel(), regression.scores.ravel(), ".", color=colour, markersize=2.5, alpha=0.5)
         axes.set_title(f"{prediction}\nRMSE {regression.error(prediction).rmse:.2f}", fontsize=9, color=INK)
-        axes.set_xlabel(f"predicted {regression.metric} ({regression.unit})", fontsize=8)
+        axes.set_xlabel(f"predicted {axis_label(regression.metric, regression.unit)}", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    all_axes[0].set_ylabel(f"measured {regression.metric} ({regression.unit})", fontsize=8)
+    all_axes[0].set_ylabel(f"measured {axis_label(regression.metric, regression.unit)}", fontsize=8)
+    sources, targets = regression.fitted.sources, regression.fitted.targets
+    labels = [f"{source}→{target}" for source in sources for target in targets]
+    # All panels share their limits, which are final now.
+    for axes, matrix in zip(all_axes, panels.values(), strict=True):
+        label_points(axes, matrix.values.ravel(), regression.scores.ravel(), labels)
     figure.suptitle(
-        f"{regression.name}: {regression.task}, {', '.join(regression.predictors)}", fontsize=9, color=INK, y=1.02
+        f"{regression.name}: {scores_name(regression.task, regression.metric)}, {', '.join(regression.predictors)}",
+        fontsize=9,
+        color=INK,
+        y=1.02,
     )
     return figure
-
-
-_WRITERS: Final[dict[str, Callable[[Regression, Evaluation | None, BinaryIO], None]]] = {
-    ".md": _write_markdown,
-    ".tex": _write_latex,
-    ".csv": _write_csv,
-    ".json": _write_json,
-    ".parquet": _write_parquet,
-    ".png": _figure_writer("png"),
-    ".svg": _figure_writer("svg"),
-    ".pdf": _figure_writer("pdf"),
-}
-
-#: Suffixes of :func:`write_regression`.
-REGRESSION_FORMATS: Final = tuple(_WRITERS)

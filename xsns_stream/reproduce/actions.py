@@ -1,4 +1,4 @@
-"""Actions of recipes that no verb performs: a model with random weights, and alternative comparisons of Fisher values.
+"""Actions of recipes without a verb: a model with random weights, and other comparisons of Fisher values.
 
 Each action is also a program, so that a page can show its command line:
 
@@ -22,20 +22,20 @@ from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.subnetworks.select import select_top
 from xsns_stream.types import ParameterLayout, Reals, SimilarityMatrix
 
-#: Names of the alternative comparisons, and of their files: Jaccard of sub-networks with one threshold per layer,
-#: weighted Jaccard of Fisher values, and cosine of Fisher values.
+#: Names of the other comparisons and their files: Jaccard of sub-networks with one threshold per layer, weighted
+#: Jaccard of Fisher values, and cosine of Fisher values.
 ALTERNATIVES: Final = ("per-layer", "weighted", "cosine")
 
 
 def random_control(model: str, folder: Path, seed: int = 0) -> None:
     """Write a control model: the architecture and tokenizer of a model, with random weights.
 
-    transformers initialises the weights as it does for a new model of this configuration. The folder is written whole
-    or not at all.
+    transformers initialises the weights like those of a new model with this configuration. The folder is written
+    completely or not at all.
 
     Args:
         model: `mini`, a local folder, or a Hub id.
-        folder: The folder to write; an existing one is replaced.
+        folder: The folder to write; an existing folder is replaced.
         seed: Seed for the weights.
 
     Raises:
@@ -61,7 +61,7 @@ def random_control(model: str, folder: Path, seed: int = 0) -> None:
 
 
 def write_alternatives(store: Path, density: float, folder: Path) -> None:
-    """Compare all languages of a store in every alternative way, and write `folder/NAME.parquet` for each.
+    """Compare all languages of a store by each of :data:`ALTERNATIVES`, and write `folder/NAME.parquet` for each.
 
     Args:
         store: A store with saved Fisher values.
@@ -69,7 +69,7 @@ def write_alternatives(store: Path, density: float, folder: Path) -> None:
         folder: The folder to write to; it is created if it does not exist.
 
     Raises:
-        StoreError: The store has no Fisher values, or not of every language for each seed.
+        StoreError: The store lacks the Fisher values of a language and seed.
         XsnsError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,16 +78,16 @@ def write_alternatives(store: Path, density: float, folder: Path) -> None:
 
 
 def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, SimilarityMatrix]:
-    """Return the similarities of all languages with saved Fisher values, in every alternative way.
+    """Return the similarities of all languages with saved Fisher values, by each of :data:`ALTERNATIVES`.
 
-    Values are read one layer at a time: L times the largest layer is in memory.
+    Values are read layer by layer, so that memory contains L times the largest layer.
 
     Args:
         store: A store with saved Fisher values.
         density: The density of every layer, for `per-layer`.
 
     Raises:
-        StoreError: The store has no Fisher values, or not of every language for each seed.
+        StoreError: The store lacks the Fisher values of a language and seed.
     """
     keys = store.fisher_keys()
     languages = tuple(dict.fromkeys(key.language for key in keys))
@@ -106,7 +106,7 @@ def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, S
 def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, density: float) -> Reals:
     """Return float64 [3, L, L]: the similarities of one seed, in the order of :data:`ALTERNATIVES`."""
     rows = [fisher for language in languages if (fisher := store.fisher_values(language, seed)) is not None]
-    # Intersection and union of the bits; sums of minima and maxima of the values; dot products.
+    # The sums are: intersection and union of the bits, minima and maxima of the values, dot products.
     sums = np.zeros((5, len(rows), len(rows)))
     for start, stop in _layers(store.layout):
         values = np.stack([np.concatenate([v.ravel() for v in fisher.values[start:stop]]) for fisher in rows])
@@ -123,7 +123,7 @@ def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, d
 
 
 def _layers(layout: ParameterLayout) -> list[tuple[int, int]]:
-    """Return the indices of each layer's first tensor and of the tensor after its last."""
+    """Return, for each layer, the index of its first tensor and of the tensor after its last one."""
     offsets = [*layout.offsets, layout.size]
     return [(offsets.index(layer.start), offsets.index(layer.stop)) for layer in layout.layers]
 

@@ -1,8 +1,8 @@
 """Steps that several recipes share, as command lines of the other verbs.
 
 `evaluate` compares predictors on the pairs for which all of them have values. A predictor that lacks many languages
-would therefore decide which languages all predictors are judged on; it is compared with X-SNS alone, on the languages
-for which it has values.
+would therefore reduce the languages of all predictors. It is compared only with X-SNS, on the languages for which it
+has values.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from xsns_stream.tasks import TASKS
 
 #: Name of X-SNS in the tables.
 XSNS: Final = "X-SNS"
-#: Largest share of a task's pairs that a predictor may lack and still be compared with all the others.
+#: If a predictor lacks a larger share of the pairs of a task, it is compared only with X-SNS.
 MAX_MISSING_SHARE: Final = 0.1
-#: Smallest number of sources, and of targets, that a predictor must know to be evaluated at all.
+#: If a predictor has values for fewer sources, or fewer targets, it is not evaluated.
 MIN_KNOWN: Final = 3
 
 
 def comma_separated(codes: Sequence[str]) -> str:
-    """Return language codes as options of the verbs take them."""
+    """Return language codes in the form of the options of the verbs."""
     return ",".join(codes)
 
 
@@ -75,17 +75,17 @@ def sub_networks(
     densities: Sequence[float] = (),
     languages: Sequence[str] = (),
 ) -> Step:
-    """Measure the languages of a task on the task's own text; the output is a store.
+    """Measure the languages of a task on the text of the task; the output is a store.
 
     Args:
         config: The configuration of the run.
         task: The task whose text is measured.
         model: The model; the configuration's model by default.
         head: Use a randomly initialised head of the task instead of the language model.
-        name: The name of the store, if it differs from other stores of the same model and task in the options below.
+        name: The name of the store, for stores of the same model and task that differ in the options below.
         examples: |D|; the configuration's number by default.
         densities: The densities; the configuration's density by default.
-        languages: The languages; by default all languages of the task that have text.
+        languages: The languages; by default all languages of the task with text.
     """
     model = model or config.model
     kind = name or ("task-head" if head else "task-lm")
@@ -122,7 +122,7 @@ def general_sub_networks(config: RunConfig, model: str | None = None) -> Step:
 
 
 def text_baselines(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
-    """Return {name in the tables: step} of the baselines that read the task's text: LEX, SuE, EMB, NN-Rank."""
+    """Return {name in the tables: step} of the baselines from the text of the task: LEX, SuE, EMB, NN-Rank."""
     model = model or config.model
     length = _optional("--max-length", config.max_length)
     tokens = _optional("--max-tokens", config.neighbour_tokens)
@@ -152,7 +152,7 @@ def _text_baseline(config: RunConfig, task: TaskConfig, model: str, verb: str, m
 
 
 def table_baselines(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
-    """Return {name in the tables: step} of the baselines that are read from tables, L2V and LDND, if they are given."""
+    """Return {name in the tables: step} of the baselines from tables, L2V and LDND, if these are given."""
     steps = {}
     for label, verb, path in (("L2V", "l2v", config.typology), ("LDND", "ldnd", config.ldnd)):
         if path is not None:
@@ -184,11 +184,11 @@ def evaluation(
     Args:
         name: The name of the step.
         output: The JSON file.
-        task: The task, which gives sources and targets.
+        task: The task, with its sources and targets.
         scores: The step of the gold scores.
         predictors: {name in the tables: step whose output is a store or a matrix}.
         more: Further options of `evaluate`.
-        targets: Targets instead of the task's own.
+        targets: Targets instead of those of the task.
     """
     args = (
         *("evaluate", "--gold", str(scores.output)),
@@ -219,12 +219,12 @@ def regression(
 
 @dataclass(frozen=True)
 class PredictorGroups:
-    """The predictors of a task, grouped by how much of the task's languages they know.
+    """The predictors of a task, grouped by the number of languages for which they have values.
 
     Attributes:
-        together: {name in the tables: step} of the predictors that are compared with one another, X-SNS among them.
+        together: {name in the tables: step} of the predictors that are compared with one another, including X-SNS.
         separate: {name: step} of the predictors that lack many languages.
-        left_out: {name: reason} of the predictors that know almost no language, and of those that failed.
+        left_out: {name: reason} of the predictors that have values for few languages, or that failed.
     """
 
     together: Mapping[str, Step]
@@ -233,7 +233,7 @@ class PredictorGroups:
 
 
 def gold_and_predictors(config: RunConfig, task: TaskConfig, model: str | None = None) -> list[Step]:
-    """Return the steps that fine-tune a model on a task and make all predictors."""
+    """Return the steps that fine-tune a model on a task and compute all predictors."""
     return [gold(config, task, model), *predictors(config, task, model).values()]
 
 
@@ -261,7 +261,7 @@ def predictor_evaluations(
 
 
 def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> TaskConfig:
-    """Return the task without sources and targets that have no scores; unchanged if the scores are not there yet."""
+    """Return the task without sources and targets that have no scores; unchanged while there are no scores yet."""
     from xsns_stream.gold import read_scores
 
     if not outputs.done(scores):
@@ -275,7 +275,7 @@ def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> 
 def group_predictors(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, model: str | None = None
 ) -> PredictorGroups:
-    """Group the predictors by how much of the task they know; a predictor that is not made yet counts as complete."""
+    """Group the predictors by the number of languages with values; missing outputs are assumed to be complete."""
     together, separate, left_out = {}, {}, {}
     for label, step in predictors(config, task, model).items():
         sources, targets, share = coverage(step, task) if outputs.done(step) else (None, None, 1.0)
@@ -293,9 +293,9 @@ def group_predictors(
 
 
 def coverage(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
-    """Return the numbers of sources and targets of a task that a predictor knows, and the share of pairs with a value.
+    """Return the numbers of sources and targets for which a predictor has values, and the share of pairs.
 
-    The numbers of a store are None, because its rows are counted only when it is compared.
+    The numbers of a store are None, because the comparison counts its rows.
     """
     import numpy as np
 
@@ -347,14 +347,14 @@ def _predict(predictors: Mapping[str, Step]) -> list[str]:
 def _words(task: TaskConfig) -> tuple[str, ...]:
     """Return the option that reads the text of a task of words as running text.
 
-    The option is given although it is the default, so that rows that an older version measured from words as given are
+    The option is given although it is the default, so that rows of an older version, which joined words by spaces, are
     not reused.
     """
     return ("--words", "running") if TASKS[task.name].objective == "token-classification" else ()
 
 
 def _with_text(task: TaskConfig, codes: Sequence[str]) -> tuple[str, ...]:
-    """Return the languages among `codes` whose text can be read.
+    """Return the languages of `codes` with readable text.
 
     Raises:
         LanguageError: No language has text.
@@ -377,7 +377,7 @@ def _optional(option: str, value: object) -> list[str]:
 
 
 def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
-    """Return a sentence on sources, targets or seeds that a file of scores contains and a step does not ask for.
+    """Return a sentence on sources, targets or seeds in a file of scores that the step does not request.
 
     Returns:
         The sentence; empty if the file contains nothing else.
@@ -393,7 +393,7 @@ def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], see
 
 
 def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
-    """Return a sentence on seeds or densities that a store contains beyond those of a step; empty if there are none.
+    """Return a sentence on seeds or densities in a store that the step does not request; empty without any.
 
     Raises:
         XsnsError: The store cannot be read.

@@ -25,16 +25,16 @@ class TaskConfig:
     Attributes:
         name: One of `TASKS`.
         data: The value of `transfer --data` and of `build --corpus … --task NAME`.
-        sources: Languages that models are fine-tuned on.
-        targets: Languages that sources are ranked for, tested zero-shot.
-        texts: The languages whose task text can be measured.
+        sources: Languages for fine-tuning.
+        targets: Languages for zero-shot tests, for which sources are ranked.
+        texts: The languages with measurable text of the task.
         tuning_seeds: Seeds for fine-tuning.
         fisher_seeds: Seeds for sampling and masking.
         low_resource: Further targets outside the pool, which are only tested.
-        limit: Largest number of training examples of a source; None takes all.
-        test_limit: Largest number of test examples of a target; None takes all.
+        limit: Largest number of training examples of a source; None for all.
+        test_limit: Largest number of test examples of a target; None for all.
         papers: Whether data and pool are those of the paper.
-        notes: Sentences on languages of the paper's pool that the data do not have.
+        notes: Sentences about languages of the paper's pool that the data lack.
     """
 
     name: str
@@ -52,7 +52,7 @@ class TaskConfig:
 
     @property
     def title(self) -> str:
-        """The name of the task in running text."""
+        """The name of the task for titles and sentences."""
         return task_title(self.name)
 
     @property
@@ -68,7 +68,7 @@ class TaskConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Configuration of a run: everything that its commands depend on.
+    """Configuration of a run: all settings of its commands.
 
     Attributes:
         preset: `paper` or `embedded`.
@@ -76,12 +76,12 @@ class RunConfig:
         model: The model of all tables and figures.
         other_models: Further models of table 4.
         tasks: {name: task} of the tasks that have data, in the order of `TASKS`.
-        swept: The tasks that are measured many times (figures 3 and 6, choices).
+        swept: The tasks of the sweeps (figures 3 and 6, choices).
         left_out: {task: reason} of the tasks that are not run.
-        general: Corpus of general text, which replaces Wikipedia; None if there is none.
-        general_languages: Languages of the general text that any task needs.
-        typology: lang2vec's feature_predictions.npz; None if there is none.
-        ldnd: A matrix of LDND; None if there is none.
+        general: Corpus of general text, which replaces Wikipedia; None if it is not given.
+        general_languages: Languages of the general text that the tasks need.
+        typology: The file feature_predictions.npz of lang2vec; None if it is not given.
+        ldnd: A matrix of LDND; None if it is not given.
         examples: |D|.
         example_counts: Values of |D| of figure 6.
         density: p.
@@ -91,7 +91,7 @@ class RunConfig:
         epochs: Largest number of epochs; None keeps the number of the preset.
         max_length: Length of examples in tokens; None keeps the defaults of the verbs.
         neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
-        device: The device, as torch names it.
+        device: The device of torch, such as `cpu`.
         precision: Precision of products in Fisher passes and fine-tuning.
         control: Whether table 4 includes the model with random weights.
         command: The command line of this run, for the pages.
@@ -133,7 +133,7 @@ class RunConfig:
 
 
 def slug(model: str) -> str:
-    """Return a name for a model that can be used in paths; different folders get different names.
+    """Return a name of a model for use in paths; different folders get different names.
 
     >>> slug("mini"), slug("google/mt5-base")
     ('mini', 'google--mt5-base')
@@ -145,7 +145,7 @@ def slug(model: str) -> str:
 
 
 def is_folder(model: str) -> bool:
-    """Return whether a model is given as a folder, which need not exist yet, and not as a name."""
+    """Return whether a model is given as a folder, which may not exist yet, and not as a name."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
 
 
@@ -158,11 +158,11 @@ _LOW_RESOURCE: Final = "af br ckb fy ga hi is kk lb mr sq sw te tt uz"
 # Languages of Universal Dependencies outside the paper's pool, with little text on the web.
 _POS_LOW_RESOURCE: Final = "af cy eu fo ga gl hy is kk mt ta te ug wo"
 
-# SIB-200 has 205 languages and no pool in the paper. The languages that NTREX-128 also has are grouped by Glottolog's
-# top-level family and script, and one language is taken from each group in turn, beginning with the largest group.
-# Within a group, English comes first, then languages of the paper's pools, then languages of XLM-R's training data, and
-# then the others, each ordered by code. The sources are the first 20 languages of XLM-R's training data. The targets
-# are the sources and the next languages, 60 in all.
+# SIB-200 has 205 languages and no pool in the paper. Its languages that are also in NTREX-128 are grouped by top-level
+# family of Glottolog and by script, and one language is taken from each group in turn, beginning with the largest
+# group. Within a group, English comes first, then languages of the paper's pools, then languages of the training data
+# of XLM-R, and then the others, each ordered by code. The sources are the first 20 languages of XLM-R's training data.
+# The targets are the sources and the next languages, 60 in all.
 _TOPIC: Final = "en sw id bg ur ha kk tr hi zh-Hans fi am ar he km vi kn ml ta te"
 _TOPIC_MORE: Final = """
     bo hy bn el gu pa si eu ja ka ko mn my lo th ug de xh fil ru fa om ky az-Latn mr zh-Hant et ti dz es
@@ -201,20 +201,20 @@ class Preset:
     Attributes:
         model: The model of all tables and figures.
         other_models: Further models of table 4.
-        data: {task: data that are read if `--data` does not name any}.
-        general: Corpus of general text; None leaves its rows out.
+        data: {task: data that are read without `--data` for the task}.
+        general: Corpus of general text; None for a run without it.
         examples: |D|.
         example_counts: Values of |D| of figure 6.
         densities: Values of p of figure 3.
         fisher_seeds: {task: seeds for sampling and masking}; the key "" is for other tasks and general text.
         tuning_seeds: {task: seeds for fine-tuning}; the key "" is for other tasks.
         fine_tuning: Preset of `transfer`.
-        limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None takes all.
-        test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None takes all.
+        limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None for all.
+        test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None for all.
         neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
         control: Whether table 4 includes the model with random weights.
         low_resource: {task: further targets outside the pool}.
-        swept: Tasks that are measured many times (figures 3 and 6, choices); None takes all.
+        swept: Tasks of the sweeps (figures 3 and 6, choices); None for all tasks.
     """
 
     model: str
@@ -252,8 +252,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             fisher_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             tuning_seeds={"pos": _SEEDS, "": _SEEDS[:1]},
             fine_tuning="quick",
-            # A passage of XQuAD is several inputs of full length, which makes QA the slowest task by far. From pairs of
-            # sentences, `mini` learns almost nothing, whether there are few examples or many.
+            # A passage of XQuAD is several inputs of full length, so that QA is by far the slowest task. From pairs of
+            # sentences, `mini` learns almost nothing with any number of examples.
             limit={"qa": 60, "nli": 200, "pi": 200, "": 500},
             # A sentence of POS tagging has about twenty labels, and topic classification has sixty targets.
             test_limit={"qa": 40, "nli": 100, "pi": 100, "pos": 100, "topic": 100, "": 200},

@@ -13,7 +13,7 @@ from xsns_stream.reproduce.step import Step, StepOutputs
 
 UNKNOWN: Final = "–"
 NDCG: Final = "ndcg@3[rank-linear]"
-#: {metric of the paper's tables, as `evaluate` names it: heading}.
+#: {name of a metric in `evaluate`: heading of the paper's tables}.
 METRICS: Final[Mapping[str, str]] = {
     "pearson": "Pearson",
     "spearman": "Spearman",
@@ -21,7 +21,7 @@ METRICS: Final[Mapping[str, str]] = {
     NDCG: "NDCG@3",
 }
 _REGRET: Final = "regret"
-#: Rows of an evaluation that need no predictor.
+#: Rows of an evaluation without a predictor.
 REFERENCE_ROWS: Final = ("random", "english", "source-mean", "ceiling")
 
 CAPTION: Final = (
@@ -111,8 +111,8 @@ def _difference_cells(test: Mapping[str, Any] | None) -> list[str]:
 def gold_quality(task: TaskConfig, gold: Step, outputs: StepOutputs) -> tuple[str, dict[str, Any]]:
     """Return a sentence on the quality of the fine-tuned models, and its numbers.
 
-    The numbers are the mean score of a source's model on its own test set (`at_home`), on the other targets
-    (`zero_shot`), and of the answer that needs no model, as the most frequent class (`trivial`).
+    The numbers are the mean score of the models on the test sets of their sources (`at_home`) and of the other targets
+    (`zero_shot`), and of the trivial answer, such as the most frequent class (`trivial`).
     """
     import numpy as np
 
@@ -141,7 +141,7 @@ def gold_quality(task: TaskConfig, gold: Step, outputs: StepOutputs) -> tuple[st
 
 
 def trivial_scores(document: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return {target: headline metric of the answer that needs no model} from the result of `transfer --json`."""
+    """Return {target: headline metric of the trivial answer} from the result of `transfer --json`."""
     trivial = (document or {}).get("result", {}).get("trivial") or {}
     return {target: float(value) for target, value in trivial.items() if value is not None}
 
@@ -164,7 +164,7 @@ def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callabl
 
 
 def not_swept(config: RunConfig) -> str:
-    """Return a sentence on the tasks that the preset does not measure many times; empty if there are none."""
+    """Return a sentence on the tasks that are not in the sweeps of the preset; empty without such tasks."""
     names = [name for name in config.tasks if name not in config.swept]
     if not names:
         return ""
@@ -190,7 +190,7 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
 
 
 def with_interval(mean: float | None, low: float | None, high: float | None, decimals: int = 2) -> str:
-    """Return `mean [low, high]`, the interval with one decimal less; only the mean if the interval is not known."""
+    """Return `mean [low, high]`, with one decimal less for the interval; only the mean if the interval is unknown."""
     text = number(mean, decimals)
     if text == UNKNOWN or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return text
@@ -274,7 +274,7 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 
 
 def comparable(config: RunConfig, task: TaskConfig, model: str | None = None) -> bool:
-    """Return whether a run has the paper's model, data, languages, seeds and sizes, so that numbers can be compared."""
+    """Return whether a run has the paper's model, data, languages, seeds and sizes."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
     sizes = (config.examples, config.density, task.limit, task.test_limit, config.epochs, config.max_length)

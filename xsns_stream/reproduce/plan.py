@@ -1,4 +1,4 @@
-"""Plan of a run: the configuration that follows from the options and from the data that are found."""
+"""Plan of a run: its configuration, derived from the options and the available data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HINT: Final = "write --data pos=FOLDER, or one folder that has folders pos, ner
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of `reproduce`; None and empty values leave the choice to the preset."""
+    """Options of `reproduce`; None and empty values mean the values of the preset."""
 
     preset: str
     out: Path
@@ -63,7 +63,7 @@ class Plan:
 
     Attributes:
         config: The configuration.
-        failed: {task: error} of the tasks whose data cannot be used; tasks that were not requested are not included.
+        failed: {task: error} of the requested tasks with unusable data.
     """
 
     config: RunConfig
@@ -105,7 +105,7 @@ def sort_out(words: Sequence[str]) -> dict[str, str]:
     """Return {kind: data} of the values of `--data`; a later value replaces an earlier one.
 
     Raises:
-        UsageError: A value is neither KIND=SPEC nor a folder that has data of any kind.
+        UsageError: A value is neither KIND=SPEC nor a folder with data.
     """
     data: dict[str, str] = {}
     for word in words:
@@ -140,7 +140,7 @@ def _task(name: str, spec: str, options: RunOptions, preset: Preset) -> TaskConf
     tuning = _distinct(options.tuning_seeds) or preset.tuning_seeds.get(name, preset.tuning_seeds[""])
     fisher = _distinct(options.fisher_seeds) or preset.fisher_seeds.get(name, preset.fisher_seeds[""])
     if papers:
-        # The Hub is not read before steps run: the languages of a preset are known.
+        # The Hub is not read before steps run, because the languages of a preset are known.
         trained = tested = _preset_languages(name, preset)
     else:
         trained, tested = _languages(name, spec)
@@ -171,7 +171,7 @@ def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _languages(name: str, spec: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the languages with training data, whose text can also be measured, and the languages with test data."""
+    """Return the languages with training data and measurable text, and the languages with test data."""
     from xsns_stream.corpora import open_task
 
     corpus = open_task(spec, name)
@@ -185,7 +185,7 @@ def _preset_languages(name: str, preset: Preset) -> tuple[str, ...]:
 def _pool(
     name: str, trained: Sequence[str], tested: Sequence[str], only: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return sources and targets, as the data spell them, with notes on languages of the paper that the data lack."""
+    """Return sources and targets with the codes of the data, and notes on languages of the paper that the data lack."""
     if only:
         codes = tuple(dict.fromkeys(map(normalise, only)))
         lacking = [code for code in codes if code not in counterparts(codes, (*trained, *tested))]
@@ -218,7 +218,7 @@ def _low_resource(
 
 
 def _spelled(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the spellings in `known` of the languages in `wanted`, in the order of `wanted`."""
+    """Return the codes in `known` for the languages in `wanted`, in the order of `wanted`."""
     spellings = counterparts(tuple(wanted), tuple(known))
     return tuple(spellings[code] for code in wanted if code in spellings)
 
@@ -234,7 +234,7 @@ def _config(
     data: Mapping[str, str],
 ) -> RunConfig:
     model, general = options.model or preset.model, data.get(GENERAL)
-    # The other models of a preset are compared with the preset's model, and not with a model that the user names.
+    # The other models of a preset are used only with the preset's model, and not with a model that the user names.
     others = options.other_models or (preset.other_models if model == preset.model else ())
     return RunConfig(
         preset=options.preset,
@@ -265,14 +265,14 @@ def _config(
 
 
 def _swept(options: RunOptions, preset: Preset, tasks: Mapping[str, TaskConfig]) -> dict[str, TaskConfig]:
-    """Return the preset's swept tasks; all tasks if the options name tasks, or if none of the preset's tasks is run."""
+    """Return the tasks of the sweeps; all tasks if the options name tasks or none of the preset's tasks is run."""
     if options.tasks or preset.swept is None:
         return dict(tasks)
     return {name: task for name, task in tasks.items() if name in preset.swept} or dict(tasks)
 
 
 def _general_languages(general: str | None, preset: Preset, tasks: Iterable[TaskConfig]) -> tuple[str, ...]:
-    """Return the languages of the tasks' pools that the general text has, as the text spells them."""
+    """Return the languages of the pools of the tasks that have general text, with the codes of this text."""
     wanted = tuple(dict.fromkeys(code for task in tasks for code in (*task.sources, *task.targets)))
     if general is None:
         return ()

@@ -40,8 +40,8 @@ class Record:
         exit_code: 0, or 3 if some languages failed and the others are done.
         run: A random identifier of the run.
         after: {step that this step needs: identifier of that step's run}.
-        left: {file among the outputs: SHA-256 digest}. A file that was changed afterwards is not an output of the step.
-            Stores and models are folders; they check themselves.
+        left: {file among the outputs: SHA-256 digest}. A file that was changed afterwards is no longer an output of the
+            step. Folders (stores and models) have no digest here, because they contain their own.
     """
 
     command: str
@@ -76,12 +76,12 @@ class Records:
     def state(self, step: Step, steps: Sequence[Step]) -> str:
         """Return the state of a step.
 
-        A step is done if its last run had this command line, came after the last runs of the steps that it needs, and
-        its outputs are unchanged.
+        A step is done if its last run had this command line and followed the last runs of the steps that it needs, and
+        its outputs have not changed.
 
         Args:
             step: The step.
-            steps: All steps of the run, among them those that the step needs.
+            steps: All steps of the run, including those that the step needs.
         """
         record = self.read(step)
         if record is None or record.command != step.command_line or not all(path.exists() for path in step.outputs):
@@ -94,7 +94,7 @@ class Records:
         return DONE if record.exit_code == ExitCode.OK else PARTLY
 
     def write(self, step: Step, steps: Sequence[Step], exit_code: int) -> None:
-        """Write the record of a step that has just been run.
+        """Write the record of a step after its run.
 
         Raises:
             XsnsError: The record cannot be written.
@@ -126,12 +126,12 @@ def _digests(step: Step) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, changed: int, inode: int) -> str:
-    """Return a file's digest. Size, time and inode are part of the cache key, so that a changed file is read again."""
+    """Return the digest of a file. The cache key has size, time and inode, so that changed files are read again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_name(name: str) -> str:
-    """Return a file name for a step: without separators, not too long, and different for different steps.
+    """Return a file name for a step, without separators, of limited length, and different for each step.
 
     >>> file_name("mini.pos.gold")
     'mini.pos.gold'
@@ -160,7 +160,7 @@ RESULT_SUFFIXES: Final = (".json.gz", ".json")
 
 
 def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: StepOutputs) -> tuple[Path, ...]:
-    """Write NAME.md and NAME.json.gz, and NAME.png and NAME.svg if there is a figure, each whole or not at all.
+    """Write NAME.md, NAME.json.gz, and NAME.png and NAME.svg for a figure, each completely or not at all.
 
     Returns:
         The files.
@@ -183,7 +183,7 @@ def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: Ste
         "commands": {step.name: step.command_line for step in outputs.steps.values()},
     }
     text = json.dumps(nan_to_null(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
-    # Without a time in the header, the same result gives the same bytes.
+    # The header contains no time, so that the same result gives the same bytes.
     write_whole(record, _writes(gzip.compress(text.encode(), mtime=0)))
     uncompressed.unlink(missing_ok=True)
     figures = []
@@ -219,7 +219,7 @@ def read_result(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def config_record(config: RunConfig) -> dict[str, Any]:
-    """Return the part of the configuration that the numbers depend on, as JSON values."""
+    """Return the settings that determine the numbers, as JSON values."""
     return {
         "preset": config.preset,
         "model": config.model,

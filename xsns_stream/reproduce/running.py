@@ -13,14 +13,14 @@ from xsns_stream.reproduce.config import RunConfig
 from xsns_stream.reproduce.records import DONE, Records, file_name, needed, write_result
 from xsns_stream.reproduce.step import LeftOutError, Recipe, Step, StepOutputs
 
-#: Runs a verb: (words of the command line, log file for its output, file for its stdout or None) → exit code.
-#: Raises KeyboardInterrupt if the verb was interrupted.
+#: A function that runs a verb: (words of the command line, log file for its output, file for its stdout or None) → exit
+#: code. It raises KeyboardInterrupt if the verb was interrupted.
 RunVerb: TypeAlias = Callable[[Sequence[str], Path, Path | None], int]
 
 
 @dataclass(frozen=True)
 class StepStarted:
-    """A step starts: step `number` of the `total` that are known so far."""
+    """Event: a step starts. It is step `number` of the `total` steps that are known so far."""
 
     step: Step
     number: int
@@ -30,12 +30,12 @@ class StepStarted:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """A step has ended.
+    """Event: a step has ended.
 
     Attributes:
         step: The step.
         done: Whether the step is done, at least for some languages.
-        seconds: The time it took; None if it was done before, or was not run because of another step.
+        seconds: The time of the step; None if it was done before, or was not run because of another step.
         reason: The error of the step, or of some of its languages.
     """
 
@@ -47,7 +47,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class RecipeEnded:
-    """The files of a recipe are written, or the recipe is left out for `reason`."""
+    """Event: the files of a recipe are written, or the recipe is left out for `reason`."""
 
     recipe: Recipe
     files: tuple[Path, ...]
@@ -64,7 +64,7 @@ class Outcome:
 
     Attributes:
         results: {recipe: its files}.
-        left_out: {recipe: reason}; this is not a failure if all recipes were requested.
+        left_out: {recipe: reason}. It is not a failure if all recipes were requested.
         failed: {step: reason}, including the steps that could not run because of another step.
         partly: {step: reason} of the steps in which some languages failed.
     """
@@ -97,7 +97,7 @@ def plan_recipes(recipes: Iterable[Recipe], config: RunConfig) -> list[RecipePla
 
 
 def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[RecipePlan]:
-    """Return plans with the follow-up steps that can be derived from the steps that are done."""
+    """Return plans with the follow-up steps that are known from completed steps."""
     extended = []
     for plan in plans:
         if plan.recipe.follow_up is None or plan.left_out is not None:
@@ -110,7 +110,7 @@ def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[Reci
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return each step once, after the steps that it needs.
+    """Return distinct steps, each after the steps that it needs.
 
     Raises:
         ValueError: Two different steps have the same name, or steps need one another.
@@ -268,7 +268,7 @@ class _Run:
 
 
 def _violation(step: Step) -> str:
-    """Return the violated precondition of a step; empty if its first output does not exist or nothing is violated."""
+    """Return the violated precondition of a step; empty if none is violated or its first output does not exist."""
     try:
         return step.precondition() if step.precondition and step.output.exists() else ""
     except XsnsError as error:

@@ -26,9 +26,9 @@ class TargetScores:
 
     Attributes:
         target: The code of the target.
-        others: {source: score, mean over seeds} of the sources that are not the target and were measured.
+        others: {source: score, mean over seeds} of the measured sources other than the target.
         own: The score of the model that was fine-tuned on the target; NaN if there is no such model.
-        trivial: The score of the answer that needs no model; NaN if it is not known.
+        trivial: The score of the trivial answer; NaN if unknown.
     """
 
     target: str
@@ -48,7 +48,7 @@ class TargetScores:
 
     @property
     def best_sources(self) -> tuple[str, ...]:
-        """The sources with the highest score, which may be several."""
+        """The sources with the highest score; several if tied."""
         return tuple(source for source, score in self.others.items() if score == self.best)
 
     @property
@@ -74,7 +74,7 @@ class TargetScores:
 
 
 def gold_scores(step: Step) -> TransferScores:
-    """Return the scores that a step of fine-tuning wrote; the step must be done."""
+    """Return the scores from a completed step of fine-tuning."""
     from xsns_stream.gold import read_scores
 
     return read_scores(step.output)
@@ -106,7 +106,7 @@ def scores_of_target(scores: TransferScores, target: str, trivial: Mapping[str, 
 
 @dataclass(frozen=True)
 class PairedMean:
-    """The mean of one method over targets, and its difference from a reference method, target by target.
+    """The mean of one method over targets, and its paired difference from a reference method.
 
     Attributes:
         mean: The mean over the targets for which the method has a value.
@@ -141,7 +141,7 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
 
     Args:
         rows: {method: a number for each target, NaN if it has no value}.
-        reference: The method that the others are compared with.
+        reference: The method with which the others are compared.
     """
     import numpy as np
 

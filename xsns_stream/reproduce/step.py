@@ -24,27 +24,27 @@ Figure: TypeAlias = Callable[[BinaryIO, str], None]
 
 
 class LeftOutError(XsnsError):
-    """A recipe cannot be run with the given data; the other recipes are run all the same."""
+    """Raised if a recipe cannot be run with the given data; other recipes are not affected."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One command line, and the files or folders that it writes.
 
-    A step needs another step if its command names one of the other step's outputs, in the form `PATH` or `NAME=PATH`.
+    A step needs another step if its command names an output of the other step, in the form `PATH` or `NAME=PATH`.
 
     Attributes:
-        name: The name, unique among all recipes; steps of the same name must be equal. The log file has this name too.
+        name: The name. Steps with the same name, also of different recipes, must be equal. The log file has the same
+            name.
         args: The verb and its arguments.
         outputs: Files and folders that exist when the step is done; at least one.
-        stdout: The output that the verb's stdout is written to; None if stdout is only written to the log.
-        action: A function that is called instead of a verb; `command` is then the command line that a user can type.
-        command: The command line of a step that is not a verb.
-        droppable: The option whose values may be left out if the step that makes the value has failed, such as
-            `--predict`.
-        precondition: Returns one sentence if the outputs contain more than this step asks for, because an earlier
-            command asked for more; otherwise an empty string. A verb that continues its own file keeps what the file
-            contains.
+        stdout: The output to which stdout of the verb is written; None if stdout is written only to the log.
+        action: A function that is called instead of a verb; None for a verb.
+        command: The equivalent command line of a step with an action.
+        droppable: The option, such as `--predict`, whose values may be omitted if the step that writes the value has
+            failed.
+        precondition: Returns a sentence if existing outputs contain more than this step requests, and an empty text if
+            they do not. A verb that continues an existing file does not remove data from it.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Step:
 
     @property
     def output(self) -> Path:
-        """The first output, which other steps name."""
+        """The first output, which the commands of other steps contain."""
         return self.outputs[0]
 
     @property
     def command_line(self) -> str:
-        """The command as a user can type it in a shell."""
+        """The command in the form for a shell."""
         words = self.command or (PROGRAM, *self.args)
         return shlex.join(words) + (f" > {shlex.quote(str(self.stdout))}" if self.stdout else "")
 
@@ -79,7 +79,7 @@ class Step:
 
     @cached_property
     def _named_paths(self) -> frozenset[str]:
-        """Every path that the command may name."""
+        """All paths that the command may contain."""
         return frozenset(path for word in self.command or self.args for path in _paths(word))
 
     @cached_property
@@ -89,7 +89,7 @@ class Step:
     def without(self, others: Sequence[Step]) -> Step | None:
         """Return this step without the outputs of other steps; None if it cannot run without them.
 
-        Options that name a value that is left out, such as `--against NAME`, are left out too.
+        Options that refer to an omitted value, such as `--against NAME`, are also omitted.
         """
         pairs = list(zip(self.args, self.args[1:], strict=False))
         values = [value for option, value in pairs if option == self.droppable and self.droppable]
@@ -108,17 +108,17 @@ class Step:
 
 
 def _paths(word: str) -> set[str]:
-    """Return the paths that a word of a command line may name, in the form `PATH` or `NAME=PATH`."""
+    """Return the paths that a word of a command line, in the form `PATH` or `NAME=PATH`, may contain."""
     return {str(Path(path)) for path in (word, word.partition("=")[2]) if path}
 
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """The outputs of a recipe's steps, as its render function reads them.
+    """The outputs of the steps of a recipe, for its render function.
 
     Attributes:
         steps: {name: step} of the recipe.
-        failed: {name: reason} of the steps that are not done, one sentence each.
+        failed: {name: reason} of the steps that are not done; each reason is one sentence.
         partly: {name: reason} of the steps that are done, but not for every language.
         pending: Names of the steps that are only planned.
     """
@@ -134,7 +134,7 @@ class StepOutputs:
         return name in self.steps and name not in self.failed and name not in self.pending
 
     def document(self, step: Step | str) -> dict[str, Any] | None:
-        """Return the first JSON document among a step's outputs; None if the step is not done.
+        """Return the first JSON document of the outputs of a step; None if the step is not done.
 
         Raises:
             ValueError: The step has no JSON output.
@@ -159,7 +159,7 @@ class Result:
     """The result of a recipe.
 
     Attributes:
-        markdown: The page, from its title on, without settings and commands: the runner adds these.
+        markdown: The page from its title on, without settings and commands, which the runner adds.
         record: All numbers, as JSON values; NaN is written as null.
         figure: Writes the figure; None if the recipe has no figure.
     """
@@ -174,13 +174,13 @@ class Recipe:
     """A table or a figure of the paper.
 
     Attributes:
-        name: The name on the command line and of the recipe's files.
+        name: The name on the command line, and the name of the files of the recipe.
         title: A title of one line.
         steps: Returns the steps. Raises :class:`LeftOutError` if the data do not allow the recipe.
-        render: Makes the result from the outputs of the steps. It is also called if some steps failed, and then leaves
-            their results out; it raises :class:`LeftOutError` if there is no result at all.
-        follow_up: Returns further steps that depend on the outputs of the first ones. It is also called for a dry run,
-            where outputs may be missing.
+        render: Returns the result from the outputs of the steps. It is also called if some steps failed; it then omits
+            their results, and raises :class:`LeftOutError` if there is no result.
+        follow_up: Returns further steps, which depend on the outputs of the first steps. It is also called in a dry
+            run, in which outputs may be missing.
     """
 
     name: str
@@ -205,7 +205,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "figure7": "Low-resource targets: the predicted source against English.",
     "choices": "Not in the paper: other estimators, thresholds and ways to compare.",
 }
-#: Target → module in `recipes/` whose `RECIPES` contains its recipe.
+#: Target → module in `recipes/` that contains its recipe.
 _MODULES: Final[Mapping[str, str]] = {
     "table1": "variants",
     "table2": "predictor_tables",

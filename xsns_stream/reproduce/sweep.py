@@ -1,4 +1,4 @@
-"""Evaluation of variants of X-SNS on the same transfer scores, as tables and as curves over a number."""
+"""Evaluation of variants of X-SNS on the same transfer scores, with tables and curves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: {task: evaluation}, the documents of `evaluate`.
+#: {task: evaluation}, with the documents of `evaluate`.
 Documents: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
@@ -53,11 +53,11 @@ class Sweep:
     """Variants of X-SNS that are evaluated on the same transfer scores, task by task.
 
     Attributes:
-        name: The target's name, and the folder of the evaluations below `work`.
+        name: The name of the target, and of the folder of its evaluations below `work`.
         variants: Returns {label in the tables: step whose first output is a store or a matrix} for a task.
-        reference: Returns the label of the variant that the others are compared with.
-        tasks: Returns {name: task} of the tasks that are run; by default the tasks that are measured many times.
-        inputs: Returns steps whose outputs the variants are made from.
+        reference: Returns the label of the variant with which the others are compared.
+        tasks: Returns {name: task} of the tasks to run; by default the tasks of the sweeps.
+        inputs: Returns the steps on which the variants depend.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Sweep:
     inputs: Callable[[RunConfig, TaskConfig], Sequence[Step]] = lambda config, task: ()
 
     def steps(self, config: RunConfig) -> list[Step]:
-        """Return the steps that fine-tune and make the variants of every task."""
+        """Return the steps that fine-tune and compute the variants of every task."""
         steps = []
         for task in self.tasks(config).values():
             variants = {step.name: step for step in self.variants(config, task).values()}
@@ -138,12 +138,12 @@ class Sweep:
 
 
 def ranked_with_text(task: TaskConfig) -> tuple[str, ...]:
-    """Return the sources and targets of a task that have text, without low-resource targets."""
+    """Return the sources and targets of a task with text, without low-resource targets."""
     return tuple(code for code in task.texts if code in (*task.sources, *task.targets))
 
 
 def value_label(value: float) -> str:
-    """Return the name of a variant that differs from others by a number.
+    """Return the name of a variant that is defined by a number.
 
     >>> value_label(0.15), value_label(1024)
     ('0.15', '1024')
@@ -207,7 +207,7 @@ class Curve:
     """One curve of a panel.
 
     Attributes:
-        name: The name in the legend; the same name has the same colour in every panel.
+        name: The name in the legend. Curves of the same name have the same colour in every panel.
         x: The positions, ascending.
         mean: The mean at each position; NaN leaves a gap.
         low: The lower end of the band; NaN draws no band.
@@ -252,7 +252,7 @@ class XAxis:
         logarithmic: Whether the scale is logarithmic.
         above: {position: label} of a second scale above the panels; empty for none.
         above_label: The name of the second scale.
-        marked: A position with a thin vertical line: the value that the other results use.
+        marked: A position with a thin vertical line: the value of all other results.
     """
 
     label: str
@@ -267,7 +267,7 @@ def metric_panels(documents: Documents, values: Mapping[str, Sequence[float]]) -
     """Return a panel for each metric with a curve for each task; dotted lines show random order.
 
     Args:
-        documents: {task: evaluation whose predictors are named by :func:`value_label`}.
+        documents: {task: evaluation with predictors that are named by :func:`value_label`}.
         values: {task: the numbers, ascending}.
     """
     panels = []
@@ -319,7 +319,7 @@ def curves_figure(panels: Sequence[Panel], x_axis: XAxis, title: str, subtitle: 
 def _draw_panel(axes: Axes, panel: Panel, x_axis: XAxis, names: Sequence[str]) -> None:
     if x_axis.logarithmic:
         axes.set_xscale("log")
-    # The bands of many curves overlap: they are drawn fainter.
+    # Many bands overlap and are therefore drawn fainter.
     alpha = 0.14 if len(panel.curves) <= 3 else 0.07
     for curve in panel.curves:
         style = look(names.index(curve.name))
@@ -354,7 +354,7 @@ def _draw_legend(axes: Axes, names: Sequence[str], title: str, subtitle: str, ab
     from matplotlib.lines import Line2D
 
     height = _LEGEND_LINE * -(-len(names) // _LEGEND_COLUMNS)
-    # The handles are made for all panels, because the first panel may lack a curve.
+    # Handles are collected from all panels, because the first panel may lack a curve.
     handles = [Line2D([], [], linewidth=1.6, markersize=4, **look(index)) for index in range(len(names))]
     axes.legend(
         handles,

@@ -5,11 +5,11 @@ coefficient is computed from them.
 """
 
 from xsns_stream.similarity.coefficients import COEFFICIENTS
-from xsns_stream.similarity.count import count_overlaps, count_overlaps_by_seed
+from xsns_stream.similarity.count import count_groups, count_overlaps, count_overlaps_by_seed, count_selection
 from xsns_stream.similarity.groups import GROUPINGS, By
 from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
 from xsns_stream.similarity.nway import common, count_by_group, united
-from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed
+from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed, sample_selection
 from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource, Selection, select
 
 __all__ = [
@@ -23,11 +23,14 @@ __all__ = [
     "Selection",
     "common",
     "count_by_group",
+    "count_groups",
     "count_overlaps",
     "count_overlaps_by_seed",
+    "count_selection",
     "jaccard",
     "sample_overlaps",
     "sample_overlaps_by_seed",
+    "sample_selection",
     "select",
     "similarity",
     "similarity_by_group",

@@ -7,7 +7,9 @@ undefined.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -15,7 +17,26 @@ import numpy as np
 from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 
-Coefficient = Callable[[Reals, Reals, Reals, int], Reals]
+Formula = Callable[[Reals, Reals, Reals, int], Reals]
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """A similarity coefficient, which is called as its formula. A larger value means more similar; no value exceeds 1.
+
+    Attributes:
+        formula: The function of counts.
+        lowest: The smallest possible value.
+        has_chance: Whether it has a chance level: its value for the expected overlap of random sets.
+    """
+
+    formula: Formula
+    lowest: float = 0.0
+    has_chance: bool = True
+
+    def __call__(self, n: Reals, a: Reals, b: Reals, size: int) -> Reals:
+        """Return the values [S, T] of counts."""
+        return self.formula(n, a, b, size)
 
 
 def jaccard_index(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
@@ -67,19 +88,18 @@ def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     return information
 
 
-#: Coefficients by name. A larger value means more similar for all of them.
-COEFFICIENTS: Final[dict[str, Coefficient]] = {
-    "jaccard": jaccard_index,
-    "dice": dice,
-    "overlap": overlap,
-    "containment": containment,
-    "cosine": cosine,
-    "corrected-jaccard": corrected_jaccard,
-    "mutual-information": mutual_information,
-}
-
-#: Coefficients without a chance level: the first is corrected for chance already; the second has no upper limit of 1.
-WITHOUT_CHANCE: Final = frozenset({"corrected-jaccard", "mutual-information"})
+#: {name: coefficient}. A coefficient that is corrected for chance, or is not a ratio, has no chance level.
+COEFFICIENTS: Final[Mapping[str, Coefficient]] = MappingProxyType(
+    {
+        "jaccard": Coefficient(jaccard_index),
+        "dice": Coefficient(dice),
+        "overlap": Coefficient(overlap),
+        "containment": Coefficient(containment),
+        "cosine": Coefficient(cosine),
+        "corrected-jaccard": Coefficient(corrected_jaccard, lowest=-1.0, has_chance=False),
+        "mutual-information": Coefficient(mutual_information, has_chance=False),
+    }
+)
 
 
 def coefficient_named(name: str) -> Coefficient:

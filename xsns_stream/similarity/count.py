@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import overload
+from typing import TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -27,16 +27,50 @@ from xsns_stream.types import (
 _Result = Overlaps | GroupedOverlaps
 
 
+class _Sides(TypedDict, total=False):
+    """Arguments that name what is compared."""
+
+    languages: Sequence[str] | None
+    sources: Sequence[str] | None
+    targets: Sequence[str] | None
+
+
+class _Options(TypedDict, total=False):
+    """Other arguments that all forms of a count share."""
+
+    density: float | None
+    device: str
+    on_progress: Progress | None
+
+
+class _OneSeed(_Options, total=False):
+    seed: int | None
+
+
+class _CachedSeed(_OneSeed, total=False):
+    cache: OverlapCache | None
+
+
+class _Seeds(_Options, total=False):
+    seeds: Sequence[int] | None
+    on_incomplete: Incomplete | None
+
+
+class _CachedSeeds(_Seeds, total=False):
+    cache: OverlapCache | None
+
+
+class _GroupsOfSeed(_OneSeed, _Sides, total=False):
+    pass
+
+
+class _GroupsOfSeeds(_Seeds, _Sides, total=False):
+    pass
+
+
 @overload
 def count_overlaps(
-    store: RowSource,
-    *,
-    languages: Sequence[str] | None = None,
-    seed: int | None = None,
-    density: float | None = None,
-    cache: OverlapCache | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
+    store: RowSource, *, languages: Sequence[str] | None = None, **options: Unpack[_CachedSeed]
 ) -> OverlapCounts: ...
 
 
@@ -46,27 +80,12 @@ def count_overlaps(
     *,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    seed: int | None = None,
-    density: float | None = None,
-    cache: OverlapCache | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
+    **options: Unpack[_CachedSeed],
 ) -> OverlapRectangle: ...
 
 
 @overload
-def count_overlaps(
-    store: RowSource,
-    *,
-    languages: Sequence[str] | None = None,
-    sources: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
-    by: By,
-    seed: int | None = None,
-    density: float | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
-) -> GroupedOverlaps: ...
+def count_overlaps(store: RowSource, *, by: By, **options: Unpack[_GroupsOfSeed]) -> GroupedOverlaps: ...
 
 
 def count_overlaps(
@@ -115,15 +134,7 @@ def count_overlaps(
 
 @overload
 def count_overlaps_by_seed(
-    store: RowSource,
-    *,
-    languages: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    density: float | None = None,
-    cache: OverlapCache | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
-    on_incomplete: Incomplete | None = None,
+    store: RowSource, *, languages: Sequence[str] | None = None, **options: Unpack[_CachedSeeds]
 ) -> tuple[OverlapCounts, ...]: ...
 
 
@@ -134,28 +145,13 @@ def count_overlaps_by_seed(
     languages: Sequence[str] | None = None,
     sources: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    density: float | None = None,
-    cache: OverlapCache | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
-    on_incomplete: Incomplete | None = None,
+    **options: Unpack[_CachedSeeds],
 ) -> tuple[Overlaps, ...]: ...
 
 
 @overload
 def count_overlaps_by_seed(
-    store: RowSource,
-    *,
-    languages: Sequence[str] | None = None,
-    sources: Sequence[str] | None = None,
-    targets: Sequence[str] | None = None,
-    by: By,
-    seeds: Sequence[int] | None = None,
-    density: float | None = None,
-    device: str = "cpu",
-    on_progress: Progress | None = None,
-    on_incomplete: Incomplete | None = None,
+    store: RowSource, *, by: By, **options: Unpack[_GroupsOfSeeds]
 ) -> tuple[GroupedOverlaps, ...]: ...
 
 
@@ -216,14 +212,36 @@ def _count_all(
     device: str,
     on_progress: Progress | None,
 ) -> tuple[_Result, ...]:
-    groups = None if by is None else groups_of(store.layout, by)
+    if by is not None:
+        return count_groups(store, selection, by, device=device, on_progress=on_progress)
+    return count_selection(store, selection, cache=cache, device=device, on_progress=on_progress)
+
+
+def count_selection(
+    store: RowSource,
+    selection: Selection,
+    *,
+    cache: OverlapCache | None = None,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+) -> tuple[Overlaps, ...]:
+    """Count |A ∩ B| for the pairs of a selection, once for each seed, as :func:`count_overlaps_by_seed`."""
+    passes = split_progress(store, on_progress, len(selection.seeds))
     return tuple(
         _count(store, selection, seed, cache, device, progress)
-        if groups is None
-        else _count_groups(store, selection, seed, groups, device, progress)
-        for seed, progress in zip(
-            selection.seeds, split_progress(store, on_progress, len(selection.seeds)), strict=True
-        )
+        for seed, progress in zip(selection.seeds, passes, strict=True)
+    )
+
+
+def count_groups(
+    store: RowSource, selection: Selection, by: By, *, device: str = "cpu", on_progress: Progress | None = None
+) -> tuple[GroupedOverlaps, ...]:
+    """Count |A ∩ B| within each group of parameters; otherwise as :func:`count_selection`."""
+    groups = groups_of(store.layout, by)
+    passes = split_progress(store, on_progress, len(selection.seeds))
+    return tuple(
+        _count_groups(store, selection, seed, groups, device, progress)
+        for seed, progress in zip(selection.seeds, passes, strict=True)
     )
 
 

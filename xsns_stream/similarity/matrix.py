@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from xsns_stream.errors import IncompatibleError, UsageError
-from xsns_stream.similarity.coefficients import WITHOUT_CHANCE, Coefficient, coefficient_named, expected_intersection
+from xsns_stream.similarity.coefficients import Coefficient, coefficient_named, expected_intersection
 from xsns_stream.types import (
     Counts,
     GroupedOverlaps,
@@ -64,7 +64,7 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
         targets=tables[0].targets,
         values=per_seed.mean(axis=0),
         coefficient=coefficient,
-        chance=None if coefficient in WITHOUT_CHANCE else np.mean([_chance(t, formula) for t in tables], axis=0),
+        chance=np.mean([_chance(t, formula) for t in tables], axis=0) if formula.has_chance else None,
         seeds=tuple(table.seed for table in tables),
         per_seed=per_seed,
         standard_error=_standard_error(tables, formula),

@@ -99,8 +99,6 @@ def sample_overlaps_by_seed(
 
     Languages that lack a seed are left out, as in :func:`xsns_stream.similarity.count_overlaps_by_seed`.
     """
-    if not 0 < fraction <= 1:
-        raise UsageError(f"the sampled fraction of the parameters must be in (0, 1], not {fraction}.")
     selection = select(
         store,
         languages=languages,
@@ -110,11 +108,24 @@ def sample_overlaps_by_seed(
         density=density,
         on_incomplete=on_incomplete,
     )
+    return sample_selection(store, selection, fraction, sample_seed=sample_seed, on_progress=on_progress)
+
+
+def sample_selection(
+    store: RowSource,
+    selection: Selection,
+    fraction: float,
+    *,
+    sample_seed: int = 0,
+    on_progress: Progress | None = None,
+) -> tuple[SampledOverlaps, ...]:
+    """Estimate |A ∩ B| for the pairs of a selection, once for each seed; see :func:`sample_overlaps_by_seed`."""
+    if not 0 < fraction <= 1:
+        raise UsageError(f"the sampled fraction of the parameters must be in (0, 1], not {fraction}.")
+    passes = split_progress(store, on_progress, len(selection.seeds))
     return tuple(
         _sample(store, selection, seed, draw_blocks(store.layout, fraction, (sample_seed, seed)), progress)
-        for seed, progress in zip(
-            selection.seeds, split_progress(store, on_progress, len(selection.seeds)), strict=True
-        )
+        for seed, progress in zip(selection.seeds, passes, strict=True)
     )
 
 

@@ -17,7 +17,7 @@ from xsns_stream.errors import StoreError
 from xsns_stream.store.format import RowKey
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.row_array import RowArray
-from xsns_stream.store.shards import RowReader, read_fully
+from xsns_stream.store.shards import RowReader, check_system, read_fully
 from xsns_stream.store.storage.local import os_errors
 from xsns_stream.types import Words
 
@@ -81,6 +81,7 @@ def open_columns(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[S
     Raises:
         StoreError: A row is missing or damaged, or the disk has no space for the copies.
     """
+    check_system()
     names = [record.key for record in records]
     with ExitStack() as opened:
         readers: list[RowReader] = []

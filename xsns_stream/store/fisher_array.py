@@ -21,7 +21,7 @@ from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.atomic import atomic_file
 from xsns_stream.io.json import FieldError, convert, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.format import FISHER_ARRAY, METADATA, FisherKey, check_distinct
+from xsns_stream.store.format import FISHER_ARRAY, METADATA, FisherKey, check_distinct, from_disk, on_disk
 from xsns_stream.store.records import FisherRecord, read_fisher_record, write_group
 from xsns_stream.store.shards import Geometry, chunk_of
 from xsns_stream.store.storage import MissingObjectError, Storage
@@ -88,7 +88,8 @@ class FisherArray:
             chunk = _checked_chunk(document, layout.size)
         except FieldError as error:
             raise format_error(storage.full_name(_DOCUMENT), describe(error)) from error
-        return cls(storage, layout.size, chunk, labels.encoding, tuple(labels.seeds), tuple(labels.languages))
+        languages = tuple(map(from_disk, labels.languages))
+        return cls(storage, layout.size, chunk, labels.encoding, tuple(labels.seeds), languages)
 
     @classmethod
     def ensure(cls, storage: Storage, layout: ParameterLayout, encoding: str) -> FisherArray:
@@ -119,7 +120,8 @@ class FisherArray:
             _checked_chunk(checked, self.size)
             labels = checked.attributes
             seeds = labels.seeds if key.seed in labels.seeds else [*labels.seeds, key.seed]
-            languages = labels.languages if key.language in labels.languages else [*labels.languages, key.language]
+            label = on_disk(key.language)
+            languages = labels.languages if label in labels.languages else [*labels.languages, label]
             attributes = {**document["attributes"], "seeds": seeds, "languages": languages}
             return {**document, "shape": [len(seeds), len(languages), self.size], "attributes": attributes}
 
@@ -131,7 +133,7 @@ class FisherArray:
             ) from error
         except FieldError as error:
             raise format_error(self.storage.full_name(_DOCUMENT), describe(error)) from error
-        return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(labels["languages"]))
+        return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(map(from_disk, labels["languages"])))
 
     def slot(self, key: FisherKey) -> tuple[int, int] | None:
         """Return the indices of a row (seed, language); None if a label is missing."""
@@ -314,6 +316,15 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
         write_group(storage, key.node, record.to_json())
         storage.remove(lock)
     return True
+
+
+def discard_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> bool:
+    """Remove the saved Fisher values of a row, their record first; return whether there were any."""
+    array = FisherArray.open(storage, layout)
+    slot = None if array is None else array.slot(key)
+    if array is None or slot is None:
+        return storage.discard([key.record], None)
+    return storage.discard([key.record, array.object_key(slot)], array.lock_key(slot))
 
 
 def _listed() -> str:

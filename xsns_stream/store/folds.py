@@ -20,6 +20,9 @@ from xsns_stream.types import Provenance
 FEWEST_FOLDS: Final = 2
 MOST_FOLDS: Final = 64
 
+#: Member of the reliability of a row without a fold: split-half of the whole row.
+SPLIT_HALF_OF_ROW: Final = "split_half_of_row"
+
 _GROUP: Final = f"{FOLDS}/{METADATA}"
 _HINT: Final = "restore it from a copy; or delete the folder of the parts and build them again."
 
@@ -44,8 +47,13 @@ def fold_storage(storage: Storage, count: int, number: int) -> Storage:
 
 
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
-    """Return the provenance of a row without a fold; it names the fold."""
-    return replace(whole, corpus=f"{whole.corpus}, without part {number} of {count}", reliability={}, text={})
+    """Return the provenance of a row without a fold; it names the fold.
+
+    The split-half of the whole row is kept under another name, for a row that was committed before its folds.
+    """
+    half = whole.reliability.get("split_half")
+    reliability = {} if half is None else {SPLIT_HALF_OF_ROW: half}
+    return replace(whole, corpus=f"{whole.corpus}, without part {number} of {count}", reliability=reliability, text={})
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:

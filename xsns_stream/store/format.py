@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from xsns_stream.errors import IncompatibleError, LanguageError, StoreError, UsageError
 from xsns_stream.io.json import FieldError, convert, describe, format_error, parse
-from xsns_stream.languages import near_misses
+from xsns_stream.languages import LONGEST_LABEL, is_label, near_misses
 from xsns_stream.store import schemas
 from xsns_stream.store.storage import Storage
 from xsns_stream.types import LayerSpan, ParameterLayout, Provenance
@@ -29,8 +29,8 @@ OVERLAPS: Final = "overlaps"
 #: Names of the axes of the array of rows.
 DIMENSIONS: Final = ("density", "seed", "language", "word")
 
-_LANGUAGE: Final = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-_LONGEST_LANGUAGE: Final = 64
+# Labels in documents and paths have letters, digits and hyphens only, so that every version reads them.
+_ON_DISK: Final = {"_": "-0x5F-", ".": "-0x2E-"}
 # The part of a corpus name that describes how text is split into words.
 _WORDS: Final = re.compile(r"(, )?words=(running|given)")
 
@@ -41,17 +41,38 @@ def group_document(attributes: Mapping[str, Any] | None = None) -> dict[str, Any
 
 
 def check_language(language: str) -> str:
-    """Return `language` if it can be part of a path.
+    """Return `language` if it can be the label of a row, and thus part of a path.
 
     Raises:
-        LanguageError: The code has other characters than ASCII letters, digits and single inner hyphens.
+        LanguageError: The label has other characters than ASCII letters, digits, and single `-`, `_` or `.` between
+            them; or it is too long.
     """
-    if len(language) > _LONGEST_LANGUAGE or not _LANGUAGE.fullmatch(language):
+    stored = on_disk(language)
+    if not is_label(language) or len(stored) > LONGEST_LABEL or from_disk(stored) != language:
         raise LanguageError(
             f"'{language}' cannot name a row of a store.",
-            "a language code contains ASCII letters, digits and hyphens only, such as 'sw' or 'zh-Hant'.",
+            "a label contains ASCII letters and digits, with single '-', '_' or '.' between them, such as 'sw', "
+            f"'zh-Hant' or 'sw_news', and has at most {LONGEST_LABEL} characters.",
         )
     return language
+
+
+def on_disk(language: str) -> str:
+    """Return the label of a row as it stands in documents and paths.
+
+    >>> on_disk("zh-Hant"), on_disk("aka_Latn")
+    ('zh-Hant', 'aka-0x5F-Latn')
+    """
+    for character, escape in _ON_DISK.items():
+        language = language.replace(character, escape)
+    return language
+
+
+def from_disk(text: str) -> str:
+    """Return the label that stands in a document or a path in this form."""
+    for character, escape in _ON_DISK.items():
+        text = text.replace(escape, character)
+    return text
 
 
 def suggestion(language: str, known: Sequence[str]) -> str:
@@ -99,7 +120,7 @@ class RowKey:
     @property
     def node(self) -> str:
         """The path of the commit record's group within the store; `repr` of a float is exact and shortest."""
-        return f"{COMMITS}/{self.density!r}/{self.seed}/{self.language}"
+        return f"{COMMITS}/{self.density!r}/{self.seed}/{on_disk(self.language)}"
 
     @property
     def record(self) -> str:
@@ -131,7 +152,7 @@ class FisherKey:
     @property
     def node(self) -> str:
         """The path of the commit record's group within the store."""
-        return f"{FISHER_COMMITS}/{self.seed}/{self.language}"
+        return f"{FISHER_COMMITS}/{self.seed}/{on_disk(self.language)}"
 
     @property
     def record(self) -> str:
@@ -234,7 +255,7 @@ class Labels:
         return {
             "densities": list(self.densities),
             "seeds": list(self.seeds),
-            "languages": list(self.languages),
+            "languages": [on_disk(language) for language in self.languages],
         }
 
     @classmethod
@@ -245,8 +266,9 @@ class Labels:
             FieldError: A label is missing, has the wrong type, cannot be part of a path, or occurs twice.
         """
         document = data if isinstance(data, schemas.Labels) else convert(data, schemas.Labels, "attributes")
-        check_distinct(densities=document.densities, seeds=document.seeds, languages=document.languages)
-        return cls(tuple(document.densities), tuple(document.seeds), tuple(document.languages))
+        languages = tuple(map(from_disk, document.languages))
+        check_distinct(densities=document.densities, seeds=document.seeds, languages=languages)
+        return cls(tuple(document.densities), tuple(document.seeds), languages)
 
 
 def check_distinct(**labels: Sequence[Any]) -> None:
@@ -324,7 +346,10 @@ class Header:
         """
         different = self.differences(other)
         if different:
-            hint = "repeat the store's settings, or write to another path: one store holds one experiment."
+            hint = (
+                "repeat the store's settings, or write to another path: one store holds one experiment. `build` takes "
+                "options that are not given from the store."
+            )
             if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
                 hint = (
                     "the store was made by an older version, which did not record how it read text that is split "

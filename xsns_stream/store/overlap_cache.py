@@ -11,13 +11,15 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import StoreError
 from xsns_stream.store import schemas
-from xsns_stream.store.format import ARRAY, METADATA, OVERLAPS, RowKey, group_document
+from xsns_stream.store.format import ARRAY, METADATA, OVERLAPS, RowKey, from_disk, group_document, on_disk
 from xsns_stream.store.reader import StoreReader
 from xsns_stream.store.records import read_records
 from xsns_stream.store.row_array import RowArray
@@ -113,6 +115,26 @@ class StoredOverlaps:
         except (StoreError, OSError):
             return
 
+    def relabel(self, old: str, new: str, seed: int, density: float) -> None:
+        """Write the cached counts of one language under another label, where the store has counts of it.
+
+        Where that fails, the counts are not cached, and are made again when they are needed.
+
+        Args:
+            old: The label that the counts have.
+            new: The label of the row with the same bits.
+            seed: The seed of the rows.
+            density: The density of the rows.
+        """
+        cached = self._newest(seed, density)
+        if not (self._storage.writable and cached) or old not in cached.languages or new in cached.languages:
+            return
+        languages = tuple(new if language == old else language for language in cached.languages)
+        with suppress(StoreError, OSError), self._storage.exclusive(_LOCK) as alone:
+            folder = _folder(seed, density)
+            name = self._write(folder, replace(cached, counts=replace(cached.counts, languages=languages)))
+            self._remove_older(folder, name, unfinished=alone)
+
     def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
         """Return whether the cache contains counts of more languages than these counts."""
         seed, density = overlaps.counts.seed, overlaps.counts.density
@@ -147,7 +169,7 @@ class StoredOverlaps:
             if hashlib.sha256(data).hexdigest() != fields.sha256:
                 return None
             counts = np.frombuffer(data, "<i8").reshape(side, side).astype(np.int64, copy=False)
-            table = OverlapCounts(tuple(fields.languages), counts, size, seed, density)
+            table = OverlapCounts(tuple(map(from_disk, fields.languages)), counts, size, seed, density)
             return CachedOverlaps(table, tuple(fields.rows_sha256))
         except (StoreError, ValueError):
             return None
@@ -198,7 +220,7 @@ def _document(overlaps: CachedOverlaps, digest: str) -> Document:
         "density": overlaps.counts.density,
         "seed": overlaps.counts.seed,
         "parameters": overlaps.counts.size,
-        "languages": list(overlaps.languages),
+        "languages": [on_disk(language) for language in overlaps.languages],
         "rows_sha256": list(overlaps.digests),
         "sha256": digest,
     }

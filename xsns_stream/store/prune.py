@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from xsns_stream.errors import StoreError
 from xsns_stream.io.locks import try_lock
-from xsns_stream.store.fisher_array import FisherArray
+from xsns_stream.store.fisher_array import FisherArray, discard_fisher
 from xsns_stream.store.format import ARRAY, FISHER_ARRAY, FOLDS, FisherKey, FoldKey, RowKey, fold_node
 from xsns_stream.store.row_array import RowArray
 from xsns_stream.store.storage import Storage
@@ -156,7 +156,7 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
         return gone
 
     rows = removed(plan.rows, lambda key: store.discard(key.language, key.seed, key.density))
-    fisher = removed(plan.fisher, files.discard_fisher)
+    fisher = removed(plan.fisher, lambda key: discard_fisher(store.storage, store.layout, key))
     # Folds are removed after their rows, so that every committed row has its folds.
     folds = removed(
         plan.folds, lambda key: store.folds(key.count)[key.number - 1].discard(key.language, key.seed, key.density)
@@ -257,13 +257,6 @@ class _Files:
         with try_lock(_folder(self.storage) / self._lock(name)) as free:
             finished = not name.endswith(_PARTIAL) and self.storage.exists(owner.record)
             return free and not finished and self.storage.discard([name], None)
-
-    def discard_fisher(self, key: FisherKey) -> bool:
-        """Remove the record of saved Fisher values, then the values; return whether one of them existed."""
-        name = self.row_object(key)
-        if name is None:
-            return self.storage.discard([key.record], None)
-        return self.storage.discard([key.record, name], self._lock(name))
 
     def _lock(self, name: str) -> str:
         """Return the key of the lock of the row to whose folder a file belongs."""

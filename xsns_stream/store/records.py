@@ -18,7 +18,17 @@ import numpy as np
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.json import FieldError, convert, describe, format_error
 from xsns_stream.store import schemas
-from xsns_stream.store.format import COMMITS, FISHER_COMMITS, METADATA, FisherKey, RowKey, Slot, group_document
+from xsns_stream.store.format import (
+    COMMITS,
+    FISHER_COMMITS,
+    METADATA,
+    FisherKey,
+    RowKey,
+    Slot,
+    from_disk,
+    group_document,
+    on_disk,
+)
 from xsns_stream.store.storage import Storage
 from xsns_stream.types import Provenance, SubNetwork, Words
 
@@ -89,7 +99,7 @@ class CommitRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the attributes of the record's group, which :meth:`from_document` reads."""
         return {
-            "language": self.language,
+            "language": on_disk(self.language),
             "seed": self.seed,
             "density": self.density,
             "slot": list(self.slot),
@@ -110,7 +120,7 @@ class CommitRecord:
         """
         fields = document.attributes
         return cls(
-            key=RowKey(fields.density, fields.seed, fields.language),
+            key=RowKey(fields.density, fields.seed, from_disk(fields.language)),
             slot=fields.slot,
             cardinality=fields.cardinality,
             density_realised=fields.density_realised,
@@ -146,7 +156,7 @@ class FisherRecord:
     def to_json(self) -> dict[str, Any]:
         """Return the attributes of the record's group, which :meth:`from_document` reads."""
         return {
-            "language": self.key.language,
+            "language": on_disk(self.key.language),
             "seed": self.key.seed,
             "slot": list(self.slot),
             "encoding": self.encoding,
@@ -165,7 +175,7 @@ class FisherRecord:
         """
         fields = document.attributes
         return cls(
-            key=FisherKey(fields.seed, fields.language),
+            key=FisherKey(fields.seed, from_disk(fields.language)),
             slot=fields.slot,
             encoding=fields.encoding,
             examples=fields.examples,
@@ -261,7 +271,7 @@ def committed_keys(storage: Storage) -> Iterator[RowKey]:
         if len(parts) != 5 or parts[-1] != METADATA:
             continue
         try:
-            key = RowKey.checked(parts[3], int(parts[2]), float(parts[1]))
+            key = RowKey.checked(from_disk(parts[3]), int(parts[2]), float(parts[1]))
         except (ValueError, UsageError):
             continue
         # '0.150' and '0.15' are the same number, but only the canonical spelling is the path of a row.
@@ -276,7 +286,7 @@ def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
         if len(parts) != 4 or parts[-1] != METADATA:
             continue
         try:
-            key = FisherKey.checked(parts[2], int(parts[1]))
+            key = FisherKey.checked(from_disk(parts[2]), int(parts[1]))
         except (ValueError, UsageError):
             continue
         if key.record == path:

@@ -269,6 +269,7 @@ class Reliability(Struct):
     """Measures of the repeatability of a row; unknown members of later versions are skipped."""
 
     split_half: Share | None = None
+    split_half_of_row: Share | None = None
     stability: Annotated[list[tuple[Count, Share | None]], Meta(max_length=2**20)] = []
 
 
@@ -283,6 +284,18 @@ class Text(Struct):
     framing_tokens: Count = 0
 
 
+Specification = Annotated[str, Meta(max_length=4096)]
+OptionValue = Specification | int | float | bool | Annotated[list[Specification], Meta(max_length=1000)]
+
+
+class Inputs(Struct):
+    """Where the text and the model of a row were."""
+
+    texts: Annotated[list[Specification], Meta(max_length=1000)] | None = None
+    model: Specification | None = None
+    options: Annotated[dict[Name, OptionValue], Meta(max_length=100)] | None = None
+
+
 class ProvenanceBounds(Struct):
     """Bounds of the numbers in a row's provenance."""
 
@@ -291,6 +304,8 @@ class ProvenanceBounds(Struct):
     seed: Seed
     reliability: Reliability
     text: Text
+    inputs: Inputs
+    former_labels: Annotated[list[Name], Meta(max_length=1000)] = []
 
 
 class Record(Struct):

@@ -1,8 +1,8 @@
 """Objects of rows: their inner chunks, their index, and readers of uncompressed rows.
 
 The object of a row is a Zarr shard: its inner chunks, then their index. The index contains the offset and the length of
-    each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened;
-    afterwards a block of words is one range of bytes, which is read without Zarr.
+each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened; afterwards
+a block of words is one range of bytes, which is read without Zarr.
 
 A few bytes of a compressed chunk may expand to gigabytes. Before a library decompresses a chunk,
 :func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from xsns_stream.errors import StoreError
 from xsns_stream.io.json import FieldError
 from xsns_stream.store import schemas
 from xsns_stream.store.storage import Storage
@@ -221,12 +222,27 @@ class LocalRow:
         return descriptor
 
 
+def check_system() -> None:
+    """Reject an operating system without positioned reads.
+
+    Raises:
+        StoreError: The system is Windows.
+    """
+    if not hasattr(os, "preadv"):
+        raise StoreError(
+            "the rows of a store cannot be read on this operating system, which has no positioned reads (preadv).",
+            "use Linux or macOS, or the Windows Subsystem for Linux (WSL).",
+        )
+
+
 def read_fully(descriptor: int, out: Words, offset: int) -> None:
     """Fill `out` from a file, from byte `offset` on.
 
     Raises:
         ValueError: The file ends earlier.
+        StoreError: The operating system has no positioned reads.
     """
+    check_system()
     done = os.preadv(descriptor, [out.data], offset)
     if done == out.nbytes:
         return

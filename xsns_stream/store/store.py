@@ -11,7 +11,14 @@ from typing import Any, Final
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.store.fisher_array import folder_of, save_fisher
-from xsns_stream.store.folds import announce_folds, check_fold_count, fold_counts, fold_provenance, fold_storage
+from xsns_stream.store.folds import (
+    SPLIT_HALF_OF_ROW,
+    announce_folds,
+    check_fold_count,
+    fold_counts,
+    fold_provenance,
+    fold_storage,
+)
 from xsns_stream.store.format import (
     ARRAY,
     FORMAT,
@@ -22,9 +29,11 @@ from xsns_stream.store.format import (
     Header,
     RowKey,
     fold_node,
+    on_disk,
 )
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.relabel import RelabelResult, relabel_rows
 from xsns_stream.store.row_array import Compressor, RowArray
 from xsns_stream.store.storage import Storage, open_storage
 from xsns_stream.store.verify import Finding, Fold, Progress, unfinished_folds, verify_store
@@ -115,6 +124,21 @@ class SubNetworkStore(StoreReader):
                     storage.sweep()
             self._folds[count] = tuple(SubNetworkStore(storage, mode, self._codec()) for storage in storages)
         return self._folds[count]
+
+    def reliability(self, record: CommitRecord) -> dict[str, Any]:
+        """Return the measures of the repeatability of a row, from its record or the records of its folds.
+
+        If folds were added to a row that had been committed without split-half, their records contain it, because
+        records are never rewritten.
+        """
+        known = dict(record.provenance.reliability)
+        for count in self.fold_counts if "split_half" not in known else ():
+            fold = self.folds(count)[0]
+            if fold.is_committed(record.language, record.seed, record.density):
+                later = fold.record(record.language, record.seed, record.density).provenance.reliability
+                if later.get(SPLIT_HALF_OF_ROW) is not None:
+                    return {"split_half": later[SPLIT_HALF_OF_ROW]} | known
+        return known
 
     def has_folds(self, language: str, seed: int, density: float, count: int) -> bool:
         """Return whether all fold rows of a row are committed."""
@@ -217,15 +241,15 @@ class SubNetworkStore(StoreReader):
 
         A claim covers one language and seed with all densities, folds and saved Fisher values, because one measurement
         gives all of them. The method does not wait: it yields False if another process has claimed the row. Claims end
-            with their process. Writing does not depend on claims, because every row has its own lock and the first
-            commit is valid. On an object store, which has no locks, every claim is granted.
+        with their process. Writing does not depend on claims, because every row has its own lock and the first commit
+        is valid. On an object store, which has no locks, every claim is granted.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
             StoreError: The lock cannot be created.
         """
         key = RowKey.checked(language, seed, 1.0)
-        return self.storage.claimed(f"{key.seed}-{key.language}", ARRAY, METADATA)
+        return self.storage.claimed(f"{key.seed}-{on_disk(key.language)}", ARRAY, METADATA)
 
     def remove_left_claims(self) -> None:
         """Remove the lock files of claims of killed processes."""
@@ -273,6 +297,28 @@ class SubNetworkStore(StoreReader):
         if self.mode == "r":
             raise StoreError(f"the store '{self.storage}' was opened for reading.", "open it with mode 'a'.")
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
+
+    def relabel(self, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
+        """Give the rows of a language another label, with their folds, saved Fisher values and cached counts.
+
+        Bits, seeds and densities stay as they are, and so does the provenance, which gets the old label in
+        `former_labels`. The rows are complete under one of the two labels at every moment, and under both for a short
+        time. After a crash, the same call continues. Matrices and other files that were written before keep the old
+        label.
+
+        Args:
+            old: The label of the rows; any code of the language that no other row has.
+            new: The new label: a code, or any label such as `qaa-x-mine` or `sw_news`.
+            on_progress: Called with (steps done, all steps).
+
+        Returns:
+            The rows that were relabelled; none where an earlier call has done it.
+
+        Raises:
+            LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
+            StoreError: The store is read-only, a row is damaged, or another process is measuring it.
+        """
+        return relabel_rows(self, old, new, on_progress)
 
     def scratch(self) -> AbstractContextManager[Path]:
         """Yield a folder for large files of a build, which is removed when the block ends.
@@ -356,10 +402,9 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
         "kept_rows": len(fisher),
         "kept_bytes": sum(record.bytes for record in fisher),
         "reliability": [
-            {"language": record.language, "seed": record.seed, "density": record.density}
-            | dict(record.provenance.reliability)
+            {"language": record.language, "seed": record.seed, "density": record.density} | reliability
             for record in records
-            if record.provenance.reliability
+            if (reliability := store.reliability(record))
         ],
         "text": _texts(records),
         "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in _same_texts(records)],

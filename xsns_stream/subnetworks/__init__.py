@@ -1,1 +1,1 @@
-"""Sub-networks: selected from Fisher information, exported to files."""
+"""Selection of sub-networks from Fisher information."""

@@ -1,4 +1,4 @@
-"""TopValues of the parameters with the largest Fisher values, as packed bits."""
+"""Selection of the parameters with the largest Fisher values, as packed bits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.types import DiagonalFisher, SubNetwork, Words
 
 QUANTILES: Final = ("exact", "histogram", "percentile")
 
-#: Bits, cardinality and smallest selected value.
+#: A tuple of bits, cardinality and smallest selected value.
 _Top = tuple[Words, int, float]
 
 
@@ -28,11 +28,11 @@ class TopValues:
         bits: uint64 [ceil(P / 64)]; value i is bit i % 64 of word i // 64; pad bits are zero.
         cardinality: Number of set bits.
         size: P, the number of values.
-        threshold: Values that reach the threshold are selected, except zeros. With `exact` it is the smallest selected
-            value; infinity if all values are zero.
-        error: A bound of |threshold − K-th largest| / K-th largest. 0 for `exact`, and for `percentile`, which follows
-            NumPy; with `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, infinity where
-            the K-th value cannot be distinguished from zero.
+        threshold: The threshold; all values that are not below it are selected, except zeros. With `exact` it is the
+            smallest selected value, or infinity if all values are zero.
+        error: A bound of |threshold − K-th largest| / K-th largest: 0 for `exact` and for `percentile`, which follows
+            NumPy; for `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, and infinity if the K-th
+            value cannot be distinguished from zero.
     """
 
     bits: Words
@@ -57,7 +57,7 @@ def check_density(density: float) -> float:
 
 
 def check_quantile(quantile: str) -> str:
-    """Return `quantile`, or raise :class:`UsageError` if there is no such quantile."""
+    """Return `quantile`, or raise :class:`UsageError` if its name is unknown."""
     if quantile not in QUANTILES:
         raise UsageError(f"there is no quantile '{quantile}'.", f"choose one of {', '.join(QUANTILES)}.")
     return quantile
@@ -74,8 +74,8 @@ def extract_subnetwork(
     """Return the sub-network of the parameters with the largest Fisher values.
 
     There is one threshold for all tensors together. All values that equal the threshold are selected, so that the
-    result does not depend on an order, and the sub-network of a larger density contains that of a smaller one. Zeros
-    are never selected.
+    result does not depend on the order of parameters. The sub-network of a larger density contains that of a smaller
+    density. Zeros are never selected.
 
     Args:
         fisher: The Fisher values of one layout. Tensors on a device are selected and packed there, and only bits are
@@ -83,12 +83,11 @@ def extract_subnetwork(
         density: The selected fraction of the parameters, p in the paper, in (0, 1].
         language: The language; that of `fisher` by default.
         seed: The seed; that of the provenance of `fisher` by default.
-        quantile: The way of finding the threshold. `exact` takes the K-th largest value, K = ⌊density · P + ½⌋; where
-            fewer than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates
-            the K-th largest value from a histogram of 65,536 bins, within 2⁻⁷ of its value (float32), so that about K
-            values are selected; the threshold of another density needs no further pass. `percentile` is
-            `numpy.percentile(values, (1 − density) · 100)`, bit for bit, as in the code of the authors. None of them
-            joins or copies the values.
+        quantile: The method for the threshold. `exact` uses the K-th largest value, K = ⌊density · P + ½⌋; if fewer
+            than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates the K-th
+            largest value from a histogram of 65,536 bins, within 2⁻⁷ of its value (float32), so that about K values are
+            selected; thresholds of other densities need no further pass. `percentile` is `numpy.percentile(values, (1 −
+            density) · 100)`, bit for bit, as in the code of the authors. No method joins or copies the values.
 
     Raises:
         UsageError: The density is outside of (0, 1], or the quantile is unknown.
@@ -114,7 +113,7 @@ def extract_subnetworks(
         densities: The densities, each in (0, 1], in any order.
         language: The language; that of `fisher` by default.
         seed: The seed; that of the provenance of `fisher` by default.
-        quantile: As for :func:`extract_subnetwork`.
+        quantile: See :func:`extract_subnetwork`.
 
     Raises:
         UsageError: A density is outside of (0, 1], or the quantile is unknown.
@@ -128,7 +127,7 @@ def extract_subnetworks(
         raise FisherError(f"these Fisher values have no top {requested}: {error}.") from error
     if any(top.cardinality == 0 for top in selected):
         raise FisherError(
-            f"every Fisher value of language '{name}' is zero, so it has no sub-network.",
+            f"every Fisher value of language '{name}' is zero, so that it has no sub-network.",
             "the model's output does not depend on these parameters.",
         )
     return tuple(
@@ -152,7 +151,7 @@ def select_top(values: Sequence[Any], density: float, quantile: str = "exact") -
     Args:
         values: The parts of one vector: arrays, or torch tensors on one device; float32 or float64.
         density: The selected fraction, in (0, 1].
-        quantile: As for :func:`extract_subnetwork`.
+        quantile: See :func:`extract_subnetwork`.
 
     Raises:
         UsageError: A density is outside of (0, 1], or the quantile is unknown.
@@ -167,12 +166,12 @@ def select_top_many(
 ) -> tuple[TopValues, ...]:
     """Return the largest values for each density; the result of a larger density contains that of a smaller one.
 
-    On the host the values are read once for all densities (with `histogram` once more for each density).
+    On the host, the values are read once for all densities, and once more for each density with `histogram`.
 
     Args:
-        values: The parts of one vector, as for :func:`select_top`.
+        values: The parts of one vector; see :func:`select_top`.
         densities: The densities, each in (0, 1], in any order.
-        quantile: As for :func:`extract_subnetwork`.
+        quantile: See :func:`extract_subnetwork`.
 
     Raises:
         UsageError: A density is outside of (0, 1], or the quantile is unknown.
@@ -207,7 +206,7 @@ class _Source(Protocol):
 
 
 class _Host:
-    """Arrays, or tensors in the memory of the host, which arrays can share."""
+    """Arrays, or tensors in the memory of the host, which are used as arrays."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._parts = [np.ascontiguousarray(part) for part in values]
@@ -267,19 +266,19 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
         threshold = estimate.value
         bits, cardinality = source.reaching(threshold)
         if cardinality == 0:
-            # The few values of the highest bin are not spread evenly: the largest value is below the estimate.
+            # In the highest bin, which has few values, the estimate may exceed the largest value.
             bits, cardinality, threshold = source.top((1,))[0]
         estimates.append(TopValues(bits, cardinality, source.size, threshold, estimate.error))
     return tuple(estimates)
 
 
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
-    """Select by NumPy's threshold, which is between two sorted neighbours and selects the same as one of them."""
+    """Select by the threshold of NumPy, which is between two adjacent values in order and selects like one of them."""
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))
     selected = []
     for percentile, low, high in zip(percentiles, neighbours, neighbours, strict=False):
-        # Where fewer than K values are selected, the K-th is zero.
+        # If fewer than K values are selected, the K-th value is zero.
         smaller, larger = (
             least if count >= rank else 0.0
             for rank, (_, count, least) in zip(percentile.ranks, (low, high), strict=True)

@@ -1,6 +1,6 @@
-"""Fine-tuning on sources and testing on targets, which measures the transfer that X-SNS predicts.
+"""Measurement of transfer: fine-tuning on sources and testing on targets.
 
-`settings` has the settings of fine-tuning, `encoding` makes features of examples, `finetune` trains, and `scoring`
+`settings` has the settings of fine-tuning, `encoding` converts examples to features, `finetune` trains, and `scoring`
 tests; the tasks are in :mod:`xsns_stream.tasks`. Importing this package imports neither torch nor transformers.
 """
 

@@ -1,8 +1,8 @@
-"""Classes of labelled data; features of labelled examples, which are inputs and labels of a model; their batches.
+"""Classes of labelled data, features of labelled examples (inputs and labels of a model), and batches of features.
 
-Words are joined by spaces, as for the measurement of their sub-networks, and the first token of a word carries its
-label. Sentences that are too long are split into windows of whole words, and passages into overlapping windows, so that
-nothing that is scored is cut off. Other texts are cut at the maximum length.
+Words are joined by spaces, as in the measurement of their sub-networks, and the first token of a word has the label of
+the word. Sentences that are too long are split into windows of whole words, and passages into overlapping windows, so
+that all words and answers are scored. Other texts are cut at the maximum length.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from xsns_stream.types.text import AnswerSpan
 
 #: Label of positions that the loss ignores.
 IGNORED: Final = -100
-#: Number of sentences that are tokenized in one call.
+#: Number of sentences that one call tokenizes.
 _SENTENCES_PER_CALL: Final = 1_000
-#: Start and end of the answer in a window that does not contain it: the position of the first special token.
+#: Start and end of the answer for windows without the answer: the position of the first special token.
 _NO_ANSWER: Final = 0
 #: Tags of named entities: outside, or beginning, inside, end or whole of an entity of a type.
 _ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
@@ -100,14 +100,14 @@ def encode(
 
     Args:
         task: The task, which defines the labels.
-        labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
+        labels: Names of the classes, in the order of the outputs of the head; empty if labels are answers.
         split: The examples.
         tokenizer: The tokenizer of the model.
         settings: Maximum length and stride.
 
     Raises:
         CorpusError: A label is not one of the classes.
-        ModelError: The labels need the characters of each token, and the tokenizer does not return them.
+        ModelError: The labels need the characters of each token, which the tokenizer does not return.
         UsageError: The maximum length is invalid for the model.
     """
     room = _check_length(tokenizer, settings)
@@ -127,7 +127,7 @@ def encode(
 
 
 def _check_length(tokenizer: Any, settings: FineTuning) -> int:
-    """Return the number of text tokens that fit beside the special tokens.
+    """Return the largest number of text tokens, without special tokens.
 
     Raises:
         UsageError: The length is larger than the model allows, or too small for special tokens and text.
@@ -161,7 +161,7 @@ def _class_numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str
 
 
 def _input_names(tokenizer: Any) -> list[str]:
-    """Return the names of a model's inputs, without the attention mask, which follows from the padding."""
+    """Return the names of a model's inputs, without the attention mask, which is computed from the padding."""
     return ["input_ids", *(["token_type_ids"] if "token_type_ids" in tokenizer.model_input_names else [])]
 
 
@@ -237,9 +237,9 @@ def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
 
 
 def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Split a sentence of `count` tokens into runs of words that fit.
+    """Split a sentence into runs of words with at most `room` tokens.
 
-    A word that does not fit is a run by itself, which the tokenizer cuts.
+    A longer word is a separate run, which the tokenizer cuts.
     """
     if count <= room:
         return [(0, len(words))]
@@ -253,7 +253,7 @@ def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> lis
 
 
 def _halved(words: Sequence[str], start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Halve a run until it fits, because a word after a space may have more tokens than the word alone."""
+    """Halve a run until it fits; a word after a space may have more tokens than the word alone."""
     if stop - start == 1 or _token_counts([" ".join(words[start:stop])], tokenizer)[0] <= room:
         return [(start, stop)]
     middle = (start + stop) // 2
@@ -294,7 +294,7 @@ def _passage_features(
 
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
-    """Return the beginning of a question, so that at least half of the room is left for the passage."""
+    """Return the beginning of a question, so that at least half of the tokens are left for the passage."""
     offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
@@ -307,7 +307,7 @@ def _answer_positions(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | No
     Args:
         answer: The characters of the answer in the passage.
         offsets: The characters of the window's tokens; None for tokens outside the passage.
-        end: The end of the passage's last token. Some tokenizers drop the text after it, as a separate accent.
+        end: The end of the passage's last token. Some tokenizers omit the text after it, such as a separate accent.
     """
     passage = [position for position, span in enumerate(offsets) if span is not None]
     inside = [p for p in passage if (s := offsets[p]) is not None and s[0] < answer.end and s[1] > answer.start]
@@ -348,7 +348,7 @@ def collate(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
 
 
 def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
-    """Yield batches of indices, longest features first, so that a lack of memory shows at once."""
+    """Yield batches of indices, longest features first, so that a lack of memory is noticed early."""
     order = sorted(range(len(features)), key=lambda index: -len(features[index]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
@@ -356,7 +356,7 @@ def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
 
 @contextmanager
 def enough_memory(what: str, hint: str) -> Iterator[None]:
-    """Turn the errors of a full memory into a :class:`~xsns_stream.errors.ModelError`.
+    """Turn out-of-memory errors into a :class:`~xsns_stream.errors.ModelError`.
 
     Args:
         what: The work of the block, for the message.

@@ -1,4 +1,4 @@
-"""Fine-tuning on a source with transformers' Trainer, which returns the best epoch on the dev data."""
+"""Fine-tuning on a source with the Trainer of transformers; the result is the best epoch on the dev data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from xsns_stream.types import LabelledSplit
 def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) -> None:
     """Write weights (safetensors), configuration with the names of the classes, and tokenizer to a folder.
 
-    The folder is written whole or not at all.
+    The folder is written completely or not at all.
 
     Args:
         model: The fine-tuned model.
@@ -48,11 +48,11 @@ def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) 
     except OSError as error:
         raise XsnsError(
             f"the fine-tuned model cannot be saved in '{folder}': {error.strerror or error}.",
-            "check the free space and the permissions; its scores are written.",
+            "check the free space and the permissions. The scores of the model are written.",
         ) from error
 
 
-#: Called with (steps done, largest number of steps, last dev metric in percent).
+#: A callback that gets (steps done, largest number of steps, last dev metric in percent).
 OnStep: TypeAlias = Callable[[int, int, float | None], None]
 
 
@@ -93,10 +93,11 @@ def fine_tune(
         tokenizer: The tokenizer of the model.
         task: The task. Its headline metric on the dev data, as a mean over languages, decides when training stops.
         labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
-        train: Training data of the source, or of several sources as :func:`equal_shares` returns them.
+        train: Training data of the source, or of several sources from :func:`equal_shares`.
         dev: Dev data of the same sources.
         settings: Hyper-parameters.
-        seed: Seed for order and dropout. The head is initialised when the model is loaded.
+        seed: Seed for the order of examples and for dropout. It does not affect the head, which is initialised when the
+            model is loaded.
         on_step: Called after every step.
 
     Raises:
@@ -177,7 +178,7 @@ def _require_packages() -> None:
 def _trainer(
     model: Any, tokenizer: Any, features: list[Feature], settings: FineTuning, seed: int, folder: str, watch: Any
 ) -> Any:
-    """Return a Trainer that prints and saves nothing itself."""
+    """Return a Trainer that neither prints nor saves anything."""
     from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
 
     steps = -(-len(features) // settings.batch_size) * settings.epochs
@@ -257,7 +258,7 @@ def _preserved_random_state() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-        # accelerate stores its settings in the environment, where the next model would find them.
+        # accelerate stores its settings in the environment, where they would affect the next model.
         for name in set(os.environ) - set(environment):
             del os.environ[name]
 
@@ -273,8 +274,8 @@ def _epoch_scorer(
 ) -> Any:
     """Return the callback that scores the dev data after every epoch.
 
-    The Trainer itself would write a checkpoint for each epoch and read the best one back. Here the best weights stay in
-    memory, which has room for a second copy of these models.
+    The Trainer would write a checkpoint for each epoch and read the best one. Here the best weights stay in memory,
+    because these models are small enough for a second copy.
     """
     from transformers import TrainerCallback
 
@@ -307,7 +308,7 @@ def _epoch_scorer(
 
 
 def _check_numbers(model: Any) -> None:
-    """Check that all weights are finite; they are not after a loss that is NaN or infinite.
+    """Check that all weights are finite, because a loss of NaN or infinity makes them invalid.
 
     Raises:
         XsnsError: A weight is NaN or infinite.
@@ -330,8 +331,8 @@ class StepTimes:
     """Seconds for one example.
 
     Attributes:
-        training: Seconds in fine-tuning: forward pass, backward pass and update.
-        testing: Seconds in a test.
+        training: Seconds for fine-tuning: forward pass, backward pass and update.
+        testing: Seconds for testing.
     """
 
     training: float

@@ -24,7 +24,7 @@ def accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
 
 
 def macro_f1(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the mean F1 over the classes that occur in the truth or in the predictions, in percent."""
+    """Return the mean F1 over the classes that occur in the true labels or in the predictions, in percent."""
     from sklearn.metrics import f1_score
 
     return 100 * float(f1_score(list(truth), list(predicted), average="macro", zero_division=0))
@@ -50,10 +50,10 @@ def exact_match(truth: Sequence[str], predicted: Sequence[str]) -> float:
 
 
 def answer_f1(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the mean F1 of the words that answers share, in percent.
+    """Return the mean F1 of the common words of answers, in percent.
 
-    Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is exact
-    match.
+    Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is the
+    exact match.
     """
     return 100 * sum(_overlap(normalised(a), normalised(b)) for a, b in zip(truth, predicted, strict=True)) / len(truth)
 

@@ -24,7 +24,9 @@ _MAX_ANSWER: Final = 30
 def score(
     model: Any, tokenizer: Any, task: Task, labels: Sequence[str], test: LabelledSplit, settings: FineTuning
 ) -> TestScore:
-    """Test a model on one language. The model is in evaluation mode meanwhile; its mode is restored afterwards.
+    """Test a model on one language.
+
+    The model is tested in evaluation mode; its mode is restored afterwards.
 
     Args:
         model: The model with the head of the task; it stays on its device.
@@ -50,7 +52,7 @@ def measure(
     features: Sequence[Feature],
     settings: FineTuning,
 ) -> TestScore:
-    """Test a model as :func:`score` does, with the features that :func:`encode` returned for `test`."""
+    """Test a model like :func:`score`, with the features of `test` from :func:`encode`."""
     with _testing(model), enough_memory("testing", "lower --max-length, or use another --device."):
         metrics_of_model, trivial, units = _MEASURES[task.objective](
             model, tokenizer, task, labels, test, features, settings
@@ -87,7 +89,7 @@ def _outputs(
 
 
 def padding(tokenizer: Any, model: Any) -> int:
-    """Return the token id of the padding; 0 if there is none, because attention ignores the padding."""
+    """Return the token id of the padding; 0 if the tokenizer has no padding token, because attention ignores it."""
     pad_id = tokenizer.pad_token_id
     if pad_id is None:
         pad_id = getattr(model.config.get_text_config(), "pad_token_id", None)
@@ -100,7 +102,7 @@ def padding(tokenizer: Any, model: Any) -> int:
 def _score_words(
     model: Any, tokenizer: Any, task: Task, labels: Sequence[str], test: LabelledSplit, features: Any, settings: Any
 ) -> tuple[dict[str, float], dict[str, float], int]:
-    # A word without tokens has no prediction: it counts as outside of entities, or as a wrong part of speech.
+    # A word without tokens has no prediction. It is scored as outside of entities, or as a wrong part of speech.
     default = metrics.OUTSIDE if task.entities else ""
     predicted = [[default] * len(example.text) for example in test.examples]
     for indices, output in _outputs(model, tokenizer, features, settings):
@@ -173,11 +175,11 @@ def _score_answers(
 def _best_span(starts: Any, ends: Any, offsets: Sequence[tuple[int, int] | None]) -> tuple[float, int, int] | None:
     """Return (logit, start, end) of the best span of characters within the passage; None if there is no span.
 
-    All spans are compared, and not only the best starts with the best ends.
+    All spans are compared, not only pairs of the best starts and the best ends.
 
     Args:
         starts: Logits of the start, float32 [T] or longer because of padding.
-        ends: Logits of the end, shaped like `starts`.
+        ends: Logits of the end, in the shape of `starts`.
         offsets: The characters of the tokens at T positions; None outside the passage.
     """
     inside = np.array([span is not None for span in offsets])

@@ -16,7 +16,7 @@ class FineTuning:
     """Hyper-parameters of fine-tuning by AdamW, with linear decay after a warm-up and early stopping on the dev data.
 
     Attributes:
-        preset: The name of the preset that the settings are based on.
+        preset: The name of the preset on which the settings are based.
         learning_rate: The largest learning rate.
         batch_size: Training examples per step.
         epochs: Largest number of epochs.
@@ -24,12 +24,12 @@ class FineTuning:
         warmup_share: Share of all steps in which the learning rate rises.
         weight_decay: Weight decay of AdamW.
         max_length: Maximum length of an input in tokens. Longer sentences of words and longer passages are split into
-            windows, other texts are cut.
-        stride: Number of tokens that neighbouring windows of a passage share.
+            windows; other texts are cut.
+        stride: Number of tokens in the overlap of two windows of a passage.
         group_by_length: Whether the examples of a batch have similar lengths, which reduces padding.
         precision: `float32`, or `bf16` or `fp16` by automatic mixed precision.
-        device: `cpu`, `cuda`, or another device as torch names it; with several GPUs the Trainer uses the first.
-        evaluation_batch: Number of test examples in a batch; it changes only the speed.
+        device: `cpu`, `cuda`, or another device of torch; with several GPUs the Trainer uses the first one.
+        evaluation_batch: Number of test examples in a batch; it affects only the speed.
     """
 
     preset: str
@@ -51,7 +51,7 @@ class FineTuning:
             if getattr(self, name) < 1:
                 raise UsageError(
                     f"{name.replace('_', ' ')} must be at least 1, not {getattr(self, name)}.",
-                    "leave it out to use the value of the preset.",
+                    "omit the option to use the value of the preset.",
                 )
         if not 0 < self.learning_rate < 1:
             raise UsageError(f"the learning rate must be between 0 and 1, not {self.learning_rate}.", "try 1e-5.")
@@ -75,7 +75,7 @@ class FineTuning:
             raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:
-        """Return the settings that the result depends on: all except preset, device and evaluation batch."""
+        """Return the settings that determine the result: all except preset, device and evaluation batch."""
         return {k: v for k, v in asdict(self).items() if k not in ("preset", "device", "evaluation_batch")}
 
 

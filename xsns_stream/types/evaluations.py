@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError
 from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.parameters import Counts, Reals
+from xsns_stream.types.transfer_scores import scores_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+#: Name of the trivial baseline that is the expectation over all orders.
+RANDOM: Final = "random"
+# A constant prediction is as good as a random order, except for rounding.
+_ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,30 @@ class Evaluation:
                 raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
         return self.predictors.index(predictor), self.metrics.index(metric)
 
+    def above_random(self, predictor: str) -> tuple[int, int] | None:
+        """Return on how many targets a predictor has a higher NDCG@3 than a random order.
+
+        Returns:
+            The number of these targets, and the number of targets on which both are defined; None if the evaluation has
+            no row `random`.
+        """
+        if RANDOM not in self.predictors:
+            return None
+        column = next(i for i, metric in enumerate(self.metrics) if metric.startswith("ndcg"))
+        own, random = (self.per_target[self.predictors.index(name), column] for name in (predictor, RANDOM))
+        return int((own > random + _ROUNDING).sum()), int((np.isfinite(own) & np.isfinite(random)).sum())
+
+    @property
+    def warning(self) -> str:
+        """Words for a title that name the predictors that are not better than random on most targets; usually empty."""
+        counts = {name: self.above_random(name) for name in self.predictors if name not in self.settings.trivial}
+        below = [
+            f"{name} ({known[1] - known[0]} of {known[1]})"
+            for name, known in counts.items()
+            if known is not None and 2 * (known[1] - known[0]) > known[1]
+        ]
+        return f"no better than a random order on most targets: {', '.join(below)}" if below else ""
+
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame with one row for each predictor and metric."""
         import pandas as pd
@@ -179,8 +209,9 @@ class Evaluation:
         """Return the means as a table, and its caption."""
         frame = self.to_frame().pivot(index="predictor", columns="metric", values="mean")
         frame = frame.loc[list(self.predictors), list(self.metrics)].rename_axis(index=None, columns=None)
-        about = f"{self.settings.task} ({self.settings.metric}, {self.settings.unit})"
-        return frame, f"Evaluation on {about}: means over {len(self.targets)} targets"
+        about = f"{scores_name(self.settings.task, self.settings.metric)} ({self.settings.unit})"
+        warning = f"; {self.warning}" if self.warning else ""
+        return frame, f"Evaluation on {about}: means over {len(self.targets)} targets{warning}"
 
     def _repr_html_(self) -> str:
         return html_table(*self._shown(), index=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -118,6 +119,15 @@ class DiagonalFisher:
         import torch
 
         return {n: torch.as_tensor(v) for n, v in zip(self.layout.names, self.values, strict=True)}
+
+    def layer_sums(self) -> dict[str, float]:
+        """Return {layer of the layout: sum of its values}, added in float64; together they are the trace."""
+        sums = dict.fromkeys((layer.name for layer in self.layout.layers), 0.0)
+        starts = [layer.start for layer in self.layout.layers]
+        for offset, values in zip(self.layout.offsets, self.values, strict=True):
+            total = values.sum(dtype=np.float64) if isinstance(values, np.ndarray) else values.double().sum()
+            sums[self.layout.layers[bisect_right(starts, offset) - 1].name] += float(total)
+        return sums
 
 
 def _check_choice(setting: str, value: str, choices: tuple[str, ...]) -> None:

@@ -47,6 +47,11 @@ class Provenance:
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
             beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
             `framing_tokens`, the number of special tokens around a text.
+        inputs: Where the text and the model were, so that more rows can be built without naming them again: `texts`, a
+            list of specifications of a corpus; `model`; `options`, the options of the text and of the parameters that
+            were given. A path is relative to the folder of the store, and begins with a full stop. Empty if it was not
+            recorded.
+        former_labels: Labels that the row had before it was relabelled, the oldest first; usually empty.
     """
 
     model: str = ""
@@ -71,6 +76,8 @@ class Provenance:
     values: str = ""
     reliability: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    former_labels: tuple[str, ...] = ()
 
     #: Fields that all rows of one store share.
     SHARED = (
@@ -95,18 +102,22 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del data["former_labels"]
         return data | {
             "fallback": list(self.fallback),
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
             "text": dict(self.text),
+            **({"inputs": dict(self.inputs)} if self.inputs else {}),
+            **({"former_labels": list(self.former_labels)} if self.former_labels else {}),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Return the record from a JSON object of :meth:`to_json`; unknown keys are ignored."""
         known = {k: v for k, v in data.items() if k in cls.__dataclass_fields__}
-        return cls(**(known | {"fallback": tuple(known.get("fallback", ()))}))
+        lists = {name: tuple(known.get(name, ())) for name in ("fallback", "former_labels")}
+        return cls(**(known | lists))
 
 
 LIBRARIES: Final = (

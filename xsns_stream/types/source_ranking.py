@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xsns_stream.types.html_table import html_table, text_table
@@ -253,3 +253,8 @@ class Explanation:
     sources: tuple[str, ...]
     corrected: Reals
     excess: Reals
+
+    def first(self, count: int) -> Explanation:
+        """Return the explanation of the first `count` sources."""
+        few = slice(count)
+        return replace(self, sources=self.sources[few], corrected=self.corrected[:, few], excess=self.excess[:, few])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from xsns_kernels import popcount
 from xsns_stream.errors import StoreError, UsageError, XsnsError
 from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.languages import is_label
 from xsns_stream.types.parameter_set import BitSet, check_words, has_pad_bits
 from xsns_stream.types.parameters import WORD_BITS, ParameterLayout, Words, words_for
 from xsns_stream.types.provenance import Provenance
@@ -30,8 +30,6 @@ VERSION: Final = 1
 RECORD: Final = "record"
 #: Suffixes of files that contain a sub-network.
 FORMATS: Final = (".safetensors", ".npz")
-# A code that can be part of a path; empty if the caller gave no code.
-_LANGUAGE: Final = re.compile(r"(?:[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*)?")
 _AGAIN: Final = "export it again."
 
 
@@ -288,7 +286,7 @@ def _checked(bits: Words, layout: ParameterLayout, record: Mapping[str, Any], pa
     # The digest covers only the bits.
     if not (
         isinstance(language, str)
-        and _LANGUAGE.fullmatch(language)
+        and (language == "" or is_label(language))
         and isinstance(seed, int)
         and seed >= 0
         and 0 < density <= 1

@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 
 #: Units of scores: percent, fractions of 1, or a metric with another range.
 UNITS: Final = ("percent", "fraction", "points")
+#: The task, or the metric, of scores if nobody has named it.
+UNKNOWN: Final = "unknown"
+
+
+def metric_name(metric: str) -> str:
+    """Return the name of a metric for titles and axes: `score` if it is unknown."""
+    return "score" if metric in (UNKNOWN, "") else metric
+
+
+def scores_name(task: str, metric: str) -> str:
+    """Return what scores are, for titles.
+
+    >>> scores_name("pos", "accuracy"), scores_name("pos", "unknown"), scores_name("unknown", "unknown")
+    ('pos accuracy', 'pos scores', 'gold scores')
+    """
+    what = "scores" if metric in (UNKNOWN, "") else metric
+    if task not in (UNKNOWN, ""):
+        return f"{task} {what}"
+    return f"gold {what}" if what == "scores" else what
 
 
 @dataclass(frozen=True)

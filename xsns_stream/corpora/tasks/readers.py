@@ -2,7 +2,8 @@
 
 Most formats are those of any corpus (:mod:`xsns_stream.corpora.readers`), read with labels. This module adds SQuAD's
 JSON and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds files with a word and its tag on each
-line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`.
+line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`;
+tables are read with labels by their own readers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from xsns_stream.corpora.examples import (
     without_invisible,
 )
 from xsns_stream.corpora.file_names import SPLIT_NAMES
+from xsns_stream.corpora.json_lines import json_rows
 from xsns_stream.corpora.labels import (
     AUTO,
     bioes_to_iob2,
@@ -35,7 +37,7 @@ from xsns_stream.corpora.labels import (
     iob1_to_iob2,
     without_blank_tags,
 )
-from xsns_stream.corpora.readers import COLUMN_READERS, describe_counts, json_rows, read_units
+from xsns_stream.corpora.readers import FORMATS, TABLES, describe_counts, read_units
 from xsns_stream.corpora.text_checks import check_texts
 from xsns_stream.errors import CorpusError
 from xsns_stream.tasks import TASKS
@@ -44,9 +46,10 @@ from xsns_stream.types.text import AnswerSpan
 
 #: Suffixes of files with a word and its tag on each line; a .tsv file may be one, or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
-_TABLES: Final = (".jsonl", ".csv", ".tsv", ".parquet")
-# Parquet is compressed inside.
-_NOT_READ: Final = frozenset(f".parquet{compression}" for compression in COMPRESSIONS)
+_TABLES: Final = tuple(sorted(TABLES, key=lambda suffix: not FORMATS[suffix].compressible))
+_NOT_READ: Final = frozenset(
+    suffix + compression for suffix in _TABLES if not FORMATS[suffix].compressible for compression in COMPRESSIONS
+)
 #: What has a label → the suffixes that can be read.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     kind: tuple(
@@ -273,8 +276,8 @@ def _identifiers(path: Path, suffix: str) -> Iterator[str]:
         for row in json_rows(path):
             fields: Mapping[str, Any] = row or {}
             yield _identifier(next((fields[name] for name in _IDENTIFIERS if name in fields), None))
-    elif suffix in COLUMN_READERS:
-        yield from COLUMN_READERS[suffix](path, _IDENTIFIERS)
+    elif suffix in FORMATS and (cells := FORMATS[suffix].cells) is not None:
+        yield from cells(path, _IDENTIFIERS)
     while True:
         yield ""
 

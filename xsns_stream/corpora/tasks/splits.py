@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from xsns_stream.corpora.decoding import irregular_kind
-from xsns_stream.corpora.file_names import SPLIT_NAMES, TreebankFile, UnreadFile, treebank_file, treebank_files
+from xsns_stream.corpora.file_names import (
+    SPLIT_NAMES,
+    TreebankFile,
+    UnreadFile,
+    check_treebank,
+    chosen_treebanks,
+    is_file_word,
+    treebank_file,
+    treebank_files,
+)
 from xsns_stream.corpora.tasks.readers import SUFFIXES, IdentifiedExample, suffix_of, suffixes_shown
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import code_or_none
@@ -65,11 +74,17 @@ class Layout:
         return tuple(sorted({language for language, _ in self.files}))
 
 
-def find_layout(folder: Path, task: str) -> Layout:
+def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
     """Return the layout of a folder, with the files of the folders in it that are named by language.
 
+    Args:
+        folder: The folder.
+        task: The task of the data.
+        treebank: The treebanks to read of languages that have several; None reads all of them.
+
     Raises:
-        CorpusError: The folder cannot be read, or no file name states a language and a split.
+        CorpusError: The folder cannot be read, no file name states a language and a split, or there is no such
+            treebank.
     """
     entries = _entries(folder)
     line_labels = next((entry for entry in entries if entry.name == LINE_LABELS and task == "topic"), None)
@@ -78,18 +93,21 @@ def find_layout(folder: Path, task: str) -> Layout:
     skipped, second_files = [], []
     joined: dict[Path, tuple[Path, ...]] = {}
     treebanks: dict[str, dict[str, None]] = {}
-    for name, split, path in _candidates(entries, task, lines=line_labels is not None):
-        code = code_or_none(name)
+    candidates, chosen, left_out = _with_treebanks(
+        list(_candidates(entries, task, lines=line_labels is not None)), task, treebank
+    )
+    for name, split, path in candidates:
+        code = None if is_file_word(name) else code_or_none(name)
         if code is None:
             skipped.append(path.name if path.parent == folder else _shown(path))
             continue
         first = files.setdefault((code, split), path)
-        treebank = None if path.parent == folder else _treebank_file(path, task)
-        if treebank:
-            treebanks.setdefault(code, {})[treebank.treebank] = None
+        file = None if path.parent == folder else _treebank_file(path, task)
+        if file:
+            treebanks.setdefault(code, {})[file.treebank] = None
         if first is path:
             continue
-        if treebank and first.parent != folder and _treebank_file(first, task):
+        if file and first.parent != folder and _treebank_file(first, task):
             joined[first] = (*joined.get(first, (first,)), path)
         else:
             second_files.append(path)
@@ -99,11 +117,37 @@ def find_layout(folder: Path, task: str) -> Layout:
     _refuse_mixed(files)
     if not files:
         raise _no_files(folder, task, [entry.name for entry in entries])
-    used = {*files.values(), *chain(*joined.values()), *second_files, *filter(None, (line_labels,))}
-    not_read = tuple(_unread_files(entries, task, used))
+    used = {*files.values(), *chain(*joined.values()), *second_files, *left_out, *filter(None, (line_labels,))}
+    not_read = (
+        *_unread_files(entries, task, used),
+        *(UnreadFile(_shown(path), f"--treebank chooses {treebank}") for path in left_out),
+    )
     joined_codes = {code for (code, _), path in files.items() if path in joined}
     several = {code: tuple(treebanks[code]) for code in sorted(joined_codes) if len(treebanks[code]) > 1}
-    return Layout(files, tuple(skipped), line_labels, not_read, unclear, joined, several)
+    return Layout(files, tuple(skipped), line_labels, not_read, unclear, joined, several | chosen)
+
+
+def _with_treebanks(
+    candidates: Sequence[tuple[str, str, Path]], task: str, treebank: str | None
+) -> tuple[Sequence[tuple[str, str, Path]], dict[str, tuple[str, ...]], list[Path]]:
+    """Return the candidates without treebanks that are not chosen, {code: chosen treebanks}, and the other files."""
+    if treebank is None:
+        return candidates, {}, []
+    name_of = {path: file.treebank for _, _, path in candidates if (file := _treebank_file(path, task))}
+    check_treebank(treebank, name_of.values())
+    of_language: dict[str, dict[str, None]] = {}
+    for name, _, path in candidates:
+        if path in name_of:
+            of_language.setdefault(name, {})[name_of[path]] = None
+    chosen = {name: chosen_treebanks(treebank, names) for name, names in of_language.items()}
+    kept = [each for each in candidates if each[2] not in name_of or name_of[each[2]] in chosen[each[0]]]
+    left_out = [path for name, _, path in candidates if path in name_of and name_of[path] not in chosen[name]]
+    several = {
+        code: names
+        for name, names in chosen.items()
+        if len(of_language[name]) > len(names) and (code := code_or_none(name))
+    }
+    return kept, several, left_out
 
 
 def _treebank_file(path: Path, task: str) -> TreebankFile | None:

@@ -96,6 +96,7 @@ def open_task(
     config: str | None = None,
     revision: str | None = None,
     relabel: Mapping[str, str] | None = None,
+    treebank: str | None = None,
 ) -> TaskCorpus:
     """Open the labelled data of a task.
 
@@ -107,6 +108,7 @@ def open_task(
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
         relabel: {old: new} names of labels; for named entities, the types.
+        treebank: The treebanks to read of languages that have several, such as `GSD`; None joins all of them.
 
     Raises:
         UsageError: There is no such task, or an option cannot be used with these data.
@@ -116,6 +118,7 @@ def open_task(
     names = dict(relabel or {})
     _check_recipe_task(spec.partition("=")[0], task)
     if data_set := recipe_of(spec):
+        refuse_options({"treebank": treebank}, kind="a data set of the Hub")
         return HubTask(open_hub(*data_set, config=config, revision=revision, labels=AUTO), task, names)
     refuse_options({"config": config, "corpus-revision": revision}, kind="a folder")
     folder = at_home(spec)
@@ -123,7 +126,7 @@ def open_task(
         message = f"'{spec}' is a file, not a folder." if folder.is_file() else f"there is no folder '{spec}'."
         known = f"one of {', '.join(RECIPE_TASKS)}, RECIPE=FOLDER, or {HUB_PREFIX}OWNER/NAME."
         raise CorpusError(message, f"labelled data are a folder, {known}")
-    return FolderTask(folder, task, names)
+    return FolderTask(folder, task, names, treebank)
 
 
 def _check_recipe_task(name: str, task: str) -> None:
@@ -163,12 +166,14 @@ class FolderTask:
         folder: The folder.
         task: The name of the task.
         relabel: {old: new} names of labels.
+        treebank: The treebanks to read of languages that have several; None joins all of them.
         renamed: The old names of `relabel` that were found in the data read so far.
     """
 
     folder: Path
     task: str
     relabel: Mapping[str, str] = field(default_factory=dict)
+    treebank: str | None = None
     renamed: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     _notes: dict[Path, dict[str, None]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -190,7 +195,7 @@ class FolderTask:
     @cached_property
     def layout(self) -> Layout:
         """The files of the folder, by language and split."""
-        return find_layout(self.folder, self.task)
+        return find_layout(self.folder, self.task, self.treebank)
 
     @property
     def skipped(self) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
 """Rules that turn the backward pass of a module into squared per-example gradients of its parameters.
 
-A rule replaces the forward of a module. The backward of the replacement computes the ordinary gradient by the input
-and, in place of the weight gradient, adds the squared weight gradient of every example to an accumulator. The product
-of the weight gradient is replaced, not added: a backward takes as many floating-point operations as an ordinary one.
+A rule replaces the forward of a module. The backward of the replacement computes the ordinary gradient by the input. In
+place of the weight gradient, it adds the squared weight gradient of every example to an accumulator. A backward
+therefore needs the same number of floating-point operations as an ordinary one.
 
-The type and the parameters of a module decide which rule it gets, never its name. The self-check finds out whether the
-rule is right for it.
+The rule of a module depends on the type and the parameters of the module, not on its name. The self-check tests whether
+the rule is exact for the module.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ CONV1D = "transformers.pytorch_utils.Conv1D"
 
 @dataclass(frozen=True)
 class Rule:
-    """A method of a module that is replaced, and the parameters that the replacement covers.
+    """The replacement of a method of a module, and the parameters that the replacement covers.
 
     Attributes:
-        name: Name of the rule, as `params --check` shows it.
+        name: Name of the rule in the output of `params --check`.
         make: (module, engine, marker) → the replacement.
-        method: Name of the method that is replaced.
+        method: Name of the replaced method.
         parameters: The covered parameters.
-        every_pass: Whether the method is also replaced in passes that measure nothing of the module, so that a model
+        every_pass: Whether the method is also replaced in passes that do not measure the module, so that a model
             measured in groups computes the same bits as a model measured in one pass.
     """
 
@@ -52,9 +52,9 @@ class Rule:
 
 
 def rule_for(module: nn.Module) -> Rule | None:
-    """Return the rule for a module; None if there is none, or where the module owns no parameter.
+    """Return the rule for a module; None if there is no rule or the module has no parameters.
 
-    A module whose forward was replaced, or whose weight is computed from other parameters, gets no rule.
+    A module gets no rule if its forward was replaced or its weight is computed from other parameters.
     """
     own = dict(module.named_parameters(recurse=False))
     table = getattr(module, "relative_attention_bias", None)
@@ -86,7 +86,10 @@ def _by_type(module: nn.Module, parameters: tuple[Tensor, ...]) -> Rule | None:
 def _by_parameters(module: nn.Module, own: dict[str, nn.Parameter]) -> Rule | None:
     parameters = tuple(own.values())
     if isinstance(module, nn.Embedding | nn.Linear | nn.LayerNorm | nn.RMSNorm):
-        # A subclass that computes something else, or in another shape, than the rules above expect.
+        # Other subclasses may compute something else than the rules expect, or in another shape.
+        return None
+    if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.PReLU):
+        # torch checks that their vectors have one axis, so that they cannot be given one copy for each example.
         return None
     if all(parameter.dim() == 1 for parameter in parameters):
         return Rule("feature-wise", feature_wise, "forward", parameters)

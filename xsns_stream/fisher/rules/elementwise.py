@@ -1,7 +1,7 @@
 """Rules for parameters that act on features one by one: the scales and shifts of normalisations.
 
-The gradient for one example is a sum over its positions, [B, D] for a batch. It is small enough to be kept until the
-pass is over, so that several uses of one module are exact as well.
+The gradient for one example is a sum over its positions, [B, D] for a batch. It is small enough to be stored until the
+end of the pass, so that several uses of one module are exact as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _LayerNorm(torch.autograd.Function):
         engine.by_example(x, module)
         ctx.dtype = x.dtype
         if torch.is_autocast_enabled(x.device.type):
-            x = x.float()  # normalisations stay in full precision, as with ordinary autocast
+            x = x.float()  # normalisations stay in full precision, like in ordinary autocast
         shape = list(module.normalized_shape)
         weight, bias = _like(module.weight, x), _like(module.bias, x)
         y, mean, rstd = torch.native_layer_norm(x, shape, weight, bias, module.eps)
@@ -62,7 +62,7 @@ def layer_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Ten
 
 
 class _Expand(torch.autograd.Function):
-    """One copy of a parameter for each example, shaped so that it broadcasts as the parameter itself does."""
+    """One copy of a parameter for each example, in a shape that broadcasts like the parameter."""
 
     @staticmethod
     def forward(
@@ -88,7 +88,7 @@ def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, m
     if x.shape[0] == examples:
         shape, rows = (examples, *(1 for _ in x.shape[1:-1]), features), 1
     else:
-        # The examples are stacked along the first axis, so that every position gets its own copy.
+        # The examples are stacked along the first axis, so that each position needs a copy.
         shape, rows = (x.shape[0], *(1 for _ in x.shape[1:-1]), features), x.shape[0] // examples
     return _Expand.apply(marker, parameter, engine, shape, rows)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -104,7 +104,7 @@ def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tenso
 
 
 def feature_wise(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
-    """Return the replacement for a module whose parameters are vectors that broadcast over its input.
+    """Return the replacement for a module with vectors as parameters, which broadcast over its input.
 
     It covers the many forms of RMS normalisation, including (1 + w) variants: the forward of the module runs with one
     copy of its parameters for each example.

@@ -1,7 +1,7 @@
-"""Rule for mixtures of experts: three-dimensional weights, and tokens that arrive without a batch axis.
+"""Rule for mixtures of experts, which have three-dimensional weights and tokens without a batch axis.
 
-The example of a token is its row divided by the number of positions. Every expert sees each token at most once, so that
-the gradient of an example for an expert is one product over the tokens of the example that were sent to this expert.
+The example of a token is its row divided by the number of positions. Every expert gets each token at most once, so that
+the gradient of an example for an expert is one product over those tokens of the example that the expert gets.
 """
 
 from __future__ import annotations

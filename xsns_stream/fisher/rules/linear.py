@@ -1,4 +1,4 @@
-"""Rules for affine maps: `nn.Linear`, GPT-2's `Conv1D`, and modules that call `F.linear` with their own weight."""
+"""Rules for affine maps: `nn.Linear`, `Conv1D` of GPT-2, and modules that call `F.linear` with their weight."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from xsns_kernels import grouped
 from xsns_stream.fisher.accumulators import Accumulator, NotExactError, Rows, RuleEngine
 from xsns_stream.fisher.model_state import sum_dtype
 
-# Below this share of rows with a gradient, products are computed for those rows alone.
+# If the share of rows with a gradient is smaller, products are computed for these rows only.
 SPARSE_ROWS = 0.5
-# Number of outputs that are looked at to see whether most rows have a gradient. This never decides over a single row.
+# Number of outputs that are examined to estimate the share of rows with a gradient. It never excludes a single row.
 GLANCE = 8
 
 
 @dataclass(frozen=True)
 class Affine:
-    """y = A Wᵀ + b, or y = A W + b where the weight is stored as [I, O]."""
+    """y = A Wᵀ + b, or y = A W + b if the weight is stored as [I, O]."""
 
     module: nn.Module
     weight: Tensor
@@ -69,7 +69,7 @@ class _Affine(torch.autograd.Function):
 
 
 def _as_computed(A: Tensor) -> Tensor:
-    """Return A in the precision of the product under automatic mixed precision; it is kept for the backward."""
+    """Return A in the precision of the product under automatic mixed precision; it is saved for the backward."""
     if A.dtype == torch.float32 and torch.is_autocast_enabled(A.device.type):
         return A.to(torch.get_autocast_dtype(A.device.type))
     return A
@@ -79,11 +79,11 @@ def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
     """Return the positions whose row of G [B, T, O] is not zero.
 
     The rows of padding are zero and, in the last block, all rows except those of scored positions; leaving them out is
-    exact. Where most rows are not zero, which a few outputs are enough to see, all rows except padding are returned:
-    their positions are known already.
+    exact. If most rows are not zero, which a few outputs show, all rows except padding are returned, because their
+    positions are known already.
     """
     if G.is_cuda:
-        # Reading the values would make the host wait for the device, and only the last block would gain.
+        # Reading the values would make the host wait for the device, with a benefit for the last block only.
         return real
     glance = (G[..., :GLANCE] != 0).any(dim=-1)
     if int(glance.sum()) > SPARSE_ROWS * sum(real.counts):
@@ -115,7 +115,7 @@ def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: 
 
 
 def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
-    """Return the gradient by A, [B, T, I]; where few rows have a gradient, it is computed from these rows only."""
+    """Return the gradient by A, [B, T, I]; if few rows have a gradient, it is computed from these rows only."""
     if rows.index is None or len(rows.index) > SPARSE_ROWS * G.shape[0] * G.shape[1]:
         return affine.input_gradient(G)
     flat = G.flatten(0, 1)
@@ -125,19 +125,19 @@ def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
 
 
 def nn_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `nn.Linear`, and for its subclasses that compute nothing else."""
+    """Return the replacement for `nn.Linear`, and for subclasses that compute the same product."""
     affine = Affine(module, module.weight, module.bias)
     return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 def conv1d(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
+    """Return the replacement for `transformers.pytorch_utils.Conv1D`, which has a weight [I, O]."""
     affine = Affine(module, module.weight, module.bias, transposed=True)
     return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 class _LinearCalls(TorchFunctionMode):
-    """While active, calls of `F.linear` with the module's own weight use the rule."""
+    """Context in which calls of `F.linear` with the weight of the module use the rule."""
 
     def __init__(self, affine: Affine, engine: RuleEngine, marker: Tensor) -> None:
         self.affine, self.engine, self.marker, self.met = affine, engine, marker, False
@@ -150,14 +150,15 @@ class _LinearCalls(TorchFunctionMode):
 
 
 def inner_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
-    """Return the replacement for a module that computes more than a product with its weight [O, I] (expert routers)."""
+    """Return the replacement for a module that computes more than the product with its weight [O, I] (a router)."""
     affine, forward = Affine(module, module.weight, None), module.forward
 
     def watched(*args: Any, **kwargs: Any) -> Any:
         with _LinearCalls(affine, engine, marker) as calls:
             output = forward(*args, **kwargs)
         if not calls.met:
-            # A copy of the weight was used, for example in another precision: the gradient would silently be zero.
+            # The module used a copy of its weight, for example in another precision; the gradient would silently be
+            # zero.
             raise NotExactError(f"{type(module).__name__} does not call F.linear with its weight", module)
         return output
 

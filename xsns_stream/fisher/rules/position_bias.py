@@ -1,4 +1,4 @@
-"""Rule for T5's relative position bias: a table [buckets, heads] with values [1, heads, q, k] for all examples."""
+"""Rule for the relative position bias of T5: a table [buckets, heads] that gives [1, heads, q, k] for all examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _ByExample(torch.autograd.Function):
-    """One copy of the bias for each example, so that each example has its own gradient."""
+    """One copy of the bias for each example, so that each example has a separate gradient."""
 
     @staticmethod
     def forward(
@@ -46,7 +46,7 @@ def compute_bias(module: Any, engine: Any, marker: Tensor) -> Callable[..., Tens
         finally:
             hook.remove()
         if len(seen) != 1 or tuple(bias.shape) != (1, table.weight.shape[1], *seen[0].shape):
-            raise NotExactError(f"{type(module).__name__} computes its position bias in another way", table)
+            raise NotExactError(f"{type(module).__name__} computes its position bias in a different way", table)
         return _ByExample.apply(marker, bias, seen[0], table.weight, engine, engine.examples_in_pass)  # type: ignore[no-any-return, no-untyped-call]
 
     return by_example

@@ -1,1 +1,1 @@
-"""Recipes of tables and figures; each module has a dictionary `RECIPES` of the targets that it makes."""
+"""Recipes of tables and figures. Each module has a dictionary `RECIPES` of its targets."""

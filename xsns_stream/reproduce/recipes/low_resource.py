@@ -1,4 +1,4 @@
-"""Recipe of low-resource targets: the score of the predicted source, against English (figure 7)."""
+"""Recipe of low-resource targets: the score of the predicted source, compared with English (figure 7)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _SOURCE_MEAN: Final = "source-mean"
 
 
 def _steps(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune and make every predictor of the tasks that have low-resource targets.
+    """Return the steps that fine-tune and compute every predictor, for the tasks with low-resource targets.
 
     Raises:
         LeftOutError: No task has low-resource targets.
@@ -75,7 +75,7 @@ def _tasks(config: RunConfig) -> dict[str, TaskConfig]:
 
 
 def _targets(task: TaskConfig) -> tuple[str, ...]:
-    """Return the low-resource targets that have text, so that predictors can rank sources for them."""
+    """Return the low-resource targets with text, for which predictors can rank sources."""
     return tuple(code for code in task.low_resource if code in task.texts)
 
 
@@ -84,7 +84,7 @@ def _evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _evaluation(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[Step]:
-    """Return the step that compares the predictors with values for the targets; empty if nothing can be compared."""
+    """Return the step that compares the predictors that have values for the targets; empty without any."""
     scores = gold(config, task)
     low = restrict_to_scores(replace(task, targets=_targets(task)), scores, outputs)
     done = {label: step for label, step in predictors(config, task).items() if outputs.done(step)}
@@ -107,10 +107,10 @@ class _TaskResult:
 
     Attributes:
         rows: The scores of each target.
-        base: The source that predicted sources are compared with.
+        base: The source with which predicted sources are compared.
         base_note: The reason why `base` is not English; empty if it is English.
         chosen: {predictor: {target: the sources that the predictor ranks first}}.
-        means: {predictor, or row computed from the gold scores: mean over targets, against the base}.
+        means: {predictor, or row computed from the gold scores: mean over targets, compared with the base}.
     """
 
     rows: tuple[TargetScores, ...]
@@ -121,7 +121,7 @@ class _TaskResult:
 
 
 def render(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a panel for each task, and tables by predictor and by target.
+    """Return the page, with a panel of the figure and two tables (by predictor, by target) for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -174,7 +174,7 @@ def _task_result(
 
 
 def _base_source(task: TaskConfig, document: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Return English, or else the source with most training examples and a sentence that says so."""
+    """Return English; if it is not a source, the source with most training examples and a sentence about it."""
     if ENGLISH in task.sources:
         return ENGLISH, ""
     runs = (document or {}).get("result", {}).get("runs") or []
@@ -185,7 +185,7 @@ def _base_source(task: TaskConfig, document: Mapping[str, Any] | None) -> tuple[
 
 
 def _section(task: TaskConfig, result: _TaskResult) -> str:
-    """Return a line for each predictor, and a line for each target."""
+    """Return two tables: one with a line for each predictor, and one with a line for each target."""
     base = shown_name(result.base)
     header = ["source", "targets", "mean score", f"less {base}", "p (Holm)", f"above {base}", "level", "below"]
     means = [paired_mean_cells(name, mean, reference=name == base) for name, mean in result.means.items()]
@@ -261,12 +261,12 @@ class ChoiceLine:
 
     Attributes:
         label: The code of the target.
-        base: The score of the source that the choice is compared with.
+        base: The score of the source with which the choice is compared.
         chosen: The score of the chosen source.
         best: The score of the best source.
         mean: The mean score over all sources.
         choice: The chosen source, written at the end of the line.
-        trivial: The score of the answer that needs no model; NaN if it is not known.
+        trivial: The score of the trivial answer; NaN if unknown.
     """
 
     label: str
@@ -286,7 +286,7 @@ class ChoicePanel:
         title: The task.
         lines: The lines from top to bottom, at least one.
         label: The label of the x axis.
-        base: The name of the source that the choice is compared with, for the legend.
+        base: The name of the source with which the choice is compared, for the legend.
     """
 
     title: str
@@ -296,7 +296,7 @@ class ChoicePanel:
 
 
 def choices_figure(panels: Sequence[ChoicePanel], chooser: str, title: str, subtitle: str = "") -> Figure:
-    """Draw the score of a chosen source against that of a fixed source, with best and mean source, for each target.
+    """Draw the scores of the chosen, the fixed, the best and the mean source for each target.
 
     Args:
         panels: The panels, at least one; they are placed one below the other.

@@ -1,4 +1,4 @@
-"""Recipes of predictors of transfer: on every task (table 2), by regression (table 3), on other models (table 4)."""
+"""Recipes for the comparison of predictors: every task (table 2), regression (table 3), other models (table 4)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TABLE2_TITLE: Final = "Table 2: sub-networks against other predictors of transfe
 
 
 def _all_tasks(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune, measure, and make every baseline that the data allow, for each task."""
+    """Return the steps that fine-tune, measure, and compute all possible baselines for each task."""
     return [step for task in config.tasks.values() for step in gold_and_predictors(config, task)]
 
 
@@ -52,7 +52,7 @@ def _table2_evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Ste
 
 
 def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return NDCG@3 on all tasks, and a table for each task.
+    """Return the page, with NDCG@3 on all tasks and a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -81,7 +81,7 @@ def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def missing_rows(config: RunConfig) -> list[str]:
-    """Return a sentence for each row whose data were not given."""
+    """Return a sentence for each row without data."""
     rows = (("L2V", "typology=feature_predictions.npz", config.typology), ("LDND", "ldnd=FILE", config.ldnd))
     return [f"There is no row {name}, because it needs --data {kind}." for name, kind, given in rows if given is None]
 
@@ -89,9 +89,9 @@ def missing_rows(config: RunConfig) -> list[str]:
 # ------------------------------------------------------------------------------------------ table 3: regressions
 
 TABLE3_TITLE: Final = "Table 3: transfer scores predicted by regression"
-#: {value of `regress --model`: name in the table}.
+#: {value of `regress --model`: name in table 3}.
 MODELS: Final[Mapping[str, str]] = {"ols": "least squares", "mixed": "random intercept per target"}
-#: Names of the predictions, as `regress` writes them.
+#: Names of the predictions in the output of `regress`.
 PREDICTIONS: Final = ("in sample", "leave one target out", "leave one source out")
 
 
@@ -100,7 +100,7 @@ def _table3_regressions(config: RunConfig, outputs: StepOutputs) -> Sequence[Ste
 
 
 def _regressions(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> dict[tuple[str, str], Step]:
-    """Return {(predictor, model): regression} for the predictors that know enough of the task's languages."""
+    """Return {(predictor, model): regression} for the predictors with values for enough languages of the task."""
     steps, scores = {}, gold(config, task)
     groups, scored_task = group_predictors(config, task, outputs), restrict_to_scores(task, scores, outputs)
     for label, step in {**groups.together, **groups.separate}.items():
@@ -112,10 +112,10 @@ def _regressions(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> d
 
 
 def render_table3(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a table of errors for each task.
+    """Return the page, with a table of errors for each task.
 
     Raises:
-        LeftOutError: Nothing could be fitted.
+        LeftOutError: No regression could be fitted.
     """
     parts = [
         f"# {TABLE3_TITLE}\n\nThe table shows the root mean squared error of scores that are fitted to one predictor, "
@@ -173,12 +173,12 @@ def _paper_errors(config: RunConfig) -> str:
 # ----------------------------------------------------------------------------------------- table 4: other models
 
 TABLE4_TITLE: Final = "Table 4: other models"
-#: The paper's task; if it has no data, the first task with data is used.
+#: The task of the paper; if it has no data, the first task with data is used.
 TABLE4_TASK: Final = "ner"
 
 
 def table4_steps(config: RunConfig) -> Sequence[Step]:
-    """Return the step that makes the control model, and the steps of table 2 for each model on one task.
+    """Return the step of the control model, and the steps of table 2 for each model on one task.
 
     Raises:
         LeftOutError: There is no other model.
@@ -206,7 +206,7 @@ def _models(config: RunConfig) -> list[str]:
 
 def _control_model(config: RunConfig) -> str:
     folder = str(config.path("random-init"))
-    # A relative path without a leading dot could be read as a name on the Hub.
+    # A relative path without a leading dot could be taken for a name on the Hub.
     return folder if Path(folder).is_absolute() else f"./{folder}"
 
 
@@ -217,7 +217,7 @@ def _control_step(config: RunConfig) -> Step:
 
 
 def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a table for each model.
+    """Return the page, with a table for each model.
 
     Raises:
         LeftOutError: No model was evaluated.

@@ -1,6 +1,6 @@
-"""Recipe of three sources together, as each predictor chooses them for a target (figure 4).
+"""Recipe of fine-tuning on three sources together, which each predictor chooses for a target (figure 4).
 
-Fine-tuning on the chosen sources is a second stage: the choices are known only once the predictors are made.
+Fine-tuning on the chosen sources is a second stage, because the choices depend on the outputs of the predictors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from xsns_stream.types.transfer_scores import TransferScores
 
 TITLE: Final = "Figure 4: three sources together"
-#: Number of sources that a model is fine-tuned on.
+#: Number of sources in a set for fine-tuning.
 SET_SIZE: Final = 3
 #: Number of random sets of sources for each target.
 RANDOM_SETS: Final = 2
@@ -57,21 +57,21 @@ _SINGLE: Final = f"{XSNS}, one source"
 _FINDING: Final = (
     "With XLM-R base, on NER and POS, three sources chosen by X-SNS are better than three chosen by any baseline."
 )
-#: Rows that the predictors are compared with.
+#: Rows for comparison with the predictors.
 _REFERENCES: Final = (_RANDOM, _CENTRAL, _ORACLE, _SINGLE, _ENGLISH, _BEST)
 
-#: {method: {target: the sets of sources that it chooses}}.
+#: {method: {target: the chosen sets of sources}}.
 Choices: TypeAlias = dict[str, dict[str, tuple[tuple[str, ...], ...]]]
 
 
 @dataclass(frozen=True)
 class _Scope:
-    """The part of the experiment that a preset runs: every set of sources is a model to fine-tune.
+    """The extent of the experiment in a preset. Each set of sources needs the fine-tuning of a model.
 
     Attributes:
-        tasks: The tasks that are run, if they have data; otherwise the first task with data is run.
-        targets: Largest number of targets of a task; None takes all.
-        seeds: Largest number of fine-tuning seeds; None takes all.
+        tasks: The tasks to run; if none of them has data, the first task with data is run.
+        targets: Largest number of targets of a task; None for all.
+        seeds: Largest number of fine-tuning seeds; None for all.
     """
 
     tasks: tuple[str, ...]
@@ -86,7 +86,7 @@ _SCOPES: Final[Mapping[str, _Scope]] = {
 
 
 def _steps(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune on single sources, make every predictor, and compare sub-networks.
+    """Return the steps that fine-tune on single sources, compute every predictor, and compare sub-networks.
 
     Raises:
         LeftOutError: No task has enough sources.
@@ -108,7 +108,7 @@ def _tasks(config: RunConfig) -> list[TaskConfig]:
 
 
 def _targets(config: RunConfig, task: TaskConfig) -> tuple[str, ...]:
-    """Return the task's targets, or as many as the preset runs, evenly spaced in their order."""
+    """Return the targets of the task; if the preset runs fewer, evenly spaced ones."""
     most = _SCOPES[config.preset].targets
     if most is None or len(task.targets) <= most:
         return task.targets
@@ -120,7 +120,7 @@ def _seeds(config: RunConfig, task: TaskConfig) -> tuple[int, ...]:
 
 
 def _xsns_matrix(config: RunConfig, task: TaskConfig) -> Step:
-    """Return the step that writes the similarities of X-SNS to a file, as the baselines do."""
+    """Return the step that writes the similarities of X-SNS to a file, like those of the baselines."""
     store, output = predictors(config, task)[XSNS].output, config.path("figure4", f"{task.name}.xsns.parquet")
     args = ("matrix", "--store", str(store), "--density", str(config.density), "-o", str(output))
     return Step(f"figure4.{slug(config.model)}.{task.name}.matrix", args, (output,))
@@ -137,7 +137,7 @@ def _mixture_steps(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _mixtures(config: RunConfig, task: TaskConfig, choices: Choices) -> Step:
-    """Return the step that fine-tunes on all sets; a set that two methods choose is fine-tuned on once."""
+    """Return the step that fine-tunes on all distinct sets of sources."""
     pairs = dict.fromkeys(
         f"{mixture(sources)}>{target}"
         for by_target in choices.values()
@@ -164,7 +164,7 @@ def _mixtures_name(config: RunConfig, task: TaskConfig) -> str:
 
 
 def _choices(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> Choices:
-    """Return the sets that every method chooses for every target; no set if a method knows fewer than three sources."""
+    """Return the chosen sets of every method for every target; no set if a method lacks values."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
     steps = {name: step for name, step in predictors(config, task).items() if name != XSNS}
@@ -188,12 +188,12 @@ def _choices(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> Choic
 
 
 def _complete(sources: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return one set; no set if there are too few sources."""
+    """Return a list with the set; an empty list if there are too few sources."""
     return (sources,) if len(sources) == SET_SIZE else ()
 
 
 def most_similar(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return the three sources that are most similar to a target; equal sources are ordered by code."""
+    """Return the three most similar sources of a target; sources with equal similarity are ordered by code."""
     if target not in matrix.targets:
         return ()
     column = dict(zip(matrix.sources, matrix.column(target).tolist(), strict=True))
@@ -225,13 +225,13 @@ def random_sets(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], .
 
 
 def best_single(scores: TransferScores, target: str) -> tuple[str, ...]:
-    """Return the three sources with the highest scores on a target; equal sources are ordered by code."""
+    """Return the three sources with the highest scores on a target; sources with equal scores are ordered by code."""
     others = scores_of_target(scores, target, {}).others
     return tuple(sorted(others, key=lambda code: (-others[code], code))[:SET_SIZE])
 
 
 def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
-    """Return the scores of these seeds, so that one source and three sources are compared over the same seeds."""
+    """Return the scores of these seeds, so that single sources and sets are compared over the same seeds."""
     known = [seed for seed in seeds if seed in scores.seeds]
     indices = [scores.seeds.index(seed) for seed in known]
     return replace(scores, cells=scores.cells[:, indices], seeds=tuple(known)) if known else scores
@@ -241,7 +241,7 @@ def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferS
 
 
 def render(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return means over targets for each method, and the sources that each method chose.
+    """Return the page, with means over targets and the chosen sources of each method.
 
     Raises:
         LeftOutError: No model was fine-tuned on three sources.
@@ -311,7 +311,7 @@ def _rows(
 def _single_source_rows(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, targets: Sequence[str]
 ) -> dict[str, list[float]]:
-    """Return the scores of single sources: that of X-SNS, English, and the best one."""
+    """Return the scores of single sources: the choice of X-SNS, English, and the best source."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
     if not outputs.done(step := gold(config, task)):
@@ -377,11 +377,11 @@ class MeanLine:
 
     Attributes:
         name: The name of the method.
-        values: One value for each target; NaN is left out.
+        values: One value for each target; NaN is not drawn.
         mean: The mean over targets.
         low: The lower end of its interval; NaN draws no interval.
         high: The upper end of its interval.
-        reference: Whether the method is a reference, which is drawn in grey.
+        reference: Whether the method is a reference; references are drawn in grey.
     """
 
     name: str

@@ -57,7 +57,7 @@ def _figure1_task(config: RunConfig) -> TaskConfig:
 
 
 def render_figure1(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the grid of scores, and a line for each target.
+    """Return the page, with the grid of scores and a line for each target.
 
     Raises:
         LeftOutError: No model was fine-tuned.
@@ -96,7 +96,7 @@ def render_figure1(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGrid:
-    """Return the scores in the order in which they are drawn."""
+    """Return the scores in the order of the figure."""
     targets = [row.target for row in rows]
     means = {source: _mean([row.others[source] for row in rows if source in row.others]) for source in scores.sources}
     sources = sorted(means, key=lambda source: (-means[source], source))
@@ -113,7 +113,7 @@ def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGr
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean; minus infinity for no values, so that the source is sorted last."""
+    """Return the mean; minus infinity without values, so that the source is sorted last."""
     return math.fsum(values) / len(values) if values else -math.inf
 
 
@@ -132,7 +132,7 @@ def _source_table(rows: Sequence[TargetScores]) -> str:
 
 # --------------------------------------------------------------------------------------------- figure 1: the figure
 
-# Grids of up to this many rows and columns have room for the number in each cell.
+# Largest number of rows and columns of a grid with numbers in its cells.
 _MAX_NUMBERED: Final = 24
 _OWN_FRAME: Final = "#56B4E9"
 _BEST_DOT: Final = COLOURS[2]
@@ -140,7 +140,7 @@ _BEST_DOT: Final = COLOURS[2]
 
 @dataclass(frozen=True)
 class ScoreGrid:
-    """Scores of sources on targets, in the order in which they are drawn.
+    """Scores of sources on targets, in the order of the figure.
 
     Attributes:
         sources: S codes, from top to bottom.
@@ -164,7 +164,7 @@ class ScoreGrid:
 
 
 def grid_figure(grid: ScoreGrid, title: str, subtitle: str = "") -> Figure:
-    """Draw the grid, with a frame around a language's own score and a dot at the best other source of each target.
+    """Draw the grid, with frames around scores of a language on itself and dots at the best other source.
 
     Args:
         grid: The scores.
@@ -222,7 +222,7 @@ def _label_grid(axes: Axes, grid: ScoreGrid, size: float) -> None:
 
 
 def _column_name(code: str) -> str:
-    """Return `sw  Swahili`: text that is read downwards begins next to the grid."""
+    """Return `sw Swahili`, because text that runs downwards begins next to the grid."""
     name, _, rest = language(code).rpartition("  ")
     return f"{rest}  {name}" if name else rest
 
@@ -266,7 +266,7 @@ def _draw_colour_bar(figure: Figure, page: Page, colours: ScalarMappable, grid: 
 # -------------------------------------------------------------------------------------------- figure 5: the recipe
 
 FIGURE5_TITLE: Final = "Figure 5: spread of transfer over sources"
-#: {column of the overview: what the choice of a source can gain for one target}.
+#: {column of the overview: gain from the choice of a source for one target}.
 GAINS: Final[Mapping[str, Callable[[TargetScores], float]]] = {
     "best less lowest": lambda row: row.best - row.worst,
     "best less mean": lambda row: row.best - row.mean,
@@ -280,7 +280,7 @@ def _figure5_steps(config: RunConfig) -> Sequence[Step]:
 
 
 def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a panel for each task, and a line for each target.
+    """Return the page, with a panel of the figure for each task and a line for each target.
 
     Raises:
         LeftOutError: No model was fine-tuned.
@@ -313,7 +313,7 @@ def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _by_median(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[TargetScores]:
-    """Return the targets that have other sources, ordered by their median, highest first."""
+    """Return the targets with other sources, ordered by their median, highest first."""
     rows = [row for row in target_scores(config, task, outputs, task.targets) or () if row.others]
     return sorted(rows, key=lambda row: (-statistics.median(row.values), row.target))
 
@@ -355,9 +355,9 @@ class Box:
 
     Attributes:
         label: The code of the target.
-        values: Scores of the other sources; NaN is left out.
+        values: Scores of the other sources; NaN is not drawn.
         own: The score of the model that was fine-tuned on the target itself; NaN if there is no such model.
-        trivial: The score of the answer that needs no model; NaN if it is not known.
+        trivial: The score of the trivial answer; NaN if unknown.
     """
 
     label: str
@@ -415,7 +415,7 @@ def boxes_figure(panels: Sequence[BoxPanel], title: str, subtitle: str = "") -> 
 
 
 def _space_below(panel: BoxPanel) -> float:
-    """Return the inches between a panel and the next one, for upright names of languages and a title."""
+    """Return the height between two panels in inches, for vertical names of languages and a title."""
     return 0.55 + _LETTER * max((len(language(box.label)) for box in panel.boxes), default=0)
 
 

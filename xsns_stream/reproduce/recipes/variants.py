@@ -121,7 +121,7 @@ def expected_jaccard(density: float) -> float:
 
 
 def render_figure3(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a panel for each metric with a curve for each task, and a table for each task.
+    """Return the page, with a panel for each metric, a curve for each task, and a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -194,13 +194,14 @@ class Agreement:
     """Agreement of the rows of a store; each value is a mean over languages.
 
     Attributes:
-        examples: Examples of a row; fewer than requested if a language does not have as many.
+        examples: Examples of a row; fewer than requested if a language has fewer.
         short: Number of languages with fewer examples than requested.
         languages: Number of languages.
-        seeds: Jaccard coefficient of two seeds' rows of one language, which differ by masking and, if the language has
-            enough text, by examples; NaN for one seed.
-        largest: Jaccard coefficient of a row and the row of the same language and seed in the store with the largest
-            number of examples, which include the row's examples; NaN if there is no such row, and for that store.
+        seeds: Jaccard coefficient of the rows of one language with two seeds, which differ in masking and, if the
+            language has enough text, in examples; NaN for one seed.
+        largest: Jaccard coefficient of a row with the row of the same language and seed in the store with the largest
+            number of examples, which include the examples of the row; NaN if there is no such row, and for that store
+            itself.
         others: Jaccard coefficient of rows of two languages and one seed; NaN for one language.
     """
 
@@ -271,7 +272,7 @@ def _finite_mean(values: Sequence[float]) -> float:
 
 
 def render_figure6(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a panel for each metric and two panels of repeatability, and a table for each task.
+    """Return the page, with panels of metrics and of repeatability, and a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -308,7 +309,7 @@ def render_figure6(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> dict[int, Agreement]:
-    """Return {number of examples: agreement} of the stores that are done."""
+    """Return {number of examples: agreement} of the complete stores."""
     steps = {count: _store_of_examples(config, task, count) for count in _counts(config)}
     stores = {count: step.output for count, step in steps.items() if outputs.done(step)}
     if not stores:
@@ -321,7 +322,7 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the numbers of examples whose rows have more examples than those before: the text may be exhausted."""
+    """Return the numbers of examples for which rows have more examples than before; the text may be exhausted."""
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:
@@ -343,7 +344,7 @@ def _agreement_columns(agreements: Mapping[int, Agreement]) -> dict[str, dict[st
 def _agreement_panels(
     agreements: Mapping[str, Mapping[int, Agreement]], values: Mapping[str, Sequence[float]]
 ) -> list[Panel]:
-    """Return the panels of Jaccard coefficients; dotted lines are the mean of other languages at the largest |D|."""
+    """Return the panels of Jaccard coefficients; dotted lines show the mean of other languages at the largest |D|."""
     panels = []
     for title, attribute in (("Jaccard between seeds", "seeds"), ("Jaccard to the largest |D|", "largest")):
         curves = []
@@ -367,7 +368,7 @@ _BUILDS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "whole batches": ("per-batch", ("--estimator", "per-batch")),
     "absolute gradients": ("grad-abs", ("--estimator", "grad-abs")),
 }
-#: {name in the table: coefficient}. For sub-networks of one size, Dice, overlap and cosine give the order of Jaccard.
+#: {name in the table: coefficient}. For sub-networks of equal size, Dice, overlap and cosine rank like Jaccard.
 _COEFFICIENTS: Final[Mapping[str, str]] = {"mutual information": "mutual-information"}
 #: {name in the table: name of the alternative}.
 _ALTERNATIVES: Final[Mapping[str, str]] = {
@@ -397,7 +398,7 @@ def _choices(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
 
 
 def _saved_fisher_values(config: RunConfig, task: TaskConfig) -> Step:
-    """Return the step that measures the languages again and saves Fisher values, 32 times the size of sub-networks."""
+    """Return the step that measures the languages again and saves Fisher values (32 times the size of sub-networks)."""
     step = sub_networks(config, task, name="kept", languages=ranked_with_text(task))
     return replace(step, args=(*step.args, "--keep-fisher", "float32"))
 

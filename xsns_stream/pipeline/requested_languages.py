@@ -1,4 +1,4 @@
-"""Languages that a matrix compares: by code, from gold scores, or from a store."""
+"""Selection of the languages of a matrix: by code, from gold scores, or from a store."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from xsns_stream.errors import UsageError
-from xsns_stream.languages import normalise
+from xsns_stream.languages import code_or_name
 from xsns_stream.types import SimilarityMatrix
 
-#: A table with more languages than this needs a choice of languages.
+#: Largest number of languages of a table that is used without a choice of languages.
 MANY_LANGUAGES: Final = 1000
 
 
 @dataclass(frozen=True)
-class LanguagePool:
-    """Languages of a matrix, normalised; None takes all that the data have.
+class RequestedLanguages:
+    """Normalised languages of a matrix; None means all languages of the data.
 
     Attributes:
         sources: Rows.
         targets: Columns.
-        everything: Whether the user chose all languages by the word `all`.
+        everything: Whether the user gave the word `all`.
     """
 
     sources: tuple[str, ...] | None = None
@@ -30,32 +30,32 @@ class LanguagePool:
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """Sources and targets together, each once; None if either side is not limited."""
+        """Distinct languages of both sides; None if one side is not limited."""
         if self.sources is None or self.targets is None:
             return None
         return tuple(dict.fromkeys((*self.sources, *self.targets)))
 
     def missing(self, matrix: SimilarityMatrix) -> list[str]:
-        """Return the languages of the pool that a matrix lacks."""
+        """Return the requested languages that a matrix lacks."""
         sides = ((self.sources, matrix.sources), (self.targets, matrix.targets))
         return list(dict.fromkeys(code for chosen, there in sides for code in chosen or () if code not in there))
 
 
-def language_pool(
+def request_languages(
     languages: str | Iterable[str] = (),
     sources: str | Iterable[str] = (),
     targets: str | Iterable[str] = (),
     gold: str | None = None,
     store: str | None = None,
-) -> LanguagePool:
+) -> RequestedLanguages:
     """Return the languages of a matrix: by code, or those of gold scores, or those of a store.
 
     Args:
-        languages: Codes that are compared with one another, or `all`.
+        languages: Codes to compare with one another, or `all`.
         sources: Codes of the rows.
         targets: Codes of the columns.
-        gold: File of gold scores, whose sources and targets are the default.
-        store: Store whose languages are the default if there are no gold scores.
+        gold: File of gold scores, with sources and targets as default.
+        store: Store with languages as default, if there are no gold scores.
 
     Raises:
         UsageError: Arguments exclude each other.
@@ -65,15 +65,15 @@ def language_pool(
     square, rows, columns = (_codes(side) for side in (languages, sources, targets))
     if square and (rows or columns or gold):
         raise UsageError(
-            "--lang was given, and --sources, --targets or --gold too.",
+            "--lang was given together with --sources, --targets or --gold.",
             "--lang compares all languages with one another; the others compare sources with targets.",
         )
-    # Other codes beside `all` are checked too.
+    # Codes that are given together with `all` are checked too.
     named = _normal([code for code in square if code != "all"])
     if "all" in square:
-        return LanguagePool(everything=True)
+        return RequestedLanguages(everything=True)
     if named:
-        return LanguagePool(named, named)
+        return RequestedLanguages(named, named)
     default: tuple[tuple[str, ...] | None, tuple[str, ...] | None] = (None, None)
     if gold is not None:
         from xsns_stream.gold import read_scores
@@ -84,7 +84,7 @@ def language_pool(
         from xsns_stream.store import open_store
 
         default = (open_store(store).languages,) * 2
-    return LanguagePool(_normal(rows) if rows else default[0], _normal(columns) if columns else default[1])
+    return RequestedLanguages(_normal(rows) if rows else default[0], _normal(columns) if columns else default[1])
 
 
 def _codes(values: str | Iterable[str]) -> list[str]:
@@ -93,18 +93,18 @@ def _codes(values: str | Iterable[str]) -> list[str]:
 
 
 def _normal(codes: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(normalise, codes)))
+    return tuple(dict.fromkeys(map(code_or_name, codes)))
 
 
-def require_choice(pool: LanguagePool, number: int, source: str) -> None:
-    """Check that languages are chosen where a source has thousands.
+def require_choice(requested: RequestedLanguages, number: int, source: str) -> None:
+    """Check that languages are chosen if a source of data has thousands.
 
     Raises:
-        UsageError: None is chosen.
+        UsageError: No language is chosen.
     """
-    unlimited = pool.sources is None or pool.targets is None
-    if unlimited and not pool.everything and number > MANY_LANGUAGES:
+    unlimited = requested.sources is None or requested.targets is None
+    if unlimited and not requested.everything and number > MANY_LANGUAGES:
         raise UsageError(
             f"{source} has {number:,} languages, and none was chosen.",
-            "name them with --lang sw,en or --gold gold.parquet; --lang all takes all of them.",
+            "name them with --lang sw,en or --gold gold.parquet; --lang all means all of them.",
         )

@@ -1,0 +1,64 @@
+"""The verb `relabel`."""
+
+import json
+
+import numpy as np
+import pytest
+
+import xsns_stream as xs
+from tests.support import networks
+from xsns_stream.pipeline.store_rows import relabel
+from xsns_stream.store import open_store
+from xsns_stream.types import DiagonalFisher
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of three languages, one of them with Fisher values and a part."""
+    opened = open_store(tmp_path / "a.zarr", "a")
+    for language in ("sw", "zh-Hant", "fi"):
+        opened.write(networks.make_sub(language, 7))
+    sub = networks.make_sub("sw", 7)
+    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
+    opened.save_fisher(DiagonalFisher(values, sub.layout, 7, "sw", sub.provenance))
+    opened.write_fold(networks.make_sub("sw", 7, bits=networks.make_sub("part").bits), 2, 1)
+    return tmp_path / "a.zarr"
+
+
+def test_the_rows_of_a_language_get_another_label(xsns, store):
+    done = xsns("relabel", "sw", "sw_news", "--store", store)
+    assert (done.code, done.out) == (
+        0,
+        f"{store}: 1 row, Fisher values of 1 row, 1 part of 'sw' labelled 'sw_news'.\n",
+    )
+    assert done.err.startswith("next: xsns-stream rank --store ")
+    assert xsns("info", "--store", store).out.count("sw_news") >= 1
+    assert xsns("verify", "--store", store).code == 0
+    again = xsns("relabel", "sw", "sw_news", "--store", store)
+    assert (again.code, again.out) == (0, f"{store}: the rows of 'sw' were labelled 'sw_news' before.\n")
+    ranked = xsns("rank", "--store", store, "--target", "sw_news")
+    assert ranked.code == 0
+    assert "zh-Hant" in ranked.out
+
+
+def test_the_language_is_found_in_another_spelling(xsns, store):
+    done = xsns("relabel", "swa", "qaa-x-mine", "--store", store, "--json")
+    result = json.loads(done.out)["result"]
+    assert (result["old"], result["new"]) == ("sw", "qaa-x-mine")
+    assert result["rows"] == [{"language": "qaa-x-mine", "seed": 7, "density": 0.15}]
+    assert result["kept_rows"] == [{"language": "qaa-x-mine", "seed": 7, "density": None}]
+    assert result["parts"] == 1
+    relabel(store, "qaa-x-mine", "sw")
+    assert xs.open_store(store).languages == ("fi", "sw", "zh-Hant")
+
+
+def test_a_label_that_is_taken_is_refused(xsns, store):
+    done = xsns("relabel", "sw", "fi", "--store", store)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: the store '{store}' has a row 'fi' already: 'fi' (seed 7, density 0.15).\n")
+    assert "hint: nothing was changed. Choose another label, or remove that row first: " in done.err
+    wrong = xsns("relabel", "swahii", "x", "--store", store)
+    assert wrong.code == 2
+    assert "'sw'" in wrong.err
+    assert xsns("relabel", "sw", "../x", "--store", store).code == 2
+    assert open_store(store).languages == ("fi", "sw", "zh-Hant")

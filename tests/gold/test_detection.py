@@ -1,0 +1,71 @@
+"""Format of a file, found from its contents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.gold.test_formats import LANGRANK_MT, LANGRANK_POS, LANGRANK_TABLES, NNRANK, needs_shared, sumeval, write
+from tests.support.paths import SHARED_DATA as SHARED
+from xsns_stream.errors import XsnsError
+from xsns_stream.gold import import_scores
+from xsns_stream.gold.detection import find_format
+
+RAW = ",task_type,lang_train,lang_pred,score\n0,x,af,af,98.5\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("x.csv", RAW, "xpos"),
+        ("matrix-ft-10000.csv", "source,af,kmr\naf,98.5,17.25\n", "xpos"),
+        ("x.csv", "source,af,kmr\naf,98.5,17.25\n", "matrix"),
+        ("x.csv", NNRANK, "nnrank"),
+        ("x.csv", LANGRANK_POS, "langrank"),
+        ("x.csv", LANGRANK_MT, "langrank"),
+        *(("x.csv", text, "langrank") for text in LANGRANK_TABLES.values()),
+        ("x.csv", "train/target,sw,fi\nsw,50,60\n", "matrix"),
+        ("x.csv", "source,target,accuracy\nsw,fi,50\n", "long"),
+        ("x.csv", "Target lang,Transfer lang,Accuracy\npcm,bxr,25.0\n", "long"),
+        ("x.csv", ";Swahili;中文\nDeutsch;55,2;31,2%\n", "matrix"),
+    ],
+)
+def test_formats_are_found_and_said(tmp_path: Path, name: str, text: str, found: str) -> None:
+    path = write(tmp_path, name, text)
+    assert find_format(path)[0] == found
+    notes = import_scores(path).notes
+    assert notes[0].startswith(f"the format of '{name}' is {found}: ")
+    assert import_scores(path, found).notes == notes[1:]
+
+
+def test_json_and_folders(tmp_path: Path) -> None:
+    assert find_format(sumeval(tmp_path, [({"en": 5}, {"ar": 0.5})]))[0] == "sumeval"
+    assert find_format(tmp_path)[0] == "xpos"
+
+
+def test_the_hint_names_the_format_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.csv", "source,sw\nen,50\n")
+    for wrong in ("nnrank", "langrank", "long"):
+        with pytest.raises(XsnsError) as caught:
+            import_scores(path, wrong)
+        assert caught.value.hint == "the file has the format matrix: give --format matrix."
+
+
+@needs_shared
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("xpos", "xpos"),
+        ("xpos/results/udpos-ft-10000.csv", "xpos"),
+        ("xpos/results/matrix-ft-3epoch.csv", "xpos"),
+        ("xpos/gold_xlmr_base_pos_matrix.csv", "matrix"),
+        ("xpos/gold_xlmr_base_pos_long.csv", "long"),
+        ("gold/nnrank_wikiann_ner_xlmr_base.csv", "nnrank"),
+    ],
+)
+def test_formats_of_published_files(name: str, found: str) -> None:
+    assert find_format(SHARED / name)[0] == found
+    scores = import_scores(SHARED / name).scores
+    assert scores.cells.shape[2:] in {(65, 105), (51, 72)}

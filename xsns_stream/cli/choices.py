@@ -1,0 +1,38 @@
+"""Names that options offer, for help pages, which must not load the modules that own the names.
+
+`tests/cli/test_choices.py` compares each list with its owner, and names what is missing here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: `COEFFICIENTS` of `similarity/coefficients.py`.
+COEFFICIENTS: Final = (
+    "jaccard",
+    "dice",
+    "overlap",
+    "containment",
+    "cosine",
+    "corrected-jaccard",
+    "mutual-information",
+)
+#: `GROUPINGS` of `similarity/groups.py`.
+GROUPINGS: Final = ("layer", "module", "tensor")
+#: `OBJECTIVES` of `models/auto_classes.py`, and of `objectives/factory.py`.
+OBJECTIVES: Final = (
+    "masked-lm",
+    "causal-lm",
+    "span-corruption",
+    "token-classification",
+    "sequence-classification",
+    "question-answering",
+)
+#: `READERS` of `gold/formats.py`.
+GOLD_FORMATS: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
+#: `GAINS` of `evaluation/metrics.py`.
+NDCG_GAINS: Final = ("rank-linear", "score", "exponential")
+#: `AVERAGES` of `evaluation/evaluate.py`.
+AVERAGES: Final = ("metrics", "matrices")
+#: `PRESETS` of `transfer/settings.py`.
+FINE_TUNING_PRESETS: Final = ("quick", "paper")

@@ -1,0 +1,206 @@
+"""Reader of JSON Lines, and of arrays of JSON objects."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from xsns_stream.corpora.columns import (
+    TEXT_COLUMNS,
+    LanguageRows,
+    find_columns,
+    has_cell,
+    nested_names,
+    note_text_column,
+)
+from xsns_stream.corpora.decoding import (
+    decode,
+    iter_whole_lines,
+    not_utf8_hint,
+    open_bytes,
+)
+from xsns_stream.corpora.examples import AddNote, Malformed, Unit, discard_note
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import TextExample
+
+#: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
+_MAX_ROW_BYTES: Final = 2**26
+#: Share of the rows that may lack the column of the text.
+_LACKING_SHARE: Final = 0.05
+#: Rows whose names are looked at.
+_NAMED_ROWS: Final = 1000
+_JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
+
+
+class JsonRow(dict[str, Any]):
+    """An object of a JSON file; empty for a blank line.
+
+    Attributes:
+        blank: Whether the row stands for a blank line.
+        repeated: The keys that the object has more than once; JSON readers take the last value.
+    """
+
+    blank = False
+    repeated: frozenset[str] = frozenset()
+
+
+def read_jsonl(
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
+) -> Iterator[Unit]:
+    """Yield the rows of a JSONL file. A row without the column of the text is malformed.
+
+    Args:
+        path: The file.
+        column: The column that contains the text; None looks for a usual name.
+        labels: None, `auto`, or the column that contains the labels.
+        add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
+
+    Raises:
+        CorpusError: A row is not JSON; the column does not exist; a row has it twice; or more than one row in twenty
+            lacks it. The last error is raised at the end of the file.
+    """
+    names = _json_columns(path, column, labels, rows)
+    if not names:
+        # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
+        yield from (None if row is None else TextExample("") for row in json_rows(path))
+        return
+    columns = find_columns(names, column, labels, path.name, rows=rows)
+    number_of_rows = lacking = 0
+    text_names: dict[str, None] = {}
+    for number, row in enumerate(json_rows(path), 1):
+        if row is not None and not row.blank and not columns.takes(row):
+            continue
+        number_of_rows += row is None or not row.blank
+        if row is None or row.blank:
+            yield None if row is None else TextExample("")
+            continue
+        if repeated := row.repeated.intersection(columns.names):
+            raise CorpusError(
+                f"row {number} of {path.name} has the key '{min(repeated)}' twice.", "write each key once."
+            )
+        text_names |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
+        if has_cell(row, columns.text):
+            yield columns.unit(row, path.name)
+        else:
+            lacking += 1
+            yield Malformed(f"it has no column '{columns.text}'")
+    if column is None and not columns.pair:
+        note_text_column(columns.text, text_names, path.name, add_note)
+    _check_lacking(lacking, number_of_rows, columns.text, path.name, add_note)
+
+
+def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
+    if not lacking:
+        return
+    summary = f"{lacking} of {rows} rows of {name} have no column '{column}'"
+    if lacking > _LACKING_SHARE * rows:
+        raise CorpusError(
+            f"{summary}.", "write the text of each row under the same key, or choose a key with --text-column."
+        )
+    add_note(f"{summary}, and are counted as malformed.")
+
+
+def _json_columns(
+    path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
+) -> tuple[str, ...]:
+    """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
+    decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
+    names: dict[str, None] = {}
+    with closing(json_rows(path)) as rows:
+        for row in rows:
+            names |= dict.fromkeys(nested_names(row or {}))
+            if labels is None and decisive <= names.keys():
+                break
+    return tuple(names)
+
+
+def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
+    """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
+
+    Raises:
+        CorpusError: A line is not an object of JSON, and the file is not an array of objects.
+    """
+    if _is_array(path):
+        yield from _json_array(path)
+        return
+    for number, line in enumerate(iter_whole_lines(path, _MAX_ROW_BYTES), 1):
+        text = decode(line)
+        if text is None:
+            yield None
+        elif text.strip():
+            yield _json_object(text, f"line {number} of {path.name}", path)
+        else:
+            row = JsonRow()
+            row.blank = True
+            yield row
+
+
+def _is_array(path: Path) -> bool:
+    with closing(iter_whole_lines(path, _MAX_ROW_BYTES)) as lines:
+        first = next((line for line in lines if line.strip()), b"")
+    start = first.lstrip()
+    return start.startswith(b"[") and (start.rstrip() == b"[" or start[1:].lstrip().startswith((b"{", b"]")))
+
+
+def _json_array(path: Path) -> Iterator[JsonRow]:
+    with open_bytes(path) as stream:
+        data = stream.read()
+    try:
+        rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, JsonRow):
+            raise CorpusError(f"element {number} of the array in {path.name} is not an object.", _JSON_HINT)
+        yield row
+
+
+def _json_object(text: str, where: str, path: Path) -> JsonRow:
+    try:
+        row = json.loads(text, object_pairs_hook=_json_row)
+    except json.JSONDecodeError as error:
+        raise CorpusError(f"{where} is not JSON ({_json_error(error, path)}).", _JSON_HINT) from error
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{where} is not JSON ({error}).", _JSON_HINT) from error
+    if not isinstance(row, JsonRow):
+        raise CorpusError(f"{where} is JSON, but not an object.", _JSON_HINT)
+    return row
+
+
+def _json_error(error: json.JSONDecodeError, path: Path) -> str:
+    """Return the reason why a line is invalid; other forms of JSON are described in words."""
+    if error.msg == "Extra data":
+        return "it contains more than one value"
+    with open_bytes(path) as stream:
+        beginning = stream.read(_MAX_ROW_BYTES)
+    try:
+        json.loads(beginning)
+    except ValueError:
+        return str(error)
+    return "the file is one object over several lines"
+
+
+def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
+    row = JsonRow(pairs)
+    if len(row) < len(pairs):
+        occurrences = Counter(key for key, _ in pairs)
+        row.repeated = frozenset(key for key, number in occurrences.items() if number > 1)
+    return row
+
+
+def jsonl_columns(path: Path) -> tuple[str, ...]:
+    """Return the names in the first rows, with those of nested objects."""
+    with closing(json_rows(path)) as rows:
+        return tuple(dict.fromkeys(name for row in islice(rows, _NAMED_ROWS) for name in nested_names(row or {})))

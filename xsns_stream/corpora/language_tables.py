@@ -1,0 +1,167 @@
+"""Tables with several languages: a column of languages, or a column of text for each language.
+
+:func:`parts_of_table` finds the languages of a table, and the part of it that is each language's text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.corpora.columns import LanguageRows
+from xsns_stream.corpora.examples import Malformed
+from xsns_stream.corpora.file_names import CODES, Naming, UnreadFile
+from xsns_stream.corpora.readers import TABLES, column_names, read_units
+from xsns_stream.corpora.recipes import LANG
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.types import TextExample
+
+#: Suffixes of tables, without those of compressions.
+TABLE_SUFFIXES: Final = (TABLES[0], ".json", *TABLES[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class TablePart:
+    """The part of a table that is the text of one language.
+
+    Attributes:
+        text_column: The column of the text; None looks for a usual name.
+        rows: The rows of the language.
+    """
+
+    text_column: str | None
+    rows: LanguageRows
+
+
+@dataclass
+class TableLanguages:
+    """The languages of one or more tables.
+
+    Attributes:
+        files: Code → tables that contain the language.
+        parts: Code → the part of these tables.
+        unclear: Code → the reason why it is unclear which column is its text.
+        not_read: Values or columns that are not languages, with the reasons.
+        written: Code → the values or columns that are read as it, where there are several.
+    """
+
+    files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    parts: dict[str, TablePart] = field(default_factory=dict)
+    unclear: dict[str, CorpusError] = field(default_factory=dict)
+    not_read: list[UnreadFile] = field(default_factory=list)
+    written: dict[str, list[str]] = field(default_factory=dict)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence on values that are read as one language; none if there are no such values."""
+        joined = [f"{', '.join(names)} as {code}" for code, names in self.written.items() if len(names) > 1]
+        return (f"several values are read as one language: {'; '.join(joined)}.",) if joined else ()
+
+
+def has_place(column: str | None) -> bool:
+    """Whether the name of a column has a place for the language: `translation.{lang}`."""
+    return column is not None and LANG in column
+
+
+def languages_of_tables(
+    tables: Sequence[Path], text_column: str | None, language_column: str | None, naming: Naming = CODES
+) -> TableLanguages:
+    """Return the languages of tables.
+
+    Args:
+        tables: The files; tables that lack the column of languages are an error.
+        text_column: The column of the text; `{lang}` stands for the language, if each has a column of its own.
+        language_column: The column of the languages.
+        naming: How the values of the column, or the names of columns, become labels.
+
+    Raises:
+        UsageError: Both kinds of columns are given.
+        CorpusError: A table cannot be read, or contains no language.
+    """
+    if language_column is not None and has_place(text_column):
+        raise UsageError(
+            f"--language-column and {LANG} in --text-column were both given.",
+            "a table has one column of languages, or a column of text for each language: give one of them.",
+        )
+    find = partial(_in_rows, language_column) if language_column else partial(_in_columns, text_column or LANG)
+    found = [find(table) for table in tables]
+    result = TableLanguages()
+    reasons: dict[str, str] = {}
+    for table, names in zip(tables, found, strict=True):
+        for name, number in names.items():
+            try:
+                code, _ = naming.label_of(name, name)
+            except LanguageError as error:
+                rows = f" ({number:,} row{'s' if number > 1 else ''})" if number else ""
+                reasons.setdefault(
+                    name or "(empty)", f"{error.message.rstrip('.')}{rows}" if name else f"no language{rows}"
+                )
+                continue
+            if table not in result.files.get(code, ()):
+                result.files[code] = (*result.files.get(code, ()), table)
+            if name not in result.written.setdefault(code, []):
+                result.written[code].append(name)
+    everything = list(dict.fromkeys(name for each in found for name in each))
+    naming.refuse_unused(everything, everything, "the tables")
+    kind = "value" if language_column else "column"
+    result.not_read = [UnreadFile(name, reason, kind) for name, reason in reasons.items()]
+    if not result.files:
+        raise _no_language(tables, text_column, language_column, [name for names in found for name in names])
+    result.parts = dict(_parts(result.written, text_column, language_column))
+    for code in result.files.keys() - result.parts.keys():
+        del result.files[code]
+        columns = [(text_column or LANG).replace(LANG, name) for name in result.written.pop(code)]
+        result.unclear[code] = CorpusError(
+            f"the columns {' and '.join(map(repr, columns))} are both language '{code}'.",
+            f"choose one: --corpus {code}={tables[0].name} --text-column {columns[0]}",
+        )
+    return result
+
+
+def _parts(
+    written: Mapping[str, Sequence[str]], text_column: str | None, language_column: str | None
+) -> Iterable[tuple[str, TablePart]]:
+    for code, names in written.items():
+        if language_column:
+            yield code, TablePart(text_column, LanguageRows(language_column, frozenset(names)))
+        elif len(names) == 1:
+            column = (text_column or LANG).replace(LANG, names[0])
+            yield code, TablePart(column, LanguageRows(column))
+
+
+def _in_rows(column: str, table: Path) -> Counter[str]:
+    """Return {value of the column of languages: number of rows}; missing values are empty."""
+    values: Counter[str] = Counter()
+    for unit in read_units(table, column):
+        if isinstance(unit, TextExample) and isinstance(unit.text, str):
+            values[unit.text] += 1
+        elif isinstance(unit, Malformed):
+            values[""] += 1
+    return values
+
+
+def _in_columns(pattern: str, table: Path) -> Counter[str]:
+    """Return the names at the place of `{lang}` among the columns of a table."""
+    before, _, after = pattern.partition(LANG)
+    place = re.compile(f"{re.escape(before)}([^.]+?){re.escape(after)}")
+    return Counter({match[1]: 0 for name in column_names(table) if (match := place.fullmatch(name))})
+
+
+def _no_language(
+    tables: Sequence[Path], text_column: str | None, language_column: str | None, names: Sequence[str]
+) -> CorpusError:
+    shown = f"{tables[0].name}{f' and {len(tables) - 1} more' if len(tables) > 1 else ''}"
+    if language_column is None:
+        columns = ", ".join(column_names(tables[0])) or "none"
+        return CorpusError(
+            f"no column '{text_column}' of {shown} is named by a language.", f"its columns are {columns}."
+        )
+    listed = ", ".join(repr(name) for name in dict.fromkeys(names[:5])) or "nothing"
+    return CorpusError(
+        f"the column '{language_column}' of {shown} contains no language: {listed}.",
+        "write codes such as sw or zh-Hant in it, or English names of languages.",
+    )

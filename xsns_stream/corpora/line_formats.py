@@ -1,0 +1,113 @@
+"""Forms of plain text with markup around the texts: documents of WikiExtractor, and lines with a running number.
+
+The form is recognised from the contents, because such files have the names of any other text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.corpora.decoding import decode, iter_lines
+from xsns_stream.corpora.examples import AddNote, Unit
+from xsns_stream.types import TextExample
+
+PLAIN: Final = "plain"
+DOCUMENTS: Final = "documents"
+NUMBERED: Final = "numbered"
+JSON_OBJECTS: Final = "json"
+#: Lines from which the form of a file is recognised, and the fewest that show a running number.
+_SNIFFED_LINES: Final = 1000
+_FEW_LINES: Final = 3
+# WikiExtractor writes <doc id="2" url="…" title="…">, the title, and the paragraphs of an article.
+_DOC_BEGINS: Final = re.compile(r'<doc id="[^"]*" [^>]*title="(?P<title>[^"]*)"[^>]*>')
+_DOC_ENDS: Final = "</doc>"
+# A text may begin with a number and a tab too, but not each text with a larger number than the one before.
+_WITH_NUMBER: Final = re.compile(r"(\d{1,12})\t(.*)", re.DOTALL)
+
+
+def line_form(path: Path) -> str:
+    """Return the form of a file of text, compressed or not: `plain`, `documents`, `numbered` or `json`.
+
+    Raises:
+        CorpusError: The file is not text in UTF-8.
+        OSError: The file cannot be read.
+    """
+    with closing(iter_lines(path)) as lines:
+        filled = (text.strip() for line in lines if (text := decode(line)) is not None and text.strip())
+        first = list(islice(filled, _SNIFFED_LINES))
+    if first and _DOC_BEGINS.fullmatch(first[0]):
+        return DOCUMENTS
+    if first and _is_json_object(first[0]):
+        return JSON_OBJECTS
+    return NUMBERED if _are_numbered(first) else PLAIN
+
+
+def _is_json_object(line: str) -> bool:
+    if not line.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _are_numbered(lines: list[str]) -> bool:
+    """Whether each line begins with a number and a tab, and the numbers rise."""
+    if len(lines) < _FEW_LINES:
+        return False
+    last = -1
+    for line in lines:
+        match = _WITH_NUMBER.fullmatch(line)
+        if match is None or "\t" in match[2] or int(match[1]) <= last:
+            return False
+        last = int(match[1])
+    return True
+
+
+def read_numbered_lines(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iterator[Unit]:
+    """Yield the texts of lines with a number and a tab before each text, as the Leipzig corpora have them.
+
+    Args:
+        lines: The lines of the file.
+        name: Name of the file, for the note.
+        add_note: Takes a sentence on the numbers.
+    """
+    add_note(f"the lines of {name} begin with a number and a tab, which are not part of the texts.")
+    for line in lines:
+        text = decode(line)
+        if text is None:
+            yield None
+        else:
+            match = _WITH_NUMBER.fullmatch(text.strip())
+            yield TextExample((match[2] if match else text).strip())
+
+
+def read_documents(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iterator[Unit]:
+    """Yield the paragraphs of a file of WikiExtractor: its lines without the tags and the titles of articles.
+
+    Args:
+        lines: The lines of the file.
+        name: Name of the file, for the note.
+        add_note: Takes a sentence on the lines that are left out.
+    """
+    add_note(f"{name} is read as a file of WikiExtractor: one text a line, without tags and titles of articles.")
+    title = ""
+    for line in lines:
+        text = decode(line)
+        if text is None:
+            yield None
+            continue
+        text = text.strip()
+        if match := _DOC_BEGINS.fullmatch(text):
+            title = match["title"]
+        elif title and text == title:
+            title = ""
+        elif text and text != _DOC_ENDS:
+            title = ""
+            yield TextExample(text)

@@ -1,0 +1,90 @@
+"""Reader of Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from xsns_stream.corpora.columns import (
+    LanguageRows,
+    find_columns,
+)
+from xsns_stream.corpora.examples import AddNote, Unit, discard_note
+from xsns_stream.errors import CorpusError
+
+#: Rows that are held in memory at a time.
+_BATCH_ROWS: Final = 1000
+
+
+def read_parquet(
+    path: Path,
+    column: str | None,
+    labels: str | None,
+    add_note: AddNote = discard_note,
+    rows: LanguageRows | None = None,
+) -> Iterator[Unit]:
+    """Yield the rows of a Parquet file; only the columns that are needed are read.
+
+    Args:
+        path: The file.
+        column: The column that contains the text; None looks for a usual name.
+        labels: None, `auto`, or the column that contains the labels.
+        add_note: Takes sentences on how the file is read.
+        rows: The rows of one language, if only these are read.
+
+    Raises:
+        CorpusError: The file is damaged, or a column does not exist or exists twice.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            columns = find_columns(_field_names(file.schema_arrow), column, labels, path.name, add_note, rows)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
+                for row in batch.to_pylist():
+                    if columns.takes(row):
+                        yield columns.unit(row, path.name)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise _not_parquet(path, error) from error
+
+
+def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
+    """Return the names of the columns of a schema, with those within columns of structures."""
+    import pyarrow as pa
+
+    names: list[str] = []
+    for field in fields:
+        names.append(f"{before}{field.name}")
+        if pa.types.is_struct(field.type):
+            names += _field_names(field.type, f"{before}{field.name}.")
+    return names
+
+
+def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
+    """Return, as text, the cells of the first column that has one of some names; none if there is none."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            column = next((name for name in names if name in file.schema_arrow.names), None)
+            cells = file.read(columns=[column]).column(0).to_pylist() if column else []
+    except pa.ArrowInvalid as error:
+        raise _not_parquet(path, error) from error
+    return ["" if cell is None else str(cell) for cell in cells]
+
+
+def _not_parquet(path: Path, error: Exception) -> CorpusError:
+    return CorpusError(
+        f"{path.name} is not a complete Parquet file ({str(error).splitlines()[0]}).", "get the file again."
+    )
+
+
+def parquet_columns(path: Path) -> tuple[str, ...]:
+    """Return the names of the columns, with those within columns of structures."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        return tuple(_field_names(file.schema_arrow))

@@ -1,0 +1,323 @@
+"""Layout of tables of scores: header, labels, and lines and columns without scores.
+
+Tables often have titles above the header, a second header line, columns with families of languages, empty columns, and
+footnotes. These parts are not read, and a note names each of them. A part with a number at the position of a score is
+never left out here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from xsns_stream.errors import XsnsError
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.markup import without_markup
+from xsns_stream.io.numbers import cell_number
+from xsns_stream.io.tables import TextRows, TextTable, as_table, listed
+from xsns_stream.language_labels import language_of
+from xsns_stream.languages import same_main_language
+
+#: Words for the two sides of a pair, in names of columns.
+_SOURCE: Final = r"(?:source|src|train(?:ed|ing)?|transfer|fine[ _-]?tun(?:ed|ing)?|donor)"
+_TARGET: Final = r"(?:target|tgt|trg|test(?:ed|ing)?|eval(?:uated|uation)?|pred)"
+_LANGUAGE: Final = r"(?:lang(?:uage)?s?|code|iso)"
+_SIDES: Final = {
+    side: re.compile(rf"(?:{word}(?:[ _-]?(?:on|{_LANGUAGE}))?|{_LANGUAGE}[ _-]?{word})", re.IGNORECASE)
+    for side, word in (("source", _SOURCE), ("target", _TARGET))
+}
+#: Names of columns of a long table that are also recognised in upper case.
+_OTHER_COLUMNS: Final = ("score", "regime", "seed")
+#: Number of lines at the beginning that may contain the header.
+_HEADER_LINES: Final = 20
+#: Largest length of the text of a line in a note.
+_SHOWN: Final = 60
+
+#: The number of a line in its file, and its fields.
+Line = tuple[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A table, divided at its header.
+
+    Attributes:
+        above: Lines above the header.
+        header: The header.
+        further: Lines between the header and the first line with scores, such as a second header.
+        body: The lines with scores, and footnotes.
+    """
+
+    above: tuple[Line, ...]
+    header: Line
+    further: tuple[Line, ...]
+    body: tuple[Line, ...]
+
+
+# --------------------------------------------------------------------------------------------- matrices
+
+
+def matrix_layout(rows: TextRows, path: Path) -> TextTable:
+    """Return the table of a matrix: a column of sources' labels, then one column for each target.
+
+    The header is the line, among those above the first score, that names the most languages. The labels of the lines
+    are in the first column, unless another column without numbers names more languages.
+
+    Args:
+        rows: The rows of the file.
+        path: The file, for messages.
+
+    Raises:
+        XsnsError: The table is empty, two header lines contradict each other, or a line has too many fields.
+    """
+    if len(rows.rows) <= 1:
+        return as_table(rows, path)
+    block = _divided(rows.rows)
+    _check_headers(block, path)
+    header = _completed_header(block)
+    further, titles = _without_footnotes(block.further)
+    body, footnotes = _without_footnotes(block.body)
+    table = as_table(replace(rows, rows=_trimmed(((block.header[0], header), *body))), path)
+    label = _label_column(table)
+    kept, dropped = _score_columns(table, label)
+    notes = (
+        *rows.notes,
+        *_line_note("they are above the header", block.above),
+        *_line_note("they are further headers", further),
+        *_line_note("they have no score", (*titles, *footnotes)),
+        *_column_notes(table, label, dropped),
+    )
+    lines = tuple((without_markup(line[label]), *(line[column] for column in kept)) for line in table.lines)
+    # The first field is not changed, because in `tgt \\ src` the backslash separates two words.
+    names = (table.header[label], *(without_markup(table.header[column]) for column in kept))
+    return TextTable(names, lines, table.name, notes)
+
+
+def _divided(lines: Sequence[Line]) -> _Block:
+    """Divide the lines of a table at its header."""
+    first_scores = next(
+        (index for index, (_, fields) in enumerate(lines) if index and any(map(_is_score, fields[1:]))), 1
+    )
+    heads = lines[: min(first_scores, _HEADER_LINES)]
+    counts = [_languages(fields[1:]) for _, fields in heads]
+    # Of two headers with the same languages, codes are less ambiguous than names.
+    best = max(range(len(heads)), key=lambda index: (*counts[index], -index))
+    return _Block(tuple(heads[:best]), heads[best], tuple(lines[best + 1 : first_scores]), tuple(lines[first_scores:]))
+
+
+def _languages(labels: Sequence[str]) -> tuple[int, int]:
+    """Return the number of labels that name a language, and the number of codes in lower case among them."""
+    named = [label for label in labels if label and language_of(without_markup(label)) is not None]
+    return len(named), sum(len(label) <= len("xx-Xxxx") and label == label.lower() for label in named)
+
+
+def _is_score(field: str) -> bool:
+    number = cell_number(field).number
+    return number is not None and not math.isnan(number)
+
+
+def _check_headers(block: _Block, path: Path) -> None:
+    """Check that all lines above the scores name the same language in each column.
+
+    Raises:
+        XsnsError: Two lines name different languages in one column.
+    """
+    number, header = block.header
+    for other_number, other in (*block.above, *block.further):
+        if _languages(other[1:])[0] < max(2, len([field for field in other[1:] if field])):
+            continue
+        for one, two in zip(header[1:], other[1:], strict=False):
+            codes = language_of(without_markup(one)), language_of(without_markup(two))
+            if codes[0] and codes[1] and not same_main_language(codes[0], codes[1]):
+                raise XsnsError(
+                    f"lines {number} and {other_number} of '{path}' name different languages in one column: "
+                    f"'{visible(one)}' and '{visible(two)}'.",
+                    "leave one line with the names or codes of the targets.",
+                )
+
+
+def _completed_header(block: _Block) -> tuple[str, ...]:
+    """Return the header, with its empty fields filled from other lines that name languages or means."""
+    header = list(block.header[1])
+    for _, other in (*reversed(block.above), *block.further):
+        if _languages(other[1:])[0]:
+            header += [""] * (len(other) - len(header))
+            header = [one or two for one, two in zip(header, (*other, *[""] * len(header)), strict=False)]
+    return tuple(header)
+
+
+def _without_footnotes(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
+    """Return the lines with scores, and the lines with a single text that is not the label of a language."""
+    body: list[Line] = []
+    footnotes: list[Line] = []
+    for number, fields in lines:
+        filled = [field for field in fields if field]
+        alone = len(filled) == 1 and not _is_score(filled[0]) and language_of(without_markup(filled[0])) is None
+        (footnotes if alone else body).append((number, fields))
+    return body, footnotes
+
+
+def _trimmed(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """Return the lines, beginning with the header, without empty fields at their ends.
+
+    A field without a name in the header is kept if a line has text below it.
+    """
+    (number, header), *others = lines
+    below = [(number, _rstripped(fields)) for number, fields in others]
+    width = max((len(fields) for _, fields in below), default=0)
+    return ((number, header[: max(width, len(_rstripped(header)))]), *below)
+
+
+def _rstripped(fields: tuple[str, ...]) -> tuple[str, ...]:
+    while fields and not fields[-1]:
+        fields = fields[:-1]
+    return fields
+
+
+def _label_column(table: TextTable) -> int:
+    """Return the index of the column with the labels of the lines."""
+    best, most = 0, (0, 0)
+    for index, name in enumerate(table.header):
+        cells = [line[index] for line in table.lines]
+        if index and (language_of(without_markup(name)) is not None or any(map(_is_score, cells))):
+            continue
+        labels = [without_markup(cell) for cell in cells if cell]
+        found = {code for label in labels if (code := language_of(label)) is not None}
+        count, codes = _languages(labels)
+        # A column of families may look like names of languages, but its labels occur several times.
+        rank = (min(count, len(found)), codes)
+        if rank > most:
+            best, most = index, rank
+    return best
+
+
+def _score_columns(table: TextTable, label: int) -> tuple[list[int], list[int]]:
+    """Return the columns of scores, and the columns without scores that contain text."""
+    kept, dropped = [], []
+    for index, name in enumerate(table.header):
+        if index == label:
+            continue
+        cells = [line[index] for line in table.lines]
+        is_language = language_of(without_markup(name)) is not None
+        if not is_language and not any(cells):
+            # Leaving out an empty column loses no score.
+            dropped += [index] if name else []
+        elif not is_language and (index < label or not any(map(_is_score, cells))):
+            dropped.append(index)
+        else:
+            kept.append(index)
+    return (kept, dropped) if kept else ([*range(label), *range(label + 1, len(table.header))], [])
+
+
+# ------------------------------------------------------------------------------------------ long tables
+
+
+def side_of(name: str) -> str | None:
+    """Return `source` or `target` if the name of a column means this side of a pair, such as `train_lang`.
+
+    >>> side_of("train_lang"), side_of("Target Language"), side_of("same_family")
+    ('source', 'target', None)
+    """
+    text = without_markup(name).strip()
+    return next((side for side, pattern in _SIDES.items() if pattern.fullmatch(text)), None)
+
+
+def long_header(rows: Sequence[Line]) -> int | None:
+    """Return the index of the first of 20 rows with a name for each side of a pair; None without such a row."""
+    for index, (_, fields) in enumerate(rows[:_HEADER_LINES]):
+        sides = [side for field in fields if (side := side_of(field)) is not None]
+        if "source" in sides and "target" in sides:
+            return index
+    return None
+
+
+def long_layout(rows: TextRows, path: Path) -> TextTable:
+    """Return the table of a long file, with the columns `source` and `target` under these names.
+
+    Empty fields of these two columns are filled from the line above, because spreadsheets export merged cells in this
+    way.
+
+    Args:
+        rows: The rows of the file.
+        path: The file, for messages.
+
+    Raises:
+        XsnsError: The table is empty, or a line has too many fields.
+    """
+    start = long_header(rows.rows)
+    if start is None:
+        return as_table(rows, path)
+    body, footnotes = _without_footnotes(rows.rows[start + 1 :])
+    header_number, header = rows.rows[start]
+    table = as_table(replace(rows, rows=_trimmed(((header_number, header), *body))), path)
+    names = tuple(_long_names(table.header))
+    renamed = [
+        f"'{visible(old)}' is the {new}"
+        for old, new in zip(table.header, names, strict=True)
+        if old != new and new in _SIDES
+    ]
+    lines, filled = _filled_down(table.lines, [names.index(side) for side in _SIDES])
+    notes = (
+        *rows.notes,
+        *_line_note("they are above the header", rows.rows[:start]),
+        *_line_note("they have no score", footnotes),
+        *([f"in '{table.name}' the column {' and '.join(renamed)}."] if renamed else []),
+        *([f"{filled} empty labels were filled from the line above, as in merged cells."] if filled else []),
+    )
+    return TextTable(names, lines, table.name, notes)
+
+
+def _long_names(header: Sequence[str]) -> Iterator[str]:
+    """Yield the names of columns; names with a meaning have their usual spelling."""
+    plain = [without_markup(name).strip() for name in header]
+    taken = set(plain)
+    for name in plain:
+        side, lower = side_of(name), name.lower()
+        usual = side if side is not None else lower if lower in _OTHER_COLUMNS else name
+        # A column with exactly this name is used; if there is none, the first similar one.
+        if usual != name and usual in taken:
+            yield name
+        else:
+            taken.add(usual)
+            yield usual
+
+
+def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tuple[tuple[tuple[str, ...], ...], int]:
+    """Return the lines with empty fields of some columns filled from above, and the number of these fields."""
+    filled, last, count = [], dict.fromkeys(columns, ""), 0
+    for line in lines:
+        fields = list(line)
+        for column in columns:
+            if not fields[column] and last[column]:
+                fields[column] = last[column]
+                count += 1
+            last[column] = fields[column]
+        filled.append(tuple(fields))
+    return tuple(filled), count
+
+
+# ------------------------------------------------------------------------------------------------ notes
+
+
+def _line_note(reason: str, lines: Sequence[Line]) -> Iterator[str]:
+    if lines:
+        shown = [f"line {number} ('{_text(fields)}')" for number, fields in lines]
+        yield f"not read, because {reason}: {listed(shown)}."
+
+
+def _text(fields: Sequence[str]) -> str:
+    text = ", ".join(field for field in fields if field)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _column_notes(table: TextTable, label: int, dropped: Sequence[int]) -> Iterator[str]:
+    if label:
+        name = visible(table.header[label]) or f"number {label + 1}"
+        yield f"the labels of the lines of '{table.name}' are in the column '{name}'."
+    if dropped:
+        names = [table.header[column] or f"number {column + 1}" for column in dropped]
+        yield f"not read, because they have no scores of a language: columns {listed(names)}."

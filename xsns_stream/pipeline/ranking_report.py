@@ -1,0 +1,322 @@
+"""Results of `rank`: a ranking with everything that was computed beside it, and rankings of several targets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from xsns_stream.errors import LanguageError
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.json import nan_to_null
+from xsns_stream.types.html_table import html_table
+from xsns_stream.types.transfer_scores import UNKNOWN, metric_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from xsns_stream.report import ShownRanking
+    from xsns_stream.types import RankedSource, SourceRanking
+    from xsns_stream.types.source_ranking import Explanation, SourceCover
+
+
+@dataclass(frozen=True, repr=False)
+class RankingReport:
+    """A ranking of source languages, with everything that was computed beside it.
+
+    Iterating over a report yields its sources, best first.
+
+    Attributes:
+        ranking: The ranked sources, cut off after `top`.
+        candidates: The ranking of all candidates.
+        density: Density of the sub-networks.
+        together: Sources to train on together; None if `sources_k` was not given.
+        explanations: Explanations by layer and by module; empty if `explain` was not given.
+        calibration: Facts about the gold scores from which expected scores follow, and how well the similarity predicts
+            them (`check`); None if `gold` was not given.
+        notes: Notes on what was left out or cannot be known, and on what the ranking is worth.
+        worth: Sentences on what the ranking is worth; the first always says that similarity is not transfer.
+        warning: A few words for a title if the gold scores contradict the ranking; usually empty.
+        model: Name of the model that was measured.
+        corpus: Name of the corpus that was measured.
+    """
+
+    ranking: SourceRanking
+    candidates: SourceRanking
+    density: float
+    together: SourceCover | None = None
+    explanations: tuple[Explanation, ...] = ()
+    calibration: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    worth: tuple[str, ...] = ()
+    warning: str = ""
+    model: str = ""
+    corpus: str = ""
+
+    def __iter__(self) -> Iterator[RankedSource]:
+        return iter(self.ranking)
+
+    def __len__(self) -> int:
+        return len(self.ranking)
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """Sentences on what the numbers allow to conclude."""
+        return tuple(_verdicts(self))
+
+    def first(self, count: int) -> RankingReport:
+        """Return the report with the first `count` sources of its ranking; all if `count` is 0."""
+        return replace(self, ranking=replace(self.ranking, sources=self.ranking.sources[: count or None]))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each source, as :meth:`xsns_stream.SourceRanking.to_frame`."""
+        return self.ranking.to_frame()
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw a dot for the similarity of each source, and a bar for its interval.
+
+        :meth:`save` draws a whole page, with a title, expected scores and sentences.
+
+        Args:
+            ax: Axes to draw into; a new figure of pyplot if None.
+
+        Returns:
+            The axes.
+        """
+        from xsns_stream.report import plot_ranking
+
+        return plot_ranking(self.ranking, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the ranking to a file, as `xsns-stream rank -o` does.
+
+        Args:
+            path: A file whose suffix names the format: .csv .tsv .json .parquet .md .tex, or .png .svg .pdf.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: The suffix is not the name of a format, or the folder does not exist.
+            XsnsError: The file cannot be written.
+        """
+        from xsns_stream.report import write_rankings
+
+        return write_rankings([self.shown()], os.fspath(path), self.to_dict())
+
+    def shown(self) -> ShownRanking:
+        """Return what tables, files and figures show."""
+        from xsns_stream.report import ShownRanking
+
+        ranking = self.ranking
+        seeds = f"{'seed' if len(ranking.seeds) == 1 else 'seeds'} {', '.join(map(str, ranking.seeds))}"
+        settings = (self.model, self.corpus, seeds if ranking.seeds else "", f"density {self.density:g}")
+        return ShownRanking(
+            ranking,
+            self.warning,
+            (*self.verdicts, *self.worth),
+            tuple(filter(None, settings)),
+            self.together,
+            self.explanations,
+        )
+
+    def _repr_html_(self) -> str:
+        from xsns_stream.report import shown_name
+
+        frame = self.to_frame()
+        frame.insert(1, "name", [shown_name(source.language) for source in self])
+        ranking = self.ranking
+        caption = f"Sources for {shown_name(ranking.target)} ({ranking.target}), by {ranking.coefficient}"
+        caption += f"; {self.warning}" if self.warning else ""
+        paragraphs = (f"<p>{escape(sentence)}</p>" for sentence in (*self.verdicts, *self.notes))
+        return "\n".join((html_table(frame, caption, index=True), *paragraphs))
+
+    def __repr__(self) -> str:
+        notes = (f"note: {visible(note)}" for note in self.notes)
+        return "\n".join((repr(self.ranking), *self.verdicts, *notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream rank --json` prints them."""
+        from xsns_stream.ranking import CONFIDENCE
+        from xsns_stream.report import shown_name
+
+        ranking = self.ranking
+        result: dict[str, Any] = {
+            "target": ranking.target,
+            "name": shown_name(ranking.target),
+            "model": self.model,
+            "corpus": self.corpus,
+            "coefficient": ranking.coefficient,
+            "seeds": list(ranking.seeds),
+            "density": self.density,
+            "candidates": len(self.candidates),
+            "reliability": ranking.reliability,
+            "intervals": {"basis": ranking.basis, "confidence": CONFIDENCE} if ranking.basis else None,
+            "sources": [_source_dict(source) for source in ranking],
+            "worth": list(self.worth),
+        }
+        if self.notes:
+            result["notes"] = list(self.notes)
+        if self.calibration is not None:
+            result["calibration"] = dict(self.calibration)
+        if self.together is not None:
+            result["together"] = _cover_dict(self.together)
+        if self.explanations:
+            result["explanation"] = {each.by: _explanation_dict(each) for each in self.explanations}
+        plain: dict[str, Any] = nan_to_null(result)
+        return plain
+
+
+@dataclass(frozen=True, repr=False)
+class RankingReports:
+    """The rankings of several targets, in the order in which the targets were given.
+
+    Iterating yields the reports; `reports["wo"]` is the report of one target.
+
+    Attributes:
+        reports: One report for each target.
+    """
+
+    reports: tuple[RankingReport, ...]
+
+    def __iter__(self) -> Iterator[RankingReport]:
+        return iter(self.reports)
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    def __getitem__(self, target: str) -> RankingReport:
+        for report in self.reports:
+            if report.ranking.target == target:
+                return report
+        known = ", ".join(report.ranking.target for report in self.reports)
+        raise LanguageError(f"there is no ranking for '{target}'.", f"the targets are {known}.")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of all reports, each once."""
+        return tuple(dict.fromkeys(note for report in self.reports for note in report.notes))
+
+    def first(self, count: int) -> RankingReports:
+        """Return the reports with the first `count` sources of each ranking; all if `count` is 0."""
+        return RankingReports(tuple(report.first(count) for report in self.reports))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each target and source: target, rank, language, name, and values."""
+        from xsns_stream.report import rankings_frame
+
+        return rankings_frame([report.ranking for report in self.reports])
+
+    def plot(self) -> list[Axes]:
+        """Draw the ranking of each target into axes of its own, one below the other, with pyplot."""
+        from matplotlib import pyplot
+
+        lines = [len(report) for report in self.reports]
+        figure, axes = pyplot.subplots(
+            len(lines),
+            figsize=(6.0, sum(0.25 * count + 1.2 for count in lines)),
+            height_ratios=[max(count, 1) for count in lines],
+            squeeze=False,
+            layout="constrained",
+        )
+        del figure
+        return [report.plot(ax) for report, ax in zip(self.reports, axes[:, 0], strict=True)]
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the rankings of all targets to one file; as :meth:`RankingReport.save`."""
+        from xsns_stream.report import write_rankings
+
+        return write_rankings([report.shown() for report in self.reports], os.fspath(path), self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as `xsns-stream rank --json` prints them for several targets."""
+        return {"rankings": [report.to_dict() for report in self.reports]}
+
+    def _repr_html_(self) -> str:
+        return "\n".join(report._repr_html_() for report in self.reports)
+
+    def __repr__(self) -> str:
+        return "\n\n".join(map(repr, self.reports))
+
+
+# -------------------------------------------------------------------------------------------- verdicts
+
+
+def _verdicts(report: RankingReport) -> Iterator[str]:
+    ranking = report.ranking
+    if ranking.reliability is not None:
+        yield f"Two halves of the target's own examples: Jaccard {ranking.reliability:.3f}."
+    if ranking.basis:
+        yield compared_with_first(report.candidates)
+    if (facts := report.calibration) is not None:
+        unknown = "" if facts["known_target"] else ", and none of the target"
+        task = "" if facts["task"] == UNKNOWN else f" ({facts['task']})"
+        what = f"{metric_name(facts['metric'])}{task}"
+        yield f"Expected {what} from {facts['pairs']} pairs of gold scores{unknown}."
+
+
+def compared_with_first(ranking: SourceRanking) -> str:
+    """Return a sentence on the sources that have an interval and cannot be distinguished from the first."""
+    known = [source for source in ranking if source.low is not None]
+    among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
+    level, basis = ranking.level, f"(95 %, {ranking.basis})"
+    if len(known) == 1:
+        return "No other candidate has an interval to compare the first with."
+    if level == 1:
+        return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {basis}."
+    if all(source.level_with_first for source in known[:level]):
+        return f"~ No reliable difference among the first {level}{among} {basis}."
+    return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."
+
+
+# ---------------------------------------------------------------------------------------- plain values
+
+
+def _source_dict(source: RankedSource) -> dict[str, Any]:
+    from xsns_stream.report import shown_name
+
+    values: dict[str, Any] = {
+        "language": source.language,
+        "name": shown_name(source.language),
+        "similarity": source.similarity,
+        "chance_corrected": source.chance_corrected,
+        "spread": source.spread,
+        "tied": source.tied,
+        "interval": None if source.low is None else [source.low, source.high],
+        "best_probability": source.best_probability,
+        "level_with_first": source.level_with_first,
+        "reliability": source.reliability,
+    }
+    if source.expected is not None:
+        score = source.expected
+        values["expected"] = {"score": score.mean, "interval": [score.low, score.high], "measured": score.measured}
+    return values
+
+
+def _cover_dict(cover: SourceCover) -> dict[str, Any]:
+    sources = [
+        {"language": source.language, "alone": source.alone, "gain": source.gain, "covered": source.covered}
+        for source in cover.sources
+    ]
+    return {"strategy": cover.strategy, "covered": cover.covered, "sources": sources}
+
+
+def _explanation_dict(explanation: Explanation) -> list[dict[str, Any]]:
+    """Return one entry for each group, with the numbers of each source."""
+    return [
+        {
+            "group": name,
+            "sources": {
+                code: {"chance_corrected": corrected, "excess": excess}
+                for code, corrected, excess in zip(explanation.sources, *numbers, strict=True)
+            },
+        }
+        for name, *numbers in zip(
+            explanation.names, explanation.corrected.tolist(), explanation.excess.tolist(), strict=True
+        )
+    ]

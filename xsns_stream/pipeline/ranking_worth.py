@@ -1,0 +1,151 @@
+"""Statements on what a ranking is worth: the model, the text, the number of examples, and what gold scores say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import Provenance, SimilarityMatrix, SourceRanking
+    from xsns_stream.types.transfer_scores import TransferScores
+
+#: The first statement on every ranking.
+NOT_TRANSFER: Final = "The ranking shows the similarity of sub-networks, not yet transfer."
+#: Number of examples from which a ranking is more than a first test, if split-half was not measured.
+ENOUGH_EXAMPLES: Final = 256
+# Split-half is near a similarity if it closes less than this share of the distance from the similarity to 1.
+_NEAR: Final = 0.1
+_EMBEDDED: Final = "mini"
+_NAMES: Final = "cldr"
+
+
+@dataclass(frozen=True)
+class GoldCheck:
+    """The order by similarity, compared with the order of gold scores, on the targets that have gold scores.
+
+    Attributes:
+        targets: Number of these targets with at least two candidates.
+        above_random: Number of them on which NDCG@3 is above that of a random order.
+        ndcg: Mean NDCG@3, a fraction of 1.
+        ndcg_random: The same of a random order.
+        spearman: Mean Spearman correlation; NaN if it is defined for no target.
+        regret: Mean of the best score minus the score of the first source, in the unit of the scores.
+        regret_random: The same of a random source.
+        unit: Unit of the scores.
+    """
+
+    targets: int
+    above_random: int
+    ndcg: float
+    ndcg_random: float
+    spearman: float
+    regret: float
+    regret_random: float
+    unit: str
+
+    @property
+    def warning(self) -> str:
+        """A few words for a title if the order is no better than random on most targets; otherwise empty."""
+        below = self.targets - self.above_random
+        if 2 * below <= self.targets:
+            return ""
+        return f"no better than a random order on {below} of {self.targets} targets with gold scores"
+
+    @property
+    def sentence(self) -> str:
+        """The result in words; empty if there is no target to compare."""
+        if not self.targets:
+            return ""
+        unit = {"percent": "percentage points"}.get(self.unit, self.unit)
+        correlation = "" if math.isnan(self.spearman) else f"a Spearman correlation of {self.spearman:.2f} and "
+        targets = "the target" if self.targets == 1 else f"the {self.targets} targets"
+        return (
+            f"On {targets} with gold scores, the order by similarity has {correlation}a regret of {self.regret:.2f} "
+            f"{unit} (a random source: {self.regret_random:.2f})."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def check_with_gold(gold: TransferScores, matrix: SimilarityMatrix) -> GoldCheck:
+    """Compare the order by similarity with that of gold scores, for each target that both have.
+
+    Args:
+        gold: The scores.
+        matrix: Similarities of their languages.
+
+    Raises:
+        UsageError: Both have no pair of two different languages in common.
+    """
+    import numpy as np
+
+    from xsns_stream.align_scores import join
+    from xsns_stream.evaluation import FEWEST_RESAMPLES, evaluate
+
+    result = evaluate(join(gold, {"similarity": matrix}), resamples=FEWEST_RESAMPLES)
+    own, random = result.predictors.index("similarity"), result.predictors.index("random")
+    ndcg = next(name for name in result.metrics if name.startswith("ndcg"))
+    column = result.metrics.index(ndcg)
+    known = np.isfinite(result.per_target[own, column]) & np.isfinite(result.per_target[random, column])
+    above = result.per_target[own, column] > result.per_target[random, column]
+    return GoldCheck(
+        int(known.sum()),
+        int((above & known).sum()),
+        result["similarity", ndcg],
+        result["random", ndcg],
+        result["similarity", "spearman"],
+        result["similarity", "regret"],
+        result["random", "regret"],
+        gold.unit,
+    )
+
+
+def statements(
+    ranking: SourceRanking, rows: SubNetworkStore, density: float, check: GoldCheck | None = None
+) -> tuple[str, ...]:
+    """Return sentences on what a ranking is worth.
+
+    Args:
+        ranking: The ranking, with the reliability of the target where it is known.
+        rows: The store of its rows.
+        density: Density of its rows.
+        check: Comparison with gold scores.
+    """
+    from xsns_stream.types import Provenance
+
+    shared = Provenance.from_json(rows.experiment)
+    few = _few_examples(ranking, rows, density)
+    return (NOT_TRANSFER, *_settings(shared), *filter(None, (few, check.sentence if check else "")))
+
+
+def _settings(shared: Provenance) -> Iterator[str]:
+    if shared.model == _EMBEDDED:
+        yield f"The embedded model '{_EMBEDDED}' is a toy model: do not use it for real decisions."
+    if shared.corpus.split("(")[0] == _NAMES:
+        yield f"The corpus '{_NAMES}' consists of lists of names, without sentences."
+
+
+def _few_examples(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> str:
+    """Return a sentence if there are too few examples; empty if there are enough, or if this is not known."""
+    highest = max((source.similarity for source in ranking if not math.isnan(source.similarity)), default=math.nan)
+    half = ranking.reliability
+    if half is not None:
+        if half >= highest + _NEAR * (1 - highest) or math.isnan(highest):
+            return ""
+        return (
+            f"Two halves of the target's own examples are hardly more similar ({half:.3f}) than the target and its "
+            f"first source ({highest:.3f}): there are too few examples."
+        )
+    records = [rows.record(ranking.target, seed, density).provenance for seed in ranking.seeds]
+    fewest = min((record.examples for record in records if not record.stopping), default=ENOUGH_EXAMPLES)
+    if not 0 < fewest < ENOUGH_EXAMPLES:
+        return ""
+    return (
+        f"{fewest} examples of the target are enough for a first test only (use {ENOUGH_EXAMPLES} or more), and "
+        "split-half was not measured."
+    )

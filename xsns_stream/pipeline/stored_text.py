@@ -1,0 +1,258 @@
+"""Text and model of a store, for baselines that are computed on the same text with the same model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.corpora import Corpus
+from xsns_stream.corpora.recipes import RECIPES
+from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
+from xsns_stream.io.escaping import visible
+from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.models.auto_classes import TASKS
+from xsns_stream.objectives import Objective, make_objective
+from xsns_stream.pipeline.model_baselines import needs_tokenizer, needs_weights
+from xsns_stream.pipeline.row_selection import as_seeds, max_length_of
+from xsns_stream.store import open_store
+from xsns_stream.types import Provenance
+
+if TYPE_CHECKING:
+    from xsns_stream.models import LoadedModel
+
+#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
+_WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
+#: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
+_CORPUS_NAME: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class StoredText:
+    """Description of the text and the model of a store, from its records.
+
+    Attributes:
+        path: The store.
+        shared: Provenance that all rows share.
+        revision: Commit of a model on the Hub.
+        languages: Codes of the rows.
+        seeds: Seeds of the rows.
+        digests: {(language, seed): digest of the examples}; a digest is empty if the store has none.
+    """
+
+    path: str
+    shared: Provenance
+    revision: str
+    languages: tuple[str, ...]
+    seeds: tuple[int, ...]
+    digests: Mapping[tuple[str, int], str]
+
+    @property
+    def labels(self) -> str | None:
+        """The kind of labels of the corpus; None if the model predicts no labels."""
+        return "auto" if self.shared.objective.partition("(")[0] in TASKS else None
+
+
+def stored_text(path: str) -> StoredText:
+    """Return the description of the text and the model of a store.
+
+    Raises:
+        StoreError: The store does not exist.
+        UsageError: The store has no row.
+    """
+    rows = open_store(path)
+    records = rows.records()
+    if not records:
+        raise UsageError(f"the store '{path}' has no row.", "build it first.")
+    return StoredText(
+        path,
+        Provenance.from_json(rows.experiment),
+        records[0].provenance.revision,
+        tuple(dict.fromkeys(sorted(record.language for record in records))),
+        tuple(sorted({record.seed for record in records})),
+        {(record.language, record.seed): record.provenance.corpus_digest for record in records},
+    )
+
+
+def options_of_store(
+    stored: StoredText, options: Mapping[str, Any], given: frozenset[str], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the options with the values of a store.
+
+    Args:
+        stored: The store.
+        options: All options, with their defaults.
+        given: Names of the options that the user gave.
+        names: Names of the baselines.
+
+    Raises:
+        UsageError: Options differ from the store, or the folder of its text or model does not exist; one message names
+            all problems.
+    """
+    wrong: list[str] = []
+    hints: list[str] = []
+    taken: dict[str, Any] = {}
+    longest, words = max_length_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
+    for name, option, value in (
+        ("examples", "--examples", stored.shared.examples_asked),
+        ("max_length", "--max-length", longest),
+        ("words", "--words", words and words[1]),
+    ):
+        if not value:
+            continue
+        taken[name] = value
+        if name in given and options.get(name) != value:
+            wrong.append(f"{option} {options[name]} was given, but the store has {value}")
+    seeds = options["seeds"] if "seeds" in given else stored.seeds
+    taken["seeds"] = as_seeds(seeds)
+    if others := [str(seed) for seed in taken["seeds"] if seed not in stored.seeds]:
+        wrong.append(f"--seed {listed(others)} was given, but the store has {listed([*map(str, stored.seeds)])}")
+    if wrong:
+        hints.append("omit these options, or --store")
+    for name, noun, option, located in (
+        ("texts", "corpus", "--corpus", _corpus(stored.shared.corpus)),
+        ("model", "model", "--model", _model(stored)),
+    ):
+        if name in given or (name == "model" and not needs_tokenizer(names)):
+            continue
+        if located is None:
+            wrong.append(
+                f"the {noun} of the store, '{visible(getattr(stored.shared, noun))}', cannot be found by its name"
+            )
+            hints.append(
+                f"name it with {option} PATH, with the options of `build`; it is compared with that of the store"
+            )
+        else:
+            taken |= located
+    if wrong:
+        raise UsageError(f"{'; '.join(wrong)}.", f"{'; '.join(hints)}.")
+    return taken
+
+
+def _corpus(name: str) -> dict[str, Any] | None:
+    """Return the options for opening a corpus from its recorded name; None if the name does not contain a path."""
+    parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
+    if parsed is None:
+        return None
+    kind, rest = parsed["kind"], parsed["rest"] or ""
+    if kind == "cldr" or (kind in RECIPES and not rest):
+        return {"texts": (kind,)}
+    if kind == "folder" and rest and Path(rest).is_dir():
+        return {"texts": (rest if rest not in {"cldr", *RECIPES} else f"./{rest}",)}
+    return None
+
+
+def _model(stored: StoredText) -> dict[str, Any] | None:
+    """Return the options for loading the model of a store; None if its folder does not exist here."""
+    name = stored.shared.model
+    if name == "mini" or (name and Path(name).is_dir()):
+        return {"model": name}
+    return {"model": name, "revision": stored.revision or None} if "/" in name else None
+
+
+def check_text(
+    stored: StoredText, corpus: Corpus, chosen: Mapping[str, str], examples: int, seeds: Sequence[int]
+) -> list[str]:
+    """Compare the text of a baseline with the text of a store, language by language.
+
+    Args:
+        stored: The store.
+        corpus: The corpus of the baseline.
+        chosen: {code in the corpus: requested code}.
+        examples: Number of examples of a row.
+        seeds: Seeds of the rows.
+
+    Returns:
+        Sentences on text that could not be compared.
+
+    Raises:
+        CorpusError: Some text differs; the message names all languages concerned.
+    """
+    differing: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    equal: dict[str, None] = {}
+    for language in chosen:
+        for seed in seeds:
+            expected = stored.digests.get((language, seed))
+            if not expected:
+                unknown[language] = None
+                continue
+            try:
+                digest = corpus.sample(language, examples, seed).digest
+            except XsnsError:
+                # The baseline will read the text again and report the error of this language.
+                continue
+            (equal if digest == expected else differing)[language] = None
+    if differing:
+        raise CorpusError(
+            f"the text of {all_listed([*differing])} is not the text that the store '{stored.path}' was built from: "
+            f"{len(differing)} of {len(differing.keys() | equal.keys())} languages differ. The corpus is "
+            f"'{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store.",
+            "give the corpus and the options of reading as for `build`, or build the store again from this text.",
+        )
+    notes = []
+    if corpus.name != stored.shared.corpus:
+        notes.append(
+            f"the corpus is '{visible(corpus.name)}' here, and '{visible(stored.shared.corpus)}' in the store; the "
+            "text is the same."
+        )
+    if unknown:
+        notes.append(
+            f"the store '{stored.path}' has no record of the text of {listed([*unknown])}, so that it was not compared."
+        )
+    if stored.shared.stopping:
+        notes.append(
+            f"the rows of the store may have used fewer examples than the drawn ones ({stored.shared.stopping}); the "
+            f"baseline uses all examples."
+        )
+    return notes
+
+
+def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[str]) -> None:
+    """Compare a model with the model of a store.
+
+    Args:
+        stored: The store.
+        loaded: The model, or only its tokenizer; None if the baselines need neither.
+        names: Names of the baselines.
+
+    Raises:
+        ModelError: Weights or tokenizer differ.
+    """
+    if loaded is None:
+        return
+    pairs = [("tokenizer", loaded.tokenizer_digest, stored.shared.tokenizer_digest)]
+    if needs_weights(names):
+        pairs.append(("weights", loaded.weights_digest, stored.shared.weights_digest))
+    differing = [part for part, here, there in pairs if here and there and here != there]
+    if differing:
+        raise ModelError(
+            f"the model '{visible(loaded.name)}' is not the model of the store '{stored.path}', which is "
+            f"'{visible(stored.shared.model)}': {' and '.join(differing)} differ.",
+            "name the model of the build with --model.",
+        )
+
+
+def objective_of(stored: StoredText) -> Objective:
+    """Return the objective of the store's rows, for grad-cosine.
+
+    Raises:
+        UsageError: The objective is a task, and baselines do not read labels.
+    """
+    text = stored.shared.objective
+    name = text.partition("(")[0]
+    if name in TASKS:
+        raise UsageError(
+            f"the objective of the store is {name}, which grad-cosine does not support, because baselines do not "
+            f"read labels.",
+            "choose another baseline, or omit --store.",
+        )
+    rate, mean_span = (re.search(rf"{key}=([0-9.e+-]+)", text) for key in ("rate", "mean_span"))
+    return make_objective(
+        name,
+        rate=float(rate[1]) if rate else None,
+        mean_span=float(mean_span[1]) if mean_span else None,
+        max_length=max_length_of(text),
+    )

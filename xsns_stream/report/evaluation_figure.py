@@ -1,0 +1,127 @@
+"""Figure of an evaluation: regret on each target, and scores against predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from xsns_stream.report.figures import (
+    GREY,
+    INK,
+    PALE_INK,
+    axis_label,
+    cut,
+    label_points,
+    language,
+    look,
+    titled,
+)
+from xsns_stream.types.evaluations import Evaluation
+from xsns_stream.types.transfer_scores import JoinedScores, Prediction, scores_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Markers of the trivial predictors that choose a source; random order and the ceiling do not choose a source.
+_TRIVIAL_MARKERS: Final = {"english": "|", "source-mean": "x"}
+_LINE: Final = 0.2
+_SPREAD: Final = 0.5
+_MAX_NAME: Final = 24
+_REGRET_WIDTH: Final = 5.6
+_PANEL: Final = 2.3
+
+
+def evaluation_title(evaluation: Evaluation) -> str:
+    """Return the title of tables and figures, without a warning."""
+    settings = evaluation.settings
+    regime = "" if settings.regime == "main" else f", regime {settings.regime}"
+    counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
+    return f"{scores_name(settings.task, settings.metric)}{regime}: {counts}"
+
+
+def _counted(codes: Sequence[str], noun: str) -> str:
+    return f"{len(codes)} {noun if len(codes) == 1 else f'{noun}s'}"
+
+
+def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
+    """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
+
+    Targets are ordered by the mean regret of the given predictors, largest regret first.
+
+    Args:
+        evaluation: The evaluation.
+        joined: The evaluated scores and predictions; the right panels show the candidates.
+
+    Returns:
+        A figure; save it with `bbox_inches="tight"`.
+    """
+    from matplotlib.figure import Figure
+
+    given = [row for row, name in enumerate(evaluation.predictors) if name not in evaluation.settings.trivial]
+    columns = 1 if len(given) <= 2 else 2
+    height = max(_LINE * len(evaluation.targets) + 0.4, 2.4)
+    figure = Figure(figsize=(10, height), facecolor="white", dpi=180)
+    # Axes are placed in inches, because the size of the page depends on its content.
+    regret = figure.add_axes((0.0, 0.0, _REGRET_WIDTH / 10, 1.0))
+    _draw_regret(regret, evaluation, given, height)
+    for index, row in enumerate(given):
+        left = _REGRET_WIDTH + 0.9 + (index % columns) * (_PANEL + 0.7)
+        top = height - (index // columns) * (_PANEL + 0.75)
+        panel = figure.add_axes((left / 10, (top - _PANEL) / height, _PANEL / 10, _PANEL / height))
+        _draw_scatter(panel, joined, joined.predictions[row], row, evaluation, first=index % columns == 0)
+    warning = evaluation.warning[:1].upper() + evaluation.warning[1:]
+    titled(regret, evaluation_title(evaluation), warning, size=11)
+    return figure
+
+
+def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: float) -> None:
+    """Draw the regret of each predictor on each target into axes of this height in inches."""
+    regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
+    known = np.isfinite(regret[given])
+    mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    order = np.argsort(mean, kind="stable")
+    y = np.arange(len(order))
+    axes.hlines(y, 0, np.nan_to_num(regret[given][:, order].max(axis=0)), color="#e3e5e9", linewidth=2.2, zorder=1)
+    for row, name in enumerate(evaluation.predictors):
+        values = regret[row, order]
+        if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
+            axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
+        elif row in given:
+            # The marks of one target are shifted a little, so that equal values are visible.
+            offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
+            axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
+    axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
+    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score less that of the source followed", color=INK)
+    axes.set(ylim=(-0.7, len(order) - 0.3))
+    axes.margins(x=0.02)
+    axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
+    # Below the axes, where it covers no mark.
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / height), ncols=4, fontsize=8, frameon=False)
+    _plain(axes)
+
+
+def _draw_scatter(
+    axes: Axes, joined: JoinedScores, prediction: Prediction, row: int, evaluation: Evaluation, *, first: bool
+) -> None:
+    x, y = prediction.values[joined.candidates], joined.gold.values[joined.candidates]
+    axes.scatter(x, y, s=5, alpha=0.45, linewidths=0, rasterized=True, **look(row))
+    axes.set_title(cut(prediction.name, _MAX_NAME), fontsize=9, color=INK, loc="left")
+    axes.set_xlabel(cut(prediction.coefficient, _MAX_NAME), fontsize=8, color=INK)
+    if first:
+        axes.set_ylabel(axis_label(evaluation.settings.metric, evaluation.settings.unit), fontsize=8, color=INK)
+    axes.tick_params(labelsize=7)
+    _plain(axes)
+    rows, columns = np.nonzero(joined.candidates)
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    label_points(axes, x, y, [f"{joined.sources[source]}→{joined.targets[target]}" for source, target in pairs])
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
+    axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5)
+    if not axes.yaxis.label.get_text():
+        axes.tick_params(axis="y", labelsize=8)

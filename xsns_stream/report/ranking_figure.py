@@ -1,0 +1,165 @@
+"""Figures of rankings: a dot for the similarity of each source, and a bar for its interval."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from xsns_stream.report.console_tables import shown_name
+from xsns_stream.report.figures import (
+    COLOURS,
+    GREY,
+    INK,
+    QUIET_INK,
+    Page,
+    finish_lines,
+    language,
+    lines_height,
+    titled,
+)
+from xsns_stream.types import RankedSource, SourceRanking
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from xsns_stream.report.ranking import ShownRanking
+
+_WIDTH: Final = 5.4
+_SECOND_WIDTH: Final = 2.9
+_BETWEEN: Final = 0.35
+#: Height of title, subtitle and axis labels between two panels, in inches.
+_GAP: Final = 1.25
+#: Letters in a line of the sentences below a figure, for each inch of its width.
+_LETTERS: Final = 17
+_FIRST, _OTHERS, _MEASURED = COLOURS[0], GREY, COLOURS[1]
+
+
+def rankings_figure(shown: Sequence[ShownRanking]) -> Figure:
+    """Draw a panel for each target, with a dot and an interval for each source.
+
+    Sources that cannot be distinguished from the first have its colour. A dashed line is the similarity of two halves
+    of the target's own examples. If there are expected scores, they are in a second panel beside the first, with a
+    cross for each measured score.
+
+    Args:
+        shown: The rankings; at least one.
+
+    Returns:
+        A figure; save it with `bbox_inches="tight"`.
+    """
+    scored = any(_has_expected(each.ranking) for each in shown)
+    heights = [lines_height(len(each.ranking)) for each in shown]
+    page = Page(_WIDTH + (_BETWEEN + _SECOND_WIDTH if scored else 0.0), sum(heights) + _GAP * (len(shown) - 1))
+    figure, top = page.figure(), 0.0
+    for each, height in zip(shown, heights, strict=True):
+        axes = page.axes(figure, 0.0, top, _WIDTH, height)
+        draw_ranking(axes, each.ranking)
+        titled(axes, each.title, " · ".join((f"{_measure(each.ranking)} of sub-networks", *each.settings)), above=12.0)
+        if _has_expected(each.ranking):
+            _draw_expected(page.axes(figure, _WIDTH + _BETWEEN, top, _SECOND_WIDTH, height), each.ranking)
+        top += height + _GAP
+    _write_below(axes, _sentences(shown), int(_LETTERS * page.width))
+    return figure
+
+
+def _sentences(shown: Sequence[ShownRanking]) -> list[str]:
+    """Return each sentence once; one that is not true of all targets begins with the target."""
+    everywhere = set(shown[0].sentences).intersection(*(each.sentences for each in shown))
+    own = [
+        f"{each.ranking.target}: {sentence}"
+        for each in shown
+        for sentence in each.sentences
+        if sentence not in everywhere
+    ]
+    return [*own, *(sentence for sentence in shown[0].sentences if sentence in everywhere)]
+
+
+def _measure(ranking: SourceRanking) -> str:
+    return f"{ranking.coefficient[:1].upper()}{ranking.coefficient[1:]} similarity"
+
+
+def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
+    """Draw a ranking into axes; into a new figure of pyplot if there are none.
+
+    Texts are not read as formulas of matplotlib, as in all figures of this package.
+    """
+    import matplotlib as mpl
+
+    if ax is None:
+        from matplotlib import pyplot
+
+        _, ax = pyplot.subplots(figsize=(6.0, lines_height(len(ranking)) + 0.8), layout="constrained")
+    with mpl.rc_context({"text.parse_math": False}):
+        draw_ranking(ax, ranking)
+    ax.set_title(f"Sources for {shown_name(ranking.target)} ({ranking.target})", loc="left", fontsize=10)
+    return ax
+
+
+def draw_ranking(axes: Axes, ranking: SourceRanking) -> None:
+    """Draw the dots and intervals of a ranking into axes, best source at the top."""
+    for place, source in enumerate(ranking):
+        if not math.isnan(source.similarity):
+            colour = _colour(source, place)
+            if source.low is not None and source.high is not None:
+                axes.hlines(place, source.low, source.high, color=colour, linewidth=2.2, alpha=0.55, zorder=2)
+            axes.plot(source.similarity, place, "o", color=colour, markersize=5.5, zorder=3)
+    if ranking.reliability is not None:
+        axes.axvline(ranking.reliability, color=QUIET_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        right = all(source.similarity < ranking.reliability for source in ranking)
+        axes.annotate(
+            "two halves of the target's examples",
+            (ranking.reliability, 1),
+            (0, 1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right" if right else "center",
+            va="bottom",
+            fontsize=6.5,
+            color=QUIET_INK,
+            annotation_clip=False,
+        )
+    axes.set_yticks(range(len(ranking)), [language(source.language) for source in ranking])
+    interval = f", 95 % interval ({ranking.basis})" if ranking.basis else ""
+    finish_lines(axes, len(ranking), f"{_measure(ranking)} with {shown_name(ranking.target)}{interval}")
+
+
+def _colour(source: RankedSource, place: int) -> str:
+    """Return the colour of the first source and of those that cannot be distinguished from it, or of the others."""
+    return _FIRST if source.level_with_first or (source.level_with_first is None and place == 0) else _OTHERS
+
+
+def _has_expected(ranking: SourceRanking) -> bool:
+    return any(source.expected is not None for source in ranking)
+
+
+def _draw_expected(axes: Axes, ranking: SourceRanking) -> None:
+    """Draw the expected scores with their intervals, and the measured scores as crosses."""
+    known = [(place, source.expected) for place, source in enumerate(ranking) if source.expected is not None]
+    for place, score in known:
+        axes.hlines(place, score.low, score.high, color=GREY, linewidth=2.2, alpha=0.55, zorder=2)
+    axes.plot([score.mean for _, score in known], [place for place, _ in known], "o", color=INK, markersize=4.5)
+    measured = [(score.measured, place) for place, score in known if score.measured is not None]
+    if measured:
+        axes.plot(*zip(*measured, strict=True), "x", color=_MEASURED, markersize=6, markeredgewidth=1.6, zorder=4)
+    axes.set_yticks([])
+    cross = ", × measured" if measured else ""
+    finish_lines(axes, len(ranking), f"expected score ({ranking.unit}), 95 % interval{cross}")
+
+
+def _write_below(axes: Axes, sentences: Sequence[str], letters: int) -> None:
+    """Write sentences below axes, in lines of at most `letters` letters."""
+    if sentences:
+        axes.annotate(
+            "\n".join(textwrap.wrap(" ".join(sentences), letters)),
+            (0, 0),
+            (0, -36),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=7.5,
+            color=INK,
+            va="top",
+            annotation_clip=False,
+        )
