@@ -52,6 +52,11 @@ _MEANS: Final = frozenset(
 )
 #: Words that may stand before or after the name of a mean: `macro average`, `avg. (all)`.
 _BESIDE_MEANS: Final = frozenset({"macro", "micro", "row", "column", "col", "all", "over", "languages", "score", "the"})
+#: Names of answers that need no model, and words that may stand beside them.
+_TRIVIAL: Final = frozenset({"majority", "frequent", "trivial", "chance", "random"})
+_BESIDE_TRIVIAL: Final = frozenset(
+    {"most", "class", "label", "tag", "baseline", "answer", "level", "guess", "guessing"}
+)
 #: Footnote marks behind a label, and characters without width.
 _MARKS: Final = re.compile(r"[\s*∗⋆†‡§¶⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]+$")
 _NO_WIDTH: Final = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
@@ -163,6 +168,12 @@ def is_mean(label: str) -> bool:
     """
     words = re.findall(r"[^\W\d_]+", label.casefold())
     return any(word in _MEANS for word in words) and all(word in _MEANS | _BESIDE_MEANS for word in words)
+
+
+def is_trivial_answer(label: str) -> bool:
+    """Return whether a label is the name of an answer that needs no model, such as `Majority class` or `chance`."""
+    words = re.findall(r"[^\W\d_]+", label.casefold())
+    return any(word in _TRIVIAL for word in words) and all(word in _TRIVIAL | _BESIDE_TRIVIAL for word in words)
 
 
 def language_of(label: str) -> str | None:

@@ -232,7 +232,7 @@ def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables
         (("script", "--column", "script", "--lang", "en,sw"), 2, "need a table, which is missing"),
         (("source-size", "ldnd.csv"), 2, "has no column of codes"),
         (("source-size", "sizes.csv", "--column", "code"), 1, "which is not an amount"),
-        (("script", "--lang", "en,sw", "--sources", "en"), 2, "--lang was given, and --sources"),
+        (("script", "--lang", "en,sw", "--sources", "en"), 2, "--lang was given together with --sources"),
         (("script", "--lang", "en,sw", "-o", "x.xlsx"), 2, "does not end in the suffix of a supported format"),
         (("script", "--lang", "en,sw", "-o", "nowhere/x.csv"), 2, "there is no folder 'nowhere'"),
         (("script", "--gold", "nothing.parquet"), 1, "nothing.parquet"),

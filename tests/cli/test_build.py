@@ -96,24 +96,69 @@ def test_json_lists_failed_rows(build: Any, three: Path) -> None:
 # --------------------------------------------------------------------------------------------- output
 
 
-def test_a_dry_run_measures_nothing(build: Any, tmp_path: Path) -> None:
-    done = build("--dry-run", lang="sw,fi,et")
-    assert done == (
-        0,
-        "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet.\n"
-        "to measure: sw fi et\n",
-        "",
+def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> None:
+    done = build("--dry-run", "--parts", 2, lang="sw,fi,et")
+    assert done.code == 0, done.err
+    first, second, third = done.out.splitlines()
+    assert first == "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet."
+    assert second == "to measure: sw fi et"
+    assert re.fullmatch(
+        r"about (less than 1|\d+) (s|min) here for 3 rows, from one timed row; [\d.]+ kB of disk, "
+        r"[\d.]+ [MG]B of memory\.",
+        third,
     )
-    assert not (tmp_path / "x.zarr").exists()
+    assert list(tmp_path.iterdir()) == []
     assert build(lang="fi").code == 0
+    before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
     done = build("--dry-run", "--json", lang="sw,fi,et")
-    files = {"files_not_read": [], "corpus_notes": []}
-    assert json.loads(done.out)["result"] == {"dry_run": True, "rows": 3, "missing": [["sw", 42], ["et", 42]]} | files
-    assert open_store(tmp_path / "x.zarr").languages == ("fi",)
+    plan = json.loads(done.out)["result"]
+    assert (plan["dry_run"], plan["rows"], plan["missing"]) == (True, 3, [["sw", 42], ["et", 42]])
+    assert (plan["failed"], plan["files_not_read"], plan["corpus_notes"]) == ([], [], [])
+    assert plan["seconds"] > 0
+    row = open_store(tmp_path / "x.zarr").record("fi")
+    assert plan["disk_bytes"] == 2 * row.bytes
+    assert plan["memory_bytes"] > 10_000_000
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*")) == before
+    assert build("--dry-run", lang="fi").out.endswith("1 row, 0 of them not in the store yet.\n")
 
 
-def test_a_dry_run_needs_no_model(build: Any, tmp_path: Path) -> None:
-    assert build("--dry-run", model=tmp_path / "nothing").code == 0
+@pytest.mark.parametrize(
+    ("arguments", "options", "code"),
+    [
+        ((), {"examples": 7}, 1),
+        ((), {"max_length": 65}, 2),
+        (("--mean-span", "3"), {}, 2),
+        (("--parts", "4"), {"lang": "sw,short"}, 2),
+    ],
+)
+def test_a_dry_run_refuses_what_the_build_refuses(
+    arguments: tuple[str, ...], options: dict[str, Any], code: int, build: Any, tmp_path: Path
+) -> None:
+    assert build(lang="et").code == 0
+    dry, done = build("--dry-run", *arguments, **options), build(*arguments, **options)
+    assert dry == done
+    assert (done.code, done.out) == (code, "")
+    assert open_store(tmp_path / "x.zarr").languages == ("et",)
+
+
+def test_a_dry_run_names_the_rows_that_would_fail(build: Any, write_texts: Any, tmp_path: Path) -> None:
+    folder = write_texts(tmp_path / "texts", "sw fi", 12)
+    (folder / "et.txt").write_text("\n\n")
+    (folder / "zu.txt").write_text("Sawubona.\n")
+    dry = build("--dry-run", "--parts", 2, corpus=folder, lang="sw,et,zu")
+    done = build("--parts", 2, corpus=folder, lang="sw,et,zu")
+    assert dry.code == done.code == 3
+    for line in ("failed: et (seed 42): ", "failed: zu (seed 42): ", "error: 2 of 3 rows failed: et, zu."):
+        assert line in dry.err
+        assert line in done.err
+    assert "hint: the others can be measured." in dry.err
+    assert "hint: the others are committed." in done.err
+
+
+def test_a_dry_run_needs_the_model(build: Any, tmp_path: Path) -> None:
+    dry, done = build("--dry-run", model=tmp_path / "nothing"), build(model=tmp_path / "nothing")
+    assert dry == done
+    assert done.code != 0
 
 
 def test_json_output_is_one_object(build: Any, tmp_path: Path) -> None:

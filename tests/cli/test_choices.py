@@ -17,6 +17,7 @@ from xsns_stream.models import auto_classes
 from xsns_stream.pipeline.baselines import TABLE_BASELINES
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.similarity import COEFFICIENTS, GROUPINGS
+from xsns_stream.tasks import TASKS
 from xsns_stream.transfer import PRESETS
 
 #: {list of `cli/choices.py`: (file of the registry, its names)}.
@@ -50,6 +51,14 @@ def test_options_offer_the_names_of_the_registry(name: str) -> None:
 
 def test_objectives_of_the_models_are_implemented() -> None:
     compare("objectives/factory.py", objectives.OBJECTIVES, "models/auto_classes.py", auto_classes.OBJECTIVES)
+
+
+def test_objectives_and_metrics_of_tasks_exist() -> None:
+    used = {task.objective for task in TASKS.values()}
+    compare("models/auto_classes.py", auto_classes.TASKS, "tasks.py", used)
+    source = (ROOT / "xsns_stream/transfer/scoring.py").read_text(encoding="utf-8")
+    metrics = {metric for task in TASKS.values() for metric in task.metrics}
+    compare("transfer/scoring.py", [metric for metric in metrics if f'"{metric}"' in source], "tasks.py", metrics)
 
 
 def test_every_verb_has_its_file() -> None:

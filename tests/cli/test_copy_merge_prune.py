@@ -209,7 +209,12 @@ def test_without_a_terminal_nothing_is_dropped(folder, extra, in_process):
     [
         (["copy", "none.zarr", "c.zarr"], 1, "there is no store at 'none.zarr'", "check the path"),
         (["copy", "a.zarr", "c.zarr", "--lang", "ja"], 2, "no language 'ja' in the store 'a.zarr'", "it has fi, sw"),
-        (["copy", "a.zarr", "c.zarr", "--lang", "swahili"], 2, "no language 'swahili'", "did you mean 'sw' (Swahili)?"),
+        (
+            ["copy", "a.zarr", "c.zarr", "--lang", "swahilli"],
+            2,
+            "no language 'swahilli'",
+            "did you mean 'sw' (Swahili)?",
+        ),
         (["copy", "a.zarr", "c.zarr", "--lang", ","], 2, "no language was requested", "give codes"),
         (["copy", "a.zarr", "c.zarr", "--seed", "9"], 2, "no seed 9 in the store 'a.zarr'", "there is 7, 8."),
         (["copy", "a.zarr", "c.zarr", "--density", "0.3"], 2, "no density 0.3", "there is 0.15."),

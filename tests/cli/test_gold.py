@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from xsns_stream.cli.gold import command, import_command, show_command
 from xsns_stream.gold import read_scores
+from xsns_stream.io.console import VisibleConsole
 
 
 class Runner(CliRunner):
@@ -48,13 +49,54 @@ def test_scores_are_imported_and_shown(folder, in_process):
     assert "wrote g.parquet" in done.err
     assert "give --task and --metric" in done.err
     shown = in_process(folder, "gold", "show", "g.parquet")
-    assert (shown.code, shown.err) == (0, "")
+    assert (shown.code, shown.err) == (0, "next: xsns-stream evaluate --gold g.parquet --predict xsns=xsns.zarr\n")
     lines = [line.split("│") for line in shown.out.splitlines() if "│" in line]
     best = {line[1].strip(): (line[3].strip(), line[5].strip()) for line in lines if len(line) == 7}
     assert best == {"sw": ("fi", "60.50"), "fi": ("de", "70.00")}
     # The mean of German, over other languages: 55; of Swahili, with one other target: 50.25.
     means = [(line[1].strip(), line[3].strip()) for line in lines if len(line) == 6]
     assert means == [("fi", "60.50"), ("de", "55.00"), ("sw", "50.25")]
+
+
+def test_the_matrix_is_shown_with_the_best_sources_marked_and_the_trivial_answers(folder, in_process):
+    (folder / "t.csv").write_text(
+        "source,sw,yo,zu,en\nen,55.2,40.1,44,90\nfr,50.3,30.2,43,60\nsw,80,,60,50\nMajority,52,45,47,40\n"
+    )
+    done = in_process(folder, "gold", "import", "t.csv", "--task", "topics", "--metric", "accuracy", "-o", "t.parquet")
+    assert "note: read as the trivial answer of each target: Majority.\n" in done.err
+    assert done.err.endswith("next: xsns-stream gold show t.parquet\n")
+    lines = in_process(folder, "gold", "show", "t.parquet").out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("accuracy (percent) of each source"))
+    assert lines[start].endswith("; 5 of 9 scores on other languages are not above the trivial answer, such as the "
+                                 "most frequent class")  # fmt: skip
+    # Sources with a higher mean over other languages come first.
+    assert [line.split() for line in lines[start + 1 : start + 9]] == [
+        ["source", "sw", "yo", "zu", "en"],
+        [lines[start + 2]],
+        ["sw", "80.0", "–", "60.0*", "50.0"],
+        ["en", "55.2*", "40.1*", "44.0", "90.0"],
+        ["fr", "50.3", "30.2", "43.0", "60.0*"],
+        ["trivial", "answer", "52.0", "45.0", "47.0", "40.0"],
+        ["*", "The", "best", "source", "of", "the", "target."],
+        ["sw", "Swahili,", "en", "English,", "fr", "French,", "yo", "Yoruba,", "zu", "Zulu"],
+    ]
+    shown = json.loads(in_process(folder, "gold", "show", "t.parquet", "--json").out)["result"]
+    assert shown["trivial"] == {"sw": 52, "yo": 45, "zu": 47, "en": 40}
+    assert shown["above_trivial"] == {"above": 4, "scores": 9}
+
+
+def test_a_matrix_of_many_languages_fits_a_narrow_terminal(folder, in_process, monkeypatch):
+    codes = "af ar be bg ca cs da de el en es et eu fa fi fr ga he hi hr hu hy id is it ja ka ko lt lv mk mn".split()  # noqa: SIM905
+    lines = [",".join([source, *(f"{40 + row + column / 10:.1f}" for column in range(32))])
+             for row, source in enumerate(codes[:20])]  # fmt: skip
+    (folder / "many.csv").write_text("\n".join([f"source,{','.join(codes)}", *lines]) + "\n")
+    assert in_process(folder, "gold", "import", "many.csv", "-q", "-o", "many.parquet").code == 0
+    monkeypatch.setattr("xsns_stream.cli.gold.stdout_console", lambda: VisibleConsole(width=70))
+    shown = in_process(folder, "gold", "show", "many.parquet").out.splitlines()
+    assert max(map(len, shown)) <= 70
+    headers = [line.split()[1:] for line in shown if line.startswith("source ")]
+    assert [code for header in headers for code in header] == codes
+    assert sum(line.startswith("hr    ") for line in shown) == len(headers)
 
 
 def test_json_output_is_complete(folder, in_process):

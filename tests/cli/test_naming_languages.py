@@ -118,7 +118,7 @@ def test_labels_as_given_from_the_command_line_and_from_python(
     labels = ("aka_Latn", "dev", "sw", "sw_news", "twi_Latn")
     assert open_store(tmp_path / "y.zarr").languages == labels
     assert xsns("verify", "--store", tmp_path / "y.zarr").code == 0
-    assert "labels that are not codes of languages are kept as they are: sw_news." in kept.err
+    assert "labels that are not codes of languages are not normalised: sw_news." in kept.err
     again = build("--labels-as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
     assert "0 rows measured, 5 already present" in again.out
     listed = xsns("info", "--corpus", folder, "--labels-as-given", "--json")

@@ -81,8 +81,8 @@ def test_the_table_has_a_line_for_each_layer_and_one_for_all(store):
 
 
 def test_errors(store):
-    with pytest.raises(LanguageError, match="no language 'swahili' in the store"):
-        call("-s", store, "--lang", "swahili")
+    with pytest.raises(LanguageError, match="no language 'swahilli' in the store"):
+        call("-s", store, "--lang", "swahilli")
     with pytest.raises(LanguageError, match="no sub-network of 'yo' for seed 8"):
         call("-s", store, "--lang", "yo,sw")
     with pytest.raises(UsageError, match="has no seed 9"):

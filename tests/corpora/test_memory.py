@@ -67,7 +67,7 @@ def test_codes_are_read_as_names_of_files_are() -> None:
 def test_an_open_corpus_stays_what_it_is() -> None:
     corpus = open_texts(TEXTS)
     assert open_corpus(corpus) is corpus
-    with pytest.raises(UsageError, match="a corpus that is open already"):
+    with pytest.raises(UsageError, match="an open corpus"):
         open_corpus(corpus, split="train")
 
 

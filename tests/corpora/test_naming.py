@@ -68,7 +68,7 @@ def test_several_texts_of_one_language(tmp_path: Path) -> None:
     kept = open_corpus(str(folder), labels_as_given=True)
     assert kept.languages() == ("sw", "sw-formal", "sw.1", "sw_news")
     assert reading_notes(kept) == (
-        "labels that are not codes of languages are kept as they are: sw-formal, sw.1, sw_news.",
+        "labels that are not codes of languages are not normalised: sw-formal, sw.1, sw_news.",
         "1 file is not read: my file.txt (its name cannot be a label, which has letters and digits of ASCII, with "
         "single '-', '_' or '.' between them, and at most 64 of them).",
     )
@@ -102,9 +102,9 @@ def test_labels_that_are_refused(label: Any, kind: type[XsnsError], message: str
 
 def test_labels_are_for_files_and_texts_in_memory() -> None:
     for spec, options in (("cldr", {}), ("wikiann", {}), ("x", {"task": "ner"})):
-        with pytest.raises(UsageError, match="labels can be kept or given for folders"):
+        with pytest.raises(UsageError, match="labels of languages can be given only for folders"):
             open_corpus(spec, labels_as_given=True, **options)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="a corpus that is open already"):
+    with pytest.raises(UsageError, match="an open corpus"):
         open_corpus(open_corpus({"sw": ["a"]}), label={"sw": "x"})
     assert not Naming()
 
@@ -114,7 +114,7 @@ def test_pairs_keep_their_labels(tmp_path: Path) -> None:
     pairs = [f"sw_news={tmp_path / 'a.txt'}", f"twi={tmp_path / 'b.txt'}"]
     with pytest.raises(LanguageError) as caught:
         open_corpus(pairs)
-    assert caught.value.hint.endswith("To keep it as it is, add --labels-as-given.")
+    assert caught.value.hint.endswith("To use it as a label, add --labels-as-given.")
     assert open_corpus(pairs, labels_as_given=True).languages() == ("sw_news", "twi")
     corpus = open_corpus([f"iw={tmp_path / 'a.txt'}"])
     assert reading_notes(corpus) == ("'iw' is read as he (Hebrew).",)
@@ -178,7 +178,7 @@ def test_keys_of_texts_in_memory() -> None:
     assert reading_notes(corpus) == changed
     kept = open_corpus(texts, labels_as_given=True)
     assert kept.languages() == ("English", "aka_Latn", "twi_Latn")
-    assert reading_notes(kept) == ("labels that are not codes of languages are kept as they are: English.",)
+    assert reading_notes(kept) == ("labels that are not codes of languages are not normalised: English.",)
     assert open_corpus(texts, label={"twi_Latn": "tw", "aka_Latn": "aka"}).languages() == ("aka", "en", "tw")
     frame = pd.DataFrame({"language": ["sw_news", "sw", "sw_news"], "text": ["a", "b", "c"]})
     assert open_corpus(frame, labels_as_given=True).languages() == ("sw", "sw_news")

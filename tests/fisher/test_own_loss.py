@@ -275,6 +275,34 @@ def test_a_model_of_transformers_with_a_loss_of_the_caller(make_model: Any, draw
     assert largest_error(own, {name: values[name] for name in own.layout.names}) <= 1e-10
 
 
+def of_sequences(objective: str) -> Any:
+    """Return the loss of a language model of transformers, written without the package."""
+
+    def loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+        inputs, labels = {name: values for name, values in batch.items() if name != "labels"}, batch["labels"]
+        if objective == "span-corruption":
+            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+        logits = model(**inputs).logits
+        if objective == "causal-lm":
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(dim=1)
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["t5", "mixtral", "llama"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("albert", "deberta-v2", "gpt2", "gemma2", "mbart")],
+)
+def test_families_give_the_values_of_the_built_in_loss(family: str, zoo: Any, errors: Any) -> None:
+    model = zoo.make(family, torch.float64)
+    batch = zoo.batch(model, family, (6, 4, 5))
+    own = xs.diagonal_fisher(model, [batch], loss=of_sequences(zoo.FAMILIES[family].objective)).to_dict()
+    built_in = xs.diagonal_fisher(model, [batch]).to_dict()
+    assert max(errors(own, built_in, ("k_proj.bias",)).values()) <= 1e-12
+
+
 # ------------------------------------------------------------------------------------------- refused
 
 
@@ -300,6 +328,10 @@ def test_a_plain_module_without_a_loss_is_refused() -> None:
     error = refused(UsageError, make("mlp")[0], data("mlp"))
     assert error.message == "Sequential is not a model of transformers, so that its loss is not known."
     assert "reduction='none'" in error.hint
+    model = make("mlp")[0]
+    for measure in (xs.self_check, lambda model, layout: xs.mean_gradient(model, [], layout)):
+        with pytest.raises(UsageError, match="so that its loss is not known"):
+            measure(model, xs.parameter_layout(model, blocks="all"))
 
 
 @pytest.mark.parametrize(

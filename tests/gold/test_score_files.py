@@ -42,7 +42,7 @@ def scores(cells: object = None, **more: object) -> TransferScores:
 
 
 def same(one: TransferScores, two: TransferScores) -> None:
-    for name in ("sources", "targets", "task", "metric", "unit", "origin", "regimes", "seeds"):
+    for name in ("sources", "targets", "task", "metric", "unit", "origin", "regimes", "seeds", "trivial"):
         assert getattr(one, name) == getattr(two, name)
     np.testing.assert_array_equal(one.cells, two.cells)
 
@@ -52,6 +52,15 @@ def test_everything_comes_back(tmp_path: Path, suffix: str) -> None:
     path = write_scores(scores(), tmp_path / f"gold{suffix}")
     same(read_scores(path), scores())
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SCORE_FORMATS)
+def test_trivial_answers_come_back(tmp_path: Path, suffix: str) -> None:
+    known = scores(trivial={"sw": 1 / 3, "zh-Hant": 50.0}, notes=("one",))
+    found = read_scores(write_scores(known, tmp_path / f"gold{suffix}"))
+    same(found, known)
+    assert found.notes == ("one",)
+    assert found.restricted(found.sources, ("fi", "sw")).trivial == {"sw": 1 / 3}
 
 
 @pytest.mark.parametrize("suffix", SCORE_FORMATS)

@@ -83,7 +83,7 @@ def test_options_of_loading_do_not_apply(pair: tuple[Any, Any], option: dict[str
 
 
 def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
-    from transformers import AutoModel
+    from transformers import AutoModel, ByT5Tokenizer
 
     model, tokenizer = pair
     with pytest.raises(UsageError, match="the tokenizer of the model is missing"):
@@ -100,3 +100,5 @@ def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
         adopt_model(model, "tiny")
     with pytest.raises(ModelError, match="no fast form"):
         adopt_model(model, SimpleNamespace(is_fast=False))
+    with pytest.raises(ModelError, match=r"reads bytes or characters \(ByT5Tokenizer\)"):
+        adopt_model(model, ByT5Tokenizer())

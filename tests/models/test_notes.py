@@ -108,7 +108,7 @@ def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> Non
         model=changed(tiny_copy, "config.json", num_hidden_layers=1),
         revision=None,
         fine_tuning=SimpleNamespace(device="cpu"),
-        task=SimpleNamespace(kind="sequence-classification"),
+        task=SimpleNamespace(objective="sequence-classification"),
     )
     sent: list[str] = []
     load = ModelLoader(settings, ("A", "B"), sent.append)

@@ -159,3 +159,13 @@ def test_the_verb_says_what_it_took(project: Path, xsns: Any, monkeypatch: pytes
     done = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
     taken = json.loads(done.out)["result"]["taken"]
     assert (taken["model"], taken["texts"], taken["examples"]) == ("tiny", ["texts"], 6)
+
+
+def test_a_dry_run_from_python_returns_a_plan(project: Path) -> None:
+    plan = xs.build(
+        project / "texts", project / "tiny", project / "s.zarr", dry_run=True, examples=6, max_length=24, progress=False
+    )
+    assert [row.language for row in plan.missing] == ["et", "fi", "sw"]
+    assert plan.seconds is not None
+    assert plan.seconds > 0
+    assert not (project / "s.zarr").exists()

@@ -148,6 +148,22 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
     ]
 
 
+def test_notes_are_on_the_compared_languages_only(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    texts, store = tmp_path / "texts", tmp_path / "s.zarr"
+    texts.mkdir()
+    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+        (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = ("--model", tiny_folder, "--corpus", texts, "--store", store, "--examples", 6, "--max-length", 32)
+    assert xsns("build", *options, "--seed", 1).code == 0
+    assert xsns("build", *options, "--seed", 2, "--lang", "en,fi").code == 0
+    compared = json.loads(xsns("matrix", "--store", store, "--json").out)["result"]
+    assert compared["languages"] == ["en", "fi"]
+    assert compared["notes"] == ["languages that lack a sub-network are left out: zu (seed 2)."]
+    with_zu = json.loads(xsns("matrix", "--store", store, "--seed", 1, "--json").out)["result"]
+    assert [note for note in with_zu["notes"] if "en, zu" in note]
+
+
 def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()

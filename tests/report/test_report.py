@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -268,19 +269,33 @@ def scores(sources=("en", "fi", "en+fi"), targets=("en", "fi", "sw"), unit="perc
 def test_scores_table_has_a_row_for_each_source_and_one_for_the_trivial_answer():
     lines = shown(scores_table(scores(), trivial={"en": 5.0, "sw": 12.5}))
     assert lines[0] == "f1 (percent) of each source on each target"
-    rows = [line.split() for line in lines[1:] if line.strip("─ ")]
+    assert lines[-1] == "* The best source of the target."
+    rows = [line.split() for line in lines[1:-1] if line.strip("─ ")]
     assert rows == [
         ["source", "en", "fi", "sw"],
-        ["en", "0.0", "10.0", "–"],
-        ["fi", "30.0", "40.0", "50.0"],
-        ["en+fi", "60.0", "70.0", "80.0"],
+        ["en", "0.0", "10.0*", "–"],
+        ["fi", "30.0*", "40.0", "50.0"],
+        ["en+fi", "60.0", "70.0", "80.0*"],
         ["trivial", "answer", "5.0", "–", "12.5"],
     ]
-    assert shown(scores_table(scores(unit="fraction")))[-1].split() == ["en+fi", "0.600", "0.700", "0.800"]
+    assert shown(scores_table(scores(unit="fraction")))[-2].split() == ["en+fi", "0.600", "0.700", "0.800*"]
+
+
+def test_the_title_of_scores_says_if_most_are_not_above_the_trivial_answer():
+    # Four scores on other languages: en → fi 10, fi → en 30, fi → sw 50, en+fi → sw 80.
+    for trivial, title in (
+        ({"en": 30.0, "fi": 10.0, "sw": 50.0}, "; 3 of 4 scores on other languages are not above the trivial answer"),
+        ({"en": 30.0, "fi": 9.0}, "; 1 of 2 scores on other languages are not above the trivial answer"),
+        ({"en": 30.0, "fi": 9.0, "sw": 20.0}, ""),
+        ({}, ""),
+    ):
+        lines = shown(scores_table(replace(scores(), trivial=trivial)))
+        start = "f1 (percent) of each source on each target"
+        assert lines[0] == (f"{start}{title}, such as the most frequent class" if title else start)
 
 
 def test_the_best_source_of_a_target_was_not_trained_on_it():
-    [table] = scores_table(scores()).renderables[1:]
+    table = scores_table(scores()).renderables[1]
     styles = [[cell.style for cell in column.cells] for column in table.columns[1:]]
     assert styles == [["dim", "bold", "dim"], ["bold", "dim", "dim"], ["", "", "bold"]]
 
@@ -288,7 +303,7 @@ def test_the_best_source_of_a_target_was_not_trained_on_it():
 def test_a_large_scores_table_says_what_it_leaves_out():
     codes = tuple(f"q{n}" for n in range(40))
     lines = shown(scores_table(scores(codes, codes[:6]), most=5))
-    assert lines[-1] == "Only 5 of 40 sources and 5 of 6 targets are shown."
+    assert lines[-1] == "* The best source of the target. Only 5 of 40 sources and 5 of 6 targets are shown."
     narrow = shown(scores_table(scores(codes[:5], codes[:5]), 30), 30)
     assert max(map(len, narrow)) <= 30
     assert sum("source " in line for line in narrow[1:]) > 1

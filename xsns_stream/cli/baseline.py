@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,17 +19,13 @@ from xsns_stream.cli.output import (
     examples,
     lasting,
     note,
-    stdout_console,
+    print_matrix,
 )
 from xsns_stream.io.tables import listed
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.requested_languages import RequestedLanguages
     from xsns_stream.types import SimilarityMatrix
-
-#: Largest matrix that is printed as a whole; for larger ones, only each target's nearest sources are printed.
-WHOLE_UP_TO: Final = 12
-NEIGHBOURS: Final = 3
 
 
 class _Baselines(NamedGroup):
@@ -97,6 +93,7 @@ def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
 def store_default_option(option: Options) -> Any:
     """Return the option `--store`; the verb receives `store`."""
     return option(
+        "-s",
         "--store",
         default=None,
         metavar="PATH",
@@ -170,12 +167,5 @@ def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[st
 
 
 def _show(matrix: SimilarityMatrix, outputs: Sequence[str], quiet: bool) -> None:
-    from xsns_stream.report import matrix_table, neighbours_table
-
-    console = stdout_console()
-    if max(matrix.values.shape) <= WHOLE_UP_TO:
-        console.print(matrix_table(matrix, console.width))
-        return
-    console.print(neighbours_table(matrix, NEIGHBOURS))
-    if not outputs:
-        note(f"the {NEIGHBOURS} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes everything.", quiet)
+    if (neighbours := print_matrix(matrix)) and not outputs:
+        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes everything.", quiet)

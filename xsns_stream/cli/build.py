@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -35,6 +35,7 @@ from xsns_stream.cli.output import (
     WholeNumbers,
     common_options,
     counted,
+    duration,
     emit_json,
     examples,
     flattened,
@@ -47,7 +48,7 @@ from xsns_stream.cli.output import (
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.build import PlannedBuild
-    from xsns_stream.pipeline.events import BuildResult, Row
+    from xsns_stream.pipeline.events import BuildPlan, BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
 
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
@@ -240,7 +241,11 @@ def _trust_options(function: Decorated) -> Decorated:
 )
 @build_options
 @store_option
-@click.option("--dry-run", is_flag=True, help="Print what would be measured, and stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, print what would be measured and an estimate of its time, disk and memory, and stop.",
+)
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
@@ -252,6 +257,8 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
     new store.
     """
     from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
+    from xsns_stream.pipeline.dry_run import estimate_build
+    from xsns_stream.pipeline.run_build import run_build
 
     opened = store_for_build(store)
     plan = build_plan(opened, **given_options(ctx, options))
@@ -259,9 +266,11 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
         note(f"note: {sentence}", quiet)
     settings = plan.settings
     if dry_run:
-        _show_plan(settings, settings.missing_rows(opened), as_json)
+        settings, found = _load_and(estimate_build, plan, opened, quiet)
+        _show_plan(found, plan, as_json)
+        refuse_failures(found, settings)
         return
-    result = _run(plan, opened, quiet)
+    settings, result = _load_and(run_build, plan, opened, quiet)
     _show(result, plan, store, as_json)
     refuse_failures(result, settings)
     if not as_json and not quiet:
@@ -270,31 +279,51 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
         say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
 
 
-def _show_plan(settings: BuildSettings, missing: Sequence[Row], as_json: bool) -> None:
-    rows = settings.rows()
-    if as_json:
-        plan = {"dry_run": True, "rows": len(rows), "missing": [[r.language, r.seed] for r in missing]}
-        emit_json("build", plan | corpus_json(settings.corpus))
-        return
-    say(
-        f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
-        f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
-        f"{counted(len(rows), 'row')}, {len(missing)} of them not in the store yet."
-    )
-    if missing:
-        say("to measure: " + " ".join(dict.fromkeys(row.language for row in missing)))
+_Outcome = TypeVar("_Outcome")
 
 
-def _run(plan: PlannedBuild, store: Any, quiet: bool) -> BuildResult:
+def _load_and(
+    action: Callable[..., _Outcome], plan: PlannedBuild, store: Any, quiet: bool
+) -> tuple[BuildSettings, _Outcome]:
+    """Load the model, and measure the rows or plan their measurement."""
     from xsns_stream.pipeline.build import load_for_build
     from xsns_stream.pipeline.progress import RowProgress
-    from xsns_stream.pipeline.run_build import run_build
 
     console = stderr_console(quiet)
     with console.status("loading the model …"):
         settings, loaded = load_for_build(plan.settings, plan.model, **plan.model_options)
     with RowProgress(console, len(settings.missing_rows(store))) as progress:
-        return run_build(settings, loaded, store, progress)
+        return settings, action(settings, loaded, store, progress)
+
+
+def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
+    settings = plan.settings
+    if as_json:
+        taken = {"taken": dict(plan.taken)} if plan.taken else {}
+        emit_json("build", found.to_dict() | taken | corpus_json(settings.corpus))
+        return
+    say(
+        f"{counted(len(settings.languages), 'language')} × {counted(len(settings.seeds), 'seed')} × "
+        f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
+        f"{counted(len(found.rows), 'row')}, {len(found.missing)} of them not in the store yet."
+    )
+    if found.missing:
+        say("to measure: " + " ".join(dict.fromkeys(row.language for row in found.missing)))
+    if found.seconds is not None:
+        say(_costs(found, settings))
+
+
+def _costs(found: BuildPlan, settings: BuildSettings) -> str:
+    """Return a sentence on the estimated time, disk and memory."""
+    from rich.filesize import decimal
+
+    rows = len(found.missing) - len(found.failed)
+    most = "at most" if settings.stopping else "about"
+    memory = "" if found.memory is None else f", {decimal(found.memory)} of memory"
+    return (
+        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; "
+        f"{decimal(found.disk or 0)} of disk{memory}."
+    )
 
 
 def _show(result: BuildResult, plan: PlannedBuild, store: str, as_json: bool) -> None:

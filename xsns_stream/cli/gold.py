@@ -10,6 +10,7 @@ import click
 from xsns_stream.cli.choices import GOLD_FORMATS
 from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import (
+    DEFAULT_STORE,
     SEEDS,
     WholeNumbers,
     common_options,
@@ -17,12 +18,14 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    next_step,
     note,
     score_output_option,
     stdout_console,
 )
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
     from xsns_stream.pipeline.gold_files import GoldReport
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 _UNITS: Final = ("percent", "fraction", "points")
 #: Largest number of sources and targets in a table; --json has all.
 _SHOWN: Final = 10
+#: Largest number of sources, and of targets, in the matrix.
+_MOST_SOURCES: Final = 30
+_MOST_TARGETS: Final = 70
 
 
 @click.group(
@@ -127,6 +133,7 @@ def import_command(
         emit_json("gold import", report.to_dict())
     else:
         stdout_console().print(_facts(report))
+    next_step("gold", "show", output, quiet=quiet, as_json=as_json)
 
 
 @command.command(
@@ -141,7 +148,9 @@ def import_command(
 def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     """Show the contents of a file of gold scores.
 
-    Task, metric, unit, seeds and regimes; the best source of each target, and each source's mean over other languages.
+    Task, metric, unit, seeds and regimes; the matrix of sources and targets, in which the best source of each target is
+    marked and sources with a higher mean come first; the best source of each target; and each source's mean over other
+    languages.
     """
     from xsns_stream.pipeline.gold_files import summarise_gold
 
@@ -152,11 +161,13 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
         return
     console, scores = stdout_console(), report.scores
     console.print(_facts(report))
+    console.print("", _matrix(report, console.width), "", sep="\n")
     console.print(_best_sources(report))
     console.print(_source_means(report))
     if max(len(scores.targets), len(scores.sources)) > _SHOWN:
         counts = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
-        note(f"{_SHOWN} rows of each table; --json prints all of {counts}.", quiet)
+        note(f"{_SHOWN} rows of each table below the matrix; --json prints all of {counts}.", quiet)
+    next_step("evaluate", "--gold", file, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet)
 
 
 # ---------------------------------------------------------------------------------- what is printed
@@ -185,6 +196,22 @@ def _facts(report: GoldReport) -> Table:
     ):
         table.add_row(name, Text(value))
     return table
+
+
+def _matrix(report: GoldReport, width: int) -> Group:
+    """Return the matrix of scores, with the sources in the order of their means, and the names of all languages."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from xsns_stream.report import scores_table, shown_name
+
+    scores, means = report.scores, report.summary.source_means
+    order = sorted(scores.sources, key=lambda source: -means.get(source, -math.inf))
+    ordered = scores.restricted(order, scores.targets)
+    shown = dict.fromkeys((*ordered.sources[:_MOST_SOURCES], *ordered.targets[:_MOST_TARGETS]))
+    names = ", ".join(f"{code} {shown_name(code)}" for code in shown if shown_name(code) != code)
+    table = scores_table(ordered, width, most=_MOST_SOURCES, most_targets=_MOST_TARGETS)
+    return Group(table, Text(names, "dim"))
 
 
 def _best_sources(report: GoldReport) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -20,16 +20,12 @@ from xsns_stream.cli.output import (
     examples,
     matrix_output_option,
     note,
+    print_matrix,
     row_options,
     stdout_console,
     store_option,
 )
 from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
-
-#: Largest number of languages for which the table shows the whole matrix.
-WHOLE_UP_TO: Final = 12
-#: Otherwise, the number of nearest languages that the table shows for each language.
-NEIGHBOURS: Final = 3
 
 
 def side_options(function: Decorated) -> Decorated:
@@ -148,7 +144,7 @@ def command(
         matrix = similarity(store, device=device if named else None, on_event=on_event, **options)
     _write(matrix, outputs, quiet)
     if as_json:
-        emit_json("matrix", matrix.to_dict() | ({"notes": list(matrix.notes)} if matrix.notes else {}))
+        emit_json("matrix", matrix.to_dict())
     elif isinstance(matrix, GroupedSimilarity):
         _show_groups(matrix, bool(outputs), quiet)
     else:
@@ -175,15 +171,9 @@ def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:
 
 
 def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
-    from xsns_stream.report import matrix_table, neighbours_table
-
-    console = stdout_console()
-    if max(matrix.values.shape) <= WHOLE_UP_TO:
-        console.print(matrix_table(matrix, console.width))
-    else:
-        console.print(neighbours_table(matrix, NEIGHBOURS))
+    if neighbours := print_matrix(matrix):
         note(
-            f"the {NEIGHBOURS} nearest of each of {len(matrix.targets)} languages; "
+            f"the {neighbours} nearest of each of {len(matrix.targets)} languages; "
             "-o matrix.csv writes everything, -o matrix.png draws it.",
             quiet,
         )

@@ -20,8 +20,14 @@ from xsns_stream.pipeline.events import OnReadEvent, progress_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from xsns_stream.types import SimilarityMatrix
+
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
+#: Largest number of languages for which a table shows the whole matrix.
+WHOLE_UP_TO: Final = 12
+#: Otherwise, the number of nearest sources that the table shows for each target.
+NEIGHBOURS: Final = 3
 STORE_HELP: Final = "The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…"
 _STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
@@ -252,6 +258,13 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     """Print the JSON object of a verb; NaN becomes null, because JSON does not have NaN."""
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
@@ -278,6 +291,22 @@ def stdout_console() -> Console:
 def stderr_console(quiet: bool) -> Console:
     """Return the console for progress and notes."""
     return VisibleConsole(stderr=True, quiet=quiet)
+
+
+def print_matrix(matrix: SimilarityMatrix) -> int:
+    """Print a small matrix as a whole, and of a larger one the nearest sources of each target.
+
+    Returns:
+        The number of nearest sources; 0 for the whole matrix.
+    """
+    from xsns_stream.report import matrix_table, neighbours_table
+
+    console = stdout_console()
+    if max(matrix.values.shape) <= WHOLE_UP_TO:
+        console.print(matrix_table(matrix, console.width))
+        return 0
+    console.print(neighbours_table(matrix, NEIGHBOURS))
+    return NEIGHBOURS
 
 
 def note(text: str, quiet: bool) -> None:

@@ -9,7 +9,6 @@ import click
 from xsns_stream.cli.option_groups import key_json
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
-    Notes,
     common_options,
     counted,
     emit_json,
@@ -38,14 +37,13 @@ def command(old: str, new: str, store: str, as_json: bool, quiet: bool) -> None:
     """
     from xsns_stream.pipeline.store_rows import relabel
 
-    notes = Notes(quiet)
     with progress_bar("relabelling", quiet) as on_progress:
-        result = relabel(store, old, new, on_progress=on_progress, on_note=notes)
+        result = relabel(store, old, new, on_progress=on_progress)
     if as_json:
         rows = [key_json(key) for key in result.rows]
         values = [key_json(key) for key in result.fisher]
         changes = {"rows": rows, "kept_rows": values, "parts": result.folds}
-        emit_json("relabel", {"store": store, "old": result.old, "new": result.new, **changes, **notes.to_json()})
+        emit_json("relabel", {"store": store, "old": result.old, "new": result.new, **changes})
         return
     if not result.rows and not result.fisher and not result.folds:
         say(f"{store}: the rows of '{result.old}' were labelled '{result.new}' before.")

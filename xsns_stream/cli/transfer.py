@@ -31,6 +31,7 @@ from xsns_stream.cli.output import (
     WholeNumbers,
     common_options,
     counted,
+    duration,
     emit_json,
     examples,
     flattened,
@@ -293,16 +294,10 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
     if plan.times is not None and plan.seconds is not None:
         say(
-            f"at most {_duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
+            f"at most {duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _show(

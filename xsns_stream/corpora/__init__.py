@@ -1,8 +1,7 @@
 """Corpora: text and labelled data in many languages.
 
-:func:`open_corpus` opens a :class:`Corpus`, from which samples of text are drawn; :func:`open_task` opens the labelled
-data of a task; :func:`read_text` reads a single file. Importing this package does not import `datasets`, `pandas` or
-`pyarrow`.
+:func:`open_corpus` opens a :class:`Corpus`, a source of text samples; :func:`open_task` opens the labelled data of a
+task; :func:`read_text` reads a single file. Importing this package does not import `datasets`, `pandas` or `pyarrow`.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 NAMES_PER_EXAMPLE: Final = 3
 MINIMUM_EXAMPLES: Final = 64
-# Number of different orders in which the names are enumerated. One order is enough for 64 examples of 3 names; the
-# second one allows a larger |D|.
+# Number of different orders of the names. One order is enough for 64 examples of 3 names; the second order allows a
+# larger |D|.
 ROUNDS: Final = 2
 
 
@@ -42,10 +42,10 @@ class CldrCorpus:
         return tuple(sorted(_locales()))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` enumerations in `language`; all of them if there are fewer.
+        """Draw `count` enumerations in `language`; all enumerations if there are fewer.
 
         Raises:
-            LanguageError: CLDR has too few own words of the language.
+            LanguageError: CLDR has too few words of the language itself.
         """
         return self.read(language).draw(count, seed)
 
@@ -64,7 +64,7 @@ class CldrCorpus:
 
 @cache
 def _locales() -> dict[str, str]:
-    """Return {normalised code: Babel locale} of the languages with enough own words."""
+    """Return {normalised code: Babel locale} of the languages with enough words of their own."""
     from babel import localedata
 
     locales: dict[str, str] = {}
@@ -80,7 +80,7 @@ def _locales() -> dict[str, str]:
 
 @cache
 def _own_names(locale: str) -> tuple[str, ...]:
-    """Return the distinct own names of a locale, category after category."""
+    """Return the distinct names of a locale that are not inherited, category by category."""
     foreign = set() if locale == "en" else _english()
     names = dict.fromkeys(
         name
@@ -96,7 +96,7 @@ def _english() -> frozenset[str]:
 
 
 def _entries(locale: str) -> Iterator[tuple[str, str]]:
-    """Yield (code, name) of every display name that the locale itself contains, nothing inherited."""
+    """Yield (code, name) of every display name of the locale that is not inherited."""
     from babel import localedata
 
     data: dict[str, Any] = localedata.load(locale, merge_inherited=False)
@@ -105,7 +105,7 @@ def _entries(locale: str) -> Iterator[tuple[str, str]]:
     for code, unit in sorted(data.get("unit_patterns", {}).items()):
         pattern = unit.get("long", {}).get("other") if isinstance(unit.get("long"), dict) else None
         if isinstance(pattern, str):
-            # A unit is a phrase with a number in it. Any number will do, so that it depends on the code alone.
+            # A unit is a phrase with a number. The number is arbitrary and depends only on the code.
             yield code, pattern.replace("{0}", str(2 + len(code)))
     for category in ("months", "days"):
         for context in ("format", "stand-alone"):
@@ -115,10 +115,10 @@ def _entries(locale: str) -> Iterator[tuple[str, str]]:
 
 
 def _enumerations(locale: str, names: tuple[str, ...]) -> Iterator[str]:
-    """Yield distinct enumerations of three names, joined as the language joins a list ("A, B na C")."""
+    """Yield distinct enumerations of three names, joined like a list in the language ("A, B na C")."""
     from babel import Locale
 
-    # A few locales neither have nor inherit a list pattern; a comma is used there.
+    # A few locales have no list pattern, not even an inherited one; a comma is used for them.
     pattern = Locale.parse(locale).list_patterns.get("standard", {})
     start, end = pattern.get("start", "{0}, {1}"), pattern.get("end", "{0}, {1}")
     seen: set[str] = set()

@@ -1,9 +1,10 @@
-"""Columns of a table: the choice of those for text and labels, and the example that a row contains.
+"""Columns of a table: selection of the columns for text and labels, and conversion of rows to examples.
 
-A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers as SQuAD writes them.
-Numbers become the names that the data set declares for them, or are their own names; `1.0`, which pandas writes for an
-integer in a column with gaps, is 1. A value without meaning (empty, None, NaN, a number below zero, `-` in place of a
-class, an answer that does not occur in its passage) is not a label, and the row is counted as `unlabelled`.
+A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers in the form of SQuAD.
+Numbers are replaced by the names that the data set declares for them; without names, they are used themselves. `1.0`,
+which pandas writes for an integer in a column with missing values, is 1. A value without meaning (empty, None, NaN, a
+number below zero, `-` instead of a class, an answer that does not occur in its passage) is not a label, and the row is
+counted as `unlabelled`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import AnswerSpan
 
-#: Names under which tables keep their text, in the order in which they are tried.
+#: Usual names of columns of text, in order of preference.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
-#: Names under which tables keep labels, in the order in which they are tried.
+#: Usual names of columns of labels, in order of preference.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
-#: Columns that contain lists of words; a table without lists may contain them written as text.
+#: Columns that contain lists of words; formats without lists contain them as text.
 WORD_COLUMNS: Final = ("tokens", "words")
-#: Columns of two texts that share a label. Without labels, the first text is read alone.
+#: Columns of two texts with one label. Without labels, only the first text is read.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
-#: Values that stand for a missing class, in lower case; SNLI writes `-` where annotators do not agree.
+#: Values for a missing class, in lower case; SNLI has `-` if annotators do not agree.
 _NO_CLASS: Final = frozenset({"-", "nan", "<na>", "null"})
-#: An integer as pandas writes it in a column with gaps.
+#: Pattern of an integer that pandas writes as a float in a column with missing values.
 _WHOLE: Final = re.compile(r"-?\d+\.0+")
 _LABEL_FORMS: Final = "labels are class names, one per row or one per word, or answers with `text` and `answer_start`."
 
@@ -41,7 +42,7 @@ class LanguageRows(NamedTuple):
     """The rows of one language in a table of several languages.
 
     Attributes:
-        column: The column of the languages, or the language's own column of text.
+        column: The column of the languages, or the column of text in this language.
         values: The values of the language in this column, such as `swh` and `sw`; None for all rows with a value.
     """
 
@@ -57,7 +58,7 @@ class Columns:
         text: The text, or the first text of a pair.
         pair: The second text; empty if there are no pairs.
         label: The labels; empty if no labels are read.
-        sentence: The sentence as it is written, beside its words; empty if there is no such column.
+        sentence: The running text of the words; empty if there is no such column.
         rows: The rows of one language, if the table contains several languages.
     """
 
@@ -69,12 +70,12 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns to read, each once."""
+        """The distinct columns to read."""
         language = self.rows.column if self.rows else ""
         return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row is in the language that is read."""
+        """Return whether a row is in the language to read."""
         if self.rows is None:
             return True
         value = cell(row, self.rows.column)
@@ -86,16 +87,16 @@ class Columns:
         """Return the unit of a row.
 
         Args:
-            row: Column → value; a missing column counts as empty.
+            row: Column → value; a missing column is treated as empty.
             where: The file or data set, for messages.
-            classes: Name of each class, where labels are numbers.
+            classes: Name of each class, if labels are numbers.
 
         Raises:
-            CorpusError: A value is not of the kind that its column needs.
+            CorpusError: A value does not have the type that its column needs.
         """
         text_place, label_place = f"column '{self.text}' of {where}", f"column '{self.label}' of {where}"
         first, second = cell(row, self.text), cell(row, self.pair)
-        if self.text in WORD_COLUMNS:
+        if self.text.lower() in WORD_COLUMNS:
             first = _parse_if_list(first, text_place)
         unit = pair_unit(first, second, text_place) if self.pair else text_unit(first, text_place)
         if unit is not None and self.sentence:
@@ -119,7 +120,7 @@ class Columns:
 def cell(row: Mapping[str, Any], column: str) -> Any:
     """Return the value of a column; `translation.sw` is the value `sw` within the column `translation`.
 
-    None stands for a missing value.
+    None means a missing value.
     """
     if column in row:
         return row[column]
@@ -129,14 +130,14 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def has_cell(row: Mapping[str, Any], column: str) -> bool:
-    """Whether a row has a column, which may be nested."""
+    """Return whether a row has a column, which may be nested."""
     first, dot, rest = column.partition(".")
     inner = row.get(first) if dot else None
     return column in row or (isinstance(inner, Mapping) and has_cell(inner, rest))
 
 
 def nested_names(row: Mapping[str, Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a row; those within a column have its name and a dot before them.
+    """Return the names of the columns of a row; nested columns are prefixed with the outer name and a dot.
 
     >>> nested_names({"id": 1, "translation": {"en": "One", "sw": "Moja"}})
     ['id', 'translation', 'translation.en', 'translation.sw']
@@ -160,15 +161,15 @@ def find_columns(
     add_note: AddNote = discard_note,
     rows: LanguageRows | None = None,
 ) -> Columns:
-    """Choose the columns of a table that no recipe describes.
+    """Choose the columns of a table without a recipe.
 
     Args:
         columns: Names of all columns, with those of nested columns (:func:`nested_names`).
-        text: The value of `--text-column`, which is then the only text. None looks for a usual name; with labels, for
-            the names of a usual pair first.
-        labels: None reads no labels, `auto` takes the first of `LABEL_COLUMNS` that exists; else the name of a column.
+        text: The value of `--text-column`, which is then the only column of text. None searches for a usual name, or
+            with labels first for the names of a usual pair.
+        labels: None for no labels, `auto` for the first of `LABEL_COLUMNS` that exists, or the name of a column.
         where: The file or data set, for messages.
-        add_note: Takes a sentence on the column of the text, if there are several candidates.
+        add_note: Called with a sentence about the column of the text, if there are several candidates.
         rows: The rows of one language, if only these are read.
 
     Raises:
@@ -210,14 +211,17 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
 
     Args:
         columns: Names of all columns.
-        wanted: The value of `--text-column`; None takes the first of `TEXT_COLUMNS` that exists.
+        wanted: The value of `--text-column`; None for the first of `TEXT_COLUMNS` that exists.
         where: The file or data set, for the message.
 
     Raises:
-        CorpusError: There is no such column.
+        CorpusError: The column does not exist.
     """
     if wanted is None:
         chosen = next((name for name in TEXT_COLUMNS if name in columns), None)
+        if chosen is None:
+            # `Text` or `Sentence`, where no name is spelt as usual.
+            chosen = next((each for name in TEXT_COLUMNS for each in columns if each.lower() == name), None)
     else:
         chosen = wanted if wanted in columns else None
     if chosen is not None:
@@ -233,7 +237,7 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
-    """Add a note on the column that is read as the text, where other columns have usual names too."""
+    """Add a note on the column of the text if other columns also have usual names."""
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
@@ -246,10 +250,10 @@ def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: 
 
 
 def _parse_if_list(value: object, where: str) -> object:
-    """Return the list that a value writes as text, as tables without lists have it; other values unchanged.
+    """Return the list in a value that contains a list as text; return other values unchanged.
 
     Raises:
-        CorpusError: It is a list whose members cannot be distinguished, as NumPy prints it.
+        CorpusError: It is a list whose members cannot be distinguished, such as a printed array of NumPy.
     """
     if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
         return value
@@ -303,7 +307,7 @@ def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
-            return None  # a question without an answer
+            return None  # a question has no answer
         keys = ", ".join(map(str, value)) or "nothing"
         raise CorpusError(f"{where} contains {keys}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
@@ -318,7 +322,7 @@ def _first(value: object) -> object:
 
 
 def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
-    """Return words with the sentence that they come from, where the two agree."""
+    """Return words with their running text, if the two agree."""
     if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
         return unit
     running = sentence_as_written(sentence, ((word, None) for word in unit.text))
@@ -328,7 +332,7 @@ def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
 
 
 def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
-    """Return words with their labels; words of white space alone are removed, and so are their labels."""
+    """Return words with their labels; words of only white space are removed together with their labels."""
     if isinstance(unit.text, str) or not isinstance(words, Sequence):
         raise CorpusError(
             f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS
@@ -340,7 +344,7 @@ def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...],
 
 
 def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: str) -> TextExample | None:
-    """Return the question with its answer at its place in the cleaned passage; without label if it is not there."""
+    """Return the question with its answer located in the cleaned passage, or without a label if it is not found."""
     if not isinstance(passage, str) or unit.pair is None:
         raise CorpusError(
             f"{where} has answers, but no passage beside the question.", "add the columns question and context."

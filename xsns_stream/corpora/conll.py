@@ -1,29 +1,32 @@
 """Readers for CoNLL formats, which have one word on each line: CoNLL-U, two columns, and numbered words.
 
-A file of CoNLL-U (Universal Dependencies) is read as sentences, with the words and the text as it is written; with
-labels, with the UPOS of each word. A sentence that is not valid is skipped and counted, and a file in which more than
-one sentence in twenty is not valid is refused. A sentence of `_` alone is empty: treebanks write `_` for words that
-they may not publish.
+A file of CoNLL-U (Universal Dependencies) is read as sentences, with words and running text, and with the UPOS of each
+word as label. A sentence that is not valid is skipped and counted; a file with more than one invalid sentence in twenty
+is an error. A sentence that contains only `_` is empty, because treebanks write `_` for words that they may not
+publish.
 
 Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the number of
-the word, the word, its tag, and two more. In the latter, comments (`# text = …`) are before the sentences, as in
+the word, the word, its tag, and two more. In Universal NER, comments (`# text = …`) are before the sentences, as in
 CoNLL-U.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from xsns_stream.corpora.decoding import file_text
-from xsns_stream.corpora.examples import Malformed, Unit, encodable
+from xsns_stream.corpora.examples import AddNote, Malformed, Unit, discard_note, encodable
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.running_text import sentence_as_written
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
+#: The first field of a line that begins a document, as in CoNLL-2003.
+_DOCUMENT: Final = "-DOCSTART-"
 #: Placeholder for a word or a tag that is missing.
 _BLANK: Final = "_"
 
@@ -36,14 +39,14 @@ _CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: The columns; those that are not used have names for which the library does not parse values.
+#: Names of the columns; for unused columns, names for which the library does not parse values.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
-# Up to nine digits: no sentence has more words.
+# A number has up to nine digits, because no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _RANGE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,9})")
 _COLUMNS_COMMENT: Final = re.compile(r"#\s*global\.columns\s*=\s*(.*)")
 _EMPTY_NODE: Final = re.compile(r"[0-9]+\.[0-9]+")
-#: Escapes of `SpacesAfter`, as UDPipe writes them.
+#: Escapes of UDPipe in `SpacesAfter`.
 _ESCAPES: Final = {"s": " ", "t": "\t", "r": "\r", "n": "\n", "p": "|", "\\": "\\"}
 
 
@@ -56,7 +59,7 @@ class _Word(NamedTuple):
 
 
 class _NotConlluError(Exception):
-    """The reason why a sentence is not valid CoNLL-U."""
+    """Raised for a sentence that is not valid CoNLL-U, with the reason."""
 
 
 def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterator[Unit]:
@@ -65,10 +68,10 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
     Args:
         lines: The lines of the file.
         name: Name of the file, for messages.
-        labels: None reads no labels; `auto` and `upos` read the UPOS of each word.
+        labels: None for no labels; `auto` or `upos` for the UPOS of each word.
 
     Raises:
-        CorpusError: Other labels are asked for; more than one sentence in twenty is malformed; or the words of all
+        CorpusError: Other labels are requested; more than one sentence in twenty is malformed; or the words of all
             sentences are withheld. The last two errors are raised at the end of the file.
     """
     if labels not in (None, AUTO, _UPOS):
@@ -96,9 +99,9 @@ def read_conllu(lines: Iterable[bytes], name: str, labels: str | None) -> Iterat
 
 
 def _named_columns(block: bytes) -> tuple[str, ...]:
-    """Return the columns that CoNLL-U Plus names before the first sentence, for all sentences; else none.
+    """Return the columns that CoNLL-U Plus names before the first sentence; empty for other files.
 
-    `FORM` becomes `form`. Columns that are not used are numbered, so that the library does not parse their values.
+    `FORM` becomes `form`. Unused columns are numbered, so that the library does not parse their values.
     """
     for line in block.decode("utf-8", "replace").splitlines():
         if match := _COLUMNS_COMMENT.match(line):
@@ -139,10 +142,10 @@ def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word]]:
-    """Return the text of the comment `# text`, and the words as they are written.
+    """Return the text of the comment `# text`, and the written words.
 
-    A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file gives it one: its
-    parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
+    A range replaces its parts, and empty nodes are ignored. A range has no tag unless the file contains one, because
+    its parts may have different tags ("im" is ADP and DET). Words may be numbered from 0.
 
     Raises:
         _NotConlluError: A line has no ID or FORM, or too many columns, or a comment is between words.
@@ -163,9 +166,9 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Reject a comment between words, which begins another sentence, and lines with too many columns.
+    """Raise an error for a comment between words, which begins another sentence, and for too many columns.
 
-    CoNLL-2009 has 14 columns, and its fourth is the lemma, where CoNLL-U has UPOS. Columns may be missing at the end.
+    CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
     words = 0
     for line in sentence.rstrip("\n").split("\n"):
@@ -182,7 +185,7 @@ def _check_lines(sentence: str, width: int) -> None:
 
 
 def _single_spaces(sentence: str) -> str:
-    """Return a sentence without two spaces in a row within its columns: the library would read them as a tab."""
+    """Return a sentence without two successive spaces within its columns, which the library would read as a tab."""
     if "  " not in sentence:
         return sentence
     lines = sentence.split("\n")
@@ -244,6 +247,9 @@ def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
         first, last = int(match[1]), int(match[2])
         if first < last:
             return first, last
+        if first == last:
+            # Stanza writes 2-2 above the word 2, with the same form.
+            return None
     elif _EMPTY_NODE.fullmatch(identifier):
         return None
     raise ParseException(f"'{identifier}' is not a valid ID")
@@ -266,40 +272,87 @@ _PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _parse_id, 
 # ------------------------------------------------------------------------------------ two columns
 
 
-def read_two_columns(path: Path) -> Iterator[Unit]:
+def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[Unit]:
     """Yield the sentences of a file with a word and its tag on each line, and empty lines between sentences.
 
-    The first field is the word and the last one is the tag; a tab or spaces separate fields. WikiANN's `de:` before
-    words is removed where all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
+    The first field is the word and the last one is the tag; a tab or spaces separate fields. A last field of `+` and
+    `-` alone is the space after the word, as in data of flair, and the tag is before it. WikiANN's `de:` before words
+    is removed where all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
+
+    Args:
+        path: The file.
+        add_note: Takes a sentence on the column of the tags, where it is not the usual one.
 
     Raises:
-        CorpusError: A line has one field, or another number of fields than the lines before it.
+        CorpusError: More than one sentence in twenty is malformed: a line has one field, or another number of fields
+            than the lines before it. The error is that of the first such line, at the end of the file.
     """
-    words: list[str] = []
-    tags: list[str] = []
-    width = 0
     lines = file_text(path).split("\n")
     if is_numbered(lines):
-        yield from read_numbered(lines, path.name)
+        yield from read_numbered(lines, path.name, add_note)
         return
     prefix = _language_prefix(lines, path)
-    for number, line in enumerate(lines, 1):
+    filled = [fields for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
+    with_spaces = bool(filled) and all(len(fields) > 2 and fields[-1] in ("+", "-") for fields in filled)
+    if with_spaces:
+        add_note(f"the last column of {path.name} is the space after each word, and the tag is the column before it.")
+    tag_at = -2 if with_spaces else -1
+    checked = _CheckedSentences()
+    width = 0
+    for sentence in _numbered_sentences(lines):
+        words: list[str] = []
+        tags: list[str] = []
+        error: CorpusError | None = None
+        for number, line in sentence:
+            fields = _split_fields(line)
+            # A word with a space in it would lose its end.
+            if len(fields) < 2 or (width and len(fields) != width):
+                error = error or _bad_line(line, fields, width, f"line {number} of {path.name}")
+                continue
+            width = len(fields)
+            word = (fields[0].removeprefix(prefix) or fields[0]).strip()
+            if word:
+                words.append(word)
+                tags.append("" if fields[tag_at] == _BLANK else fields[tag_at])
+        if error is not None or words:
+            yield checked.unit(error, words, tags)
+    checked.finish()
+
+
+def _numbered_sentences(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
+    """Yield the sentences: lines, with their numbers, between empty lines and lines that begin a document."""
+    sentence: list[tuple[int, str]] = []
+    for number, line in enumerate((*lines, ""), 1):
         fields = _split_fields(line)
-        if not fields or fields[0] == "-DOCSTART-":
-            if words:
-                yield _tagged_words(words, tags)
-            words, tags = [], []
-            continue
-        # A word with a space in it would lose its end.
-        if len(fields) < 2 or (width and len(fields) != width):
-            raise _bad_line(line, fields, width, f"line {number} of {path.name}")
-        width = len(fields)
-        word = (fields[0].removeprefix(prefix) or fields[0]).strip()
-        if word:
-            words.append(word)
-            tags.append("" if fields[-1] == _BLANK else fields[-1])
-    if words:
-        yield _tagged_words(words, tags)
+        if fields and fields[0] != _DOCUMENT:
+            sentence.append((number, line))
+        elif sentence:
+            yield sentence
+            sentence = []
+
+
+class _CheckedSentences:
+    """Counts the malformed sentences of a file."""
+
+    def __init__(self) -> None:
+        self._read = self._malformed = 0
+        self._first: CorpusError | None = None
+
+    def unit(
+        self, error: CorpusError | None, words: Sequence[str], tags: Sequence[str], running: str | None = None
+    ) -> Unit:
+        """Return the unit of a sentence, which is malformed if it has an error."""
+        self._read += 1
+        if error is None:
+            return _tagged_words(words, tags, running)
+        self._malformed += 1
+        self._first = self._first or error
+        return Malformed(error.message.rstrip("."))
+
+    def finish(self) -> None:
+        """Raise the first error if more than one sentence in twenty is malformed."""
+        if self._first is not None and self._malformed > MALFORMED_SHARE * self._read:
+            raise self._first
 
 
 def _split_fields(line: str) -> list[str]:
@@ -327,7 +380,7 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
 
 def _language_prefix(lines: Iterable[str], path: Path) -> str:
     """Return WikiANN's prefix, the name of the folder or file of the language, where all words have it; else empty."""
-    words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != "-DOCSTART-"]
+    words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     before, colon, _ = (words[0] if words else "").partition(":")
     names_file = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
     if not before or not colon or not (names_file or before == path.parent.name):
@@ -344,6 +397,10 @@ _NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
 #: Share of the lines that begin with the expected number above which the words of a file are numbered.
 _NUMBERED_SHARE: Final = 0.5
 _COLUMNS: Final = 3
+#: Index of the column of tags, as in Universal NER.
+_USUAL_TAG: Final = 2
+_CONLLX_COLUMNS: Final = 10
+_ENTITY: Final = re.compile(r"[Oo_]|[BIESLU]-\S+")
 
 
 def is_numbered(lines: Sequence[str]) -> bool:
@@ -360,43 +417,74 @@ def is_numbered(lines: Sequence[str]) -> bool:
     return numbered > _NUMBERED_SHARE * words
 
 
-def read_numbered(lines: Sequence[str], name: str) -> Iterator[Unit]:
+def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
     """Yield the sentences of a file with numbered words: the words with their tags, and the text from the comment.
 
     Args:
         lines: The lines of the file.
         name: Name of the file, for messages.
+        add_note: Takes a sentence on the column of the tags, where it is not the usual one.
 
     Raises:
-        CorpusError: A line lacks a column, or its number does not follow that of the line above.
+        CorpusError: More than one sentence in twenty is malformed: a line lacks a column, or its number does not follow
+            the number of the line above. The error is that of the first such line, at the end of the file. Or it is
+            unclear which column contains the tags.
     """
+    tag_at = _tag_column(lines, name)
+    if tag_at != _USUAL_TAG:
+        add_note(f"the tags of {name} are read from column {tag_at + 1}.")
+    checked = _CheckedSentences()
     words: list[str] = []
     tags: list[str] = []
     text: str | None = None
+    error: CorpusError | None = None
     expected = 0
     for number, line in enumerate((*lines, ""), 1):
         if not line.strip():
-            if words:
+            if words or error is not None:
                 running = None if text is None else sentence_as_written(text, ((word, None) for word in words))
-                yield _tagged_words(words, tags, running)
-            words, tags, text, expected = [], [], None, 0
+                yield checked.unit(error, words, tags, running)
+            words, tags, text, error, expected = [], [], None, None, 0
         elif line.startswith(_COMMENT):
             match = _TEXT.match(line)
             text = match[1] if match else text
-        else:
+        elif error is None:
             fields = [field.strip() for field in line.split("\t")]
             if _NO_WORD.fullmatch(fields[0]):
                 continue
             expected += 1
-            _check_numbered(fields, expected, f"line {number} of {name}", line)
-            if fields[1]:
+            error = _numbering_error(fields, expected, tag_at, f"line {number} of {name}", line)
+            if error is None and fields[1]:
                 words.append(fields[1])
-                tags.append("" if fields[2] == _BLANK else fields[2])
+                tags.append("" if fields[tag_at] == _BLANK else fields[tag_at])
+    checked.finish()
 
 
-def _check_numbered(fields: Sequence[str], expected: int, where: str, line: str) -> None:
-    if len(fields) < _COLUMNS or not _NUMBER.fullmatch(fields[0]) or int(fields[0]) != expected:
-        raise CorpusError(
-            f"{where} does not contain word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
-            "each line contains number, word and tag with tabs between, and an empty line ends a sentence.",
-        )
+def _tag_column(lines: Sequence[str], name: str) -> int:
+    """Return the index of the column of tags: the third, as in Universal NER, unless the file has other columns.
+
+    CoNLL-X and CoNLL-U have the part of speech in the fourth of ten columns, after the lemma. A file of four columns
+    has number, word, lemma and tag.
+
+    Raises:
+        CorpusError: The third column does not contain tags of entities, and there are more than four columns.
+    """
+    rows = [fields for line in lines if not line.startswith(_COMMENT) and len(fields := line.split("\t")) >= _COLUMNS]
+    width = max(Counter(map(len, rows)).items(), key=lambda each: each[1])[0] if rows else _COLUMNS
+    if width == _COLUMNS or all(_ENTITY.fullmatch(fields[_USUAL_TAG].strip()) for fields in rows):
+        return _USUAL_TAG
+    if width in (_COLUMNS + 1, _CONLLX_COLUMNS):
+        return _USUAL_TAG + 1
+    raise CorpusError(
+        f"{name} has {width} columns, and it is unclear which one contains the tags.",
+        "write number, word and tag with tabs between, or name a file of ten columns .conllu.",
+    )
+
+
+def _numbering_error(fields: Sequence[str], expected: int, tag_at: int, where: str, line: str) -> CorpusError | None:
+    if len(fields) > tag_at and _NUMBER.fullmatch(fields[0]) and int(fields[0]) == expected:
+        return None
+    return CorpusError(
+        f"{where} does not contain word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
+        "each line contains number, word and tag with tabs between, and an empty line ends a sentence.",
+    )

@@ -1,8 +1,8 @@
 """Lines of a text file from its bytes: decompression, encoding and line ends.
 
-A file is UTF-8, plain or compressed. UTF-16 and UTF-32, which look like UTF-8 with NULs between the letters, are
-refused with the command that converts them. Lines end with LF, CRLF, or CR alone (classic Mac OS). Unicode's own
-separators (U+0085, U+2028, U+2029) are characters within a line, as in Python's text files.
+A file is UTF-8, plain or compressed. UTF-16 and UTF-32, which look like UTF-8 with NULs between the letters, are an
+error with a command that converts them. Lines end with LF, CRLF, or CR (classic Mac OS). The separators of Unicode
+(U+0085, U+2028, U+2029) are characters within a line, as in text files of Python.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from typing import IO, Any, BinaryIO, Final, cast
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import ReadCounts
 
-#: A text is cut after so many characters: far more than any model reads, and a bound on memory.
+#: Largest number of characters of a text; longer text is cut. Models read far less; the limit bounds memory.
 MAX_TEXT_LENGTH: Final = 2**20
-#: Bytes of a line that are read; a valid line of more bytes has more than `MAX_TEXT_LENGTH` characters.
+#: Largest number of bytes of a line that are read; a longer line has more than `MAX_TEXT_LENGTH` characters.
 _MAX_LINE_BYTES: Final = 4 * MAX_TEXT_LENGTH
 _BLOCK: Final = 2**18
-#: Bytes at the beginning of a file from which its encoding is recognised.
+#: Number of bytes at the beginning of a file that show its encoding.
 _SNIFFED: Final = 2**16
 _UTF8_BOM: Final = codecs.BOM_UTF8
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
+# UTF-32 is first, because its little-endian mark begins with that of UTF-16.
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-#: A larger share of NULs is not an accident: UTF-16 of Chinese has one or two on each line.
+#: Largest share of NULs in damaged text; UTF-16 of Chinese, for example, has one or two NULs on each line.
 _NUL_SHARE: Final = 0.001
-#: A file is refused when more than this share of its lines, and at least `_BAD_LINES`, cannot be used.
+#: If more than this share of the lines, and at least `_BAD_LINES`, cannot be used, the file is an error.
 _BAD_SHARE: Final = 0.1
 _BAD_LINES: Final = 3
 
@@ -82,7 +82,7 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def irregular_kind(path: Path) -> str:
-    """Return what a path is that is not a regular file (`a folder`, `a pipe`); empty for a regular file."""
+    """Return the kind of a path that is not a regular file (`a folder`, `a pipe`); empty for a regular file."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -97,7 +97,7 @@ def corpus_errors(path: Path) -> Iterator[None]:
     """Turn errors of the operating system and of decompression into a `CorpusError`, while a file is read."""
     if not path.exists():
         raise CorpusError(f"there is no file '{path}'.", "check the path.")
-    # Opening a pipe would wait for a writer, and a device may have no end.
+    # Opening a pipe would wait for a writer, and reading a device may never end.
     if (kind := irregular_kind(path)) not in ("", A_FOLDER):
         raise CorpusError(f"{path.name} is {kind}, not a file of text.", "write its text to a file.")
     try:
@@ -123,7 +123,7 @@ def _damaged(path: Path, error: Exception) -> CorpusError:
 # --------------------------------------------------------------------------------------- encoding
 
 
-#: The beginning, in lower case, of what a server or Git puts in place of a file.
+#: Beginnings, in lower case, of placeholders of servers and Git for a file.
 _LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 _PAGES: Final = (b"<!doctype html", b"<html")
 _XML: Final = (b"<?xml", b"<error")
@@ -133,14 +133,14 @@ _PLACEHOLDER_BYTES: Final = 2**10
 
 
 def check_placeholder(beginning: bytes, name: str) -> None:
-    """Reject a placeholder: a pointer of Git LFS, or the error page of a server, in place of the file itself.
+    """Raise an error for a placeholder instead of a file: a pointer of Git LFS, or an error page of a server.
 
     Args:
-        beginning: The first bytes of the file, or all of it.
+        beginning: The first bytes of the file, or the whole file.
         name: Name of the file, for the message.
 
     Raises:
-        CorpusError: The file is a placeholder; the hint says how to get the file itself.
+        CorpusError: The file is a placeholder; the hint explains how to get the file.
     """
     start = beginning[:_PLACEHOLDER_BYTES].removeprefix(_UTF8_BOM).strip().lower()
     if start.startswith(_LFS_POINTER):
@@ -157,14 +157,14 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, name: str) -> None:
-    """Reject a placeholder, and a file that is UTF-16 or UTF-32 or contains too many NULs to be text.
+    """Raise an error for a placeholder, for UTF-16 and UTF-32, and for a file with too many NULs.
 
     Args:
         beginning: The first bytes of the file, decompressed.
         name: Name of the file, for the message.
 
     Raises:
-        CorpusError: The file is not UTF-8; the hint has the command that converts it.
+        CorpusError: The file is not UTF-8; the hint has a command that converts it.
     """
     check_placeholder(beginning, name)
     sniffed = beginning[:_SNIFFED]
@@ -187,7 +187,7 @@ def check_encoding(beginning: bytes, name: str) -> None:
 
 
 def _wide_encoding(sniffed: bytes, nuls: int) -> str:
-    """Return the encoding of two or four bytes per character that fits the positions of NULs; empty for none."""
+    """Return the encoding of two or four bytes per character that fits the positions of NULs; empty if none fits."""
     nuls_at = [sniffed[start::4].count(0) for start in range(4)]
     quarter = len(sniffed) / 4
     if min(nuls_at[2:]) > 0.9 * quarter - 1:
@@ -210,7 +210,7 @@ def _decodes(sniffed: bytes, encoding: str) -> bool:
 
 
 def _iconv(encoding: str, name: str) -> str:
-    """Return the command that converts a file to UTF-8, and decompresses it if it is compressed."""
+    """Return a command that converts a file to UTF-8, and decompresses it if necessary."""
     convert, quoted = f"iconv -f {encoding} -t UTF-8", shlex.quote(name)
     compression = next((suffix for suffix in _CAT if name.lower().endswith(suffix)), None)
     if compression is None:
@@ -221,15 +221,17 @@ def _iconv(encoding: str, name: str) -> str:
 
 
 def not_utf8_hint(name: str) -> str:
-    """Return the hint for a file in an encoding of single bytes, with the command that converts it."""
+    """Return a hint for a file in an encoding of single bytes, with a command that converts it."""
     return (
-        f"save it as UTF-8: find out its encoding, and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
+        f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
         "Other encodings are WINDOWS-1252, WINDOWS-1251 (Cyrillic), GB18030, SHIFT_JIS."
     )
 
 
 def check_counts(counts: ReadCounts, name: str) -> None:
-    """Reject a file in which many lines are not text. A few bad lines are skipped; many show that the file is wrong.
+    """Raise an error if many lines of a file are not text.
+
+    A few bad lines are skipped, but many bad lines mean that the file is wrong.
 
     Args:
         counts: Counts of the lines.
@@ -257,9 +259,9 @@ def check_counts(counts: ReadCounts, name: str) -> None:
 
 
 def iter_lines(path: Path) -> Generator[bytes, None, None]:
-    r"""Yield the lines of a file, decompressed, each ending with `\n`, without byte order marks at the beginning.
+    r"""Yield the decompressed lines of a file, each ending with `\n`, without byte order marks at the beginning.
 
-    A line of more than 4 MiB is cut there, between two characters.
+    A line is cut after 4 MiB, between two characters.
 
     Args:
         path: The file; its suffix shows whether it is compressed.
@@ -273,10 +275,10 @@ def iter_lines(path: Path) -> Generator[bytes, None, None]:
 
 
 def iter_whole_lines(path: Path, max_bytes: int) -> Generator[bytes, None, None]:
-    """Yield the lines as :func:`iter_lines` does, and refuse a line of more than `max_bytes` bytes.
+    """Yield lines like :func:`iter_lines`; raise an error for a line of more than `max_bytes` bytes.
 
     Raises:
-        CorpusError: As in :func:`iter_lines`, or a line is longer.
+        CorpusError: See :func:`iter_lines`; or a line is longer.
     """
     with open_bytes(path) as stream:
         for number, (line, was_cut) in enumerate(_bounded_lines(stream, path.name, max_bytes), 1):
@@ -297,7 +299,7 @@ def decode(line: bytes) -> str | None:
 
 
 def _bounded_lines(stream: IO[bytes], name: str, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line, and whether its end was dropped."""
+    """Yield each line, and whether its end was cut off."""
     block = stream.read(_BLOCK)
     check_encoding(block, name)
     rest = block.removeprefix(_UTF8_BOM)
@@ -305,7 +307,7 @@ def _bounded_lines(stream: IO[bytes], name: str, max_bytes: int = _MAX_LINE_BYTE
     while block:
         *chunks, rest = rest.split(b"\n")
         ended = [line for chunk in chunks for line in _split_at_returns(chunk.rstrip(b"\r"))]
-        # What follows the last CR may be LF, so that the CR is not a line end of its own.
+        # The last CR may be followed by LF, so that both are one line end.
         body = rest.rstrip(b"\r")
         at = body.rfind(b"\r")
         if at >= 0:
@@ -316,7 +318,7 @@ def _bounded_lines(stream: IO[bytes], name: str, max_bytes: int = _MAX_LINE_BYTE
                 yield _cut_line(line, max_bytes)
             dropping = False
         if dropping:
-            rest = rest[-1:]  # a CR at the end may be half of a line end
+            rest = rest[-1:]  # a CR at the end may be the first half of a line end
         elif len(rest) > max_bytes:
             yield _cut_line(rest, max_bytes)
             dropping, rest = True, rest[-1:]
@@ -332,7 +334,7 @@ def _split_at_returns(chunk: bytes) -> list[bytes]:
 
 
 def _cut_line(line: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    # Files joined with `cat` have byte order marks at the beginning of later lines too.
+    # Files that were joined with `cat` also have byte order marks at the beginning of later lines.
     line = line.removeprefix(_UTF8_BOM)
     if len(line) <= max_bytes:
         return line + b"\n", False
@@ -346,9 +348,9 @@ def _cut_line(line: bytes, max_bytes: int) -> tuple[bytes, bool]:
 # ------------------------------------------------------------------------------------ whole files
 
 
-# As in :func:`iter_lines`.
+# This is the same as in :func:`iter_lines`.
 _LINE_END: Final = re.compile(r"\r*\n|\r")
-# A byte order mark that `cat` left at the beginning of a later line, unless it is a word by itself.
+# This removes a byte order mark that `cat` left at the beginning of a later line, unless it is a whole word.
 _LATER_BOM: Final = re.compile("\n\ufeff(?![ \t])")
 
 

@@ -8,8 +8,9 @@ can be read in no other way. For a `.tsv` two ways are common, with and without 
 texts, so that the contents of the file decide: quoting is assumed where it explains every quotation mark of the file,
 and if there is evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
 
-Quotation marks are read strictly. The mark that closes a field is right before a separator or a line end, and a
-file that quotes fields has no marks within other fields. Otherwise one stray mark would make one text of many rows.
+Quotation marks are read strictly. The mark that closes a field is directly before a separator or a line end, and a file
+with quoted fields has no marks within other fields. With less strict rules, a single stray mark would join many rows
+into one text.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ def read_table(
 
     Args:
         path: The file.
-        column: The column that contains the text; None looks for a usual name.
+        column: The column that contains the text; None for a usual name.
         labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
+        add_note: Called with sentences about the reading of the file.
         rows: The rows of one language, if only these are read.
 
     Raises:
@@ -74,7 +75,7 @@ def table_header(path: Path) -> tuple[str, ...]:
 
 
 def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the fields of the first column that has one of `names`; none if there is no such column."""
+    """Return the fields of the first column with one of `names`; empty if there is no such column."""
     with closing(_table_rows(path)) as rows:
         header = next(rows, [])
         column = next((header.index(name) for name in names if name in header), None)
@@ -84,11 +85,10 @@ def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
 def _table_rows(
     path: Path, add_note: AddNote = discard_note, column: str | None = None
 ) -> Generator[list[str], None, None]:
-    """Yield the header of a table and its rows, each with as many fields as the header; nothing for an empty file.
+    """Yield the header of a table and its rows, with the same number of fields; nothing for an empty file.
 
-    A table without a header gets names for its columns, see :func:`_names_without_header`.
-
-    Rows that repeat the header are left out: files that were joined with `cat` have such rows.
+    A table without a header gets names for its columns; see :func:`_names_without_header`. Rows that repeat the header,
+    as in files that were joined with `cat`, are left out.
 
     Raises:
         CorpusError: The file is not UTF-8, or not a table.
@@ -116,7 +116,7 @@ def _table_rows(
 
 
 def _names_without_header(first: list[str], column: str | None) -> list[str]:
-    """Return names for the columns of a table whose first row is no header; an empty list where it is one.
+    """Return names for the columns of a table if its first row is not a header; an empty list if it is.
 
     A table begins with a row of data if its first field is a number, such as the identifier of a sentence, or if the
     column of the text is given by its number. Tatoeba has identifier, language and text.
@@ -136,7 +136,7 @@ def _names_without_header(first: list[str], column: str | None) -> list[str]:
 
 
 class _TableRows:
-    """The rows of a table, made as long as its header, with counts of unusual rows.
+    """The rows of a table, padded to the length of the header, with counts of unusual rows.
 
     Args:
         name: Name of the file, for messages.
@@ -149,7 +149,7 @@ class _TableRows:
         self._header_ends_with_cr = False
 
     def fields(self, row: Row) -> list[str] | None:
-        """Return the fields of a row, as many as the header has; None for a row that repeats the header."""
+        """Return the fields of a row, padded to the length of the header; None for a row that repeats the header."""
         if self.header is None:
             self.header, self._header_ends_with_cr = row.fields, row.ends_with_cr
             return row.fields
@@ -198,11 +198,11 @@ def _not_a_table(name: str, reason: str, hint: str) -> CorpusError:
 
 # --------------------------------------------------------------------------------------- dialects
 
-#: A quoted field may contain line ends. A quotation mark that is not closed within so many lines is text.
+#: Largest number of lines of a quoted field; a quotation mark that is not closed within them is text.
 _MAX_FIELD_LINES: Final = 1000
 #: A quoted field, or one without quotation marks.
 _QUOTED_FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
-#: A line with the separator, which Excel writes above the header.
+#: Pattern of a line with the separator, which Excel writes above the header.
 _SEP_LINE: Final = re.compile(r"sep=([,;\t])")
 _TABS_WITHOUT_HEADER: Final = re.compile(r"\d+\t")
 _BACKSLASHED: Final = '\\"'
@@ -210,13 +210,13 @@ _SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 
 
 class Dialect(NamedTuple):
-    """The way in which a table is written.
+    """The dialect of a table.
 
     Attributes:
         separator: The character between fields.
         quoted: Whether quotation marks may enclose a field, and are doubled within it.
-        usual: Whether a file of this suffix is usually written in this way.
-        escaped: Whether a backslash is before quotation marks within a field, instead of doubling them.
+        usual: Whether the dialect is usual for the suffix of the file.
+        escaped: Whether quotation marks within a field are escaped by a backslash, instead of being doubled.
         has_sep_line: Whether the first line names the separator, such as `sep=;`, and the header is the second line.
     """
 
@@ -227,7 +227,7 @@ class Dialect(NamedTuple):
     has_sep_line: bool = False
 
     def notes(self, name: str) -> tuple[str, ...]:
-        """Return a sentence where the dialect is not the usual one of the suffix."""
+        """Return a sentence if the dialect is unusual for the suffix; empty if it is usual."""
         if self.escaped:
             return (f"{name} is read as written with a backslash before each quotation mark within a field.",)
         if self.usual:
@@ -250,7 +250,7 @@ def dialect_of(path: Path) -> Dialect:
 
 @lru_cache(maxsize=1024)
 def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
-    """Return the dialect. It is found again when the time or size of the file (`stamp`) changes."""
+    """Return the dialect; it is determined again if the time or size of the file (`stamp`) changes."""
     del stamp
     with closing(iter_lines(path)) as lines:
         text = (line.decode("utf-8", "replace")[:-1] for line in lines)
@@ -267,7 +267,7 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
 
 
 def _is_escaped(path: Path, separator: str) -> bool:
-    """Whether a table can be read with backslashes before quotation marks, but not with doubled marks alone."""
+    """Return whether a table can be read with backslashes before quotation marks, but not with doubled marks only."""
     return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
 
 
@@ -288,8 +288,8 @@ class _QuotingEvidence:
 
     Attributes:
         bare: Columns with fields that are not quoted.
-        needless: Columns with quoted fields that contain nothing which needs quoting.
-        commas: Columns with quoted fields that contain a comma and nothing else which needs quoting.
+        needless: Columns with quoted fields that do not need quoting.
+        commas: Columns with quoted fields that need quoting only because of a comma.
         necessary: Whether a quoted field contains a tab, a line end or a doubled quotation mark.
         bare_comma: Whether a field without quotation marks contains a comma, so that a comma does not require quoting.
     """
@@ -313,7 +313,7 @@ class _QuotingEvidence:
                     (self.commas if "," in inner else self.needless).add(column)
 
     def shows_quoting(self) -> bool:
-        """Whether quoting explains all quotation marks: of all fields of a column, or of those that need it."""
+        """Whether quoting explains all quotation marks, for all fields of a column or for those that need it."""
         unexplained = self.needless | (self.commas if self.bare_comma else set())
         any_quoted = self.necessary or bool(self.needless or self.commas)
         return any_quoted and not unexplained & self.bare
@@ -325,7 +325,7 @@ def _has_quoting(text: Iterator[str]) -> bool:
     for row in _joined_lines(text):
         fields = None if row is None else _quoted_fields(row)
         width = width or len(fields or ())
-        # A row that would be shorter or longer than the header with quoting was not written with it.
+        # If a row had a different length than the header with quoting, the file was written without quoting.
         if fields is None or ('"' in (row or "") and len(fields) != width):
             return False
         evidence.add(fields)
@@ -333,7 +333,7 @@ def _has_quoting(text: Iterator[str]) -> bool:
 
 
 def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
-    """Yield the rows, with lines joined while a quotation mark is open; None for a mark that is never closed."""
+    """Yield rows; lines are joined while a quotation mark is open. Yield None for a mark that is never closed."""
     for line in text:
         row = [line]
         quotes = line.count('"')
@@ -364,13 +364,13 @@ def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
 
 # ------------------------------------------------------------------------------------------- rows
 
-#: A quoted field of more characters is treated as one that is never closed.
+#: Largest number of characters of a quoted field; a longer field is treated as not closed.
 _MAX_FIELD_LENGTH: Final = 2**26
 _QUOTING_HINT: Final = (
     "give each row as many fields as the header has: enclose a field that contains a separator, a line end or a "
     'quotation mark in quotation marks, and double those within it ("" for ").'
 )
-# Text within quotation marks: other characters and doubled marks; with backslashes, also what they escape.
+# Patterns of text within quotation marks: other characters and doubled marks, or escaped characters.
 _DOUBLED: Final = re.compile(r'[^"]*(?:""[^"]*)*')
 _ESCAPED: Final = re.compile(r'[^"\\]*(?:(?:\\.|"")[^"\\]*)*', re.DOTALL)
 _ESCAPE: Final = re.compile(r'\\(["\\])|""')
@@ -382,8 +382,8 @@ class Row(NamedTuple):
     Attributes:
         line: Number of the line in which the row begins, counted from 1.
         fields: The fields, without the quotation marks around them.
-        raw: The row as it is written, where a field contains a line end; else empty.
-        ends_with_cr: Whether the row ends with CR alone.
+        raw: The row in the file, if a field contains a line end; empty otherwise.
+        ends_with_cr: Whether the row ends with CR without LF.
     """
 
     line: int
@@ -392,9 +392,9 @@ class Row(NamedTuple):
     ends_with_cr: bool
 
     def looks_like_several_rows(self, separator: str) -> bool:
-        """Whether each line of the row has as many fields as the row, and one column is a whole number in all lines.
+        """Return whether each line of the row has the fields of a whole row, and one column is an integer in all lines.
 
-        Rows look like this where a stray quotation mark opens a field, and another one further down closes it.
+        Such rows arise if a stray quotation mark opens a field and another one below closes it.
         """
         lines = [line.replace('"', "").split(separator) for line in self.raw.splitlines()]
         if not lines or len(self.fields) < 2 or any(len(line) != len(self.fields) for line in lines):
@@ -439,7 +439,7 @@ def read_rows(
 
 
 class _RowParser:
-    """Parser of the rows of one table, with the number of the last line and the lines that have quotation marks."""
+    """Parser of the rows of one table; it records the number of the last line and the lines with quotation marks."""
 
     def __init__(self, lines: Iterable[str], name: str, separator: str, *, escaped: bool) -> None:
         self.lines = iter(lines)
@@ -477,7 +477,7 @@ class _RowParser:
         return fields
 
     def _quoted_field(self, text: str, end: str, start: int) -> tuple[str, str, str, int]:
-        """Return a quoted field, the row as far as it is read, the end of its last line, and the index after it."""
+        """Return a quoted field, the row read so far, the end of its last line, and the index after the field."""
         first = self.number
         self._quoted_line = self._quoted_line or first
         stop = start

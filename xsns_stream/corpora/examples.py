@@ -1,19 +1,20 @@
-"""Distinct text examples of a language: cleaning, counting and drawing.
+"""Distinct text examples of a language: cleaning, counting and sampling.
 
-A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts
-those that are used and those that are skipped, for local files and for data sets of the Hub alike. :func:`collect`
-takes the first examples of a text, and :func:`draw_examples` draws a random sample of it.
+A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:`Tally` cleans the units and counts used
+and skipped units, both for local files and for data sets of the Hub. :func:`collect` takes the first examples of a
+text, and :func:`draw_examples` draws a random sample of it.
 
 A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
-examples: the first |D| positions of a random permutation. A small text is read once and held in memory.
-A large text is read twice. The first pass keeps a digest of 16 bytes for each example, which shows how many distinct
-examples there are and at which positions; the second pass keeps the examples that were drawn. Memory is then about 20
-bytes per example, however long the examples are.
+examples: the first |D| positions of a random permutation. A small text is read once and stored in memory. A large text
+    is read twice. The first pass stores a digest of 16 bytes for each example, to find the positions of distinct
+    examples; the second pass stores the drawn examples. Memory use is then about 20 bytes per example, independently of
+    its length.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import sys
 import unicodedata
@@ -34,19 +35,19 @@ from xsns_stream.types.text import AnswerSpan
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A unit that does not follow its format, and that the reader skips.
+    """A unit that does not follow its format and is skipped.
 
     Attributes:
-        reason: What is wrong with the unit, without a full stop.
+        reason: The fault of the unit, without a full stop.
     """
 
     reason: str
 
 
-#: An example, which may still be empty; None for bytes that are not UTF-8; or a malformed unit.
+#: An example, which may be empty; None for bytes that are not UTF-8; or a malformed unit.
 Unit: TypeAlias = TextExample | Malformed | None
 
-#: A function that takes a sentence on how a text is read. Readers call it where they had to decide something.
+#: A function that gets a sentence about the reading of a text, for example about a decision of the reader.
 AddNote: TypeAlias = Callable[[str], None]
 
 
@@ -58,11 +59,12 @@ def discard_note(note: str) -> None:
 
 
 class Tally:
-    """Cleans units one by one, and counts those that are used and those that are skipped.
+    """Cleaning of units one by one, with counts of used and skipped units.
 
     Args:
-        labelled: Whether to leave out units without a label. The same text with another label is then another example.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        labelled: Whether to leave out units without a label. The same text with a different label is then a different
+            example.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
     """
 
     def __init__(self, *, labelled: bool = False, words: str = GIVEN) -> None:
@@ -72,7 +74,7 @@ class Tally:
         self.malformed = 0
 
     def usable(self, unit: Unit) -> TextExample | None:
-        """Return the cleaned example of a unit; None, and count the reason, where the unit cannot be used."""
+        """Return the cleaned example of a unit; if the unit cannot be used, count the reason and return None."""
         self.read += 1
         if unit is None:
             self.undecodable += 1
@@ -114,10 +116,10 @@ def collect(
     """Return the first `limit` usable, distinct examples in their order, and the counts of all units that were read.
 
     Args:
-        units: What a reader yields. Reading stops as soon as there are `limit` examples.
-        limit: Number of examples to stop at; None takes all.
-        labelled: As in :class:`Tally`.
-        words: As in :class:`Tally`.
+        units: The units of a reader. Reading stops after `limit` examples.
+        limit: Largest number of examples; None for all.
+        labelled: See :class:`Tally`.
+        words: See :class:`Tally`.
     """
     identities: set[str] = set()
     examples: list[TextExample] = []
@@ -139,7 +141,7 @@ def collect(
 # --------------------------------------------------------------------------------------- cleaning
 
 
-# Unicode's category Cc without white space: tab, LF, VT, FF, CR and NEL stay.
+# The category Cc of Unicode without white space (tab, LF, VT, FF, CR, NEL).
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Format characters that are visible: signs of Arabic, Syriac and Kaithi that enclose numbers.
 _VISIBLE_FORMATS: Final = frozenset(
@@ -150,9 +152,9 @@ _VISIBLE_FORMATS: Final = frozenset(
 def without_control(example: TextExample) -> TextExample:
     """Return the example without control characters; the same object if it has none.
 
-    NUL and similar characters come from damage and from wrong conversion, and tokenizers treat them differently. White
-    space (tab, vertical tab, form feed, U+0085) stays. A word that consists of control characters is removed together
-    with its label.
+    NUL and similar characters come from damage and wrong conversion, and tokenizers treat them differently. White space
+    (tab, vertical tab, form feed, U+0085) is kept. A word that consists of control characters is removed together with
+    its label.
     """
     texts = (example.text,) if isinstance(example.text, str) else (*example.text, example.running or "")
     if not any(map(_CONTROL.search, texts)) and not _CONTROL.search(example.pair or ""):
@@ -171,11 +173,11 @@ def without_control(example: TextExample) -> TextExample:
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example, where each text that has only invisible characters is empty; the same object if none has.
+    """Return the example with empty texts in place of texts of only invisible characters.
 
-    Zero-width spaces, soft hyphens, direction marks and similar characters have no meaning where they are alone. A
-    word that has only such characters is removed together with its label. Other texts keep these characters:
-    joiners belong to the spelling of Persian and of Indic scripts.
+    It is the same object if nothing changes. Zero-width spaces, soft hyphens, direction marks and similar characters
+    have no meaning without other characters. A word that has only such characters is removed together with its label.
+    Other texts keep these characters, because joiners belong to the spelling of Persian and of Indic scripts.
     """
     no_pair = example.pair is not None and is_invisible(example.pair)
     pair = "" if no_pair else example.pair
@@ -196,7 +198,7 @@ def without_invisible(example: TextExample) -> TextExample:
 
 
 def is_invisible(text: str) -> bool:
-    """Whether a text contains only white space, control and format characters (Cc, Cf); True for the empty text."""
+    """Return whether a text has only white space, control and format characters (Cc, Cf); True if empty."""
     return not any(
         letter.isalnum()
         or letter in _VISIBLE_FORMATS
@@ -206,7 +208,7 @@ def is_invisible(text: str) -> bool:
 
 
 def truncated(example: TextExample) -> TextExample:
-    """Return the example with a text of at most `MAX_TEXT_LENGTH` characters; the same object where nothing is cut."""
+    """Return the example with a text of at most `MAX_TEXT_LENGTH` characters; the same object if nothing is cut."""
     if isinstance(example.text, str) and len(example.text) > MAX_TEXT_LENGTH:
         return replace(example, text=example.text[:MAX_TEXT_LENGTH].rstrip())
     return example
@@ -217,13 +219,13 @@ def _plain(text: str) -> str:
 
 
 def _word_labels(labels: tuple[str, ...], words: Sequence[object]) -> tuple[str, ...] | None:
-    """Return the labels of the words that stay (those that are true); None if no word has a label."""
+    """Return the labels of the words that are kept; None if no word has a label."""
     remaining = tuple(compress(labels, words))
     return remaining if any(remaining) else None
 
 
 def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
-    """Return the answer at its place in the passage without control characters; None if the answer is then empty."""
+    """Return the answer located in the passage without control characters; None if the answer is then empty."""
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
@@ -236,11 +238,11 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 def text_unit(value: object, where: str) -> TextExample | None:
     """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
-    White space at the ends of a text or a word is removed, and so are words of nothing else. A lone surrogate, which
-    JSON can escape, cannot be encoded and makes the unit undecodable.
+    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate, which JSON
+    can escape, cannot be encoded and makes the unit undecodable.
 
     Args:
-        value: The value; None counts as empty.
+        value: The value; None is treated as empty.
         where: The place of the value, for messages: `column 'text' of sw.parquet`.
 
     Raises:
@@ -275,7 +277,8 @@ def encodable(example: TextExample) -> TextExample | None:
 
 
 def _clean(value: object, where: str) -> str | tuple[str, ...]:
-    if value is None:
+    # NaN is a missing value, as pandas writes it to JSON.
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
         return value.strip()
@@ -290,13 +293,13 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
 # ---------------------------------------------------------------------------------------- drawing
 
 
-#: Size of the examples, as Python holds them, up to which a text is read once (bytes).
+#: Largest size of examples in memory, in bytes, for which a text is read only once.
 HELD_BYTES: Final = 2**25
 # Sizes in bytes: an example and a word as Python objects, and a digest.
 _EXAMPLE_BYTES: Final = 120
 _WORD_BYTES: Final = 60
 _DIGEST_BYTES: Final = 16
-# Numbers of digests: in one array, and in one bucket of the sort.
+# Numbers of digests in one array, and in one bucket of the sort.
 _CHUNK: Final = 2**16
 _BUCKET: Final = 2**18
 _MAX_BUCKETS: Final = 2**8
@@ -315,13 +318,13 @@ def draw_examples(
     """Return `count` distinct examples drawn without replacement, and the counts of all units.
 
     Args:
-        units: Returns the units from the beginning, each time that it is called.
-        count: |D|, at least 1; if there are fewer examples, all are taken.
+        units: Returns the units from the beginning at each call.
+        count: |D|, at least 1; if there are fewer examples, all are used.
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
         name: Name of the text, for messages.
-        labelled: As in :class:`Tally`.
-        words: As in :class:`Tally`.
-        held_bytes: Size of the examples up to which they are held in memory, so that the text is read once.
+        labelled: See :class:`Tally`.
+        words: See :class:`Tally`.
+        held_bytes: Largest size of the examples in bytes for which they are stored in memory and the text is read once.
 
     Raises:
         UsageError: `count` is below 1.
@@ -347,14 +350,14 @@ def draw_examples(
 
 
 def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Return the positions of the examples that are drawn, in the order of the draw."""
+    """Return the positions of the drawn examples, in the order of the draw."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(int(is_first.sum()))[:count].copy()
     positions: list[int] = np.flatnonzero(is_first)[order].tolist()
     return positions
 
 
 class _FirstPass:
-    """The digest of each usable example, and the examples themselves as long as they fit into `held_bytes`."""
+    """The digests of all usable examples, and the examples as long as they fit into `held_bytes`."""
 
     def __init__(self, tally: Tally, held_bytes: int) -> None:
         self.tally = tally
@@ -381,7 +384,7 @@ class _FirstPass:
 
 
 class _SecondPass:
-    """The examples at the positions that were drawn."""
+    """The examples at the drawn positions."""
 
     def __init__(self, tally: Tally, positions: Iterable[int]) -> None:
         self.tally = tally
@@ -405,7 +408,7 @@ def _digest(example: TextExample) -> bytes:
 
 
 class Digests:
-    """Digests of 16 bytes in the order in which they were added; each takes 16 bytes of memory."""
+    """Digests of 16 bytes in the order of addition; each needs 16 bytes of memory."""
 
     def __init__(self) -> None:
         self._chunks: list[NDArray[np.uint64]] = []
@@ -422,9 +425,9 @@ class Digests:
         self._last = bytearray()
 
     def first_occurrences(self) -> NDArray[np.bool_]:
-        """Return for each digest whether no digest before it is equal.
+        """Return for each digest whether it is the first of equal digests.
 
-        The digests are sorted bucket by bucket, which needs little memory beside them, and are dropped afterwards.
+        The digests are sorted bucket by bucket, which needs little additional memory, and are freed afterwards.
         """
         self._close()
         chunks, self._chunks = self._chunks, []
@@ -439,7 +442,7 @@ class Digests:
             positions = np.concatenate([start + rows for start, rows in zip(starts, rows_of, strict=False)])
             if not len(positions):
                 continue
-            # lexsort is stable: of equal digests the earliest comes first.
+            # lexsort is stable, so that the earliest of equal digests comes first.
             order = np.lexsort((digests[:, 1], digests[:, 0]))
             digests = digests[order]
             new = np.concatenate(([True], (digests[1:] != digests[:-1]).any(axis=1)))

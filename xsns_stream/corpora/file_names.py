@@ -1,8 +1,7 @@
-"""Names of files: the language, split, shard and treebank that a name stands for.
+"""Names of files: language, split, shard and treebank of a name.
 
-A language is never guessed. A file whose name does not state one for certain is left out, with the reason.
-
-The layout of Universal Dependencies is recognised too: a folder for each treebank, with a file for each split
+A language is never guessed. A file without an unambiguous language in its name is left out, with the reason. The layout
+of Universal Dependencies is also recognised: a folder for each treebank, with a file for each split
 (`UD_Dutch-Alpino/nl_alpino-ud-train.conllu`). The treebanks of one language are joined in the order of their names.
 """
 
@@ -19,7 +18,7 @@ from typing import Final, NamedTuple
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.languages import changed_language, code_or_none, is_label, words_of_name
 
-#: Names of splits and of sides of a translation; several are codes of small languages too (`dev` is Domung).
+#: Names of splits and of sides of a translation; several are also codes of small languages (`dev` is Domung).
 SPLIT_WORDS: Final = frozenset(
     (
         *("train", "dev", "test", "valid", "validation", "val", "eval", "old"),
@@ -34,8 +33,8 @@ FILE_WORDS: Final = frozenset(
         *("max", "sum", "std", "ave", "top", "big", "one", "two", "unk", "und", "mul", "mis", "zxx"),
     )
 )
-#: Codes of languages with much text that are also names of files beside those of `SPLIT_WORDS`: `mt` is Maltese, or the
-#: output of machine translation beside `src` and `ref`.
+#: Codes of languages with much text that are also names of files together with those of `SPLIT_WORDS`: `mt` is Maltese,
+#: or the output of machine translation beside `src` and `ref`.
 SIDE_WORDS: Final = frozenset({"mt", "new", "bin", "min", "run", "fin", "in"})
 #: Name of a split in the files of many authors → name of the split.
 SPLIT_NAMES: Final[Mapping[str, str]] = {
@@ -51,10 +50,10 @@ _WITH_SPLIT: Final = re.compile(r"(?P<language>.+?)[-._](?P<split>train|dev|test
 LABEL_CHARACTERS: Final = (
     "letters and digits of ASCII, with single '-', '_' or '.' between them, and at most 64 of them"
 )
-#: Names that a message lists.
+#: Largest number of names in a message.
 _NAMED: Final = 5
 _SHARD: Final = re.compile(r"(?P<stem>.+?)[-._](?P<number>\d{1,6})-of-(?P<total>\d{1,6})")
-# Large treebanks have parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
+# Large treebanks are divided into parts: cs_pdt-ud-train-c, de_hdt-ud-train-a-1.
 _TREEBANK_FILE: Final = re.compile(
     r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-ud-(?P<split>train|dev|test)(?:-[a-z0-9]+)*"
 )
@@ -107,7 +106,7 @@ class Shard:
 
 
 def shard_of(stem: str) -> Shard | None:
-    """Return the shard that a file name without its suffix stands for; None for other names.
+    """Return the shard of a file name without its suffix; None for other names.
 
     >>> shard_of("de-00000-of-00002")
     Shard(stem='de', number=0, total=2)
@@ -117,7 +116,7 @@ def shard_of(stem: str) -> Shard | None:
 
 
 def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
-    """Return the numbers that are missing among shards counted from 0, or from 1."""
+    """Return the missing numbers of shards, counted from 0 or from 1."""
     present = set(numbers)
     start = 1 if total in present and 0 not in present else 0
     return [number for number in range(start, start + total) if number not in present]
@@ -128,11 +127,11 @@ def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Naming:
-    """How the files of a corpus get their labels.
+    """Rule for the labels of the files of a corpus.
 
     Attributes:
-        as_given: Whether the names of files are the labels. Otherwise a label is the normalised code of a language.
-        given: {name of a file: its label}; these files are not looked up.
+        as_given: Whether the names of files are the labels. If not, a label is the normalised code of a language.
+        given: {name of a file: its label}, without further checks.
     """
 
     as_given: bool = False
@@ -143,12 +142,12 @@ class Naming:
         """Return the naming of the values that a caller gave.
 
         Args:
-            as_given: As in the class.
+            as_given: See the class.
             label: {file: label}, or strings `FILE=LABEL`.
 
         Raises:
             UsageError: A string has no label, or two labels are given for a file.
-            LanguageError: A label has characters that labels do not have.
+            LanguageError: A label has an invalid character.
         """
         pairs = list(label.items()) if isinstance(label, Mapping) else [_file_and_label(text) for text in label]
         given: dict[str, str] = {}
@@ -161,14 +160,14 @@ class Naming:
         return self.as_given or bool(self.given)
 
     def label_of(self, stem: str, *names: str) -> tuple[str, str]:
-        """Return the label of a file, and a note where its language is not obvious, as :func:`language_of`.
+        """Return the label of a file, and a note if its language is not obvious; see :func:`language_of`.
 
         Args:
             stem: The part of the name that states the language.
-            names: Names under which the label of the file may have been given.
+            names: Names of the file for which the label may have been given.
 
         Raises:
-            LanguageError: The name does not state a language for certain, or cannot be a label.
+            LanguageError: The name has no unambiguous language, or cannot be a label.
         """
         given = next((self.given[name] for name in names if name in self.given), None)
         if given is not None:
@@ -183,9 +182,9 @@ class Naming:
         """Refuse labels of files that do not exist.
 
         Args:
-            used: All names under which the label of a file may have been given.
+            used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
-            where: What has the files, for the message.
+            where: The owner of the files, such as a folder, for the message.
 
         Raises:
             CorpusError: There is no such file.
@@ -224,23 +223,23 @@ def _file_and_label(text: str) -> tuple[str, str]:
 
 
 def other_labels_note(labels: Iterable[str]) -> Iterator[str]:
-    """Yield a sentence on labels that are not codes of languages; none if there are no such labels."""
+    """Yield a sentence on labels that are not codes of languages, if there are any."""
     others = [label for label in labels if code_or_none(label) is None]
     if others:
         listed = ", ".join(others[:_NAMED]) + (" …" if len(others) > _NAMED else "")
-        yield f"labels that are not codes of languages are kept as they are: {listed}."
+        yield f"labels that are not codes of languages are not normalised: {listed}."
 
 
 # --------------------------------------------------------------------------------------- languages
 
 
 def language_of(stem: str) -> tuple[str, str]:
-    """Return the language code of a file name without its suffix, and a note where the language is not obvious.
+    """Return the language code of a file name without its suffix, and a note if the language is not obvious.
 
     The note continues a sentence that begins with the file name: `is read as en (English)`.
 
     Raises:
-        LanguageError: The name does not state a language for certain; the message is the reason.
+        LanguageError: The name has no unambiguous language; the message is the reason.
     """
     if is_file_word(stem):
         what = "the name of a split or a side" if stem.lower() in SPLIT_WORDS else "a common name of files"
@@ -258,24 +257,27 @@ def language_of(stem: str) -> tuple[str, str]:
 
 
 def _if_meant(stem: str) -> str:
-    """Return what to do if a name is that of a language; empty if it is not a code."""
+    """Return a hint for a name that may be the code of a language; empty if it is not a code."""
     if (code := code_or_none(stem)) is None:
         return ""
     return f"; if it is {_display(code)}, give the label: --label FILE={code}"
 
 
 def is_file_word(stem: str) -> bool:
-    """Whether a name is a common name of files, and thus of no language, even if it is a code."""
+    """Return whether a name is a common name of files and therefore not read as a language, even if it is a code."""
     return stem.lower() in SPLIT_WORDS or stem.lower() in FILE_WORDS
 
 
 def beside_splits(stem: str) -> str:
-    """Return why a name that may be a language is not one beside files named by a split or a side."""
+    """Return the reason why a name is not read as a language beside files that are named by a split or a side."""
     return f"'{stem}' is a common name of files beside those of splits{_if_meant(stem)}"
 
 
 def is_unicode(name: str) -> bool:
-    """Whether the name of a file is UTF-8. Python represents other bytes as surrogates, which cannot be printed."""
+    """Return whether the name of a file is UTF-8.
+
+    Python represents other bytes as surrogates, which cannot be printed.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -284,7 +286,7 @@ def is_unicode(name: str) -> bool:
 
 
 def _no_language_reason(stem: str) -> str:
-    """Return why a name does not state a language, with the language that it may mean."""
+    """Return the reason why a name has no language, with a suggestion."""
     import langcodes
 
     match = _WITH_SPLIT.fullmatch(stem)
@@ -325,7 +327,7 @@ def _english_names() -> Mapping[tuple[str, ...], str]:
     for written, name in Locale("en").languages.items():
         if code := code_or_none(written):
             codes_of.setdefault(words_of_name(name), set()).add(code)
-    # CLDR has Chinese for `zh` alone, which is Mandarin Chinese there.
+    # In CLDR, only `zh` is called Chinese; it is Mandarin Chinese.
     codes_of.setdefault(words_of_name("Mandarin Chinese"), {"zh"})
     codes_of.setdefault(words_of_name("Mandarin"), {"zh"})
     return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}
@@ -339,8 +341,8 @@ class TreebankFile(NamedTuple):
 
     Attributes:
         path: The file.
-        treebank: Language and treebank as the name has them: `en_ewt`.
-        language: The language as the name has it: `en`.
+        treebank: Language and treebank in the name: `en_ewt`.
+        language: The language in the name: `en`.
         split: `train`, `dev` or `test`.
     """
 
@@ -359,7 +361,7 @@ def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
     """Return the files of treebanks in a folder, in the order of their names, and all other files that are not hidden.
 
-    If the names of files differ only in the suffix, the first file is taken: releases have the plain text beside the
+    If the names of files differ only in the suffix, the first file is used, because releases have plain text beside the
     CoNLL-U.
 
     Args:
@@ -384,14 +386,14 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
 
 
 def check_treebank(treebank: str | None, treebanks: Iterable[str]) -> None:
-    """Reject a choice of treebanks that a corpus does not have.
+    """Raise an error if a corpus does not have the chosen treebanks.
 
     Args:
         treebank: The value of `--treebank`, such as `GSD` or `en_ewt,GUM`.
         treebanks: Names of all treebanks: `de_gsd`.
 
     Raises:
-        CorpusError: One of the names is not that of a treebank.
+        CorpusError: A name is not the name of a treebank of the corpus.
     """
     known = sorted(set(treebanks))
     for name in _chosen_names(treebank):
@@ -401,7 +403,7 @@ def check_treebank(treebank: str | None, treebanks: Iterable[str]) -> None:
 
 
 def chosen_treebanks(treebank: str | None, treebanks: Iterable[str]) -> tuple[str, ...]:
-    """Return the treebanks of one language that are read: the chosen ones, or all if none of them is chosen.
+    """Return the treebanks of one language to read: the chosen ones, or all if none is chosen.
 
     >>> chosen_treebanks("GSD", ["de_gsd", "de_hdt"])
     ('de_gsd',)

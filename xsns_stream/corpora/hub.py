@@ -1,8 +1,8 @@
 """Corpora in the layout of the Hugging Face Hub: data sets on the Hub, or copies of them in a folder.
 
 Rows are streamed, so that a sample of Wikipedia does not need all of Wikipedia on disk. A stream is shuffled through a
-buffer of `BUFFER` rows. No code of a data set is ever run: `datasets` has no loading scripts from version 4 on, and
-nothing is unpickled.
+buffer of `BUFFER` rows. No code of a data set is run: `datasets` has no loading scripts from version 4 on, and no file
+is unpickled.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
-#: Number of rows that are searched for a text, to find out whether the texts of a data set are split into words.
+#: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
 # `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
 _CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
@@ -48,16 +48,15 @@ class HubCorpus:
     """A data set in the Hub's layout.
 
     Attributes:
-        recipe: Where the data set keeps its text. Without subsets in the recipe, the languages are the names of the
+        recipe: The description of the data set. Without subsets in the recipe, the languages are the names of the
             configurations; without a text column, a column with a usual name is read.
-        root: A folder that contains a copy of the data set; None reads from the Hub.
-        split: The split to read; None takes that of the recipe.
-        text_column: The only column of text; None takes the column, or the pair of columns, of the recipe.
-        config: Name of the configurations, with `{lang}` for the language; None takes that of the recipe.
-        revision: Branch, tag or commit on the Hub; None takes the newest.
-        labels: None reads no labels, `auto` those of the recipe or of a usual column, else the column that contains
-            them.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        root: A folder that contains a copy of the data set; None for the Hub.
+        split: The split to read; None for that of the recipe.
+        text_column: The only column of text; None for the column, or the pair of columns, of the recipe.
+        config: Name of the configurations, with `{lang}` for the language; None for that of the recipe.
+        revision: Branch, tag or commit on the Hub; None for the newest.
+        labels: None for no labels, `auto` for those of the recipe or of a usual column, or the name of a column.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
     """
 
     recipe: Recipe
@@ -92,7 +91,7 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted: those of the recipe; a local copy may have only some of them.
+        """Return the sorted normalised codes of the recipe; a local copy may lack some of them.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.
@@ -109,8 +108,8 @@ class HubCorpus:
 
         Raises:
             UsageError: `count` is below 1.
-            LanguageError: The data set has no such language.
-            CorpusError: The data set cannot be read, or nothing in it is usable.
+            LanguageError: The data set does not have the language.
+            CorpusError: The data set cannot be read, or has no usable row.
         """
         if count < 1:
             raise UsageError(f"the number of examples must be at least 1, not {count}.")
@@ -120,16 +119,16 @@ class HubCorpus:
             examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
             raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.")
-        # Only the drawn examples are checked: the rest of a stream is not read.
+        # Only the drawn examples are checked, because the rest of a stream is not read.
         for _ in check_texts(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
             pass
         return LanguageSample(code, examples, self.name, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes; empty without labels, and where labels are answers.
+        """Return the names of the classes; empty without labels and for answers.
 
-        These are the names that the data set declares for its first language: its configurations share a declaration.
-        Without a declaration, these are the labels in all rows of all languages, sorted.
+        They are the names that the data set declares for its first language, because all configurations have the same
+        declaration. Without a declaration, they are the sorted labels in all rows of all languages.
 
         Raises:
             CorpusError: The data set cannot be read.
@@ -150,9 +149,9 @@ class HubCorpus:
 
     @cached_property
     def _is_split(self) -> bool:
-        """Whether texts without labels are split into words, by the recipe or by the first text that can be read.
+        """Return whether texts without labels are split into words, from the recipe or the first readable text.
 
-        Where nothing can be read, the value does not matter, because no row is measured.
+        If no text is readable, the value does not matter, because no row is measured.
         """
         if self.labels is not None:
             return False
@@ -203,7 +202,7 @@ class HubCorpus:
         return subsets
 
     def _subset_of(self, code: str) -> str:
-        """Return the name of a language in the data set; refuse a language with two configurations."""
+        """Return the name of a language in the data set; raise an error for a language with two configurations."""
         if code in self._subsets:
             return self._subsets[code]
         both = " and ".join(self._named[code])
@@ -212,7 +211,7 @@ class HubCorpus:
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
-        """Configurations that are not read, where they are known without another request to the Hub."""
+        """Configurations that are not read, if they are known without another request to the Hub."""
         if self.recipe.subsets and self.root is None:
             return ()
         used = {self._config(subset) for subset in self._subsets.values()}
@@ -261,10 +260,10 @@ class HubCorpus:
     # --------------------------------------------------------------------------------------- rows
 
     def split_names(self, language: str) -> tuple[str, ...]:
-        """Return the names of a language's splits in the data set.
+        """Return the names of the splits of a language in the data set.
 
         Raises:
-            LanguageError: The data set has no such language.
+            LanguageError: The data set does not have the language.
             CorpusError: The data set cannot be read.
         """
         subset = self._subset_of(pick(language, self.languages(), self.name))
@@ -272,16 +271,16 @@ class HubCorpus:
             return _split_names(self._path, self._config(subset), self.revision)
 
     def in_order(self, language: str) -> Generator[Unit, None, None]:
-        """Yield all rows of a language's split as units, in the order of the data set.
+        """Yield all rows of the split of a language as units, in the order of the data set.
 
         Raises:
-            LanguageError: The data set has no such language.
+            LanguageError: The data set does not have the language.
             CorpusError: The data set cannot be read.
         """
         yield from self._units(pick(language, self.languages(), self.name), None)
 
     def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, shuffled with `seed`; None keeps the order of the data set."""
+        """Yield the rows of a language as units, shuffled with `seed`, or in the order of the data set for None."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
@@ -290,7 +289,7 @@ class HubCorpus:
             classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
             if prefix:
-                # Before the shuffle, so that the buffer contains only rows of this language.
+                # This filter is before the shuffle, so that the buffer contains only rows of this language.
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
@@ -315,7 +314,7 @@ class HubCorpus:
         return columns
 
     def _stream(self, subset: str) -> Any:
-        """Return the rows of a language's configuration, not shuffled."""
+        """Return the rows of the configuration of a language, in the order of the data set."""
         import datasets
 
         with no_progress_bars():
@@ -376,7 +375,7 @@ class HubCorpus:
     def _need_hub(self) -> None:
         from huggingface_hub import constants
 
-        # In offline mode `datasets` reads its cache, and fails at once where the data set is not in it.
+        # In offline mode, `datasets` reads its cache, and fails immediately if the cache does not contain the data set.
         if not constants.HF_HUB_OFFLINE and not _reachable(constants.ENDPOINT):
             raise self._unreachable()
 
@@ -402,14 +401,14 @@ def open_hub(
     """Open a data set in the Hub's layout with the options of `--corpus`.
 
     Args:
-        recipe: Where the data set keeps its text.
-        root: A folder that contains a copy of the data set; None reads from the Hub.
-        text_column: As in :class:`HubCorpus`.
-        split: As in :class:`HubCorpus`.
-        config: As in :class:`HubCorpus`.
-        revision: As in :class:`HubCorpus`.
-        labels: As in :class:`HubCorpus`.
-        words: `running` or `given`; None is `running`.
+        recipe: The description of the data set.
+        root: A folder that contains a copy of the data set; None for the Hub.
+        text_column: See :class:`HubCorpus`.
+        split: See :class:`HubCorpus`.
+        config: See :class:`HubCorpus`.
+        revision: See :class:`HubCorpus`.
+        labels: See :class:`HubCorpus`.
+        words: `running` (the default) or `given`.
 
     Raises:
         UsageError: An option cannot be used with this data set.
@@ -427,11 +426,11 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Reject options that would have no effect; all options where no names are given.
+    """Raise an error for options without effect.
 
     Args:
         options: {name: value}; the value is None if the option was not given.
-        names: Names of the options to refuse.
+        names: Names of the options without effect; by default all options.
         kind: The kind of corpus, for the message.
 
     Raises:
@@ -440,7 +439,7 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
     for name in names or options:
         if options[name] is not None:
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} cannot be used with {kind}.", f"leave {option} out.")
+            raise UsageError(f"{option} cannot be used with {kind}.", f"omit {option}.")
 
 
 @lru_cache(maxsize=1024)
@@ -452,7 +451,7 @@ def _split_names(path: str, config: str, revision: str | None) -> tuple[str, ...
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Whether the Hub answers a request, asked once per process.
+    """Return whether the Hub answers a request; one request per process.
 
     The client of the Hub would retry for minutes, with a warning each time.
     """
@@ -465,8 +464,8 @@ def _reachable(endpoint: str) -> bool:
     return True
 
 
-#: Rows in the shuffle buffer. The draw is uniform over splits of up to so many rows; in larger splits, the earlier rows
-#: of each (randomly chosen) file are more likely.
+#: Number of rows in the shuffle buffer. The draw is uniform for splits of up to this number of rows; in larger splits,
+#: the earlier rows of each (randomly chosen) file are more likely.
 BUFFER: Final = 10_000
 
 

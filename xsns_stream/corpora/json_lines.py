@@ -1,4 +1,7 @@
-"""Reader of JSON Lines, and of arrays of JSON objects."""
+"""Reader for JSON: one object on each line, an array of objects, or one document with such an array.
+
+Files named `.jsonl` have one object on each line. Files named `.json` are of all kinds, so that the contents decide.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,15 @@ from xsns_stream.corpora.columns import (
     nested_names,
     note_text_column,
 )
-from xsns_stream.corpora.decoding import (
-    decode,
-    iter_whole_lines,
-    not_utf8_hint,
-    open_bytes,
-)
+from xsns_stream.corpora.conll import MALFORMED_SHARE
+from xsns_stream.corpora.decoding import decode, iter_whole_lines, not_utf8_hint, open_bytes
 from xsns_stream.corpora.examples import AddNote, Malformed, Unit, discard_note
+from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
 #: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
 _MAX_ROW_BYTES: Final = 2**26
-#: Share of the rows that may lack the column of the text.
-_LACKING_SHARE: Final = 0.05
 #: Rows whose names are looked at.
 _NAMED_ROWS: Final = 1000
 _JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
@@ -42,10 +40,12 @@ class JsonRow(dict[str, Any]):
 
     Attributes:
         blank: Whether the row stands for a blank line.
+        malformed: The reason why a line is not an object of JSON; empty for an object.
         repeated: The keys that the object has more than once; JSON readers take the last value.
     """
 
     blank = False
+    malformed = ""
     repeated: frozenset[str] = frozenset()
 
 
@@ -66,18 +66,24 @@ def read_jsonl(
         rows: The rows of one language, if only these are read.
 
     Raises:
-        CorpusError: A row is not JSON; the column does not exist; a row has it twice; or more than one row in twenty
-            lacks it. The last error is raised at the end of the file.
+        CorpusError: The column does not exist, or a row has it twice. Or more than one line in twenty is not JSON, or
+            more than one row in twenty lacks the column: these are raised at the end of the file.
     """
     names = _json_columns(path, column, labels, rows)
     if not names:
         # There are only blank and undecodable lines: the error about counts is clearer than one about a column.
-        yield from (None if row is None else TextExample("") for row in json_rows(path))
+        yield from (
+            None if row is None else Malformed(row.malformed) if row.malformed else TextExample("")
+            for row in json_rows(path)
+        )
         return
     columns = find_columns(names, column, labels, path.name, rows=rows)
     number_of_rows = lacking = 0
     text_names: dict[str, None] = {}
     for number, row in enumerate(json_rows(path), 1):
+        if row is not None and row.malformed:
+            yield Malformed(row.malformed)
+            continue
         if row is not None and not row.blank and not columns.takes(row):
             continue
         number_of_rows += row is None or not row.blank
@@ -103,7 +109,7 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
     if not lacking:
         return
     summary = f"{lacking} of {rows} rows of {name} have no column '{column}'"
-    if lacking > _LACKING_SHARE * rows:
+    if lacking > MALFORMED_SHARE * rows:
         raise CorpusError(
             f"{summary}.", "write the text of each row under the same key, or choose a key with --text-column."
         )
@@ -127,29 +133,88 @@ def _json_columns(
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
+    A line that is not an object is malformed. In a file of strings alone, each string is the text of an object.
+
     Raises:
-        CorpusError: A line is not an object of JSON, and the file is not an array of objects.
+        CorpusError: More than one line in twenty is malformed (raised at the end of the file), or the file is neither
+            lines of objects, nor an array of objects, nor a document with such an array.
     """
     if _is_array(path):
         yield from _json_array(path)
         return
+    if (document := _document(path)) is not None:
+        yield from _rows_of_document(document)
+        return
+    strings = _first_line(path).lstrip().startswith(b'"')
+    number_of_rows = malformed = 0
+    first_error: CorpusError | None = None
     for number, line in enumerate(iter_whole_lines(path, _MAX_ROW_BYTES), 1):
         text = decode(line)
         if text is None:
             yield None
-        elif text.strip():
-            yield _json_object(text, f"line {number} of {path.name}", path)
-        else:
-            row = JsonRow()
-            row.blank = True
-            yield row
+            continue
+        row = JsonRow()
+        row.blank = not text.strip()
+        if not row.blank:
+            number_of_rows += 1
+            try:
+                row = _json_object(text, f"line {number} of {path.name}", path, strings=strings)
+            except CorpusError as error:
+                malformed += 1
+                first_error = first_error or error
+                row.malformed = error.message.rstrip(".")
+        yield row
+    if first_error is not None and malformed > MALFORMED_SHARE * number_of_rows:
+        raise first_error
 
 
 def _is_array(path: Path) -> bool:
+    start = _first_line(path).lstrip()
+    return start.startswith(b"[") and (start.rstrip() == b"[" or start[1:].lstrip().startswith((b"{", b"]", b'"')))
+
+
+def _first_line(path: Path) -> bytes:
     with closing(iter_whole_lines(path, _MAX_ROW_BYTES)) as lines:
-        first = next((line for line in lines if line.strip()), b"")
-    start = first.lstrip()
-    return start.startswith(b"[") and (start.rstrip() == b"[" or start[1:].lstrip().startswith((b"{", b"]")))
+        return next((line for line in lines if line.strip()), b"")
+
+
+def _document(path: Path) -> JsonRow | None:
+    """Return the object that a `.json` file is as a whole; None for other files, and for one object on each line."""
+    if not without_compression(path.name).lower().endswith(".json"):
+        return None
+    with open_bytes(path) as stream:
+        data = stream.read(_MAX_ROW_BYTES + 1)
+    if len(data) > _MAX_ROW_BYTES:
+        return None
+    try:
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, JsonRow) else None
+
+
+def _rows_of_document(document: JsonRow) -> Iterator[JsonRow]:
+    """Yield the rows of a document: those of its only array of objects, or of columns as pandas writes them.
+
+    A document with neither is one row.
+    """
+    values = list(document.values())
+    arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], JsonRow)]
+    if len(arrays) == 1 and all(isinstance(row, JsonRow) for row in arrays[0]):
+        yield from arrays[0]
+        return
+    columns = [column for value in values if isinstance(column := _column(value), list)]
+    if values and len(columns) == len(values) and len({len(each) for each in columns}) == 1:
+        yield from (JsonRow(zip(document, row, strict=True)) for row in zip(*columns, strict=True))
+    else:
+        yield document
+
+
+def _column(value: object) -> object:
+    """Return the values of a column that pandas writes as {"0": …, "1": …}; any other value unchanged."""
+    if isinstance(value, dict) and list(value) == [str(number) for number in range(len(value))]:
+        return list(value.values())
+    return value
 
 
 def _json_array(path: Path) -> Iterator[JsonRow]:
@@ -161,19 +226,22 @@ def _json_array(path: Path) -> Iterator[JsonRow]:
         raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
-    for number, row in enumerate(rows, 1):
+    for number, element in enumerate(rows, 1):
+        row = JsonRow(text=element) if isinstance(element, str) and isinstance(rows[0], str) else element
         if not isinstance(row, JsonRow):
             raise CorpusError(f"element {number} of the array in {path.name} is not an object.", _JSON_HINT)
         yield row
 
 
-def _json_object(text: str, where: str, path: Path) -> JsonRow:
+def _json_object(text: str, where: str, path: Path, *, strings: bool) -> JsonRow:
     try:
         row = json.loads(text, object_pairs_hook=_json_row)
     except json.JSONDecodeError as error:
         raise CorpusError(f"{where} is not JSON ({_json_error(error, path)}).", _JSON_HINT) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{where} is not JSON ({error}).", _JSON_HINT) from error
+    if strings and isinstance(row, str):
+        return JsonRow(text=row)
     if not isinstance(row, JsonRow):
         raise CorpusError(f"{where} is JSON, but not an object.", _JSON_HINT)
     return row

@@ -1,4 +1,4 @@
-"""Labels of examples: the tasks they are for, tag schemes of named entities, new names, and label sets of languages."""
+"""Labels of examples: kinds of labels by task, tag schemes of named entities, new names, label sets of languages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xsns_stream.tasks import TASKS
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import SPLITS, AnswerSpan
 
-#: Reads the labels that the recipe or the format has.
+#: Value for the labels of the recipe or the format.
 AUTO: Final = "auto"
 #: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
@@ -32,7 +32,7 @@ _LABEL_KINDS: Final = {
 
 
 def check_split(split: str) -> str:
-    """Return the name of a split.
+    """Check and return the name of a split.
 
     Raises:
         UsageError: There is no split of this name.
@@ -73,7 +73,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
 
 
 def without_blank_tags(example: TextExample) -> TextExample:
-    """Return the example with `_`, the empty column of CoNLL-U, as no tag; without label where all tags are empty."""
+    """Return the example with `_` (an empty column) read as no tag; without a label if all tags are empty."""
     if not isinstance(example.label, tuple) or BLANK not in example.label:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
@@ -81,7 +81,7 @@ def without_blank_tags(example: TextExample) -> TextExample:
 
 
 def bioes_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], tuple[str, ...]]:
-    """Return examples of named entities with tags in IOB2, and the prefixes of BIOES and BILOU that they had.
+    """Return examples of named entities with tags in IOB2, and the original prefixes of BIOES or BILOU.
 
     BIOES marks the last word of an entity by `E-` and an entity of one word by `S-`; BILOU by `L-` and `U-`. Examples
     without any of these prefixes are returned unchanged.
@@ -95,11 +95,10 @@ def bioes_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, .
 
 
 def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ...], int]:
-    """Return examples of named entities with tags in IOB2, and the number of examples whose tags were changed.
+    """Return examples of named entities with tags in IOB2, and the number of examples with changed tags.
 
-    In IOB1 an entity begins with `I-`, and with `B-` only directly after an entity of the same type. A file is IOB1
-    if this is true of all its entities. Where some other entities begin with `B-`, the file is IOB2 and is returned
-    unchanged.
+    In IOB1 an entity begins with `I-`, and with `B-` only directly after an entity of the same type. A file is IOB1 if
+    this is true of all its entities. If other entities begin with `B-`, the file is IOB2 and is returned unchanged.
     """
     labels = [example.label for example in examples if isinstance(example.label, tuple)]
     first_letters = {tag[0] for label in labels for tag, before in _with_before(label) if _begins(tag, before)}
@@ -110,7 +109,7 @@ def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ..
 
 
 def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], str]) -> tuple[TextExample, ...]:
-    """Return examples with new tags, each made from a tag and the one before it."""
+    """Return examples with new tags, each computed from a tag and the preceding one."""
     return tuple(
         replace(example, label=tuple(new_tag(tag, before) for tag, before in _with_before(label)))
         if isinstance(label := example.label, tuple)
@@ -120,7 +119,7 @@ def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], st
 
 
 def _bioes_tag(tag: str, before: str) -> str:
-    """Return the IOB2 tag of one in BIOES or BILOU: `I-` only if it continues the entity before it."""
+    """Return the IOB2 tag of a tag in BIOES or BILOU; it is `I-` only if it continues the preceding entity."""
     if not _is_entity(tag, _ALL_PREFIXES):
         return tag
     continues = _is_entity(before) and before[2:] == tag[2:] and not tag.startswith(("B-", *_SINGLE))
@@ -128,12 +127,12 @@ def _bioes_tag(tag: str, before: str) -> str:
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each tag with the one before it; `O` before the first."""
+    """Yield each tag with the preceding one; the first is preceded by `O`."""
     return zip(label, (OUTSIDE, *label), strict=False)
 
 
 def _begins(tag: str, before: str) -> bool:
-    """Whether a tag begins an entity that does not follow an entity of its own type."""
+    """Return whether a tag begins an entity that does not follow an entity of the same type."""
     return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
@@ -149,14 +148,15 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
     Args:
         examples: Examples with labels.
-        names: {old: new} names; for named entities, the types. `O` as the new name of a type removes its entities.
+        names: {old name: new name}; for named entities, names of types. The new name `O` removes the entities of a
+            type.
         task: Task of the examples.
     """
     return tuple(_renamed(example, names, task) for example in examples) if names else tuple(examples)
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return those of `names` that are labels of the examples; for named entities, their types."""
+    """Return the names that are labels of the examples, or types of named entities."""
     wanted = set(names)
     if not wanted:
         return wanted
@@ -199,12 +199,12 @@ def label_union(
 ) -> tuple[str, ...]:
     """Return the names of all labels of all languages, sorted; empty if labels are answers.
 
-    A language that cannot be read adds no labels. Its own row fails later, with the reason.
+    A language that cannot be read adds no labels; its row will fail later with the reason.
 
     Args:
         languages: Codes of the languages.
         units: Function that returns the units of a language.
-        most: Largest number of classes of the task; None if it is not known.
+        most: Largest number of classes of the task; None if unknown.
 
     Raises:
         CorpusError: No language can be read, or the label sets do not fit together (:func:`check_label_sets`).
@@ -237,8 +237,8 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Small data may have different classes in each language.
-        most: Largest number of classes of the task; None if it is not known.
+        words: Whether they are labels of words, for which small data may have different classes in each language.
+        most: Largest number of classes of the task; None if unknown.
 
     Raises:
         CorpusError: A class has several spellings, a language shares no class with the others, or there are too many
@@ -268,17 +268,17 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 def check_spellings(
     by_language: Mapping[str, Collection[str]], *, words: bool, exempt: Collection[str] = (), hint: str = ""
 ) -> None:
-    """Reject a class with several spellings: labels that differ only by case, white space or leading zeros.
+    """Raise an error for a class with several spellings, which differ only by case, white space or leading zeros.
 
     Args:
         by_language: {language: its labels}.
         words: Whether they are labels of words. Labels of one language may differ by case, because some tag sets use
             it.
         exempt: Labels that are not compared, because the user named them.
-        hint: The hint of the error: how to rename a label.
+        hint: The hint of the error about renaming.
 
     Raises:
-        CorpusError: There are such labels; the message names all of them.
+        CorpusError: A class has several spellings; the message names all of them.
     """
     spellings: dict[str, dict[str, list[str]]] = {}
     for language, labels in by_language.items():
@@ -294,13 +294,13 @@ def check_spellings(
 
 
 def _plain_spelling(label: str) -> str:
-    """Return what labels that differ only by case, white space or leading zeros have in common."""
+    """Return the common form of labels that differ only by case, white space or leading zeros."""
     text = " ".join(label.split()).casefold()
     return str(int(text)) if text.isascii() and text.isdecimal() else text
 
 
 def _in_one_language(names: Mapping[str, Sequence[str]]) -> bool:
-    """Whether one language has several of these spellings."""
+    """Return whether one language has several of these spellings."""
     languages = [language for each in names.values() for language in each]
     return len(set(languages)) < len(languages)
 

@@ -1,6 +1,6 @@
 """Tables with several languages: a column of languages, or a column of text for each language.
 
-:func:`parts_of_table` finds the languages of a table, and the part of it that is each language's text.
+:func:`parts_of_table` finds the languages of a table, and the part of the table with the text of each language.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TablePart:
     """The part of a table that is the text of one language.
 
     Attributes:
-        text_column: The column of the text; None looks for a usual name.
+        text_column: The column of the text; None for a usual name.
         rows: The rows of the language.
     """
 
@@ -45,9 +45,9 @@ class TableLanguages:
     Attributes:
         files: Code → tables that contain the language.
         parts: Code → the part of these tables.
-        unclear: Code → the reason why it is unclear which column is its text.
+        unclear: Code → the reason why its column of text is unclear.
         not_read: Values or columns that are not languages, with the reasons.
-        written: Code → the values or columns that are read as it, where there are several.
+        written: Code → the values or columns that are read as this language, if there are several.
     """
 
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
@@ -57,13 +57,13 @@ class TableLanguages:
     written: dict[str, list[str]] = field(default_factory=dict)
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence on values that are read as one language; none if there are no such values."""
+        """Return sentences on several values that are read as one language; may be empty."""
         joined = [f"{', '.join(names)} as {code}" for code, names in self.written.items() if len(names) > 1]
         return (f"several values are read as one language: {'; '.join(joined)}.",) if joined else ()
 
 
 def has_place(column: str | None) -> bool:
-    """Whether the name of a column has a place for the language: `translation.{lang}`."""
+    """Return whether the name of a column contains `{lang}`, such as `translation.{lang}`."""
     return column is not None and LANG in column
 
 
@@ -74,9 +74,9 @@ def languages_of_tables(
 
     Args:
         tables: The files; tables that lack the column of languages are an error.
-        text_column: The column of the text; `{lang}` stands for the language, if each has a column of its own.
+        text_column: The column of the text; `{lang}` means the language if each language has a separate column.
         language_column: The column of the languages.
-        naming: How the values of the column, or the names of columns, become labels.
+        naming: Rule for the labels of the values, or of the names of columns.
 
     Raises:
         UsageError: Both kinds of columns are given.
@@ -145,7 +145,7 @@ def _in_rows(column: str, table: Path) -> Counter[str]:
 
 
 def _in_columns(pattern: str, table: Path) -> Counter[str]:
-    """Return the names at the place of `{lang}` among the columns of a table."""
+    """Return the names of columns of a table at the place of `{lang}`."""
     before, _, after = pattern.partition(LANG)
     place = re.compile(f"{re.escape(before)}([^.]+?){re.escape(after)}")
     return Counter({match[1]: 0 for name in column_names(table) if (match := place.fullmatch(name))})

@@ -1,6 +1,6 @@
-"""Names of files and folders as well-known corpora are published: the language and the part in each name.
+"""Names of files and folders of well-known published corpora: the language and the part in each name.
 
-A file whose name is a language (`sw.txt`) needs none of this. Here are the names that state more:
+These names contain more than the language; files such as `sw.txt` do not need this module:
 
 =================  ============================================  ==========================================
 corpus             name                                          read as
@@ -28,7 +28,7 @@ from xsns_stream.corpora.file_names import SPLIT_NAMES, language_of
 from xsns_stream.errors import LanguageError
 from xsns_stream.languages import code_or_none
 
-#: Splits in the order in which one is chosen where none is asked for.
+#: Splits in the order of preference if the user requests none.
 SPLIT_ORDER: Final = ("train", "dev", "devtest", "test")
 _SPLITS: Final[Mapping[str, str]] = {**SPLIT_NAMES, "devtest": "devtest"}
 _TEXT_SUFFIX: Final = r"\.(?i:txt|jsonl|json|parquet|csv|tsv)"
@@ -46,12 +46,12 @@ _PATTERNS: Final = tuple(
         ("FLORES", r"(?P<language>[a-z]{3}(?:_[A-Z][a-z]{3})?)\.(?P<split>dev|devtest)"),
     )
 )
-#: The split of files that do not name one, in corpora that have names for the other splits.
+#: The split of files without a split in their name, in corpora that have names for the other splits.
 _UNNAMED_SPLIT: Final = {"mC4": "train"}
 _LANGUAGE_PAIR: Final = re.compile(r"(?:.*[._])?([A-Za-z]{2,3}(?:_[A-Za-z]+)?)-([A-Za-z]{2,3}(?:_[A-Za-z]+)?)")
 _WIKI_EXTRACT: Final = re.compile(r"wiki_\d{2,}")
 _DUMP: Final = re.compile(r".*wiki-.*pages-articles.*\.xml(?:-p\d+p\d+)?")
-#: Kind of a folder whose name is a language, in place of the name of a corpus.
+#: Kind of a folder that is named by a language, instead of the name of a corpus.
 A_LANGUAGE_FOLDER: Final = "folders of one language"
 #: Depth of the files in a folder of one language: WikiExtractor has `sw/AA/wiki_00`.
 _DEPTH: Final = 3
@@ -67,8 +67,8 @@ class PublishedFile:
         text: Key of the text; files with the same code and key are parts of one text.
         corpus: Name of the corpus.
         number: Number of the part.
-        split: `train`, `dev`, `devtest` or `test`; empty if the name has none.
-        written: The language as the name has it.
+        split: `train`, `dev`, `devtest` or `test`; empty if the name has no split.
+        written: The language in the name.
     """
 
     file: str
@@ -86,7 +86,7 @@ def without_compression(name: str) -> str:
 
 
 def published_file(file: str) -> PublishedFile | None:
-    """Return what the name of one file states; None if it is not that of a well-known corpus.
+    """Return the parts of the name of a file; None if it is not the name of a well-known corpus.
 
     >>> published_file("sw_part_2.txt.gz").code
     'sw'
@@ -110,7 +110,7 @@ def published_file(file: str) -> PublishedFile | None:
 
 
 def reason_not_read(name: str) -> str:
-    """Return why a file of a well-known corpus is not text; empty for other files."""
+    """Return the reason why a file of a well-known corpus is not text; empty for other files."""
     plain = without_compression(name)
     if _DUMP.fullmatch(plain):
         return "a dump of a wiki in XML: extract its text with WikiExtractor"
@@ -153,12 +153,12 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return files in subfolders named by a language or a split, or with files of well-known corpora; and other files.
+    """Return files in subfolders that are named by language or split or have well-known corpora; and other files.
 
     Args:
         folder: The folder of the corpus.
         names: Names of its subfolders.
-        has_reader: Whether the suffix of a file name has a reader.
+        has_reader: Function that returns whether the suffix of a file name has a reader.
     """
     found: list[PublishedFile] = []
     others: list[str] = []
@@ -203,7 +203,7 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `sw_meta`, `swahili`); None if its name is not one."""
+    """Return the language of a folder (`sw`, `sw_meta`, `swahili`); None if its name is not a language."""
     try:
         return language_of(name.removesuffix("_meta"))[0]
     except LanguageError:
@@ -211,7 +211,7 @@ def _language_folder(name: str) -> str | None:
 
 
 def _files_below(folder: Path, shown: str, depth: int = _DEPTH) -> Iterator[str]:
-    """Yield the paths of regular files, sorted by folder and name; hidden ones are left out."""
+    """Yield the paths of regular files, sorted by folder and name, without hidden files."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError:
@@ -224,7 +224,7 @@ def _files_below(folder: Path, shown: str, depth: int = _DEPTH) -> Iterator[str]
 
 
 def chosen_split(files: Iterable[PublishedFile], wanted: str | None) -> str:
-    """Return the split to read: the wanted one, else the first of `SPLIT_ORDER` that a file has; empty for none."""
+    """Return the split to read: the requested split, or the first of `SPLIT_ORDER` that a file has; may be empty."""
     present = {file.split for file in files if file.split}
     if wanted is not None:
         return _SPLITS.get(wanted, wanted)

@@ -1,6 +1,6 @@
-"""Forms of plain text with markup around the texts: documents of WikiExtractor, and lines with a running number.
+"""Forms of plain text with markup around the texts: documents of WikiExtractor, and numbered lines.
 
-The form is recognised from the contents, because such files have the names of any other text.
+The form is recognised from the contents, because these files have names like any other text.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from html import unescape
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -21,13 +22,13 @@ PLAIN: Final = "plain"
 DOCUMENTS: Final = "documents"
 NUMBERED: Final = "numbered"
 JSON_OBJECTS: Final = "json"
-#: Lines from which the form of a file is recognised, and the fewest that show a running number.
+#: Number of lines that are examined to recognise the form of a file, and smallest number of numbered lines.
 _SNIFFED_LINES: Final = 1000
 _FEW_LINES: Final = 3
 # WikiExtractor writes <doc id="2" url="…" title="…">, the title, and the paragraphs of an article.
 _DOC_BEGINS: Final = re.compile(r'<doc id="[^"]*" [^>]*title="(?P<title>[^"]*)"[^>]*>')
 _DOC_ENDS: Final = "</doc>"
-# A text may begin with a number and a tab too, but not each text with a larger number than the one before.
+# A text may also begin with a number and a tab, but it is unlikely that the numbers of all texts increase.
 _WITH_NUMBER: Final = re.compile(r"(\d{1,12})\t(.*)", re.DOTALL)
 
 
@@ -58,7 +59,7 @@ def _is_json_object(line: str) -> bool:
 
 
 def _are_numbered(lines: list[str]) -> bool:
-    """Whether each line begins with a number and a tab, and the numbers rise."""
+    """Return whether each line begins with a number and a tab, and the numbers increase."""
     if len(lines) < _FEW_LINES:
         return False
     last = -1
@@ -71,12 +72,12 @@ def _are_numbered(lines: list[str]) -> bool:
 
 
 def read_numbered_lines(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iterator[Unit]:
-    """Yield the texts of lines with a number and a tab before each text, as the Leipzig corpora have them.
+    """Yield the texts of lines with a number and a tab before each text, as in the Leipzig corpora.
 
     Args:
         lines: The lines of the file.
         name: Name of the file, for the note.
-        add_note: Takes a sentence on the numbers.
+        add_note: Called with a sentence about the numbers.
     """
     add_note(f"the lines of {name} begin with a number and a tab, which are not part of the texts.")
     for line in lines:
@@ -94,7 +95,7 @@ def read_documents(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iter
     Args:
         lines: The lines of the file.
         name: Name of the file, for the note.
-        add_note: Takes a sentence on the lines that are left out.
+        add_note: Called with a sentence about the omitted lines.
     """
     add_note(f"{name} is read as a file of WikiExtractor: one text a line, without tags and titles of articles.")
     title = ""
@@ -105,9 +106,10 @@ def read_documents(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iter
             continue
         text = text.strip()
         if match := _DOC_BEGINS.fullmatch(text):
-            title = match["title"]
-        elif title and text == title:
+            title = unescape(match["title"])
+        elif title and unescape(text) == title:
             title = ""
         elif text and text != _DOC_ENDS:
             title = ""
-            yield TextExample(text)
+            # WikiExtractor writes &lt; for <.
+            yield TextExample(unescape(text).strip())

@@ -1,6 +1,6 @@
-"""The files of a folder, sorted by language from their names.
+"""Listing of the files of a folder by language, from their names.
 
-:func:`list_folder` lists a folder without opening its files, and :class:`FolderListing` holds the result.
+:func:`list_folder` lists a folder without opening its files; :class:`FolderListing` is the result.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from xsns_stream.languages import code_or_none
 _TREEBANK: Final = re.compile(r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-(?:ud-)?(?P<split>train|dev|test)")
 #: The split of treebanks that is read by default.
 DEFAULT_SPLIT: Final = "train"
-#: Key of the text that the treebanks of a language, each in its folder, make together.
+#: Key of the joined text of the treebanks of a language, each in a separate folder.
 _IN_FOLDERS: Final = "treebanks/"
-#: Number of files that a note names.
+#: Largest number of files in a note.
 _NAMED: Final = 5
-#: Files of more bytes take minutes to read, and a note warns of it.
+#: A note warns of files with more bytes, because reading them takes minutes.
 _LARGE: Final = 2**28
 
 
@@ -57,9 +57,9 @@ def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treeban
 
     Args:
         folder: The folder; hidden files are ignored.
-        split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
-        naming: How the files get their labels.
-        treebank: The treebanks to read of languages that have several; None reads all of them.
+        split: `train`, `dev` or `test` of Universal Dependencies files; None for `train`.
+        naming: Rule for the labels of the files.
+        treebank: The treebanks to read, for languages with several; None for all.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, a label is given for a file that
@@ -97,24 +97,24 @@ def _conllu_suffix(name: str) -> str | None:
 
 
 class FolderListing:
-    """The files of a folder, sorted by language from their names alone.
+    """The files of a folder, sorted by language from their names.
 
     Args:
-        split: As in :func:`list_folder`.
-        naming: How the files get their labels.
+        split: See :func:`list_folder`.
+        naming: Rule for the labels of the files.
     """
 
     def __init__(self, split: str | None, naming: Naming = CODES) -> None:
         self.split = split
         self.naming = naming
-        #: Names under which the label of a file may have been given.
+        #: Names of files for which a label may have been given.
         self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
-        #: Whether there are files named by split, as Universal Dependencies names them.
+        #: Whether there are files that are named by split, as in Universal Dependencies.
         self.has_splits = False
         #: Code → key of a text → its files: one file, or shards.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
-        #: Code → the treebanks in folders of their own, in the order of the folder names.
+        #: Code → the treebanks in separate folders, in the order of the folder names.
         self.treebanks: dict[str, dict[str, None]] = {}
         #: Code → the treebanks that were chosen among several.
         self.chosen: dict[str, tuple[str, ...]] = {}
@@ -130,7 +130,7 @@ class FolderListing:
         self._unexpected: dict[str, str] = {}
 
     def add_folder(self, folder: Path) -> None:
-        """Add the files of a treebank's folder; a folder of other files is left out."""
+        """Add the files of the folder of a treebank; leave out a folder of other files."""
         files, others = treebank_files(folder, _conllu_suffix)
         if not files:
             self.not_read.append(UnreadFile(f"{folder.name}/", "a folder"))
@@ -194,10 +194,10 @@ class FolderListing:
             self._unexpected[name] = note
 
     def choose_treebanks(self, treebank: str | None) -> None:
-        """Leave out the treebanks that are not chosen, of languages that have several.
+        """Leave out the treebanks that are not chosen, for languages with several.
 
         Raises:
-            CorpusError: No language has such a treebank.
+            CorpusError: No language has the treebank.
         """
         if treebank is None:
             return
@@ -223,9 +223,9 @@ class FolderListing:
         return self.naming.label_of(stem, *names)
 
     def leave_out_sides(self) -> None:
-        """Leave out files that are named by a language and by a side, where other files are named by splits or sides.
+        """Leave out files with ambiguous names (language or side) if other files are named by splits or sides.
 
-        `mt.txt` is Maltese, and beside `src.txt` it is the output of machine translation.
+        For example, `mt.txt` is Maltese, but beside `src.txt` it is the output of machine translation.
         """
         if self.naming.as_given or not any(_is_split(without_suffix(each.file)) for each in self.not_read):
             return
@@ -247,7 +247,7 @@ class FolderListing:
         return replace(each, code=label)
 
     def add_published(self, folder: Path) -> None:
-        """Add the files of well-known corpora, for languages that have no file of their own.
+        """Add the files of well-known corpora, for languages without another file.
 
         Subfolders, and files whose suffix is their language, are read only if no other file is named by a language.
         """
@@ -275,7 +275,7 @@ class FolderListing:
 
     @property
     def other_splits(self) -> dict[str, tuple[str, ...]]:
-        """Code → the splits that it has, of languages without the split that is read."""
+        """Code → its splits, for languages without the split that is read."""
         return {code: tuple(splits) for code, splits in self._splits_of.items() if code not in self.groups}
 
     @property
@@ -284,7 +284,7 @@ class FolderListing:
         return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_split or None
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
-        """Return {code: files in their order}, and {code: the reason why its files are unclear}."""
+        """Return {code: files in order}, and {code: reason} for languages with unclear files."""
         files: dict[str, tuple[Path, ...]] = {}
         unclear: dict[str, CorpusError] = {}
         for code, texts in self.groups.items():
@@ -300,7 +300,7 @@ class FolderListing:
         return files, unclear
 
     def notes(self, files: Mapping[str, tuple[Path, ...]]) -> Iterator[str]:
-        """Yield a sentence on names that are read as an unexpected language, and one on large files."""
+        """Yield sentences on names that are read as an unexpected language, and on large files."""
         yield from other_labels_note(files)
         if self._unexpected:
             yield f"{'; '.join(f'{name} {note}' for name, note in self._unexpected.items())}."
@@ -333,7 +333,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
 
 
 def without_suffix(name: str) -> str:
-    """Return the name of a file without the suffix that says its format."""
+    """Return the name of a file without the suffix of its format."""
     parts = split_suffix(name)
     return parts[0] if parts else name
 
@@ -348,7 +348,7 @@ def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequen
 
 
 def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
-    """Return the error for a folder in which no language has the split that is read."""
+    """Return the error for a folder without the split that is read."""
     others = listing.other_splits
     listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
     more = " …" if len(others) > _NAMED else ""
@@ -359,7 +359,7 @@ def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
 
 
 def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> str:
-    """Return what to do about languages that have other splits than the one that is read.
+    """Return a hint for languages that have only other splits than the one that is read.
 
     Args:
         splits: The splits of each of these languages.
@@ -371,7 +371,7 @@ def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> st
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
-    """Return the error for a folder without any file that can be read."""
+    """Return the error for a folder without readable files."""
     if split is not None:
         return CorpusError(
             f"no CoNLL-U file in '{folder}' is of the split '{split}'.",

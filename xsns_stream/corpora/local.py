@@ -1,4 +1,4 @@
-"""Corpora of local files: a folder with one file for each language, or files given one by one.
+"""Corpora of local files: a folder with one file for each language, or pairs of language and file.
 
 The code of a language never becomes part of a path: a folder is listed, and its languages are read from the file names.
 """
@@ -41,22 +41,22 @@ _BLOCK: Final = 2**20
 
 @dataclass(frozen=True)
 class LocalCorpus:
-    """Files of text: one file, or several shards, for each language.
+    """A corpus of files: one file, or several shards, for each language.
 
     Attributes:
         name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
         text_column: The column that contains the text, in files that have columns.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
-        labels: None reads no labels, `auto` those of each kind of file, else the column that contains the labels.
+        labels: None for no labels, `auto` for those of each kind of file, or the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
-        notes: Sentences on file names that are read as another language than one might expect.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
-        folder: The folder of the files; None for files given one by one.
-        joined: Normalised code → treebanks that are read as one text, as they are in the name: `en_ewt+en_gum`.
-        naming: How the files get their labels, which are normalised codes by default.
-        parts: Normalised code → the part of its tables that is its text, where tables contain several languages.
-        other_splits: Normalised code → its splits, of languages in the folder that lack the split that is read.
+        notes: Sentences on file names that are read as an unexpected language.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        folder: The folder of the files; None for pairs of language and file.
+        joined: Normalised code → treebanks that are read as one text, such as `en_ewt+en_gum`.
+        naming: Rule for the labels of the files, which are normalised codes by default.
+        parts: Normalised code → the part of its tables with its text, for tables with several languages.
+        other_splits: Normalised code → its splits, for languages in the folder that lack the split that is read.
     """
 
     name: str
@@ -82,7 +82,7 @@ class LocalCorpus:
         return tuple(each.file for each in self.not_read if not each.file.endswith("/"))
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted, with those of unclear languages."""
+        """Return the sorted normalised codes, including those of unclear languages."""
         return tuple(sorted({*self.files, *self.unclear}))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
@@ -96,8 +96,8 @@ class LocalCorpus:
             seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
 
         Raises:
-            LanguageError: The corpus has no such language.
-            CorpusError: The text cannot be read, contains nothing usable, or it is unclear which file to read.
+            LanguageError: The corpus does not have the language.
+            CorpusError: The text cannot be read or has no usable example, or it is unclear which file to read.
         """
         code = pick(language, self.languages(), self.name)
         paths = self._paths(code)
@@ -112,9 +112,10 @@ class LocalCorpus:
         return LanguageSample(code, examples, source, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the labels in all files, sorted; empty without labels, and where labels are answers.
+        """Return the sorted names of the labels in all files; empty without labels and for answers.
 
-        The labels of all languages are returned, whichever of them are used, so that the k-th name is always the same.
+        The labels of all languages are returned, independently of the languages in use, so that the k-th name is always
+        the same.
 
         Raises:
             CorpusError: No file has labels that can be read.
@@ -175,21 +176,21 @@ def open_folder(
     naming: Naming = CODES,
     treebank: str | None = None,
 ) -> LocalCorpus:
-    """Open a folder in which each file is named by its language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
+    """Open a folder of files that are named by their language: `sw.txt`, `zho_Hant.jsonl`, `english.parquet`.
 
-    CoNLL-U files may also be named as Universal Dependencies names them (`sw_treebank-ud-train.conllu`); then the files
-    of one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
+    CoNLL-U files may also have the names of Universal Dependencies (`sw_treebank-ud-train.conllu`); then the files of
+    one split are read. Shards (`de-00000-of-00002.parquet`) are one text. Subfolders with such CoNLL-U files
     (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
 
     Args:
         folder: The folder; subfolders that are not treebanks are not read.
         text_column: The column that contains the text, in files that have columns.
-        split: `train`, `dev` or `test` of Universal Dependencies files; None reads `train` if there are such files.
-        labels: As in :class:`LocalCorpus`.
-        words: As in :class:`LocalCorpus`.
-        naming: How the files get their labels. It is not part of the name of the corpus, because the text of a file is
-            the same under every label.
-        treebank: The treebanks to read of languages that have several, such as `GSD`; None joins all of them.
+        split: `train`, `dev` or `test` of Universal Dependencies files; None for `train`.
+        labels: See :class:`LocalCorpus`.
+        words: See :class:`LocalCorpus`.
+        naming: Rule for the labels of the files. It is not part of the name of the corpus, because the text of a file
+            does not depend on its label.
+        treebank: The treebanks to read, for languages with several, such as `GSD`; None for all.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, or there is no such treebank.
@@ -238,13 +239,13 @@ def open_table(
     """Open a table with several languages, or a folder of such tables.
 
     Args:
-        path: The table, or a folder in which all tables are read, in the order of their names.
-        text_column: The column that contains the text. `{lang}` stands for the language if each has its own column:
-            `translation.{lang}`.
+        path: The table, or a folder of tables, which are read in the order of their names.
+        text_column: The column that contains the text. `{lang}` means the language if each language has a separate
+            column: `translation.{lang}`.
         language_column: The column that contains the language of each row.
-        labels: As in :class:`LocalCorpus`.
-        words: As in :class:`LocalCorpus`.
-        naming: How languages become labels.
+        labels: See :class:`LocalCorpus`.
+        words: See :class:`LocalCorpus`.
+        naming: Rule for the labels of the languages.
 
     Raises:
         CorpusError: A table cannot be read, or has no language.
@@ -273,7 +274,7 @@ def open_tables_of_languages(
     labels: str | None = None,
     words: str = RUNNING,
 ) -> LocalCorpus:
-    """Open tables with several languages that are given as `language=path`: of each, this language is read.
+    """Open tables with several languages that are given as `language=path`; only this language is read from each.
 
     Raises:
         LanguageError: The text before `=` is not a language, or a table does not contain it.
@@ -348,9 +349,9 @@ def open_files(
         pairs: One or more pairs, such as `sw=texts/swahili.txt`. A pipe is copied to a temporary file, since text is
             read more than once.
         text_column: The column that contains the text, in files that have columns.
-        labels: As in :class:`LocalCorpus`.
-        words: As in :class:`LocalCorpus`.
-        naming: Whether the texts before `=` are kept as they are given.
+        labels: See :class:`LocalCorpus`.
+        words: See :class:`LocalCorpus`.
+        naming: Rule for the labels of the texts before `=`.
 
     Raises:
         LanguageError: The text before `=` is not a language.
@@ -380,7 +381,7 @@ def _files_of_pairs(pairs: Sequence[str], naming: Naming) -> tuple[dict[str, tup
         if code in path_of:
             raise CorpusError(
                 f"both {path_of[code]} and {path} are language '{code}'.",
-                "give one file per language, or keep the texts before = as labels with --labels-as-given.",
+                "give one file per language, or use the texts before = as labels with --labels-as-given.",
             )
         path_of[code] = path
         if not naming.as_given and (note := changed_language(language, code)):
@@ -405,12 +406,12 @@ def _label_of_pair(language: str, path: str, naming: Naming) -> str:
     try:
         return normalise(language)
     except LanguageError as error:
-        kept = " To keep it as it is, add --labels-as-given." if is_label(language) else ""
+        kept = " To use it as a label, add --labels-as-given." if is_label(language) else ""
         raise LanguageError(error.message, f"{error.hint}{kept}") from None
 
 
 def _is_pipe(path: str) -> bool:
-    """Whether a path is a pipe or standard input: text that can be read once, and has no suffix."""
+    """Return whether a path is a pipe or standard input, which can be read only once and has no suffix."""
     try:
         mode = Path(path).stat().st_mode
     except OSError:
@@ -444,8 +445,8 @@ def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
 def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
     """Return the setting of `words` for the name of a corpus; None if no file is split into words.
 
-    Rows of running text and rows of words as given then never share a store, and neither do rows of older versions,
-    which read words as given only. Stores of plain text keep their name.
+    With this setting, a store cannot contain both rows of running text and rows of words as given, nor rows of older
+    versions, which read only words as given. The names of corpora of plain text do not change.
     """
     if labels is None and any(_holds_words(path, column) for path in paths):
         return words
@@ -453,7 +454,7 @@ def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None
 
 
 def _holds_words(path: Path, column: str | None) -> bool:
-    """Whether the first text of a file is split into words; False if it cannot be read."""
+    """Return whether the first text of a file is split into words; False if it cannot be read."""
     if split_suffix(path.name) is None:
         return False
     words = FORMATS[reader_suffix(path)].words
@@ -469,7 +470,7 @@ def _holds_words(path: Path, column: str | None) -> bool:
 
 
 def _has_word_column(path: Path, column: str | None) -> bool:
-    """Whether the header of a table names a column of words; a table may contain them as lists written as text."""
+    """Return whether the header of a table names a column of words, which may contain lists as text."""
     try:
         with corpus_errors(path), closing(iter_lines(path)) as lines:
             header = next(lines, b"").decode("utf-8", "replace")

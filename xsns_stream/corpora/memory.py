@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Texts in memory: {language: texts}, or a table with a column of languages and a column of texts. Data sets of the
-#: `datasets` library, which has no types, are accepted where a mapping or a frame is.
+#: `datasets` library, which has no types, are accepted as mappings and frames.
 Texts: TypeAlias = "Mapping[str, Any] | pd.DataFrame"
 
 LANGUAGE_COLUMN: Final = "language"
 TEXT_COLUMN: Final = "text"
-#: How texts in memory are given, for messages.
+#: Hint on the form of texts in memory.
 IN_MEMORY: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with the columns language and text.'
 
 
@@ -33,14 +33,14 @@ IN_MEMORY: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with th
 class MemoryCorpus:
     """Texts in memory, by language.
 
-    A row records the digest of its own text, so that another build into the same store finds changed text, and
-    languages may be added later.
+    A row records the digest of its text, so that another build into the same store detects changed text, and languages
+    can be added later.
 
     Attributes:
-        texts: {normalised code: texts in their order}; no text is empty.
+        texts: {normalised code: texts in order}; no text is empty.
         name: The name in provenance.
-        notes: Sentences on languages that are read as another code than their keys suggest.
-        unclear: Normalised code → the reason why the language cannot be read: several keys stand for it.
+        notes: Sentences on keys that are read as an unexpected language.
+        unclear: Normalised code → the reason why the language cannot be read, which is that several keys mean it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -56,13 +56,13 @@ class MemoryCorpus:
         return tuple(sorted(self.texts))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        """Draw `count` distinct texts without replacement; all of them if there are fewer.
+        """Draw `count` distinct texts without replacement; all texts if there are fewer.
 
-        The same texts in a file give the same draw.
+        The draw is the same for the same texts in a file.
 
         Raises:
             LanguageError: The corpus has no such language.
-            CorpusError: Nothing in the texts is usable.
+            CorpusError: No text is usable.
         """
         code = pick(language, self.languages(), f"the corpus {self.name}")
         if code in self.unclear:
@@ -73,12 +73,12 @@ class MemoryCorpus:
         return LanguageSample(code, examples, source, counts)
 
     def label_names(self) -> tuple[str, ...]:
-        """Return an empty tuple: texts in memory have no labels."""
+        """Return an empty tuple, because texts in memory have no labels."""
         return ()
 
 
 def is_in_memory(value: object) -> bool:
-    """Return whether a value is texts in memory: a mapping, a pandas frame, or a data set of `datasets`."""
+    """Return whether a value contains texts in memory: a mapping, a pandas frame, or a data set of `datasets`."""
     return isinstance(value, Mapping) or _columns(value) is not None
 
 
@@ -99,15 +99,15 @@ def open_texts(
         texts: {language: texts}, where the texts are an iterable of strings or a table with a column of texts; or one
             table with a column `language` and a column of texts. A table is a pandas frame or a `datasets.Dataset`.
         name: The name in provenance.
-        text_column: The column that contains the text; `{lang}` stands for the language if a table has a column of text
-            for each: `{lang}`, or `translation.{lang}` for a column of dictionaries.  [default: text]
-        naming: How keys become labels, which are normalised codes by default. If two keys are the same language, that
-            language alone cannot be read.
+        text_column: The column that contains the text; `{lang}` means the language if a table has a column of text for
+            each language: `{lang}`, or `translation.{lang}` for a column of dictionaries. [default: text]
+        naming: Rule for the labels of the keys, which are normalised codes by default. If two keys are the same
+            language, this language cannot be read.
         language_column: The column of a table that contains the language of each text.  [default: language]
 
     Raises:
         LanguageError: A key is not a language.
-        CorpusError: A text is empty or not a string; the language and the index of the text are named.
+        CorpusError: A text is empty or not a string; the message names the language and the index of the text.
         UsageError: There is no text, or a table lacks a column.
     """
     column = text_column or TEXT_COLUMN
@@ -148,7 +148,7 @@ def _several_keys(code: str, keys: list[str]) -> CorpusError:
 
 
 def _columns(value: object) -> list[str] | None:
-    """Return the column names of a pandas frame or a data set; None for anything else."""
+    """Return the column names of a pandas frame or a data set; None for other values."""
     for attribute in ("column_names", "columns"):
         names = getattr(value, attribute, None)
         if names is not None and not isinstance(value, Mapping):
@@ -196,7 +196,7 @@ def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
 
 
 def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
-    """Return the code of a key, and a note where the code is not evident from it."""
+    """Return the code of a key, and a note if the code is not obvious."""
     if _is_missing(key):
         raise LanguageError("the language of a text is missing.", "remove rows without a language.")
     if not isinstance(key, str):
@@ -205,7 +205,7 @@ def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
         return naming.label_of(key, key)
     except LanguageError as error:
         if LANGUAGE_COLUMN in (_columns(values) or ()):
-            # A data set with its splits is a mapping too.
+            # A data set with splits is also a mapping.
             raise UsageError(
                 f"'{key}' is a table with a column '{LANGUAGE_COLUMN}', not a language.",
                 f"give this table alone, as texts['{key}'].",
@@ -217,7 +217,7 @@ def _language(key: object, values: object, naming: Naming) -> tuple[str, str]:
 
 
 def _is_missing(value: object) -> bool:
-    """Return whether a value stands for a missing one: None, NaN, or a missing value of pandas."""
+    """Return whether a value is missing: None, NaN, or a missing value of pandas."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float) and math.isnan(value)

@@ -1,4 +1,4 @@
-"""Corpora from the values of `--corpus`."""
+"""Opening of corpora by the values of `--corpus`, or from texts in memory."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 CLDR: Final = "cldr"
-#: Number of files that a note names.
+#: Largest number of files in a note.
 _NAMED: Final = 5
 
 
 class Corpus(Protocol):
-    """Text in several languages, from which samples are drawn."""
+    """A source of text in several languages, from which samples are drawn."""
 
     @property
     def name(self) -> str:
@@ -73,31 +73,31 @@ def open_corpus(
     Args:
         spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
             `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
-            replace or add files. A name has priority over a folder of that name, so that a command has the same meaning
-            everywhere; write `./wikiann` for the folder. Texts in memory, as
-            :func:`~xsns_stream.corpora.open_texts` takes them, and an open corpus are accepted too.
-        text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. Where
-            a table has a column for each language, `{lang}` stands for the language: `translation.{lang}`. The table
-            is then the whole corpus, and so it is with `language_column`.
+            replace or add files. A known name has priority over a folder of the same name, so that a command means the
+            same in every folder; write `./wikiann` for the folder. Texts in memory (see
+            :func:`~xsns_stream.corpora.open_texts`) and open corpora are also accepted.
+        text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. If a
+            table has a column for each language, `{lang}` means the language: `translation.{lang}`. The table is then
+            the whole corpus, as with `language_column`.
         split: The split of a data set, or of CoNLL-U files named as in Universal Dependencies.
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
-        labels: None reads text alone. `auto` reads the labels that a recipe names, the UPOS of CoNLL-U, or the usual
-            column of a table; any other value is the name of a column. Examples without a label are then left out.
-        task: Read labelled data of this task, as :func:`~xsns_stream.corpora.tasks.open_task` does, and take the
-            texts of its training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
-        words: How texts without labels that are split into words are read: None and `running` read each sentence as it
-            is written, `given` reads its words joined by spaces. With labels, words are always joined by spaces.
+        labels: None for text only. `auto` for the labels that a recipe names, the UPOS of CoNLL-U, or a usual column of
+            a table; any other value is the name of a column. Examples without a label are then left out.
+        task: Read labelled data of this task (see :func:`~xsns_stream.corpora.tasks.open_task`), with the texts of its
+            training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
+        words: Reading of texts that are split into words, without labels: `running` text (the default), or `given` for
+            the words joined by spaces. With labels, words are always joined by spaces.
         language_column: The column of a table that contains the language of each row: every language of the table is
             a language of the corpus. The corpus is then a table, or a folder of tables.
-        treebank: The treebanks to read of languages that have several, such as `GSD` or `en_ewt,GUM`; by default, all
+        treebank: The treebanks to read, for languages with several, such as `GSD` or `en_ewt,GUM`; by default, all
             treebanks of a language are joined.
-        labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages.
-            Otherwise labels are normalised codes: `swh_Latn` is `sw`.
-        label: {file or key: the label of its language}, or strings `FILE=LABEL`; a label is kept as it is given.
+        labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages. If
+            not, labels are normalised codes: `swh_Latn` is `sw`.
+        label: {file or key: the label of its language}, or strings `FILE=LABEL`; these labels are not normalised.
 
     Raises:
-        CorpusError: There is no such corpus, or it cannot be read.
+        CorpusError: The corpus does not exist or cannot be read.
         LanguageError: The text before `=` in a pair is not a language.
         UsageError: An option cannot be used with this kind of corpus.
     """
@@ -119,7 +119,10 @@ def open_corpus(
     head = parts[0]
     check_words(words or RUNNING)
     if words is not None and labels is not None:
-        raise UsageError("--words cannot be used with labels: their words are joined by spaces.", "leave --words out.")
+        raise UsageError(
+            "--words cannot be used with labels, because words with labels are always joined by spaces.",
+            "leave --words out.",
+        )
     options = {
         "text_column": text_column,
         "split": split,
@@ -131,8 +134,8 @@ def open_corpus(
     local_options = {"language_column": language_column, "treebank": treebank}
     if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
         raise UsageError(
-            "labels can be kept or given for folders, files and texts in memory only.",
-            "leave out --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
+            "labels of languages can be given only for folders, files and texts in memory.",
+            "omit --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
         )
     if task is not None:
         refuse_options(local_options, "language_column", kind="labelled data of a task")
@@ -161,13 +164,13 @@ def _specifications(spec: object) -> list[str]:
 
 
 def not_read(corpus: object) -> tuple[UnreadFile, ...]:
-    """Return the files that a corpus leaves out, with the reasons; empty if its kind has no files to leave out."""
+    """Return the files that a corpus leaves out, with the reasons; empty for a corpus without files."""
     files: tuple[UnreadFile, ...] = getattr(corpus, "not_read", ())
     return files
 
 
 def reading_notes(corpus: object) -> tuple[str, ...]:
-    """Return sentences on how a corpus was opened: file names with an unexpected language, and files left out."""
+    """Return sentences on the opening of a corpus, such as unexpected languages of file names and omitted files."""
     notes: list[str] = list(getattr(corpus, "notes", ()))
     left = not_read(corpus)
     if left:
@@ -205,20 +208,20 @@ def select_languages(
 
 
 def _is_corpus(value: object) -> bool:
-    # A pandas frame has a method `sample` too.
+    # A pandas frame also has a method `sample`.
     return all(callable(getattr(value, name, None)) for name in ("sample", "languages", "label_names"))
 
 
 def _open_in_memory(
     given: Any, text_column: str | None, language_column: str | None, others: dict[str, str | None], naming: Naming
 ) -> Corpus:
-    """Return a corpus of texts in memory, or the corpus that is open already."""
+    """Return a corpus of texts in memory, or the given open corpus."""
     if _is_corpus(given):
         corpus: Corpus = given
         kept = "as-given" if naming else None
         refuse_options(
             others | {"text_column": text_column, "language_column": language_column, "label": kept},
-            kind="a corpus that is open already",
+            kind="an open corpus",
         )
         return corpus
     if others["labels"] is not None:
@@ -261,14 +264,14 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     if options["labels"] not in (None, AUTO):
         raise UsageError(
             "--label-column cannot be used with --task.",
-            "leave --label-column out: the format of the data says where the labels are.",
+            "omit --label-column; the format of the data determines the place of the labels.",
         )
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")
     data = open_task(parts[0], task, config=options["config"], revision=options["revision"], treebank=treebank)
     if options["words"] is not None and TASKS[task].labelled != "words":
         raise UsageError(
-            f"--words cannot be used with {task}: its texts are not split into words.", "leave --words out."
+            f"--words cannot be used with {task}, because its texts are not split into words.", "leave --words out."
         )
     labelled = options["labels"] is not None
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
@@ -289,7 +292,7 @@ def _possible() -> str:
 
 
 def _unknown(spec: str) -> CorpusError:
-    """Return the error for an unknown corpus, with what it may have meant."""
+    """Return the error for an unknown corpus, with suggestions."""
     if Path(spec).is_file():
         hint = f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili"
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
@@ -305,13 +308,13 @@ def _unknown(spec: str) -> CorpusError:
 
 @dataclass(frozen=True)
 class TaskText:
-    """The texts of a task as a corpus, for sub-networks that are measured on the task's own text.
+    """The texts of a task as a corpus, for sub-networks on the text of the task itself.
 
     Attributes:
         data: The labelled data of the task.
-        split_name: The split whose texts are read.
-        labels: Whether the examples keep their labels, for an objective that needs them.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        split_name: The split to read.
+        labels: Whether the examples have labels, for an objective that needs them.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
     """
 
     data: TaskCorpus
@@ -332,7 +335,7 @@ class TaskText:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read because their names do not state a language."""
+        """Names of files that are not read because they contain no language."""
         return self.data.skipped
 
     @property
@@ -343,7 +346,7 @@ class TaskText:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how the data are read."""
+        """Sentences about the reading of the data."""
         notes: tuple[str, ...] = getattr(self.data, "notes", ())
         return notes
 
@@ -360,7 +363,7 @@ class TaskText:
         """Draw `count` distinct examples without replacement; all examples if there are fewer.
 
         Raises:
-            LanguageError: There is no such language, or it does not have the split.
+            LanguageError: The data do not have the language, or the language does not have the split.
             CorpusError: The data cannot be read.
         """
         split = self.data.split(language, self.split_name)
@@ -383,7 +386,7 @@ class TaskText:
 
 
 def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
-    """Return the counts of the examples of a split's file together with those of the texts of the split."""
+    """Return the counts of the examples of a file together with the counts of the texts of the split."""
     return replace(
         texts,
         read=max(split.read, texts.read),
@@ -396,9 +399,9 @@ def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
 
 
 def _without_label(example: TextExample, task: str) -> TextExample:
-    """Return the text that a recipe reads without labels: the passage of a question, the premise of a pair of NLI.
+    """Return the text that is read without labels: the passage of a question, or the premise of an NLI pair.
 
-    Without their labels, questions and hypotheses would repeat the same passage or premise many times.
+    Otherwise, questions and hypotheses would repeat the same passage or premise many times.
     """
     match task:
         case "qa":

@@ -5,8 +5,8 @@ file. To read another format, write such a function and add it to `FORMATS`, at 
 are read here, the other formats by :mod:`~xsns_stream.corpora.json_lines`, :mod:`~xsns_stream.corpora.parquet_files`,
 :mod:`~xsns_stream.corpora.delimited` (`.csv` and `.tsv`) and :mod:`~xsns_stream.corpora.conll` (CoNLL-U).
 
-Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is never replaced
-by another character. Unicode normal forms are left alone, since tokenizers have their own.
+Decoding is strict: a byte that is not UTF-8 makes its line (in CoNLL-U its sentence) undecodable, and is not replaced
+by another character. Text is not normalised, because tokenizers normalise it.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def read_text(
     """Read a whole file of text in one language.
 
     Args:
-        language: Code of the language, in any spelling that :func:`~xsns_stream.languages.normalise` takes.
+        language: Code of the language, in any form that :func:`~xsns_stream.languages.normalise` accepts.
         path: A .txt, .conllu, .jsonl, .csv or .tsv file (each also with .gz, .bz2, .xz or .zst), or a .parquet file.
         text_column: The column that contains the text, in files that have columns.
-        labels: None reads no labels. `auto` reads the UPOS of each word in CoNLL-U (of a range, its own UPOS or none),
-            and in tables the first column with a usual name for labels. Any other value is the name of a column.
-        words: How texts without labels that are split into words are read: as `running` text, or as `given`.
+        labels: None for no labels. `auto` for the UPOS of each word in CoNLL-U (a range may have a UPOS or none), and
+            in tables for the first column with a usual name for labels. Any other value is the name of a column.
+        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
 
     Returns:
         All distinct, non-empty examples in the order of the file; with labels, those that have a label.
@@ -97,8 +97,8 @@ def read_units(
     Args:
         path: The file.
         column: The column that contains the text, in files that have columns.
-        labels: As in :func:`read_text`.
-        add_note: Takes sentences on how the file is read. The same sentence may come more than once.
+        labels: See :func:`read_text`.
+        add_note: Called with sentences about the reading of the file, possibly more than once with the same sentence.
         rows: The rows of one language, if only these are read.
 
     Raises:
@@ -110,10 +110,10 @@ def read_units(
 
 
 def reader_suffix(path: Path) -> str:
-    """Return the suffix of the reader of a file, from its name or else from its contents.
+    """Return the suffix of the reader of a file, from its name or, for an unknown suffix, from its contents.
 
     Raises:
-        CorpusError: The suffix is that of a format that is not read.
+        CorpusError: The suffix belongs to a format that is not read.
     """
     parts = split_suffix(path.name)
     if parts is None:
@@ -122,10 +122,10 @@ def reader_suffix(path: Path) -> str:
 
 
 def _suffix_of_contents(path: Path) -> str:
-    """Return the suffix of the reader for a file whose own suffix has none, such as `corpus.en-sw.sw` or `wiki_00`.
+    """Return the suffix of the reader for a file with an unknown suffix, such as `corpus.en-sw.sw` or `wiki_00`.
 
     Raises:
-        CorpusError: The suffix is that of a format that is not read.
+        CorpusError: The suffix belongs to a format that is not read.
     """
     plain = without_compression(path.name).lower()
     if plain.endswith(_OTHER_FORMATS):
@@ -145,10 +145,10 @@ def split_suffix(name: str) -> tuple[str, str] | None:
 
 
 def check_usable(counts: ReadCounts, name: str) -> None:
-    """Reject a file without usable text, or with too little of it.
+    """Raise an error for a file without usable text, or with too little of it.
 
     Raises:
-        CorpusError: Nothing is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
+        CorpusError: No unit is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
     """
     check_counts(counts, name)
     if not counts.read:
@@ -160,7 +160,7 @@ def check_usable(counts: ReadCounts, name: str) -> None:
 
 
 def describe_counts(counts: ReadCounts) -> str:
-    """Return counts in words: `5 read, 3 empty, 2 not UTF-8`."""
+    """Return counts as text: `5 read, 3 empty, 2 not UTF-8`."""
     named = (
         ("empty", counts.empty),
         ("duplicate", counts.duplicate),
@@ -180,7 +180,7 @@ def read_lines(
     """Yield the lines of a `.txt` file; it has neither columns nor labels.
 
     Raises:
-        CorpusError: A column or labels are asked for.
+        CorpusError: A column or labels are requested.
     """
     _refuse_column(path, column, rows)
     if labels is not None:
@@ -266,9 +266,9 @@ FORMATS: Final[Mapping[str, FileFormat]] = MappingProxyType(
 #: Suffixes of tables.
 TABLES: Final = tuple(suffix for suffix, form in FORMATS.items() if form.column_names is not None)
 
-#: Suffixes of JSON, as one array or one object a line, beside `.jsonl`.
+#: Other suffixes of JSON files with one array or one object on each line.
 _JSON_SUFFIXES: Final = (".json", ".ndjson", ".jsonlines")
-#: Suffixes of formats that are neither text nor a table that can be read.
+#: Suffixes of formats that are neither text nor readable tables.
 _OTHER_FORMATS: Final = (
     *(".pdf", ".doc", ".docx", ".odt", ".rtf", ".epub", ".xls", ".xlsx", ".ods"),
     *(".xml", ".html", ".htm", ".sgm", ".tmx", ".zip", ".tar", ".tgz", ".7z", ".rar", ".arrow", ".pkl", ".pt", ".npz"),
@@ -280,7 +280,7 @@ SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(
 
 
 def column_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table, with those of nested columns; none for a file of other text.
+    """Return the names of the columns of a table, including nested columns; empty for a file of other text.
 
     Raises:
         CorpusError: The file cannot be read.

@@ -1,6 +1,7 @@
-"""Recipes for well-known data sets on the Hugging Face Hub: where each keeps its languages, texts and labels.
+"""Recipes for well-known data sets on the Hugging Face Hub: the places of languages, texts and labels.
 
-A recipe is data, not code. A column of lists contains texts that are split into words, a column of strings plain texts.
+A recipe contains data and no code. A column of lists contains texts that are split into words; a column of strings
+contains plain texts.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from xsns_stream.languages import normalise
 LANG: Final = "{lang}"
 HUB_PREFIX: Final = "hub:"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-#: Column in which recipes keep texts that are split into words.
+#: Column of recipes with texts that are split into words.
 SPLIT_COLUMN: Final = "tokens"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The places where a data set keeps its text.
+    """The places of languages, texts and labels in a data set.
 
     Attributes:
         name: Name of the corpus on the command line.
@@ -36,13 +37,13 @@ class Recipe:
         text: Column of the text, or of the first text of a pair.
         pair: Column of the second text of a pair; empty if there are no pairs.
         config: Name of the configuration; `{lang}` stands for the subset of the language.
-        split: The split that is read by default.
-        prefix_column: Where all languages share a configuration: the column whose value begins with the subset and a
-            hyphen in the rows of the language.
-        leave_out: Rows in which one of these columns is not empty are left out.
-        renamed: Subset → language code, where the name of the subset is not a code, or is that of another language.
-        sentence: Column of the sentence as it is written, beside the words; empty if there is none. A copy of the
-            data set may lack it.
+        split: The default split.
+        prefix_column: For languages in one configuration: the column that begins with the subset and a hyphen in the
+            rows of the language.
+        leave_out: Rows with a value in one of these columns are left out.
+        renamed: Subset → language code, for names of subsets that are not codes or are codes of other languages.
+        sentence: Column of the running text beside the words; empty without such a column. A copy of the data set may
+            lack it.
         labelled: The columns of text and label, for reading with labels; None if the data set has no labels.
         note: A phrase that describes the text, for help pages.
     """
@@ -67,7 +68,7 @@ class Recipe:
         return MappingProxyType({normalise(self.renamed.get(s, s)): s for s in self.subsets.split()})
 
 
-# Some codes of Wikipedia are older than those of ISO: its `als` is Alemannic, and that of ISO is Tosk Albanian.
+# Some codes of Wikipedia are older than those of ISO: `als` is Alemannic in Wikipedia and Tosk Albanian in ISO.
 _WIKIPEDIA_CODES: Final = {
     "als": "gsw",
     "bat-smg": "sgs",
@@ -213,17 +214,17 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
 
 
 def recipe_of(spec: str) -> tuple[Recipe, Path | None] | None:
-    """Return the recipe that a value of `--corpus` names, and the folder of a local copy of the data set.
+    """Return the recipe for a value of `--corpus`, and the folder of a local copy of the data set.
 
     Args:
         spec: `wikiann`, `wikiann=FOLDER`, `hub:OWNER/NAME` or `hub:./FOLDER`.
 
     Returns:
         The recipe and the folder, which is None for a data set on the Hub; None if `spec` is another kind of corpus.
-        The recipe of `hub:…` has no languages and no text column: both are looked up in the data set.
+        The recipe of `hub:…` has no languages and no text column; both are looked up in the data set.
 
     Raises:
-        CorpusError: The folder does not exist, or the name cannot be that of a data set.
+        CorpusError: The folder does not exist, or the name is not a valid name of a data set.
     """
     name, equals, path = spec.partition("=")
     if name in RECIPES:

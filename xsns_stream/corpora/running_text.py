@@ -1,7 +1,7 @@
-"""Sentences as they are written, from the words of a corpus.
+"""Running text of sentences that are split into words.
 
-A corpus that is split into words (CoNLL-U, columns of lists) is measured as running text by default: the sentence as it
-is written. Where the corpus does not record how a sentence is written, its words are joined by spaces, except in
+A corpus that is split into words (CoNLL-U, columns of lists) is measured as running text by default, which is the
+original sentence. If the corpus does not contain the original sentence, its words are joined by spaces, except in
 scripts that are written without spaces.
 """
 
@@ -17,14 +17,14 @@ from typing import Final
 from xsns_stream.errors import UsageError
 from xsns_stream.types import TextExample
 
-#: Sentences are measured as they are written; the default.
+#: Value for running text, the default.
 RUNNING: Final = "running"
-#: Words are measured joined by spaces, for every script and corpus.
+#: Value for words that are joined by spaces, in every script and corpus.
 GIVEN: Final = "given"
 WORDS: Final = (RUNNING, GIVEN)
 
-# First and last code points of blocks, in rising order: the scripts of East Asia that are written without spaces, with
-# their punctuation and full-width forms. Hangul is not among them.
+# First and last code points of blocks, ascending: the scripts of East Asia that are written without spaces, with their
+# punctuation and full-width forms, but without Hangul.
 _EAST_ASIAN: Final = (
     (0x2E80, 0x2FFF),  # radicals, description characters
     (0x3000, 0x312F),  # punctuation, Hiragana, Katakana, Bopomofo
@@ -65,7 +65,7 @@ def check_words(words: str) -> str:
 
 
 def with_words_as(example: TextExample, words: str) -> TextExample:
-    """Return an example without a label as `running` text, or with its words as `given`; others unchanged.
+    """Return an example without a label as `running` text or with its words as `given`; return others unchanged.
 
     Args:
         example: An example from a reader.
@@ -84,9 +84,9 @@ def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str 
     """Return a sentence as it is written.
 
     Args:
-        text: The sentence in the corpus; None if the corpus does not have it. It is used where it differs from the
-            words in nothing but white space.
-        spaced_words: The words, each with the space after it; None if the corpus does not record that space.
+        text: The sentence in the corpus; None if the corpus does not have it. It is used if it differs from the words
+            only in white space.
+        spaced_words: The words, each with the space after it; None if the corpus does not record spaces.
     """
     known = list(spaced_words)
     words = [word for word, _ in known]
@@ -100,9 +100,9 @@ def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str 
 def join_words(words: Sequence[str]) -> str:
     """Join words by spaces, except in scripts that are written without spaces.
 
-    The characters on both sides of a word boundary decide. There is no space between two characters of such scripts,
-    and none between a character of East Asia and a digit, a punctuation mark or a symbol. Latin words in Chinese text
-    keep their spaces, and so does Korean.
+    The rule depends on the characters on both sides of a word boundary. There is no space between two characters of
+    these scripts, or between a character of East Asia and a digit, a punctuation mark or a symbol. Latin words in
+    Chinese text and Korean words are separated by spaces.
 
     >>> join_words(["我", "用", "Python", "。"]), join_words(["나는", "學生", "이다"])
     ('我用 Python。', '나는 學生 이다')
@@ -114,7 +114,7 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def _has_no_space(left: str, right: str) -> bool:
-    """Whether two words are written without a space between them."""
+    """Return whether two words are written without a space between them."""
     before, after = _first_visible(reversed(left)), _first_visible(right)
     left_kind, right_kind = _script_kind(before), _script_kind(after)
     if left_kind and right_kind:
@@ -126,12 +126,12 @@ def _has_no_space(left: str, right: str) -> bool:
 
 
 def _first_visible(letters: Iterable[str]) -> str:
-    """Return the first character that is neither a format character nor a variation selector; a space for none."""
+    """Return the first character that is neither a format character nor a variation selector; a space without one."""
     return next((c for c in letters if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"), " ")
 
 
 def _script_kind(letter: str) -> str:
-    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, else empty."""
+    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, or empty."""
     if _within(letter, _EAST_ASIAN):
         return "mark" if unicodedata.category(letter)[0] == "P" else "letter"
     return "other" if _within(letter, _OTHERS) else ""

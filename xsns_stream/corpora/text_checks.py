@@ -1,8 +1,8 @@
-"""Checks that the texts of a file are of the kind that its reader expects.
+"""Checks that the texts of a file have the kind that its reader expects.
 
-A single text may look odd. Where many texts of a file do, the file is refused: UTF-8 that was decoded with another
-encoding, lists of words that a table contains as text, lists of sentences where words are expected. A note is added
-where the lines of a `.txt` file begin with identifiers.
+If many texts of a file are wrong, the file is an error: UTF-8 that was decoded with another encoding, lists of words
+that a table contains as text, or lists of sentences instead of words. A note is added if the lines of a `.txt` file
+begin with identifiers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
-#: A file is refused when more than this share of its texts, and at least so many, were decoded with another encoding.
-#: The limits are those for lines that are not UTF-8.
+#: Share and number of texts that were decoded with another encoding, above which a file is an error. The limits are
+#: those for lines that are not UTF-8.
 _MOJIBAKE_SHARE: Final = 0.1
 _MOJIBAKE_TEXTS: Final = 3
-#: Share of the texts that are lists of sentences, or lists written as text, above which a file is refused.
+#: Share of texts that are lists of sentences, or lists written as text, above which a file is an error.
 _LIST_SHARE: Final = 0.5
-#: Share of the lines with a tab or a running number before the text above which a `.txt` file looks like a table.
+#: Share of lines with a tab or a running number before the text, above which a `.txt` file looks like a table.
 _TABLE_SHARE: Final = 0.9
 _FEW_LINES: Final = 3
 _SENTENCE_ENDS: Final = frozenset(".!?…。！？｡।॥؟۔።།")
@@ -31,7 +31,7 @@ _AFTER_ENDS: Final = "\"'”’»«)]}」』 "
 _NUMBERED: Final = re.compile(r"[^\S\t]*(\d{1,12})[.):]?\s+\S")
 # Letters among the characters that Windows-1252 has for the later bytes of a UTF-8 character.
 _LETTERS: Final = frozenset("ŠŽŒŸšžœ")
-# Latin-1 decodes bytes to these characters where Windows-1252 has letters, or nothing.
+# Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
 
@@ -39,12 +39,12 @@ def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_no
     """Yield units unchanged, and check all of them together after the last one.
 
     Args:
-        units: What a reader yields.
+        units: The units of a reader.
         name: Name of the file or data set, for messages.
-        add_note: Takes sentences on texts that look odd, but are not an error.
+        add_note: Called with sentences on unusual texts that are not an error.
 
     Raises:
-        CorpusError: Too many of the texts are not what they seem; raised after the last unit.
+        CorpusError: Too many texts are wrong; raised after the last unit.
     """
     checks = _TextChecks(name)
     for unit in units:
@@ -55,7 +55,7 @@ def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_no
 
 
 class _TextChecks:
-    """Counts of odd texts in one file, with the first text of each kind."""
+    """Counts of unusual texts in one file, with the first text of each kind."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -112,9 +112,9 @@ class _TextChecks:
 
 
 def parse_list(text: str) -> list[object] | None:
-    """Return the list of words or numbers that a text writes as Python or JSON does; None for other texts.
+    """Return the list of words or numbers in a text in the form of Python or JSON; None for other texts.
 
-    A list as NumPy prints it (`['a' 'b']`) is not parsed, since its words cannot be distinguished.
+    A printed array of NumPy (`['a' 'b']`) is not parsed, because its words cannot be distinguished.
     """
     try:
         value = json.loads(text)
@@ -132,10 +132,9 @@ def parse_list(text: str) -> list[object] | None:
 
 
 def is_mojibake(text: str) -> bool:
-    """Whether a text is UTF-8 that was decoded as Windows-1252 or Latin-1, such as `cafÃ©`.
+    """Return whether a text is UTF-8 that was decoded as Windows-1252 or Latin-1, such as `cafÃ©`.
 
-    Text that really is in these encodings is hardly ever valid UTF-8: a letter with an accent is followed by a plain
-    letter.
+    Real text in these encodings is rarely valid UTF-8, because a plain letter usually follows a letter with an accent.
     """
     try:
         data = text.encode("cp1252")
@@ -152,7 +151,7 @@ def is_mojibake(text: str) -> bool:
 
 
 def _single_byte(letter: str) -> bytes:
-    """Return the byte of a letter in Windows-1252, else in Latin-1."""
+    """Return the byte of a letter in Windows-1252 or, if it has none, in Latin-1."""
     try:
         return letter.encode("cp1252")
     except UnicodeEncodeError:
@@ -160,7 +159,7 @@ def _single_byte(letter: str) -> bytes:
 
 
 def _are_sentences(words: Sequence[str]) -> bool:
-    """Whether at least half of the members of a list are sentences: they contain a space and end as sentences do."""
+    """Return whether half of the members of a list are sentences: they contain a space and end like sentences."""
     ended = sum(" " in word and word.rstrip(_AFTER_ENDS)[-1:] in _SENTENCE_ENDS for word in words)
     return bool(ended) and 2 * ended >= len(words)
 
@@ -195,7 +194,7 @@ class LineChecks:
         self._next = number + 1
 
     def finish(self, add_note: AddNote) -> None:
-        """Add a note where nearly all lines have an identifier or a number before the text."""
+        """Add a note if nearly all lines have an identifier or a number before the text."""
         if self.lines < _FEW_LINES:
             return
         if self.tabs > _TABLE_SHARE * self.lines:

@@ -1,11 +1,9 @@
 """Trivial baselines, which need no model: random order, always English, the mean of each source, and the ceiling.
 
-=========== ===========================================================================================================
-random Exact expectation of each metric over all orders of the sources. english     English for every target. For
-English itself, and where English is not a candidate, no source is preferred. source-mean The mean score of each source
-on the other targets of the pool. ceiling Other fine-tuning runs of the same sources and targets: approximately the best
-possible prediction. ===========
-===========================================================================================================
+* `random`: the exact expectation of each metric over all orders of the sources.
+* `english`: English for every target. For English itself, and where it is not a candidate, no source is preferred.
+* `source-mean`: the mean score of each source on the other targets of the pool.
+* `ceiling`: other fine-tuning runs of the same sources and targets, about the best possible prediction.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of
 from xsns_stream.fisher.memory import is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off, weights_dtype
 from xsns_stream.fisher.own_loss import Loss, OwnLossEngine, check_own_loss, loss_name, unconfirmed_names
+from xsns_stream.fisher.scoring import kind_of
 from xsns_stream.fisher.selfcheck import HALVES, ParameterCheck, self_check, without_rules
 from xsns_stream.models.layout import ALL, parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
@@ -232,12 +233,8 @@ def _check_inputs(model: object, batches: object, loss: object) -> None:
         )
     if next(model.parameters(), None) is None:
         raise UsageError(f"{type(model).__name__} has no parameters, so there is nothing to measure.")
-    if loss is None and not hasattr(model, "config"):
-        raise UsageError(
-            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
-            "give loss=…, a function of a model and a batch that returns one value for each example, for example "
-            "lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
-        )
+    if loss is None:
+        kind_of(model)  # raises an error for a model whose loss is not known
     iterable = hasattr(batches, "__iter__") or hasattr(batches, "__getitem__")
     if not iterable or isinstance(batches, str | Mapping | Tensor):
         raise UsageError(

@@ -62,6 +62,15 @@ def caller_modes_off() -> Iterator[None]:
 
 
 @contextmanager
+def recurrence_without_cudnn(model: nn.Module) -> Iterator[None]:
+    """Switch cuDNN off for a model with recurrent layers, whose backward cuDNN computes in training mode only."""
+    with ExitStack() as undo:
+        if any(isinstance(module, nn.RNNBase) for module in model.modules()):
+            undo.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
+
+
+@contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put every module into evaluation mode, and restore the mode of each module afterwards."""
     modes = [(module, module.training) for module in model.modules()]

@@ -20,7 +20,7 @@ from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine, NotFiniteError
 from xsns_stream.fisher.layer_groups import moments_of
 from xsns_stream.fisher.memory import is_out_of_memory
-from xsns_stream.fisher.model_state import evaluating, sum_dtype
+from xsns_stream.fisher.model_state import evaluating, recurrence_without_cudnn, sum_dtype
 from xsns_stream.fisher.reference import single_gradients
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.fisher.scoring import theta_of
@@ -84,12 +84,16 @@ class OwnLossEngine(Engine):
                 finite value for each example, or does not depend on θ.
         """
         examples = count_examples(batch)
+        with recurrence_without_cudnn(self.model):
+            self._add_parts(batch)
+        self.examples += examples
+
+    def _add_parts(self, batch: Batch) -> None:
         for part in single_examples(batch) if self._one_by_one else [dict(batch)]:
             try:
                 self._backward(part)
             finally:
                 self._forget_pass()
-        self.examples += examples
 
     def _backward(self, batch: Batch) -> None:
         self.examples_in_pass, self._lengths = count_examples(batch), {}
@@ -139,7 +143,7 @@ def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, bat
     """
     examples = min(count_examples(batch), CHECKED)
     few = {name: values[:examples] for name, values in batch.items()}
-    with evaluating(model):
+    with evaluating(model), recurrence_without_cudnn(model):
         _check_independent(model, loss, few)
         weights = next(model.parameters()).dtype
         if examples == 1 or weights in HALVES:

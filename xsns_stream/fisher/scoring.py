@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xsns_stream.errors import FisherError
+from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.types import ParameterLayout
 
 IGNORED: Final = -100
@@ -49,7 +49,16 @@ def kind_of(model: Any) -> str:
     """Return the kind of a model, from the tasks of its class in transformers.
 
     A class that transformers does not list is treated as a masked language model, unless it has a decoder.
+
+    Raises:
+        UsageError: The model is not a model of transformers.
     """
+    if not hasattr(model, "config"):
+        raise UsageError(
+            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
+            "give diagonal_fisher loss=…, a function of a model and a batch that returns one value for each example, "
+            "for example lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
+        )
     from transformers.models.auto import modeling_auto
 
     for kind, task in _TASKS.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,14 +23,23 @@ from xsns_stream.gold.checking import (
 )
 from xsns_stream.gold.detection import find_format, find_format_or_none
 from xsns_stream.gold.formats import READERS
+from xsns_stream.gold.import_notes import (
+    mean_note,
+    name_note,
+    number_notes,
+    orientation_note,
+    skipped_note,
+    trivial_note,
+    unnamed_note,
+)
 from xsns_stream.gold.plain_tables import LARGEST_SEED, long_scores
 from xsns_stream.gold.problems import Problems
 from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells, read_cells
 from xsns_stream.io.table_orientation import check_corner
-from xsns_stream.io.tables import TextTable, all_listed, listed
-from xsns_stream.language_labels import Labels, described, is_mean, read_labels
+from xsns_stream.io.tables import TextTable, listed
+from xsns_stream.language_labels import Labels, described, is_mean, is_trivial_answer, read_labels
 from xsns_stream.languages import code_or_none
 from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
@@ -240,8 +250,10 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     cells = list(raw.cells)
     if options.transpose:
         cells = [cell._replace(source=cell.target, target=cell.source) for cell in cells]
-    means = _means(cells, options.rename)
-    cells = [cell for cell in cells if not means & {cell.source, cell.target}]
+    means = _labels_that(is_mean, cells, options.rename)
+    trivial = _labels_that(is_trivial_answer, cells, options.rename) - {cell.target for cell in cells}
+    floors = [cell for cell in cells if cell.source in trivial and cell.target not in means]
+    cells = [cell for cell in cells if not (means | trivial) & {cell.source, cell.target}]
     labels = _labels(cells, options.rename)
     read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
     checked = check_cells(cells, labels, read)
@@ -262,22 +274,36 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     problems.require_none()
     notes = (
         *raw.notes,
-        *_mean_note(means),
-        *_skipped_note(checked.problems, checked.left_out),
-        *_name_note(labels),
-        *_number_notes(read),
+        *mean_note(means),
+        *trivial_note(trivial),
+        *skipped_note(checked.problems, checked.left_out),
+        *name_note(labels),
+        *number_notes(read),
         *gap_notes,
-        *_orientation_note(scores, options.transpose),
-        *_unnamed_note(scores),
+        *orientation_note(scores, options.transpose),
+        *unnamed_note(scores),
         *unit_notes,
     )
-    return ImportedScores(replace(scores, unit=unit), notes, checked.left_out, dict(labels.by_name))
+    answers = {code: score for code, score in _trivial_answers(floors, codes).items() if code in scores.targets}
+    scores = replace(scores, unit=unit, trivial=answers)
+    return ImportedScores(scores, notes, checked.left_out, dict(labels.by_name))
 
 
-def _means(cells: Sequence[RawCell], rename: Mapping[str, str]) -> set[str]:
-    """Return the labels of lines and columns of means, except those that `rename` declares as languages."""
+def _labels_that(meets: Callable[[str], bool], cells: Sequence[RawCell], rename: Mapping[str, str]) -> set[str]:
+    """Return the labels that meet a condition, except languages and those that `rename` declares as languages."""
     labels = {label for cell in cells for label in (cell.source, cell.target)}
-    return {label for label in labels if label not in rename and is_mean(label) and code_or_none(label) is None}
+    return {label for label in labels if label not in rename and meets(label) and code_or_none(label) is None}
+
+
+def _trivial_answers(floors: Sequence[RawCell], codes: Mapping[str, str | None]) -> dict[str, float]:
+    """Return {target: the best score of a trivial answer} from the lines of trivial answers."""
+    read = read_cells((cell.source, cell.target, cell.score) for cell in floors)
+    best: dict[str, float] = {}
+    for cell, number in zip(floors, read.values, strict=True):
+        code = codes.get(cell.target)
+        if code is not None and not math.isnan(number):
+            best[code] = max(number, best.get(code, number))
+    return best
 
 
 def _with_remedies(
@@ -317,59 +343,6 @@ def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, probl
         match = re.search(r"give --unit (\w+)", error.hint)
         problems.add_error(error, *(("--unit", match[1]) if match else ()))
     return "points", []
-
-
-# ------------------------------------------------------------------------------------------------- notes
-
-
-def _mean_note(means: set[str]) -> Iterator[str]:
-    if means:
-        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
-
-
-def _skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    if problems:
-        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
-
-
-def _name_note(labels: Labels) -> Iterator[str]:
-    if labels.by_name:
-        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
-        yield f"recognised by name: {all_listed(named)}; use --rename OLD=NEW to change this."
-
-
-def _number_notes(read: ReadCells) -> Iterator[str]:
-    if read.commas:
-        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
-    if any(read.percent):
-        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percentages."
-    if read.marked:
-        count = f"{len(read.marked)} of {len(read.values)} cells"
-        yield f"marks and formatting were not read in {count}, as {read.marked[0]}."
-    if read.spread:
-        yield (
-            f"only the first number was read in {len(read.spread)} of {len(read.values)} cells, as {read.spread[0]}."
-        )
-
-
-def _orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
-    """Yield a note if every target is a source, but not every source is a target.
-
-    The opposite is usual, because a language with training data nearly always has test data.
-    """
-    more = set(scores.sources) - set(scores.targets)
-    if more and set(scores.targets) < set(scores.sources) and not transpose:
-        yield (
-            f"this looks transposed: every target is also a source, and {len(more)} sources are not targets, although "
-            "languages with training data usually have test data; --transpose exchanges sources and targets."
-        )
-
-
-def _unnamed_note(scores: TransferScores) -> Iterator[str]:
-    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
-    if unnamed:
-        missing = " and ".join(name.removeprefix("--") for name in unnamed)
-        yield f"the format does not name the {missing} of the scores; give {' and '.join(unnamed)}."
 
 
 # -------------------------------------------------------------------------------------------------- axes

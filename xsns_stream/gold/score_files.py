@@ -41,6 +41,8 @@ _FACTS: Final = ("task", "metric", "unit", "origin")
 _COLUMNS: Final = ("source", "target", "regime", "seed", "score", *_FACTS)
 #: Name of the metadata field and of the CSV column that contain the notes, a JSON list of sentences.
 _NOTES: Final = "notes"
+#: Name of the metadata field with {target: score of the trivial answer}, and of the CSV column with this score.
+_TRIVIAL: Final = "trivial"
 #: Name of the list of scores in a JSON file.
 _SCORES: Final = "scores"
 #: Largest size of a JSON file; 300 languages, 3 regimes and 10 seeds take 100 MB.
@@ -67,6 +69,8 @@ def write_scores(scores: TransferScores, path: str | Path) -> Path:
         if suffix in SEPARATORS:
             for fact in _FACTS:
                 frame[fact] = getattr(scores, fact)
+            if scores.trivial:
+                frame[_TRIVIAL] = frame["target"].map(dict(scores.trivial))
             if scores.notes:
                 frame[_NOTES] = json.dumps(scores.notes, ensure_ascii=False)
             write_csv(frame, file, separator=SEPARATORS[suffix])
@@ -126,7 +130,8 @@ def _metadata(scores: TransferScores) -> dict[str, Any]:
     facts = {name: getattr(scores, name) for name in _FACTS}
     axes = {name: list(getattr(scores, name)) for name in _AXES}
     notes = {_NOTES: list(scores.notes)} if scores.notes else {}
-    return {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | axes | notes
+    trivial = {_TRIVIAL: dict(scores.trivial)} if scores.trivial else {}
+    return {"schema_version": SCHEMA_VERSION, "kind": KIND} | facts | axes | notes | trivial
 
 
 def _read_parquet(file: Path) -> TransferScores:
@@ -136,7 +141,15 @@ def _read_parquet(file: Path) -> TransferScores:
     seeds = [None if missing else int(seed) for seed, missing in zip(frame["seed"], frame["seed"].isna(), strict=True)]
     lines = zip(frame["regime"], seeds, frame["source"], frame["target"], frame["score"], strict=True)
     axes, facts = {name: tuple(metadata[name]) for name in _AXES}, {name: str(metadata[name]) for name in _FACTS}
-    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, metadata.get(_NOTES, ()))))
+    return replace(_on_axes(axes, facts, lines), **_remarks(metadata))
+
+
+def _remarks(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the notes and the trivial answers in the metadata of a file."""
+    return {
+        "notes": tuple(map(str, metadata.get(_NOTES, ()))),
+        "trivial": {str(target): float(score) for target, score in metadata.get(_TRIVIAL, {}).items()},
+    }
 
 
 def _json_document(scores: TransferScores, frame: pd.DataFrame) -> str:
@@ -157,7 +170,7 @@ def _read_json(file: Path) -> TransferScores:
     _check_kind(file, document)
     lines = ((regime, seed, source, target, score) for source, target, regime, seed, score in document[_SCORES])
     axes, facts = {name: tuple(document[name]) for name in _AXES}, {name: str(document[name]) for name in _FACTS}
-    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, document.get(_NOTES, ()))))
+    return replace(_on_axes(axes, facts, lines), **_remarks(document))
 
 
 def _check_kind(file: Path, document: Mapping[str, Any] | None) -> None:
@@ -179,7 +192,7 @@ def _check_kind(file: Path, document: Mapping[str, Any] | None) -> None:
 
 def _read_csv(file: Path) -> TransferScores:
     table = read_table(file)
-    if set(table.header) - {_NOTES} != set(_COLUMNS):
+    if set(table.header) - {_NOTES, _TRIVIAL} != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is not a file of gold scores: its columns are {listed(table.header)}.",
             "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; use `--format matrix` "
@@ -195,7 +208,9 @@ def _read_csv(file: Path) -> TransferScores:
     lines = zip(columns["regime"], seeds, columns["source"], columns["target"], scores, strict=True)
     notes = json.loads(_single_value(table.column(_NOTES), _NOTES)) if _NOTES in table.header else ()
     facts = {name: _single_value(columns[name], name) for name in _FACTS}
-    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, notes)))
+    trivial = table.column(_TRIVIAL) if _TRIVIAL in table.header else []
+    known = {target: float(score) for target, score in zip(columns["target"], trivial, strict=False) if score}
+    return replace(_on_axes(axes, facts, lines), notes=tuple(map(str, notes)), trivial=known)
 
 
 def _numbers(table: TextTable) -> Iterator[float]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
 from xsns_stream.models.loading import LoadedModel, load_model, weights_checksum
-from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, tokenizer_digest
+from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, refuse_bytes, tokenizer_digest
 
 #: Entries of a configuration that do not affect the outputs of a model.
 _NOT_COMPUTED: Final = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
@@ -127,6 +127,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
             f"the tokenizer is of the type {type(tokenizer).__name__}.",
             "give tokenizer=AutoTokenizer.from_pretrained(…).",
         )
+    refuse_bytes(name, type(tokenizer).__name__)
     if not tokenizer.is_fast:
         raise ModelError(f"the tokenizer of model '{name}' has no fast form.", "load it with use_fast=True.")
     own = _objective_of(model, name)

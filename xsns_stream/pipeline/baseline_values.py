@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -24,6 +25,7 @@ from xsns_stream.baselines.subwords import (
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import EncodedSample
 from xsns_stream.objectives.encoding import TokenisedExample, encode_sample
+from xsns_stream.pipeline.rows import MANY_UNKNOWN, unit_of, unknown_tokens
 from xsns_stream.types import LanguageSample, ParameterLayout, Reals
 
 if TYPE_CHECKING:
@@ -317,3 +319,33 @@ def first_tokens(sample: EncodedSample, special: Counts, most: int | None, langu
     chosen = np.cumsum(counts) <= limit
     chosen[0] = True
     return frozenset(example.key for example, is_chosen in zip(sample.examples, chosen, strict=True) if is_chosen)
+
+
+def text_notes(text: LanguageText, requested: int) -> Iterator[str]:
+    """Yield notes on a text: few examples, malformed lines, and tokens that the tokenizer does not know."""
+    if len(text.sample) < requested:
+        yield f"has only {len(text.sample)} of the {requested} examples requested."
+    if malformed := text.sample.counts.malformed:
+        yield f"{malformed} malformed of {text.sample.counts.read} {unit_of(text.sample.source)} skipped."
+    encoded = text.plain or text.scored
+    if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
+        yield unknown_tokens(encoded)
+
+
+@contextmanager
+def fitting(batch: int) -> Iterator[None]:
+    """Raise a clear error if a batch does not fit into memory.
+
+    Raises:
+        ModelError: A batch does not fit.
+    """
+    from xsns_stream.fisher import is_out_of_memory
+
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"batches of {batch} examples do not fit into memory.", "give a smaller --batch or --max-length."
+        ) from error

@@ -18,7 +18,9 @@ from xsns_stream.errors import (
 from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
 from xsns_stream.objectives import make_objective
 from xsns_stream.pipeline.arguments import flag, real_number, whole_number
+from xsns_stream.pipeline.dry_run import estimate_build
 from xsns_stream.pipeline.events import (
+    BuildPlan,
     BuildResult,
     Event,
     Noted,
@@ -40,6 +42,20 @@ def build(
     store: SubNetworkStore,
     on_event: Callable[[Event], None] = ...,
 ) -> BuildResult: ...
+
+
+@overload
+def build(
+    texts: str | Sequence[str] | Texts | Corpus | None = ...,
+    model: Any = ...,
+    store: str | Path | SubNetworkStore = ...,
+    on_event: Callable[[Event], None] = ...,
+    *,
+    dry_run: Literal[True],
+    tokenizer: Any = ...,
+    progress: bool = ...,
+    **options: Any,
+) -> BuildPlan: ...
 
 
 @overload
@@ -102,8 +118,9 @@ def build(
     *,
     tokenizer: Any = None,
     progress: bool = True,
+    dry_run: bool = False,
     **options: Any,
-) -> SubNetworkStore | BuildResult:
+) -> SubNetworkStore | BuildResult | BuildPlan:
     """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
 
     Rows that the store contains are skipped, so that another call continues an interrupted build. Each row is committed
@@ -125,6 +142,8 @@ def build(
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
+        dry_run: Whether only to check everything, time one row, and return a
+            :class:`~xsns_stream.pipeline.events.BuildPlan`; nothing is written.
         **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
             has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
@@ -160,6 +179,8 @@ def build(
     with _shown(settings, opened, on_event, progress) as notify:
         for sentence in plan.notes():
             notify(Noted(sentence))
+        if dry_run:
+            return estimate_build(settings, loaded, opened, notify)
         result = run_build(settings, loaded, opened, notify)
     refuse_failures(result, settings)
     return opened
@@ -339,8 +360,8 @@ def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
         )
 
 
-def refuse_failures(result: BuildResult, settings: BuildSettings) -> None:
-    """Raise an error if rows of a build failed.
+def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) -> None:
+    """Raise an error if rows of a build failed, or would fail.
 
     Raises:
         PartialError: Some rows failed; the error names their languages.
@@ -349,8 +370,11 @@ def refuse_failures(result: BuildResult, settings: BuildSettings) -> None:
         return
     names = ", ".join(dict.fromkeys(row.language for row in result.failed))
     first = next(iter(result.failed.values()))
-    finished = result.committed or result.skipped or result.by_others
-    others = "the others are committed." if finished else "nothing was committed."
+    if isinstance(result, BuildPlan):
+        others = "the others can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
+    else:
+        finished = result.committed or result.skipped or result.by_others
+        others = "the others are committed." if finished else "nothing was committed."
     number = len(settings.rows())
     raise PartialError(
         f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",

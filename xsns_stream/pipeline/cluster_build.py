@@ -27,13 +27,13 @@ from xsns_stream.pipeline.measure import Run
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
     ONE_LANGUAGE,
-    BuildPlan,
     BuildProgress,
+    PreparedBuild,
     describe_waiting,
     finish_build,
     leave_to_other,
     measure_row,
-    plan_build,
+    prepare_build,
     prepare_run,
     read_row,
 )
@@ -114,10 +114,10 @@ class BuildJob(Job[Row, RowOutcome]):
             ) from error
         settings, loaded = load_for_build(self.settings, self.model, **self.model_options)
         store = open_store(self.store, "a", sweep=False)
-        plan = plan_build(settings, loaded, store, _ignore, check_text=False)
-        run = prepare_run(plan, loaded, store, _ignore)
+        prepared = prepare_build(settings, loaded, store, _ignore, check_text=False)
+        run = prepare_run(prepared, loaded, store, _ignore)
         self._check(run.provenance)
-        return BuildSession(self, plan, run)
+        return BuildSession(self, prepared, run)
 
     def _check(self, provenance: Provenance) -> None:
         mine, theirs = asdict(self.provenance), asdict(provenance)
@@ -138,14 +138,14 @@ def _ignore(event: Event) -> None:
 class BuildSession(Session[Row, RowOutcome]):
     """A build on one worker, with its loaded model."""
 
-    def __init__(self, job: BuildJob, plan: BuildPlan, run: Run) -> None:
-        self.job, self.plan, self._run = job, plan, run
+    def __init__(self, job: BuildJob, prepared: PreparedBuild, run: Run) -> None:
+        self.job, self.prepared, self._run = job, prepared, run
         self._texts: dict[Row, RowText | None] = {}
 
     def prepare(self, item: Row) -> None:
         """Read the text of the next row."""
         if item not in self._texts:
-            self._texts[item] = read_row(item, self.plan, self._run)
+            self._texts[item] = read_row(item, self.prepared, self._run)
 
     def run(self, item: Row, attempt: int) -> RowOutcome:
         """Measure and commit a row."""
@@ -155,18 +155,18 @@ class BuildSession(Session[Row, RowOutcome]):
         with store.claimed(item.language, item.seed) as mine:
             if not mine:
                 return RowOutcome(taken=True)
-            if not self.plan.settings.is_missing(item, store):
+            if not self.prepared.settings.is_missing(item, store):
                 return RowOutcome()
             events: list[Event] = []
             progress = BuildProgress(lambda event: None if isinstance(event, _EACH_BATCH) else events.append(event))
             run = replace(self._run, notify=progress.notify)
             self._shrink(run, item, attempt)
             with caller_modes_off():
-                measure_row(item, lambda: self._text(item), self.plan.objective, run, progress)
+                measure_row(item, lambda: self._text(item), self.prepared.objective, run, progress)
         return RowOutcome(False, tuple(events), progress.texts)
 
     def _text(self, row: Row) -> RowText | None:
-        text = self._texts.pop(row) if row in self._texts else read_row(row, self.plan, self._run)
+        text = self._texts.pop(row) if row in self._texts else read_row(row, self.prepared, self._run)
         expected = self.job.digests.get(row)
         if text is not None and expected and text.sample.digest != expected:
             raise IncompatibleError(
@@ -218,33 +218,33 @@ def run_build_on_cluster(
     from xsns_stream.pipeline.build import load_for_build
 
     settings, loaded = load_for_build(settings, model, **model_options)
-    plan = plan_build(settings, loaded, store, on_event)
+    prepared = prepare_build(settings, loaded, store, on_event)
     progress = BuildProgress(on_event)
-    run = prepare_run(plan, loaded, store, progress.notify)
-    store.add_labels(run.provenance, plan.layout, _keys(plan), settings.parts)
-    digests, sizes = _texts(plan)
+    run = prepare_run(prepared, loaded, store, progress.notify)
+    store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)
+    digests, sizes = _texts(prepared)
     job = BuildJob(
         settings, model, dict(model_options), str(store.path), run.provenance, digests, sizes, str(Path.cwd())
     )
     notes = loaded.notes
     # Workers have their own copies of the model.
     del loaded, run
-    _hand_out(client, job, plan, store, progress, options)
+    _hand_out(client, job, prepared, store, progress, options)
     store.remove_left_claims()
-    return finish_build(plan, notes, store, progress)
+    return finish_build(prepared, notes, store, progress)
 
 
-def _keys(plan: BuildPlan) -> list[RowKey]:
-    return [RowKey.checked(row.language, row.seed, d) for row in plan.missing for d in plan.settings.densities]
+def _keys(prepared: PreparedBuild) -> list[RowKey]:
+    return [RowKey.checked(row.language, row.seed, d) for row in prepared.missing for d in prepared.settings.densities]
 
 
-def _texts(plan: BuildPlan) -> tuple[dict[Row, str], dict[Row, int]]:
+def _texts(prepared: PreparedBuild) -> tuple[dict[Row, str], dict[Row, int]]:
     """Return the digest and the size in characters of the text of each row that is measured, if the corpus is local."""
-    settings = plan.settings
+    settings = prepared.settings
     digests: dict[Row, str] = {}
     sizes: dict[Row, int] = {}
     if settings.corpus.local:
-        for row in plan.missing:
+        for row in prepared.missing:
             # A worker that cannot read the text reports it as the failure of the row.
             with suppress(*ONE_LANGUAGE):
                 sample = settings.corpus.sample(row.language, settings.examples, row.seed)
@@ -255,7 +255,7 @@ def _texts(plan: BuildPlan) -> tuple[dict[Row, str], dict[Row, int]]:
 def _hand_out(
     client: Client,
     job: BuildJob,
-    plan: BuildPlan,
+    prepared: PreparedBuild,
     store: SubNetworkStore,
     progress: BuildProgress,
     options: ClusterOptions | None,
@@ -268,13 +268,13 @@ def _hand_out(
         if outcome.taken:
             taken.append(row)
         else:
-            _replay(row, outcome, work.attempts, plan, store, progress)
+            _replay(row, outcome, work.attempts, prepared, store, progress)
 
     def failed(row: Row, error: XsnsError) -> None:
         progress.failed[row] = error
         progress.notify(RowFailed(row, error))
 
-    rows: Sequence[Row] = plan.missing
+    rows: Sequence[Row] = prepared.missing
     while rows:
         taken.clear()
         run_on_cluster(
@@ -295,7 +295,12 @@ def _hand_out(
 
 
 def _replay(
-    row: Row, outcome: RowOutcome, attempts: int, plan: BuildPlan, store: SubNetworkStore, progress: BuildProgress
+    row: Row,
+    outcome: RowOutcome,
+    attempts: int,
+    prepared: PreparedBuild,
+    store: SubNetworkStore,
+    progress: BuildProgress,
 ) -> None:
     """Record what a worker reports on a row."""
     progress.texts.update(outcome.texts)
@@ -318,7 +323,7 @@ def _replay(
         return
     if attempts > 1:
         # A worker that died after its commit took its report along.
-        record = store.record(row.language, row.seed, plan.settings.densities[-1])
+        record = store.record(row.language, row.seed, prepared.settings.densities[-1])
         progress.add(RowCommitted(row, record.provenance.examples, record.cardinality, record.density_realised, 0.0))
         return
-    leave_to_other(row, plan.settings, store, progress)
+    leave_to_other(row, prepared.settings, store, progress)

@@ -180,6 +180,50 @@ class BuildResult:
     row_notes: tuple[Noted, ...] = ()
 
 
+@dataclass(frozen=True)
+class BuildPlan:
+    """What a build would do, from its checks, its texts and the time of one row.
+
+    Attributes:
+        rows: All rows of the settings.
+        missing: The rows that the store lacks.
+        failed: {row: error} of the rows whose text cannot be used.
+        seconds: Estimated time of all rows that are missing; None if nothing was timed.
+        disk: Bytes that these rows take in the store; None if it is not known.
+        memory: Largest number of bytes that this process had in memory until now; with a GPU, that torch had there.
+            None if the system does not tell.
+        row_notes: Notes on the texts of single rows.
+    """
+
+    rows: tuple[Row, ...]
+    missing: tuple[Row, ...]
+    failed: Mapping[Row, XsnsError]
+    seconds: float | None = None
+    disk: int | None = None
+    memory: int | None = None
+    row_notes: tuple[Noted, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, as `build --dry-run --json` prints it."""
+        return {
+            "dry_run": True,
+            "rows": len(self.rows),
+            "missing": [[row.language, row.seed] for row in self.missing],
+            "failed": [
+                {"language": row.language, "seed": row.seed, "error": error.message, "hint": error.hint}
+                for row, error in self.failed.items()
+            ],
+            "row_notes": [
+                {"language": note.row.language, "seed": note.row.seed, "note": note.text}
+                for note in self.row_notes
+                if note.row is not None
+            ],
+            "seconds": self.seconds,
+            "disk_bytes": self.disk,
+            "memory_bytes": self.memory,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class UnitStarted:
     """Event: the work on a unit begins."""

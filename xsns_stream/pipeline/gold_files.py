@@ -57,6 +57,8 @@ class GoldReport:
             "highest": summary.highest,
             "mean": summary.mean,
             "mean_own": summary.mean_own,
+            "trivial": dict(scores.trivial),
+            "above_trivial": dict(zip(("above", "scores"), scores.above_trivial(), strict=True)),
             "best_source": {
                 target: {"source": source, "score": score} for target, (source, score) in summary.best_source.items()
             },

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ import numpy as np
 from xsns_stream.baselines.nearest_tokens import STATE_TYPES
 from xsns_stream.baselines.subwords import MERGES
 from xsns_stream.corpora import Corpus
-from xsns_stream.errors import CorpusError, LanguageError, ModelError, UsageError, XsnsError
+from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.objectives import EncodedSample, Objective, batches, make_objective
 from xsns_stream.pipeline.baseline_values import (
     Body,
@@ -35,6 +35,8 @@ from xsns_stream.pipeline.baseline_values import (
     NeighboursCollector,
     StatesCollector,
     encode_plain,
+    fitting,
+    text_notes,
 )
 from xsns_stream.pipeline.events import (
     BaselineEvent,
@@ -46,7 +48,6 @@ from xsns_stream.pipeline.events import (
     RowMeasured,
     RowStarted,
 )
-from xsns_stream.pipeline.rows import MANY_UNKNOWN, unit_of, unknown_tokens
 from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.pipeline.settings import DEFAULT_BATCH, DEFAULT_EXAMPLES, DEFAULT_SEED
@@ -254,7 +255,7 @@ class _Run:
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
         """Pass the text of a language and its token states to the collectors."""
-        for note in _notes(text, self.settings.examples):
+        for note in text_notes(text, self.settings.examples):
             self.notify(Noted(note, row))
         for collector in collectors:
             collector.add_text(text)
@@ -263,7 +264,7 @@ class _Run:
         ]
         if not of_states or text.plain is None:
             return
-        with _fitting(self.settings.batch):
+        with fitting(self.settings.batch):
             for batch in self._batches(text.plain, row):
                 states = self.model_body.states(batch)
                 for collector in of_states:
@@ -283,7 +284,7 @@ class _Run:
         assert text.scored is not None
         assert self.layout is not None
         todo = self._batches(text.scored, Row(text.language, seed))
-        with _fitting(self.settings.batch):
+        with fitting(self.settings.batch):
             return mean_gradient(
                 self.model.model, todo, self.layout, self.settings.token_reduction, language=text.language
             )
@@ -322,35 +323,6 @@ def _kind(name: str) -> str:
 
 def _number(settings: BaselineSettings) -> int | None:
     return settings.layer if isinstance(settings.layer, int) else None
-
-
-def _notes(text: LanguageText, requested: int) -> Iterator[str]:
-    if len(text.sample) < requested:
-        yield f"has only {len(text.sample)} of the {requested} examples requested."
-    if malformed := text.sample.counts.malformed:
-        yield f"{malformed} malformed of {text.sample.counts.read} {unit_of(text.sample.source)} skipped."
-    encoded = text.plain or text.scored
-    if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
-        yield unknown_tokens(encoded)
-
-
-@contextmanager
-def _fitting(batch: int) -> Iterator[None]:
-    """Raise a clear error if a batch does not fit into memory.
-
-    Raises:
-        ModelError: A batch does not fit.
-    """
-    from xsns_stream.fisher import is_out_of_memory
-
-    try:
-        yield
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ModelError(
-            f"batches of {batch} examples do not fit into memory.", "give a smaller --batch or --max-length."
-        ) from error
 
 
 #: Input of a baseline: text, tokens, token states of the model, or gradients.

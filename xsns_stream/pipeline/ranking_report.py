@@ -160,8 +160,8 @@ class RankingReport:
             "sources": [_source_dict(source) for source in ranking],
             "worth": list(self.worth),
         }
-        if self.notes:
-            result["notes"] = list(self.notes)
+        if notes := [note for note in self.notes if note not in self.worth]:
+            result["notes"] = notes
         if self.calibration is not None:
             result["calibration"] = dict(self.calibration)
         if self.together is not None:

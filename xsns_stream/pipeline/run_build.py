@@ -77,25 +77,25 @@ def run_build(
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
-    plan = plan_build(settings, loaded, store, on_event)
+    prepared = prepare_build(settings, loaded, store, on_event)
     progress = BuildProgress(on_event)
     with caller_modes_off():
-        run = prepare_run(plan, loaded, store, progress.notify)
-        _measure_rows(plan, run, progress)
-    return finish_build(plan, loaded.notes, store, progress)
+        run = prepare_run(prepared, loaded, store, progress.notify)
+        _measure_rows(prepared, run, progress)
+    return finish_build(prepared, loaded.notes, store, progress)
 
 
 @dataclass(frozen=True)
-class BuildPlan:
-    """What a build is about to do, after all checks.
+class PreparedBuild:
+    """A build whose settings were checked against the model, the store and the texts of finished rows.
 
     Attributes:
         settings: What to measure.
         layout: θ.
         objective: What the model predicts.
         provenance: Provenance of every row, without the fields that differ between rows.
-        missing: Rows that the store lacks, in order.
-        from_fisher: Those of them that are made from Fisher values in the store.
+        missing: The rows that the store lacks, in order.
+        from_fisher: The missing rows that are made from Fisher values in the store.
     """
 
     settings: BuildSettings
@@ -106,26 +106,25 @@ class BuildPlan:
     from_fisher: frozenset[Row]
 
 
-def plan_build(
+def prepare_build(
     settings: BuildSettings,
     loaded: LoadedModel,
     store: SubNetworkStore,
     on_event: Callable[[Event], None],
     *,
     check_text: bool = True,
-) -> BuildPlan:
-    """Check a build before anything is measured, and send notes on what it will do.
+) -> PreparedBuild:
+    """Check that the rows may be written to the store, and return what is missing; nothing is written.
 
     Args:
         settings: What to measure.
         loaded: The model with its tokenizer.
-        store: The store, open for writing.
-        on_event: Called with each note.
+        store: The store.
+        on_event: Called with the notes on the model and on finished rows.
         check_text: Whether to compare the text of finished rows with their records.
 
     Raises:
-        IncompatibleError: The store contains another experiment, or rows of other text.
-        UsageError: The model or the store does not allow these settings.
+        IncompatibleError, UsageError, ModelError, StoreError: As for :func:`run_build`.
     """
     from xsns_stream.models import parameter_layout
 
@@ -150,19 +149,19 @@ def plan_build(
         on_event(
             Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
         )
-    return BuildPlan(settings, layout, objective, provenance, missing, from_fisher)
+    return PreparedBuild(settings, layout, objective, provenance, missing, from_fisher)
 
 
 def finish_build(
-    plan: BuildPlan, model_notes: tuple[str, ...], store: SubNetworkStore, progress: BuildProgress
+    prepared: PreparedBuild, model_notes: tuple[str, ...], store: SubNetworkStore, progress: BuildProgress
 ) -> BuildResult:
     """Send notes on text that languages share, and return the result of a build."""
-    notes = tuple(_notes_on_shared(plan.settings, store, progress))
+    notes = tuple(_notes_on_shared(prepared.settings, store, progress))
     for note in notes:
         progress.on_event(Noted(note))
     return BuildResult(
         tuple(progress.committed),
-        tuple(row for row in plan.settings.rows() if row not in set(plan.missing)),
+        tuple(row for row in prepared.settings.rows() if row not in set(prepared.missing)),
         progress.failed,
         progress.reliability,
         tuple(progress.by_others),
@@ -170,6 +169,16 @@ def finish_build(
         progress.texts.records,
         tuple(progress.row_notes),
     )
+
+
+def read_text(row: Row, settings: BuildSettings, objective: Objective, loaded: LoadedModel) -> RowText:
+    """Draw and encode the examples of a row.
+
+    Raises:
+        CorpusError, LanguageError: The text cannot be read.
+    """
+    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+    return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
 
 
 @dataclass
@@ -211,10 +220,10 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
         yield note
 
 
-def _measure_rows(plan: BuildPlan, run: Run, progress: BuildProgress) -> None:
+def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
     """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
     settings, store = run.settings, run.store
-    read = partial(read_row, plan=plan, run=run)
+    read = partial(read_row, prepared=prepared, run=run)
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -224,29 +233,28 @@ def _measure_rows(plan: BuildPlan, run: Run, progress: BuildProgress) -> None:
         return True
 
     with SharedItems(
-        plan.missing,
+        prepared.missing,
         lambda row: store.claimed(row.language, row.seed),
         is_finished,
         lambda row: leave_to_other(row, run.settings, run.store, progress),
         lambda rows: run.notify(Noted(describe_waiting(rows))),
     ) as shared:
         for row, text in ReadAhead(shared.free(), read):
-            measure_row(row, text, plan.objective, run, progress)
+            measure_row(row, text, prepared.objective, run, progress)
             shared.release(row)
         for row in shared.deferred():
-            measure_row(row, partial(read, row), plan.objective, run, progress)
+            measure_row(row, partial(read, row), prepared.objective, run, progress)
             shared.release(row)
-    if plan.missing:
+    if prepared.missing:
         store.remove_left_claims()
 
 
-def read_row(row: Row, plan: BuildPlan, run: Run) -> RowText | None:
+def read_row(row: Row, prepared: PreparedBuild, run: Run) -> RowText | None:
     """Read and encode the text of a row; return None if the row is made from Fisher values in the store."""
-    settings = plan.settings
-    if row in plan.from_fisher or _has_stored_fisher(row, settings, run.store):
+    settings = prepared.settings
+    if row in prepared.from_fisher or _has_stored_fisher(row, settings, run.store):
         return None
-    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-    return RowText(sample, plan.objective.encode(sample, run.loaded.tokenizer, row.seed))
+    return read_text(row, settings, prepared.objective, run.loaded)
 
 
 def measure_row(
@@ -395,11 +403,13 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
             )
 
 
-def prepare_run(plan: BuildPlan, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]) -> Run:
+def prepare_run(
+    prepared: PreparedBuild, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]
+) -> Run:
     """Prepare the measurement if there are rows to measure; without such rows, the model is not used."""
-    settings, layout, provenance = plan.settings, plan.layout, plan.provenance
+    settings, layout, provenance = prepared.settings, prepared.layout, prepared.provenance
     batching = Batching(settings.batch, None, settings.order)
-    if len(plan.from_fisher) == len(plan.missing):
+    if len(prepared.from_fisher) == len(prepared.missing):
         return Run(settings, loaded, layout, provenance, store, batching, 1, notify)
     passes = _passes(settings, layout, notify)
     fallback = _fallback(settings, loaded, layout, notify)

@@ -218,19 +218,16 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
 # --------------------------------------------------------------------------------------------------------- relabel
 
 
-def relabel(
-    store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None, on_note: OnNote = _unheard
-) -> RelabelResult:
+def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
     """Give the rows of a language another label: what `xsns-stream relabel` does.
 
     Folds, saved Fisher values and cached counts of the rows get the label too. After a crash, the same call continues.
 
     Args:
         store: The store.
-        old: The label of the language, or another unambiguous code of it.
+        old: The label, or another spelling of the same code (`swa` for `sw`).
         new: The new label, which is not normalised.
         on_progress: Called with (done, total).
-        on_note: Called with a sentence if the language has another label in the store.
 
     Raises:
         LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
@@ -243,7 +240,7 @@ def relabel(
     known = {*opened.languages, *(key.language for key in opened.fisher_keys())}
     with suppress(LanguageError):
         # An interrupted call may have left a part of a row, which the store finds by its label.
-        old = pick(old, sorted(known), f"the store '{store}'", on_note)
+        old = pick(old, sorted(known))
     return opened.relabel(old, new, on_progress)
 
 

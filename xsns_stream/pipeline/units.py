@@ -292,10 +292,20 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
         for target, test in run.scores.items():
             cell = 0, seeds.index(run.seed), sources.index(run.source), targets.index(target)
             cells[cell] = test.metrics[wanted]
+    trivial = {target: test.trivial[wanted] for run in runs for target, test in run.scores.items()}
     limit = f", {settings.limit} training examples" if settings.limit else ""
     origin = f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}"
     return TransferScores(
-        sources, targets, cells, task.name, wanted, task.unit, origin, seeds=seeds, notes=run_notes(runs)
+        sources,
+        targets,
+        cells,
+        task.name,
+        wanted,
+        task.unit,
+        origin,
+        seeds=seeds,
+        notes=run_notes(runs),
+        trivial=trivial,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -49,7 +50,7 @@ def _matrix_parts(targets: Sequence[str], rows: Mapping[str, Sequence[Text]], wi
         width: Width of the terminal.
     """
     label = max(map(len, (*rows, "source")))
-    cell = max(_DECIMALS + 3, *map(len, targets)) + _PADDING
+    cell = max(_DECIMALS + 3, *map(len, targets), *(len(text) for row in rows.values() for text in row)) + _PADDING
     per_table = max(1, (width - label - _PADDING) // cell)
     for start in range(0, len(targets), per_table):
         if start:
@@ -64,39 +65,63 @@ def _matrix_parts(targets: Sequence[str], rows: Mapping[str, Sequence[Text]], wi
 
 
 def scores_table(
-    scores: TransferScores, width: int = 200, *, trivial: Mapping[str, float] | None = None, most: int = 30
+    scores: TransferScores,
+    width: int = 200,
+    *,
+    trivial: Mapping[str, float] | None = None,
+    most: int = 30,
+    most_targets: int | None = None,
 ) -> Group:
     """Return the source × target matrix of transfer scores, averaged over seeds.
 
-    The best source of each target, other than the target itself, is bold. The score of a language on itself, or of a
-    mixture that contains it, is dim. A pair without a score is a dash. A caption gives the number of languages that are
-    not shown.
+    The best source of each target, other than the target itself, is bold and has an asterisk. The score of a language
+    on itself, or of a mixture that contains it, is dim. A pair without a score is a dash. If most scores on other
+    languages are not above the trivial answer, the title says so. A caption gives the number of languages that are not
+    shown.
 
     Args:
         scores: Scores; their first regime is shown.
         width: Width of the terminal. Targets that do not fit are shown in another table below.
-        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row.
+        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row; by
+            default those of the scores.
         most: Largest number of sources, and of targets, in the table.
+        most_targets: Largest number of targets, if it differs from that of sources.
     """
-    sources, targets = scores.sources[:most], scores.targets[:most]
+    scores = scores if trivial is None else replace(scores, trivial=trivial)
+    sources, targets = scores.sources[:most], scores.targets[: most_targets or most]
     values = {(s, t): float(scores.values[i, j]) for i, s in enumerate(scores.sources) for j, t in enumerate(targets)}
     best = {target: _best_score(values, scores.sources, target) for target in targets}
     decimals = _SCORE_DECIMALS[scores.unit]
 
     def cell(source: str, target: str) -> Text:
         value = values[source, target]
-        style = "dim" if _trained_on(source, target) else "bold" if value == best[target] else ""
-        return Text(number(value, decimals), style)
+        if _trained_on(source, target):
+            return Text(number(value, decimals), "dim")
+        is_best = value == best[target]
+        return Text(f"{number(value, decimals)}{'*' if is_best else ''}", "bold" if is_best else "")
 
     rows = {source: [cell(source, target) for target in targets] for source in sources}
-    if trivial is not None:
-        rows["trivial answer"] = [Text(number(trivial.get(target), decimals), "italic") for target in targets]
+    if scores.trivial:
+        floor = scores.trivial
+        rows["trivial answer"] = [Text(number(floor.get(target), decimals), "italic") for target in targets]
     shown = ((len(sources), scores.sources, "sources"), (len(targets), scores.targets, "targets"))
     hidden = [f"{count} of {len(codes)} {side}" for count, codes, side in shown if count < len(codes)]
     title = f"{metric_name(scores.metric)} ({scores.unit}) of each source on each target"
-    caption = f"Only {' and '.join(hidden)} are shown." if hidden else ""
-    notes = [Text(caption, "dim")] if caption else []
-    return Group(Text(title, "italic"), *_matrix_parts(targets, rows, width), *notes)
+    captions = ["* The best source of the target." if any(map(math.isfinite, best.values())) else ""]
+    captions += [f"Only {' and '.join(hidden)} are shown."] if hidden else []
+    notes = [Text(" ".join(filter(None, captions)), "dim")]
+    return Group(Text(f"{title}{_warning(scores)}", "italic"), *_matrix_parts(targets, rows, width), *notes)
+
+
+def _warning(scores: TransferScores) -> str:
+    """Return the end of a title that says that most scores are not above the trivial answer; empty otherwise."""
+    above, count = scores.above_trivial()
+    if not count or above > count / 2:
+        return ""
+    return (
+        f"; {count - above} of {count} scores on other languages are not above the trivial answer, such as the most "
+        "frequent class"
+    )
 
 
 def _best_score(values: Mapping[tuple[str, str], float], sources: Sequence[str], target: str) -> float:

@@ -146,6 +146,8 @@ class SimilarityMatrix:
             result["cardinality"] = [list(numbers) for numbers in zip(*cardinalities, strict=True)]
         if self.standard_error is not None and self.counts and isinstance(self.counts[0], SampledOverlaps):
             result |= {"standard_error": self.standard_error.tolist(), "sampled": self.counts[0].sampled}
+        if self.notes:
+            result["notes"] = list(self.notes)
         plain: dict[str, Any] = nan_to_null(result)
         return plain
 
@@ -315,6 +317,7 @@ class GroupedSimilarity:
                 "groups": groups,
                 "seeds": list(self.matrices[0].seeds),
                 "density": self.density,
+                **({"notes": list(self.notes)} if self.notes else {}),
             }
         )
         return plain

@@ -56,6 +56,7 @@ class TransferScores:
             main regime.
         seeds: R seeds of fine-tuning; empty for one run with an unknown seed.
         notes: Sentences that a reader of the scores should know.
+        trivial: {target: score of the trivial answer, such as the most frequent class}, for targets with a known one.
     """
 
     sources: tuple[str, ...]
@@ -68,6 +69,7 @@ class TransferScores:
     regimes: tuple[str, ...] = ("main",)
     seeds: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    trivial: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.regimes), max(1, len(self.seeds)), len(self.sources), len(self.targets))
@@ -118,8 +120,27 @@ class TransferScores:
         rows = [self.sources.index(source) for source in sources]
         columns = [self.targets.index(target) for target in targets]
         return replace(
-            self, sources=tuple(sources), targets=tuple(targets), cells=self.cells[:, :, rows][:, :, :, columns]
+            self,
+            sources=tuple(sources),
+            targets=tuple(targets),
+            cells=self.cells[:, :, rows][:, :, :, columns],
+            trivial={target: score for target, score in self.trivial.items() if target in targets},
         )
+
+    def above_trivial(self) -> tuple[int, int]:
+        """Return how many scores of sources on other languages are above the trivial answer, and how many there are.
+
+        Only targets with a known trivial answer are counted. A source that is a mixture (`es+it`) has several languages
+        of its own.
+        """
+        values = self.values
+        pairs = [
+            (values[row, column], self.trivial[target])
+            for row, source in enumerate(self.sources)
+            for column, target in enumerate(self.targets)
+            if target in self.trivial and target not in source.split("+") and np.isfinite(values[row, column])
+        ]
+        return sum(bool(score > trivial) for score, trivial in pairs), len(pairs)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame of `values`, with sources as index and targets as columns."""

@@ -1,9 +1,9 @@
 """Readers of files of labelled examples.
 
-Most formats are those of any corpus (:mod:`xsns_stream.corpora.readers`), read with labels. This module adds SQuAD's
-JSON and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds files with a word and its tag on each
-line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`;
-tables are read with labels by their own readers.
+Most formats are those of other corpora (:mod:`xsns_stream.corpora.readers`), read with labels. This module adds the
+JSON of SQuAD and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds files with a word and its tag
+on each line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`; tables are
+read with labels by their own readers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -50,7 +51,7 @@ _TABLES: Final = tuple(sorted(TABLES, key=lambda suffix: not FORMATS[suffix].com
 _NOT_READ: Final = frozenset(
     suffix + compression for suffix in _TABLES if not FORMATS[suffix].compressible for compression in COMPRESSIONS
 )
-#: What has a label → the suffixes that can be read.
+#: Kind of labelled units → the suffixes that can be read.
 SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
     kind: tuple(
         name for packed in ("", *COMPRESSIONS) for suffix in suffixes if (name := suffix + packed) not in _NOT_READ
@@ -62,12 +63,12 @@ SUFFIXES: Final[Mapping[str, tuple[str, ...]]] = {
         "answer": (".json", *_TABLES),
     }.items()
 }
-#: PAWS-X has this in place of a sentence that was not translated.
+#: Placeholder of PAWS-X for a sentence that was not translated.
 _NOT_TRANSLATED: Final = "NS"
-#: A note is added on a sentence that more pairs than these share, in number and in share.
+#: A note is added on a sentence that occurs in more pairs than this number and share.
 _OFTEN: Final = 10
 _OFTEN_SHARE: Final = 0.01
-# Names of columns in the header of a table; a file of two columns has its first word and tag there.
+# Names of columns in the header of a table; a file of two columns has its first word and tag on this line.
 _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
@@ -78,7 +79,7 @@ def suffixes_shown(task: str) -> str:
 
 
 def suffix_of(name: str, task: str) -> str | None:
-    """Return the suffix of a file name if it can contain data of a task, else None."""
+    """Return the suffix of a file name; None if the file cannot contain data of the task."""
     lower = name.lower()
     known = sorted(SUFFIXES[TASKS[task].labelled], key=len, reverse=True)
     return next((suffix for suffix in known if lower.endswith(suffix) and len(lower) > len(suffix)), None)
@@ -88,7 +89,7 @@ def suffix_of(name: str, task: str) -> str | None:
 
 
 class IdentifiedExample(NamedTuple):
-    """An example, and the identifier that it shares with its translations (:func:`shared_name`); empty for none."""
+    """An example, and its common identifier with its translations (:func:`shared_name`), which may be empty."""
 
     identifier: str
     example: TextExample
@@ -96,7 +97,8 @@ class IdentifiedExample(NamedTuple):
 
 # `german-4980-val`: the language, the number, the split.
 _NUMBERED: Final = re.compile(r"[a-z]+-(\d+)-(?:train|val|dev|test)")
-# XNLI's development set has so many pairs in each language, numbered through all languages, and three to a premise.
+# Number of pairs of the development set of XNLI in each language; they are numbered through all languages, and three
+# pairs share a premise.
 _XNLI_PAIRS: Final = 2490
 _XNLI_HYPOTHESES: Final = 3
 
@@ -119,12 +121,12 @@ def shared_name(identifier: str, task: str) -> str:
 def read_labelled_file(
     path: Path, task: str, add_note: AddNote = discard_note
 ) -> tuple[list[IdentifiedExample], ReadCounts]:
-    """Return the labelled examples of a file in their order, with repeated ones, and the counts of all examples.
+    """Return the labelled examples of a file in order, including repeated ones, and the counts of all examples.
 
     Args:
         path: The file.
         task: Task of the labels.
-        add_note: Takes sentences on how the file is read.
+        add_note: Called with sentences about the reading of the file.
 
     Raises:
         CorpusError: The file cannot be read, is malformed, or contains labels of another kind.
@@ -135,20 +137,20 @@ def read_labelled_file(
 def labelled_examples(
     units: Iterable[tuple[str, Unit]], task: str, what: str, where: str, add_note: AddNote = discard_note
 ) -> tuple[list[IdentifiedExample], ReadCounts]:
-    """Return the labelled examples among units, in their order, and the counts of all units.
+    """Return the labelled examples among units, in order, and the counts of all units.
 
     Args:
-        units: Identifier, which is empty if there is none, and unit.
+        units: Identifiers (may be empty) and units.
         task: Task of the labels.
         what: Name of a unit in messages: `row`.
         where: The file or data set, for messages.
-        add_note: Takes sentences on pairs that were not translated or share a sentence, and on tag schemes.
+        add_note: Called with sentences on pairs that were not translated or share a sentence, and on tag schemes.
 
     Raises:
         CorpusError: A unit has a label of another kind.
     """
     examples: list[IdentifiedExample] = []
-    read = empty = undecodable = unlabelled = control = malformed = untranslated = 0
+    read = empty = undecodable = unlabelled = control = malformed = untranslated = small_o = 0
     for identifier, unit in units:
         read += 1
         if isinstance(unit, Malformed):
@@ -164,9 +166,14 @@ def labelled_examples(
         elif example.label is None:
             unlabelled += 1
         else:
+            capital = _with_capital_o(example) if TASKS[task].entities else example
+            small_o += capital is not example
+            example = capital
             check_label(example, task, f"{what} {read} of {where}")
             untranslated += task == "pi" and _NOT_TRANSLATED in (example.text, example.pair)
             examples.append(IdentifiedExample(shared_name(identifier, task), example))
+    if small_o:
+        add_note(f"the tag 'o' in {small_o} of the {read} examples of {where} is read as 'O'.")
     if untranslated:
         add_note(
             f"{untranslated} of the {len(examples)} labelled examples of {where} are not translated: they have "
@@ -181,10 +188,17 @@ def labelled_examples(
     return examples, counts
 
 
+def _with_capital_o(example: TextExample) -> TextExample:
+    """Return an example of named entities with `O` in place of the tag `o`; the same object if it has none."""
+    if not isinstance(example.label, tuple) or "o" not in example.label:
+        return example
+    return replace(example, label=tuple("O" if tag == "o" else tag for tag in example.label))
+
+
 def _with_iob2_tags(
     examples: list[IdentifiedExample], where: str, add_note: AddNote
 ) -> tuple[list[IdentifiedExample], int]:
-    """Return examples of named entities with tags in IOB2, and the number of examples whose tags were IOB1."""
+    """Return examples of named entities with tags in IOB2, and the number of examples with IOB1 tags."""
     without_ends, prefixes = bioes_to_iob2([each.example for each in examples])
     if prefixes:
         add_note(f"the tags of {where} are BIOES or BILOU ({', '.join(prefixes)}): they are read as IOB2.")
@@ -193,7 +207,7 @@ def _with_iob2_tags(
 
 
 def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, add_note: AddNote) -> None:
-    """Add a note on a sentence that so many pairs share that it may be a placeholder."""
+    """Add a note on a sentence that occurs in many pairs and may be a placeholder."""
     frequencies = Counter(text for each in examples for text in {each.example.text, each.example.pair} if text)
     text, number = next(iter(frequencies.most_common(1)), ("", 0))
     if number > _OFTEN and number > _OFTEN_SHARE * len(examples):
@@ -201,7 +215,7 @@ def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, a
 
 
 def skipped_note(counts: ReadCounts, where: str) -> str:
-    """Return sentences on examples that are left out independently of their label, or were changed; empty for none."""
+    """Return sentences on examples that were left out independently of their label, or changed; may be empty."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     sentences = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
@@ -237,7 +251,7 @@ def _readable_units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[
 def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit]]:
     """Yield identifier and unit of each example of a file, with the reader of its suffix and task."""
     kind = TASKS[task].labelled
-    # The files of WikiANN itself are named `train`, `dev` and `test`, without a suffix.
+    # The original files of WikiANN are named `train`, `dev` and `test`, without a suffix.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:
         raise CorpusError(
@@ -246,11 +260,11 @@ def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit
         )
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)
     if kind == "words" and plain in TWO_COLUMNS and not (plain == ".tsv" and _has_header(path)):
-        yield from (("", unit) for unit in check_texts(read_two_columns(path), path.name, add_note))
+        yield from (("", unit) for unit in check_texts(read_two_columns(path, add_note), path.name, add_note))
     elif plain == ".json":
         yield from _squad(_json(file_text(path), path.name), path.name)
     elif plain == ".jsonl" and kind == "answer" and '"qas"' in file_text(path):
-        # Not splitlines(), which also splits at the separators of Unicode within a passage.
+        # `splitlines()` is not used, because it also splits at the separators of Unicode within a passage.
         for number, line in enumerate(file_text(path).split("\n"), 1):
             if line.strip():
                 where = f"line {number} of {path.name}"
@@ -260,19 +274,19 @@ def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit
 
 
 def _has_header(path: Path) -> bool:
-    """Whether a .tsv file is a table, whose first line names a column of text and one of labels."""
+    """Return whether a .tsv file is a table: its first line names a column of text and a column of labels."""
     first = file_text(path).partition("\n")[0].strip().split("\t")
     return len(_HEADERS.intersection(first)) > 1
 
 
-# Columns of identifiers, in the order in which they are tried.
+# Columns of identifiers, in order of preference.
 _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 
 
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
-    """Yield the identifiers of the rows of a table, in their order; empty ones, without end, if there are none."""
+    """Yield the identifiers of the rows of a table in order; without identifiers, yield empty ones without end."""
     if suffix == ".jsonl":
-        file_text(path)  # refuses labelled data that are not UTF-8 throughout
+        file_text(path)  # raises an error for labelled data that are not UTF-8 throughout
         for row in json_rows(path):
             fields: Mapping[str, Any] = row or {}
             yield _identifier(next((fields[name] for name in _IDENTIFIERS if name in fields), None))
@@ -298,7 +312,7 @@ def _json(text: str, where: str) -> Any:
 
 
 def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a document in SQuAD's format: data → paragraphs → qas → answers."""
+    """Yield the questions of a document in the format of SQuAD: data → paragraphs → qas → answers."""
     articles = document.get("data") if isinstance(document, Mapping) else None
     if not isinstance(articles, list):
         raise CorpusError(f"{where} is JSON, but not in SQuAD's format.", "it needs `data`, a list of articles.")
@@ -313,7 +327,7 @@ def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
 
 
 def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a passage: objects in SQuAD's format, or [id, question, answer, start]."""
+    """Yield the questions of a passage: objects in the format of SQuAD, or [id, question, answer, start]."""
     context = paragraph.get("context") if isinstance(paragraph, Mapping) else None
     questions = paragraph.get("qas") if isinstance(paragraph, Mapping) else None
     if not isinstance(context, str) or not isinstance(questions, list):
@@ -355,7 +369,7 @@ class LineLabel(NamedTuple):
 
 
 def read_labelled_lines(path: Path, labels: Path, split: str) -> tuple[TextExample, ...]:
-    """Return the examples of a split, where line N of the text has the N-th label.
+    """Return the examples of a split from parallel lines of text and labels.
 
     Raises:
         CorpusError: A file cannot be read; the files differ in length; or the labels are not a table with the columns
@@ -379,7 +393,7 @@ def read_labelled_lines(path: Path, labels: Path, split: str) -> tuple[TextExamp
 
 @lru_cache(maxsize=_CACHED)
 def _line_labels(path: Path, stamp: tuple[int, int]) -> tuple[LineLabel, ...]:
-    """Return the label of each line. The file is read again when its time or size (`stamp`) changes."""
+    """Return the label of each line; the file is read again if its time or size (`stamp`) changes."""
     del stamp
     rows = [line.rstrip("\r").split("\t") for line in file_text(path).removesuffix("\n").split("\n")]
     header = rows[0]

@@ -1,9 +1,9 @@
-"""Splits of labelled data: the files of each split in a folder, and cuts of data that have no splits.
+"""Splits of labelled data: the files of each split in a folder, and division of data without splits.
 
-Data without splits are cut into train, dev and test. The split of an example depends on nothing but the example itself:
-on its identifier if it has one, so that its translations are in the same split, else on its text. Otherwise a model
-trained on a source would be tested on translations of its training data. Examples that share a text stay together, such
-as the hypotheses of a premise and the questions of a passage.
+Data without splits are divided into train, dev and test. The split of an example depends only on its identifier or, if
+it has none, on its text. Translations with the same identifier are therefore in the same split, so that a model is not
+tested on translations of its training data. Examples with a common text, such as the hypotheses of a premise and the
+questions of a passage, are in the same split.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WHOLE: Final = "whole"
 #: SIB-200: the file with the split and the class of each line.
 LINE_LABELS: Final = "labels.tsv"
 _SPLIT: Final = "|".join(SPLIT_NAMES)
-# Universal Dependencies has a treebank where other names have a script or a region, so that the suffix decides.
+# In names of Universal Dependencies, a treebank is at the position of a script or a region, so that the suffix decides.
 _TREEBANK: Final = re.compile(rf"(?P<language>[a-z]{{2,3}})_[a-z0-9]+-(?:ud-)?(?P<split>{_SPLIT})")
 _NAMED: Final = re.compile(rf"(?P<language>[A-Za-z0-9_-]+?)[-._](?P<split>{_SPLIT})")
 _IGNORED: Final = (".", "README", "LICENSE", "manifest.")
@@ -53,10 +53,11 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names of files without a language in their name.
-        line_labels: SIB-200's file of labels, where the other files contain text alone; else None.
+        line_labels: The file of labels of SIB-200, for which the other files contain only text; None for other data.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the reason why it cannot be read: two files are the same split of it.
-        joined: A file of `files` → all files that are read together with it, itself first (files of treebanks).
+        joined: A file of `files` → all files that are read together with it, beginning with the file itself
+            (treebanks).
         treebanks: Language → its treebanks, if several are read as one text.
     """
 
@@ -75,16 +76,15 @@ class Layout:
 
 
 def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
-    """Return the layout of a folder, with the files of the folders in it that are named by language.
+    """Return the layout of a folder, including the files of its subfolders that are named by language.
 
     Args:
         folder: The folder.
         task: The task of the data.
-        treebank: The treebanks to read of languages that have several; None reads all of them.
+        treebank: The treebanks to read, for languages with several; None for all.
 
     Raises:
-        CorpusError: The folder cannot be read, no file name states a language and a split, or there is no such
-            treebank.
+        CorpusError: The folder cannot be read, no file name has a language and a split, or the treebank does not exist.
     """
     entries = _entries(folder)
     line_labels = next((entry for entry in entries if entry.name == LINE_LABELS and task == "topic"), None)
@@ -112,7 +112,7 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
         else:
             second_files.append(path)
             both = f"both {_shown(first)} and {_shown(path)} are the {split} data of '{code}'."
-            hint = "keep one of them, or distinguish them in the name (as sr-Latn and sr-Cyrl)."
+            hint = "keep one of them, or distinguish them in the name (such as sr-Latn and sr-Cyrl)."
             unclear.setdefault(code, CorpusError(both, hint))
     _refuse_mixed(files)
     if not files:
@@ -181,7 +181,7 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
             yield treebank.language, treebank.split, entry
         elif match:
             yield match["language"], SPLIT_NAMES[match["split"]], entry
-        elif stem not in SPLIT_NAMES:  # `dev` and `val` are codes of languages too
+        elif stem not in SPLIT_NAMES:  # `dev` and `val` are also codes of languages
             yield stem, WHOLE, entry
         else:
             yield "", WHOLE, entry

@@ -258,7 +258,7 @@ class FolderTask:
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
     def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        """Return the examples of a split, their file, its counts, and a sentence on how the split was cut."""
+        """Return the examples of a split, their file, its counts, and a sentence on the division."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
@@ -284,7 +284,7 @@ class FolderTask:
 
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
-        """The function that reads a file. It caches the last few files: train and dev are often cut from one file."""
+        """The function that reads a file, with a cache: train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
     def _read_file(self, path: Path) -> tuple[list[IdentifiedExample], ReadCounts]:
@@ -406,7 +406,7 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split among those of its source, and a sentence on how the split was cut."""
+        """Return the examples of a split among those of its source, and a sentence on the division."""
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name

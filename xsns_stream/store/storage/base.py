@@ -233,7 +233,6 @@ class Storage(ABC):
         In a folder the caller holds the lock of the row.
         """
 
-    @abstractmethod
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
         """Remove objects in order; return whether any of them existed.
 
@@ -241,6 +240,10 @@ class Storage(ABC):
             keys: The keys; the commit record comes first.
             lock: The key of the row's lock, for storages with locks; None if the row has no slot.
         """
+        there = [key for key in keys if self.has_entry(key)]
+        for key in there:
+            self.remove(key)
+        return bool(there)
 
     # ------------------------------------------------------------------------------------------- locks
 

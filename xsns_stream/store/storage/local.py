@@ -274,10 +274,7 @@ class LocalStorage(Storage):
         both would hold a lock.
         """
         with nullcontext() if lock is None else self.locked(lock):
-            there = [key for key in keys if self.has_entry(key)]
-            for key in there:
-                self.remove(key)
-        return bool(there)
+            return super().discard(keys, lock)
 
     # ------------------------------------------------------------------------------------------- locks
 

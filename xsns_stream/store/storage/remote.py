@@ -383,13 +383,6 @@ class RemoteStorage(Storage):
         """Put a commit record if there is none."""
         return self.create_json(key, document, action)
 
-    def discard(self, keys: Sequence[str], lock: str | None) -> bool:
-        """Delete objects in order."""
-        there = [key for key in keys if self.has_entry(key)]
-        for key in there:
-            self.remove(key)
-        return bool(there)
-
     # ------------------------------------------------------------------------------------------- locks
 
     @contextmanager

@@ -1,0 +1,72 @@
+"""Notes on an import of scores: what was left out, how labels and numbers were read, and what looks unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xsns_stream.gold.checking import LeftOut
+from xsns_stream.io.numbers import ReadCells
+from xsns_stream.io.tables import all_listed, listed
+from xsns_stream.language_labels import Labels
+from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
+
+
+def mean_note(means: set[str]) -> Iterator[str]:
+    """Yield a note on the lines and columns of means, which were not read."""
+    if means:
+        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
+
+
+def trivial_note(labels: set[str]) -> Iterator[str]:
+    """Yield a note on the lines that were read as trivial answers."""
+    if labels:
+        yield f"read as the trivial answer of each target: {listed(sorted(labels))}."
+
+
+def skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
+    """Yield a note on everything that `skip_unknown` left out."""
+    if problems:
+        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+
+
+def name_note(labels: Labels) -> Iterator[str]:
+    """Yield a note on the languages that were recognised by name."""
+    if labels.by_name:
+        named = [f"{label} = {code}" for label, code in labels.by_name.items()]
+        yield f"recognised by name: {all_listed(named)}; use --rename OLD=NEW to change this."
+
+
+def number_notes(read: ReadCells) -> Iterator[str]:
+    """Yield notes on how numbers are written, and on what was not read beside them."""
+    if read.commas:
+        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
+    if any(read.percent):
+        yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percentages."
+    if read.marked:
+        count = f"{len(read.marked)} of {len(read.values)} cells"
+        yield f"marks and formatting were not read in {count}, as {read.marked[0]}."
+    if read.spread:
+        yield (
+            f"only the first number was read in {len(read.spread)} of {len(read.values)} cells, as {read.spread[0]}."
+        )
+
+
+def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
+    """Yield a note if every target is a source, but not every source is a target.
+
+    The opposite is usual, because a language with training data nearly always has test data.
+    """
+    more = set(scores.sources) - set(scores.targets)
+    if more and set(scores.targets) < set(scores.sources) and not transpose:
+        yield (
+            f"this looks transposed: every target is also a source, and {len(more)} sources are not targets, although "
+            "languages with training data usually have test data; --transpose exchanges sources and targets."
+        )
+
+
+def unnamed_note(scores: TransferScores) -> Iterator[str]:
+    """Yield a note on the options that name the task and the metric, if neither the user nor the format names them."""
+    unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
+    if unnamed:
+        missing = " and ".join(name.removeprefix("--") for name in unnamed)
+        yield f"the format does not name the {missing} of the scores; give {' and '.join(unnamed)}."
