@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 
 from tests.support.cluster_jobs import Deed, DeedJob
 from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
-from xsns_stream.pipeline import cluster
-from xsns_stream.pipeline.cluster import ClusterOptions, WorkDoneBy, local_cluster, run_on_cluster
+from xsns_stream.pipeline import cluster, cluster_clients
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluster, workers_asked
 from xsns_stream.types import provenance
 
 pytestmark = [
@@ -29,6 +31,7 @@ class Report:
         self.done: dict[str, WorkDoneBy] = {}
         self.failed: dict[str, XsnsError] = {}
         self.notes: list[str] = []
+        self.attempts: dict[str, int] = {}
 
     def run(self, client: Any, job: DeedJob, items: list[Deed], options: ClusterOptions | None = None) -> None:
         run_on_cluster(
@@ -37,10 +40,14 @@ class Report:
             items,
             on_started=lambda item, worker: self.started.append(item.name),
             on_done=self._done,
-            on_failed=lambda item, error: self.failed.__setitem__(item.name, error),
+            on_failed=self._failed,
             on_note=self.notes.append,
             options=options,
         )
+
+    def _failed(self, item: Deed, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+        self.failed[item.name] = error
+        self.attempts[item.name] = len(attempts)
 
     def _done(self, item: Deed, work: WorkDoneBy) -> None:
         assert item.name not in self.done
@@ -89,6 +96,7 @@ def test_an_item_that_kills_every_worker_fails_and_the_others_are_done(client: A
         "it was begun 2 times, and the worker died each time: it may be out of memory, or may have been stopped."
     )
     assert "--batch" in report.failed["kill"].hint
+    assert report.attempts == {"kill": 2}
 
 
 @pytest.mark.slow
@@ -154,6 +162,68 @@ def test_a_scheduler_that_is_not_there() -> None:
     with (
         config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(XsnsError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"),
-        cluster.connected("tcp://127.0.0.1:9"),
+        cluster_clients.connected("tcp://127.0.0.1:9"),
     ):
         pass
+
+
+def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dask import system
+
+    monkeypatch.setattr(system, "cpu_count", lambda: 32)
+    assert automatic_workers(memory=10**9, free=10**12) == 32
+    assert automatic_workers(memory=10**9, free=5 * 10**9) == 4
+    assert automatic_workers(memory=10**9, free=10**6) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers and scheduler were both given."),
+        ({"workers": 0}, "the number of workers must be at least 1, not 0."),
+        ({"workers": 1.5}, "workers must be an integer, not 1.5."),
+        ({"retries": 1}, "retries needs workers."),
+        ({"worker_timeout": 1.0}, "worker_timeout needs workers."),
+        ({"workers": 2, "retries": -1}, "the number of retries must be at least 0, not -1."),
+        ({"client": "tcp://a:1"}, "the client must be a Client of distributed that is not asynchronous, not str."),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        workers_asked(**options)
+    assert caught.value.message == message
+
+
+def test_without_these_options_work_is_done_in_the_process() -> None:
+    assert workers_asked() is None
+
+
+def test_the_package_is_named_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="workers need the package 'distributed'") as caught:
+        workers_asked(workers=2)
+    assert "pip install 'xsns-stream[distributed]'" in caught.value.hint
+
+
+def test_an_idle_worker_closes_its_session(client: Any, tmp_path: Path) -> None:
+    """A client that was killed leaves its job on the workers of another cluster."""
+    (kept,) = [
+        *client.run(_sessions_after_one_item, tmp_path, workers=list(client.scheduler_info()["workers"])[:1]).values()
+    ]
+    assert kept == [True, False]
+
+
+def _sessions_after_one_item(folder: Path) -> list[bool]:
+    from types import SimpleNamespace
+
+    from xsns_stream.pipeline import cluster_worker
+
+    cluster_worker._IDLE_S = 0.2
+    plugin = cluster_worker.JobPlugin("token", DeedJob(folder))
+    plugin.setup(SimpleNamespace(address="here"))
+    plugin._announce = lambda key: None
+    plugin.run("token-0-1-1", Deed("a"))
+    kept = [plugin.session is not None]
+    plugin.idle.join()
+    cluster_worker._IDLE_S = 300.0
+    return [*kept, plugin.session is not None]

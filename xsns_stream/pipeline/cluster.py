@@ -7,11 +7,10 @@ restarted.
 
 from __future__ import annotations
 
-import logging
 import queue
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -40,7 +39,6 @@ _NO_WORKER_S: Final = 30.0
 _LOST_S: Final = 60.0
 #: Times that an item is handed out for each time that it may be begun.
 _SUBMISSIONS: Final = 5
-_INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 
 class Session(ABC, Generic[Item, Result]):
@@ -91,6 +89,19 @@ class WorkDoneBy:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One time that a worker began an item.
+
+    Attributes:
+        worker: Address of the worker.
+        begun: Time of its beginning in seconds since the epoch.
+    """
+
+    worker: str
+    begun: float
+
+
+@dataclass(frozen=True)
 class ClusterOptions:
     """How a cluster is used.
 
@@ -120,7 +131,7 @@ def run_on_cluster(
     *,
     on_started: Callable[[Item, str], None],
     on_done: Callable[[Item, WorkDoneBy], None],
-    on_failed: Callable[[Item, XsnsError], None],
+    on_failed: Callable[[Item, XsnsError, Sequence[Attempt]], None],
     on_note: Callable[[str], None],
     options: ClusterOptions | None = None,
 ) -> None:
@@ -132,7 +143,7 @@ def run_on_cluster(
         items: The items; each must be hashable.
         on_started: Called with an item and the address of its worker.
         on_done: Called with an item and its outcome.
-        on_failed: Called with an item whose workers died or hung too often.
+        on_failed: Called with an item whose workers died or hung too often, the error, and the attempts.
         on_note: Called with a sentence for the user.
         options: How the cluster is used.
 
@@ -165,13 +176,13 @@ class _ClientRun(Generic[Item, Result]):
     options: ClusterOptions
     on_started: Callable[[Item, str], None]
     on_done: Callable[[Item, WorkDoneBy], None]
-    on_failed: Callable[[Item, XsnsError], None]
+    on_failed: Callable[[Item, XsnsError, Sequence[Attempt]], None]
     on_note: Callable[[str], None]
     messages: queue.SimpleQueue[tuple[str, Any, Any]] = field(default_factory=queue.SimpleQueue)
     items: dict[str, Item] = field(default_factory=dict)
     futures: dict[str, Future[Any]] = field(default_factory=dict)
     submitted: Counter[str] = field(default_factory=Counter)
-    begun: Counter[str] = field(default_factory=Counter)
+    begun: defaultdict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     running: dict[str, _Running] = field(default_factory=dict)
     slowest: float = 0.0
     without_workers: float | None = None
@@ -181,6 +192,11 @@ class _ClientRun(Generic[Item, Result]):
         self.token = f"xsns-{id(self):x}-{time.time_ns():x}"
         # Workers with GPUs declare them as `--resources GPU=1`; an item then takes one GPU.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        if any(worker.get("nthreads", 1) > 1 for worker in workers):
+            self.on_note(
+                "workers with several threads do one item at a time; start them with `dask worker --nthreads 1`, and "
+                "with `--nworkers` for several of them on a machine."
+            )
         gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
         self.resources = {"GPU": 1} if gpus else None
 
@@ -218,14 +234,14 @@ class _ClientRun(Generic[Item, Result]):
                 continue
             if kind == "started":
                 self._started(key, value)
-            elif value is not None and self.futures.get(key) is value:
+            elif key in self.futures and self.futures[key] is value:
                 self._ended(key, value)
 
     def _submit(self, key: str) -> None:
         from xsns_stream.pipeline.cluster_worker import run_item
 
         self.submitted[key] += 1
-        attempt = f"{key}-{self.begun[key] + 1}-{self.submitted[key]}"
+        attempt = f"{key}-{len(self.begun[key]) + 1}-{self.submitted[key]}"
         future = self.client.submit(
             run_item,
             self.token,
@@ -242,7 +258,7 @@ class _ClientRun(Generic[Item, Result]):
     def _started(self, key: str, worker: str) -> None:
         key = key.rsplit("-", 2)[0]
         if key in self.futures:
-            self.begun[key] += 1
+            self.begun[key].append(Attempt(worker, time.time()))
             self.running[key] = _Running(worker, time.monotonic())
             self.on_started(self.items[key], worker)
 
@@ -254,7 +270,7 @@ class _ClientRun(Generic[Item, Result]):
             result, seconds = future.result()
             self.slowest = max(self.slowest, seconds / max(self.job.size(item), 1e-9))
             self._forget(key)
-            self.on_done(item, WorkDoneBy(result, max(1, self.begun[key]), seconds))
+            self.on_done(item, WorkDoneBy(result, max(1, len(self.begun[key])), seconds))
         elif future.status == "error":
             error = future.exception()
             if not isinstance(error, KilledWorker):
@@ -268,13 +284,13 @@ class _ClientRun(Generic[Item, Result]):
     def _try_again(self, key: str, reason: str) -> None:
         self.running.pop(key, None)
         # A worker that dies takes its queue along: items that it had not begun are not to blame, within limits.
-        if self.begun[key] > self.options.retries or self.submitted[key] > _SUBMISSIONS * (1 + self.options.retries):
+        attempts = len(self.begun[key])
+        if attempts > self.options.retries or self.submitted[key] > _SUBMISSIONS * (1 + self.options.retries):
             item = self.items[key]
-            attempts = self.begun[key]
             self._forget(key)
             times = "once" if attempts == 1 else f"{attempts} times"
             hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
-            self.on_failed(item, XsnsError(f"it was begun {times}, and {reason}", hint))
+            self.on_failed(item, XsnsError(f"it was begun {times}, and {reason}", hint), tuple(self.begun[key]))
             return
         self._submit(key)
 
@@ -355,87 +371,3 @@ def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException
     if names:
         differing = ", ".join(f"{name} {theirs.get(name, 'missing')} instead of {own.get(name)}" for name in names)
         raise IncompatibleError(f"the worker at {worker} has other versions: {differing}.", _SAME)
-
-
-# ------------------------------------------------------------------------------------------------------ the cluster
-
-
-@contextmanager
-def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
-    """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
-
-    Raises:
-        UsageError: `distributed` is not installed, or the number is not positive.
-    """
-    import_distributed()
-    from dask import config
-    from distributed import Client, LocalCluster
-
-    if workers < 1:
-        raise UsageError(f"the number of workers must be at least 1, not {workers}.")
-    settings = {
-        # An item is tried again by the client, which counts how often it was begun.
-        "distributed.scheduler.allowed-failures": 0,
-        # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.
-        "distributed.scheduler.worker-saturation": 1.0,
-        "distributed.worker.daemon": True,
-    }
-    with (
-        config.set(settings),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            # A build decides itself how much memory it takes.
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        if cluster.dashboard_link and _has_dashboard():
-            on_note(f"the dashboard of the workers is at {cluster.dashboard_link}")
-        yield client
-
-
-@contextmanager
-def connected(scheduler: str) -> Iterator[Client]:
-    """Yield a client of a running cluster.
-
-    Args:
-        scheduler: Address such as `tcp://host:8786`, or the path of a scheduler file.
-
-    Raises:
-        UsageError: `distributed` is not installed.
-        XsnsError: There is no scheduler.
-    """
-    import_distributed()
-    from distributed import Client
-
-    try:
-        client = Client(scheduler) if "://" in scheduler else Client(scheduler_file=scheduler)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise XsnsError(
-            f"there is no Dask scheduler at '{scheduler}': {error}.",
-            "start one with `dask scheduler`, and workers with `dask worker`; then give its address or its file.",
-        ) from error
-    with client:
-        yield client
-
-
-def import_distributed() -> None:
-    """Check that `distributed` is installed.
-
-    Raises:
-        UsageError: It is not.
-    """
-    try:
-        import distributed  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"workers need the package 'distributed': {error}.", _INSTALL) from error
-
-
-def _has_dashboard() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("bokeh") is not None

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from xsns_stream.errors import IncompatibleError, XsnsError
-from xsns_stream.pipeline.cluster import ClusterOptions, Job, Session, WorkDoneBy, run_on_cluster
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.objectives import make_objective
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, Job, Session, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
 from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
@@ -23,7 +25,8 @@ from xsns_stream.pipeline.events import (
     RowFailed,
     RowStarted,
 )
-from xsns_stream.pipeline.measure import Run
+from xsns_stream.pipeline.failure_logs import details_here, log_folder, write_failure_log
+from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
     ONE_LANGUAGE,
@@ -39,11 +42,13 @@ from xsns_stream.pipeline.run_build import (
 )
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.store import SubNetworkStore, open_store
-from xsns_stream.store.format import RowKey
-from xsns_stream.types import Provenance
+from xsns_stream.store.format import RowKey, on_disk
+from xsns_stream.types import ParameterLayout, Provenance
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from xsns_stream.models import LoadedModel
 
 #: Seconds between two looks at rows that other builds of the same store are measuring.
 _POLL_S: Final = 2.0
@@ -51,6 +56,10 @@ _POLL_S: Final = 2.0
 _EACH_BATCH: Final = (RowStarted, ExamplesDone)
 #: Attempt from which on an item gets smaller batches: its worker died twice, perhaps for lack of memory.
 _SMALLER_FROM: Final = 3
+#: Largest number of texts that a worker keeps for rows that it has not begun.
+_TEXTS_AHEAD: Final = 2
+_DIFFERENT: Final = "a worker measures something else than the client"
+_SAME: Final = "give every worker the same model, text, device and packages."
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,13 @@ class RowOutcome:
         taken: Whether another build of the same store is measuring the row, so that nothing was done.
         events: Notes on the row, and its commit or its failure; neither if another process has committed it.
         texts: Record of the row's text.
+        details: Machine and traceback of a failure.
     """
 
     taken: bool = False
     events: tuple[Event, ...] = ()
     texts: RowTexts = field(default_factory=RowTexts)
+    details: str = ""
 
 
 @dataclass(frozen=True)
@@ -112,9 +123,12 @@ class BuildJob(Job[Row, RowOutcome]):
                 "start workers where the folder exists, such as on a shared disk; or give absolute paths and URLs, and "
                 "run the command in a folder that every machine has.",
             ) from error
-        settings, loaded = load_for_build(self.settings, self.model, **self.model_options)
+        settings, loaded = load_for_build(self.settings, self.model, **own_device(self.model_options))
         store = open_store(self.store, "a", sweep=False)
-        prepared = prepare_build(settings, loaded, store, _ignore, check_text=False)
+        try:
+            prepared = prepare_build(settings, loaded, store, _ignore, check_text=False)
+        except IncompatibleError as error:
+            raise IncompatibleError(f"{_DIFFERENT}: {error.message}", _SAME) from error
         run = prepare_run(prepared, loaded, store, _ignore)
         self._check(run.provenance)
         return BuildSession(self, prepared, run)
@@ -125,9 +139,7 @@ class BuildJob(Job[Row, RowOutcome]):
         if names:
             name = names[0]
             raise IncompatibleError(
-                f"a worker measures something else than the client: {', '.join(names)} ({name} is {theirs[name]!r} "
-                f"instead of {mine[name]!r}).",
-                "give every worker the same model, text, device and packages.",
+                f"{_DIFFERENT}: {', '.join(names)} ({name} is {theirs[name]!r} instead of {mine[name]!r}).", _SAME
             )
 
 
@@ -145,6 +157,9 @@ class BuildSession(Session[Row, RowOutcome]):
     def prepare(self, item: Row) -> None:
         """Read the text of the next row."""
         if item not in self._texts:
+            while len(self._texts) > _TEXTS_AHEAD:
+                # Dask may have given these rows to other workers.
+                self._texts.pop(next(iter(self._texts)))
             self._texts[item] = read_row(item, self.prepared, self._run)
 
     def run(self, item: Row, attempt: int) -> RowOutcome:
@@ -163,7 +178,8 @@ class BuildSession(Session[Row, RowOutcome]):
             self._shrink(run, item, attempt)
             with caller_modes_off():
                 measure_row(item, lambda: self._text(item), self.prepared.objective, run, progress)
-        return RowOutcome(False, tuple(events), progress.texts)
+        failure = progress.failed.get(item)
+        return RowOutcome(False, tuple(events), progress.texts, "" if failure is None else details_here(failure))
 
     def _text(self, row: Row) -> RowText | None:
         text = self._texts.pop(row) if row in self._texts else read_row(row, self.prepared, self._run)
@@ -187,18 +203,31 @@ class BuildSession(Session[Row, RowOutcome]):
         run.notify(Noted(f"its worker died {attempt - 1} times; it is measured with {batching}.", row))
 
 
+def own_device(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a model with one GPU for each worker of this machine, if the device is `cuda`.
+
+    Workers that a user starts see the GPUs that `CUDA_VISIBLE_DEVICES` names, and use the first of them.
+    """
+    import torch
+    from distributed import get_worker
+
+    chosen, name = dict(options), get_worker().name
+    if options.get("device") == "cuda" and isinstance(name, int) and (count := torch.cuda.device_count()) > 1:
+        chosen["device"] = f"cuda:{name % count}"
+    return chosen
+
+
 def run_build_on_cluster(
     settings: BuildSettings,
-    model: str,
+    model: Any,
     model_options: Mapping[str, Any],
     store: SubNetworkStore,
-    client: Client,
+    workers: Workers,
     on_event: Callable[[Event], None] = lambda event: None,
-    options: ClusterOptions | None = None,
 ) -> BuildResult:
     """Measure every row of `settings` that `store` lacks on the workers of a cluster.
 
-    The client loads the model once to check the experiment, frees it, and appends all labels to the store. Workers
+    This process loads the model once to check the experiment, frees it, and appends all labels to the store. Workers
     load the model themselves, read the text themselves, and write their rows; they never change labels.
 
     Args:
@@ -206,32 +235,67 @@ def run_build_on_cluster(
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build.load_for_build`.
         store: The store, open for writing.
-        client: A client of the cluster.
+        workers: The workers.
         on_event: Called with each event.
-        options: How the cluster is used.
 
     Raises:
         IncompatibleError: The store contains another experiment, or a worker has other packages, another model or
             other text.
         UsageError: The model is in memory, or the settings are not allowed.
+        XsnsError: There is no scheduler, or the connection to it is lost.
     """
     from xsns_stream.pipeline.build import load_for_build
 
+    refuse_loaded_model(model)
     settings, loaded = load_for_build(settings, model, **model_options)
     prepared = prepare_build(settings, loaded, store, on_event)
-    progress = BuildProgress(on_event)
-    run = prepare_run(prepared, loaded, store, progress.notify)
-    store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)
-    digests, sizes = _texts(prepared)
-    job = BuildJob(
-        settings, model, dict(model_options), str(store.path), run.provenance, digests, sizes, str(Path.cwd())
-    )
-    notes = loaded.notes
-    # Workers have their own copies of the model.
-    del loaded, run
-    _hand_out(client, job, prepared, store, progress, options)
-    store.remove_left_claims()
+    progress, notes = BuildProgress(on_event), loaded.notes
+    if prepared.missing:
+        run = prepare_run(prepared, loaded, store, progress.notify)
+        store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)
+        memory, free = worker_memory(settings, loaded, prepared.layout), free_memory(loaded.model)
+        digests, sizes = _texts(prepared)
+        names = dict(model_options)
+        job = BuildJob(settings, str(model), names, str(store.path), run.provenance, digests, sizes, str(Path.cwd()))
+        # Workers have their own copies of the model.
+        del loaded, run
+        note = _noting(progress)
+        with workers.connect(note, memory, free, most=len(prepared.missing)) as client:
+            _hand_out(client, job, prepared, store, progress, workers.options)
+        store.remove_left_claims()
     return finish_build(prepared, notes, store, progress)
+
+
+def refuse_loaded_model(model: Any) -> None:
+    """Raise an error if a model is an object in memory.
+
+    Raises:
+        UsageError: It is.
+    """
+    if not isinstance(model, str | Path):
+        raise UsageError(
+            f"a model in memory ({type(model).__name__}) is not sent to workers, which load the model themselves.",
+            "save it and its tokenizer with save_pretrained(folder), and give the folder.",
+        )
+
+
+def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
+    """Return an estimate of the bytes that a worker needs: libraries, model, Fisher values, activations of a batch."""
+    from xsns_stream.fisher import MOST_TOKENS, activation_bytes
+
+    objective = make_objective(loaded.objective) if settings.objective is None else settings.objective
+    longest = objective.max_length
+    examples = max(1, MOST_TOKENS["cpu"] // longest) if settings.batch_size == "auto" else settings.batch
+    weights = sum(each.numel() * each.element_size() for each in loaded.model.parameters())
+    values = 4 * layout.size * (2 if settings.split_half else 1) * (2 if settings.parts else 1)
+    values = min(values, settings.memory or values)
+    return (
+        PROCESS_BYTES + weights + values + examples * activation_bytes(loaded.model, layout, settings.fisher, longest)
+    )
+
+
+def _noting(progress: BuildProgress) -> Callable[[str], None]:
+    return lambda text: progress.notify(Noted(text))
 
 
 def _keys(prepared: PreparedBuild) -> list[RowKey]:
@@ -258,9 +322,9 @@ def _hand_out(
     prepared: PreparedBuild,
     store: SubNetworkStore,
     progress: BuildProgress,
-    options: ClusterOptions | None,
+    options: ClusterOptions,
 ) -> None:
-    """Hand out the missing rows; rows that another build of the store holds are looked at again at the end."""
+    """Hand out the missing rows; rows that another build of the store holds are handed out when it releases them."""
     taken: list[Row] = []
 
     def done(row: Row, work: WorkDoneBy) -> None:
@@ -270,9 +334,10 @@ def _hand_out(
         else:
             _replay(row, outcome, work.attempts, prepared, store, progress)
 
-    def failed(row: Row, error: XsnsError) -> None:
+    def failed(row: Row, error: XsnsError, attempts: Sequence[Attempt]) -> None:
         progress.failed[row] = error
         progress.notify(RowFailed(row, error))
+        _log_failure(row, error, attempts, "", store, progress)
 
     rows: Sequence[Row] = prepared.missing
     while rows:
@@ -284,14 +349,24 @@ def _hand_out(
             on_started=lambda row, worker: progress.notify(RowStarted(row)),
             on_done=done,
             on_failed=failed,
-            on_note=lambda text: progress.notify(Noted(text)),
+            on_note=_noting(progress),
             options=options,
         )
-        if taken and len(taken) == len(rows):
-            time.sleep(_POLL_S)
-        elif taken:
+        if taken:
             progress.notify(Noted(describe_waiting(taken)))
-        rows = tuple(taken)
+        rows = _wait_for_any(taken, store)
+
+
+def _wait_for_any(rows: Sequence[Row], store: SubNetworkStore) -> Sequence[Row]:
+    """Wait until another build has released one of the rows, and return all of them."""
+    while rows and not any(_is_free(row, store) for row in rows):
+        time.sleep(_POLL_S)
+    return tuple(rows)
+
+
+def _is_free(row: Row, store: SubNetworkStore) -> bool:
+    with store.claimed(row.language, row.seed) as mine:
+        return mine
 
 
 def _replay(
@@ -313,6 +388,7 @@ def _replay(
             case RowFailed(_, error):
                 progress.failed[row] = error
                 progress.notify(event)
+                _log_failure(row, error, (), outcome.details, store, progress)
                 ended = True
             case RowByOther():
                 # It is recorded below.
@@ -327,3 +403,21 @@ def _replay(
         progress.add(RowCommitted(row, record.provenance.examples, record.cardinality, record.density_realised, 0.0))
         return
     leave_to_other(row, prepared.settings, store, progress)
+
+
+def _log_failure(
+    row: Row,
+    error: XsnsError,
+    attempts: Sequence[Attempt],
+    details: str,
+    store: SubNetworkStore,
+    progress: BuildProgress,
+) -> None:
+    """Write the log of a failed row beside the store; a full disk does not end the build."""
+    name = f"{on_disk(row.language)}-seed{row.seed}"
+    try:
+        path = write_failure_log(log_folder(str(store.path)), name, error, attempts, details)
+    except (OSError, XsnsError) as problem:
+        progress.notify(Noted(f"the log of its failure cannot be written: {problem}", row))
+    else:
+        progress.notify(Noted(f"failed; its log is {path}", row))

@@ -16,6 +16,8 @@ from xsns_stream.types.provenance import library_versions
 
 #: Seconds that a message to the scheduler may take.
 _MESSAGE_S: Final = 60.0
+#: Seconds without an item after which a session is closed. A client that was killed does not close its sessions.
+_IDLE_S: Final = 300.0
 
 
 def run_item(token: str, key: str, item: Any) -> tuple[Any, float]:
@@ -41,12 +43,15 @@ class JobPlugin(WorkerPlugin):
         self.worker = worker
         self.lock = threading.Lock()
         self.session: Session[Any, Any] | None = None
+        self.idle: threading.Timer | None = None
         with suppress(ValueError):
             # Ctrl-C reaches every process of a terminal; the client alone decides what happens then.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def teardown(self, worker: Any) -> None:
         """Release the session; Dask calls this."""
+        if self.idle is not None:
+            self.idle.cancel()
         self.session = None
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
@@ -68,13 +73,25 @@ class JobPlugin(WorkerPlugin):
             item: The item.
         """
         attempt = int(key.split("-")[-2])
-        self._announce(key)
-        started = time.perf_counter()
+        # A worker may have several threads, and a model measures one item at a time.
         with self.lock:
+            self._announce(key)
+            started = time.perf_counter()
+            if self.idle is not None:
+                self.idle.cancel()
             if self.session is None:
                 refuse_other_versions(self.worker.address, library_versions(), self.versions)
                 self.session = self.job.open()
-        return self.session.run(item, attempt), time.perf_counter() - started
+            try:
+                return self.session.run(item, attempt), time.perf_counter() - started
+            finally:
+                self.idle = threading.Timer(_IDLE_S, self._close)
+                self.idle.daemon = True
+                self.idle.start()
+
+    def _close(self) -> None:
+        with self.lock:
+            self.session = None
 
     def _announce(self, key: str) -> None:
         """Tell the client that an item begins, and wait until the scheduler knows: the item may end the worker."""
