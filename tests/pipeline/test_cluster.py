@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.cluster_jobs import Deed, DeedJob
 from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
-from xsns_stream.pipeline import cluster, cluster_clients
+from xsns_stream.pipeline import cluster_clients, jobs
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluster, workers_asked
 from xsns_stream.types import provenance
@@ -141,7 +141,7 @@ def _measure_versions_of(libraries: tuple[str, ...]) -> None:
 
 def test_a_worker_without_the_package_is_refused() -> None:
     with pytest.raises(IncompatibleError, match="cannot load xsns-stream: No module named 'xsns_stream'") as caught:
-        cluster.refuse_other_versions("tcp://a:1", ModuleNotFoundError("No module named 'xsns_stream'"), {})
+        jobs.refuse_other_versions("tcp://a:1", ModuleNotFoundError("No module named 'xsns_stream'"), {})
     assert "install the same packages" in caught.value.hint
 
 

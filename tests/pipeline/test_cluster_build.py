@@ -108,7 +108,7 @@ def test_parts_halves_and_fisher_values_are_those_of_one_process(
     for ours, theirs in zip(two.folds(4), one.folds(4), strict=True):
         assert_digests_of_stores(ours, theirs)
     for language in ("fi", "sw"):
-        assert np.array_equal(*(each.load_fisher(language, 1).values for each in (one, two)))
+        assert np.array_equal(*(each.fisher_values(language, 1).values for each in (one, two)))
         halves = [each.reliability(each.record(language, 1, 0.1))["split_half"] for each in (one, two)]
         assert halves[0] == halves[1]
 
@@ -241,28 +241,33 @@ def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def fault(client: Any, tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Give every worker a fault, and restart the workers at the end."""
+def own_client() -> Iterator[Any]:
+    """A cluster of one test, whose workers may be damaged."""
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+@pytest.fixture
+def fault(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Give every worker a fault."""
 
     def install(kind: str, language: str, times: int = 1) -> Path:
         folder = tmp_path / "faults"
         folder.mkdir()
-        client.register_plugin(Fault(folder, kind, language, times), name=NAME)
+        own_client.register_plugin(Fault(folder, kind, language, times), name=NAME)
         return folder
 
-    yield install
-    client.unregister_worker_plugin(NAME)
-    client.restart()
+    return install
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while reading", "kill while writing", "kill after the commit"])
 def test_a_worker_that_is_killed(
-    kind: str, client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
+    kind: str, own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     deaths = fault(kind, "sw", times=2)
     events: list[Any] = []
-    assert_same(build(client=client, on_event=events.append), alone)
+    assert_same(build(client=own_client, on_event=events.append), alone)
     assert len(list(deaths.iterdir())) == 2
     committed = [event.row for event in events if isinstance(event, RowCommitted)]
     assert len(committed) == len(set(committed)) == 8
@@ -270,11 +275,11 @@ def test_a_worker_that_is_killed(
 
 @pytest.mark.slow
 def test_a_row_that_kills_every_worker(
-    client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
+    own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     fault("kill while reading", "sw", times=4)
     with pytest.raises(PartialError, match=r"[12] of 8 rows failed: sw"):
-        build(client=client, retries=1)
+        build(client=own_client, retries=1)
     store = open_store(tmp_path / "x.zarr")
     assert store.verify() == []
     assert {key.language for key in store.keys()} >= {"en", "fi", "zu"}  # noqa: SIM118
@@ -284,43 +289,43 @@ def test_a_row_that_kills_every_worker(
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(client: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_all_workers_are_killed(own_client: Any, build: Any, alone: SubNetworkStore) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:
         if isinstance(event, RowCommitted) and not killed:
-            killed.extend(client.run(os.getpid).values())
+            killed.extend(own_client.run(os.getpid).values())
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    assert_same(build(client=client, on_event=kill), alone)
+    assert_same(build(client=own_client, on_event=kill), alone)
     assert len(killed) == 2
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(client: Any, fault: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_worker_that_hangs(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore) -> None:
     fault("hang", "sw")
     events: list[Any] = []
-    assert_same(build(client=client, worker_timeout=20, on_event=events.append), alone)
+    assert_same(build(client=own_client, worker_timeout=20, on_event=events.append), alone)
     assert any(isinstance(each, Noted) and "has not finished its work in 20 s" in each.text for each in events)
 
 
 @pytest.mark.slow
-def test_a_full_disk(client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path) -> None:
+def test_a_full_disk(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path) -> None:
     fault("full disk", "sw", times=99)
     with pytest.raises(StoreError, match="the disk or the quota is full"):
-        build(client=client)
+        build(client=own_client)
     assert open_store(tmp_path / "x.zarr").verify() == []
     assert_same(build(), alone)
 
 
 @pytest.mark.slow
 def test_two_clients_build_one_store(
-    client: Any, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
+    own_client: Any, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     process = start_build(texts, tiny_folder, tmp_path / "x.zarr", "--workers", "2")
     ours: list[Any] = []
-    store = build(client=client, on_event=ours.append)
+    store = build(client=own_client, on_event=ours.append)
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     assert_same(store, alone)

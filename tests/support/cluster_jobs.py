@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xsns_stream.errors import ModelError
-from xsns_stream.pipeline.cluster import Job, Session
+from xsns_stream.pipeline.jobs import Job, Session
 
 
 @dataclass(frozen=True)

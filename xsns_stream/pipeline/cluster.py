@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import queue
 import time
-from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.pipeline.jobs import SAME_PACKAGES, Item, Job, Result, refuse_other_versions
 from xsns_stream.types.provenance import library_versions
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 #: Times that an item is tried again after the worker that had it died.
 DEFAULT_RETRIES: Final = 3
@@ -37,40 +34,9 @@ _LOOK_S: Final = 1.0
 _NO_WORKER_S: Final = 30.0
 #: Seconds without a connection to the scheduler after which the client gives up.
 _LOST_S: Final = 60.0
+_DIED: Final = "the worker died each time: it may be out of memory, or may have been stopped."
 #: Times that an item is handed out for each time that it may be begun.
 _SUBMISSIONS: Final = 5
-
-
-class Session(ABC, Generic[Item, Result]):
-    """A job that is open on one worker, with everything that its items share, such as a model."""
-
-    @abstractmethod
-    def run(self, item: Item, attempt: int) -> Result:
-        """Do the work of an item and return a small result that can be pickled.
-
-        Args:
-            item: The item.
-            attempt: Number of times that workers began this item, 1 for the first.
-        """
-
-    def prepare(self, item: Item) -> None:
-        """Prepare the next item, in a thread, while another one runs."""
-
-
-class Job(ABC, Generic[Item, Result]):
-    """Work that every worker can do for any of several items. It is pickled, and sent to each worker once."""
-
-    @abstractmethod
-    def open(self) -> Session[Item, Result]:
-        """Open the job on a worker.
-
-        Raises:
-            XsnsError: The worker cannot do this work; the run ends with this error.
-        """
-
-    @abstractmethod
-    def size(self, item: Item) -> float:
-        """Return the expected work of an item, in any unit; items with the most work are handed out first."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +150,7 @@ class _ClientRun(Generic[Item, Result]):
     submitted: Counter[str] = field(default_factory=Counter)
     begun: defaultdict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     running: dict[str, _Running] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
     slowest: float = 0.0
     without_workers: float | None = None
     lost_since: float | None = None
@@ -253,6 +220,9 @@ class _ClientRun(Generic[Item, Result]):
             resources=self.resources,
         )
         self.futures[key] = future
+        self._await(key, future)
+
+    def _await(self, key: str, future: Future[Any]) -> None:
         future.add_done_callback(lambda done: self.messages.put(("ended", key, done)))
 
     def _started(self, key: str, worker: str) -> None:
@@ -267,7 +237,12 @@ class _ClientRun(Generic[Item, Result]):
 
         item = self.items[key]
         if future.status == "finished":
-            result, seconds = future.result()
+            try:
+                result, seconds = future.result()
+            except KilledWorker:
+                # The worker died between the end of the item and the reading of its result.
+                self._try_again(key, _DIED)
+                return
             self.slowest = max(self.slowest, seconds / max(self.job.size(item), 1e-9))
             self._forget(key)
             self.on_done(item, WorkDoneBy(result, max(1, len(self.begun[key])), seconds))
@@ -277,9 +252,14 @@ class _ClientRun(Generic[Item, Result]):
                 if isinstance(error, XsnsError):
                     raise error
                 future.result()
-            self._try_again(key, "the worker died each time: it may be out of memory, or may have been stopped.")
-        else:
+            self._try_again(key, _DIED)
+        elif future.status == "cancelled":
+            # The scheduler is lost, or somebody has restarted the cluster.
+            self.cancelled.add(key)
             self._look()
+        else:
+            # The worker died before its result was read, and the scheduler hands out the same task again.
+            self._await(key, future)
 
     def _try_again(self, key: str, reason: str) -> None:
         self.running.pop(key, None)
@@ -310,6 +290,9 @@ class _ClientRun(Generic[Item, Result]):
                 )
             return
         self.lost_since = None
+        for key in self.cancelled & self.futures.keys():
+            self._try_again(key, "the cluster was restarted each time.")
+        self.cancelled.clear()
         self._look_for_workers(now)
         for key, running in list(self.running.items()):
             limit = self._limit(key)
@@ -350,24 +333,7 @@ def check_workers(client: Client) -> None:
     try:
         versions = client.run(library_versions, on_error="return")
     except Exception as error:
-        raise IncompatibleError(f"a worker cannot be asked for its versions: {error}.", _SAME) from error
+        raise IncompatibleError(f"a worker cannot be asked for its versions: {error}.", SAME_PACKAGES) from error
     own = library_versions()
     for worker, theirs in versions.items():
         refuse_other_versions(worker, theirs, own)
-
-
-_SAME: Final = "install the same packages on every worker, for example from one constraints file."
-
-
-def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
-    """Raise an error if a worker has other versions of libraries.
-
-    Raises:
-        IncompatibleError: It has; each library is named.
-    """
-    if isinstance(theirs, BaseException):
-        raise IncompatibleError(f"the worker at {worker} cannot load xsns-stream: {theirs}.", _SAME)
-    names = [name for name in {**own, **theirs} if own.get(name) != theirs.get(name)]
-    if names:
-        differing = ", ".join(f"{name} {theirs.get(name, 'missing')} instead of {own.get(name)}" for name in names)
-        raise IncompatibleError(f"the worker at {worker} has other versions: {differing}.", _SAME)

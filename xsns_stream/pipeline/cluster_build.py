@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.objectives import make_objective
-from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, Job, Session, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.build_model import load_for_build
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
 from xsns_stream.pipeline.events import (
     BuildResult,
@@ -26,6 +27,7 @@ from xsns_stream.pipeline.events import (
     RowStarted,
 )
 from xsns_stream.pipeline.failure_logs import details_here, log_folder, write_failure_log
+from xsns_stream.pipeline.jobs import Job, Session
 from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
@@ -86,7 +88,7 @@ class BuildJob(Job[Row, RowOutcome]):
     Attributes:
         settings: What to measure.
         model: `mini`, a folder, or a Hub id.
-        model_options: Options of :func:`~xsns_stream.pipeline.build.load_for_build`.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: Path or URL of the store.
         provenance: Provenance of the rows on the client, which that of every worker must equal.
         digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
@@ -113,8 +115,6 @@ class BuildJob(Job[Row, RowOutcome]):
         Raises:
             IncompatibleError: The model, its tokenizer or the settings are not those of the client.
         """
-        from xsns_stream.pipeline.build import load_for_build
-
         try:
             os.chdir(self.folder)
         except OSError as error:
@@ -233,7 +233,7 @@ def run_build_on_cluster(
     Args:
         settings: What to measure.
         model: `mini`, a folder, or a Hub id.
-        model_options: Options of :func:`~xsns_stream.pipeline.build.load_for_build`.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: The store, open for writing.
         workers: The workers.
         on_event: Called with each event.
@@ -244,8 +244,6 @@ def run_build_on_cluster(
         UsageError: The model is in memory, or the settings are not allowed.
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
-    from xsns_stream.pipeline.build import load_for_build
-
     refuse_loaded_model(model)
     settings, loaded = load_for_build(settings, model, **model_options)
     prepared = prepare_build(settings, loaded, store, on_event)
@@ -285,13 +283,12 @@ def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: Paramete
 
     objective = make_objective(loaded.objective) if settings.objective is None else settings.objective
     longest = objective.max_length
-    examples = max(1, MOST_TOKENS["cpu"] // longest) if settings.batch_size == "auto" else settings.batch
+    examples = max(1, MOST_TOKENS["cpu"] // longest) if settings.batch_size == "auto" else int(settings.batch)
     weights = sum(each.numel() * each.element_size() for each in loaded.model.parameters())
     values = 4 * layout.size * (2 if settings.split_half else 1) * (2 if settings.parts else 1)
     values = min(values, settings.memory or values)
-    return (
-        PROCESS_BYTES + weights + values + examples * activation_bytes(loaded.model, layout, settings.fisher, longest)
-    )
+    activations: int = activation_bytes(loaded.model, layout, settings.fisher, longest)
+    return PROCESS_BYTES + int(weights) + values + examples * activations
 
 
 def _noting(progress: BuildProgress) -> Callable[[str], None]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from distributed import WorkerPlugin, get_worker
 
-from xsns_stream.pipeline.cluster import Job, Session, refuse_other_versions
+from xsns_stream.pipeline.jobs import Job, Session, refuse_other_versions
 from xsns_stream.types.provenance import library_versions
 
 #: Seconds that a message to the scheduler may take.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import XsnsError
 from xsns_stream.objectives import Objective
+from xsns_stream.pipeline.cluster_build import worker_memory
 from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import BuildPlan, Event, Noted, Row, RowFailed
 from xsns_stream.pipeline.measure import Run, free_memory, split_into_folds
@@ -98,8 +99,6 @@ def estimate_build(
 
 
 def _count_workers(workers: Workers, settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
-    from xsns_stream.pipeline.cluster_build import worker_memory
-
     return workers.count(worker_memory(settings, loaded, layout), free_memory(loaded.model))
 
 
