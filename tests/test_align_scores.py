@@ -157,7 +157,7 @@ def test_seeds_of_scores_and_predictions_are_kept() -> None:
 def test_requested_pool_keeps_its_order() -> None:
     joined = join(gold(), {"x": matrix()}, sources=["et,sw"], targets=["zu", "swh,fi"])
     assert (joined.sources, joined.targets) == (("et", "sw"), ("zu", "sw", "fi"))
-    with pytest.raises(LanguageError, match="no language 'ru' in the gold scores' sources"):
+    with pytest.raises(LanguageError, match="no language 'ru' in the source axis of the gold scores"):
         join(gold(), {"x": matrix()}, sources=["ru"])
 
 
@@ -170,6 +170,30 @@ def test_other_codes_of_a_language_are_matched_and_noted() -> None:
 
 
 # ------------------------------------------------------------------------------------------- errors
+
+
+def test_requested_languages_are_found_under_their_only_other_code_and_a_note_says_so() -> None:
+    scores = gold(("en", "sw"), ("en", "sw", "fi"))
+    one = matrix(("en-GB", "sw", "fi"), ("en-GB", "sw", "fi"))
+    joined = join(scores, {"one": one}, sources=["en-GB", "swh_Latn"], targets=["eng", "fi-FI"])
+    assert (joined.sources, joined.targets) == (("en", "sw"), ("en", "fi"))
+    assert joined.notes[:2] == (
+        "the source axis of the gold scores has no 'en-GB': 'en' (English) is used for it.",
+        "the target axis of the gold scores has no 'fi-FI': 'fi' (Finnish) is used for it.",
+    )
+    assert "'one' has other codes: en-GB for en." in " ".join(joined.notes)
+
+
+def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> None:
+    codes = CODES[:3]
+    cells = np.full((1, 1, 3, 3), 50.0)
+    for floor, noted in ((50.0, True), (49.0, False)):
+        scores = TransferScores(
+            codes, codes, cells, "pos", "accuracy", "percent", "made up", trivial=dict.fromkeys(codes, floor)
+        )
+        notes = join(scores, {"one": matrix(codes, codes)}).notes
+        said = "6 of 6 gold scores on other languages are not above the trivial answer" in " ".join(notes)
+        assert said == noted
 
 
 def test_disjoint_languages_are_an_error() -> None:

@@ -48,9 +48,14 @@ def join(
     """
     if not matrices:
         raise UsageError("there is no predictor to compare with the gold scores.", "give --predict NAME=FILE.")
+    found_elsewhere: list[str] = []
     requested = (
-        select(sources, gold.sources, "the gold scores' sources") if sources else gold.sources,
-        select(targets, gold.targets, "the gold scores' targets") if targets else gold.targets,
+        select(sources, gold.sources, "the source axis of the gold scores", found_elsewhere.append)
+        if sources
+        else gold.sources,
+        select(targets, gold.targets, "the target axis of the gold scores", found_elsewhere.append)
+        if targets
+        else gold.targets,
     )
     renamed = {name: _with_codes_of(gold, matrix) for name, matrix in matrices.items()}
     for name, matrix in renamed.items():
@@ -61,6 +66,8 @@ def join(
     records = {name: matrix.record for name, matrix in renamed.items()}
     same = frozenset((s, t) for s in pool[0] for t in pool[1] if s != t and same_language(s, t))
     notes = (
+        *_trivial_note(gold.restricted(*pool)),
+        *found_elsewhere,
         *_spelling_notes(matrices, renamed, {*pool[0], *pool[1]}),
         *_coverage_notes(gold, renamed, requested),
         *_pairless_notes(renamed, requested, pool),
@@ -216,6 +223,16 @@ def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Ax
 
 
 # ------------------------------------------------------------------------------------------------- notes
+
+
+def _trivial_note(gold: TransferScores) -> Iterator[str]:
+    """Yield a sentence if most gold scores of the pool are not above the trivial answer."""
+    above, count = gold.above_trivial()
+    if count and above <= count / 2:
+        yield (
+            f"{count - above} of {count} gold scores on other languages are not above the trivial answer, such as the "
+            "most frequent class: they say little about transfer."
+        )
 
 
 def _spelling_notes(

@@ -64,7 +64,7 @@ _NO_WIDTH: Final = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 _BRACKETS: Final = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
 _CANDIDATES: Final = 3
 _SHORTEST_NAME: Final = 4
-#: Languages in which the names of other languages are looked up, where all labels of a table are in one of them.
+#: Languages in which the names of languages are looked up if all labels of a table are in one of them.
 _SPOKEN: Final = (
     "de",
     "fr",

@@ -278,8 +278,8 @@ def select(
         where: The owner of the languages, such as the name of a corpus, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
             of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
-            says so. A code with a script never stands for a code with another script. A code that names another
-            language after it is normalised (`tl` → `fil`) is noted too.
+            says so. Two codes with different scripts are never treated as the same. A code that names another language
+            after it is normalised (`tl` → `fil`) is noted too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -329,7 +329,7 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Calla
 
 
 def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {word: the only label of `known` for the same language}, where no other word means this label."""
+    """Return {word: the only label of `known` for the same language}, without labels that several words could mean."""
     meant: dict[str, str] = {}
     codes: dict[str, str] = {}
     for word in words:

@@ -113,7 +113,8 @@ for verb in [None, *VERBS]:
     with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         main([verb, "--help"] if verb else ["--help"])
     assert "Usage: xsns-stream" in out.getvalue()
-    found[verb or "xsns-stream"] = loaded("torch", "numba", "zarr", "transformers", "matplotlib", "pandas", "datasets")
+    heavy = ("torch", "numba", "zarr", "transformers", "matplotlib", "pandas", "datasets", "numpy", "rich")
+    found[verb or "xsns-stream"] = loaded(*heavy)
 print(json.dumps(found))
 """
 )

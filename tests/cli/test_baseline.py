@@ -165,7 +165,7 @@ def test_many_languages_are_shown_by_their_nearest_neighbours(baseline: Callable
     done = baseline("script", "--lang", "en,de,fr,ru,uk,bg,ar,fa,ur,hi,mr,ne,el,ka")
     assert done.code == 0
     assert re.search(r"^ru +Russian +bg +1\.000 +uk +1\.000", done.out, re.MULTILINE)
-    assert "-o FILE.parquet writes everything" in done.err
+    assert "-o FILE.parquet writes all values" in done.err
 
 
 def test_a_matrix_is_read_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:

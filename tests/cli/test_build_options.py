@@ -50,7 +50,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         (
             "max_length",
             "65",
-            "the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length 64`",
+            "error: the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length",
         ),
         ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),

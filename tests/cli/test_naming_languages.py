@@ -135,3 +135,17 @@ def test_labels_as_given_from_the_command_line_and_from_python(
     assert store.languages == ("en-x-a", "sw")
     with pytest.raises(LanguageError):
         xs.build({"sw.1": ["a"]}, tiny_folder, tmp_path / "v.zarr", **options)
+
+
+def test_fine_tuning_and_baselines_find_languages(tmp_path: Path, texts: Path, xsns: Any) -> None:
+    from xsns_stream.pipeline.finetune_settings import transfer_settings
+
+    for name in ("en-GB-train", "en-GB-dev", "sw-test", "fi-test"):
+        (tmp_path / f"{name}.txt").write_text("one O\n\n", encoding="utf-8")
+    settings = transfer_settings(tmp_path, task="ner", sources="eng", targets="Swahili")
+    assert (settings.sources, settings.targets) == (("en-GB",), ("sw",))
+    assert len(settings.notes) == 2
+    assert "has no 'eng': 'en-GB' (English (United Kingdom)) is used for it." in settings.notes[0]
+    done = xsns("baseline", "lex", "--corpus", texts, "--lang", "Swahili,eng,fi", "--examples", 4, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["result"]["sources"] == ["sw", "en", "fi"]

@@ -1,10 +1,118 @@
-"""The line `next:` that verbs print last."""
+"""The line `next:` that verbs print last: a command that can be pasted into a shell."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
 import pytest
 
+from tests.support import networks
+from xsns_stream.cli import VERBS, cli
 from xsns_stream.cli.output import next_step, store_arguments
+from xsns_stream.gold import write_scores
+from xsns_stream.store import open_store
+from xsns_stream.types.transfer_scores import TransferScores
+
+CODES = ("de", "en", "fi", "sw", "zu")
+
+#: {verb: command line, what follows}. `build`, `transfer` and `reproduce` are run by their own tests.
+COMMANDS = {
+    "rank": (
+        "rank -s 'my store.zarr' --target sw",
+        "transfer --task TASK --data FOLDER --sources {first} --targets sw -o gold.parquet",
+    ),
+    "rank with gold": (
+        "rank -s 'my store.zarr' --target sw --gold gold.parquet",
+        "evaluate --gold gold.parquet --predict 'xsns=my store.zarr'",
+    ),
+    "matrix": ("matrix -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
+    "matrix by layer": ("matrix -s 'my store.zarr' --by layer", "rank --store 'my store.zarr' --target de"),
+    "shared": ("shared -s 'my store.zarr' --lang sw,fi", "rank --store 'my store.zarr' --target sw --explain"),
+    "info": ("info -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
+    "info of a corpus": ("info --corpus cldr", "build --corpus cldr"),
+    "verify": ("verify -s 'my store.zarr'", "info --store 'my store.zarr'"),
+    "export": ("export -s 'my store.zarr' --lang sw -o '{{lang}}.safetensors'", "info --store 'my store.zarr'"),
+    "copy": ("copy 'my store.zarr' copy.zarr", "verify --store copy.zarr"),
+    "merge": ("merge xsns.zarr 'my store.zarr'", "info"),
+    "prune": ("prune 'my store.zarr' --unfinished --yes", "info --store 'my store.zarr'"),
+    "prune --dry-run": (
+        "prune 'my store.zarr' --lang zu --dry-run",
+        "prune 'my store.zarr' --lang zu --yes",
+    ),
+    "relabel": ("relabel -s other.zarr zu xh", "rank --store other.zarr --target xh"),
+    "evaluate": (
+        "evaluate --gold gold.parquet --predict 'xsns=my store.zarr' --resamples 100",
+        "rank --store 'my store.zarr' --target de --gold gold.parquet",
+    ),
+    "regress": (
+        "regress --gold gold.parquet --predict 'xsns=my store.zarr'",
+        "evaluate --gold gold.parquet --predict 'xsns=my store.zarr' --per-target",
+    ),
+    "params": ("params mini", "build --corpus FOLDER --parts 8"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with stores of five languages, and gold scores."""
+    for name in ("my store.zarr", "other.zarr"):
+        networks.write_all(str(tmp_path / name), networks.make_all(640, CODES))
+    cells = np.random.default_rng(0).random((1, 1, 5, 5)) * 100
+    write_scores(TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", ""), tmp_path / "gold.parquet")
+    return tmp_path
+
+
+def parsed(line: str) -> list[str]:
+    """Return the words of a line `next: …`, after click has parsed them."""
+    start, program, *words = shlex.split(line)
+    assert (start, program) == ("next:", "xsns-stream")
+    words = ["pos" if word == "TASK" else word for word in words]
+    command: click.Command = import_module(f"xsns_stream.cli.{words[0]}").command
+    with click.Context(cli) as parent:
+        command.make_context(words[0], words[1:], parent=parent)
+    return words
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..., Any], name: str) -> None:
+    given, expected = COMMANDS[name]
+    done = in_process(folder, *shlex.split(given.format()))
+    assert done.code == 0, done.err
+    last = done.err.splitlines()[-1]
+    ranking = open_store(folder / "my store.zarr")
+    if "{first}" in expected:
+        import xsns_stream as xs
+
+        first = [source.language for source in xs.rank(ranking, "sw").ranking.sources[:2]]
+        expected = expected.format(first=",".join(first))
+    assert parsed(last) == shlex.split(expected.replace("TASK", "pos"))
+    assert shlex.join(shlex.split(expected)) in last, "it can be pasted into a shell"
+
+
+def test_a_baseline_is_written_and_then_evaluated(folder: Path, in_process: Callable[..., Any]) -> None:
+    given = ("baseline", "script", "--lang", "sw,zu,fi")
+    assert parsed(in_process(folder, *given).err.splitlines()[-1]) == [*given, "-o", "script.parquet"]
+    last = in_process(folder, *given, "-o", "s.parquet").err.splitlines()[-1]
+    assert parsed(last) == ["evaluate", "--gold", "gold.parquet", "--predict", "script=s.parquet"]
+
+
+def test_after_a_build_comes_a_ranking(build: Callable[..., Any]) -> None:
+    last = build("--dry-run", lang="sw").err.splitlines()[-1]
+    assert "--dry-run" not in parsed(last)
+    assert parsed(build(lang="sw").err.splitlines()[-1])[0] == "info"
+    assert parsed(build().err.splitlines()[-1])[0] == "rank"
+
+
+def test_every_verb_is_covered() -> None:
+    covered = {given.split()[0] for given, _ in COMMANDS.values()}
+    elsewhere = {"build", "baseline", "transfer", "gold", "reproduce"}
+    assert covered | elsewhere == set(VERBS)
 
 
 def test_the_command_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -147,7 +147,7 @@ def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
         (["--target", "et"], 2, "'et' has no sub-network for seed 8.", "choose seeds that it has with --seed."),
         (["--target", "sw", "--sources", "sw"], 2, "no candidate source for 'sw' except itself.", "other sources"),
         (["--target", "sw", "--top", "-1"], 2, "-1 is not in the range", "see `xsns-stream rank --help`."),
-        ([], 2, "Missing option '--target'", "see `xsns-stream rank --help`."),
+        ([], 2, "Missing option '--targets' / '--target'", "see `xsns-stream rank --help`."),
     ],
 )
 def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):

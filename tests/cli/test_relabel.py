@@ -62,3 +62,26 @@ def test_a_label_that_is_taken_is_refused(xsns, store):
     assert "'sw'" in wrong.err
     assert xsns("relabel", "sw", "../x", "--store", store).code == 2
     assert open_store(store).languages == ("fi", "sw", "zh-Hant")
+
+
+def test_a_relabelled_row_is_not_measured_again(build, xsns, texts, tmp_path):
+    store = tmp_path / "x.zarr"
+    assert build().code == 0
+    assert xsns("relabel", "sw", "sw_news", "--store", store).code == 0
+    again = build("--json", lang="sw,fi,et")
+    assert "rows that were relabelled are in the store already: sw is sw_news." in again.err
+    result = json.loads(again.out)["result"]
+    assert [row[0] for row in result["committed"]] == ["et"]
+    assert [row[0] for row in result["skipped"]] == ["sw", "fi"]
+    assert open_store(store).languages == ("et", "fi", "sw_news")
+    info = xsns("info", "--store", store)
+    assert "sw_news was sw" in info.out
+    assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["former_labels"] == {"sw_news": ["sw"]}
+    # Other text under the former label is another row.
+    other = tmp_path / "other" / texts.name
+    other.mkdir(parents=True)
+    for language in ("fi", "et"):
+        (other / f"{language}.txt").write_bytes((texts / f"{language}.txt").read_bytes())
+    (other / "sw.txt").write_bytes((texts / "zu.txt").read_bytes())
+    assert build(corpus=other, lang="sw,fi").code == 0
+    assert open_store(store).languages == ("et", "fi", "sw", "sw_news")

@@ -72,7 +72,7 @@ def test_all_stands_for_languages_with_every_seed(store):
 
 
 def test_the_table_has_a_line_for_each_layer_and_one_for_all(store):
-    header, _, *lines = call("-s", store, "--lang", "sw,fi", "--seed", "8").output.splitlines()
+    header, _, *lines = call("-s", store, "--lang", "sw,fi", "--seed", "8").stdout.splitlines()
     assert header.split() == ["layer", "parameters", "in", "all", "2", "in", "any"]
     cells = [line.split() for line in lines]
     assert [line[0] for line in cells] == ["layer.0", "layer.1", "layer.2", "all"]
@@ -87,4 +87,4 @@ def test_errors(store):
         call("-s", store, "--lang", "yo,sw")
     with pytest.raises(UsageError, match="has no seed 9"):
         call("-s", store, "--lang", "sw", "--seed", "9")
-    assert "Missing option '--lang'" in call("-s", store).output
+    assert "Missing option '-l' / '--lang'" in call("-s", store).output

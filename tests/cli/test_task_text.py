@@ -67,6 +67,10 @@ def test_words_as_given_need_an_option_and_are_recorded(
     assert done.code == 0, done.err
     assert open_store(store).info()["experiment"]["corpus"] == "task(pos, task=pos)[train, words=given]"
     done = in_process(place, *command, "--lang", "fi")
+    assert done.code == 0, done.err
+    assert "taken from the store" in done.err
+    assert "words given" in done.err
+    done = in_process(place, *command, "--words", "running", "--lang", "fi")
     assert done.code == 1
     assert "words=given" in done.err
     assert "words=running" in done.err

@@ -77,11 +77,11 @@ def test_the_table_says_what_the_scores_are_worth(folder: Path, in_process: Call
     assert done.code == 0, done.err
     assert "for the trivial answer" in done.out
     scores = read_scores(folder / "gold.parquet")
-    lines = done.out.splitlines()
-    start = lines.index("accuracy (percent) of each source on each target")
-    assert lines[start + 1].split() == ["source", *scores.targets]
-    assert lines[start + 3].split() == ["en", *(f"{score:.1f}" for score in scores.values[0])]
-    assert lines[start + 4].startswith("trivial answer ")
+    table = done.out.partition("accuracy (percent) of each source on each target")[2].splitlines()
+    rows = [line.replace("*", " ").split() for line in table]
+    assert ["source", *scores.targets] in rows
+    assert ["en", *(f"{score:.1f}" for score in scores.values[0])] in rows
+    assert any(line.startswith("trivial answer ") for line in table)
     assert done.err.splitlines()[-1] == "next: xsns-stream build --corpus pos --task pos --parts 8"
     shown = in_process(folder, "gold", "show", "gold.parquet")
     assert "xsns-stream transfer: mini on task(pos, task=pos), quick, 12 training examples" in " ".join(

@@ -104,3 +104,13 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
     assert sample.counts.usable == 40_000
     # Examples in memory before the text exceeds the limit, 50 bytes per line, and a block of the file.
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6
+
+
+def test_progress_of_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xsns_stream.corpora.examples._CHUNK", 8)
+    units = [TextExample(f"text {number}") for number in range(20)]
+    read: list[int] = []
+    twice, _ = draw_examples(lambda: units, 3, 0, "x", held_bytes=0, on_read=read.append)
+    assert read == [8, 16, 24, 32, 40]
+    once, _ = draw_examples(lambda: units, 3, 0, "x")
+    assert once == twice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import os
 import threading
@@ -149,6 +150,24 @@ def test_a_pipe_is_read_once_and_drawn_from_as_a_file(tmp_path: Path) -> None:
     file = open_corpus(f"sw={tmp_path / 'sw.txt'}")
     for seed in (1, 2):
         assert corpus.sample("sw", 10, seed).examples == file.sample("sw", 10, seed).examples
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b'{"text": "moja"}\n{"text": "mbili"}\n',
+        gzip.compress(b"moja\nmbili\n"),
+        lzma.compress(b'{"text": "moja"}\n{"text": "mbili"}\n'),
+    ],
+    ids=["JSON", "gzip", "JSON in xz"],
+)
+def test_the_format_of_a_pipe_is_found_from_its_contents(tmp_path: Path, contents: bytes) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(contents,))
+    writer.start()
+    corpus = open_corpus(f"sw={tmp_path / 'pipe'}")
+    writer.join()
+    assert {str(each.text) for each in corpus.sample("sw", 9, 0).examples} == {"moja", "mbili"}
 
 
 def test_folders_of_a_task_name_what_they_leave_out(tmp_path: Path) -> None:

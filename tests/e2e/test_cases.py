@@ -91,7 +91,7 @@ def test_two_files_of_one_language_are_an_error_until_one_is_chosen(build_from: 
     done, languages = build_from(CASES / "codes")
     assert done.code == 3
     assert languages == ("sw",)
-    assert "both aka_Latn.txt and twi_Latn.txt are language 'ak'. choose one with a further --corpus ak=" in done.err
+    assert "both aka_Latn.txt and twi_Latn.txt are language 'ak'. keep their names as labels with --label " in done.err
     done, languages = build_from(CASES / "codes", f"ak={CASES / 'codes' / 'twi_Latn.txt'}", name="chosen")
     assert (done.code, languages) == (0, ("ak", "sw")), done.err
 

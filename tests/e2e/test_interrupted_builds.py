@@ -99,7 +99,7 @@ def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) ->
     numbers = [re.fullmatch(line, row) for row in rows]
     assert all(numbers), err
     assert [int(match[1]) for match in numbers] == list(range(1, ROWS + 1))
-    assert last.startswith("next: xsns-stream matrix --store ")
+    assert last.startswith("next: xsns-stream rank --store ")
 
 
 def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:

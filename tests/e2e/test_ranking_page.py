@@ -53,9 +53,12 @@ def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path
     assert "(95 %, 8 parts)." in ranking
     assert "6 rows without each of 8" in shown[3]
     assert "Jaccard by layer" in shown[4]
-    assert "the most similar" in shown[5]
-    assert "by what each adds" in shown[6]
-    assert "Expected accuracy (pos) from 30 pairs of gold scores" in shown[7]
+    assert "Sources for Estonian (et)" in shown[5]
+    assert all((folder / f"sources{suffix}").exists() for suffix in (".csv", ".md", ".png"))
+    assert "the most similar" in shown[7]
+    assert "by what each adds" in shown[8]
+    assert "Expected accuracy (pos) from 30 pairs of gold scores" in shown[9]
+    assert (folder / "both.png").exists()
     assert [source.language for source in space["ranking"]] == [
         line.split()[1] for line in ranking.splitlines() if re.match(r" +\d", line)
     ]

@@ -147,7 +147,7 @@ def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) 
         ),
         (
             "source,target,score\nen,sw,80\n,zu,60\nfi,sw,70\n",
-            "1 empty labels were filled from the line above, as in merged cells.",
+            "empty labels were filled from the line above, as in merged cells: 1.",
         ),
         (
             "Results of 2023,,\nsource,target,score\nen,sw,80\nfi,sw,70\n* one seed,,\n",

@@ -12,7 +12,7 @@ import torch
 
 import xsns_stream as xs
 from tests.support import networks
-from xsns_stream.errors import IncompatibleError, LanguageError, UsageError, XsnsError
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.models import LoadedModel
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 
@@ -185,9 +185,11 @@ def test_invalid_options_of_a_ranking_are_refused(
         xs.rank(store, "sw", **options)
 
 
-@pytest.mark.parametrize("target", [None, 3, ["sw"]])
-def test_a_target_that_is_not_a_string_is_refused(store: xs.SubNetworkStore, target: Any) -> None:
-    with pytest.raises(LanguageError, match="is not a string"):
+@pytest.mark.parametrize(
+    ("target", "message"), [(None, "no target was given"), (3, "is not a string"), ([3], "is not a string")]
+)
+def test_a_target_that_is_not_a_string_is_refused(store: xs.SubNetworkStore, target: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         xs.rank(store, target)
 
 
@@ -248,7 +250,7 @@ def test_reprs_are_short(store: xs.SubNetworkStore, loaded: LoadedModel) -> None
 def test_few_examples_are_noted_once_where_no_language_has_more(loaded: LoadedModel, tmp_path: Path) -> None:
     store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **(OPTIONS | {"examples": 64}))
     note = "few examples make similarities unreliable: no language has more than 4 of 64 examples."
-    assert xs.rank(store, "sw", explain=True).notes == (note,)
+    assert xs.rank(store, "sw", explain=True).notes.count(note) == 1
     assert xs.similarity(store).notes == (note,)
 
 

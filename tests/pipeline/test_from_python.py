@@ -140,7 +140,7 @@ def test_every_option_of_the_verb_is_a_keyword(xsns: Any) -> None:
     keywords = {
         *inspect.signature(build_settings).parameters,
         *build._MODEL_OPTIONS,
-        *build._TEXT_OPTIONS,
+        *build.TEXT_OPTIONS,
         "label_column",
         "corpus_revision",
         *CLUSTER_OPTIONS,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import xsns_stream as xs
 from xsns_stream.errors import CorpusError
-from xsns_stream.pipeline.events import ExamplesDone, Row, RowStarted
+from xsns_stream.pipeline.events import ExamplesDone, Row, RowStarted, TextRead
 from xsns_stream.pipeline.scheduling import ReadAhead
 from xsns_stream.types import LanguageSample, TextExample
 
@@ -62,6 +64,39 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
         except BaseException as caught:
             found.append(caught)
     assert found == [0, error, 2]
+
+
+def test_waiting_for_a_long_text_is_reported_in_the_thread_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xsns_stream.pipeline.scheduling._WAIT", 0.01)
+    reported: list[int] = []
+
+    def report(item: int) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        reported.append(item)
+
+    def make(item: int) -> int:
+        give_up = time.monotonic() + 10
+        while item not in reported and time.monotonic() < give_up:
+            time.sleep(0.001)
+        return item
+
+    assert [take() for _, take in ReadAhead(range(2), make, report)] == [0, 1]
+    assert set(reported) == {0, 1}
+
+
+def test_a_build_reports_how_much_of_a_text_was_read(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xsns_stream.pipeline.scheduling._WAIT", 0.001)
+    monkeypatch.setattr("xsns_stream.corpora.examples._CHUNK", 64)
+    text = "".join(f"line {number}\n" for number in range(20_000))
+    (tmp_path / "sw.txt").write_text(text, encoding="utf-8")
+    events: list[Any] = []
+    options: dict[str, Any] = {"examples": 2, "max_length": 8, "progress": False}
+    xs.build(f"sw={tmp_path / 'sw.txt'}", tiny_folder, tmp_path / "s.zarr", events.append, **options)
+    counts = [event.count for event in events if isinstance(event, TextRead)]
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
 
 
 def test_nothing_to_read() -> None:

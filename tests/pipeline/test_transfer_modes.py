@@ -14,7 +14,9 @@ from xsns_stream.pipeline import finetune
 from xsns_stream.pipeline.events import TransferResult
 
 
-@pytest.mark.parametrize("mode", [torch.autocast("cpu", torch.bfloat16), torch.inference_mode()], ids=str)
+@pytest.mark.parametrize(
+    "mode", [torch.autocast("cpu", torch.bfloat16), torch.inference_mode()], ids=["autocast", "inference"]
+)
 def test_modes_of_the_caller_are_off(
     mode: AbstractContextManager[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

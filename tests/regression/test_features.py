@@ -146,6 +146,19 @@ def test_invalid_cells_are_errors(write) -> None:
     assert "has two values in column 'ldnd'" in complaint("pair:ldnd", write(PAIRS + "sw,deu,1\n", "pairs.csv")).message
 
 
+def test_languages_are_found_by_name_and_under_other_codes_and_notes_say_so(write) -> None:
+    path = write("code,size\nEnglish (GB),7\nKiswahili,5\nzh-Hans,9\nKlingonish,1\n", "sizes.csv")
+    codes = ("en", "sw", "zh")
+    tables = read_features([path], codes)
+    found = feature_matrix(parse_feature("source:size"), tables, codes, codes)
+    np.testing.assert_array_equal(found.values[:, 0], [7, 5, 9])
+    assert tables.notes == (
+        "labels of 'sizes.csv' that are not language codes were left out: Klingonish.",
+        "languages of 'sizes.csv' were recognised by name: English (GB) = en-GB, Kiswahili = sw.",
+        "'sizes.csv' has other codes: en-GB for en, zh-Hans for zh.",
+    )
+
+
 def test_repeated_lines_are_accepted(write) -> None:
     repeated = LANGUAGES + 'ger,"IE, Germanic",latin,Unknown,1000,1\n'
     np.testing.assert_array_equal(values("source:size", write(repeated))[0], [1000] * 4)

@@ -52,8 +52,8 @@ def test_reprs_of_results_are_short_tables(joined: JoinedScores) -> None:
     for result, words in (
         (matrix, "Similarity of sources (rows) to targets (columns): jaccard"),
         (ranking, "Sources for sw, by jaccard"),
-        (evaluate(joined, resamples=100), "Evaluation on pos (accuracy, percent): means over 5 targets"),
-        (fit(joined), "Regression ols of pos (accuracy, percent) on 20 pairs"),
+        (evaluate(joined, resamples=100), "Evaluation on pos accuracy (percent): means over 5 targets"),
+        (fit(joined), "Regression ols of pos accuracy (percent) on 20 pairs"),
     ):
         assert repr(result).startswith(words)
         assert len(repr(result).splitlines()) < 15
@@ -112,7 +112,7 @@ def test_ranking_as_html_names_its_target_and_escapes_labels() -> None:
 def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(joined: JoinedScores) -> None:
     found = evaluate(joined, resamples=100)
     html = found._repr_html_()
-    assert "Evaluation on pos (accuracy, percent): means over 5 targets" in html
+    assert "Evaluation on pos accuracy (percent): means over 5 targets" in html
     assert "&lt;xsns&gt;" in html
     assert "<xsns>" not in html
     for name in (*found.metrics, *found.predictors[1:]):
@@ -123,7 +123,7 @@ def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(join
 def test_regression_as_html_has_a_row_per_coefficient(joined: JoinedScores) -> None:
     found = fit(joined)
     html = found._repr_html_()
-    assert "Regression ols of pos (accuracy, percent) on 20 pairs" in html
+    assert "Regression ols of pos accuracy (percent) on 20 pairs" in html
     assert "&lt;xsns&gt;" in html
     assert "<td>intercept</td>" in html
     assert f"<td>{found['<xsns>'].estimate:.4g}</td>" in html

@@ -33,7 +33,8 @@ def read_sizes(path: str | Path, column: str | None = None, names: str | Path | 
 
     Args:
         path: A table with a code (or, with `names`, a name) and a number for each language.
-        column: The column of numbers. By default the only column of numbers, or else the first one of SIZE_COLUMNS.
+        column: The column of numbers. By default, the only column of numbers or, if there are several, the first one of
+            SIZE_COLUMNS.
         names: A table of names, for labels that are names.
 
     Raises:

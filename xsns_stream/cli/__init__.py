@@ -1,7 +1,7 @@
-"""The command line `xsns-stream VERB`; each verb has a file of its own.
+"""The command line `xsns-stream VERB`, with one file for each verb.
 
-Results go to stdout, everything else to stderr. Importing this package and printing a help page loads neither torch nor
-numba: the file of a verb is imported when the verb is called, and its heavy imports are inside its function.
+Results are written to stdout, all other output to stderr. Importing this package and printing a help page loads neither
+torch nor numba: the file of a verb is imported when the verb is called, and its slow imports are inside its function.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERBS: Final = {
     "build": "Measure languages: stream Fisher information, store sub-networks.",
     "matrix": "Compare all languages of a store: a similarity matrix.",
     "rank": "Rank source languages for a target language.",
-    "shared": "Show parameters that the sub-networks of several languages have in common.",
+    "shared": "Show the common parameters of the sub-networks of several languages.",
     "transfer": "Fine-tune on sources, test on targets: gold transfer scores.",
     "gold": "Import and show gold transfer scores.",
     "baseline": "Compute other predictors of transfer: typology, text, embeddings.",
@@ -39,13 +39,13 @@ VERBS: Final = {
     "merge": "Merge stores that were built on several machines.",
     "relabel": "Give the rows of a language another label.",
     "prune": "Remove rows, saved Fisher values, or leftovers of crashes.",
-    "export": "Write sub-networks as files that other programs read.",
-    "params": "Show which parameters of a model are measured.",
+    "export": "Write sub-networks to files for other programs.",
+    "params": "Show the measured parameters of a model.",
 }
 
 
 class _ReaderGoneError(Exception):
-    """The program that reads stdout has closed it."""
+    """Raised if the program that reads stdout has closed it."""
 
 
 class _Verbs(NamedGroup):
@@ -53,6 +53,10 @@ class _Verbs(NamedGroup):
 
     def summaries(self) -> Mapping[str, str]:
         return VERBS
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["arguments"] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def load(self, name: str) -> click.Command:
         command: click.Command = import_module(f"xsns_stream.cli.{name}").command
@@ -92,8 +96,8 @@ def _note_missing_fsync(ctx: click.Context) -> None:
 def cli() -> None:
     """Choose a source language for cross-lingual transfer, from a model and raw text.
 
-    The most important parameters of a language, by Fisher information, form its sub-network. Languages whose
-    sub-networks overlap transfer well to one another (X-SNS, Yun et al. 2023).
+    The most important parameters of a language, by Fisher information, form its sub-network. Languages with overlapping
+    sub-networks transfer well to one another (X-SNS, Yun et al. 2023).
     """
 
 
@@ -101,11 +105,11 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     """Run the command line and exit with a documented code.
 
     Args:
-        args: Arguments of the command line; None means those of this process.
-        within_another: Whether another verb runs this one, and reports an interruption itself.
+        args: Arguments of the command line; None for those of this process.
+        within_another: Whether another verb runs this verb and reports an interruption.
 
     Raises:
-        KeyboardInterrupt: The user interrupted the verb, and `within_another` is true.
+        KeyboardInterrupt: The user interrupted the verb, and `within_another` is True.
     """
     _prepare_streams()
     try:
@@ -134,7 +138,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
         traceback.print_exc()
         _print_error(
             f"this is a bug in xsns-stream: {type(error).__name__}: {error}",
-            "please report it with the lines above and the command you gave.",
+            "please report it with the lines above and your command.",
         )
         code = ExitCode.BUG
     _close_stdout()
@@ -148,17 +152,17 @@ def run() -> None:
         main()
     except SystemExit as stop:
         if stop.code == ExitCode.INTERRUPTED:
-            # Threads of native libraries that were interrupted may abort the process while it ends, which would change
-            # its exit code. All results are on the disk at this point.
+            # Interrupted threads of native libraries may abort the process while it ends, which would change its exit
+            # code. All results are on disk at this point.
             sys.stderr.flush()
             os._exit(ExitCode.INTERRUPTED)
         raise
 
 
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat a Ctrl-C that Python dropped: it drops exceptions in callbacks of weak references and in `__del__`.
+    """Repeat a Ctrl-C that Python ignored, because it ignores exceptions in weak-reference callbacks and `__del__`.
 
-    A thread repeats the interrupt shortly afterwards, when the main thread has left that code. If the main thread has
+    A thread repeats the interrupt shortly afterwards, when the main thread has left this code. If the main thread has
     not left it, Python calls this function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`xsns-stream baseline`: other predictors of transfer, one command for each."""
+"""`xsns-stream baseline`: other predictors of transfer, with one command for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from xsns_stream.cli.output import (
     Decorated,
     emit_json,
     examples,
+    given_arguments,
     lasting,
+    next_step,
     note,
     print_matrix,
 )
@@ -53,7 +55,7 @@ def _commands() -> dict[str, click.Command]:
     ),
 )
 def command() -> None:
-    """Compute other predictors of transfer, which sub-networks are compared with.
+    """Compute other predictors of transfer, for comparison with sub-networks.
 
     Each baseline is a similarity matrix in which a larger number means a better source. -o writes it to a file that
     `evaluate` and `regress` read. `xsns-stream baseline NAME --help` describes NAME and its data.
@@ -72,18 +74,18 @@ def language_options(function: Decorated) -> Decorated:
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Only these languages, such as `sw,en`, or all. By default all languages of the data.",
+            help="Only these languages, such as `sw,en`, or all. By default, all languages of the data.",
         ),
         click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
         click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
         click.option(
-            "--gold", default=None, metavar="FILE", help="Take the sources and targets of these gold scores by default."
+            "--gold", default=None, metavar="FILE", help="Use the sources and targets of these gold scores by default."
         ),
     )
 
 
 def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
-    """Return the languages that the options name, and remove these options; `store` stays."""
+    """Return the languages in the options, and remove these options except `store`."""
     from xsns_stream.pipeline.requested_languages import request_languages
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
@@ -98,13 +100,13 @@ def store_default_option(option: Options) -> Any:
         default=None,
         metavar="PATH",
         callback=lasting,
-        help="Take model, text, number of examples, seeds and longest example from this store of sub-networks, and "
-        "check that the text is the same. A folder of text, or of a model, is named by --corpus or --model.",
+        help="Use model, text, number of examples, seeds and maximum length of this store of sub-networks, and check "
+        "that the text is the same. If the text or the model is in a folder, name it with --corpus or --model.",
     )
 
 
 def check_outputs(outputs: Sequence[str]) -> None:
-    """Check that files can be written, before anything is computed.
+    """Check, before the computation, that files can be written.
 
     Raises:
         UsageError: A suffix is not a known format, or a folder does not exist.
@@ -125,7 +127,7 @@ def finish(
     notes: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write and print a baseline, with the languages that it lacks.
+    """Write and print a baseline, and note the languages that it lacks.
 
     Args:
         matrix: The baseline.
@@ -150,6 +152,12 @@ def finish(
         emit_json("baseline", _result(matrix, lacking, notes) | dict(more or {}))
     else:
         _show(matrix, outputs, quiet)
+    name = matrix.coefficient
+    if outputs:
+        predictor = f"{name}={outputs[0]}"
+        next_step("evaluate", "--gold", "gold.parquet", "--predict", predictor, quiet=quiet, as_json=as_json)
+    else:
+        next_step(*given_arguments(), "-o", f"{name}.parquet", quiet=quiet, as_json=as_json)
 
 
 def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:
@@ -168,4 +176,4 @@ def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[st
 
 def _show(matrix: SimilarityMatrix, outputs: Sequence[str], quiet: bool) -> None:
     if (neighbours := print_matrix(matrix)) and not outputs:
-        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes everything.", quiet)
+        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes all values.", quiet)

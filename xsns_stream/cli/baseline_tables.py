@@ -1,4 +1,4 @@
-"""The baselines that are computed from a table, or read from a file: l2v, ldnd, family, script, source-size, file."""
+"""Baselines from a table or a file: l2v, ldnd, family, script, source-size, file."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _names_option = click.option(
     "--names",
     default=None,
     metavar="FILE",
-    help="A table with a code and a name for each language, for labels that are names. By default udpos-langs.csv or "
-    "languages.csv beside the file or in the folder above.",
+    help="A table with a code and a name for each language, for labels that are names. By default, udpos-langs.csv "
+    "or languages.csv beside the file or in the parent folder.",
 )
 
 
@@ -55,7 +55,7 @@ def _run_table(
 
 @click.command(
     name="l2v",
-    short_help="Cosine of typological features. Needs URIEL's feature_predictions.npz.",
+    short_help="Cosine of typological features. Needs feature_predictions.npz of URIEL.",
     epilog=examples(
         "xsns-stream baseline l2v feature_predictions.npz --lang sw,zu,fi,et",
         "xsns-stream baseline l2v feature_predictions.npz --gold gold.parquet -o l2v.parquet",
@@ -66,8 +66,9 @@ def _run_table(
 def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Cosine of the typological features in FILE.
 
-    FILE is lang2vec's feature_predictions.npz (github.com/antonisa/lang2vec, CC BY-SA): URIEL's syntax, phonology and
-    inventory features, gaps filled from the nearest languages. Missing languages are named.
+    FILE is feature_predictions.npz of lang2vec (github.com/antonisa/lang2vec, CC BY-SA), which contains the syntax,
+    phonology and inventory features of URIEL; missing values are predicted from the nearest languages. A note names
+    missing languages.
     """
     _run_table("l2v", file, outputs, as_json, quiet, options)
 
@@ -86,8 +87,8 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
 
-    FILE is a square .csv of LDND in percent (ASJP's normalised, divided Levenshtein distance), with codes or names of
-    languages on both sides, as ldnd.csv of github.com/wietsedv/xpos.
+    FILE is a square .csv of LDND in percent (the normalised, divided Levenshtein distance of ASJP), with codes or names
+    of languages on both sides, such as ldnd.csv of github.com/wietsedv/xpos.
     """
     _run_table("ldnd", file, outputs, as_json, quiet, options)
 
@@ -106,7 +107,7 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     "columns",
     multiple=True,
     metavar="NAME",
-    help="Column of the family; repeatable, the outermost level first.  [default: family]",
+    help="Column of the family; repeatable, from the outermost level inwards. [default: family]",
 )
 @click.option("--binary", is_flag=True, help="1 for the same family and branch, 0 otherwise.")
 @_names_option
@@ -114,15 +115,16 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Share of ancestors in common, from the table of families in FILE.
 
-    FILE has a code and a family for each language, as languages.csv of Glottolog's or WALS' CLDF data (CC BY). A
-    family such as `IE, Germanic` is a path: Swedish and Hindi, of two branches, have a similarity of 1/2.
+    FILE has a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or WALS (CC BY).
+    A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a similarity of
+    1/2.
     """
     _run_table("family", file, outputs, as_json, quiet, options)
 
 
 @click.command(
     name="script",
-    short_help="Whether the scripts are the same. Needs no data; a table of scripts is optional.",
+    short_help="Equality of scripts. Needs no data; a table of scripts is optional.",
     epilog=examples(
         "xsns-stream baseline script --lang sr,hr,ru,zh-Hant",
         "xsns-stream baseline script languages.csv -o script.parquet",
@@ -135,15 +137,15 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """1 for the same script, 0 otherwise.
 
-    The script is the one in the code (sr-Latn), or else the likely script of Unicode CLDR; with FILE, a table with a
-    code and a script for each language, it is the script in the table.
+    The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. With FILE, a
+    table with a code and a script for each language, it is the script in the table.
     """
     _run_table("script", file, outputs, as_json, quiet, options)
 
 
 @click.command(
     name="source-size",
-    short_help="Amount of the source's data. Needs a table of sizes.",
+    short_help="Amount of data of the source. Needs a table of sizes.",
     epilog=examples(
         "xsns-stream baseline source-size sizes.csv --sources en,sw",
         "xsns-stream baseline source-size sizes.csv --column sentences --targets fi -o size.parquet",
@@ -154,22 +156,22 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     "--column", default=None, metavar="NAME", help="Column of the amounts, if the table has several columns of numbers."
 )
 @click.option(
-    "--log", is_flag=True, help="Use log10(1 + amount). The order stays the same; linear fits are usually better."
+    "--log", is_flag=True, help="Use log10(1 + amount). The order is the same; linear fits are usually better."
 )
 @_names_option
 @_shared
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Amount of each source's data from the table in FILE, the same for every target.
+    """Amount of data of each source from the table in FILE, which is the same for every target.
 
-    FILE has a code and a number for each language: tokens seen in pretraining, sentences to fine-tune on. In a .txt
-    file without a header the numbers at the end of a line are columns 1, 2, …
+    FILE has a code and a number for each language, such as tokens in pretraining or sentences for fine-tuning. In a
+    .txt file without a header the numbers at the end of a line are columns 1, 2, …
     """
     _run_table("source-size", file, outputs, as_json, quiet, options)
 
 
 @click.command(
     name="file",
-    short_help="Any matrix of similarities or distances. Needs the matrix.",
+    short_help="Any matrix of similarities or distances. Needs its file.",
     epilog=examples(
         "xsns-stream baseline file similarity.csv --lang sw,fi",
         "xsns-stream baseline file distances.tsv --distance -o similarity.parquet",
@@ -181,7 +183,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
     "--scale",
     type=float,
     default=None,
-    help="The distance at which two languages have nothing in common, such as 100.  [default: 1]",
+    help="The distance of two languages without any similarity, such as 100. [default: 1]",
 )
 @click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
 @skip_unknown_option
@@ -191,7 +193,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
 @matrix_output_option
 @common_options
 def file_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Read the matrix in FILE, check it, and write it in the form that the other verbs read.
+    """Read the matrix in FILE, check it, and write it in a format of the other verbs.
 
     FILE is a .csv, .tsv, .parquet, .json or .npz with codes or names of languages on both sides: a line for each source
     and a column for each target.

@@ -1,4 +1,4 @@
-"""The baselines that are computed from text: lex, emb, nn-rank, grad-cosine, sue; and all baselines at once."""
+"""Baselines from text (lex, emb, nn-rank, grad-cosine, sue), and the command that computes all baselines."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from xsns_stream.cli.output import (
     examples,
     flattened,
     matrix_output_option,
+    next_step,
     note,
     stderr_console,
     stdout_console,
@@ -64,7 +65,7 @@ def _shared(function: Decorated) -> Decorated:
     return apply(function, language_options, matrix_output_option, common_options)
 
 
-_batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; results do not depend on it.")
+_batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; it does not affect results.")
 _max_tokens_option = _cost(
     "--max-tokens",
     type=int,
@@ -85,8 +86,8 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 "--examples",
                 default=64,
                 show_default=True,
-                help="Examples for each language, drawn as in `build`. 64 is enough for a first test (the paper: "
-                "1024).",
+                help="Number of examples for each language, drawn as in `build`. 64 are enough for a first test (the "
+                "paper: 1024).",
             ),
             _text(
                 *SEEDS,
@@ -96,7 +97,7 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 multiple=True,
                 default=(42,),
                 show_default=True,
-                help="Seed for sampling; repeatable: values are averaged, and written for each seed.",
+                help="Seed for sampling; repeatable. Values are averaged over seeds, and also written for each seed.",
             ),
         )
 
@@ -127,7 +128,7 @@ def _weights(function: Decorated) -> Decorated:
 def lex_command(**options: Any) -> None:
     """Overlap of sub-word distributions: 1 − Jensen–Shannon divergence.
 
-    The model's own tokenizer splits the texts; its special tokens are left out. The weights are not loaded.
+    The tokenizer of the model splits the texts; special tokens are left out. The weights are not loaded.
     """
     _run_text("lex", options)
 
@@ -146,23 +147,23 @@ def lex_command(**options: Any) -> None:
     "--layer",
     default=None,
     metavar="N|all",
-    help="Layer of the token states; 0 is the input of the first block. all takes every layer in one pass; the name in "
-    "-o then needs {layer}.  [default: the last]",
+    help="Layer of the token states; 0 is the input of the first block. all computes every layer in one pass; the "
+    "name in -o then needs {layer}. [default: the last]",
 )
-@_model("--centre", is_flag=True, help="Subtract the mean language vector first; raw cosines are close to 1.")
+@_model("--centre", is_flag=True, help="Subtract the mean language vector first, because raw cosines are close to 1.")
 @_from_text
 def emb_command(layer: str | None, **options: Any) -> None:
     """Cosine of mean embeddings.
 
-    A language's vector is the mean over examples of the mean state of an example's tokens, including the special tokens
-    around it. For a model with encoder and decoder, the encoder is used.
+    The vector of a language is the mean over its examples of the mean state of the tokens, including special tokens.
+    For a model with encoder and decoder, the encoder is used.
     """
     _run_text("emb", options | {"layer": _layer(layer)})
 
 
 @click.command(
     name="nn-rank",
-    short_help="Share of the target's nearest tokens that a source has. Needs text and a model.",
+    short_help="Share of a source in the nearest tokens of the target. Needs text and a model.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline nn-rank --lang sw,zu,fi,et --examples 16",
@@ -185,11 +186,11 @@ def emb_command(layer: str | None, **options: Any) -> None:
 @scratch_option
 @_from_text
 def nn_rank_command(**options: Any) -> None:
-    """Share of the target's nearest tokens that each source owns (NN-Rank).
+    """Share of each source in the nearest tokens of the target (NN-Rank).
 
-    Among the tokens of all sources except the target itself, the nearest tokens of each target token are found exactly,
-    by inner product of their states. Special and unknown tokens are left out. The sources compete: adding or removing a
-    source changes the values of the others.
+    For each token of the target, the nearest tokens among those of all other languages are found exactly, by inner
+    product of their states. Special and unknown tokens are left out. The values of a source depend on the other
+    sources.
     """
     _run_text("nn-rank", options)
 
@@ -217,15 +218,15 @@ def nn_rank_command(**options: Any) -> None:
 def grad_cosine_command(**options: Any) -> None:
     """Cosine of the mean gradients of the parameters that `build` measures.
 
-    The objective and the examples are those of `build`. The gradients are written to a temporary file of languages ×
-    parameters × 4 bytes.
+    The objective and the examples are those of `build`. The gradients need a temporary file of languages × parameters ×
+    4 bytes.
     """
     _run_text("grad-cosine", options)
 
 
 @click.command(
     name="sue",
-    short_help="Evenness of the source's sub-words (experimental). Needs text.",
+    short_help="Evenness of the sub-words of the source (experimental). Needs text.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline sue --lang sw,zu,fi,et --examples 256",
@@ -236,14 +237,14 @@ def grad_cosine_command(**options: Any) -> None:
     "--merges",
     default=200,
     show_default=True,
-    help="Merges of the byte-pair encoding of each language.",
+    help="Number of merges of the byte-pair encoding of each language.",
 )
 @_from_text
 def sue_command(**options: Any) -> None:
-    """Evenness of the source's sub-words: minus SuE in degrees (experimental).
+    """Evenness of the sub-words of the source: minus SuE in degrees (experimental).
 
-    There is one value for each source, the same for every target. No model is needed. Words are separated by spaces,
-    unless the corpus has words: for scripts without spaces give text that is split into words.
+    The value of a source is the same for every target. No model is needed. Words are separated by spaces, unless the
+    corpus is split into words, which is required for scripts without spaces.
     """
     _run_text("sue", options)
 
@@ -319,7 +320,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 
 @click.command(
     name="all",
-    short_help="All baselines whose data are available. Needs a folder.",
+    short_help="All baselines with available data. Needs a folder.",
     cls=SectionedCommand,
     epilog=examples(
         "xsns-stream baseline all --lang sw,zu,fi,et -o baselines",
@@ -389,6 +390,9 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
         stdout_console().print(_table(computed, left_out, folder))
     if from_text is not None:
         refuse_failures(from_text)
+    predictors = [word for name in computed for word in ("--predict", str(_path(folder, name)))]
+    if predictors:
+        next_step("evaluate", "--gold", "gold.parquet", *predictors, quiet=quiet, as_json=as_json)
 
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator
 from statistics import mean
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ from xsns_stream.cli.option_groups import (
     section,
 )
 from xsns_stream.cli.output import (
-    DEFAULT_STORE,
     DENSITIES,
     LANG,
     SEEDS,
@@ -40,10 +38,13 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    given_arguments,
     given_options,
+    next_step,
     note,
     say,
     stderr_console,
+    store_arguments,
     store_option,
 )
 
@@ -83,7 +84,7 @@ def _objective_options(function: Decorated) -> Decorated:
         ),
         length_option,
         _model(
-            "--head-seed", default=0, show_default=True, help="Seed of a task head that the checkpoint does not have."
+            "--head-seed", default=0, show_default=True, help="Seed for the head of a task if the checkpoint has none."
         ),
     )
 
@@ -93,7 +94,7 @@ def _text_options(function: Decorated) -> Decorated:
         function,
         corpus_option(("cldr",)),
         corpus_options(_text),
-        _text("--label-column", default=None, help="Column of a task's labels, if it is not the default column."),
+        _text("--label-column", default=None, help="Column of the labels of a task, if it is not the default column."),
         _text(
             *LANG,
             "languages",
@@ -106,7 +107,7 @@ def _text_options(function: Decorated) -> Decorated:
             "--examples",
             default=64,
             show_default=True,
-            help="Number of examples for each language, |D|. 64 is enough for a first test; use 256 or more for "
+            help="Number of examples for each language, |D|. 64 are enough for a first test; use 256 or more for "
             "results (the paper: 1024).",
         ),
         _text(
@@ -140,14 +141,14 @@ def _estimator_options(function: Decorated) -> Decorated:
             type=click.Choice(["per-example", "per-batch", "authors", "grad-abs"]),
             default="per-example",
             show_default=True,
-            help="per-example is the paper's equation, authors is what its published code computes.",
+            help="per-example is the paper's equation; authors is the computation of its published code.",
         ),
         _selection(
             "--labels",
             type=click.Choice(["data", "sample", "as-given"]),
             default="data",
             show_default=True,
-            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given is "
+            help="Score the observed labels, or labels that are drawn from the model (true Fisher). as-given means "
             "--labels-as-given.",
         ),
         _selection(
@@ -161,8 +162,9 @@ def _estimator_options(function: Decorated) -> Decorated:
             "--quantile",
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
-            help="How the threshold is found: the K-th largest value; an estimate of it, within 0.8 %, from one "
-            "histogram; or numpy.percentile, as in the authors' code.  [default: exact; authors: percentile]",
+            help="Method for the threshold: the K-th largest value (exact); an estimate within 0.8 % of it "
+            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: exact; authors: "
+            "percentile]",
         ),
         _selection(
             "--keep-fisher",
@@ -185,8 +187,8 @@ def _cost_options(function: Decorated) -> Decorated:
             type=Batch(),
             default=None,
             metavar="N|auto",
-            help="Examples in a batch. Results depend on it only with the estimators per-batch and authors.  "
-            "[default: 8; authors: 4]",
+            help="Examples in a batch. It affects results only for the estimators per-batch and authors. [default: "
+            "8; authors: 4]",
         ),
         _cost(
             "--precision",
@@ -224,11 +226,21 @@ def _trust_options(function: Decorated) -> Decorated:
             type=float,
             default=None,
             metavar="J",
-            help="Finish a row as soon as the Jaccard coefficient of its sub-networks at two successive checks reaches "
-            "J (at density 0.15); --examples is then the largest number of examples.",
+            help="Finish a row when the Jaccard coefficient of its sub-networks at two successive checks reaches J "
+            "(at density 0.15); --examples is then the largest number of examples.",
         ),
-        _trust("--check-every", type=int, default=None, help="Examples between two such checks.  [default: 64]"),
-        _trust("--at-least", type=int, default=None, help="Examples a row gets before it may finish.  [default: 128]"),
+        _trust(
+            "--check-every",
+            type=int,
+            default=None,
+            help="Number of examples between two checks of --until-stable. [default: 64]",
+        ),
+        _trust(
+            "--at-least",
+            type=int,
+            default=None,
+            help="Smallest number of examples of a row with --until-stable. [default: 128]",
+        ),
     )
 
 
@@ -246,17 +258,16 @@ def _trust_options(function: Decorated) -> Decorated:
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Check everything, print what would be measured and an estimate of its time, disk and memory, and stop.",
+    help="Check all inputs, print the planned rows and an estimate of time, disk space and memory, and stop.",
 )
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Measure languages and store their sub-networks.
 
-    A row that is already in the store is skipped: running again continues where the last run stopped, and an
-    interrupted run loses only the row that it was measuring. If the store has rows, every option that is not given has
-    the value that these rows have, except --lang and the options of time and memory. The defaults below are those of a
-    new store.
+    A row that is already in the store is skipped. The same command therefore continues an interrupted run, which loses
+    only the row that it was measuring. If the store has rows, every option that is not given has the value that these
+    rows have, except --lang and the options of time and memory. The defaults below are those of a new store.
 
     --workers 4 measures four rows at a time in processes of this machine; --scheduler uses a cluster of Dask.
     """
@@ -275,13 +286,14 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
     if isinstance(done, BuildPlan):
         _show_plan(done, plan, as_json)
         refuse_failures(done, settings)
+        next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
     _show(done, plan, store, as_json)
     refuse_failures(done, settings)
-    if not as_json and not quiet:
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        target = settings.languages[0]
-        say(f"next: xsns-stream matrix{where} -o matrix.png · xsns-stream rank{where} --target {target}", err=True)
+    where = store_arguments(store)
+    # A ranking needs a source besides the target.
+    what = ("rank", *where, "--target", settings.languages[0]) if len(opened.languages) > 1 else ("info", *where)
+    next_step(*what, quiet=quiet, as_json=as_json)
 
 
 def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
@@ -378,7 +390,7 @@ def _by_others(result: BuildResult) -> str:
 
 
 def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
-    """Yield a line for each measure of the rows' repeatability."""
+    """Yield a line for each measure of the repeatability of rows."""
     halves = {row: recorded["split_half"] for row, recorded in result.reliability.items() if "split_half" in recorded}
     if halves:
         worst = min(halves, key=lambda row: halves[row])

@@ -1,6 +1,6 @@
-"""Names that options offer, for help pages, which must not load the modules that own the names.
+"""Names that are values of options, for help pages, which must not load the modules that define them.
 
-`tests/cli/test_choices.py` compares each list with its owner, and names what is missing here.
+`tests/cli/test_choices.py` compares each list with its definition.
 """
 
 from __future__ import annotations

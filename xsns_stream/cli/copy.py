@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import key_json, selection_options
-from xsns_stream.cli.output import Notes, common_options, counted, emit_json, examples, lasting, progress_bar, say
+from xsns_stream.cli.output import (
+    Notes,
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    lasting,
+    next_step,
+    progress_bar,
+    say,
+    store_arguments,
+)
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.store_rows import CopyResult
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     help="Compression of the rows of a new store; that of SOURCE by default. Comparisons are fastest "
     "with uncompressed rows.",
 )
-@click.option("--with-fisher", is_flag=True, help="Copy Fisher values of the same languages and seeds too.")
+@click.option("--with-fisher", is_flag=True, help="Also copy Fisher values of the same languages and seeds.")
 @common_options
 def command(
     source: str,
@@ -45,8 +56,8 @@ def command(
 ) -> None:
     """Copy a store, or some of its rows, into another store.
 
-    Every row is compared with its record. Rows that are in DEST already are skipped: running again continues where the
-    last run stopped. If DEST has a row with other bits, nothing is written.
+    Every row is compared with its record. Rows that are in DEST already are skipped, so that the same command continues
+    an interrupted run. If DEST has a row with other bits, nothing is written.
     """
     from xsns_stream.pipeline.store_rows import copy_store
 
@@ -64,10 +75,11 @@ def command(
             on_note=notes,
         )
     show_copy("copy", result, target, as_json, source=source, **notes.to_json())
+    next_step("verify", *store_arguments(target), quiet=quiet, as_json=as_json)
 
 
 def show_copy(verb: str, result: CopyResult, target: str, as_json: bool, **more: Any) -> None:
-    """Print what was copied and its size.
+    """Print the copied rows and their size.
 
     Args:
         verb: `copy` or `merge`.

@@ -32,7 +32,7 @@ from xsns_stream.cli.output import (
 if TYPE_CHECKING:
     from xsns_stream.pipeline.gold_comparison import EvaluationReport
 
-#: Copies of constants of `xsns_stream.evaluation`, which a help page does not import; a test compares them.
+#: Copies of constants of `xsns_stream.evaluation`, which help pages do not import; a test compares them.
 RESAMPLES: Final = 10_000
 FEWEST_RESAMPLES: Final = 100
 MOST_RESAMPLES: Final = 1_000_000
@@ -51,12 +51,14 @@ MOST_RESAMPLES: Final = 1_000_000
 @skip_unknown_option
 @rename_option
 @as_given_option
-@click.option("--against", "reference", metavar="NAME", help="Test every other predictor against this one.")
+@click.option(
+    "--against", "reference", metavar="NAME", help="Compare every other predictor with this one, with a test."
+)
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Training regime whose gold scores are used as a predictor, in the row ceiling.  [default: other seeds of the "
-    "same regime, if the gold scores have several]",
+    help="Training regime that is the predictor of the row ceiling. [default: other seeds of the same regime, if the "
+    "gold scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -64,15 +66,16 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(NDCG_GAINS),
     default=NDCG_GAINS[0],
     show_default=True,
-    help="Gain of a source in NDCG@3: its rank, its score, or 2 to the power of LangRank's relevance.",
+    help="Gain of a source in NDCG@3: its rank (rank-linear), its score (score), or 2^relevance − 1 as in LangRank "
+    "(exponential).",
 )
 @click.option(
     "--average",
     type=click.Choice(AVERAGES),
     default=AVERAGES[0],
     show_default=True,
-    help="What is averaged over seeds: the metrics of each pair of seeds (prediction and gold), as in the paper, or "
-    "the matrices, before the metrics are computed.",
+    help="Average over seeds: of the metrics of each pair of seeds (prediction and gold), as in the paper, or of the "
+    "matrices before the metrics are computed.",
 )
 @click.option(
     "--resamples",
@@ -111,9 +114,9 @@ def command(
 ) -> None:
     """Compare predictors with gold transfer scores, target by target.
 
-    A predictor is a store of sub-networks, or a matrix that `matrix` or `baseline` wrote. For each target, its sources
-    are ordered by prediction and by score; the target itself is never among them. Means over targets have 95 %
-    intervals. They are shown beside trivial baselines: random order, always English, the mean of each source on other
+    A predictor is a store of sub-networks, or a matrix from `matrix` or `baseline`. For each target, the order of its
+    sources by prediction is compared with their order by score; the target itself is excluded. Means over targets have
+    95 % intervals. The table also has trivial baselines: random order, always English, the mean of each source on other
     targets, and other runs of the same scores.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate
@@ -135,7 +138,7 @@ def command(
 
 
 def _next(predictors: Mapping[str, str], gold: str, report: EvaluationReport, quiet: bool) -> None:
-    """Print what to do with an evaluation: rank with expected scores, or fit a regression."""
+    """Print the next command after an evaluation: a ranking with expected scores, or a regression."""
     from xsns_stream.pipeline.predictors import is_store
 
     if store := next((path for path in predictors.values() if is_store(path)), None):

@@ -1,4 +1,4 @@
-"""`xsns-stream export`: write sub-networks to files that other programs read."""
+"""`xsns-stream export`: write sub-networks to files for other programs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from xsns_stream.cli.output import (
     counted,
     emit_json,
     examples,
+    next_step,
     note,
     say,
+    store_arguments,
     store_option,
 )
 from xsns_stream.errors import PartialError
@@ -35,7 +37,7 @@ from xsns_stream.errors import PartialError
     multiple=True,
     required=True,
     metavar="CODES",
-    help="Languages to export, such as `sw,en`; or `all` of the store.",
+    help="Languages to export, such as `sw,en`, or all.",
 )
 @click.option("--seed", type=int, default=None, help="The seed, if the store has several.")
 @click.option("--density", type=float, default=None, help="The density, if the store has several.")
@@ -57,10 +59,10 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write sub-networks to files that other programs read.
+    """Write sub-networks to files for other programs.
 
     Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
-    sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with such masks.
+    sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with these masks.
     """
     from xsns_stream.pipeline.store_rows import export_rows
 
@@ -82,3 +84,4 @@ def command(
             f"{counted(len(result.failed), 'language')} could not be exported: {', '.join(result.failed)}.",
             first.message,
         )
+    next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)

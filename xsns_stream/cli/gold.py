@@ -49,8 +49,8 @@ _MOST_TARGETS: Final = 70
 def command() -> None:
     """Import and show gold transfer scores.
 
-    A gold score is the score on a target language of a model that was fine-tuned on a source language. `evaluate`,
-    `regress` and `rank` compare predictions with gold scores.
+    A gold score is the score of a model that was fine-tuned on a source language and tested on a target language.
+    `evaluate`, `regress` and `rank` compare predictions with gold scores.
     """
 
 
@@ -66,18 +66,18 @@ def command() -> None:
     "--format",
     "layout",
     metavar="|".join(GOLD_FORMATS),
-    help="Layout of the file: a public collection, or a table of your own. matrix has a line for each source and a "
-    "column for each target, long has a line for each score.  [default: found from the file]",
+    help="Format of the file: a public collection, or a plain table. matrix has a line for each source and a column "
+    "for each target; long has a line for each score. [default: detected from the file]",
 )
 @score_output_option
-@click.option("--task", metavar="NAME", help="Task that was fine-tuned, such as pos; by default that of the format.")
+@click.option("--task", metavar="NAME", help="Task of fine-tuning, such as pos; by default that of the format.")
 @click.option(
-    "--metric", metavar="NAME", help="Metric that was measured, such as accuracy or f1; needed if a file has several."
+    "--metric", metavar="NAME", help="Metric of the scores, such as accuracy or f1; required if a file has several."
 )
 @click.option(
     "--unit",
     type=click.Choice(_UNITS),
-    help="Unit of the scores; the scores are checked against it. Use points for a metric with another range.",
+    help="Unit of the scores, which is checked. Use points for a metric with another range.",
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
@@ -98,7 +98,7 @@ def command() -> None:
     help="The language code of a label in the file, such as Swahili=sw. Use max=max if the label is the language with "
     "the code max and not a summary. Repeatable.",
 )
-@click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file in which they are swapped.")
+@click.option("--transpose", is_flag=True, help="Exchange sources and targets, for a file with targets as rows.")
 @click.option(
     "--min-examples",
     type=click.IntRange(min=0),
@@ -110,18 +110,18 @@ def command() -> None:
 @click.option(
     "--skip-unknown",
     is_flag=True,
-    help="Leave out labels that are not languages, languages with several labels, and cells that are not numbers; they "
-    "are counted and listed. By default such a file is refused.",
+    help="Leave out labels that are not languages, languages with several labels, and cells that are not numbers; "
+    "the output counts and lists them. By default, they are an error.",
 )
 @common_options
 def import_command(
     files: tuple[str, ...], layout: str | None, output: str, as_json: bool, quiet: bool, **options: Any
 ) -> None:
-    """Import gold transfer scores: read, check, write.
+    """Read gold transfer scores, check them, and write them to a file.
 
-    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) as spreadsheets and papers have them, or a file of a public
-    collection. Codes of languages are normalised, and names of languages are recognised. A file with data that cannot
-    be imported is refused, and one message lists all problems. Several files are runs with several seeds.
+    FILE is a table of text (.csv, .tsv, .txt, .md, .tex) from a spreadsheet or a paper, or a file of a public
+    collection. Codes of languages are normalised, and names of languages are recognised. If data cannot be imported,
+    one message lists all problems, and nothing is written. Several files are runs with several seeds.
     """
     from xsns_stream.pipeline.gold_files import import_gold
 

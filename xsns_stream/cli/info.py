@@ -10,7 +10,18 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.option_groups import corpus_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stdout_console, store_or_argument
+from xsns_stream.cli.output import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    given_arguments,
+    next_step,
+    note,
+    stdout_console,
+    store_arguments,
+    store_or_argument,
+)
 from xsns_stream.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,9 +29,9 @@ if TYPE_CHECKING:
 
     from xsns_stream.pipeline.inspection import StoreSummary
 
-#: Number of characters of a digest that are shown.
+#: Number of characters of a digest in the output.
 _DIGEST: Final = 12
-#: Longer names of the ways in which lines were treated.
+#: Longer names for counts of lines.
 _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
@@ -46,7 +57,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
                 raise UsageError(f"--{name.replace('_', '-')} cannot be used with a store.", "give --corpus too.")
         if options["label"] or options["labels_as_given"]:
             raise UsageError("labels of files cannot be used with a store.", "give --corpus too.")
-        _store(store, as_json)
+        _store(store, as_json, quiet)
     elif ctx.get_parameter_source("store") is ParameterSource.COMMANDLINE:
         raise UsageError("--store and --corpus cannot be combined.", "give one of them.")
     else:
@@ -56,7 +67,7 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, **opt
 # -------------------------------------------------------------------------------------------- a store
 
 
-def _store(store: str, as_json: bool) -> None:
+def _store(store: str, as_json: bool, quiet: bool) -> None:
     from xsns_stream.pipeline.inspection import summarise_store
 
     summary = summarise_store(store)
@@ -68,6 +79,14 @@ def _store(store: str, as_json: bool) -> None:
     if facts["rows"]:
         console.print()
         console.print(_rows_table(summary))
+    languages = [code for code in facts["languages"] if any(key.language == code for key in summary.keys)]
+    where = store_arguments(store)
+    if facts["unfinished_rows"]:
+        next_step("build", *where, quiet=quiet)
+    elif len(languages) > 1:
+        next_step("rank", *where, "--target", languages[0], quiet=quiet)
+    else:
+        next_step("build", *where, "--lang", "CODES", quiet=quiet)
 
 
 def _facts(facts: Mapping[str, Any]) -> Table:
@@ -93,6 +112,8 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name.replace("_", " "), (str(value)[:_DIGEST] if digest else str(value)) or "–"
     yield "layout", f"{facts['parameters']:,} parameters in {facts['layers']} layers"
     yield "languages", f"{len(facts['languages'])}: {', '.join(facts['languages'])}"
+    if former := facts["former_labels"]:
+        yield "relabelled", ", ".join(f"{label} was {' and '.join(labels)}" for label, labels in former.items())
     yield "seeds", ", ".join(map(str, facts["seeds"])) or "none"
     yield "densities", ", ".join(map(str, facts["densities"])) or "none"
     full = len(facts["languages"]) * len(facts["seeds"]) * len(facts["densities"])
@@ -126,9 +147,9 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the text that was not measured: lines skipped, examples cut, examples left out."""
+    """Yield facts on omitted text: skipped lines, cut examples, examples that were left out."""
     lines: Counter[str] = Counter()
-    for row in {row["language"]: row for row in rows}.values():  # All seeds read the same lines.
+    for row in {row["language"]: row for row in rows}.values():  # The counts of lines are the same for all seeds.
         lines.update({what: number for what, number in row.get("lines", {}).items() if what not in ("read", "usable")})
     if lines:
         yield "lines", ", ".join(f"{number:,} {_LINES.get(what, what)}" for what, number in lines.items())
@@ -142,11 +163,11 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             f"({worst['language']}, seed {worst['seed']})",
         )
     if unusable := sum(row.get("examples_unusable", 0) for row in rows):
-        yield "left out", f"{counted(unusable, 'example')} with nothing to predict"
+        yield "left out", f"{counted(unusable, 'example')} without a token to predict"
 
 
 def _rows_table(summary: StoreSummary) -> Table:
-    """Return a table with the languages that each density and seed has, and those that it lacks."""
+    """Return a table with the present and the missing languages of each density and seed."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -187,3 +208,4 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
         table.add_row(Text(code), Text(name))
     stdout_console().print(table)
     note(f"{counted(len(corpus.languages), 'language')} in {corpus.name}", quiet)
+    next_step("build", *given_arguments()[1:], quiet=quiet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -19,13 +19,17 @@ from xsns_stream.cli.output import (
     event_display,
     examples,
     matrix_output_option,
+    next_step,
     note,
     print_matrix,
     row_options,
     stdout_console,
+    store_arguments,
     store_option,
 )
-from xsns_stream.types import GroupedSimilarity, SampledOverlaps, SimilarityMatrix
+
+if TYPE_CHECKING:
+    from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 
 
 def side_options(function: Decorated) -> Decorated:
@@ -36,14 +40,14 @@ def side_options(function: Decorated) -> Decorated:
             "targets",
             multiple=True,
             metavar="CODES",
-            help="Compare the sources with these targets only. Only their pairs are counted.",
+            help="Compare the sources only with these targets; only these pairs are counted.",
         ),
         click.option(
             *SOURCES,
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Compare these sources with the targets only, such as `en,de`.  [default: all that have every seed]",
+            help="Compare only these sources with the targets, such as `en,de`. [default: all that have every seed]",
         ),
         click.option(
             *LANG,
@@ -73,7 +77,7 @@ def counting_options(function: Decorated) -> Decorated:
         click.option(
             "--recount",
             is_flag=True,
-            help="Ignore saved counts and read every row. Saved counts do not show later damage to rows.",
+            help="Ignore saved counts and read every row, because saved counts do not show later damage to rows.",
         ),
         click.option(
             "--verify",
@@ -85,9 +89,9 @@ def counting_options(function: Decorated) -> Decorated:
             type=click.FloatRange(0, 1, min_open=True),
             default=None,
             metavar="FRACTION",
-            help="Estimate from this fraction of the parameters, such as 0.05. Shows standard errors, which are too "
-            "small if few parameters are read (about 40 blocks of words). It saves time for models with at least "
-            "100 million parameters.",
+            help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "
+            "These are too small if few parameters are read (about 40 blocks of words). The option saves time "
+            "for models with at least 100 million parameters.",
         ),
         click.option(
             "--by",
@@ -135,10 +139,11 @@ def command(
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report import FORMATS, GROUP_FORMATS, check_destination
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         check_destination(path, FORMATS if options["by"] is None else GROUP_FORMATS)
-    # A device that is named excludes other options, even if it is the default.
+    # A device that the user names excludes other options, even if it is the default.
     named = ctx.get_parameter_source("device") is ParameterSource.COMMANDLINE
     with event_display(quiet) as on_event:
         matrix = similarity(store, device=device if named else None, on_event=on_event, **options)
@@ -149,10 +154,13 @@ def command(
         _show_groups(matrix, bool(outputs), quiet)
     else:
         _show(matrix, quiet)
+    first = matrix.matrices[0] if isinstance(matrix, GroupedSimilarity) else matrix
+    next_step("rank", *store_arguments(store), "--target", first.targets[0], quiet=quiet, as_json=as_json)
 
 
 def _write(matrix: SimilarityMatrix | GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:
     from xsns_stream.report import write_groups, write_matrix
+    from xsns_stream.types import GroupedSimilarity
 
     for path in outputs:
         if isinstance(matrix, GroupedSimilarity):
@@ -167,16 +175,18 @@ def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:
 
     stdout_console().print(groups_table(matrix))
     if not written:
-        note("means over all pairs of languages; -o groups.csv writes every pair of every group.", quiet)
+        note("means over all pairs of languages; -o groups.csv writes all pairs of all groups.", quiet)
 
 
 def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
     if neighbours := print_matrix(matrix):
         note(
             f"the {neighbours} nearest of each of {len(matrix.targets)} languages; "
-            "-o matrix.csv writes everything, -o matrix.png draws it.",
+            "-o matrix.csv writes the whole matrix, -o matrix.png draws it.",
             quiet,
         )
+    from xsns_stream.types import SampledOverlaps
+
     if matrix.standard_error is not None and isinstance(matrix.counts[0], SampledOverlaps):
         note(_accuracy(matrix, matrix.counts[0].sampled), quiet)
 
@@ -191,5 +201,5 @@ def _accuracy(matrix: SimilarityMatrix, sampled: float) -> str:
     known = f"± {errors.mean():.4f} on average, ± {errors.max():.4f} at most" if errors.size else "unknown"
     return (
         f"estimated from {sampled:.1%} of the parameters; one standard deviation of the estimates: {known}. "
-        "If few blocks are read, as of a small model, estimates may be further off, and all in one direction."
+        "If few blocks are read, as for a small model, estimates may deviate more, and all in one direction."
     )

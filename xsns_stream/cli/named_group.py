@@ -1,4 +1,4 @@
-"""A group of commands that are imported when they are called."""
+"""Group of commands that are imported when they are called."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class NamedGroup(click.Group):
     """A group of commands with a summary each. A wrong name is an error with a hint.
 
     Attributes:
-        noun: What a command of the group is called in messages.
+        noun: Word for a command of the group in messages.
     """
 
     noun: ClassVar[str]
@@ -31,7 +31,7 @@ class NamedGroup(click.Group):
         return list(self.summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command; None if there is none of this name."""
+        """Return the command of a name; None if there is no such command."""
         return self.load(cmd_name) if cmd_name in self.summaries() else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -40,7 +40,7 @@ class SectionedOption(click.Option):
 
 
 class SectionedCommand(click.Command):
-    """A command whose help page has a heading for each section; options without one come last."""
+    """A command with a heading for each section on its help page; options without a section come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options."""
@@ -71,10 +71,10 @@ def apply(function: Decorated, *options: Callable[[Any], Any]) -> Decorated:
 
 
 def refuse_together(hint: str, **given: object) -> None:
-    """Reject two options that exclude each other.
+    """Raise an error for two options that exclude each other.
 
     Args:
-        hint: What to do instead.
+        hint: The hint of the error.
         **given: The options, with underscores for hyphens, and their values.
 
     Raises:
@@ -125,10 +125,10 @@ _model, _text, _parameters, _cost = (
 
 REVISION_HELP: Final = "Commit, branch or tag of a model on the Hub."
 MODEL_HELP: Final = "`mini`, a local folder, or a Hub id."
-DEVICE_HELP: Final = "Device to compute on, as torch names it."
-CONFIG_HELP: Final = "Configuration of a Hub data set; {lang} stands for the code."
+DEVICE_HELP: Final = "Device for the computation, such as cpu or cuda."
+CONFIG_HELP: Final = "Configuration of a Hub data set; {lang} means the language code."
 PRECISIONS: Final = click.Choice(["float32", "bf16", "fp16"])
-SCORED_TOKENS_HELP: Final = "How the log-likelihood of an example is computed from its scored tokens."
+SCORED_TOKENS_HELP: Final = "Reduction of the log-likelihoods of the scored tokens of an example."
 
 
 # ------------------------------------------------------------------------------------------------------- the text
@@ -163,44 +163,43 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--task",
                 type=click.Choice(tuple(TASKS)),
                 default=None,
-                help="Read the corpus as labelled data of this task, as `transfer` does, and take its training texts.",
+                help="Read the corpus as labelled data of this task, like `transfer`, and use its training texts.",
             ),
             option(
                 "--text-column",
                 default=None,
-                help="Column of the text, if it is not the default column; a.b is b within a. {lang} stands for the "
+                help="Column of the text, if it is not the default column; a.b is b within a. {lang} means the "
                 "language: translation.{lang}.",
             ),
             option(
                 "--language-column",
                 default=None,
-                help="Column of the language of each row: each language of the table is one of the corpus.",
+                help="Column with the language of each row, for a table with several languages.",
             ),
             option("--split", default=None, help="Split of a data set."),
             option(
                 "--treebank",
                 default=None,
-                help="Treebanks to read of languages that have several, such as GSD; by default they are joined.",
+                help="Treebanks to read, for languages with several, such as GSD; by default they are joined.",
             ),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
-                help="How text that is split into words is read: each sentence as it is written, or its words joined "
-                "by spaces. Labelled words are always joined by spaces.  [default: running]",
+                help="Reading of text that is split into words: each sentence as running text, or its given words "
+                "joined by spaces. Labelled words are always joined by spaces. [default: running]",
             ),
             option(
                 "--labels-as-given",
                 is_flag=True,
-                help="Keep the names of files as labels: aka_Latn, sw_news. By default a label is the normalised code "
-                "of a language: swh_Latn is sw.",
+                help="Use the names of files as labels: aka_Latn, sw_news. By default, a label is the normalised "
+                "code of a language: swh_Latn is sw.",
             ),
             option(
                 "--label",
                 multiple=True,
                 metavar="FILE=LABEL",
-                help="The label of a file, which is kept as it is given: news.txt=sw-x-news. May be given more than "
-                "once.",
+                help="The label of a file, which is not normalised: news.txt=sw-x-news. May be given more than once.",
             ),
             option("--config", default=None, help=CONFIG_HELP),
             option("--corpus-revision", default=None, help="Commit, branch or tag of a Hub data set."),
@@ -210,7 +209,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
 
 
 def note_corpus(corpus: object, quiet: bool) -> None:
-    """Print on stderr which files of a corpus are not read and why, and which are read as another language."""
+    """Print notes on files of a corpus that are not read, with reasons, and on unexpected languages, to stderr."""
     from xsns_stream.pipeline.inspection import corpus_notes
 
     for sentence in corpus_notes(corpus):
@@ -241,7 +240,10 @@ def revision_option(function: Decorated) -> Decorated:
 def length_option(function: Decorated) -> Decorated:
     """Add `--max-length`."""
     decorated: Decorated = _model(
-        "--max-length", default=128, show_default=True, help="Longest example in tokens; longer text is cut."
+        "--max-length",
+        default=128,
+        show_default=True,
+        help="Maximum length of an example in tokens; longer text is cut.",
     )(function)
     return decorated
 
@@ -265,7 +267,7 @@ def model_options(function: Decorated) -> Decorated:
             default=AUTO,
             show_default=True,
             metavar="NAME",
-            help=f"What the model predicts: {', '.join(OBJECTIVES)}; auto is what it was trained for.",
+            help=f"Training objective: {', '.join(OBJECTIVES)}; auto is that of the pre-training.",
         ),
     )
 
@@ -279,19 +281,19 @@ def parameter_options(function: Decorated) -> Decorated:
             type=click.Choice(["encoder", "decoder", "both"]),
             default="both",
             show_default=True,
-            help="Stack that is measured, for a model with encoder and decoder.",
+            help="Stack to measure, for a model with encoder and decoder.",
         ),
         _parameters(
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Measure parameters in addition to the blocks: those whose name contains a match; repeatable.",
+            help="Also measure parameters outside of the blocks if their name contains a match; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters whose name contains a match; repeatable.",
+            help="Do not measure parameters if their name contains a match; repeatable.",
         ),
     )
 
@@ -311,7 +313,7 @@ def scratch_option(function: Decorated) -> Decorated:
 # ------------------------------------------------------------------------------- rows of a store
 
 
-#: Value of `--regime` that means the first regime, with any name.
+#: Value of `--regime` that means the first regime, independently of its name.
 MAIN_REGIME: Final = "main"
 REGIME_HELP: Final = "Training regime of the gold scores; main means the first one."
 
@@ -323,8 +325,8 @@ def coefficient_option(function: Decorated) -> Decorated:
         type=click.Choice(COEFFICIENTS),
         default="jaccard",
         show_default=True,
-        help="How similarity is computed from overlap. containment is the share of the target that the source "
-        "contains; mutual-information is in nats.",
+        help="Coefficient of similarity. containment is the share of the target that the source contains; "
+        "mutual-information is in nats.",
     )(function)
 
 
@@ -384,7 +386,7 @@ def skip_unknown_option(function: Decorated) -> Decorated:
         "--skip-unknown",
         is_flag=True,
         help="Leave out rows and columns of a matrix if their label is not a language, or if several labels are the "
-        "same language. By default such a matrix is an error.",
+        "same language. By default, such labels are an error.",
     )(function)
 
 
@@ -393,8 +395,8 @@ def as_given_option(function: Decorated) -> Decorated:
     return click.option(
         "--as-given",
         is_flag=True,
-        help="Accept a table even if the values on its diagonal (each language with itself) look like distances where "
-        "similarities are expected, or the reverse.",
+        help="Accept a table of similarities even if the values on its diagonal (each language with itself) look "
+        "like distances, or vice versa.",
     )(function)
 
 
@@ -420,7 +422,7 @@ def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         old, equals, new = pair.partition("=")
         if not equals or not old.strip() or not new.strip():
-            raise UsageError(f"'--rename {pair}' is not OLD=NEW.", "write --rename OLD=NEW, as Swahili=sw.")
+            raise UsageError(f"'--rename {pair}' is not OLD=NEW.", "write --rename OLD=NEW, such as Swahili=sw.")
         if old.strip() in codes:
             raise UsageError(f"'{old.strip()}' is renamed twice.", "give one --rename for each label.")
         codes[old.strip()] = new.strip()
@@ -455,7 +457,7 @@ def gold_options(function: Decorated) -> Decorated:
             "--gold",
             required=True,
             metavar="FILE",
-            help="Gold scores that `xsns-stream gold import` wrote.",
+            help="File of gold scores from `xsns-stream gold import`.",
         ),
     ):
         function = option(function)

@@ -1,4 +1,4 @@
-"""Output of all verbs: the JSON envelope, notes, tables and escaping."""
+"""Output of all verbs (JSON objects, notes, tables, escaping), and options that belong to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from xsns_stream.io.console import VisibleConsole
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
@@ -33,7 +32,7 @@ _STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-#: Spellings of options that several verbs have. The singular and the plural are the same option in every verb.
+#: Names of options that several verbs have. Singular and plural are the same option in every verb.
 LANG: Final = ("-l", "--lang", "--languages")
 SOURCES: Final = ("--sources", "--source")
 TARGETS: Final = ("--targets", "--target")
@@ -68,7 +67,7 @@ class Numbers(WholeNumbers):
 
 
 def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return all numbers of an option that may be repeated, and that takes several numbers each time."""
+    """Return all numbers of a repeatable option that accepts several numbers each time."""
     return tuple(number for value in values for number in value)
 
 
@@ -94,7 +93,7 @@ def csv_guard_option(function: Decorated) -> Decorated:
         is_flag=True,
         expose_value=False,
         callback=guard,
-        help="In .csv and .tsv files, put ' before cells that a spreadsheet would read as a formula (= + - @).",
+        help="In .csv and .tsv files, write ' before cells that a spreadsheet would read as a formula (= + - @).",
     )(function)
 
 
@@ -105,7 +104,7 @@ def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
     :func:`xsns_stream.report.write_matrix`.
 
     Args:
-        more: What else the help text says.
+        more: Further sentences of the help text.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -130,13 +129,13 @@ def matrix_output_option(function: Decorated) -> Decorated:
 
 
 def score_output_option(function: Decorated) -> Decorated:
-    """Add `--output`, a file of gold scores that is read again, and `--csv-guard`; the verb receives `output`."""
+    """Add `--output`, a file of gold scores, and `--csv-guard`; the verb receives `output`."""
     return click.option(
         "-o",
         "--output",
         required=True,
         metavar="FILE",
-        help="File of gold scores: .parquet, .json, .csv or .tsv. `evaluate`, `regress` and `rank` read it again.",
+        help="File of gold scores: .parquet, .json, .csv or .tsv. `evaluate`, `regress` and `rank` read this file.",
     )(csv_guard_option(function))
 
 
@@ -166,7 +165,7 @@ def common_options(function: Decorated) -> Decorated:
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Reject stores in memory, which are empty at the start of a command and lost at its end."""
+    """Raise an error for stores in memory, which are empty at the start of a command and lost at its end."""
     from xsns_stream.errors import UsageError
 
     for name in value if isinstance(value, tuple) else (value,):
@@ -224,7 +223,7 @@ def store_or_argument(function: Decorated) -> Decorated:
 def row_options(function: Decorated) -> Decorated:
     """Add `--seed` and `--density`, which select rows of a store."""
     function = click.option(
-        "--density", type=float, default=None, help="Density of the rows, needed if the store has several."
+        "--density", type=float, default=None, help="Density of the rows; required if the store has several."
     )(function)
     return click.option(
         *SEEDS,
@@ -249,7 +248,7 @@ def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, A
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the codes of an option that may be repeated and takes lists: `--lang sw,en --lang fi`."""
+    """Return the codes of a repeatable option with lists: `--lang sw,en --lang fi`."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
@@ -285,11 +284,15 @@ def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
 
 def stdout_console() -> Console:
     """Return the console for results; it is wide if stdout is not a terminal."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
     """Return the console for progress and notes."""
+    from xsns_stream.io.console import VisibleConsole
+
     return VisibleConsole(stderr=True, quiet=quiet)
 
 
@@ -310,7 +313,7 @@ def print_matrix(matrix: SimilarityMatrix) -> int:
 
 
 def note(text: str, quiet: bool) -> None:
-    """Print a line to stderr. It is never wrapped, so that it can be searched for."""
+    """Print a line to stderr. It is not wrapped, so that it can be searched for."""
     if not quiet:
         say(text, err=True)
 
@@ -320,14 +323,20 @@ def store_arguments(store: str) -> tuple[str, ...]:
     return () if store == DEFAULT_STORE else ("--store", store)
 
 
+def given_arguments() -> tuple[str, ...]:
+    """Return the command line of the verb that is running, without the program's name."""
+    arguments: tuple[str, ...] = click.get_current_context().meta.get("arguments", ())
+    return arguments
+
+
 def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
     """Print the command that is useful after a verb, as a line `next: xsns-stream …` on stderr.
 
     A verb calls this function after its results were printed. Nothing is printed with `--quiet` or `--json`.
 
     Args:
-        command: The verb and its arguments, which are quoted for a shell. Words in capitals, such as `FOLDER`, stand
-            for what only the user knows.
+        command: The verb and its arguments, which are quoted for a shell. Words in capitals, such as `FOLDER`, are
+            placeholders for values of the user.
         quiet: Whether `--quiet` was given.
         as_json: Whether `--json` was given.
     """

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.option_groups import SectionedCommand, model_options, parameter_options
-from xsns_stream.cli.output import common_options, counted, emit_json, examples, note, stderr_console, stdout_console
+from xsns_stream.cli.output import (
+    common_options,
+    counted,
+    emit_json,
+    examples,
+    next_step,
+    note,
+    stderr_console,
+    stdout_console,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -44,6 +53,8 @@ def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: A
         emit_json("params", report.to_dict())
     else:
         _show(report, tensors)
+    model = () if options["model"] == "mini" else ("--model", options["model"])
+    next_step("build", *model, "--corpus", "FOLDER", "--parts", "8", quiet=quiet, as_json=as_json)
 
 
 def _show(report: ParameterReport, tensors: bool) -> None:

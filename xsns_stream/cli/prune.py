@@ -14,8 +14,11 @@ from xsns_stream.cli.output import (
     counted,
     emit_json,
     examples,
+    given_arguments,
+    next_step,
     progress_bar,
     say,
+    store_arguments,
     store_or_argument,
 )
 from xsns_stream.errors import UsageError
@@ -34,16 +37,16 @@ if TYPE_CHECKING:
     "--keep-lang",
     multiple=True,
     metavar="CODES",
-    help="Keep only these languages and remove all others; cannot be combined with --lang.",
+    help="Keep only these languages and remove all others. It cannot be combined with --lang.",
 )
-@click.option("--fisher", is_flag=True, help="Remove Fisher values, and keep the sub-networks.")
-@click.option("--parts", is_flag=True, help="Remove the parts of rows, and keep the rows.")
+@click.option("--fisher", is_flag=True, help="Remove Fisher values, but keep the sub-networks.")
+@click.option("--parts", is_flag=True, help="Remove the parts of rows, but keep the rows.")
 @click.option(
     "--unfinished",
     is_flag=True,
     help="Remove the leftovers of killed builds: rows that were not committed, and partial files.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be removed, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the objects that would be removed, and stop.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -71,13 +74,18 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         say(f"{store}: {_amount(plan)} removed." if removed else f"{store}: nothing was removed.")
     if as_json:
         emit_json("prune", _result(plan, store, removed) | notes.to_json())
+    if dry_run:
+        again = (word for word in given_arguments() if word != "--dry-run")
+        next_step(*again, "--yes", quiet=quiet, as_json=as_json)
+    else:
+        next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)
 
 
 def _confirmed(as_json: bool) -> bool:
     """Ask the user for confirmation.
 
     Raises:
-        UsageError: There is no terminal to ask on.
+        UsageError: There is no terminal.
     """
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 #: Number of sources in a table if --top is not given.
 TOP: Final = 10
-#: Number of sources that a table explains side by side if --top is not given.
+#: Number of sources that are explained side by side if --top is not given.
 EXPLAINED: Final = 3
-#: Number of sources of each target in the command that follows.
+#: Number of sources of each target in the suggested next command.
 NEXT_SOURCES: Final = 2
 
 
@@ -49,23 +49,25 @@ def rank_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="Gold scores that `gold import` wrote; shows the expected score with each source.",
+            help="File of gold scores from `gold import`. Shows the expected score with each source.",
         ),
         click.option(
             "--strategy",
             type=click.Choice(["top", "coverage"]),
             default=None,
-            help="How several sources are chosen: top takes the most similar ones; coverage takes, one after the "
-            "other, the source that adds the largest uncovered part of the target's sub-network.  [default: top]",
+            help="Method for --sources-k: top chooses the most similar sources; coverage repeatedly chooses the "
+            "source that adds the largest uncovered part of the target's sub-network. [default: top]",
         ),
         click.option(
             "--sources-k",
             type=click.IntRange(min=1),
             default=None,
             metavar="N",
-            help="Also choose N sources to train on together.",
+            help="Also choose N sources for joint training.",
         ),
-        click.option("--explain", is_flag=True, help="Show which layers and kinds of modules make sources similar."),
+        click.option(
+            "--explain", is_flag=True, help="Show the contributions of layers and kinds of modules to the similarity."
+        ),
         click.option(
             "--top",
             type=click.IntRange(min=0),
@@ -86,7 +88,7 @@ def rank_options(function: Decorated) -> Decorated:
             required=True,
             multiple=True,
             metavar="CODES",
-            help="The language to find sources for, or several, such as `wo,fo`. May be given more than once.",
+            help="The target language, or several, such as `wo,fo`. May be given more than once.",
         ),
     ):
         function = option(function)
@@ -98,7 +100,7 @@ def rank_options(function: Decorated) -> Decorated:
 )
 @store_option
 @rank_options
-@output_option("A file has all sources, if --top is not given.")
+@output_option("A file contains all sources unless --top is given.")
 @row_options
 @coefficient_option
 @common_options
@@ -114,11 +116,11 @@ def command(
     """Rank source languages for a target language.
 
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
-    is zero where sub-networks overlap no more than random ones of their sizes. Only pairs with the target are counted.
+    is zero if sub-networks overlap like random ones of the same sizes. Only pairs with the target are counted.
 
-    If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on
-    the choice of examples: 95 % intervals, the probability that each source is the most similar one, and the
-    sources that cannot be told apart from the first. Below the table stands what the ranking is worth.
+    If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on the
+    choice of examples: 95 % intervals, the probability that each source is the most similar one, and the sources that
+    cannot be distinguished from the first. Sentences below the table describe the reliability of the ranking.
     """
     from xsns_stream.pipeline.ranking_report import RankingReports
     from xsns_stream.pipeline.source_ranking import rank
@@ -168,7 +170,7 @@ def _show(report: RankingReport, explained: int, quiet: bool) -> None:
 
 
 def _next(store: str, reports: Sequence[RankingReport], gold: str | None, quiet: bool) -> None:
-    """Print what to do with a ranking: compare it with gold scores, or make gold scores for its first sources."""
+    """Print the next command after a ranking: a comparison with gold scores, or fine-tuning on the first sources."""
     if gold is not None:
         next_step("evaluate", "--gold", gold, "--predict", f"xsns={store}", quiet=quiet)
         return

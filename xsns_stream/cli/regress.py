@@ -20,6 +20,7 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    next_step,
     note,
     output_option,
     row_options,
@@ -53,7 +54,7 @@ from xsns_stream.cli.output import (
     "features",
     multiple=True,
     metavar="[NAME=]KIND:COLUMN",
-    help="A predictor from these tables, as same:family, source:size, both:pretrained, pair:ldnd. Kinds: same, "
+    help="A predictor from these tables, such as same:family, source:size, both:pretrained or pair:ldnd. Kinds: same, "
     "same-known, same-group, same-script-type, source, target, log-source, log-target, both, pair. May be given more "
     "than once.",
 )
@@ -76,7 +77,7 @@ from xsns_stream.cli.output import (
     "--new",
     multiple=True,
     metavar="CODES",
-    help="Also predict the scores of all sources on these targets, such as `sw,zu`, measured or not.",
+    help="Also predict the scores of all sources on these targets, such as `sw,zu`, with or without gold scores.",
 )
 @output_option("The rows of a file are pairs of languages.")
 @row_options
@@ -87,8 +88,9 @@ def command(
 ) -> None:
     """Fit gold scores to predictors, and predict scores with intervals.
 
-    Errors are given in sample, as in papers, and with every target and every source left out in turn, as for languages
-    without any score. The last table shows how well the same predictions rank sources.
+    Errors are reported in sample, as in papers, and with every target and every source left out in turn, which shows
+    the errors for languages without any score. The last table shows the quality of the ranking of sources by the same
+    predictions.
     """
     from xsns_stream.pipeline.gold_comparison import regress
     from xsns_stream.report import RESULT_FORMATS, check_destination
@@ -111,3 +113,6 @@ def command(
     else:
         tables = [*regression_sheets(report, report.ranking), *map(prediction_sheet, report.predictions)]
         stdout_console().print(regression_table(tables))
+    named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
+    if named:
+        next_step("evaluate", "--gold", gold, *named, "--per-target", quiet=quiet, as_json=as_json)

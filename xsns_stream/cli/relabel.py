@@ -1,27 +1,26 @@
-"""`xsns-stream relabel`: another label for the rows of a language."""
+"""`xsns-stream relabel`: give the rows of a language another label."""
 
 from __future__ import annotations
-
-import shlex
 
 import click
 
 from xsns_stream.cli.option_groups import key_json
 from xsns_stream.cli.output import (
-    DEFAULT_STORE,
     common_options,
     counted,
     emit_json,
     examples,
+    next_step,
     progress_bar,
     say,
+    store_arguments,
     store_option,
 )
 
 
 @click.command(
     name="relabel",
-    epilog=examples("xsns-stream relabel sw sw-x-bible", "xsns-stream relabel sw-x-bible sw --json"),
+    epilog=examples("xsns-stream relabel et et-x-bible", "xsns-stream relabel et et-x-bible --json"),
 )
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
@@ -30,10 +29,10 @@ from xsns_stream.cli.output import (
 def command(old: str, new: str, store: str, as_json: bool, quiet: bool) -> None:
     """Give the rows of the language OLD the label NEW.
 
-    NEW is kept as it is given: a code, or any other label, such as `qaa-x-mine` or `sw_news`. Parts, saved Fisher
-    values and cached counts follow. The record of each row keeps the former label. If NEW is the label of another row,
-    nothing is changed. After a crash, run the same command again. Files that were written from the store before, such
-    as matrices, keep the label OLD.
+    NEW is a code, or any other label, such as `qaa-x-mine` or `sw_news`; it is not normalised. Parts, saved Fisher
+    values and cached counts get the new label too. The record of each row contains the former label. If NEW is the
+    label of another row, nothing is changed. After a crash, run the same command again. Files that were written
+    earlier, such as matrices, still contain the label OLD.
     """
     from xsns_stream.pipeline.store_rows import relabel
 
@@ -52,6 +51,4 @@ def command(old: str, new: str, store: str, as_json: bool, quiet: bool) -> None:
     more += [counted(result.folds, "part")] if result.folds else []
     parts = ", ".join([counted(len(result.rows), "row"), *more])
     say(f"{store}: {parts} of '{result.old}' labelled '{result.new}'.")
-    if not quiet:
-        where = "" if store == DEFAULT_STORE else f" --store {shlex.quote(store)}"
-        say(f"next: xsns-stream rank{where} --target {result.new}", err=True)
+    next_step("rank", *store_arguments(store), "--target", result.new, quiet=quiet)

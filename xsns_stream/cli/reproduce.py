@@ -1,4 +1,4 @@
-"""`xsns-stream reproduce`: the tables and figures of the paper, from the first step to the page."""
+"""`xsns-stream reproduce`: run all steps of the tables and figures of the paper."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    next_step,
     note,
     say,
     split_codes,
 )
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
-from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
 from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def _what_options(function: Decorated) -> Decorated:
             type=click.Choice(list(PRESETS)),
             default="embedded",
             show_default=True,
-            help="embedded: the model that is shipped, on local data. paper: the paper's models, sizes and data sets, "
-            "from the Hub.",
+            help="embedded: the model in the package, on local data. paper: the models, sizes and data sets of the "
+            "paper, from the Hub.",
         ),
         _what(
             "--model", default=None, help="Model instead of that of the preset: `mini`, a local folder, or a Hub id."
@@ -68,9 +68,9 @@ def _what_options(function: Decorated) -> Decorated:
             "--data",
             multiple=True,
             metavar="KIND=SPEC",
-            help="Data of a task, as `transfer --data` takes them: ner, pos, nli, pi, qa or topic. Also general=CORPUS "
-            "(in the place of Wikipedia), typology=feature_predictions.npz, ldnd=FILE. Or one folder that has folders "
-            "and files of these names. Repeatable.",
+            help="Data of a task (ner, pos, nli, pi, qa or topic) in the form of `transfer --data`; also "
+            "general=CORPUS (instead of Wikipedia), typology=feature_predictions.npz and ldnd=FILE; or one "
+            "folder with folders and files of these names. Repeatable.",
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, such as `pos,ner`."),
         _what(
@@ -140,7 +140,7 @@ def _size_options(function: Decorated) -> Decorated:
         _sizes(
             "--test-limit", type=_FEWEST, default=None, metavar="N", help="Largest number of test examples of a target."
         ),
-        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Longest example in tokens."),
+        _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Maximum length of an example in tokens."),
     )
 
 
@@ -227,6 +227,8 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         """Print one event."""
+        from xsns_stream.reproduce.running import RecipeEnded, StepEnded, StepStarted
+
         match event:
             case StepStarted(step, place, total, log):
                 note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
@@ -256,7 +258,7 @@ class _Reproduce(SectionedCommand):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Targets"):
             formatter.write_dl(
-                [*TARGETS.items(), (ALL, "All that the data allow; the others are listed with the reason.")]
+                [*TARGETS.items(), (ALL, "All targets with available data; the others are listed with the reason.")]
             )
         super().format_options(ctx, formatter)
 
@@ -274,10 +276,10 @@ class _Reproduce(SectionedCommand):
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Run a table or figure of the paper, step by step.
+    """Run the steps of a table or figure of the paper.
 
-    Each consists of a few command lines of the other verbs, and of a page with their results, in the folder -o.
-    Running again continues where the last run stopped. --dry-run prints the command lines.
+    Each consists of some command lines of the other verbs, and of a page with their results, in the folder -o. The same
+    command continues an interrupted run. --dry-run prints the command lines.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan
     from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
@@ -298,6 +300,9 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
     outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
+    if target != ALL:
+        again = (ALL if word == target else word for word in ctx.meta[_ARGUMENTS])
+        next_step("reproduce", *again, quiet=quiet, as_json=as_json)
 
 
 def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:
@@ -350,7 +355,7 @@ def _tell(outcome: Outcome, made: Plan, as_json: bool) -> None:
 
 
 def _refuse(outcome: Outcome, made: Plan, target: str) -> None:
-    """Raise an error where steps failed.
+    """Raise an error if steps failed.
 
     Raises:
         PartialError: Some steps failed, and there are results.

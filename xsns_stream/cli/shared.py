@@ -1,4 +1,4 @@
-"""`xsns-stream shared`: parameters that the sub-networks of several languages have in common."""
+"""`xsns-stream shared`: common parameters of the sub-networks of several languages."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    next_step,
     row_options,
     stdout_console,
+    store_arguments,
     store_option,
 )
 
@@ -47,10 +49,10 @@ if TYPE_CHECKING:
 )
 @common_options
 def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Show which parameters the sub-networks of several languages have in common.
+    """Show the common parameters of the sub-networks of several languages.
 
-    For each layer: the number of parameters that are in all of the sub-networks, and in at least one of them. If the
-    store has several seeds, the table shows the mean over seeds.
+    For each layer, the table has the number of parameters that are in all of the sub-networks, and in at least one of
+    them. If the store has several seeds, the table shows the mean over seeds.
     """
     from xsns_stream.pipeline.comparison import shared
 
@@ -60,6 +62,8 @@ def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, 
         emit_json("shared", result.to_dict())
     else:
         stdout_console().print(_table(result))
+    where = store_arguments(store)
+    next_step("rank", *where, "--target", result.languages[0], "--explain", quiet=quiet, as_json=as_json)
 
 
 def _table(result: SharedParameters) -> Table:

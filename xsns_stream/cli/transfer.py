@@ -35,6 +35,7 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     flattened,
+    given_arguments,
     next_step,
     note,
     say,
@@ -135,7 +136,7 @@ def _tuning_options(function: Decorated) -> Decorated:
         _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
-        _tuning("--max-length", type=int, default=None, help="Longest input in tokens.  [default: 128]"),
+        _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
     )
 
 
@@ -164,7 +165,7 @@ def _cost_options(function: Decorated) -> Decorated:
             type=click.Path(path_type=Path),
             default=None,
             metavar="DIR",
-            help="Folder to keep the fine-tuned models in.",
+            help="Folder in which the fine-tuned models are saved.",
         ),
     )
 
@@ -180,7 +181,7 @@ def _cost_options(function: Decorated) -> Decorated:
 @transfer_options
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
-@click.option("--dry-run", is_flag=True, help="Print the work and an estimate of its time, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
 @common_options
 def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> None:
     """Fine-tune a model on each source, and test it on every target.
@@ -211,6 +212,7 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     _note_plan(plan, quiet)
     if dry_run:
         _show_plan(_with_notes(plan, load), settings, data, as_json)
+        next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
     result = _run(settings, data, load, target, metric, plan, quiet)
     _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)

@@ -12,9 +12,11 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    next_step,
     note,
     say,
     stdout_console,
+    store_arguments,
     store_or_argument,
 )
 from xsns_stream.errors import StoreError
@@ -50,6 +52,7 @@ def command(store: str, as_json: bool, quiet: bool) -> None:
     _note_unfinished(result, quiet)
     if result.findings:
         raise _error(store, result)
+    next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)
 
 
 def _note_unfinished(result: Verification, quiet: bool) -> None:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.memory import MemoryCorpus, Texts, open_texts
-from xsns_stream.corpora.open import Corpus, TaskText, not_read, open_corpus, reading_notes, select_languages
+from xsns_stream.corpora.open import (
+    Corpus,
+    TaskText,
+    draw_sample,
+    not_read,
+    open_corpus,
+    reading_notes,
+    select_languages,
+)
 from xsns_stream.corpora.readers import read_text
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
 
@@ -19,6 +27,7 @@ __all__ = [
     "TaskText",
     "Texts",
     "UnreadFile",
+    "draw_sample",
     "not_read",
     "open_corpus",
     "open_task",

@@ -220,7 +220,7 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
     if wanted is None:
         chosen = next((name for name in TEXT_COLUMNS if name in columns), None)
         if chosen is None:
-            # `Text` or `Sentence`, where no name is spelt as usual.
+            # These are names such as `Text` or `Sentence`, if no column has a usual name in lower case.
             chosen = next((each for name in TEXT_COLUMNS for each in columns if each.lower() == name), None)
     else:
         chosen = wanted if wanted in columns else None

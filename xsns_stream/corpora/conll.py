@@ -213,7 +213,7 @@ def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[s
                 raise _NotConlluError(f"its first ID is {first}")
         is_part = first == last and first == before + 1 and first <= covered
         if not is_part:
-            # A range without any of its parts stands for all of them.
+            # A range without its parts is read as all of them.
             before = covered if before == begun - 1 and begun <= covered else before
             _check_follows(first, before, covered)
             begun, covered = first, last
@@ -276,12 +276,12 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
     """Yield the sentences of a file with a word and its tag on each line, and empty lines between sentences.
 
     The first field is the word and the last one is the tag; a tab or spaces separate fields. A last field of `+` and
-    `-` alone is the space after the word, as in data of flair, and the tag is before it. WikiANN's `de:` before words
-    is removed where all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
+    `-` alone is the space after the word, as in data of flair, and the tag is before it. The prefix `de:` of WikiANN is
+    removed if all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
 
     Args:
         path: The file.
-        add_note: Takes a sentence on the column of the tags, where it is not the usual one.
+        add_note: Called with a sentence about the column of the tags, if it is unusual.
 
     Raises:
         CorpusError: More than one sentence in twenty is malformed: a line has one field, or another number of fields
@@ -379,7 +379,7 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
 
 
 def _language_prefix(lines: Iterable[str], path: Path) -> str:
-    """Return WikiANN's prefix, the name of the folder or file of the language, where all words have it; else empty."""
+    """Return the WikiANN prefix, the name of the folder or file of the language; empty if a word lacks it."""
     words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     before, colon, _ = (words[0] if words else "").partition(":")
     names_file = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
@@ -423,7 +423,7 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
     Args:
         lines: The lines of the file.
         name: Name of the file, for messages.
-        add_note: Takes a sentence on the column of the tags, where it is not the usual one.
+        add_note: Called with a sentence about the column of the tags, if it is unusual.
 
     Raises:
         CorpusError: More than one sentence in twenty is malformed: a line lacks a column, or its number does not follow

@@ -75,6 +75,21 @@ _CAT: Final = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"
 _NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
+#: First bytes of a file → its suffix.
+_MAGIC: Final = (
+    (b"\x1f\x8b", ".gz"),
+    (b"BZh", ".bz2"),
+    (b"\xfd7zXZ\x00", ".xz"),
+    (b"\x28\xb5\x2f\xfd", ".zst"),
+    (b"PAR1", ".parquet"),
+)
+
+
+def suffix_of_bytes(beginning: bytes) -> str:
+    """Return the suffix that the first bytes of a file show: of a compression or of Parquet; else empty."""
+    return next((suffix for magic, suffix in _MAGIC if beginning.startswith(magic)), "")
+
+
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file for reading bytes; a file with the suffix of a compression is decompressed."""
     opener = COMPRESSIONS.get(path.suffix.lower())

@@ -3,10 +3,10 @@
 A file is read in three steps: :func:`dialect_of` finds out how the file is written, :func:`read_rows` parses its rows,
 and :func:`read_table` makes an example of each row.
 
-In a `.csv`, quotation marks enclose fields. Marks within a field are doubled, or escaped by a backslash where the file
-can be read in no other way. For a `.tsv` two ways are common, with and without quoting, and the wrong one changes
-texts, so that the contents of the file decide: quoting is assumed where it explains every quotation mark of the file,
-and if there is evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
+In a `.csv`, quotation marks enclose fields. Marks within a field are doubled, or escaped by a backslash if the file
+cannot be read otherwise. For a `.tsv` two ways are common, with and without quoting, and the wrong one changes texts,
+so that the contents of the file decide: quoting is assumed if it explains every quotation mark of the file and there is
+evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
 
 Quotation marks are read strictly. The mark that closes a field is directly before a separator or a line end, and a file
 with quoted fields has no marks within other fields. With less strict rules, a single stray mark would join many rows

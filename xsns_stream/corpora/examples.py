@@ -18,7 +18,7 @@ import math
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Final, TypeAlias
@@ -49,6 +49,9 @@ Unit: TypeAlias = TextExample | Malformed | None
 
 #: A function that gets a sentence about the reading of a text, for example about a decision of the reader.
 AddNote: TypeAlias = Callable[[str], None]
+
+#: A function that takes the number of units of a text that were read so far.
+OnRead: TypeAlias = Callable[[int], None]
 
 
 def discard_note(note: str) -> None:
@@ -314,6 +317,7 @@ def draw_examples(
     labelled: bool = False,
     words: str = GIVEN,
     held_bytes: int = HELD_BYTES,
+    on_read: OnRead | None = None,
 ) -> tuple[tuple[TextExample, ...], ReadCounts]:
     """Return `count` distinct examples drawn without replacement, and the counts of all units.
 
@@ -325,6 +329,7 @@ def draw_examples(
         labelled: See :class:`Tally`.
         words: See :class:`Tally`.
         held_bytes: Largest size of the examples in bytes for which they are stored in memory and the text is read once.
+        on_read: Function that takes the number of units read so far, in both passes together, after every 65,536.
 
     Raises:
         UsageError: `count` is below 1.
@@ -333,7 +338,8 @@ def draw_examples(
     if count < 1:
         raise UsageError(f"the number of examples must be at least 1, not {count}.")
     first_pass = _FirstPass(Tally(labelled=labelled, words=words), held_bytes)
-    for unit in units():
+    read = _reported(units, on_read)
+    for unit in read():
         first_pass.add(unit)
     is_first = first_pass.digests.first_occurrences()
     first_pass.tally.duplicate = len(is_first) - int(is_first.sum())
@@ -342,11 +348,28 @@ def draw_examples(
     if first_pass.examples is not None:
         return tuple(first_pass.examples[position] for position in positions), counts
     second_pass = _SecondPass(Tally(labelled=labelled, words=words), positions)
-    for unit in units():
+    for unit in read():
         second_pass.add(unit)
     if second_pass.whole.digest() != first_pass.whole.digest():
         raise CorpusError(f"{name} was changed while it was read.", "run again when no program writes to it.")
     return tuple(second_pass.examples[position] for position in positions), counts
+
+
+def _reported(units: Callable[[], Iterable[Unit]], on_read: OnRead | None) -> Callable[[], Iterable[Unit]]:
+    """Return `units`, which then reports how many units were read in all calls together."""
+    if on_read is None:
+        return units
+    read = 0
+
+    def reported() -> Iterator[Unit]:
+        nonlocal read
+        for unit in units():
+            read += 1
+            if read % _CHUNK == 0:
+                on_read(read)
+            yield unit
+
+    return reported
 
 
 def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:

@@ -179,7 +179,7 @@ class Naming:
         return stem, ""
 
     def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str) -> None:
-        """Refuse labels of files that do not exist.
+        """Raise an error for labels of files that do not exist.
 
         Args:
             used: All names of files for which a label may be given.

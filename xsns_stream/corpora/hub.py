@@ -240,7 +240,7 @@ class HubCorpus:
             return tuple(datasets.get_dataset_config_names(self._path, revision=self.revision))
 
     def _check_named_configs(self) -> None:
-        """Reject a copy whose README.md names a configuration by a word that YAML does not read as text: `no` is False.
+        """Raise an error if README.md names a configuration by a word that YAML does not read as text (`no` is False).
 
         Raises:
             CorpusError: There is such a name.

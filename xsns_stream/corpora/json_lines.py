@@ -39,7 +39,7 @@ class JsonRow(dict[str, Any]):
     """An object of a JSON file; empty for a blank line.
 
     Attributes:
-        blank: Whether the row stands for a blank line.
+        blank: Whether the row is a blank line.
         malformed: The reason why a line is not an object of JSON; empty for an object.
         repeated: The keys that the object has more than once; JSON readers take the last value.
     """
@@ -119,7 +119,7 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
 def _json_columns(
     path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
 ) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows, where these are enough, else those of all rows."""
+    """Return the names of the columns: those of the first rows or, if these are not enough, of all rows."""
     decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
     names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.columns import WORD_COLUMNS
-from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines
-from xsns_stream.corpora.examples import AddNote, Unit, discard_note, draw_examples
+from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines, suffix_of_bytes
+from xsns_stream.corpora.examples import AddNote, OnRead, Unit, discard_note, draw_examples
 from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
@@ -85,7 +85,7 @@ class LocalCorpus:
         """Return the sorted normalised codes, including those of unclear languages."""
         return tuple(sorted({*self.files, *self.unclear}))
 
-    def sample(self, language: str, count: int, seed: int) -> LanguageSample:
+    def sample(self, language: str, count: int, seed: int, on_read: OnRead | None = None) -> LanguageSample:
         """Draw `count` examples without replacement; all examples if there are fewer.
 
         The whole text is read first, so that the draw depends only on its distinct examples and `seed`.
@@ -94,6 +94,8 @@ class LocalCorpus:
             language: Code of the language.
             count: |D|, at least 1.
             seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
+            on_read: Function that takes the number of lines, rows or sentences that were read so far. A large text is
+                read twice.
 
         Raises:
             LanguageError: The corpus does not have the language.
@@ -106,7 +108,7 @@ class LocalCorpus:
         name = f"{paths[0].name}{more}"
         notes: dict[str, None] = {}
         units = partial(self._units, code, notes.setdefault)
-        examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words)
+        examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words, on_read=on_read)
         check_usable(counts, name)
         source = f"{paths[0].parent.resolve().name}/{name}"
         return LanguageSample(code, examples, source, counts, tuple(notes))
@@ -420,14 +422,17 @@ def _is_pipe(path: str) -> bool:
 
 
 def _copy_of_pipe(path: str) -> Path:
-    """Return a temporary .txt file with the contents of a pipe."""
+    """Return a temporary file with the contents of a pipe, and a suffix that the first bytes show."""
     folder = tempfile.TemporaryDirectory(prefix="xsns-pipe-")
     atexit.register(folder.cleanup)
-    target = Path(folder.name) / "pipe.txt"
     try:
-        with Path(path).open("rb") as source, target.open("wb") as copy:
-            while block := source.read(_BLOCK):
-                copy.write(block)
+        with Path(path).open("rb") as source:
+            block = source.read(_BLOCK)
+            target = Path(folder.name) / f"pipe{suffix_of_bytes(block)}"
+            with target.open("wb") as copy:
+                while block:
+                    copy.write(block)
+                    block = source.read(_BLOCK)
     except OSError as error:
         raise CorpusError(f"the pipe '{path}' cannot be read ({error.strerror}).", "write it to a file.") from error
     return target

@@ -17,7 +17,7 @@ from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, has_place
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import other_splits_hint
-from xsns_stream.corpora.local import open_files, open_folder, open_table, open_tables_of_languages
+from xsns_stream.corpora.local import LocalCorpus, open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
@@ -161,6 +161,21 @@ def _specifications(spec: object) -> list[str]:
         if not isinstance(part, str | os.PathLike):
             raise UsageError(f"the texts are a list of {type(part).__name__}, without languages.", IN_MEMORY)
     return [os.fspath(part) for part in spec]
+
+
+def draw_sample(corpus: Corpus, language: str, count: int, seed: int, on_read: Callable[[int], None]) -> LanguageSample:
+    """Draw a sample as :meth:`Corpus.sample` does, and report how much of a local file was read so far.
+
+    Args:
+        corpus: The corpus.
+        language: As in :meth:`Corpus.sample`.
+        count: As in :meth:`Corpus.sample`.
+        seed: As in :meth:`Corpus.sample`.
+        on_read: Function that takes the number of lines, rows or sentences that were read so far.
+    """
+    if isinstance(corpus, LocalCorpus):
+        return corpus.sample(language, count, seed, on_read)
+    return corpus.sample(language, count, seed)
 
 
 def not_read(corpus: object) -> tuple[UnreadFile, ...]:

@@ -36,7 +36,7 @@ class Recipe:
         subsets: The names of the languages in the data set, separated by white space.
         text: Column of the text, or of the first text of a pair.
         pair: Column of the second text of a pair; empty if there are no pairs.
-        config: Name of the configuration; `{lang}` stands for the subset of the language.
+        config: Name of the configuration; `{lang}` means the subset of the language.
         split: The default split.
         prefix_column: For languages in one configuration: the column that begins with the subset and a hyphen in the
             rows of the language.

@@ -84,7 +84,7 @@ class _TextChecks:
         """Add notes on odd texts, or refuse the file if there are too many.
 
         Raises:
-            CorpusError: The texts are not what they seem.
+            CorpusError: Too many texts are wrong.
         """
         if self.literals > _LIST_SHARE * self.texts:
             raise CorpusError(

@@ -1,7 +1,7 @@
 """Trivial baselines, which need no model: random order, always English, the mean of each source, and the ceiling.
 
 * `random`: the exact expectation of each metric over all orders of the sources.
-* `english`: English for every target. For English itself, and where it is not a candidate, no source is preferred.
+* `english`: English for every target. If the target is English or English is not a candidate, all sources are tied.
 * `source-mean`: the mean score of each source on the other targets of the pool.
 * `ceiling`: other fine-tuning runs of the same sources and targets, about the best possible prediction.
 """

@@ -54,7 +54,7 @@ def error_context(measurement: RunningMeasurement, language: str = "") -> Iterat
 
 @contextmanager
 def mixed_types(model: Any) -> Iterator[None]:
-    """Turn an error of torch inside the block into a sentence where the weights of the model have several types.
+    """Turn errors of torch into a sentence if the weights of the model have several types.
 
     Some models are made with several types and work; therefore they are not refused beforehand.
 

@@ -110,7 +110,7 @@ class OwnLossEngine(Engine):
 
 
 def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> None:
-    """Reject a loss, settings or a model for which single examples have no gradient.
+    """Raise an error for a loss, settings or a model without gradients of single examples.
 
     Raises:
         UsageError: The loss is not a function; a setting belongs to the losses of transformers; a batch normalisation

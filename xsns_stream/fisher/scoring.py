@@ -203,7 +203,7 @@ def _check_shapes(kind: str, batch: Batch) -> None:
 
 
 def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
-    """Refuse a batch with more positions than a table of learned positions has; other models have no such limit."""
+    """Raise an error for a batch with more positions than a table of learned positions."""
     ids = batch["input_ids"]
     longest = max(real_lengths(batch.get("attention_mask"), *ids.shape))
     for name, table in position_tables(model).items():
@@ -225,7 +225,7 @@ def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
 
 
 def position_tables(model: nn.Module) -> dict[str, nn.Embedding]:
-    """Return {name: table} of the learned absolute positions of a model; empty where positions are computed."""
+    """Return {name: table} of the learned absolute positions of a model; empty if positions are computed."""
     return {
         name: module
         for name, module in model.named_modules()

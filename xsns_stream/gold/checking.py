@@ -187,7 +187,7 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
 
 
 def suggested_codes(lost: LeftOut, labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Return {label: codes that it may stand for}, the most likely one first, for labels without a certain language.
+    """Return {label: possible codes}, the most likely one first, for labels without a certain language.
 
     A label that is the code of one language and the name of another is more likely the name, because other labels of
     the table are names. The code of another label of the table is not suggested.

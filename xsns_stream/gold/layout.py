@@ -266,7 +266,7 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
         *_line_note("they are above the header", rows.rows[:start]),
         *_line_note("they have no score", footnotes),
         *([f"in '{table.name}' the column {' and '.join(renamed)}."] if renamed else []),
-        *([f"{filled} empty labels were filled from the line above, as in merged cells."] if filled else []),
+        *([f"empty labels were filled from the line above, as in merged cells: {filled}."] if filled else []),
     )
     return TextTable(names, lines, table.name, notes)
 

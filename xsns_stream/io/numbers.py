@@ -21,7 +21,7 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", 
 #: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
-#: Further cells of tables of scores that stand for a missing score.
+#: Other cells that mean a missing score in tables of scores.
 _MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "n.a.", "n. a."})
 
 _NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"
@@ -167,7 +167,7 @@ def cell_number(cell: object) -> CellNumber:
 
 
 def _undecorated(text: str) -> tuple[str, bool, bool, bool]:
-    """Return the number of a cell without what is beside it.
+    """Return the number of a cell without other characters.
 
     Returns:
         The number as text; whether there were marks or formatting; whether there was a spread; whether the spread had a

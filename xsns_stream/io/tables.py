@@ -37,7 +37,7 @@ _SAVE_AS_CSV: Final = (
     "`Download`, `Comma-separated values`."
 )
 _SAVE_AS_UTF8: Final = "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
-# Two spaces separate fields where there are any; names of languages may contain single spaces.
+# Two spaces separate fields if there are any; names of languages may contain single spaces.
 _SPACES: Final = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPACE: Final = re.compile(r"\s+")
 # Share of the lines that have equally many separators in a table with footnotes.

@@ -165,7 +165,7 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
 
 
 def padding_id(model: Any, tokenizer: Any) -> int:
-    """Return the id that batches are padded with: that of the padding token, else that of the end token, else 0.
+    """Return the id for padding batches: the padding token, the end token if there is none, or 0.
 
     A model without a padding token accepts any id there, because the attention mask hides it. An id without an
     embedding is skipped.
@@ -218,8 +218,8 @@ def _has_tokens_beyond(tokenizer: Any, rows: int) -> bool:
     return any(at >= rows and at not in special for at in tokenizer.get_vocab().values())
 
 
-#: Tokens that stand for something other than their characters although no tokenizer declares them as special: the gaps
-#: of mT5, and single bytes.
+#: Tokens with a meaning other than their characters, although no tokenizer declares them as special: the gaps of mT5,
+#: and single bytes.
 _STAND_INS: Final = re.compile(r"▁?<(extra_id_\d+|0x[0-9A-F]{2})>")
 #: Characters that may replace a space before text is split into tokens.
 _SPACE: Final = "[ ▁Ġ]"
@@ -256,7 +256,7 @@ def tokenizer_limit(tokenizer: Any) -> int:
 
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:
-    """Return {string: id} of all tokens that stand for something other than the characters of their name."""
+    """Return {string: id} of all tokens with a meaning other than the characters of their name."""
     reserved = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     reserved |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
     reserved |= {token.removeprefix("▁"): int(at) for token, at in tokenizer.get_vocab().items() if _is_stand_in(token)}

@@ -29,7 +29,7 @@ from xsns_stream.pipeline.events import (
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
-from xsns_stream.pipeline.store_settings import complete_from_store, inputs_record
+from xsns_stream.pipeline.store_settings import TEXT_OPTIONS, complete_from_store, inputs_record
 from xsns_stream.store import SubNetworkStore, open_store
 
 if TYPE_CHECKING:
@@ -246,10 +246,6 @@ def carry_out(
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
-_TEXT_OPTIONS: Final = (
-    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
-    *("labels_as_given", "label"),
-)
 
 
 @dataclass(frozen=True)
@@ -260,8 +256,8 @@ class PlannedBuild:
         settings: The settings, without the objective.
         model: The model, as for :func:`build`.
         model_options: Options of :func:`load_for_build`.
-        taken: {option: value} of what was taken from the store.
-        note: One sentence that names what was taken; empty if nothing was.
+        taken: {option: value} of the options from the store.
+        note: One sentence that names these options; empty if nothing was.
     """
 
     settings: BuildSettings
@@ -271,7 +267,7 @@ class PlannedBuild:
     note: str
 
     def notes(self) -> tuple[str, ...]:
-        """Return sentences on what was taken from the store, and on how the text is read."""
+        """Return sentences on the options from the store, and on the reading of the text."""
         notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
         return (*([self.note] if self.note else []), *notes)
 
@@ -296,7 +292,7 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
     options = known.options
     inputs = inputs_record(known.texts, known.model, options)
     model_options: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
-    text: dict[str, Any] = {name: options.pop(name) for name in _TEXT_OPTIONS if name in options}
+    text: dict[str, Any] = {name: options.pop(name) for name in TEXT_OPTIONS if name in options}
     objective, label_column = model_options.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(
@@ -313,7 +309,7 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    known = (*_MODEL_OPTIONS, *_TEXT_OPTIONS, "label_column", *_SETTINGS_OPTIONS)
+    known = (*_MODEL_OPTIONS, *TEXT_OPTIONS, "label_column", *_SETTINGS_OPTIONS)
     if unknown := next((name for name in options if name not in known), None):
         near = get_close_matches(unknown, known, n=1)
         raise UsageError(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Largest number of examples of the timed row; the time of more examples is extrapolated.
 TIMED_EXAMPLES: Final = 64
-#: Number of examples of a second, smaller measurement, which shows what a row costs apart from its examples.
+#: Number of examples of a second, smaller measurement, which shows the fixed cost of a row.
 _FEW_EXAMPLES: Final = 8
 _BYTES_OF_FISHER: Final = {"float32": 4, "bf16": 2}
 

@@ -30,6 +30,19 @@ class RowStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class TextRead:
+    """The text of the current row is still being read.
+
+    Attributes:
+        row: The row.
+        count: Number of lines, rows or sentences that were read so far. A large text is read twice.
+    """
+
+    row: Row
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class ExamplesDone:
     """Event: more examples of the current row were measured. The count starts again with each pass."""
 
@@ -151,8 +164,8 @@ def progress_of(task: str, on_event: OnReadEvent) -> Callable[[int, int], None]:
     return lambda done, total: on_event(WorkDone(task, done, total))
 
 
-Event: TypeAlias = RowStarted | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted
-BaselineEvent: TypeAlias = RowStarted | ExamplesDone | RowMeasured | RowFailed | Noted | NeighboursFound
+Event: TypeAlias = RowStarted | TextRead | ExamplesDone | RowCommitted | RowByOther | RowFailed | Noted
+BaselineEvent: TypeAlias = RowStarted | TextRead | ExamplesDone | RowMeasured | RowFailed | Noted | NeighboursFound
 
 
 @dataclass(frozen=True)

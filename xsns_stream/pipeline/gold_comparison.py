@@ -350,7 +350,7 @@ def _feature_matrices(
 ) -> dict[str, SimilarityMatrix]:
     from xsns_stream.regression import feature_matrix, read_features
 
-    tables = read_features(paths)
+    tables = read_features(paths, tuple(dict.fromkeys((*gold.sources, *gold.targets))))
     for note in tables.notes:
         on_event(Noted(note))
     return {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in features}

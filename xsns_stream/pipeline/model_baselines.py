@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -20,7 +21,7 @@ import numpy as np
 
 from xsns_stream.baselines.nearest_tokens import STATE_TYPES
 from xsns_stream.baselines.subwords import MERGES
-from xsns_stream.corpora import Corpus
+from xsns_stream.corpora import Corpus, draw_sample
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.objectives import EncodedSample, Objective, batches, make_objective
 from xsns_stream.pipeline.baseline_values import (
@@ -47,6 +48,7 @@ from xsns_stream.pipeline.events import (
     RowFailed,
     RowMeasured,
     RowStarted,
+    TextRead,
 )
 from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 from xsns_stream.pipeline.scheduling import ReadAhead
@@ -120,6 +122,7 @@ class _Run:
     def __init__(self, settings: BaselineSettings, loaded: LoadedModel | None, notify: OnBaselineEvent) -> None:
         self.settings, self.loaded, self.notify = settings, loaded, notify
         self.failed: dict[Row, XsnsError] = {}
+        self.read_so_far: dict[Row, int] = {}
         self.drawn: dict[str, dict[int, DrawnText]] = {}
         self.body = Body(self.model) if settings.reads("states") else None
         self.layout = settings.layout
@@ -149,7 +152,7 @@ class _Run:
             )
             collectors = [TEXT_BASELINES[name].make(self, seed, Path(folder), undo) for name in self.settings.names]
             rows = [Row(language, seed) for language in self.settings.languages]
-            for row, text in ReadAhead(rows, self._read):
+            for row, text in ReadAhead(rows, self._read, self._waiting):
                 self.notify(RowStarted(row))
                 started = time.perf_counter()
                 try:
@@ -243,9 +246,13 @@ class _Run:
         undo.callback(collector.states.close)
         return collector
 
+    def _waiting(self, row: Row) -> None:
+        self.notify(TextRead(row, self.read_so_far.get(row, 0)))
+
     def _read(self, row: Row) -> LanguageText:
         settings = self.settings
-        sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+        on_read = partial(self.read_so_far.__setitem__, row)
+        sample = draw_sample(settings.corpus, row.language, settings.examples, row.seed, on_read)
         plain = scored = None
         if settings.reads("tokens", "states"):
             plain = encode_plain(sample, self.model, row.seed, settings.max_length)

@@ -22,6 +22,7 @@ from xsns_stream.pipeline.events import (
     RowMeasured,
     RowStarted,
     StepsDone,
+    TextRead,
     UnitDone,
     UnitFailed,
     UnitsAwaited,
@@ -128,6 +129,8 @@ class RowProgress(ProgressBar):
             case RowStarted(row):
                 self.running[row] = None
                 self.describe(_row_name(row) if len(self.running) == 1 else self._several())
+            case TextRead(row, count) if count:
+                self.describe(f"{_row_name(row)}: {count:,} texts read")
             case ExamplesDone(row, count, total):
                 self.describe(f"{_row_name(row)} {count}/{total}")
             case Noted(text, row):

@@ -39,8 +39,8 @@ class RankingReport:
         explanations: Explanations by layer and by module; empty if `explain` was not given.
         calibration: Facts about the gold scores from which expected scores follow, and how well the similarity predicts
             them (`check`); None if `gold` was not given.
-        notes: Notes on what was left out or cannot be known, and on what the ranking is worth.
-        worth: Sentences on what the ranking is worth; the first always says that similarity is not transfer.
+        notes: Notes on omissions and unknown values, and on the reliability of the ranking.
+        worth: Sentences on the reliability of the ranking; the first always says that similarity is not transfer.
         warning: A few words for a title if the gold scores contradict the ranking; usually empty.
         model: Name of the model that was measured.
         corpus: Name of the corpus that was measured.
@@ -66,7 +66,7 @@ class RankingReport:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Sentences on what the numbers allow to conclude."""
+        """Sentences on conclusions from the numbers."""
         return tuple(_verdicts(self))
 
     def first(self, count: int) -> RankingReport:
@@ -110,7 +110,7 @@ class RankingReport:
         return write_rankings([self.shown()], os.fspath(path), self.to_dict())
 
     def shown(self) -> ShownRanking:
-        """Return what tables, files and figures show."""
+        """Return the content of tables, files and figures."""
         from xsns_stream.report import ShownRanking
 
         ranking = self.ranking
@@ -213,7 +213,7 @@ class RankingReports:
         return rankings_frame([report.ranking for report in self.reports])
 
     def plot(self) -> list[Axes]:
-        """Draw the ranking of each target into axes of its own, one below the other, with pyplot."""
+        """Draw the ranking of each target into separate axes, one below the other, with pyplot."""
         from matplotlib import pyplot
 
         lines = [len(report) for report in self.reports]

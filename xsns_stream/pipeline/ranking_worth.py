@@ -1,4 +1,4 @@
-"""Statements on what a ranking is worth: the model, the text, the number of examples, and what gold scores say."""
+"""Statements on the reliability of a ranking: model, text, number of examples, comparison with gold scores."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def check_with_gold(gold: TransferScores, matrix: SimilarityMatrix) -> GoldCheck
 def statements(
     ranking: SourceRanking, rows: SubNetworkStore, density: float, check: GoldCheck | None = None
 ) -> tuple[str, ...]:
-    """Return sentences on what a ranking is worth.
+    """Return sentences on the reliability of a ranking.
 
     Args:
-        ranking: The ranking, with the reliability of the target where it is known.
+        ranking: The ranking, with the reliability of the target if it is known.
         rows: The store of its rows.
         density: Density of its rows.
         check: Comparison with gold scores.

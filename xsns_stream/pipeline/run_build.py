@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from xsns_stream.corpora import draw_sample
 from xsns_stream.errors import (
     CorpusError,
     FisherError,
@@ -27,6 +28,7 @@ from xsns_stream.pipeline.events import (
     RowCommitted,
     RowFailed,
     RowStarted,
+    TextRead,
 )
 from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
@@ -142,7 +144,11 @@ def prepare_build(
         _check_text(settings, store)
     for note in loaded.notes if missing else ():
         on_event(Noted(note))
-    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher]
+    relabelled = settings.relabelled_rows((row for row in settings.rows() if settings.is_missing(row, store)), store)
+    if relabelled:
+        names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
+        on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
+    not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
     if note := _note_on_finished_rows(settings, store, not_measured):
         on_event(Noted(note))
     if settings.quantile_used == "histogram" and missing:
@@ -171,13 +177,26 @@ def finish_build(
     )
 
 
-def read_text(row: Row, settings: BuildSettings, objective: Objective, loaded: LoadedModel) -> RowText:
+def read_text(
+    row: Row,
+    settings: BuildSettings,
+    objective: Objective,
+    loaded: LoadedModel,
+    on_read: Callable[[int], None] = lambda count: None,
+) -> RowText:
     """Draw and encode the examples of a row.
+
+    Args:
+        row: The row.
+        settings: The settings of the build.
+        objective: What the model predicts.
+        loaded: The model with its tokenizer.
+        on_read: Function that takes the number of lines, rows or sentences that were read so far.
 
     Raises:
         CorpusError, LanguageError: The text cannot be read.
     """
-    sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+    sample = draw_sample(settings.corpus, row.language, settings.examples, row.seed, on_read)
     return RowText(sample, objective.encode(sample, loaded.tokenizer, row.seed))
 
 
@@ -223,7 +242,10 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
 def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
     """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
     settings, store = run.settings, run.store
-    read = partial(read_row, prepared=prepared, run=run)
+    read_so_far: dict[Row, int] = {}
+
+    def read(row: Row) -> RowText | None:
+        return read_row(row, prepared, run, partial(read_so_far.__setitem__, row))
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -239,7 +261,7 @@ def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) ->
         lambda row: leave_to_other(row, run.settings, run.store, progress),
         lambda rows: run.notify(Noted(describe_waiting(rows))),
     ) as shared:
-        for row, text in ReadAhead(shared.free(), read):
+        for row, text in ReadAhead(shared.free(), read, lambda row: run.notify(TextRead(row, read_so_far.get(row, 0)))):
             measure_row(row, text, prepared.objective, run, progress)
             shared.release(row)
         for row in shared.deferred():
@@ -249,12 +271,14 @@ def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) ->
         store.remove_left_claims()
 
 
-def read_row(row: Row, prepared: PreparedBuild, run: Run) -> RowText | None:
+def read_row(
+    row: Row, prepared: PreparedBuild, run: Run, on_read: Callable[[int], None] = lambda count: None
+) -> RowText | None:
     """Read and encode the text of a row; return None if the row is made from Fisher values in the store."""
     settings = prepared.settings
     if row in prepared.from_fisher or _has_stored_fisher(row, settings, run.store):
         return None
-    return read_text(row, settings, prepared.objective, run.loaded)
+    return read_text(row, settings, prepared.objective, run.loaded, on_read)
 
 
 def measure_row(

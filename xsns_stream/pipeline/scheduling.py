@@ -100,6 +100,8 @@ class SharedItems(Generic[Item]):
 
 
 Made = TypeVar("Made")
+#: Seconds between two reports on a result that the caller waits for.
+_WAIT: Final = 1.0
 
 
 class ReadAhead(Generic[Item, Made]):
@@ -111,10 +113,13 @@ class ReadAhead(Generic[Item, Made]):
     Args:
         items: The items in order, read in the thread of the caller, one item in advance.
         make: Function of an item; it is called in the thread.
+        on_wait: Function of the item that the caller waits for. It is called every second in the thread of the caller.
     """
 
-    def __init__(self, items: Iterable[Item], make: Callable[[Item], Made]) -> None:
-        self._items, self._make = iter(items), make
+    def __init__(
+        self, items: Iterable[Item], make: Callable[[Item], Made], on_wait: Callable[[Item], None] = lambda item: None
+    ) -> None:
+        self._items, self._make, self._on_wait = iter(items), make, on_wait
         self._pending = self._start()
 
     def __iter__(self) -> Iterator[tuple[Item, Callable[[], Made]]]:
@@ -130,7 +135,10 @@ class ReadAhead(Generic[Item, Made]):
         current = self._pending
         if current is None:
             raise IndexError("no item is left")
-        current.thread.join()
+        current.thread.join(_WAIT)
+        while current.thread.is_alive():
+            self._on_wait(current.item)
+            current.thread.join(_WAIT)
         self._pending = self._start()
         return current.result()
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from xsns_stream.corpora import Corpus, select_languages
-from xsns_stream.errors import UsageError
+from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.objectives import Objective
 from xsns_stream.pipeline.arguments import flag, real_number, several, strings, whole_number
 from xsns_stream.pipeline.events import Row
-from xsns_stream.store import ENCODINGS, SubNetworkStore
+from xsns_stream.store import ENCODINGS, CommitRecord, SubNetworkStore
 from xsns_stream.store.folds import check_fold_count
 from xsns_stream.subnetworks.select import check_density, check_quantile
 from xsns_stream.types import FisherSettings
@@ -175,7 +175,7 @@ class BuildSettings:
 
     @property
     def quantile_used(self) -> str:
-        """How the threshold is found in this build."""
+        """The method for the threshold in this build."""
         return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:
@@ -183,8 +183,41 @@ class BuildSettings:
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
-        """Return the rows that are missing in the store at one of the densities, and rows with missing parts."""
-        return tuple(row for row in self.rows() if self.is_missing(row, store))
+        """Return the rows that are missing in the store at one of the densities, and rows with missing parts.
+
+        Rows that the store has under another label, because they were relabelled, are not missing.
+        """
+        missing = tuple(row for row in self.rows() if self.is_missing(row, store))
+        relabelled = self.relabelled_rows(missing, store)
+        return tuple(row for row in missing if row not in relabelled)
+
+    def relabelled_rows(self, rows: Iterable[Row], store: SubNetworkStore) -> dict[Row, str]:
+        """Return {row: its present label} of rows that the store has under another label with the same text.
+
+        The text of a corpus on the Hub is not compared, because it would be downloaded again.
+        """
+        others = set(store.languages) - set(self.languages) if store.exists else set()
+        if not others:
+            return {}
+        records = [record for record in store.records() if record.language in others]
+        found: dict[Row, str] = {}
+        for row in rows:
+            for record in records:
+                if row.seed != record.seed or row.language not in record.provenance.former_labels:
+                    continue
+                if not self.is_missing(Row(record.language, row.seed), store) and self._is_text_of(row, record):
+                    found[row] = record.language
+        return found
+
+    def _is_text_of(self, row: Row, record: CommitRecord) -> bool:
+        """Return whether a row would be measured on the text that the row of a record was measured on."""
+        if not self.corpus.local:
+            return True
+        try:
+            sample = self.corpus.sample(row.language, self.examples, row.seed)
+        except XsnsError:
+            return False
+        return sample.digest == record.provenance.corpus_digest
 
     def is_missing(self, row: Row, store: SubNetworkStore) -> bool:
         """Return whether the store lacks a row at one of the densities, or one of its parts."""

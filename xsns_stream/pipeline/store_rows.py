@@ -219,7 +219,7 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
 
 
 def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
-    """Give the rows of a language another label: what `xsns-stream relabel` does.
+    """Give the rows of a language another label: like `xsns-stream relabel`.
 
     Folds, saved Fisher values and cached counts of the rows get the label too. After a crash, the same call continues.
 
@@ -267,7 +267,7 @@ def prune_plan(
     writable: bool = True,
     on_note: OnNote = _unheard,
 ) -> tuple[SubNetworkStore, PrunePlan]:
-    """Open a store and return what would be removed from it; :func:`prune` removes it.
+    """Open a store and return the plan of a removal; :func:`prune` removes it.
 
     Args:
         store: The store.

@@ -16,16 +16,20 @@ from xsns_stream.objectives.factory import OBJECTIVES
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import Provenance
 
+#: Options of :func:`xsns_stream.open_corpus` that a build passes on.
+TEXT_OPTIONS: Final = (
+    *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
+    *("labels_as_given", "label"),
+)
 #: Options that the provenance of a row names only in `inputs`, beside the text and the model.
 OPTIONS_IN_INPUTS: Final = (
-    *("text_column", "label_column", "split", "words", "config", "corpus_revision", "task", "labels_as_given", "label"),
+    *(*TEXT_OPTIONS, "label_column", "corpus_revision"),
     *("stack", "include", "exclude", "mask_rate", "mean_span"),
 )
 #: Largest number of values of `--corpus` that is recorded: every row has a copy of them.
 MOST_SPECIFICATIONS: Final = 64
 #: Options of the model, which do not apply to a model that is loaded already.
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
-_TEXT_OPTIONS: Final = OPTIONS_IN_INPUTS[:9]
 #: {option: the options that are taken from a store only if this one has the value of the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": ("mask_rate", "mean_span"),
@@ -65,19 +69,19 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
-#: How words are read, as the name of a corpus records it.
-_WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
+#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
+WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
 # ---------------------------------------------------------------------------------------------- recording
 
 
 def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the provenance of a row says about the text and the model in addition to their names.
+    """Return the fields of provenance about text and model, except their names.
 
     Args:
-        texts: The text, as for :func:`xsns_stream.build`.
-        model: The model, as for :func:`xsns_stream.build`.
+        texts: The text; see :func:`xsns_stream.build`.
+        model: The model; see :func:`xsns_stream.build`.
         options: The options of the build that were given.
 
     Returns:
@@ -87,13 +91,22 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
     record: dict[str, Any] = {}
     if _is_specification(texts):
         parts = [texts] if isinstance(texts, str | os.PathLike) else texts
-        if len(parts) <= MOST_SPECIFICATIONS:
+        if len(parts) <= MOST_SPECIFICATIONS and all(map(_is_recordable, parts)):
             record["texts"] = [_absolute(os.fspath(part)) for part in parts]
-    if isinstance(model, str | os.PathLike):
+    if isinstance(model, str | os.PathLike) and _is_recordable(model):
         record["model"] = _absolute(os.fspath(model), is_model=True)
     if given := {name: _plain(options[name]) for name in OPTIONS_IN_INPUTS if options.get(name) not in (None, (), [])}:
         record["options"] = given
     return record
+
+
+def _is_recordable(part: str | os.PathLike[str]) -> bool:
+    """Return whether a path is valid UTF-8, which records must be and paths need not be."""
+    try:
+        f"{Path(part).absolute()}".encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[str, Any]:
@@ -169,8 +182,9 @@ class StoreSettings:
     Attributes:
         path: The store.
         options: {option: value}.
-        texts: The text, as a value for :func:`xsns_stream.open_corpus`; None if the store does not show where it is.
-        model: The model; None if the store does not show where it is.
+        texts: The text, as a value for :func:`xsns_stream.open_corpus`; None if the store does not contain its
+            location.
+        model: The model; None if the store does not contain its location.
         names: {`texts` or `model`: name in the provenance of the rows}.
     """
 
@@ -198,7 +212,7 @@ def settings_of_store(store: SubNetworkStore) -> StoreSettings | None:
         texts = texts or _texts(inputs, shared.corpus, store.path)
         model = model or _model(inputs, shared.model, store.path)
         options = dict(inputs.get("options", {})) | options
-    if words := _WORDS.search(shared.corpus):
+    if words := WORDS_IN_NAME.search(shared.corpus):
         options.setdefault("words", words[1])
     described = {
         **_objective(shared.objective),
@@ -229,7 +243,7 @@ def _texts(inputs: Mapping[str, Any], name: str, root: Path | str) -> tuple[str,
 
 def texts_by_name(name: str) -> tuple[str, ...] | None:
     """Return a corpus whose recorded name shows where it is; None if it does not."""
-    plain = _WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", "")
+    plain = WORDS_IN_NAME.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", "")
     parsed = _CORPUS.fullmatch(plain)
     if parsed is None:
         return None
@@ -311,13 +325,13 @@ def _kept_fisher(store: SubNetworkStore) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CompletedOptions:
-    """Text, model and options of a build, with those of the store where none were given.
+    """Text, model and options of a build; missing ones are those of the store.
 
     Attributes:
         texts: The text.
         model: The model.
         options: All other options.
-        taken: {name: value} of what was taken from the store; `texts` and `model` are names too.
+        taken: {name: value} of the options from the store; `texts` and `model` are names too.
         note: One sentence that names them; empty if nothing was taken.
     """
 
@@ -338,7 +352,7 @@ def complete_from_store(store: SubNetworkStore, texts: Any, model: Any, options:
         options: The options that were given.
 
     Raises:
-        UsageError: Text or model were not given, and the store does not show where they are.
+        UsageError: Text or model were not given, and the store does not contain their location.
     """
     stored = settings_of_store(store)
     if stored is None:
@@ -392,7 +406,7 @@ def _not_applicable(stored: StoreSettings, texts: Any, model: Any, options: Mapp
         if any(options.get(other) for other in excluded):
             left_out.add(name)
     if texts is not None and not _is_specification(texts):
-        left_out.update(_TEXT_OPTIONS)
+        left_out.update((*TEXT_OPTIONS, "label_column", "corpus_revision"))
     if model is not None and not isinstance(model, str | os.PathLike):
         left_out.update(_OF_NAMED_MODEL)
     elif model is not None and os.fspath(model) != stored.names["model"]:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from xsns_stream.corpora import Corpus
-from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import all_listed, listed
@@ -17,16 +16,12 @@ from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.objectives import Objective, make_objective
 from xsns_stream.pipeline.model_baselines import needs_tokenizer, needs_weights
 from xsns_stream.pipeline.row_selection import as_seeds, max_length_of
+from xsns_stream.pipeline.store_settings import WORDS_IN_NAME, model_by_name, texts_by_name
 from xsns_stream.store import open_store
 from xsns_stream.types import Provenance
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
-
-#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
-_WORDS: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
-#: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
-_CORPUS_NAME: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def options_of_store(
     wrong: list[str] = []
     hints: list[str] = []
     taken: dict[str, Any] = {}
-    longest, words = max_length_of(stored.shared.objective), _WORDS.search(stored.shared.corpus)
+    longest, words = max_length_of(stored.shared.objective), WORDS_IN_NAME.search(stored.shared.corpus)
     for name, option, value in (
         ("examples", "--examples", stored.shared.examples_asked),
         ("max_length", "--max-length", longest),
@@ -133,23 +128,16 @@ def options_of_store(
 
 def _corpus(name: str) -> dict[str, Any] | None:
     """Return the options for opening a corpus from its recorded name; None if the name does not contain a path."""
-    parsed = _CORPUS_NAME.fullmatch(_WORDS.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", ""))
-    if parsed is None:
-        return None
-    kind, rest = parsed["kind"], parsed["rest"] or ""
-    if kind == "cldr" or (kind in RECIPES and not rest):
-        return {"texts": (kind,)}
-    if kind == "folder" and rest and Path(rest).is_dir():
-        return {"texts": (rest if rest not in {"cldr", *RECIPES} else f"./{rest}",)}
-    return None
+    texts = texts_by_name(name)
+    return None if texts is None else {"texts": texts}
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
     """Return the options for loading the model of a store; None if its folder does not exist here."""
-    name = stored.shared.model
-    if name == "mini" or (name and Path(name).is_dir()):
-        return {"model": name}
-    return {"model": name, "revision": stored.revision or None} if "/" in name else None
+    name = model_by_name(stored.shared.model)
+    if name is None or name == "mini" or Path(name).is_dir():
+        return None if name is None else {"model": name}
+    return {"model": name, "revision": stored.revision or None}
 
 
 def check_text(

@@ -19,8 +19,8 @@ because the sign of a predictor does not matter in a regression.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,8 @@ import numpy as np
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.numbers import NOT_KNOWN, numbers
 from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.language_labels import read_labels
+from xsns_stream.languages import counterparts
 from xsns_stream.types import Reals, SimilarityMatrix
 
 _YES_NO: Final = {"yes": "1", "true": "1", "no": "0", "false": "0"}
@@ -87,8 +89,15 @@ def parse_feature(text: str) -> Feature:
     return Feature(name or f"{kind}_{column}", kind, column)
 
 
-def read_features(paths: Iterable[str | Path]) -> FeatureTables:
+def read_features(paths: Iterable[str | Path], codes: Sequence[str] = ()) -> FeatureTables:
     """Read tables of languages or pairs.
+
+    Labels may be codes or names of languages. A language that has another code in a table than in `codes` is found if
+    no other code can be meant (:func:`xsns_stream.languages.counterparts`); notes list these languages.
+
+    Args:
+        paths: The tables.
+        codes: Codes of the languages for which features are looked up.
 
     Raises:
         UsageError: A file is not a CSV or TSV file.
@@ -97,11 +106,37 @@ def read_features(paths: Iterable[str | Path]) -> FeatureTables:
     tables, notes = [], []
     for path in paths:
         table = read_table(Path(path))
-        labels = [label for column in _label_columns(table) for label in table.column(column)]
-        if lacking := [label for label, code in to_codes(labels).items() if code is None]:
+        columns = _label_columns(table)
+        labels = [label for column in columns for label in table.column(column)]
+        read = read_labels(labels)
+        known = {label: code or read.summaries.get(label) for label, code in read.codes.items()}
+        if lacking := [label for label, code in known.items() if code is None]:
             notes.append(f"labels of '{table.name}' that are not language codes were left out: {listed(lacking)}.")
-        tables.append(table)
+        if read.by_name:
+            named = [f"{label} = {code}" for label, code in read.by_name.items()]
+            notes.append(f"languages of '{table.name}' were recognised by name: {listed(named)}.")
+        theirs = tuple(dict.fromkeys(code for code in known.values() if code is not None))
+        ours = {other: code for code, other in counterparts(codes, theirs).items() if other != code}
+        if ours:
+            spellings = [f"{other} for {code}" for other, code in ours.items()]
+            notes.append(f"'{table.name}' has other codes: {listed(spellings)}.")
+        spelling = {
+            label: ours.get(code, code)
+            for label, code in known.items()
+            if code is not None and (code in ours or label in read.by_name)
+        }
+        tables.append(_relabelled(table, columns, spelling))
     return FeatureTables(tuple(tables), tuple(notes))
+
+
+def _relabelled(table: TextTable, columns: Sequence[str], spelling: Mapping[str, str]) -> TextTable:
+    """Return a table with other labels in some columns."""
+    indices = {table.header.index(column) for column in columns}
+    lines = tuple(
+        tuple(spelling.get(cell, cell) if index in indices else cell for index, cell in enumerate(line))
+        for line in table.lines
+    )
+    return replace(table, lines=lines)
 
 
 def feature_matrix(

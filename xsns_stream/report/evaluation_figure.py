@@ -98,7 +98,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: f
     axes.set(ylim=(-0.7, len(order) - 0.3))
     axes.margins(x=0.02)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
-    # Below the axes, where it covers no mark.
+    # The text is below the axes, so that it covers no mark.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / height), ncols=4, fontsize=8, frameon=False)
     _plain(axes)
 

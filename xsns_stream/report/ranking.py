@@ -43,8 +43,8 @@ class ShownRanking:
     Attributes:
         ranking: The sources to show.
         warning: A few words for the title, such as `no better than a random order on 5 of 6 targets`; usually empty.
-        sentences: Sentences below the table: what the numbers allow to conclude, and what they are worth.
-        settings: How the sub-networks were measured, such as `mini`, `texts` and `seed 42`.
+        sentences: Sentences below the table: conclusions from the numbers, and their reliability.
+        settings: Facts about the measurement, such as `mini`, `texts` and `seed 42`.
         together: Sources to train on together.
         explanations: Explanations by layer and by module.
     """

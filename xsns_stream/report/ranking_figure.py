@@ -82,7 +82,7 @@ def _measure(ranking: SourceRanking) -> str:
 
 
 def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
-    """Draw a ranking into axes; into a new figure of pyplot if there are none.
+    """Draw a ranking into axes, or into a new pyplot figure.
 
     Texts are not read as formulas of matplotlib, as in all figures of this package.
     """

@@ -26,7 +26,7 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True)
 class ResultFile:
-    """The content of a result in each format; only what the format needs is computed.
+    """The content of a result in each format; only the data for the format are computed.
 
     Attributes:
         kind: Name of the kind of result, such as `evaluation`, for the metadata of Parquet files.

@@ -28,7 +28,7 @@ _Result = Overlaps | GroupedOverlaps
 
 
 class _Sides(TypedDict, total=False):
-    """Arguments that name what is compared."""
+    """Arguments that select the compared rows."""
 
     languages: Sequence[str] | None
     sources: Sequence[str] | None

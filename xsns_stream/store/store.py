@@ -406,6 +406,11 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
             for record in records
             if (reliability := store.reliability(record))
         ],
+        "former_labels": {
+            record.language: list(record.provenance.former_labels)
+            for record in records
+            if record.provenance.former_labels
+        },
         "text": _texts(records),
         "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in _same_texts(records)],
         "parts": [_fold_summary(store, count) for count in store.fold_counts],

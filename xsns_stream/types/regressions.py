@@ -11,6 +11,7 @@ import numpy as np
 from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.similarity_matrix import SimilarityMatrix
+from xsns_stream.types.transfer_scores import scores_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,7 +194,7 @@ class Regression:
         return pd.DataFrame([asdict(coefficient) for coefficient in self.coefficients])
 
     def _caption(self) -> str:
-        title = f"Regression {self.name} of {self.task} ({self.metric}, {self.unit}) on {self.pairs} pairs"
+        title = f"Regression {self.name} of {scores_name(self.task, self.metric)} ({self.unit}) on {self.pairs} pairs"
         return f"{title}; R² {self.r_squared:.3f}"
 
     def _repr_html_(self) -> str:

@@ -229,7 +229,7 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
 
 
 def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, where: str) -> None:
-    """Reject a file without labelled examples.
+    """Raise an error for a file without labelled examples.
 
     Raises:
         CorpusError: There are none.

@@ -225,7 +225,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Reject a language with a split and a whole file, because a cut of the whole file may overlap with the split."""
+    """Raise an error for a language with a split and a whole file, which may overlap."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -321,7 +321,7 @@ class _Groups:
 
 
 def _shared_text(example: TextExample) -> str:
-    """Return the text that other examples may repeat: the passage of a question, else the first text."""
+    """Return the text that other examples may repeat: the passage of a question, or the first text."""
     if example.label is not None and not isinstance(example.label, str | tuple) and example.pair is not None:
         return example.pair
     return example.text if isinstance(example.text, str) else "\x1f".join(example.text)

@@ -130,7 +130,7 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Reject a recipe whose labels are those of another task."""
+    """Raise an error for a recipe with labels of another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
