@@ -208,7 +208,7 @@ def test_an_unexpected_exception_is_reported_as_a_bug(build: Any, monkeypatch: p
     def breaks(*_: object) -> None:
         raise ZeroDivisionError("a surprise")
 
-    monkeypatch.setattr("xsns_stream.pipeline.run_build.run_build", breaks)
+    monkeypatch.setattr("xsns_stream.pipeline.build.run_build", breaks)
     done = build()
     assert (done.code, done.out) == (70, "")
     assert "Traceback" in done.err

@@ -134,14 +134,17 @@ def test_every_option_of_the_verb_is_a_keyword(xsns: Any) -> None:
     verb = {parameter.name for parameter in build_verb.command.params}
     printed = {"as_json", "quiet", "verbose", "dry_run", "store", "model", "texts"}
     from xsns_stream.pipeline import build
+    from xsns_stream.pipeline.cluster_clients import CLUSTER_OPTIONS
 
+    assert set(CLUSTER_OPTIONS) <= inspect.signature(build.build).parameters.keys()
     keywords = {
         *inspect.signature(build_settings).parameters,
         *build._MODEL_OPTIONS,
         *build.TEXT_OPTIONS,
         "label_column",
         "corpus_revision",
-    }
+        *CLUSTER_OPTIONS,
+    } - {"client"}
     assert verb - printed - {"csv_guard"} <= keywords
     assert keywords - {"corpus"} <= verb
 

@@ -36,7 +36,10 @@ def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("program", ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py"])
+PROGRAMS = ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py", "bench_workers.py"]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_benchmark_runs_and_writes_its_result(program: str, tmp_path: Path) -> None:
     run(program, tmp_path)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from statistics import mean
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
@@ -252,6 +253,7 @@ def _trust_options(function: Decorated) -> Decorated:
     ),
 )
 @build_options
+@cluster_options("row")
 @store_option
 @click.option(
     "--dry-run",
@@ -266,46 +268,32 @@ def command(ctx: click.Context, /, store: str, as_json: bool, quiet: bool, dry_r
     A row that is already in the store is skipped. The same command therefore continues an interrupted run, which loses
     only the row that it was measuring. If the store has rows, every option that is not given has the value that these
     rows have, except --lang and the options of time and memory. The defaults below are those of a new store.
-    """
-    from xsns_stream.pipeline.build import build_plan, refuse_failures, store_for_build
-    from xsns_stream.pipeline.dry_run import estimate_build
-    from xsns_stream.pipeline.run_build import run_build
 
+    --workers 4 measures four rows at a time in processes of this machine; --scheduler uses a cluster of Dask.
+    """
+    from xsns_stream.pipeline.build import build_plan, carry_out, refuse_failures, store_for_build
+    from xsns_stream.pipeline.events import BuildPlan
+    from xsns_stream.pipeline.progress import RowProgress
+
+    workers = asked_workers(options)
     opened = store_for_build(store)
     plan = build_plan(opened, **given_options(ctx, options))
     for sentence in plan.notes():
         note(f"note: {sentence}", quiet)
-    settings = plan.settings
-    if dry_run:
-        settings, found = _load_and(estimate_build, plan, opened, quiet)
-        _show_plan(found, plan, as_json)
-        refuse_failures(found, settings)
+    settings, console = plan.settings, stderr_console(quiet)
+    with RowProgress(console, len(settings.missing_rows(opened)), loading=True) as progress:
+        done = carry_out(plan, opened, progress, workers, dry_run=dry_run)
+    if isinstance(done, BuildPlan):
+        _show_plan(done, plan, as_json)
+        refuse_failures(done, settings)
         next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
-    settings, result = _load_and(run_build, plan, opened, quiet)
-    _show(result, plan, store, as_json)
-    refuse_failures(result, settings)
+    _show(done, plan, store, as_json)
+    refuse_failures(done, settings)
     where = store_arguments(store)
     # A ranking needs a source besides the target.
     what = ("rank", *where, "--target", settings.languages[0]) if len(opened.languages) > 1 else ("info", *where)
     next_step(*what, quiet=quiet, as_json=as_json)
-
-
-_Outcome = TypeVar("_Outcome")
-
-
-def _load_and(
-    action: Callable[..., _Outcome], plan: PlannedBuild, store: Any, quiet: bool
-) -> tuple[BuildSettings, _Outcome]:
-    """Load the model, and measure the rows or plan their measurement."""
-    from xsns_stream.pipeline.build import load_for_build
-    from xsns_stream.pipeline.progress import RowProgress
-
-    console = stderr_console(quiet)
-    with console.status("loading the model …"):
-        settings, loaded = load_for_build(plan.settings, plan.model, **plan.model_options)
-    with RowProgress(console, len(settings.missing_rows(store))) as progress:
-        return settings, action(settings, loaded, store, progress)
 
 
 def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
@@ -332,8 +320,13 @@ def _costs(found: BuildPlan, settings: BuildSettings) -> str:
     rows = len(found.missing) - len(found.failed)
     most = "at most" if settings.stopping else "about"
     memory = "" if found.memory is None else f", {decimal(found.memory)} of memory"
+    together = ""
+    if found.workers is not None:
+        # A scheduler may have no worker yet.
+        spent = f": {most} {duration(found.seconds_on_workers)}" if found.seconds_on_workers is not None else ""
+        together = f"with {counted(found.workers, 'worker')}{spent}; "
     return (
-        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; "
+        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; {together}"
         f"{decimal(found.disk or 0)} of disk{memory}."
     )
 

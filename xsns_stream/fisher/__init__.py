@@ -36,7 +36,7 @@ from xsns_stream.fisher.errors import (
 )
 from xsns_stream.fisher.estimators import BatchGradients
 from xsns_stream.fisher.layer_groups import diagonal_fisher_in_groups, groups_of_layers, moments_of
-from xsns_stream.fisher.memory import is_out_of_memory, token_budget
+from xsns_stream.fisher.memory import MOST_TOKENS, activation_bytes, is_out_of_memory, token_budget
 from xsns_stream.fisher.model_state import AUTOCAST, caller_modes_off, weights_dtype
 from xsns_stream.fisher.own_loss import Loss, OwnLossEngine, check_own_loss, loss_name, unconfirmed_names
 from xsns_stream.fisher.scoring import kind_of
@@ -45,9 +45,11 @@ from xsns_stream.models.layout import ALL, parameter_layout
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 __all__ = [
+    "MOST_TOKENS",
     "HalfPrecisionWarning",
     "Measurement",
     "ParameterCheck",
+    "activation_bytes",
     "diagonal_fisher",
     "diagonal_fisher_in_groups",
     "error_context",

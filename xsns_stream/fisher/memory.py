@@ -38,14 +38,21 @@ def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, 
         longest: Number of tokens of the longest example.
         memory: Available memory for activations in bytes.
     """
-    per_example = _saved_bytes(model, layout, settings, longest)
+    per_example = activation_bytes(model, layout, settings, longest)
     device = next(model.parameters()).device.type
     examples = int(memory * USED_SHARE) // max(per_example, 1)
     return max(longest, min(examples * longest, MOST_TOKENS.get(device, MOST_TOKENS["cuda"])))
 
 
-def _saved_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
-    """Return the bytes that autograd saves for one example, without the parameters of the model."""
+def activation_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
+    """Return the bytes that autograd saves for one example, without the parameters of the model.
+
+    Args:
+        model: The model, with its head.
+        layout: θ.
+        settings: Settings of the estimate.
+        longest: Number of tokens of the example.
+    """
     storages: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

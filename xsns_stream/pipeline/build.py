@@ -15,9 +15,10 @@ from xsns_stream.errors import (
     PartialError,
     UsageError,
 )
-from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
-from xsns_stream.objectives import make_objective
-from xsns_stream.pipeline.arguments import flag, real_number, whole_number
+from xsns_stream.models.auto_classes import TASKS
+from xsns_stream.pipeline.arguments import flag
+from xsns_stream.pipeline.build_model import load_for_build
+from xsns_stream.pipeline.cluster_clients import Workers, workers_asked
 from xsns_stream.pipeline.dry_run import estimate_build
 from xsns_stream.pipeline.events import (
     BuildPlan,
@@ -54,6 +55,9 @@ def build(
     dry_run: Literal[True],
     tokenizer: Any = ...,
     progress: bool = ...,
+    workers: int | Literal["auto"] | None = ...,
+    scheduler: str | None = ...,
+    client: Any = ...,
     **options: Any,
 ) -> BuildPlan: ...
 
@@ -67,6 +71,11 @@ def build(
     *,
     tokenizer: Any = ...,
     progress: bool = ...,
+    workers: int | Literal["auto"] | None = ...,
+    scheduler: str | None = ...,
+    client: Any = ...,
+    retries: int | None = ...,
+    worker_timeout: float | None = ...,
     languages: str | Sequence[str] = ...,
     examples: int = ...,
     seeds: int | Iterable[int] = ...,
@@ -119,6 +128,11 @@ def build(
     tokenizer: Any = None,
     progress: bool = True,
     dry_run: bool = False,
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    retries: int | None = None,
+    worker_timeout: float | None = None,
     **options: Any,
 ) -> SubNetworkStore | BuildResult | BuildPlan:
     """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
@@ -144,6 +158,14 @@ def build(
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
         dry_run: Whether only to check everything, time one row, and return a
             :class:`~xsns_stream.pipeline.events.BuildPlan`; nothing is written.
+        workers: Number of processes on this machine that measure rows, or `auto` for as many as its cores and its
+            memory allow; needs the extra `distributed`. A script that gives it calls `build` below the line
+            `if __name__ == "__main__":`, because each process imports the script.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure.
+        client: A client of Dask, whose workers measure.
+        retries: Times that a row is measured again after its worker died (default 3).
+        worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
+            the time of the slowest row so far, for the size of the row, and at least ten minutes.
         **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
             has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
@@ -166,8 +188,9 @@ def build(
         UsageError: An option is not valid, or does not apply to these texts or this model.
         ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
     """
+    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     if isinstance(texts, BuildSettings):
-        if options or tokenizer is not None:
+        if options or tokenizer is not None or cluster is not None:
             raise UsageError("options were given together with BuildSettings.", "put them into the settings.")
         from xsns_stream.models.in_memory import with_current_weights
 
@@ -175,15 +198,48 @@ def build(
     progress = flag(progress, "progress")
     opened = store_for_build(store)
     plan = build_plan(opened, texts, model, **options)
-    settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
-    with _shown(settings, opened, on_event, progress) as notify:
+    with _shown(plan.settings, opened, on_event, progress) as notify:
         for sentence in plan.notes():
             notify(Noted(sentence))
-        if dry_run:
-            return estimate_build(settings, loaded, opened, notify)
-        result = run_build(settings, loaded, opened, notify)
-    refuse_failures(result, settings)
+        done = carry_out(plan, opened, notify, cluster, dry_run=dry_run, tokenizer=tokenizer)
+    if isinstance(done, BuildPlan):
+        return done
+    refuse_failures(done, plan.settings)
     return opened
+
+
+def carry_out(
+    plan: PlannedBuild,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None],
+    workers: Workers | None = None,
+    *,
+    dry_run: bool = False,
+    tokenizer: Any = None,
+) -> BuildResult | BuildPlan:
+    """Load the model, and measure the rows or estimate the costs of their measurement.
+
+    Args:
+        plan: What to measure.
+        store: The store, open for writing.
+        on_event: Called with each event.
+        workers: The workers that measure; None measures in this process.
+        dry_run: Whether only to estimate.
+        tokenizer: The tokenizer of a loaded model of transformers.
+
+    Raises:
+        XsnsError: See :func:`build`.
+    """
+    if workers is not None:
+        from xsns_stream.pipeline.cluster_build import refuse_loaded_model, run_build_on_cluster
+
+        refuse_loaded_model(plan.model)
+        if not dry_run:
+            return run_build_on_cluster(plan.settings, plan.model, plan.model_options, store, workers, on_event)
+    settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
+    if dry_run:
+        return estimate_build(settings, loaded, store, on_event, workers)
+    return run_build(settings, loaded, store, on_event)
 
 
 #: The value of `labels` that uses names of files as labels; it is not a value of the estimator.
@@ -267,69 +323,6 @@ _SETTINGS_OPTIONS: Final = (
 )
 
 
-def load_for_build(
-    settings: BuildSettings,
-    model: Any = "mini",
-    tokenizer: Any = None,
-    *,
-    revision: str | None = None,
-    device: str | None = None,
-    dtype: str | None = None,
-    objective: str = "auto",
-    mask_rate: float | None = None,
-    mean_span: float | None = None,
-    max_length: int = 128,
-) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return the settings with the objective, and the model.
-
-    Args:
-        settings: The settings; their objective is replaced.
-        model: See :func:`build`.
-        tokenizer: See :func:`build`.
-        revision: Commit, branch or tag of a model on the Hub.
-        device: The device of torch.
-        dtype: Data type of the weights.
-        objective: The training objective; `auto` is that of the pre-training.
-        mask_rate: Share of tokens that are hidden.
-        mean_span: Mean length of a hidden span in tokens, for span corruption.
-        max_length: Longest example in tokens; longer text is cut.
-
-    Raises:
-        ModelError: The model cannot be loaded.
-        UsageError: The objective does not have one of the options, or the model does not support examples of this
-            length.
-    """
-    from xsns_stream.models import longest_input
-    from xsns_stream.models.in_memory import open_model
-
-    max_length = whole_number(max_length, "max_length")
-    mask_rate = None if mask_rate is None else real_number(mask_rate, "mask_rate")
-    mean_span = None if mean_span is None else real_number(mean_span, "mean_span")
-
-    names = settings.corpus.label_names() if objective in TASKS else ()
-    loaded = open_model(
-        model,
-        tokenizer,
-        revision=revision,
-        device=device,
-        objective=objective,
-        label_count=len(names) if objective in CLASSIFICATION else None,
-        head_seed=settings.head_seed,
-        dtype=dtype,
-    )
-    check_length(loaded, max_length, longest_input(loaded.model, loaded.tokenizer))
-    if objective == "auto" and loaded.objective in CLASSIFICATION:
-        names = settings.corpus.label_names()
-        if not names:
-            raise UsageError(
-                f"the model '{loaded.name}' has a head for {loaded.objective}, and the text is read without labels.",
-                f"give objective='{loaded.objective}' with labelled text, or load the model with the head of its "
-                f"pre-training.",
-            )
-    chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
-    return replace(settings, objective=chosen), loaded
-
-
 def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
     """Return a store that is open for writing.
 
@@ -341,19 +334,6 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
         return store
     require_path(store, "the store")
     return open_store(store, "a")
-
-
-def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
-    """Check that a model supports examples of a length.
-
-    Raises:
-        UsageError: It does not support this length.
-    """
-    if max_length > longest:
-        raise UsageError(
-            f"the model '{loaded.name}' supports at most {longest} tokens, not {max_length}.",
-            f"give `--max-length {longest}` or less.",
-        )
 
 
 def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) -> None:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import XsnsError
 from xsns_stream.objectives import Objective
+from xsns_stream.pipeline.cluster_build import worker_memory
+from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import BuildPlan, Event, Noted, Row, RowFailed
-from xsns_stream.pipeline.measure import Run, split_into_folds
+from xsns_stream.pipeline.measure import Run, free_memory, split_into_folds
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, notes_on_text
 from xsns_stream.pipeline.run_build import ONE_LANGUAGE, prepare_build, prepare_run, read_text
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.store import SubNetworkStore, open_store
+from xsns_stream.types import ParameterLayout
 
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
@@ -34,6 +37,7 @@ def estimate_build(
     loaded: LoadedModel,
     store: SubNetworkStore,
     on_event: Callable[[Event], None] = lambda event: None,
+    workers: Workers | None = None,
 ) -> BuildPlan:
     """Do everything that :func:`~xsns_stream.pipeline.run_build.run_build` does before it measures, and time one row.
 
@@ -45,6 +49,7 @@ def estimate_build(
         loaded: The model with its tokenizer.
         store: The store.
         on_event: Called with each event, in order.
+        workers: The workers that would measure; None for this process.
 
     Raises:
         IncompatibleError, UsageError, ModelError, StoreError: As for `run_build`.
@@ -64,7 +69,7 @@ def estimate_build(
     tokens: dict[Row, int] = {}
     first: tuple[Row, RowText] | None = None
     with caller_modes_off():
-        run = prepare_run(prepared, settings, loaded, store, notify)
+        run = prepare_run(prepared, loaded, store, notify)
         for row in measured:
             try:
                 text = _checked_text(row, settings, prepared.objective, run)
@@ -77,15 +82,24 @@ def estimate_build(
         cost = None if first is None else _time(*first, prepared.objective, run)
     if cost is None:
         return BuildPlan(settings.rows(), prepared.missing, failed, row_notes=tuple(row_notes))
+    seconds = [cost.seconds(count) for count in tokens.values()]
+    number = None if workers is None else _count_workers(workers, settings, loaded, prepared.layout)
     return BuildPlan(
         settings.rows(),
         prepared.missing,
         failed,
-        seconds=sum(cost.seconds(count) for count in tokens.values()),
+        seconds=sum(seconds),
+        workers=number,
+        # No row is divided between workers.
+        seconds_on_workers=None if not number else max(sum(seconds) / number, *seconds),
         disk=len(tokens) * cost.disk,
         memory=_most_memory(loaded),
         row_notes=tuple(row_notes),
     )
+
+
+def _count_workers(workers: Workers, settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
+    return workers.count(worker_memory(settings, loaded, layout), free_memory(loaded.model))
 
 
 def _checked_text(row: Row, settings: BuildSettings, objective: Objective, run: Run) -> RowText:

@@ -206,6 +206,9 @@ class BuildPlan:
         memory: Largest number of bytes that this process had in memory until now; with a GPU, that torch had there.
             None if the system does not tell.
         row_notes: Notes on the texts of single rows.
+        workers: Number of workers that would measure; None for this process.
+        seconds_on_workers: Estimated time of these workers together, at least that of the longest row; None without
+            workers.
     """
 
     rows: tuple[Row, ...]
@@ -215,6 +218,8 @@ class BuildPlan:
     disk: int | None = None
     memory: int | None = None
     row_notes: tuple[Noted, ...] = ()
+    workers: int | None = None
+    seconds_on_workers: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, as `build --dry-run --json` prints it."""
@@ -234,6 +239,8 @@ class BuildPlan:
             "seconds": self.seconds,
             "disk_bytes": self.disk,
             "memory_bytes": self.memory,
+            "workers": self.workers,
+            "seconds_on_workers": self.seconds_on_workers,
         }
 
 

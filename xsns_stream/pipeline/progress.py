@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _SILENCE: Final = 60.0
 #: Share of the bar of a unit for fine-tuning; the rest is for testing.
 _TUNING_SHARE: Final = 0.9
+#: Largest number of languages beside the bar.
+_NAMED: Final = 4
 _Self = TypeVar("_Self", bound="ProgressBar")
 
 
@@ -114,14 +116,19 @@ class ProgressBar:
 class RowProgress(ProgressBar):
     """Display of the events of a build, or of baselines from text."""
 
-    def __init__(self, console: Console, rows: int) -> None:
-        super().__init__(console, rows, "measuring")
+    def __init__(self, console: Console, rows: int, *, loading: bool = False) -> None:
+        self.started = time.monotonic()
+        self.running: dict[Row, None] = {}
+        super().__init__(console, rows, "loading the model …" if loading else "measuring")
 
     def __call__(self, event: object) -> None:
         """Draw one event."""
+        if isinstance(event, RowFailed | RowByOther | RowCommitted | RowMeasured):
+            self.running.pop(event.row, None)
         match event:
             case RowStarted(row):
-                self.describe(_row_name(row))
+                self.running[row] = None
+                self.describe(_row_name(row) if len(self.running) == 1 else self._several())
             case TextRead(row, count) if count:
                 self.describe(f"{_row_name(row)}: {count:,} texts read")
             case ExamplesDone(row, count, total):
@@ -139,6 +146,16 @@ class RowProgress(ProgressBar):
                 self.advance(f"{_row_name(row)}: {_examples(examples)}, {seconds:.1f} s")
             case NeighboursFound(seed, count, total):
                 self.describe(f"neighbours (seed {seed}) {count:,}/{total:,} tokens")
+
+    def _several(self) -> str:
+        """Return the languages of the rows that workers measure at the same time."""
+        names = list(dict.fromkeys(row.language for row in self.running))
+        return f"{len(self.running)} rows: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+
+    def _count(self) -> str:
+        seconds = time.monotonic() - self.started
+        rate = f", {3600 * self.done / seconds:,.0f} rows/hour" if self.done and seconds else ""
+        return f"{super()._count()}{rate}"
 
 
 def _row_name(row: Row) -> str:

@@ -150,6 +150,11 @@ class RowTexts:
         examples = text.sample.examples[:_COMPARED_EXAMPLES]
         self._digests[row] = frozenset(blake2b(e.key().encode(), digest_size=8).digest() for e in examples)
 
+    def update(self, others: RowTexts) -> None:
+        """Add the records and digests of other rows."""
+        self.records.update(others.records)
+        self._digests.update(others._digests)
+
     def shared(self) -> list[SharedText]:
         """Return the pairs of languages with many common examples, largest shares first."""
         rows_of: dict[tuple[int, bytes], list[Row]] = {}

@@ -25,6 +25,7 @@ from xsns_stream.pipeline.events import (
     Noted,
     Row,
     RowByOther,
+    RowCommitted,
     RowFailed,
     RowStarted,
     TextRead,
@@ -78,25 +79,12 @@ def run_build(
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
-    progress = _Progress(on_event)
     prepared = prepare_build(settings, loaded, store, on_event)
-    missing = prepared.missing
+    progress = BuildProgress(on_event)
     with caller_modes_off():
-        run = prepare_run(prepared, settings, loaded, store, progress.notify)
-        _measure_rows(missing, prepared.from_fisher, prepared.objective, run, progress)
-    notes = tuple(_notes_on_shared(run, progress))
-    for note in notes:
-        on_event(Noted(note))
-    return BuildResult(
-        tuple(progress.committed),
-        tuple(row for row in settings.rows() if row not in set(missing)),
-        progress.failed,
-        progress.reliability,
-        tuple(progress.by_others),
-        (*loaded.notes, *notes),
-        progress.texts.records,
-        tuple(progress.row_notes),
-    )
+        run = prepare_run(prepared, loaded, store, progress.notify)
+        _measure_rows(prepared, run, progress)
+    return finish_build(prepared, loaded.notes, store, progress)
 
 
 @dataclass(frozen=True)
@@ -104,13 +92,15 @@ class PreparedBuild:
     """A build whose settings were checked against the model, the store and the texts of finished rows.
 
     Attributes:
+        settings: What to measure.
         layout: θ.
         objective: What the model predicts.
         provenance: Provenance of every row, without the fields that differ between rows.
-        missing: The rows that the store lacks.
+        missing: The rows that the store lacks, in order.
         from_fisher: The missing rows that are made from Fisher values in the store.
     """
 
+    settings: BuildSettings
     layout: ParameterLayout
     objective: Objective
     provenance: Provenance
@@ -119,7 +109,12 @@ class PreparedBuild:
 
 
 def prepare_build(
-    settings: BuildSettings, loaded: LoadedModel, store: SubNetworkStore, on_event: Callable[[Event], None]
+    settings: BuildSettings,
+    loaded: LoadedModel,
+    store: SubNetworkStore,
+    on_event: Callable[[Event], None],
+    *,
+    check_text: bool = True,
 ) -> PreparedBuild:
     """Check that the rows may be written to the store, and return what is missing; nothing is written.
 
@@ -128,6 +123,7 @@ def prepare_build(
         loaded: The model with its tokenizer.
         store: The store.
         on_event: Called with the notes on the model and on finished rows.
+        check_text: Whether to compare the text of finished rows with their records.
 
     Raises:
         IncompatibleError, UsageError, ModelError, StoreError: As for :func:`run_build`.
@@ -144,7 +140,8 @@ def prepare_build(
         store.check_saves_fisher()
     missing = settings.missing_rows(store)
     from_fisher = frozenset(row for row in missing if _has_stored_fisher(row, settings, store))
-    _check_text(settings, store)
+    if check_text:
+        _check_text(settings, store)
     for note in loaded.notes if missing else ():
         on_event(Noted(note))
     relabelled = settings.relabelled_rows((row for row in settings.rows() if settings.is_missing(row, store)), store)
@@ -158,7 +155,26 @@ def prepare_build(
         on_event(
             Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
         )
-    return PreparedBuild(layout, objective, provenance, missing, from_fisher)
+    return PreparedBuild(settings, layout, objective, provenance, missing, from_fisher)
+
+
+def finish_build(
+    prepared: PreparedBuild, model_notes: tuple[str, ...], store: SubNetworkStore, progress: BuildProgress
+) -> BuildResult:
+    """Send notes on text that languages share, and return the result of a build."""
+    notes = tuple(_notes_on_shared(prepared.settings, store, progress))
+    for note in notes:
+        progress.on_event(Noted(note))
+    return BuildResult(
+        tuple(progress.committed),
+        tuple(row for row in prepared.settings.rows() if row not in set(prepared.missing)),
+        progress.failed,
+        progress.reliability,
+        tuple(progress.by_others),
+        (*model_notes, *notes),
+        progress.texts.records,
+        tuple(progress.row_notes),
+    )
 
 
 def read_text(
@@ -185,7 +201,7 @@ def read_text(
 
 
 @dataclass
-class _Progress:
+class BuildProgress:
     """State of a run; most fields are those of :class:`BuildResult`."""
 
     on_event: Callable[[Event], None]
@@ -196,6 +212,13 @@ class _Progress:
     row_notes: list[Noted] = field(default_factory=list)
     texts: RowTexts = field(default_factory=RowTexts)
 
+    def add(self, committed: RowCommitted) -> None:
+        """Record and report a commit."""
+        self.committed.append(committed.row)
+        if committed.reliability:
+            self.reliability[committed.row] = committed.reliability
+        self.on_event(committed)
+
     def notify(self, event: Event) -> None:
         """Send an event, and store notes on rows."""
         if isinstance(event, Noted) and event.row is not None:
@@ -203,11 +226,11 @@ class _Progress:
         self.on_event(event)
 
 
-def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
+def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> Iterator[str]:
     """Yield notes on text that several languages of this build share."""
     if not progress.committed:
         return
-    same = same_texts(run.store, run.settings.languages, run.settings.seeds)
+    same = same_texts(store, settings.languages, settings.seeds)
     if note := note_on_same_texts(same):
         yield note
     groups = [set(languages) for _, languages in same]
@@ -216,17 +239,13 @@ def _notes_on_shared(run: Run, progress: _Progress) -> Iterator[str]:
         yield note
 
 
-def _measure_rows(
-    missing: Sequence[Row], from_fisher: frozenset[Row], objective: Objective, run: Run, progress: _Progress
-) -> None:
+def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
     """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
     settings, store = run.settings, run.store
     read_so_far: dict[Row, int] = {}
 
     def read(row: Row) -> RowText | None:
-        if row in from_fisher or _has_stored_fisher(row, settings, store):
-            return None
-        return read_text(row, settings, objective, run.loaded, partial(read_so_far.__setitem__, row))
+        return read_row(row, prepared, run, partial(read_so_far.__setitem__, row))
 
     def is_finished(row: Row) -> bool:
         if settings.is_missing(row, store):
@@ -236,25 +255,36 @@ def _measure_rows(
         return True
 
     with SharedItems(
-        missing,
+        prepared.missing,
         lambda row: store.claimed(row.language, row.seed),
         is_finished,
-        lambda row: _leave_to_other(row, run, progress),
-        lambda rows: run.notify(Noted(_waiting(rows))),
+        lambda row: leave_to_other(row, run.settings, run.store, progress),
+        lambda rows: run.notify(Noted(describe_waiting(rows))),
     ) as shared:
         for row, text in ReadAhead(shared.free(), read, lambda row: run.notify(TextRead(row, read_so_far.get(row, 0)))):
-            _measure_row(row, text, objective, run, progress)
+            measure_row(row, text, prepared.objective, run, progress)
             shared.release(row)
         for row in shared.deferred():
-            _measure_row(row, partial(read, row), objective, run, progress)
+            measure_row(row, partial(read, row), prepared.objective, run, progress)
             shared.release(row)
-    if missing:
+    if prepared.missing:
         store.remove_left_claims()
 
 
-def _measure_row(
-    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: _Progress
+def read_row(
+    row: Row, prepared: PreparedBuild, run: Run, on_read: Callable[[int], None] = lambda count: None
+) -> RowText | None:
+    """Read and encode the text of a row; return None if the row is made from Fisher values in the store."""
+    settings = prepared.settings
+    if row in prepared.from_fisher or _has_stored_fisher(row, settings, run.store):
+        return None
+    return read_text(row, settings, prepared.objective, run.loaded, on_read)
+
+
+def measure_row(
+    row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: BuildProgress
 ) -> None:
+    """Measure and commit a row that this process has claimed; an error that concerns the row alone is recorded."""
     run.notify(RowStarted(row))
     try:
         committed = finish_row(row, read_text, objective, run, progress.texts)
@@ -263,22 +293,19 @@ def _measure_row(
         run.notify(RowFailed(row, error))
         return
     if committed is None:
-        _leave_to_other(row, run, progress)
+        leave_to_other(row, run.settings, run.store, progress)
         return
-    progress.committed.append(row)
-    if committed.reliability:
-        progress.reliability[row] = committed.reliability
-    run.notify(committed)
+    progress.add(committed)
     if note := refusal():
         run.notify(Noted(note))
 
 
-def _leave_to_other(row: Row, run: Run, progress: _Progress) -> None:
+def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> None:
     """Record that another process has committed a row; send a note on missing results."""
     progress.by_others.append(row)
-    run.notify(RowByOther(row))
-    if lacking := _lacking(row, run.settings, run.store):
-        run.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
+    progress.notify(RowByOther(row))
+    if lacking := _lacking(row, settings, store):
+        progress.notify(Noted(f"was measured by another process, and is not {lacking}.", row))
 
 
 def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
@@ -299,7 +326,8 @@ def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bo
     )
 
 
-def _waiting(rows: Sequence[Row]) -> str:
+def describe_waiting(rows: Sequence[Row]) -> str:
+    """Return a note on rows that other processes are measuring."""
     names = ", ".join(f"{row.language} (seed {row.seed})" for row in rows[:SHOWN])
     more = ", …" if len(rows) > SHOWN else ""
     number = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
@@ -400,14 +428,10 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
 
 
 def prepare_run(
-    prepared: PreparedBuild,
-    settings: BuildSettings,
-    loaded: LoadedModel,
-    store: SubNetworkStore,
-    notify: Callable[[Event], None],
+    prepared: PreparedBuild, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]
 ) -> Run:
     """Prepare the measurement if there are rows to measure; without such rows, the model is not used."""
-    layout, provenance = prepared.layout, prepared.provenance
+    settings, layout, provenance = prepared.settings, prepared.layout, prepared.provenance
     batching = Batching(settings.batch, None, settings.order)
     if len(prepared.from_fisher) == len(prepared.missing):
         return Run(settings, loaded, layout, provenance, store, batching, 1, notify)

@@ -227,7 +227,7 @@ def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | 
         return (_tokenizer_alone(options), {}) if needs_tokenizer(names) else (None, {})
     from xsns_stream.models import longest_input, parameter_layout
     from xsns_stream.models.in_memory import open_model
-    from xsns_stream.pipeline.build import check_length
+    from xsns_stream.pipeline.build_model import check_length
 
     if options.get("objective", "auto") in TASKS:
         raise UsageError(

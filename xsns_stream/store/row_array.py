@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -112,8 +112,8 @@ class RowArray:
 
     # ------------------------------------------------------------------------------------- writing
 
-    def grow(self, key: RowKey) -> RowArray:
-        """Add missing labels of a row, and return the array with these labels.
+    def grow(self, *keys: RowKey) -> RowArray:
+        """Add missing labels of rows, and return the array with these labels.
 
         Shape and labels are in one document, so that readers always see a consistent pair.
         """
@@ -121,7 +121,7 @@ class RowArray:
         def with_slot(document: dict[str, Any]) -> dict[str, Any]:
             # Other writers may have added labels since; labels are only ever appended to the current ones.
             labels = Labels.from_json(document.get("attributes"))
-            grown = labels.with_key(key)
+            grown = reduce(Labels.with_key, keys, labels)
             if grown == labels:
                 return document
             # On an object store every read takes time, and most new rows add only a language.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +209,32 @@ class SubNetworkStore(StoreReader):
         key = RowKey.checked(sub.language, sub.seed, sub.density)
         self._ensure(Header.of(sub.provenance, sub.layout), key)
         return write_row(self.storage, key, sub)
+
+    def add_labels(
+        self, provenance: Provenance, layout: ParameterLayout, keys: Sequence[RowKey], folds: int | None = None
+    ) -> None:
+        """Add the labels of rows that are about to be written, so that no writer of these rows changes the labels.
+
+        A label without a row is invisible to readers.
+
+        Args:
+            provenance: Provenance of the rows; the store is created if there is none.
+            layout: θ.
+            keys: Keys of the rows.
+            folds: Number of folds that the rows will have; None for no folds.
+
+        Raises:
+            IncompatibleError, StoreError: As for :meth:`write`.
+        """
+        if not keys:
+            return
+        header = Header.of(provenance, layout)
+        self._ensure(header, keys[0])
+        RowArray.open(self.storage, layout).grow(*keys)
+        if folds is not None:
+            self.prepare_folds(header, (folds,))
+            for number, fold in enumerate(self.folds(folds), start=1):
+                fold.add_labels(fold_provenance(provenance, folds, number), layout, keys)
 
     def claimed(self, language: str, seed: int) -> AbstractContextManager[bool]:
         """Claim a row while the block runs, so that other builds do not measure it too.

@@ -1,0 +1,112 @@
+"""Time of a build on workers, compared with one process of one and of two threads.
+
+First the stores of all contestants are compared bit by bit. Then whole builds are timed, interleaved:
+
+* `1 process`: one process with one thread;
+* `1 process, 2 threads`: one process with two threads;
+* `N workers`: `--workers N`, processes of one thread each, with the time to start them and to load the model in each.
+
+Each build is a command line in a process of its own. `row` is the time of a row without the time of a build of one row,
+which starts the processes and loads the models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import harness
+
+from xsns_stream.corpora import open_corpus, select_languages
+from xsns_stream.store import open_store
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A way to build: its name, its options, and the number of threads of a process."""
+
+    name: str
+    options: tuple[str, ...]
+    threads: int
+
+
+def contestants(workers: int) -> tuple[Contestant, ...]:
+    return (
+        Contestant("1 process", (), 1),
+        Contestant("1 process, 2 threads", (), 2),
+        Contestant(f"{workers} workers", ("--workers", str(workers)), 1),
+    )
+
+
+def build(contestant: Contestant, shared: Sequence[str], languages: Sequence[str], store: Path) -> float:
+    """Build in a process of its own, and return the elapsed seconds."""
+    command = [sys.executable, "-c", "from xsns_stream.cli import run; run()", "build", *shared, "--quiet"]
+    command += ["--lang", ",".join(languages), "--store", str(store), *contestant.options]
+    threads = {name: str(contestant.threads) for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS")}
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=os.environ | threads, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def check(stores: Sequence[Path]) -> None:
+    """Check that all stores have the same bits."""
+    digests = [{record.key: record.sha256 for record in open_store(path).records()} for path in stores]
+    for path, found in zip(stores, digests, strict=True):
+        assert found == digests[0], f"{path} differs from {stores[0]}"
+        assert open_store(path).verify() == []
+
+
+def main() -> None:
+    parser = harness.arguments(__doc__ or "")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--corpus", default="cldr", help="A corpus, such as a folder of NTREX files.")
+    parser.add_argument("--languages", type=int, default=24)
+    parser.add_argument("--examples", type=int, default=256)
+    options = parser.parse_args()
+    if options.smoke:
+        options.languages, options.examples, options.rounds = 3, 8, 1
+    results = measure(options)
+    harness.print_table(["contestant", "build, s", "row, s", "speed-up"], [[*row.values()] for row in results])
+    configuration = {name: getattr(options, name) for name in ("workers", "model", "corpus", "languages", "examples")}
+    harness.write(options.output, harness.result("workers", configuration, results, options.smoke))
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, object]]:
+    languages = select_languages(("all",), open_corpus(options.corpus))[: options.languages]
+    shared = ["--model", options.model, "--corpus", options.corpus, "--examples", str(options.examples)]
+    times: dict[str, list[float]] = {}
+    single: dict[str, list[float]] = {}
+    ways = contestants(options.workers)
+    with tempfile.TemporaryDirectory(prefix="xsns-") as folder:
+        for turn in range(options.rounds):
+            stores = [Path(folder) / f"{turn}-{number}.zarr" for number in range(len(ways))]
+            for way, store in zip(ways, stores, strict=True):
+                # A row for each worker, so that each loads its model.
+                few = languages[: options.workers]
+                single.setdefault(way.name, []).append(build(way, shared, few, store.with_suffix(".few.zarr")))
+                times.setdefault(way.name, []).append(build(way, shared, languages, store))
+            check(stores)
+    whole = {name: median(seconds) for name, seconds in times.items()}
+    more = max(1, len(languages) - options.workers)
+    return [
+        {
+            "contestant": name,
+            "seconds": whole[name],
+            "row_seconds": (whole[name] - median(single[name])) / more,
+            "speed_up": whole[ways[0].name] / whole[name],
+        }
+        for name in whole
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Work on a cluster of real processes: every item is done once, whatever happens to the workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cluster_jobs import Deed, DeedJob
+from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
+from xsns_stream.pipeline import cluster_clients, jobs
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluster, workers_asked
+from xsns_stream.types import provenance
+
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+class Report:
+    """Everything that a run reports."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.done: dict[str, WorkDoneBy] = {}
+        self.failed: dict[str, XsnsError] = {}
+        self.notes: list[str] = []
+        self.attempts: dict[str, int] = {}
+
+    def run(self, client: Any, job: DeedJob, items: list[Deed], options: ClusterOptions | None = None) -> None:
+        run_on_cluster(
+            client,
+            job,
+            items,
+            on_started=lambda item, worker: self.started.append(item.name),
+            on_done=self._done,
+            on_failed=self._failed,
+            on_note=self.notes.append,
+            options=options,
+        )
+
+    def _failed(self, item: Deed, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+        self.failed[item.name] = error
+        self.attempts[item.name] = len(attempts)
+
+    def _done(self, item: Deed, work: WorkDoneBy) -> None:
+        assert item.name not in self.done
+        self.done[item.name] = work
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+def test_every_item_is_done_once_and_a_job_is_opened_once_on_each_worker(client: Any, tmp_path: Path) -> None:
+    items = [Deed(f"item {number}") for number in range(20)]
+    report = Report()
+    report.run(client, DeedJob(tmp_path), items)
+    assert set(report.done) == {item.name for item in items}
+    assert sorted(report.started) == sorted(item.name for item in items)
+    assert {work.attempts for work in report.done.values()} == {1}
+    pids = {work.result[2] for work in report.done.values()}
+    assert {path.name for path in tmp_path.iterdir()} == {f"opened-{pid}" for pid in pids}
+
+
+def test_the_items_with_the_most_work_begin_first(client: Any, tmp_path: Path) -> None:
+    items = [Deed(f"item {number}", work=number) for number in range(12)]
+    report = Report()
+    report.run(client, DeedJob(tmp_path), items)
+    # Two workers begin at the same time, so that neighbours may change places.
+    assert {"item 11", "item 10"} & set(report.started[:2])
+    assert {"item 0", "item 1"} & set(report.started[-2:])
+
+
+def test_an_item_whose_worker_is_killed_is_done_by_another_worker(client: Any, tmp_path: Path) -> None:
+    report = Report()
+    report.run(client, DeedJob(tmp_path), [Deed("a"), Deed("kill", deaths=2), Deed("b"), Deed("c")])
+    assert {name: work.attempts for name, work in report.done.items()} == {"a": 1, "kill": 3, "b": 1, "c": 1}
+    assert not report.failed
+
+
+@pytest.mark.slow
+def test_an_item_that_kills_every_worker_fails_and_the_others_are_done(client: Any, tmp_path: Path) -> None:
+    report = Report()
+    report.run(client, DeedJob(tmp_path), [Deed("kill", deaths=99), Deed("a"), Deed("b")], ClusterOptions(retries=1))
+    assert set(report.done) == {"a", "b"}
+    assert str(report.failed["kill"]) == (
+        "it was begun 2 times, and the worker died each time: it may be out of memory, or may have been stopped."
+    )
+    assert "--batch" in report.failed["kill"].hint
+    assert report.attempts == {"kill": 2}
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_restarted(client: Any, tmp_path: Path) -> None:
+    report = Report()
+    report.run(client, DeedJob(tmp_path), [Deed("hang", hangs=1), Deed("a")], ClusterOptions(limit=4))
+    assert report.done["hang"].attempts == 2
+    assert any("has not finished its work in 4 s, and is restarted" in note for note in report.notes)
+
+
+@pytest.mark.slow
+def test_an_item_that_always_hangs_fails(client: Any, tmp_path: Path) -> None:
+    report = Report()
+    report.run(client, DeedJob(tmp_path), [Deed("hang", hangs=99), Deed("a")], ClusterOptions(retries=0, limit=4))
+    assert set(report.done) == {"a"}
+    assert str(report.failed["hang"]) == "it was begun once, and the worker did not finish in time."
+
+
+def test_a_worker_that_cannot_open_the_job_ends_the_run(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="this worker has no such model") as caught:
+        Report().run(client, DeedJob(tmp_path, broken=True), [Deed("a")])
+    assert caught.value.hint == "give it one."
+
+
+def test_a_bug_in_a_job_is_raised_with_its_own_type(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        Report().run(client, DeedJob(tmp_path), [Deed("bug"), Deed("a")])
+
+
+def test_workers_with_other_versions_are_refused_by_name(client: Any, tmp_path: Path) -> None:
+    client.run(_measure_versions_of, ("numpy",))
+    try:
+        with pytest.raises(IncompatibleError, match=r"tcp://.* has other versions: .*torch missing instead of \d"):
+            Report().run(client, DeedJob(tmp_path), [Deed("a")])
+    finally:
+        client.run(_measure_versions_of, provenance.LIBRARIES)
+
+
+def _measure_versions_of(libraries: tuple[str, ...]) -> None:
+    provenance.LIBRARIES = libraries
+
+
+def test_a_worker_without_the_package_is_refused() -> None:
+    with pytest.raises(IncompatibleError, match="cannot load xsns-stream: No module named 'xsns_stream'") as caught:
+        jobs.refuse_other_versions("tcp://a:1", ModuleNotFoundError("No module named 'xsns_stream'"), {})
+    assert "install the same packages" in caught.value.hint
+
+
+@pytest.mark.parametrize("values", [{"retries": -1}, {"limit": 0.0}, {"limit": float("nan")}])
+def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="must be"):
+        ClusterOptions(**values)
+
+
+def test_no_cluster_without_workers() -> None:
+    with pytest.raises(UsageError, match="at least 1"), local_cluster(0, lambda note: None):
+        pass
+
+
+def test_a_scheduler_that_is_not_there() -> None:
+    from dask import config
+
+    with (
+        config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(XsnsError, match=r"no Dask scheduler at 'tcp://127\.0\.0\.1:9'"),
+        cluster_clients.connected("tcp://127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dask import system
+
+    monkeypatch.setattr(system, "cpu_count", lambda: 32)
+    assert automatic_workers(memory=10**9, free=10**12) == 32
+    assert automatic_workers(memory=10**9, free=5 * 10**9) == 4
+    assert automatic_workers(memory=10**9, free=10**6) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "workers and scheduler were both given."),
+        ({"workers": 0}, "the number of workers must be at least 1, not 0."),
+        ({"workers": 1.5}, "workers must be an integer, not 1.5."),
+        ({"retries": 1}, "retries needs workers."),
+        ({"worker_timeout": 1.0}, "worker_timeout needs workers."),
+        ({"workers": 2, "retries": -1}, "the number of retries must be at least 0, not -1."),
+        ({"client": "tcp://a:1"}, "the client must be a Client of distributed that is not asynchronous, not str."),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        workers_asked(**options)
+    assert caught.value.message == message
+
+
+def test_without_these_options_work_is_done_in_the_process() -> None:
+    assert workers_asked() is None
+
+
+def test_the_package_is_named_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="workers need the package 'distributed'") as caught:
+        workers_asked(workers=2)
+    assert "pip install 'xsns-stream[distributed]'" in caught.value.hint
+
+
+def test_an_idle_worker_closes_its_session(client: Any, tmp_path: Path) -> None:
+    """A client that was killed leaves its job on the workers of another cluster."""
+    (kept,) = [
+        *client.run(_sessions_after_one_item, tmp_path, workers=list(client.scheduler_info()["workers"])[:1]).values()
+    ]
+    assert kept == [True, False]
+
+
+def _sessions_after_one_item(folder: Path) -> list[bool]:
+    from types import SimpleNamespace
+
+    from xsns_stream.pipeline import cluster_worker
+
+    cluster_worker._IDLE_S = 0.2
+    plugin = cluster_worker.JobPlugin("token", DeedJob(folder))
+    plugin.setup(SimpleNamespace(address="here"))
+    plugin._announce = lambda key: None
+    plugin.run("token-0-1-1", Deed("a"))
+    kept = [plugin.session is not None]
+    plugin.idle.join()
+    cluster_worker._IDLE_S = 300.0
+    return [*kept, plugin.session is not None]

@@ -1,0 +1,76 @@
+"""Faults of workers for tests of builds on a cluster; workers import this module."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from distributed import WorkerPlugin
+
+NAME = "fault-of-a-test"
+
+
+class Fault(WorkerPlugin):
+    """A fault in every present and future worker; restart the workers after the test.
+
+    Args:
+        folder: A folder that counts the faults.
+        kind: `kill while reading`, `kill while writing`, `kill after the commit`, `hang` or `full disk`.
+        language: Language of the row.
+        times: Number of times that the fault happens.
+    """
+
+    name = NAME
+
+    def __init__(self, folder: Path, kind: str, language: str, times: int = 1) -> None:
+        self.folder, self.kind, self.language, self.times = folder, kind, language, times
+
+    def setup(self, worker: Any) -> None:
+        """Patch the modules of a worker; Dask calls this."""
+        from xsns_stream.pipeline import cluster_build
+        from xsns_stream.store.storage import local
+
+        fault, session = self, cluster_build.BuildSession
+        text, run, atomic_file = session._text, session.run, local.atomic_file
+
+        def read(self: Any, row: Any) -> Any:
+            if fault.kind in ("kill while reading", "hang") and fault.happens(row.language):
+                fault.act()
+            return text(self, row)
+
+        def run_item(self: Any, item: Any, attempt: int) -> Any:
+            fault.current = item.language
+            outcome = run(self, item, attempt)
+            if fault.kind == "kill after the commit" and fault.happens(item.language):
+                fault.act()
+            return outcome
+
+        def write(target: Path) -> Any:
+            at_row = target.name == "0" and fault.kind in ("kill while writing", "full disk")
+            if at_row and fault.happens(fault.current):
+                fault.act()
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+            return atomic_file(target)
+
+        session._text, session.run, local.atomic_file = read, run_item, write
+
+    def happens(self, language: str) -> bool:
+        """Return whether the fault happens now, and count it."""
+        if language != self.language:
+            return False
+        number = len(list(self.folder.iterdir()))
+        if number >= self.times:
+            return False
+        (self.folder / f"{number}-{os.getpid()}").touch()
+        return True
+
+    def act(self) -> None:
+        """Kill this worker, or hang."""
+        if self.kind.startswith("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "hang":
+            time.sleep(3600)

@@ -1,0 +1,89 @@
+"""Options of verbs whose work may be done by several processes or machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import click
+
+from xsns_stream.cli.option_groups import apply, section
+from xsns_stream.cli.output import Decorated
+
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.cluster_clients import Workers
+
+_workers = section("Workers")
+#: Names of these options as parameters of a command.
+NAMES: Final = ("workers", "scheduler", "retries", "worker_timeout")
+
+
+class WorkerCount(click.ParamType[int | Literal["auto"]]):
+    """A number of processes, or `auto`."""
+
+    name = "workers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Literal["auto"]:
+        """Return the number, or `auto`."""
+        if value == "auto":
+            return "auto"
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
+
+
+def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--workers`, `--scheduler`, `--retries` and `--worker-timeout`.
+
+    Args:
+        item: What one worker does at a time, such as `row`.
+    """
+
+    def add(function: Decorated) -> Decorated:
+        return apply(
+            function,
+            _workers(
+                "--workers",
+                type=WorkerCount(),
+                default=None,
+                metavar="N|auto",
+                help="Number of processes on this machine that share the work; auto is as many as the cores and the "
+                "memory allow. Needs the extra `distributed`.",
+            ),
+            _workers(
+                "--scheduler",
+                default=None,
+                metavar="ADDRESS|FILE",
+                help="Address of a running Dask scheduler, such as tcp://host:8786, or its scheduler file; its workers "
+                "share the work.",
+            ),
+            _workers(
+                "--retries",
+                type=int,
+                default=None,
+                help=f"Times that a {item} is done again after its worker died.  [default: 3]",
+            ),
+            _workers(
+                "--worker-timeout",
+                type=float,
+                default=None,
+                metavar="SECONDS",
+                help=f"Time after which a worker that has not finished a {item} is restarted.  [default: 20 times the "
+                f"time of the slowest {item} so far, and at least 600]",
+            ),
+        )
+
+    return add
+
+
+def asked_workers(options: dict[str, Any]) -> Workers | None:
+    """Remove these options from the options of a verb, and return the workers; None for this process.
+
+    Raises:
+        UsageError: The options do not go together.
+    """
+    from xsns_stream.pipeline.cluster_clients import workers_asked
+
+    given = {name: options.pop(name, None) for name in NAMES}
+    return workers_asked(**given)

@@ -1,0 +1,339 @@
+"""Work on a Dask cluster: items are handed to workers one by one, and small results come back.
+
+Dask schedules, restarts and watches workers. This module adds what Dask cannot know: a worker opens a job once and
+keeps it, an item that a dying worker took along is tried again a limited number of times, and a worker that hangs is
+restarted.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic
+
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.pipeline.jobs import SAME_PACKAGES, Item, Job, Result, refuse_other_versions
+from xsns_stream.types.provenance import library_versions
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+#: Times that an item is tried again after the worker that had it died.
+DEFAULT_RETRIES: Final = 3
+#: Shortest time in seconds after which a worker is taken to hang.
+LEAST_LIMIT_S: Final = 600.0
+#: A worker is taken to hang when an item takes so many times longer than the slowest item so far, for its size.
+_SLOWER: Final = 20.0
+#: Seconds between two looks at workers that may hang, and at the scheduler.
+_LOOK_S: Final = 1.0
+#: Seconds without any worker after which the user is told.
+_NO_WORKER_S: Final = 30.0
+#: Seconds without a connection to the scheduler after which the client gives up.
+_LOST_S: Final = 60.0
+_DIED: Final = "the worker died each time: it may be out of memory, or may have been stopped."
+#: Times that an item is handed out for each time that it may be begun.
+_SUBMISSIONS: Final = 5
+
+
+@dataclass(frozen=True)
+class WorkDoneBy:
+    """An item was finished by a worker.
+
+    Attributes:
+        result: What the session returned.
+        attempts: Number of times that workers began the item.
+        seconds: Time from its last beginning to its result.
+    """
+
+    result: Any
+    attempts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One time that a worker began an item.
+
+    Attributes:
+        worker: Address of the worker.
+        begun: Time of its beginning in seconds since the epoch.
+    """
+
+    worker: str
+    begun: float
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """How a cluster is used.
+
+    Attributes:
+        retries: Times that an item is tried again after its worker died or was restarted.
+        limit: Seconds after which a worker that has not finished an item is restarted; None is 20 times the time of
+            the slowest item so far, for the size of the item, and at least ten minutes.
+    """
+
+    retries: int = DEFAULT_RETRIES
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.retries < 0:
+            raise UsageError(f"the number of retries must be at least 0, not {self.retries}.")
+        if self.limit is not None and not self.limit > 0:
+            raise UsageError(f"the limit must be a positive number of seconds, not {self.limit}.")
+
+
+# ------------------------------------------------------------------------------------------------------- the client
+
+
+def run_on_cluster(
+    client: Client,
+    job: Job[Item, Result],
+    items: Sequence[Item],
+    *,
+    on_started: Callable[[Item, str], None],
+    on_done: Callable[[Item, WorkDoneBy], None],
+    on_failed: Callable[[Item, XsnsError, Sequence[Attempt]], None],
+    on_note: Callable[[str], None],
+    options: ClusterOptions | None = None,
+) -> None:
+    """Hand items to the workers of a cluster, and return when each is finished or has failed for good.
+
+    Args:
+        client: A client of the cluster.
+        job: The work.
+        items: The items; each must be hashable.
+        on_started: Called with an item and the address of its worker.
+        on_done: Called with an item and its outcome.
+        on_failed: Called with an item whose workers died or hung too often, the error, and the attempts.
+        on_note: Called with a sentence for the user.
+        options: How the cluster is used.
+
+    Raises:
+        IncompatibleError: A worker has other versions of libraries.
+        XsnsError: A worker cannot do this work, or the connection to the scheduler is lost.
+    """
+    if not items:
+        return
+    check_workers(client)
+    run = _ClientRun(client, job, options or ClusterOptions(), on_started, on_done, on_failed, on_note)
+    with run.registered():
+        run.loop(sorted(items, key=job.size, reverse=True))
+
+
+@dataclass
+class _Running:
+    """An item that a worker has begun."""
+
+    worker: str
+    since: float
+
+
+@dataclass
+class _ClientRun(Generic[Item, Result]):
+    """The state of one call of :func:`run_on_cluster`. Callbacks of Dask's threads only put messages into a queue."""
+
+    client: Client
+    job: Job[Item, Result]
+    options: ClusterOptions
+    on_started: Callable[[Item, str], None]
+    on_done: Callable[[Item, WorkDoneBy], None]
+    on_failed: Callable[[Item, XsnsError, Sequence[Attempt]], None]
+    on_note: Callable[[str], None]
+    messages: queue.SimpleQueue[tuple[str, Any, Any]] = field(default_factory=queue.SimpleQueue)
+    items: dict[str, Item] = field(default_factory=dict)
+    futures: dict[str, Future[Any]] = field(default_factory=dict)
+    submitted: Counter[str] = field(default_factory=Counter)
+    begun: defaultdict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    running: dict[str, _Running] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    slowest: float = 0.0
+    without_workers: float | None = None
+    lost_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self.token = f"xsns-{id(self):x}-{time.time_ns():x}"
+        # Workers with GPUs declare them as `--resources GPU=1`; an item then takes one GPU.
+        workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
+        if any(worker.get("nthreads", 1) > 1 for worker in workers):
+            self.on_note(
+                "workers with several threads do one item at a time; start them with `dask worker --nthreads 1`, and "
+                "with `--nworkers` for several of them on a machine."
+            )
+        gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
+        self.resources = {"GPU": 1} if gpus else None
+
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Install the job on every worker, present and future, while the block runs."""
+        from xsns_stream.pipeline.cluster_worker import JobPlugin
+
+        self.client.subscribe_topic(self.token, self._on_event)
+        self.client.register_plugin(JobPlugin(self.token, self.job), name=self.token)
+        try:
+            yield
+        finally:
+            with suppress(Exception):
+                self.client.cancel(list(self.futures.values()), force=True)
+            with suppress(Exception):
+                self.client.unsubscribe_topic(self.token)
+                self.client.unregister_worker_plugin(self.token)
+
+    def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        message = event[1]
+        self.messages.put(("started", message["key"], message["worker"]))
+
+    def loop(self, items: Sequence[Item]) -> None:
+        """Hand out the items and handle messages until none is left."""
+        for index, item in enumerate(items):
+            key = f"{self.token}-{index}"
+            self.items[key] = item
+            self._submit(key)
+        while self.futures:
+            try:
+                kind, key, value = self.messages.get(timeout=_LOOK_S)
+            except queue.Empty:
+                self._look()
+                continue
+            if kind == "started":
+                self._started(key, value)
+            elif key in self.futures and self.futures[key] is value:
+                self._ended(key, value)
+
+    def _submit(self, key: str) -> None:
+        from xsns_stream.pipeline.cluster_worker import run_item
+
+        self.submitted[key] += 1
+        attempt = f"{key}-{len(self.begun[key]) + 1}-{self.submitted[key]}"
+        future = self.client.submit(
+            run_item,
+            self.token,
+            attempt,
+            self.items[key],
+            key=attempt,
+            pure=False,
+            priority=-len(self.futures),
+            resources=self.resources,
+        )
+        self.futures[key] = future
+        self._await(key, future)
+
+    def _await(self, key: str, future: Future[Any]) -> None:
+        future.add_done_callback(lambda done: self.messages.put(("ended", key, done)))
+
+    def _started(self, key: str, worker: str) -> None:
+        key = key.rsplit("-", 2)[0]
+        if key in self.futures:
+            self.begun[key].append(Attempt(worker, time.time()))
+            self.running[key] = _Running(worker, time.monotonic())
+            self.on_started(self.items[key], worker)
+
+    def _ended(self, key: str, future: Future[Any]) -> None:
+        from distributed import KilledWorker
+
+        item = self.items[key]
+        if future.status == "finished":
+            try:
+                result, seconds = future.result()
+            except KilledWorker:
+                # The worker died between the end of the item and the reading of its result.
+                self._try_again(key, _DIED)
+                return
+            self.slowest = max(self.slowest, seconds / max(self.job.size(item), 1e-9))
+            self._forget(key)
+            self.on_done(item, WorkDoneBy(result, max(1, len(self.begun[key])), seconds))
+        elif future.status == "error":
+            error = future.exception()
+            if not isinstance(error, KilledWorker):
+                if isinstance(error, XsnsError):
+                    raise error
+                future.result()
+            self._try_again(key, _DIED)
+        elif future.status == "cancelled":
+            # The scheduler is lost, or somebody has restarted the cluster.
+            self.cancelled.add(key)
+            self._look()
+        else:
+            # The worker died before its result was read, and the scheduler hands out the same task again.
+            self._await(key, future)
+
+    def _try_again(self, key: str, reason: str) -> None:
+        self.running.pop(key, None)
+        # A worker that dies takes its queue along: items that it had not begun are not to blame, within limits.
+        attempts = len(self.begun[key])
+        if attempts > self.options.retries or self.submitted[key] > _SUBMISSIONS * (1 + self.options.retries):
+            item = self.items[key]
+            self._forget(key)
+            times = "once" if attempts == 1 else f"{attempts} times"
+            hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
+            self.on_failed(item, XsnsError(f"it was begun {times}, and {reason}", hint), tuple(self.begun[key]))
+            return
+        self._submit(key)
+
+    def _forget(self, key: str) -> None:
+        self.futures.pop(key, None)
+        self.running.pop(key, None)
+
+    def _look(self) -> None:
+        """Look for workers that hang, for missing workers, and for a lost scheduler."""
+        now = time.monotonic()
+        if self.client.status != "running":
+            self.lost_since = self.lost_since or now
+            if self.client.status in ("closed", "closing") or now - self.lost_since > _LOST_S:
+                raise XsnsError(
+                    "the connection to the Dask scheduler is lost.",
+                    "start the scheduler and its workers, and run the same command again: finished work is kept.",
+                )
+            return
+        self.lost_since = None
+        for key in self.cancelled & self.futures.keys():
+            self._try_again(key, "the cluster was restarted each time.")
+        self.cancelled.clear()
+        self._look_for_workers(now)
+        for key, running in list(self.running.items()):
+            limit = self._limit(key)
+            if limit is not None and now - running.since > limit:
+                self._restart(key, running, limit)
+
+    def _look_for_workers(self, now: float) -> None:
+        if self.client.scheduler_info(n_workers=0)["n_workers"]:
+            self.without_workers = None
+        elif self.without_workers is None:
+            self.without_workers = now
+        elif 0 < self.without_workers < now - _NO_WORKER_S:
+            self.on_note("the cluster has no worker; this command waits until there is one.")
+            self.without_workers = 0.0
+
+    def _limit(self, key: str) -> float | None:
+        if self.options.limit is not None:
+            return self.options.limit
+        if not self.slowest:
+            return None
+        return max(LEAST_LIMIT_S, _SLOWER * self.slowest * self.job.size(self.items[key]))
+
+    def _restart(self, key: str, running: _Running, limit: float) -> None:
+        self.on_note(f"the worker at {running.worker} has not finished its work in {limit:,.0f} s, and is restarted.")
+        future = self.futures.pop(key)
+        self.client.cancel([future], force=True)
+        with suppress(Exception):
+            self.client.restart_workers([running.worker], timeout=30, raise_for_error=False)
+        self._try_again(key, "the worker did not finish in time.")
+
+
+def check_workers(client: Client) -> None:
+    """Check that all present workers have this version of the package and of its libraries.
+
+    Raises:
+        IncompatibleError: They do not; the differing versions are named.
+    """
+    try:
+        versions = client.run(library_versions, on_error="return")
+    except Exception as error:
+        raise IncompatibleError(f"a worker cannot be asked for its versions: {error}.", SAME_PACKAGES) from error
+    own = library_versions()
+    for worker, theirs in versions.items():
+        refuse_other_versions(worker, theirs, own)

@@ -1,0 +1,420 @@
+"""Build of a store on a Dask cluster: each worker measures rows and writes them to the store itself."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.objectives import make_objective
+from xsns_stream.pipeline.build_model import load_for_build
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
+from xsns_stream.pipeline.events import (
+    BuildResult,
+    Event,
+    ExamplesDone,
+    Noted,
+    Row,
+    RowByOther,
+    RowCommitted,
+    RowFailed,
+    RowStarted,
+)
+from xsns_stream.pipeline.failure_logs import details_here, log_folder, write_failure_log
+from xsns_stream.pipeline.jobs import Job, Session
+from xsns_stream.pipeline.measure import Run, free_memory
+from xsns_stream.pipeline.rows import RowText, RowTexts
+from xsns_stream.pipeline.run_build import (
+    ONE_LANGUAGE,
+    BuildProgress,
+    PreparedBuild,
+    describe_waiting,
+    finish_build,
+    leave_to_other,
+    measure_row,
+    prepare_build,
+    prepare_run,
+    read_row,
+)
+from xsns_stream.pipeline.settings import BuildSettings
+from xsns_stream.store import SubNetworkStore, open_store
+from xsns_stream.store.format import RowKey, on_disk
+from xsns_stream.types import ParameterLayout, Provenance
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xsns_stream.models import LoadedModel
+
+#: Seconds between two looks at rows that other builds of the same store are measuring.
+_POLL_S: Final = 2.0
+#: Events that do not travel: the client has its own of the first kind, and there are many of the second.
+_EACH_BATCH: Final = (RowStarted, ExamplesDone)
+#: Attempt from which on an item gets smaller batches: its worker died twice, perhaps for lack of memory.
+_SMALLER_FROM: Final = 3
+#: Largest number of texts that a worker keeps for rows that it has not begun.
+_TEXTS_AHEAD: Final = 2
+_DIFFERENT: Final = "a worker measures something else than the client"
+_SAME: Final = "give every worker the same model, text, device and packages."
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """What a worker reports on a row.
+
+    Attributes:
+        taken: Whether another build of the same store is measuring the row, so that nothing was done.
+        events: Notes on the row, and its commit or its failure; neither if another process has committed it.
+        texts: Record of the row's text.
+        details: Machine and traceback of a failure.
+    """
+
+    taken: bool = False
+    events: tuple[Event, ...] = ()
+    texts: RowTexts = field(default_factory=RowTexts)
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class BuildJob(Job[Row, RowOutcome]):
+    """A build as workers get it: settings and names, no weights and no text files.
+
+    Attributes:
+        settings: What to measure.
+        model: `mini`, a folder, or a Hub id.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
+        store: Path or URL of the store.
+        provenance: Provenance of the rows on the client, which that of every worker must equal.
+        digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
+        sizes: {row: characters of its examples}.
+        folder: The client's working folder, in which relative paths are.
+    """
+
+    settings: BuildSettings
+    model: str
+    model_options: Mapping[str, Any]
+    store: str
+    provenance: Provenance
+    digests: Mapping[Row, str]
+    sizes: Mapping[Row, int]
+    folder: str
+
+    def size(self, item: Row) -> float:
+        """Return the number of characters of a row's examples."""
+        return float(self.sizes.get(item, 1))
+
+    def open(self) -> BuildSession:
+        """Load the model and open the store on a worker.
+
+        Raises:
+            IncompatibleError: The model, its tokenizer or the settings are not those of the client.
+        """
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise XsnsError(
+                f"a worker cannot enter the folder '{self.folder}' of the client: {error.strerror}.",
+                "start workers where the folder exists, such as on a shared disk; or give absolute paths and URLs, and "
+                "run the command in a folder that every machine has.",
+            ) from error
+        settings, loaded = load_for_build(self.settings, self.model, **own_device(self.model_options))
+        store = open_store(self.store, "a", sweep=False)
+        try:
+            prepared = prepare_build(settings, loaded, store, _ignore, check_text=False)
+        except IncompatibleError as error:
+            raise IncompatibleError(f"{_DIFFERENT}: {error.message}", _SAME) from error
+        run = prepare_run(prepared, loaded, store, _ignore)
+        self._check(run.provenance)
+        return BuildSession(self, prepared, run)
+
+    def _check(self, provenance: Provenance) -> None:
+        mine, theirs = asdict(self.provenance), asdict(provenance)
+        names = [name for name in mine if mine[name] != theirs[name]]
+        if names:
+            name = names[0]
+            raise IncompatibleError(
+                f"{_DIFFERENT}: {', '.join(names)} ({name} is {theirs[name]!r} instead of {mine[name]!r}).", _SAME
+            )
+
+
+def _ignore(event: Event) -> None:
+    """Ignore an event, which the client has shown already."""
+
+
+class BuildSession(Session[Row, RowOutcome]):
+    """A build on one worker, with its loaded model."""
+
+    def __init__(self, job: BuildJob, prepared: PreparedBuild, run: Run) -> None:
+        self.job, self.prepared, self._run = job, prepared, run
+        self._texts: dict[Row, RowText | None] = {}
+
+    def prepare(self, item: Row) -> None:
+        """Read the text of the next row."""
+        if item not in self._texts:
+            while len(self._texts) > _TEXTS_AHEAD:
+                # Dask may have given these rows to other workers.
+                self._texts.pop(next(iter(self._texts)))
+            self._texts[item] = read_row(item, self.prepared, self._run)
+
+    def run(self, item: Row, attempt: int) -> RowOutcome:
+        """Measure and commit a row."""
+        from xsns_stream.fisher.model_state import caller_modes_off
+
+        store = self._run.store
+        with store.claimed(item.language, item.seed) as mine:
+            if not mine:
+                return RowOutcome(taken=True)
+            if not self.prepared.settings.is_missing(item, store):
+                return RowOutcome()
+            events: list[Event] = []
+            progress = BuildProgress(lambda event: None if isinstance(event, _EACH_BATCH) else events.append(event))
+            run = replace(self._run, notify=progress.notify)
+            self._shrink(run, item, attempt)
+            with caller_modes_off():
+                measure_row(item, lambda: self._text(item), self.prepared.objective, run, progress)
+        failure = progress.failed.get(item)
+        return RowOutcome(False, tuple(events), progress.texts, "" if failure is None else details_here(failure))
+
+    def _text(self, row: Row) -> RowText | None:
+        text = self._texts.pop(row) if row in self._texts else read_row(row, self.prepared, self._run)
+        expected = self.job.digests.get(row)
+        if text is not None and expected and text.sample.digest != expected:
+            raise IncompatibleError(
+                f"a worker reads other text of '{row.language}' than the client does.",
+                "give every worker the same files.",
+            )
+        return text
+
+    def _shrink(self, run: Run, row: Row, attempt: int) -> None:
+        if attempt < _SMALLER_FROM or run.settings.fisher.batch_wise:
+            return
+        batching = replace(run.batching)
+        for _ in range(attempt - _SMALLER_FROM + 1):
+            batching.size = max(1, batching.size // 2)
+            if batching.token_budget is not None:
+                batching.token_budget = max(1, batching.token_budget // 2)
+        run.batching = batching
+        run.notify(Noted(f"its worker died {attempt - 1} times; it is measured with {batching}.", row))
+
+
+def own_device(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a model with one GPU for each worker of this machine, if the device is `cuda`.
+
+    Workers that a user starts see the GPUs that `CUDA_VISIBLE_DEVICES` names, and use the first of them.
+    """
+    import torch
+    from distributed import get_worker
+
+    chosen, name = dict(options), get_worker().name
+    if options.get("device") == "cuda" and isinstance(name, int) and (count := torch.cuda.device_count()) > 1:
+        chosen["device"] = f"cuda:{name % count}"
+    return chosen
+
+
+def run_build_on_cluster(
+    settings: BuildSettings,
+    model: Any,
+    model_options: Mapping[str, Any],
+    store: SubNetworkStore,
+    workers: Workers,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> BuildResult:
+    """Measure every row of `settings` that `store` lacks on the workers of a cluster.
+
+    This process loads the model once to check the experiment, frees it, and appends all labels to the store. Workers
+    load the model themselves, read the text themselves, and write their rows; they never change labels.
+
+    Args:
+        settings: What to measure.
+        model: `mini`, a folder, or a Hub id.
+        model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
+        store: The store, open for writing.
+        workers: The workers.
+        on_event: Called with each event.
+
+    Raises:
+        IncompatibleError: The store contains another experiment, or a worker has other packages, another model or
+            other text.
+        UsageError: The model is in memory, or the settings are not allowed.
+        XsnsError: There is no scheduler, or the connection to it is lost.
+    """
+    refuse_loaded_model(model)
+    settings, loaded = load_for_build(settings, model, **model_options)
+    prepared = prepare_build(settings, loaded, store, on_event)
+    progress, notes = BuildProgress(on_event), loaded.notes
+    if prepared.missing:
+        run = prepare_run(prepared, loaded, store, progress.notify)
+        store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)
+        memory, free = worker_memory(settings, loaded, prepared.layout), free_memory(loaded.model)
+        digests, sizes = _texts(prepared)
+        names = dict(model_options)
+        job = BuildJob(settings, str(model), names, str(store.path), run.provenance, digests, sizes, str(Path.cwd()))
+        # Workers have their own copies of the model.
+        del loaded, run
+        note = _noting(progress)
+        with workers.connect(note, memory, free, most=len(prepared.missing)) as client:
+            _hand_out(client, job, prepared, store, progress, workers.options)
+        store.remove_left_claims()
+    return finish_build(prepared, notes, store, progress)
+
+
+def refuse_loaded_model(model: Any) -> None:
+    """Raise an error if a model is an object in memory.
+
+    Raises:
+        UsageError: It is.
+    """
+    if not isinstance(model, str | Path):
+        raise UsageError(
+            f"a model in memory ({type(model).__name__}) is not sent to workers, which load the model themselves.",
+            "save it and its tokenizer with save_pretrained(folder), and give the folder.",
+        )
+
+
+def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
+    """Return an estimate of the bytes that a worker needs: libraries, model, Fisher values, activations of a batch."""
+    from xsns_stream.fisher import MOST_TOKENS, activation_bytes
+
+    objective = make_objective(loaded.objective) if settings.objective is None else settings.objective
+    longest = objective.max_length
+    examples = max(1, MOST_TOKENS["cpu"] // longest) if settings.batch_size == "auto" else int(settings.batch)
+    weights = sum(each.numel() * each.element_size() for each in loaded.model.parameters())
+    values = 4 * layout.size * (2 if settings.split_half else 1) * (2 if settings.parts else 1)
+    values = min(values, settings.memory or values)
+    activations: int = activation_bytes(loaded.model, layout, settings.fisher, longest)
+    return PROCESS_BYTES + int(weights) + values + examples * activations
+
+
+def _noting(progress: BuildProgress) -> Callable[[str], None]:
+    return lambda text: progress.notify(Noted(text))
+
+
+def _keys(prepared: PreparedBuild) -> list[RowKey]:
+    return [RowKey.checked(row.language, row.seed, d) for row in prepared.missing for d in prepared.settings.densities]
+
+
+def _texts(prepared: PreparedBuild) -> tuple[dict[Row, str], dict[Row, int]]:
+    """Return the digest and the size in characters of the text of each row that is measured, if the corpus is local."""
+    settings = prepared.settings
+    digests: dict[Row, str] = {}
+    sizes: dict[Row, int] = {}
+    if settings.corpus.local:
+        for row in prepared.missing:
+            # A worker that cannot read the text reports it as the failure of the row.
+            with suppress(*ONE_LANGUAGE):
+                sample = settings.corpus.sample(row.language, settings.examples, row.seed)
+                digests[row], sizes[row] = sample.digest, sum(len(example.key()) for example in sample.examples)
+    return digests, sizes
+
+
+def _hand_out(
+    client: Client,
+    job: BuildJob,
+    prepared: PreparedBuild,
+    store: SubNetworkStore,
+    progress: BuildProgress,
+    options: ClusterOptions,
+) -> None:
+    """Hand out the missing rows; rows that another build of the store holds are handed out when it releases them."""
+    taken: list[Row] = []
+
+    def done(row: Row, work: WorkDoneBy) -> None:
+        outcome: RowOutcome = work.result
+        if outcome.taken:
+            taken.append(row)
+        else:
+            _replay(row, outcome, work.attempts, prepared, store, progress)
+
+    def failed(row: Row, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+        progress.failed[row] = error
+        progress.notify(RowFailed(row, error))
+        _log_failure(row, error, attempts, "", store, progress)
+
+    rows: Sequence[Row] = prepared.missing
+    while rows:
+        taken.clear()
+        run_on_cluster(
+            client,
+            job,
+            rows,
+            on_started=lambda row, worker: progress.notify(RowStarted(row)),
+            on_done=done,
+            on_failed=failed,
+            on_note=_noting(progress),
+            options=options,
+        )
+        if taken:
+            progress.notify(Noted(describe_waiting(taken)))
+        rows = _wait_for_any(taken, store)
+
+
+def _wait_for_any(rows: Sequence[Row], store: SubNetworkStore) -> Sequence[Row]:
+    """Wait until another build has released one of the rows, and return all of them."""
+    while rows and not any(_is_free(row, store) for row in rows):
+        time.sleep(_POLL_S)
+    return tuple(rows)
+
+
+def _is_free(row: Row, store: SubNetworkStore) -> bool:
+    with store.claimed(row.language, row.seed) as mine:
+        return mine
+
+
+def _replay(
+    row: Row,
+    outcome: RowOutcome,
+    attempts: int,
+    prepared: PreparedBuild,
+    store: SubNetworkStore,
+    progress: BuildProgress,
+) -> None:
+    """Record what a worker reports on a row."""
+    progress.texts.update(outcome.texts)
+    ended = False
+    for event in outcome.events:
+        match event:
+            case RowCommitted():
+                progress.add(event)
+                ended = True
+            case RowFailed(_, error):
+                progress.failed[row] = error
+                progress.notify(event)
+                _log_failure(row, error, (), outcome.details, store, progress)
+                ended = True
+            case RowByOther():
+                # It is recorded below.
+                pass
+            case _:
+                progress.notify(event)
+    if ended:
+        return
+    if attempts > 1:
+        # A worker that died after its commit took its report along.
+        record = store.record(row.language, row.seed, prepared.settings.densities[-1])
+        progress.add(RowCommitted(row, record.provenance.examples, record.cardinality, record.density_realised, 0.0))
+        return
+    leave_to_other(row, prepared.settings, store, progress)
+
+
+def _log_failure(
+    row: Row,
+    error: XsnsError,
+    attempts: Sequence[Attempt],
+    details: str,
+    store: SubNetworkStore,
+    progress: BuildProgress,
+) -> None:
+    """Write the log of a failed row beside the store; a full disk does not end the build."""
+    name = f"{on_disk(row.language)}-seed{row.seed}"
+    try:
+        path = write_failure_log(log_folder(str(store.path)), name, error, attempts, details)
+    except (OSError, XsnsError) as problem:
+        progress.notify(Noted(f"the log of its failure cannot be written: {problem}", row))
+    else:
+        progress.notify(Noted(f"failed; its log is {path}", row))

@@ -1,0 +1,252 @@
+"""Clusters that a verb works on: processes of this machine, the scheduler of the user, or a client of a program.
+
+Nothing of Dask is imported before a cluster is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.pipeline.arguments import real_number, whole_number
+from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, ClusterOptions
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: Options of a cluster, as functions of Python name them.
+CLUSTER_OPTIONS: Final = ("workers", "scheduler", "client", "retries", "worker_timeout")
+#: Bytes of a process with Python and its libraries, before it loads a model.
+PROCESS_BYTES: Final = 600_000_000
+#: Share of the free memory that workers of this machine may take together.
+_USED_SHARE: Final = 0.9
+_INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where items are worked on, if not in this process; exactly one of the first three is given.
+
+    Attributes:
+        number: Number of processes on this machine, or `auto` for as many as its cores and its memory allow.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file.
+        client: A client of a running cluster; it is not closed.
+        options: How the cluster is used.
+    """
+
+    number: int | Literal["auto"] | None = None
+    scheduler: str | None = None
+    client: Client | None = None
+    options: ClusterOptions = field(default_factory=ClusterOptions)
+
+    def count(self, memory: int, free: int) -> int:
+        """Return the number of workers.
+
+        Args:
+            memory: Bytes that a worker needs.
+            free: Free bytes of this machine.
+
+        Raises:
+            XsnsError: The cluster cannot be reached.
+        """
+        if self.number == AUTO:
+            return automatic_workers(memory, free)
+        if self.number is not None:
+            return self.number
+        with self.connect(lambda note: None, memory, free) as client:
+            return int(client.scheduler_info(n_workers=0)["n_workers"])
+
+    @contextmanager
+    def connect(self, on_note: Callable[[str], None], memory: int, free: int, most: int = 1 << 30) -> Iterator[Client]:
+        """Yield a client; a cluster of this machine starts before the block and ends with it.
+
+        Args:
+            on_note: Called with a sentence for the user.
+            memory: Bytes that a worker needs.
+            free: Free bytes of this machine.
+            most: Largest useful number of workers.
+
+        Raises:
+            UsageError: `distributed` is not installed.
+            XsnsError: There is no scheduler.
+        """
+        if self.client is not None:
+            yield self.client
+        elif self.scheduler is not None:
+            with connected(self.scheduler) as client:
+                yield client
+        else:
+            number = min(self.count(memory, free), most)
+            if self.number == AUTO:
+                on_note(f"{number} {'worker' if number == 1 else 'workers'}, each with about {_gigabytes(memory)}.")
+            elif number * memory > free:
+                on_note(
+                    f"{number} workers need about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are "
+                    "free; --workers auto starts as many as fit."
+                )
+            with local_cluster(number, on_note) as client:
+                yield client
+
+
+AUTO: Final = "auto"
+
+
+def workers_asked(
+    workers: Any = None, scheduler: Any = None, client: Any = None, retries: Any = None, worker_timeout: Any = None
+) -> Workers | None:
+    """Return where work is done from the options of a verb; None for this process.
+
+    Args:
+        workers: Number of processes on this machine, or `auto`.
+        scheduler: Address or file of a Dask scheduler.
+        client: A client of Dask.
+        retries: Times that an item is tried again after its worker died; default 3.
+        worker_timeout: Seconds after which a worker that has not finished an item is restarted.
+
+    Raises:
+        UsageError: An option is not valid, or does not go with another one; or `distributed` is not installed.
+    """
+    given = [
+        name for name, value in zip(CLUSTER_OPTIONS, (workers, scheduler, client), strict=False) if value is not None
+    ]
+    if len(given) > 1:
+        raise UsageError(
+            f"{given[0]} and {given[1]} were both given.", "workers belong to one cluster; give one of them."
+        )
+    if not given:
+        for name, value in (("retries", retries), ("worker_timeout", worker_timeout)):
+            if value is not None:
+                raise UsageError(f"{name} needs workers.", "give a number of workers, or a scheduler.")
+        return None
+    if workers is not None and workers != AUTO:
+        workers = whole_number(workers, "workers")
+        if workers < 1:
+            raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+    import_distributed()
+    if client is not None:
+        _check_client(client)
+    options = ClusterOptions(
+        DEFAULT_RETRIES if retries is None else whole_number(retries, "retries"),
+        None if worker_timeout is None else real_number(worker_timeout, "worker_timeout"),
+    )
+    return Workers(workers, None if scheduler is None else str(scheduler), client, options)
+
+
+def _check_client(client: Any) -> None:
+    from distributed import Client
+
+    if not isinstance(client, Client) or client.asynchronous:
+        raise UsageError(
+            f"the client must be a Client of distributed that is not asynchronous, not {type(client).__name__}.",
+            "create it with `distributed.Client(…)`.",
+        )
+
+
+def automatic_workers(memory: int, free: int) -> int:
+    """Return the number of workers that the cores and the free memory of this machine allow, at least 1.
+
+    Args:
+        memory: Bytes that a worker needs.
+        free: Free bytes of this machine.
+    """
+    # It respects the limits of containers and batch systems: cgroups, and the cores of this process.
+    from dask.system import cpu_count
+
+    return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
+
+
+@contextmanager
+def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
+    """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
+
+    Raises:
+        UsageError: `distributed` is not installed, the number is not positive, or the process is a worker itself.
+    """
+    import_distributed()
+    from dask import config
+    from distributed import Client, LocalCluster
+
+    if workers < 1:
+        raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UsageError(
+            "a worker runs the main script again when it starts, and would start workers of its own.",
+            'put the calls of the script below the line `if __name__ == "__main__":`.',
+        )
+    settings = {
+        # An item is tried again by the client, which counts how often it was begun.
+        "distributed.scheduler.allowed-failures": 0,
+        # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.
+        "distributed.scheduler.worker-saturation": 1.1,
+        "distributed.worker.daemon": True,
+        # Dask sets the numbers of threads of the other libraries.
+        "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
+    }
+    with (
+        config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # A build decides itself how much memory it takes.
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        if cluster.dashboard_link and _has_dashboard():
+            on_note(f"the dashboard of the workers is at {cluster.dashboard_link}")
+        yield client
+
+
+@contextmanager
+def connected(scheduler: str) -> Iterator[Client]:
+    """Yield a client of a running cluster.
+
+    Args:
+        scheduler: Address such as `tcp://host:8786`, or the path of a scheduler file.
+
+    Raises:
+        UsageError: `distributed` is not installed.
+        XsnsError: There is no scheduler.
+    """
+    import_distributed()
+    from distributed import Client
+
+    try:
+        client = Client(scheduler) if "://" in scheduler else Client(scheduler_file=scheduler)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise XsnsError(
+            f"there is no Dask scheduler at '{scheduler}': {error}.",
+            "start one with `dask scheduler`, and workers with `dask worker`; then give its address or its file.",
+        ) from error
+    with client:
+        yield client
+
+
+def import_distributed() -> None:
+    """Check that `distributed` is installed.
+
+    Raises:
+        UsageError: It is not.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"workers need the package 'distributed': {error}.", _INSTALL) from error
+
+
+def _has_dashboard() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("bokeh") is not None
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

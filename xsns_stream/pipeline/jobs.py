@@ -1,0 +1,60 @@
+"""Work that workers of a cluster do: a job, which a worker opens once, and its items."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final, Generic, TypeVar
+
+from xsns_stream.errors import IncompatibleError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+SAME_PACKAGES: Final = "install the same packages on every worker, for example from one constraints file."
+
+
+class Session(ABC, Generic[Item, Result]):
+    """A job that is open on one worker, with everything that its items share, such as a model."""
+
+    @abstractmethod
+    def run(self, item: Item, attempt: int) -> Result:
+        """Do the work of an item and return a small result that can be pickled.
+
+        Args:
+            item: The item.
+            attempt: Number of times that workers began this item, 1 for the first.
+        """
+
+    def prepare(self, item: Item) -> None:
+        """Prepare the next item, in a thread, while another one runs."""
+
+
+class Job(ABC, Generic[Item, Result]):
+    """Work that every worker can do for any of several items. It is pickled, and sent to each worker once."""
+
+    @abstractmethod
+    def open(self) -> Session[Item, Result]:
+        """Open the job on a worker.
+
+        Raises:
+            XsnsError: The worker cannot do this work; the run ends with this error.
+        """
+
+    @abstractmethod
+    def size(self, item: Item) -> float:
+        """Return the expected work of an item, in any unit; items with the most work are handed out first."""
+
+
+def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
+    """Raise an error if a worker has other versions of libraries.
+
+    Raises:
+        IncompatibleError: It has; each library is named.
+    """
+    if isinstance(theirs, BaseException):
+        raise IncompatibleError(f"the worker at {worker} cannot load xsns-stream: {theirs}.", SAME_PACKAGES)
+    names = [name for name in {**own, **theirs} if own.get(name) != theirs.get(name)]
+    if names:
+        differing = ", ".join(f"{name} {theirs.get(name, 'missing')} instead of {own.get(name)}" for name in names)
+        raise IncompatibleError(f"the worker at {worker} has other versions: {differing}.", SAME_PACKAGES)
