@@ -193,6 +193,22 @@ def test_a_target_that_is_not_a_string_is_refused(store: xs.SubNetworkStore, tar
         xs.rank(store, target)
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_gold_scores_in_a_frame_of_sources_and_targets(store: xs.SubNetworkStore, labelled: bool) -> None:
+    """As pandas reads a spreadsheet: the sources are the index, or the first column."""
+    names = ["Swahili", "Finnish", "German"]
+    rows = [["90,5%", "40%", "41%"], ["42%", "88%", "50%"], ["40%", "49%", "91%"]]
+    frame = pd.DataFrame(rows, index=pd.Index(names, name="Source"), columns=["sw", "fi", "de"])
+    gold = frame if labelled else frame.reset_index()
+    events: list[Any] = []
+    result = xs.evaluate({"xsns": store}, gold=gold, resamples=100, on_event=events.append)
+    assert result.settings.unit == "percent"
+    assert any("recognised by name: Swahili = sw" in str(event) for event in events)
+    with pytest.raises(XsnsError, match="the frame of gold scores") as caught:
+        xs.evaluate({"xsns": store}, gold=pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+    assert "/tmp" not in str(caught.value)
+
+
 def test_rows_are_selected_by_numbers_of_numpy(store: xs.SubNetworkStore) -> None:
     selected = xs.similarity(store, seeds=np.int64(2), density=np.float32(0.15))
     assert (selected.values == xs.similarity(store, seeds=2).values).all()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 
 #: Names of the formats that :func:`import_scores` reads.
 FORMATS: Final = tuple(READERS)
+
+
+#: Name of a frame of gold scores in messages.
+_FRAME: Final = "the frame of gold scores"
 
 
 @dataclass(frozen=True)
@@ -152,11 +157,12 @@ def import_scores(
 def frame_scores(
     frame: pd.DataFrame, *, task: str | None = None, metric: str | None = None, unit: str | None = None
 ) -> ImportedScores:
-    """Return the gold scores of a long pandas frame, and check them.
+    """Return the gold scores of a pandas frame, and check them.
 
     Args:
         frame: One row for each score, with columns `source`, `target` and `score` (or the name of the metric), and
-            optionally `regime` and `seed`. Missing scores are pairs that were not measured.
+            optionally `regime` and `seed`; or one row for each source and one column for each target, with the sources
+            as index or in the first column. Missing scores are pairs that were not measured.
         task: Name of the task, for tables.
         metric: Name of the metric, for tables.
         unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
@@ -167,10 +173,29 @@ def frame_scores(
     """
     if not len(frame):
         raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
+    if not {"source", "target"} <= set(map(str, frame.columns)):
+        return _table_scores(frame, task, metric, unit)
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
-    table = TextTable(tuple(map(str, frame.columns)), lines, "the frame of gold scores")
+    table = TextTable(tuple(map(str, frame.columns)), lines, _FRAME)
     return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
+
+
+def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
+    """Return the scores of a frame that is laid out like a file, which is read as such a file."""
+    import pandas as pd
+
+    has_labels = not isinstance(frame.index, pd.RangeIndex)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "frame.csv"
+        frame.to_csv(path, index=has_labels)
+        try:
+            imported = import_scores(path, task=task, metric=metric, unit=unit, origin="a pandas frame")
+        except XsnsError as error:
+            message = error.message.replace(f"'{path}'", _FRAME).replace("'frame.csv'", _FRAME)
+            raise type(error)(message, "give a frame with the columns source, target and score.") from error
+    notes = tuple(note.replace("'frame.csv'", _FRAME) for note in imported.notes)
+    return replace(imported, notes=notes)
 
 
 def _reader(name: str) -> Callable[[Path, ReadOptions], RawScores]:
