@@ -212,3 +212,24 @@ def test_files_of_several_formats_are_not_imported_together(tmp_path: Path) -> N
     (tmp_path / "b.csv").write_text("source,target,score\nen,sw,50\n")
     with pytest.raises(UsageError, match=r"the files have different formats: .* is matrix.*; .* is long"):
         import_scores([tmp_path / "a.csv", tmp_path / "b.csv"], seeds=(1, 2))
+
+
+@pytest.mark.parametrize("metric", ["perplexity", "UAS error", "loss", "WER", "rank", "error_rate"])
+def test_metrics_of_which_smaller_values_are_better_are_refused(metric: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(f"source,target,{metric}\nsw,fi,35.2\nfi,sw,20.1\nsw,sw,10\nfi,fi,9\n", encoding="utf-8")
+    with pytest.raises(XsnsError, match=f"smaller values of '{metric}' are better") as caught:
+        import_scores(path, "long", metric=metric)
+    assert "write the negative values" in caught.value.hint
+
+
+def test_ranks_without_a_name_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "ranks.csv"
+    path.write_text("source,sw,fi,de\nsw,1,2,3\nfi,2,1,3\nde,3,2,1\n", encoding="utf-8")
+    notes = import_scores(path).notes
+    assert any(
+        note.startswith("the mean score of models on their own language is 1, lower than on other languages (2.5): ")
+        for note in notes
+    )
+    path.write_text("source,sw,fi,de\nsw,9,2,3\nfi,2,9,3\nde,3,2,9\n", encoding="utf-8")
+    assert not any("own language" in note for note in import_scores(path).notes)

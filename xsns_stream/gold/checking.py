@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -261,6 +262,25 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
     if unit == "percent" and len(isolated := _below_a_gap(scores)) == 1:
         notes.append(f"the score of {isolated[0]} is 1 or less, and all others are above 10: is it a fraction?")
     return unit, notes
+
+
+#: Words in the names of metrics of which smaller values are better.
+_SMALLER_IS_BETTER: Final = re.compile(
+    r"\b(perplexity|ppl|loss|errors?|error[ _-]rate|wer|cer|ter|mae|mse|rmse|distance|ranks?)\b", re.IGNORECASE
+)
+
+
+def check_larger_is_better(metric: str) -> None:
+    """Check that larger scores of a metric are better.
+
+    Raises:
+        XsnsError: The name of the metric is that of an error, a distance or a rank.
+    """
+    if _SMALLER_IS_BETTER.search(metric.replace("_", " ")):
+        raise XsnsError(
+            f"smaller values of '{metric}' are better, but larger scores are read as better transfer.",
+            "write the negative values, or 100 - error; if larger values are better, give another name with --metric.",
+        )
 
 
 def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from xsns_stream.gold.checking import LeftOut
 from xsns_stream.io.numbers import ReadCells
 from xsns_stream.io.tables import all_listed, listed
@@ -70,3 +72,18 @@ def unnamed_note(scores: TransferScores) -> Iterator[str]:
     if unnamed:
         missing = " and ".join(name.removeprefix("--") for name in unnamed)
         yield f"the format does not name the {missing} of the scores; give {' and '.join(unnamed)}."
+
+
+def own_language_note(scores: TransferScores) -> Iterator[str]:
+    """Yield a note if models are worse on their own language than on others, as they are if smaller is better."""
+    values = scores.values
+    own = np.array([[source == target for target in scores.targets] for source in scores.sources])
+    finite = np.isfinite(values)
+    if (own & finite).sum() < 2 or not (~own & finite).any():
+        return
+    with_itself, with_others = values[own & finite].mean(), values[~own & finite].mean()
+    if with_itself < with_others:
+        yield (
+            f"the mean score of models on their own language is {with_itself:.4g}, lower than on other languages "
+            f"({with_others:.4g}): are smaller scores better? Larger scores are read as better transfer."
+        )

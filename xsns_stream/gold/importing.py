@@ -18,6 +18,7 @@ from xsns_stream.gold.checking import (
     CheckedCells,
     LeftOut,
     check_cells,
+    check_larger_is_better,
     check_percent_signs,
     check_unit,
     suggested_codes,
@@ -29,6 +30,7 @@ from xsns_stream.gold.import_notes import (
     name_note,
     number_notes,
     orientation_note,
+    own_language_note,
     skipped_note,
     trivial_note,
     unnamed_note,
@@ -297,6 +299,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     scores, gap_notes = _on_axes(valid, codes, raw, options, seeds)
     unit, unit_notes = _checked_unit(scores, read, options.unit or raw.unit, problems)
     problems.require_none()
+    check_larger_is_better(scores.metric)
     notes = (
         *raw.notes,
         *mean_note(means),
@@ -307,6 +310,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
         *gap_notes,
         *orientation_note(scores, options.transpose),
         *unnamed_note(scores),
+        *own_language_note(scores),
         *unit_notes,
     )
     answers = {code: score for code, score in _trivial_answers(floors, codes).items() if code in scores.targets}
