@@ -407,14 +407,14 @@ def constituents(source: str) -> tuple[str, ...]:
 
 
 def same_language(one: str, other: str) -> bool:
-    """Return whether two codes are one language in one script and region, such as `zh` and `zh-Hans`."""
+    """Return whether two codes have the same language, script and region, such as `zh` and `zh-Hans`."""
     return one == other or (
         _main(one) == _main(other) and _with_script_and_region(one) == _with_script_and_region(other)
     )
 
 
 def same_main_language(one: str, other: str) -> bool:
-    """Whether two codes are one main language in any scripts and regions, such as `zh-Hans` and `zh-TW`."""
+    """Return whether two codes have the same main language in any script and region, such as `zh-Hans` and `zh-TW`."""
     return _main(one) == _main(other)
 
 

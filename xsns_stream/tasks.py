@@ -34,7 +34,7 @@ class Task:
         metrics: The metrics of :mod:`xsns_stream.transfer.metrics`, all in percent; the first is the headline metric,
             which decides when training stops.
         classes: The classes, if they are fixed; None for the classes of the data.
-        most_classes: Largest number of classes, if it is known, because some copies of XNLI have two names for one
+        most_classes: Maximum number of classes, if it is known, because some copies of XNLI have two names for one
             class.
         entities: Whether the labels are tags of named entities.
     """

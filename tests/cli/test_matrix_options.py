@@ -231,9 +231,12 @@ def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, m
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("matrix", "--store", "memory://a"), "a store at 'memory://a' ends with the command"),
-        (("copy", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
-        (("merge", "all.zarr", "xsns.zarr", "memory://a"), "a store at 'memory://a' ends with the command"),
+        (("matrix", "--store", "memory://a"), "the store 'memory://a' is in memory and is lost when the command ends"),
+        (("copy", "xsns.zarr", "memory://a"), "the store 'memory://a' is in memory and is lost when the command ends"),
+        (
+            ("merge", "all.zarr", "xsns.zarr", "memory://a"),
+            "the store 'memory://a' is in memory and is lost when the command ends",
+        ),
         (("matrix", "--lang", ",,"), "no language was requested"),
         (("prune", "xsns.zarr", "--lang", ",", "--yes"), "no language was requested"),
         (("prune", "xsns.zarr", "--lang", "", "--yes"), "no language was requested"),

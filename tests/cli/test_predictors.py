@@ -80,7 +80,7 @@ def test_predictors_have_names():
         (["x="], "has no path"),
         (["x=a.csv", "x=b.csv"], "two predictors are called 'x': 'a.csv' and 'b.csv'"),
         (["one/l2v.csv", "two/l2v.parquet"], "two predictors are called 'l2v'"),
-        (["x=memory://store"], "ends with the command"),
+        (["x=memory://store"], "is lost when the command ends"),
     ],
 )
 def test_invalid_names(arguments, message):

@@ -133,7 +133,9 @@ def test_a_nested_column_is_named_with_the_option_that_reads_it(tmp_path: Path) 
     """As in files of a crawl, whose text is within `content`."""
     rows = [{"meta": {"id": 1}, "content": {"length": 3, "text": text}} for text in ("Guten Morgen.", "Bis bald.")]
     (tmp_path / "de.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"column 'content' of de\.jsonl contains other columns, not text") as caught:
+    with pytest.raises(
+        CorpusError, match=r"column 'content' of de\.jsonl contains nested columns instead of text"
+    ) as caught:
         open_corpus(tmp_path).sample("de", 2, 0)
     assert caught.value.hint == "name one of them, such as `--text-column content.text`."
     sample = open_corpus(tmp_path, text_column="content.text").sample("de", 2, 0)

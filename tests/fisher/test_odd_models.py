@@ -333,7 +333,8 @@ def test_unchecked_batches_are_refused_when_the_error_shows(make_model, draw, co
     turned(model.bert.encoder.layer)
     running = measurement(model, parameter_layout(model))
     (batch,) = collate(draw(LENGTHS), 4)
-    with pytest.raises(FisherError, match=r"Linear got activations \(9, 4, 64\) in a batch of 4 × 9") as caught:  # noqa: SIM117
+    refused = r"Linear got activations of shape \(9, 4, 64\) in a batch of 4 examples × 9 positions"
+    with pytest.raises(FisherError, match=refused) as caught:  # noqa: SIM117
         with running, error_context(running, "sw"):
             running.add(batch)
     assert caught.value.message.startswith("a batch of language 'sw' cannot be split into examples")

@@ -185,7 +185,10 @@ def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch
         ({"retries": 1}, "retries needs workers."),
         ({"worker_timeout": 1.0}, "worker_timeout needs workers."),
         ({"workers": 2, "retries": -1}, "the number of retries must be at least 0, not -1."),
-        ({"client": "tcp://a:1"}, "the client must be a Client of distributed that is not asynchronous, not str."),
+        (
+            {"client": "tcp://a:1"},
+            "the client must be a synchronous `distributed.Client`, but it is an object of type str.",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:

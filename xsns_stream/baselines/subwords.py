@@ -106,7 +106,7 @@ def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tup
 
     Args:
         words: {word: number of occurrences}.
-        merges: Largest number of merges.
+        merges: Maximum number of merges.
 
     Raises:
         UsageError: `merges` is below 1.

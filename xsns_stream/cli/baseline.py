@@ -74,10 +74,13 @@ def language_options(function: Decorated) -> Decorated:
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Only these languages, such as `sw,en`, or all. By default, all languages of the data.",
+            help="Compare only these languages, such as `sw,en`, or all. By default, all languages of the data are "
+            "compared.",
         ),
-        click.option(*SOURCES, "sources", multiple=True, metavar="CODES", help="Only these sources, such as `en,de`."),
-        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Only these targets."),
+        click.option(
+            *SOURCES, "sources", multiple=True, metavar="CODES", help="Compare only these sources, such as `en,de`."
+        ),
+        click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Compare only these targets."),
         click.option(
             "--gold", default=None, metavar="FILE", help="Use the sources and targets of these gold scores by default."
         ),

@@ -107,7 +107,8 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     "columns",
     multiple=True,
     metavar="NAME",
-    help="Column of the family; repeatable, from the outermost level inwards. [default: family]",
+    help="Column of the family. For several levels, repeat the option, with the outermost level first. "
+    "[default: family]",
 )
 @click.option("--binary", is_flag=True, help="1 for the same family and branch, 0 otherwise.")
 @_names_option

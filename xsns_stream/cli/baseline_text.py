@@ -70,7 +70,7 @@ _max_tokens_option = _cost(
     "--max-tokens",
     type=int,
     default=None,
-    help="Largest number of tokens of a language for nn-rank, from the first examples drawn. Time grows with its "
+    help="Maximum number of tokens of a language for nn-rank, from the first examples drawn. Time grows with its "
     "square.  [default: all]",
 )
 

@@ -62,15 +62,15 @@ def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
                 "--retries",
                 type=int,
                 default=None,
-                help=f"Times that a {item} is done again after its worker died.  [default: 3]",
+                help=f"Number of times that a {item} is tried again after its worker died.  [default: 3]",
             ),
             _workers(
                 "--worker-timeout",
                 type=float,
                 default=None,
                 metavar="SECONDS",
-                help=f"Time after which a worker that has not finished a {item} is restarted.  [default: 20 times the "
-                f"time of the slowest {item} so far, and at least 600]",
+                help=f"Seconds after which a worker that has not finished a {item} is restarted.  [default: 20 times "
+                f"the time of the slowest {item} so far, and at least 600]",
             ),
         )
 

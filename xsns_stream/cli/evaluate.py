@@ -57,8 +57,8 @@ MOST_RESAMPLES: Final = 1_000_000
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Training regime that is the predictor of the row ceiling. [default: other seeds of the same regime, if the "
-    "gold scores have several]",
+    help="Training regime whose scores are the predictor in the row ceiling. [default: other seeds of the same regime, "
+    "if the gold scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(

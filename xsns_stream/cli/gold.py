@@ -89,7 +89,7 @@ def command() -> None:
     metavar="N",
     help="The seed of each file, in the order of the files. Repeatable.",
 )
-@click.option("--main-regime", metavar="NAME", help="Training regime that comes first, if a file has several.")
+@click.option("--main-regime", metavar="NAME", help="Training regime to put first, if a file has several regimes.")
 @click.option(
     "--rename",
     "renamed",

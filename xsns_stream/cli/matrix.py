@@ -90,8 +90,8 @@ def counting_options(function: Decorated) -> Decorated:
             default=None,
             metavar="FRACTION",
             help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "
-            "These are too small if few parameters are read (about 40 blocks of words). The option saves time "
-            "for models with at least 100 million parameters.",
+            "The standard errors are too small if few parameters are read (about 40 blocks of words). The option saves "
+            "time for models with at least 100 million parameters.",
         ),
         click.option(
             "--by",

@@ -168,8 +168,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--text-column",
                 default=None,
-                help="Column of the text, if it is not the default column; a.b is b within a. {lang} means the "
-                "language: translation.{lang}.",
+                help="Column of the text, if it is not the default column; a.b means the column b within "
+                "the column a. {lang} means the language: translation.{lang}.",
             ),
             option(
                 "--language-column",
@@ -186,8 +186,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
-                help="Reading of text that is split into words: each sentence as running text, or its given words "
-                "joined by spaces. Labelled words are always joined by spaces. [default: running]",
+                help="How to read text that is split into words. running reads each sentence as running text; given "
+                "joins its words by spaces. Labelled words are always joined by spaces. [default: running]",
             ),
             option(
                 "--labels-as-given",
@@ -334,10 +334,24 @@ def selection_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--seed` and `--density`, each of which may be given more than once."""
     for option in (
         click.option(
-            *DENSITIES, "densities", type=Numbers(), callback=flattened, multiple=True, help="Only these densities."
+            *DENSITIES,
+            "densities",
+            type=Numbers(),
+            callback=flattened,
+            multiple=True,
+            help="Select only rows of these densities.",
         ),
-        click.option(*SEEDS, "seeds", type=WholeNumbers(), callback=flattened, multiple=True, help="Only these seeds."),
-        click.option(*LANG, "lang", multiple=True, metavar="CODES", help="Only these languages, such as `sw,zu`."),
+        click.option(
+            *SEEDS,
+            "seeds",
+            type=WholeNumbers(),
+            callback=flattened,
+            multiple=True,
+            help="Select only rows of these seeds.",
+        ),
+        click.option(
+            *LANG, "lang", multiple=True, metavar="CODES", help="Select only rows of these languages, such as `sw,zu`."
+        ),
     ):
         function = option(function)
     return function

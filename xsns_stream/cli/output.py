@@ -124,7 +124,8 @@ def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
 def matrix_output_option(function: Decorated) -> Decorated:
     """Add `--output` and `--csv-guard` to a verb whose result is a similarity matrix."""
     return output_option(
-        "A matrix may also be .npz; `evaluate` and `regress` read it from .parquet, .npz, .json, .csv and .tsv."
+        "A matrix may also be written as .npz; `evaluate` and `regress` read it from .parquet, .npz, .json, .csv "
+        "and .tsv."
     )(function)
 
 
@@ -171,7 +172,8 @@ def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     for name in value if isinstance(value, tuple) else (value,):
         if str(name).lower().startswith("memory:"):
             raise UsageError(
-                f"a store at '{name}' ends with the command.", "give a folder, or a URL such as s3://bucket/prefix."
+                f"the store '{name}' is in memory and is lost when the command ends.",
+                "give a folder, or a URL such as s3://bucket/prefix.",
             )
     return value
 

@@ -59,10 +59,16 @@ def _what_options(function: Decorated) -> Decorated:
             "paper, from the Hub.",
         ),
         _what(
-            "--model", default=None, help="Model instead of that of the preset: `mini`, a local folder, or a Hub id."
+            "--model",
+            default=None,
+            help="Model to use instead of the model of the preset: `mini`, a local folder, or a Hub id.",
         ),
         _what(
-            "--other-model", "other_models", multiple=True, metavar="NAME", help="Further model in table 4; repeatable."
+            "--other-model",
+            "other_models",
+            multiple=True,
+            metavar="NAME",
+            help="Additional model for table 4; repeatable.",
         ),
         _what(
             "--data",
@@ -72,7 +78,7 @@ def _what_options(function: Decorated) -> Decorated:
             "general=CORPUS (instead of Wikipedia), typology=feature_predictions.npz and ldnd=FILE; or one "
             "folder with folders and files of these names. Repeatable.",
         ),
-        _what("--tasks", multiple=True, metavar="NAMES", help="Only these tasks, such as `pos,ner`."),
+        _what("--tasks", multiple=True, metavar="NAMES", help="Use only these tasks, such as `pos,ner`."),
         _what(
             *LANG,
             "languages",
@@ -132,13 +138,13 @@ def _size_options(function: Decorated) -> Decorated:
             type=_FEWEST,
             default=None,
             metavar="N",
-            help="Largest number of epochs, instead of that of the preset.",
+            help="Maximum number of epochs, instead of the number in the preset.",
         ),
         _sizes(
-            "--limit", type=_FEWEST, default=None, metavar="N", help="Largest number of training examples of a source."
+            "--limit", type=_FEWEST, default=None, metavar="N", help="Maximum number of training examples of a source."
         ),
         _sizes(
-            "--test-limit", type=_FEWEST, default=None, metavar="N", help="Largest number of test examples of a target."
+            "--test-limit", type=_FEWEST, default=None, metavar="N", help="Maximum number of test examples of a target."
         ),
         _sizes("--max-length", type=_FEWEST, default=None, metavar="N", help="Maximum length of an example in tokens."),
     )

@@ -91,16 +91,21 @@ def _language_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on each of these, such as `en,de`, or all.",
+            help="Fine-tune one model on each of these sources, such as `en,de`, or all.",
         ),
         _languages(
             "--mix",
             multiple=True,
             metavar="CODES",
-            help="Fine-tune one model on all of these together, such as `es,pt,it`; repeatable.",
+            help="Fine-tune one model on all of these languages together, such as `es,pt,it`; repeatable.",
         ),
         _languages(
-            *TARGETS, "targets", multiple=True, default=("all",), metavar="CODES", help="Test on these.  [default: all]"
+            *TARGETS,
+            "targets",
+            multiple=True,
+            default=("all",),
+            metavar="CODES",
+            help="Test on these targets.  [default: all]",
         ),
         _languages(
             "--pairs",
@@ -132,7 +137,7 @@ def _tuning_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Seed of fine-tuning; repeatable.",
         ),
-        _tuning("--epochs", type=int, default=None, help="Largest number of epochs."),
+        _tuning("--epochs", type=int, default=None, help="Maximum number of epochs."),
         _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
@@ -143,13 +148,13 @@ def _tuning_options(function: Decorated) -> Decorated:
 def _cost_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        _cost("--limit", type=int, default=None, metavar="N", help="Largest number of training examples of a source."),
+        _cost("--limit", type=int, default=None, metavar="N", help="Maximum number of training examples of a source."),
         _cost(
             "--test-limit",
             type=int,
             default=None,
             metavar="N",
-            help="Largest number of test examples of a target, and of dev examples of a source.",
+            help="Maximum number of test examples of a target, and of dev examples of a source.",
         ),
         _cost("--device", default="cpu", show_default=True, help=DEVICE_HELP),
         _cost(

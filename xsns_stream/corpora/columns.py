@@ -122,7 +122,7 @@ class Columns:
 def _nested(column: str, value: Mapping[str, Any], where: str) -> CorpusError:
     texts = [name for name in nested_names(value, f"{column}.") if isinstance(cell({column: value}, name), str)]
     such_as = f", such as `--text-column {texts[0]}`" if texts else ""
-    return CorpusError(f"{where} contains other columns, not text.", f"name one of them{such_as}.")
+    return CorpusError(f"{where} contains nested columns instead of text.", f"name one of them{such_as}.")
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -173,15 +173,15 @@ def find_columns(
 
     Args:
         columns: Names of all columns, with those of nested columns (:func:`nested_names`).
-        text: The value of `--text-column`, which is then the only column of text. None searches for a usual name, or
-            with labels first for the names of a usual pair.
+        text: The value of `--text-column`, which is then the only column of text. If it is None, the columns are
+            searched for a usual name. If labels are read, they are first searched for the names of a usual pair.
         labels: None for no labels, `auto` for the first of `LABEL_COLUMNS` that exists, or the name of a column.
         where: The file or data set, for messages.
         add_note: Called with a sentence about the column of the text, if there are several candidates.
         rows: The rows of one language, if only these are read.
 
     Raises:
-        CorpusError: A column does not exist, or two columns have its name.
+        CorpusError: A column does not exist, or two columns have the same name.
     """
     chosen = _choose(columns, text, labels, where)
     if rows is not None:

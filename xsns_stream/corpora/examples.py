@@ -120,7 +120,7 @@ def collect(
 
     Args:
         units: The units of a reader. Reading stops after `limit` examples.
-        limit: Largest number of examples; None for all.
+        limit: Maximum number of examples; None for all.
         labelled: See :class:`Tally`.
         words: See :class:`Tally`.
     """

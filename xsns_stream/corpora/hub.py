@@ -243,7 +243,7 @@ class HubCorpus:
         """Raise an error if README.md names a configuration by a word that YAML does not read as text (`no` is False).
 
         Raises:
-            CorpusError: There is such a name.
+            CorpusError: README.md contains such a name.
         """
         card = self.root / "README.md" if self.root else None
         if card is None or not card.is_file():

@@ -204,7 +204,7 @@ def label_union(
     Args:
         languages: Codes of the languages.
         units: Function that returns the units of a language.
-        most: Largest number of classes of the task; None if unknown.
+        most: Maximum number of classes of the task; None if unknown.
 
     Raises:
         CorpusError: No language can be read, or the label sets do not fit together (:func:`check_label_sets`).
@@ -238,7 +238,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
     Args:
         by_language: {language: its labels}.
         words: Whether they are labels of words, for which small data may have different classes in each language.
-        most: Largest number of classes of the task; None if unknown.
+        most: Maximum number of classes of the task; None if unknown.
 
     Raises:
         CorpusError: A class has several spellings, a language shares no class with the others, or there are too many

@@ -145,7 +145,7 @@ def _in_rows(column: str, table: Path) -> Counter[str]:
 
 
 def _in_columns(pattern: str, table: Path) -> Counter[str]:
-    """Return the names of columns of a table at the place of `{lang}`."""
+    """Return the parts of the column names of a table that are in the place of `{lang}`."""
     before, _, after = pattern.partition(LANG)
     place = re.compile(f"{re.escape(before)}([^.]+?){re.escape(after)}")
     return Counter({match[1]: 0 for name in column_names(table) if (match := place.fullmatch(name))})

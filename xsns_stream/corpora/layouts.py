@@ -123,10 +123,10 @@ def reason_not_read(name: str) -> str:
 
 
 def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
-    """Yield the files whose suffix is their language, as OPUS and Moses name the sides of a translation.
+    """Yield the files whose suffix is their language, as in the translations of OPUS and Moses.
 
-    A suffix such as `.sh` or `.pl` is a code by accident. It is a language only if the name contains a pair with it
-    (`GNOME.en-sw.sw`), or another file has the same name with another language.
+    A suffix such as `.sh` or `.pl` is also the code of a language. A suffix is read as a language only if the name
+    contains a pair with this language (`GNOME.en-sw.sw`), or if another file has the same name with another language.
 
     Args:
         names: Names of files in one folder whose suffix has no reader.

@@ -129,7 +129,9 @@ class Engine:
             return x[:, None]
         positions = " or ".join(str(n) for n in self._lengths)
         raise NotExactError(
-            f"{type(module).__name__} got activations {tuple(x.shape)} in a batch of {examples} × {positions}", module
+            f"{type(module).__name__} got activations of shape {tuple(x.shape)} in a batch of {examples} examples × "
+            f"{positions} positions",
+            module,
         )
 
     def real_rows(self, positions: int) -> Rows:

@@ -71,7 +71,8 @@ class OwnLossEngine(Engine):
         """View activations [B, …, D] of the current pass as [B, T, D]."""
         if x.dim() < 2 or x.shape[0] != self.examples_in_pass:
             raise NotExactError(
-                f"{type(module).__name__} got activations {tuple(x.shape)} in a batch of {self.examples_in_pass}",
+                f"{type(module).__name__} got activations of shape {tuple(x.shape)} in a batch of "
+                f"{self.examples_in_pass} examples",
                 module,
             )
         return x[:, None] if x.dim() == 2 else x.flatten(1, -2)

@@ -177,7 +177,7 @@ def _check_kind(file: Path, document: Mapping[str, Any] | None) -> None:
     """Check that a document describes transfer scores, in a version that this program reads.
 
     Raises:
-        XsnsError: It does not.
+        XsnsError: The document has another kind or another version.
     """
     if document is None or document.get("kind") != KIND:
         what = "is a similarity matrix" if document else "was not written by `xsns-stream gold`"

@@ -195,9 +195,9 @@ def check_python() -> None:
 
 
 def _padding_from_tokenizer(folder: Path, name: str, config: Any) -> tuple[str, ...]:
-    """Set the padding id from the tokenizer if the model needs an id and its configuration has none; return notes.
+    """Set the padding id from the tokenizer if the model needs one and its configuration has none; return notes.
 
-    RoBERTa and related models count positions by this id and cannot work without it.
+    RoBERTa and related models compute positions from this id and cannot run without it.
     """
     text = config.get_text_config()
     if getattr(text, "pad_token_id", None) is not None or not knows_its_padding(config):

@@ -1,8 +1,9 @@
 """Checks of the configuration and the weights of a model before torch or transformers open the files.
 
-transformers accepts almost any content: a list instead of a name ends in an error of Python itself, and a million
-layers are built before the first weight is read. Therefore this module checks the types of the configuration fields
-that determine the size of the model, and compares the described model with the tensors in the files.
+transformers accepts almost any content: a list instead of a name causes a Python error without explanation, and a
+million layers are built before the first weight is read. Therefore this module checks the types of the
+configuration fields that determine the size of the model, and compares the described model with the tensors in the
+files.
 
 The header of a safetensors file consists of eight bytes with its length, and JSON with the type, shape and byte range
 of each tensor; the values follow. The whole header is checked here, so that no memory is allocated because of a wrong

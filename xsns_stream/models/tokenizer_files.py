@@ -190,7 +190,7 @@ def _check_added(added: Any, name: str) -> None:
         raise UnusableError(f"{name} adds {len(added):,} tokens, more than {MOST_ADDED:,}")
     for token in added:
         if not isinstance(token.get("content"), str) or not _is_number(token.get("id")):
-            raise UnusableError(f"{name}: an added token has no text and number")
+            raise UnusableError(f"{name}: an added token has no text or no number")
         if len(token["content"]) > LONGEST:
             raise UnusableError(f"{name}: an added token has more than {LONGEST:,} characters")
 

@@ -114,7 +114,9 @@ class SequenceClassification(_Classification):
     name: ClassVar[str] = "sequence-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the text of the sample into tokens; `labels`, 0-dimensional, is the class.
+        """Split the text of the sample into tokens.
+
+        The array `labels` of an example is 0-dimensional and contains the number of its class.
 
         Raises:
             UsageError: The texts of the sample have no class, or `max_length` is too small.

@@ -163,7 +163,7 @@ def build(
             `if __name__ == "__main__":`, because each process imports the script.
         scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure.
         client: A client of Dask, whose workers measure.
-        retries: Times that a row is measured again after its worker died (default 3).
+        retries: Number of times that a row is measured again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
             the time of the slowest row so far, for the size of the row, and at least ten minutes.
         **options: All options of the verb, under the same names. Where the store has rows, an option that is not given

@@ -22,7 +22,7 @@ from xsns_stream.types.provenance import library_versions
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Times that an item is tried again after the worker that had it died.
+#: Number of times that an item is tried again after the worker that had it died.
 DEFAULT_RETRIES: Final = 3
 #: Shortest time in seconds after which a worker is taken to hang.
 LEAST_LIMIT_S: Final = 600.0
@@ -72,7 +72,7 @@ class ClusterOptions:
     """How a cluster is used.
 
     Attributes:
-        retries: Times that an item is tried again after its worker died or was restarted.
+        retries: Number of times that an item is tried again after its worker died or was restarted.
         limit: Seconds after which a worker that has not finished an item is restarted; None is 20 times the time of
             the slowest item so far, for the size of the item, and at least ten minutes.
     """
@@ -328,7 +328,7 @@ def check_workers(client: Client) -> None:
     """Check that all present workers have this version of the package and of its libraries.
 
     Raises:
-        IncompatibleError: They do not; the differing versions are named.
+        IncompatibleError: A version of a worker differs. The message names the differing versions.
     """
     try:
         versions = client.run(library_versions, on_error="return")

@@ -144,7 +144,7 @@ class BuildJob(Job[Row, RowOutcome]):
 
 
 def _ignore(event: Event) -> None:
-    """Ignore an event, which the client has shown already."""
+    """Ignore an event, because the client has already shown it."""
 
 
 class BuildSession(Session[Row, RowOutcome]):
@@ -268,7 +268,7 @@ def refuse_loaded_model(model: Any) -> None:
     """Raise an error if a model is an object in memory.
 
     Raises:
-        UsageError: It is.
+        UsageError: The model is an object in memory.
     """
     if not isinstance(model, str | Path):
         raise UsageError(

@@ -105,7 +105,7 @@ def workers_asked(
         workers: Number of processes on this machine, or `auto`.
         scheduler: Address or file of a Dask scheduler.
         client: A client of Dask.
-        retries: Times that an item is tried again after its worker died; default 3.
+        retries: Number of times that an item is tried again after its worker died; default 3.
         worker_timeout: Seconds after which a worker that has not finished an item is restarted.
 
     Raises:
@@ -140,9 +140,11 @@ def workers_asked(
 def _check_client(client: Any) -> None:
     from distributed import Client
 
-    if not isinstance(client, Client) or client.asynchronous:
+    is_client = isinstance(client, Client)
+    if not is_client or client.asynchronous:
+        described = "asynchronous" if is_client else f"an object of type {type(client).__name__}"
         raise UsageError(
-            f"the client must be a Client of distributed that is not asynchronous, not {type(client).__name__}.",
+            f"the client must be a synchronous `distributed.Client`, but it is {described}.",
             "create it with `distributed.Client(…)`.",
         )
 
@@ -234,7 +236,7 @@ def import_distributed() -> None:
     """Check that `distributed` is installed.
 
     Raises:
-        UsageError: It is not.
+        UsageError: `distributed` is not installed.
     """
     try:
         import distributed  # noqa: F401

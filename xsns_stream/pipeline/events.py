@@ -203,7 +203,7 @@ class BuildPlan:
         failed: {row: error} of the rows whose text cannot be used.
         seconds: Estimated time of all rows that are missing; None if nothing was timed.
         disk: Bytes that these rows take in the store; None if it is not known.
-        memory: Largest number of bytes that this process had in memory until now; with a GPU, that torch had there.
+        memory: Maximum number of bytes that this process had in memory until now; with a GPU, that torch had there.
             None if the system does not tell.
         row_notes: Notes on the texts of single rows.
         workers: Number of workers that would measure; None for this process.

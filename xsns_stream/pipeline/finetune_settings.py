@@ -64,9 +64,9 @@ class TransferSettings:
         seeds: Seeds of fine-tuning; each source gets one unit for each seed.
         fine_tuning: Hyper-parameters.
         revision: Commit, branch or tag of a model on the Hub.
-        limit: Largest number of training examples of a source, divided equally between the languages of a mixture; None
+        limit: Maximum number of training examples of a source, divided equally between the languages of a mixture; None
             for all. The choice of examples does not depend on the seed.
-        test_limit: Largest number of test examples of a target, and of dev examples of a source; None for all test
+        test_limit: Maximum number of test examples of a target, and of dev examples of a source; None for all test
             examples and 500 dev examples.
         pairs: The (source, target) pairs to measure; None for all.
         keep_models: Folder for the fine-tuned models; None to save no models.

@@ -92,7 +92,7 @@ def import_gold(
         layout: Name of the format; None to detect it from the contents.
         output: File to write: .parquet or .csv.
         seeds: One seed for each file.
-        main_regime: Training regime that comes first.
+        main_regime: Training regime to put first.
         rename: {label in the files: language code}.
         **options: Further options of :func:`xsns_stream.import_scores`.
 

@@ -50,7 +50,7 @@ def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException
     """Raise an error if a worker has other versions of libraries.
 
     Raises:
-        IncompatibleError: It has; each library is named.
+        IncompatibleError: A version differs (the message names each library), or the worker cannot load the package.
     """
     if isinstance(theirs, BaseException):
         raise IncompatibleError(f"the worker at {worker} cannot load xsns-stream: {theirs}.", SAME_PACKAGES)

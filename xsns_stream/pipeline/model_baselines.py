@@ -437,7 +437,7 @@ class BaselineSettings:
         centre: Whether emb subtracts the mean language vector.
         neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer layers.
         neighbours: Number k of neighbours of nn-rank.
-        max_tokens: Largest number of tokens of a language for nn-rank, from the first examples drawn; all by default.
+        max_tokens: Maximum number of tokens of a language for nn-rank, from the first examples drawn; all by default.
             Time grows with its square.
         states: Data type of the token states of nn-rank on disk, `float32` or `float16`.
         merges: Number of merges of the byte-pair encodings of sue.
@@ -496,12 +496,12 @@ class BaselineSettings:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """S sources."""
+        """The S sources, which are the rows of the matrix."""
         return self.languages if self.sources is None else self.sources
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """T targets."""
+        """The T targets, which are the columns of the matrix."""
         return self.languages if self.targets is None else self.targets
 
     def reads(self, *what: Reads) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of a build that its store names, so that a build that adds rows need not be given them again."""
+"""Settings of a build that are recorded in its store, as defaults for later builds that add rows."""
 
 from __future__ import annotations
 

@@ -84,8 +84,8 @@ def scores_table(
         width: Width of the terminal. Targets that do not fit are shown in another table below.
         trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row; by
             default those of the scores.
-        most: Largest number of sources, and of targets, in the table.
-        most_targets: Largest number of targets, if it differs from that of sources.
+        most: Maximum number of sources, and of targets, in the table.
+        most_targets: Maximum number of targets, if it differs from that of sources.
     """
     scores = scores if trivial is None else replace(scores, trivial=trivial)
     sources, targets = scores.sources[:most], scores.targets[: most_targets or most]

@@ -249,7 +249,11 @@ def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
 
 
 def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
-    """Return the points that get labels, the most extreme first: all, or those at the ends and far from the line."""
+    """Return the points that get labels, the most extreme first.
+
+    The points with the smallest and largest x and y come first, followed by the others in descending order of their
+    vertical distance from the regression line. If there are many points, only the first of them get labels.
+    """
     residual = y - y[known].mean()
     if known.size > 2 and np.ptp(x[known]) > 0:
         residual = y - np.polyval(np.polyfit(x[known], y[known], 1), x)

@@ -31,8 +31,8 @@ class TaskConfig:
         tuning_seeds: Seeds for fine-tuning.
         fisher_seeds: Seeds for sampling and masking.
         low_resource: Further targets outside the pool, which are only tested.
-        limit: Largest number of training examples of a source; None for all.
-        test_limit: Largest number of test examples of a target; None for all.
+        limit: Maximum number of training examples of a source; None for all.
+        test_limit: Maximum number of test examples of a target; None for all.
         papers: Whether data and pool are those of the paper.
         notes: Sentences about languages of the paper's pool that the data lack.
     """
@@ -88,9 +88,9 @@ class RunConfig:
         densities: Values of p of figure 3.
         fisher_seeds: Seeds for sampling and masking general text.
         fine_tuning: Preset of `transfer`.
-        epochs: Largest number of epochs; None keeps the number of the preset.
+        epochs: Maximum number of epochs; None keeps the number of the preset.
         max_length: Length of examples in tokens; None keeps the defaults of the verbs.
-        neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
+        neighbour_tokens: Maximum number of tokens of a language that NN-Rank reads.
         device: The device of torch, such as `cpu`.
         precision: Precision of products in Fisher passes and fine-tuning.
         control: Whether table 4 includes the model with random weights.
@@ -211,7 +211,7 @@ class Preset:
         fine_tuning: Preset of `transfer`.
         limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None for all.
         test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None for all.
-        neighbour_tokens: Largest number of tokens of a language that NN-Rank reads.
+        neighbour_tokens: Maximum number of tokens of a language that NN-Rank reads.
         control: Whether table 4 includes the model with random weights.
         low_resource: {task: further targets outside the pool}.
         swept: Tasks of the sweeps (figures 3 and 6, choices); None for all tasks.

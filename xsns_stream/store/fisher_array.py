@@ -272,7 +272,9 @@ def _checked_chunk(document: schemas.FisherDocument, size: int) -> int:
 
 
 def folder_of(storage: Storage) -> Path:
-    """Return the folder of a store, which Fisher values need because they are mapped from files.
+    """Return the folder of a store.
+
+    Fisher values can only be in a folder, because they are memory-mapped from files.
 
     Raises:
         StoreError: The store is not in a folder.

@@ -401,9 +401,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
     except ValueError as error:
         raise FieldError(f"attributes.layout: {error}") from error
     if made.size != root.parameters:
-        raise FieldError(
-            f"attributes.parameters: it is {root.parameters}, but the shapes of the layout make {made.size}"
-        )
+        raise FieldError(f"attributes.parameters: it is {root.parameters}, but the layout has {made.size} parameters")
     ends = [0, *(layer.stop for layer in made.layers)]
     for number, (layer, end) in enumerate(zip(made.layers, ends, strict=False)):
         if layer.start != end or layer.stop < layer.start:

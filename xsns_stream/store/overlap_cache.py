@@ -136,7 +136,7 @@ class StoredOverlaps:
             self._remove_older(folder, name, unfinished=alone)
 
     def _would_shrink(self, overlaps: CachedOverlaps) -> bool:
-        """Return whether the cache contains counts of more languages than these counts."""
+        """Return whether the cache already contains counts for more languages than `overlaps`."""
         seed, density = overlaps.counts.seed, overlaps.counts.density
         newest = self._newest(seed, density)
         there = set(newest.languages) & set(self._store.languages_at(seed, density)) if newest else set()

@@ -187,7 +187,7 @@ def plain(shard: ShardSettings) -> bool:
 
 
 class Sharding(Struct):
-    """The one codec of an array of rows."""
+    """The sharding codec, which is the only codec of an array of rows."""
 
     name: Literal["sharding_indexed"]
     configuration: ShardSettings

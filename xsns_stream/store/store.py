@@ -301,10 +301,10 @@ class SubNetworkStore(StoreReader):
     def relabel(self, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
         """Give the rows of a language another label, with their folds, saved Fisher values and cached counts.
 
-        Bits, seeds and densities stay as they are, and so does the provenance, which gets the old label in
-        `former_labels`. The rows are complete under one of the two labels at every moment, and under both for a short
-        time. After a crash, the same call continues. Matrices and other files that were written before keep the old
-        label.
+        Bits, seeds and densities do not change. The old label is added to `former_labels` in the provenance. The rows
+        are complete under one of the two labels at every moment, and under both for a short time. After a crash, call
+        the method again with the same arguments to finish. Matrices and other files that were written before keep the
+        old label.
 
         Args:
             old: The label of the rows; any code of the language that no other row has.
@@ -312,7 +312,7 @@ class SubNetworkStore(StoreReader):
             on_progress: Called with (steps done, all steps).
 
         Returns:
-            The rows that were relabelled; none where an earlier call has done it.
+            The rows that were relabelled; no rows if an earlier call has already relabelled them.
 
         Raises:
             LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.

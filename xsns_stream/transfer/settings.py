@@ -19,7 +19,7 @@ class FineTuning:
         preset: The name of the preset on which the settings are based.
         learning_rate: The largest learning rate.
         batch_size: Training examples per step.
-        epochs: Largest number of epochs.
+        epochs: Maximum number of epochs.
         patience: Number of epochs without a better headline metric on the dev data before training stops.
         warmup_share: Share of all steps in which the learning rate rises.
         weight_decay: Weight decay of AdamW.
@@ -57,7 +57,8 @@ class FineTuning:
             raise UsageError(f"the learning rate must be between 0 and 1, not {self.learning_rate}.", "try 1e-5.")
         if not 0 <= self.warmup_share < 1 or self.weight_decay < 0:
             raise UsageError(
-                "the warm-up must be a share of the steps, and weight decay must not be negative.", "use 0 for none."
+                "the warm-up must be a share of the steps, and weight decay must not be negative.",
+                "give a warm-up of at least 0 and less than 1, and a weight decay of at least 0.",
             )
         if self.max_length < 8 or not 0 <= self.stride <= self.max_length // 2:
             raise UsageError(

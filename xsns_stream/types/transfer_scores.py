@@ -234,12 +234,12 @@ class JoinedScores:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """S codes."""
+        """The codes of the S sources."""
         return self.gold.sources
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """T codes."""
+        """The codes of the T targets."""
         return self.gold.targets
 
     @property

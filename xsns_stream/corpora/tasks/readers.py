@@ -232,7 +232,7 @@ def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, wh
     """Raise an error for a file without labelled examples.
 
     Raises:
-        CorpusError: There are none.
+        CorpusError: The file has no labelled example.
     """
     if not examples:
         raise CorpusError(f"{where} has no labelled example: {describe_counts(counts)}.", "check --task and the file.")
@@ -284,7 +284,7 @@ _IDENTIFIERS: Final = ("id", "uid", "index_id", "pairID")
 
 
 def _identifiers(path: Path, suffix: str) -> Iterator[str]:
-    """Yield the identifiers of the rows of a table in order; without identifiers, yield empty ones without end."""
+    """Yield the identifiers of the rows of a table in order, and then empty strings indefinitely."""
     if suffix == ".jsonl":
         file_text(path)  # raises an error for labelled data that are not UTF-8 throughout
         for row in json_rows(path):

@@ -150,7 +150,10 @@ class _LinearCalls(TorchFunctionMode):
 
 
 def inner_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
-    """Return the replacement for a module that computes more than the product with its weight [O, I] (a router)."""
+    """Return the replacement of `forward` for a module that computes more than the product with its weight [O, I].
+
+    An example of such a module is a router of experts.
+    """
     affine, forward = Affine(module, module.weight, None), module.forward
 
     def watched(*args: Any, **kwargs: Any) -> Any:

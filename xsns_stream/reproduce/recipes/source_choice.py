@@ -70,8 +70,8 @@ class _Scope:
 
     Attributes:
         tasks: The tasks to run; if none of them has data, the first task with data is run.
-        targets: Largest number of targets of a task; None for all.
-        seeds: Largest number of fine-tuning seeds; None for all.
+        targets: Maximum number of targets of a task; None for all.
+        seeds: Maximum number of fine-tuning seeds; None for all.
     """
 
     tasks: tuple[str, ...]
