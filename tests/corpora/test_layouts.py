@@ -9,6 +9,7 @@ import lzma
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import parquet
 
@@ -188,3 +189,13 @@ def test_a_layout_from_python(tmp_path: Path, tiny_folder: Path) -> None:
     place = write(tmp_path / "opus", {"corpus.en-sw.sw": "moja mbili\ntatu\n", "corpus.en-sw.en": "one two\nthree\n"})
     store = xs.build(place, tiny_folder, tmp_path / "s.zarr", examples=2, max_length=24, progress=False)
     assert store.languages == ("en", "sw")
+
+
+def test_a_partitioned_table_has_a_folder_for_each_language(tmp_path: Path) -> None:
+    """As pyarrow and Spark write a table that is partitioned by a column `lang`."""
+    for language, text in (("sw", "Habari ya asubuhi."), ("fi", "Hyvää huomenta.")):
+        (tmp_path / f"lang={language}").mkdir()
+        pq.write_table(pa.table({"text": [text]}), tmp_path / f"lang={language}" / "part-0.parquet")
+    corpus = open_corpus(tmp_path)
+    assert corpus.languages() == ("fi", "sw")
+    assert corpus.sample("sw", 1, 0).examples[0].sentence() == "Habari ya asubuhi."

@@ -203,7 +203,10 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `sw_meta`, `swahili`); None if its name is not a language."""
+    """Return the language of a folder (`sw`, `sw_meta`, `swahili`, `lang=sw`); None if its name is not a language."""
+    column, equals, value = name.partition("=")
+    if equals and column.lower() in ("lang", "language"):
+        name = value
     try:
         return language_of(name.removesuffix("_meta"))[0]
     except LanguageError:
