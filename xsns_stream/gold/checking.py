@@ -266,7 +266,7 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
 #: Words in the names of metrics of which smaller values are better.
 _SMALLER_IS_BETTER: Final = re.compile(
-    r"\b(perplexity|ppl|loss|errors?|error[ _-]rate|wer|cer|ter|mae|mse|rmse|distance|ranks?)\b", re.IGNORECASE
+    r"[\w %()-]*\b(perplexity|ppl|loss|errors?|error[ _-]rate|wer|cer|ter|mae|mse|rmse|distance|ranks?)\b[\w %()-]*", re.IGNORECASE
 )
 
 
@@ -276,7 +276,7 @@ def check_larger_is_better(metric: str) -> None:
     Raises:
         XsnsError: The name of the metric is that of an error, a distance or a rank.
     """
-    if _SMALLER_IS_BETTER.search(metric.replace("_", " ")):
+    if _SMALLER_IS_BETTER.fullmatch(metric.replace("_", " ")):
         raise XsnsError(
             f"smaller values of '{metric}' are better, but larger scores are read as better transfer.",
             "write the negative values, or 100 - error; if larger values are better, give another name with --metric.",
