@@ -266,7 +266,8 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
 #: Words in the names of metrics of which smaller values are better.
 _SMALLER_IS_BETTER: Final = re.compile(
-    r"[\w %()-]*\b(perplexity|ppl|loss|errors?|error[ _-]rate|wer|cer|ter|mae|mse|rmse|distance|ranks?)\b[\w %()-]*", re.IGNORECASE
+    r"[\w %()-]*\b(perplexity|ppl|loss|errors?|error[ _-]rate|wer|cer|ter|mae|mse|rmse|distance|ranks?)\b[\w %()-]*",
+    re.IGNORECASE,
 )
 
 
