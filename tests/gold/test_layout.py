@@ -109,6 +109,16 @@ def test_matrices_of_people(load: Any, kind: str) -> None:
         assert len(found.notes) == 1
 
 
+@pytest.mark.parametrize("beside", ["", ";;;\n;;;"])
+def test_a_title_with_commas_above_decimal_commas(load: Any, beside: str) -> None:
+    cells = "en;55,2;40,1;44,1\nfr;50,3;42,2;43,5\nde;51,3;41,2;43,7\nit;52,3;40,2;42,5\nes;53,3;39,2;41,5\n"
+    found = load(f"Accuracy, zero-shot, three targets{beside}\nsource;sw;yo;zu\n{cells}")
+    assert found.scores.targets == ("sw", "yo", "zu")
+    assert found.scores.values[0].tolist() == [55.2, 40.1, 44.1]
+    title = "line 1 ('Accuracy, zero-shot, three targets')"
+    assert f"not read, because they are above the header: {title}." in found.notes
+
+
 MARKDOWN = "| source | sw | yo | zu |\n|---|--:|--:|--:|\n| en | **55.2** | 40.1 | 44 |\n| fr | 50.3 | 42.2 | 43 |\n"
 LATEX = r"""\begin{tabular}{lrrr} \toprule
 source & sw & yo & zu \\ \midrule

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import xsns_stream as xs
-from xsns_stream.errors import IncompatibleError, UsageError
+from xsns_stream.errors import CorpusError, IncompatibleError, UsageError
 from xsns_stream.pipeline.events import Noted
 from xsns_stream.pipeline.store_settings import settings_of_store
 from xsns_stream.store import SubNetworkStore, open_store
@@ -81,6 +81,24 @@ def test_options_of_the_text_are_taken(tmp_path: Path, tiny_folder: Path) -> Non
     assert inputs_of(first)["options"] == {"text_column": "body"}
     again = xs.build(store=tmp_path / "s.zarr", languages="fi", progress=False)
     assert again.record("fi").provenance.corpus == first.record("sw").provenance.corpus == "folder(t, text_column=body)"
+
+
+@pytest.mark.parametrize("label", [{"news.txt": "sw-x-news"}, ["news.txt=sw-x-news"]])
+def test_labels_of_the_store_do_not_need_their_files(
+    project: Path, write_texts: Callable[..., Path], label: Any
+) -> None:
+    texts, store = project / "texts", project / "s.zarr"
+    (texts / "sw.txt").rename(texts / "news.txt")
+    first = xs.build(texts, project / "tiny", store, languages="sw-x-news", label=label, **OPTIONS)
+    assert first.languages == ("sw-x-news",)
+    (texts / "news.txt").unlink()
+    assert xs.build(store=store, languages="fi", progress=False).languages == ("fi", "sw-x-news")
+    write_texts(project / "more" / "texts", "et", 20)
+    added = xs.build(project / "more" / "texts", store=store, languages="et", progress=False)
+    assert added.languages == ("et", "fi", "sw-x-news")
+    assert inputs_of(added)["options"] == inputs_of(first)["options"]
+    with pytest.raises(CorpusError, match="a label is given for"):
+        xs.build(store=store, languages="et", label=label, progress=False)
 
 
 def test_files_of_single_languages_are_found_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

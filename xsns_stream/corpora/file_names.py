@@ -125,6 +125,15 @@ def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
 # ------------------------------------------------------------------------------------------ labels
 
 
+class StoredLabels(dict[str, str]):
+    """Labels of files from the record of a store: {file: label}. The files may have been moved or deleted since."""
+
+    @classmethod
+    def of(cls, label: Mapping[str, str] | Iterable[str]) -> StoredLabels:
+        """Return the labels of an option; see :meth:`Naming.of`."""
+        return cls(Naming.of(label=label).given)
+
+
 @dataclass(frozen=True)
 class Naming:
     """Rule for the labels of the files of a corpus.
@@ -132,10 +141,12 @@ class Naming:
     Attributes:
         as_given: Whether the names of files are the labels. If not, a label is the normalised code of a language.
         given: {name of a file: its label}, without further checks.
+        may_be_unused: Whether `given` may name files that do not exist.
     """
 
     as_given: bool = False
     given: Mapping[str, str] = field(default_factory=dict)
+    may_be_unused: bool = False
 
     @classmethod
     def of(cls, as_given: bool = False, label: Mapping[str, str] | Iterable[str] = ()) -> Naming:
@@ -154,7 +165,7 @@ class Naming:
         for file, name in pairs:
             if given.setdefault(file, checked_label(name)) != name:
                 raise UsageError(f"'{file}' has the labels {given[file]} and {name}.", "give one label for each file.")
-        return cls(as_given, given)
+        return cls(as_given, given, may_be_unused=isinstance(label, StoredLabels))
 
     def __bool__(self) -> bool:
         return self.as_given or bool(self.given)
@@ -179,7 +190,7 @@ class Naming:
         return stem, ""
 
     def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str) -> None:
-        """Raise an error for labels of files that do not exist.
+        """Raise an error for labels of files that do not exist, unless these labels come from a store.
 
         Args:
             used: All names of files for which a label may be given.
@@ -190,7 +201,7 @@ class Naming:
             CorpusError: There is no such file.
         """
         unused = [file for file in self.given if file not in set(used)]
-        if not unused:
+        if not unused or self.may_be_unused:
             return
         near = get_close_matches(unused[0], names, n=3)
         listed = ", ".join(near or names[:_NAMED]) + (" …" if not near and len(names) > _NAMED else "")

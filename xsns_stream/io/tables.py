@@ -223,7 +223,18 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
         return sign, text
     # A title above the table may contain commas, or no separator at all.
     regular = [sign for sign in others if sign not in head and _is_regular(lines[1:], sign)]
-    return (regular[0] if regular and not _is_regular(lines[1:], usual) else usual), text
+    if regular and not _is_regular(lines[1:], usual):
+        return regular[0], text
+    # Decimal commas are nearly as regular as the separator, and a spreadsheet also writes the separator beside a title.
+    below = [sign for sign in others if _is_in_all(lines[1:], sign)]
+    everywhere = [sign for sign in below if sign not in head or _is_in_all(lines, sign)]
+    return (everywhere[0] if everywhere and not _is_in_all(lines[1:], usual) else usual), text
+
+
+def _is_in_all(lines: Sequence[str], sign: str) -> bool:
+    """Return whether at least two lines contain a sign, and all contain it equally often."""
+    counts = {line.count(sign) for line in lines}
+    return len(lines) > 1 and len(counts) == 1 and 0 not in counts
 
 
 def _is_regular(lines: Sequence[str], sign: str) -> bool:

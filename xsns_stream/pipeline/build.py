@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
 
 from xsns_stream.corpora import Corpus, Texts, open_corpus, reading_notes
+from xsns_stream.corpora.file_names import StoredLabels
 from xsns_stream.errors import (
     PartialError,
     UsageError,
@@ -293,6 +294,8 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
     inputs = inputs_record(known.texts, known.model, options)
     model_options: dict[str, Any] = {name: options.pop(name) for name in _MODEL_OPTIONS if name in options}
     text: dict[str, Any] = {name: options.pop(name) for name in TEXT_OPTIONS if name in options}
+    if "label" in known.taken:
+        text["label"] = StoredLabels.of(text["label"])
     objective, label_column = model_options.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.corpora import Corpus
+from xsns_stream.corpora.file_names import StoredLabels
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.tables import all_listed, listed
@@ -136,7 +137,10 @@ def _corpus(stored: StoredText, given: frozenset[str]) -> dict[str, Any] | None:
     texts, recorded = stored.settings.texts, stored.settings.options
     if texts is None:
         return None
-    return {"texts": texts} | {name: recorded[name] for name in TEXT_OPTIONS if name in recorded and name not in given}
+    taken = {name: recorded[name] for name in TEXT_OPTIONS if name in recorded and name not in given}
+    if "label" in taken:
+        taken["label"] = StoredLabels.of(taken["label"])
+    return {"texts": texts} | taken
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
