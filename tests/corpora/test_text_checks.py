@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xsns_stream.corpora import open_corpus, open_task, read_text
-from xsns_stream.corpora.text_checks import is_mojibake, parse_list
+from xsns_stream.corpora.text_checks import is_mojibake, is_wrong_latin_1, parse_list
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LanguageSample
 
@@ -192,3 +192,43 @@ def test_a_pair_of_which_one_text_is_invisible_is_empty(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
     path.write_text("premise,hypothesis,label\na,b,x\nc,\u200b,x\n\u00ad,d,x\n", encoding="utf-8")
     assert read_text("sw", path, labels="auto").counts.empty == 2
+
+
+_OTHER_SCRIPTS = {
+    "ru": (
+        "windows-1251",
+        ["Члены Ассамблеи собрались сегодня.", "Доброе утро всем друзьям!", "Мы идём на рынок утром."],
+    ),
+    "uk": ("koi8-u", ["Доброго ранку всім друзям.", "Ми йдемо на ринок уранці.", "Завтра буде дощ у місті."]),
+    "el": (
+        "windows-1253",
+        ["Καλημέρα σε όλους τους φίλους.", "Πάμε στην αγορά το πρωί.", "Αύριο θα βρέξει στην πόλη."],
+    ),
+    "he": ("windows-1255", ["בוקר טוב לכל החברים שלי.", "אנחנו הולכים לשוק בבוקר.", "מחר ירד גשם בעיר הגדולה."]),
+}
+
+
+@pytest.mark.parametrize("language", _OTHER_SCRIPTS)
+def test_text_that_was_converted_from_latin_1_instead_of_its_encoding_is_refused(language: str, tmp_path: Path) -> None:
+    encoding, texts = _OTHER_SCRIPTS[language]
+    wrong = [text.encode(encoding).decode("latin-1") for text in texts]
+    (tmp_path / f"{language}.txt").write_text("\n".join(wrong), encoding="utf-8")
+    with pytest.raises(CorpusError, match=r"3 of 3 texts of .* are text in an encoding of another script") as caught:
+        open_corpus(tmp_path).sample(language, 3, 0)
+    assert "iconv -f UTF-8 -t ISO-8859-1" in caught.value.hint
+    right = [text.encode("latin-1").decode(encoding) for text in wrong]
+    (tmp_path / f"{language}.txt").write_text("\n".join(right), encoding="utf-8")
+    assert {each.sentence() for each in open_corpus(tmp_path).sample(language, 3, 0).examples} == set(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rándì Gúúsù Afíríkà, Dírààmù Àmẹ́níà, Léhù Ròméníà",  # names of currencies in Yoruba, with most accents
+        "Þórður æðrast ekki þótt ölið sé súrt",
+        "Żółć gęślą jaźń",
+        "Árvíztűrő tükörfúrógép",
+    ],
+)
+def test_languages_with_many_accents_are_not_wrong_latin_1(text: str) -> None:
+    assert not is_wrong_latin_1(text)

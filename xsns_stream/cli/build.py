@@ -12,7 +12,7 @@ from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
-    Batch,
+    NumberOrAuto,
     SectionedCommand,
     Size,
     apply,
@@ -184,7 +184,7 @@ def _cost_options(function: Decorated) -> Decorated:
         _cost(
             "--batch",
             "batch_size",
-            type=Batch(),
+            type=NumberOrAuto("batch"),
             default=None,
             metavar="N|auto",
             help="Examples in a batch. It affects results only for the estimators per-batch and authors. [default: "

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-import click
-
-from xsns_stream.cli.option_groups import apply, section
+from xsns_stream.cli.option_groups import NumberOrAuto, apply, section
 from xsns_stream.cli.output import Decorated
 
 if TYPE_CHECKING:
@@ -16,21 +14,6 @@ if TYPE_CHECKING:
 _workers = section("Workers")
 #: Names of these options as parameters of a command.
 NAMES: Final = ("workers", "scheduler", "retries", "worker_timeout")
-
-
-class WorkerCount(click.ParamType[int | Literal["auto"]]):
-    """A number of processes, or `auto`."""
-
-    name = "workers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Literal["auto"]:
-        """Return the number, or `auto`."""
-        if value == "auto":
-            return "auto"
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
 
 
 def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
@@ -45,7 +28,7 @@ def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
             function,
             _workers(
                 "--workers",
-                type=WorkerCount(),
+                type=NumberOrAuto("workers"),
                 default=None,
                 metavar="N|auto",
                 help="Number of processes on this machine that share the work; auto is as many as the cores and the "

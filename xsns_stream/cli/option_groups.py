@@ -100,10 +100,15 @@ class Size(click.ParamType[int]):
             self.fail(f"{error.message}\nhint: {error.hint}", param, ctx)
 
 
-class Batch(click.ParamType[int | Literal["auto"]]):
-    """A number of examples, or `auto`."""
+class NumberOrAuto(click.ParamType[int | Literal["auto"]]):
+    """A whole number, or `auto`.
 
-    name = "batch"
+    Args:
+        name: Name of the type.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Literal["auto"]:
         """Return the number, or `auto`."""

@@ -239,7 +239,9 @@ def not_utf8_hint(name: str) -> str:
     """Return a hint for a file in an encoding of single bytes, with a command that converts it."""
     return (
         f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
-        "Other encodings are WINDOWS-1252, WINDOWS-1251 (Cyrillic), GB18030, SHIFT_JIS."
+        "Latin-1 is for languages of western Europe only: others are WINDOWS-1250 (central Europe), WINDOWS-1251 or "
+        "KOI8-R (Cyrillic), WINDOWS-1253 (Greek), WINDOWS-1254 (Turkish), WINDOWS-1255 (Hebrew), WINDOWS-1256 "
+        "(Arabic), TIS-620 (Thai), GB18030, SHIFT_JIS, EUC-KR."
     )
 
 

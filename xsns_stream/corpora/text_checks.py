@@ -31,6 +31,11 @@ _AFTER_ENDS: Final = "\"'”’»«)]}」』 "
 _NUMBERED: Final = re.compile(r"[^\S\t]*(\d{1,12})[.):]?\s+\S")
 # Letters among the characters that Windows-1252 has for the later bytes of a UTF-8 character.
 _LETTERS: Final = frozenset("ŠŽŒŸšžœ")
+# Letters of Latin-1 beyond ASCII. Every byte of a letter in a single-byte encoding of another script is one of them.
+_LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
+#: Share of such letters in a text, and smallest number of letters, from which the text was decoded wrongly.
+_LATIN_1_SHARE: Final = 0.7
+_LEAST_LETTERS: Final = 10
 # Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
@@ -59,8 +64,8 @@ class _TextChecks:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.texts = self.lists = self.mojibake = self.sentences = self.literals = 0
-        self.first_mojibake = self.first_sentence = self.first_literal = ""
+        self.texts = self.lists = self.mojibake = self.single_bytes = self.sentences = self.literals = 0
+        self.first_mojibake = self.first_single_bytes = self.first_sentence = self.first_literal = ""
 
     def add(self, example: TextExample) -> None:
         """Count a text that is not empty."""
@@ -79,6 +84,9 @@ class _TextChecks:
         if not text.isascii() and is_mojibake(text):
             self.mojibake += 1
             self.first_mojibake = self.first_mojibake or text
+        elif not text.isascii() and is_wrong_latin_1(text):
+            self.single_bytes += 1
+            self.first_single_bytes = self.first_single_bytes or text
 
     def finish(self, add_note: AddNote) -> None:
         """Add notes on odd texts, or refuse the file if there are too many.
@@ -98,16 +106,27 @@ class _TextChecks:
                 f"({_excerpt(self.first_sentence)}).",
                 "a list contains the words of one text: write one sentence per row, or join the sentences of a text.",
             )
-        if not self.mojibake:
+        for number, original, first, remedy in (
+            (self.mojibake, "UTF-8", self.first_mojibake, "repair it with `ftfy` (Python)"),
+            (
+                self.single_bytes,
+                "text in an encoding of another script",
+                self.first_single_bytes,
+                "convert it back with `iconv -f UTF-8 -t ISO-8859-1`; then convert it from its own encoding, such as "
+                "WINDOWS-1251 for Cyrillic script",
+            ),
+        ):
+            self._finish_encoding(number, original, first, remedy, add_note)
+
+    def _finish_encoding(self, number: int, original: str, first: str, remedy: str, add_note: AddNote) -> None:
+        if not number:
             return
         summary = (
-            f"{self.mojibake:,} of {self.texts:,} texts of {self.name} are UTF-8 that was decoded as Windows-1252 "
-            f"or Latin-1 ({_excerpt(self.first_mojibake)})"
+            f"{number:,} of {self.texts:,} texts of {self.name} are {original} that was decoded as Windows-1252 "
+            f"or Latin-1 ({_excerpt(first)})"
         )
-        if self.mojibake >= _MOJIBAKE_TEXTS and self.mojibake > _MOJIBAKE_SHARE * self.texts:
-            raise CorpusError(
-                f"{summary}.", "use the file from before the wrong conversion, or repair it with `ftfy` (Python)."
-            )
+        if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
+            raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
         add_note(f"{summary}, and are measured as they are.")
 
 
@@ -148,6 +167,15 @@ def is_mojibake(text: str) -> bool:
         return False
     # Slovak capitals such as `ÍŽ` are valid UTF-8 by accident, so that these letters are not evidence.
     return len(decoded) < len(text) and any(0x80 <= _single_byte(c)[0] <= 0xBF for c in text if c not in _LETTERS)
+
+
+def is_wrong_latin_1(text: str) -> bool:
+    """Return whether a text is in an encoding of another script and was decoded as Latin-1, such as `×ëåíû`.
+
+    No language writes most of its letters with accents.
+    """
+    letters = sum(map(str.isalpha, text))
+    return letters >= _LEAST_LETTERS and len(_LATIN_1.findall(text)) > _LATIN_1_SHARE * letters
 
 
 def _single_byte(letter: str) -> bytes:
