@@ -7,6 +7,7 @@ in scores, texts and sub-networks. Importing this module is fast, because the fi
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
@@ -159,13 +160,15 @@ def code_or_name(text: str) -> str:
 def code_of_name(name: str) -> str | None:
     """Return the code of the language with this name, in English or in the language itself; None for other names.
 
-    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("average")
-    ('zh', 'sw', None)
+    >>> code_of_name("Mandarin Chinese"), code_of_name("Kiswahili"), code_of_name("Yorùbá"), code_of_name("average")
+    ('zh', 'sw', 'yo', None)
     """
     text = " ".join(name.split())
     if not text or text.lower() in _SUMMARIES:
         return None
-    for spelling in (text, text.removesuffix(" language")):
+    # English names have no accents, but people write Yorùbá.
+    plain = "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
+    for spelling in dict.fromkeys((text, text.removesuffix(" language"), plain)):
         if (english := named_language(spelling, "en")) is not None:
             return code_of_language(english)
         language = named_language(spelling, "und")
