@@ -225,6 +225,18 @@ class _ClientRun(Generic[Item, Result]):
     def _await(self, key: str, future: Future[Any]) -> None:
         future.add_done_callback(lambda done: self.messages.put(("ended", key, done)))
 
+    def _count_begun(self) -> None:
+        """Handle the messages about items that workers have begun, ahead of other messages."""
+        others = []
+        while not self.messages.empty():
+            message = self.messages.get()
+            if message[0] == "started":
+                self._started(message[1], message[2])
+            else:
+                others.append(message)
+        for message in others:
+            self.messages.put(message)
+
     def _started(self, key: str, worker: str) -> None:
         key = key.rsplit("-", 2)[0]
         if key in self.futures:
@@ -243,6 +255,8 @@ class _ClientRun(Generic[Item, Result]):
                 # The worker died between the end of the item and the reading of its result.
                 self._try_again(key, _DIED)
                 return
+            # If the result was lost with its worker, reading it has run the task again.
+            self._count_begun()
             self.slowest = max(self.slowest, seconds / max(self.job.size(item), 1e-9))
             self._forget(key)
             self.on_done(item, WorkDoneBy(result, max(1, len(self.begun[key])), seconds))
