@@ -83,7 +83,10 @@ def test_the_items_with_the_most_work_begin_first(client: Any, tmp_path: Path) -
 def test_an_item_whose_worker_is_killed_is_done_by_another_worker(client: Any, tmp_path: Path) -> None:
     report = Report()
     report.run(client, DeedJob(tmp_path), [Deed("a"), Deed("kill", deaths=2), Deed("b"), Deed("c")])
-    assert {name: work.attempts for name, work in report.done.items()} == {"a": 1, "kill": 3, "b": 1, "c": 1}
+    attempts = {name: work.attempts for name, work in report.done.items()}
+    assert attempts.pop("kill") == 3
+    # A dying worker may take the results of other items along, which are then done again.
+    assert attempts.keys() == {"a", "b", "c"}
     assert not report.failed
 
 
