@@ -245,6 +245,8 @@ def run_build_on_cluster(
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
     refuse_loaded_model(model)
+    if settings.missing_rows(store):
+        workers.preload()
     settings, loaded = load_for_build(settings, model, **model_options)
     prepared = prepare_build(settings, loaded, store, on_event)
     progress, notes = BuildProgress(on_event), loaded.notes
