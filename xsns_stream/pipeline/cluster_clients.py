@@ -233,7 +233,7 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
             processes=True,
             # A build decides itself how much memory it takes.
             memory_limit=0,
-            # Without a port of its own, a second cluster of this machine warns of the first one.
+            # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
