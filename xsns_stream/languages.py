@@ -281,8 +281,8 @@ def select(
         where: The owner of the languages, such as the name of a corpus, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
             of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
-            says so. Two codes with different scripts are never treated as the same. A code that names another language
-            after it is normalised (`tl` → `fil`) is noted too.
+            reports this. Two codes with different scripts are never treated as the same. A code that names another
+            language after it is normalised (`tl` → `fil`) is noted too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -300,7 +300,7 @@ def select(
     if missing and note is not None:
         others = _under_other_codes(missing, [code for code in known if code not in found.values()])
         for word, code in others.items():
-            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used for it.")
+            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used instead.")
         found |= others
         missing = tuple(word for word in missing if word not in found)
     if missing:

@@ -147,7 +147,7 @@ def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> No
     first, halves, used = done.out.splitlines()
     assert first.endswith("x.zarr: 2 rows measured, 0 already present, 0 failed.")
     assert re.fullmatch(r"split-half Jaccard: 0\.\d{3} on average, 0\.\d{3} at lowest \(\w\w, seed 42\)\.", halves)
-    assert used == "until stable: 12 examples a row on average, from 12 to 12."
+    assert used == "until stable: 12 examples per row on average, from 12 to 12."
     done = build("--split-half", "--json", seed=7, **options)
     known = json.loads(done.out)["result"]["reliability"]
     assert [(row["language"], row["seed"]) for row in known] == [("sw", 7), ("fi", 7)]

@@ -185,7 +185,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--treebank",
                 default=None,
-                help="Treebanks to read, for languages with several, such as GSD; by default they are joined.",
+                help="Treebank to read if a language has several, such as GSD.  [default: all, joined]",
             ),
             option(
                 "--words",
@@ -272,7 +272,7 @@ def model_options(function: Decorated) -> Decorated:
             default=AUTO,
             show_default=True,
             metavar="NAME",
-            help=f"Training objective: {', '.join(OBJECTIVES)}; auto is that of the pre-training.",
+            help=f"Training objective: {', '.join(OBJECTIVES)}; auto means the objective of the pre-training.",
         ),
     )
 
@@ -292,13 +292,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks if their name contains a match; repeatable.",
+            help="Also measure parameters outside of the blocks whose names match this expression; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters if their name contains a match; repeatable.",
+            help="Do not measure parameters whose names match this expression; repeatable.",
         ),
     )
 

@@ -295,7 +295,7 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
     filled = [fields for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     with_spaces = bool(filled) and all(len(fields) > 2 and fields[-1] in ("+", "-") for fields in filled)
     if with_spaces:
-        add_note(f"the last column of {path.name} is the space after each word, and the tag is the column before it.")
+        add_note(f"the last column of {path.name} is the space after each word; the tags are in the column before it.")
     tag_at = -2 if with_spaces else -1
     checked = _CheckedSentences()
     width = 0

@@ -179,7 +179,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the object that a `.json` file is as a whole; None for other files, and for one object on each line."""
+    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:

@@ -274,7 +274,7 @@ class PlannedBuild:
 
 
 def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
-    """Open the text and return the settings of a build; what is not given is taken from the store.
+    """Open the text and return the settings of a build; options that are not given are taken from the store.
 
     Args:
         store: The store that rows are added to; it need not exist.

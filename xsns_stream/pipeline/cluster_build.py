@@ -66,7 +66,7 @@ _SAME: Final = "give every worker the same model, text, device and packages."
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What a worker reports on a row.
+    """The report of a worker on a row.
 
     Attributes:
         taken: Whether another build of the same store is measuring the row, so that nothing was done.

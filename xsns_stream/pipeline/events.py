@@ -195,7 +195,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What a build would do, from its checks, its texts and the time of one row.
+    """The plan of a build, from its checks, its texts and the time of one row.
 
     Attributes:
         rows: All rows of the settings.

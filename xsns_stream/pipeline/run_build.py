@@ -116,7 +116,7 @@ def prepare_build(
     *,
     check_text: bool = True,
 ) -> PreparedBuild:
-    """Check that the rows may be written to the store, and return what is missing; nothing is written.
+    """Check that the rows may be written to the store, and return the missing ones; nothing is written.
 
     Args:
         settings: What to measure.
@@ -389,7 +389,7 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
     parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        f"To add that, remove these rows with prune, and build again.{parts}"
+        f"To add this, remove these rows with prune, and build again.{parts}"
     )
 
 
