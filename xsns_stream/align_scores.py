@@ -293,7 +293,7 @@ def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, p
 
 
 def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
-    """Yield sentences on the gain of the pool without each predictor that alone lacks pairs."""
+    """Yield sentences on the pairs that the pool lacks because of a single predictor."""
     for cost in costs:
         if not cost.pairs or len(costs) < 2:
             continue

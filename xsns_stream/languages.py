@@ -208,7 +208,7 @@ def words_of_name(name: str) -> tuple[str, ...]:
 
 
 def changed_language(written: str, code: str) -> str:
-    """Return a note where the normalised code names another language than was written; empty if it does not.
+    """Return a note if the normalised code names another language than was written; empty if it does not.
 
     Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
     macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
@@ -239,8 +239,8 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """Return at most three codes of `known` for a misspelt or ambiguous `code`, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
-    language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
-    similar are returned.
+    language of a country with that code (`se` → `sv`). Codes and names that look similar are
+    returned only if there are no other candidates.
     """
     word = code.strip().lower()
     meanings = dict.fromkeys(_possible_languages(word))

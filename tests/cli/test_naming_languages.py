@@ -66,7 +66,7 @@ def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
         done = xsns(*command, "--json")
         assert done.code == 0, done.err
         assert done.err.count(said.removeprefix("note: ")) == 1, command
-        assert done.out.count("is used for it") == 1, command
+        assert done.out.count("is used instead") == 1, command
     assert open_store(tmp_path / "copy.zarr").languages == ("en-GB",)
 
 
@@ -88,7 +88,7 @@ def test_builds_find_the_file_of_a_language(build: Any, texts: Path, tmp_path: P
     assert done.code == 0
     result = json.loads(done.out)["result"]
     assert [row[0] for row in result["committed"]] == ["en", "sw", "fi"]
-    notes = [sentence for sentence in result["notes"] if "is used for it" in sentence]
+    notes = [sentence for sentence in result["notes"] if "is used instead" in sentence]
     assert notes == [
         "the corpus folder(texts) has no 'Swahili': 'sw' (Swahili) is used instead.",
         "the corpus folder(texts) has no 'fi-FI': 'fi' (Finnish) is used instead.",

@@ -249,7 +249,7 @@ def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Calla
     (layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").unlink(missing_ok=True)
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(layout))
-    assert caught.value.message.endswith("is of the split 'train'. It has de: dev, test; en: dev.")
+    assert caught.value.message.endswith("is of the split 'train'. The folder has de: dev, test; en: dev.")
     assert caught.value.hint == (
         "read another split: --split dev; --task pos takes the dev file if there is no train file."
     )

@@ -142,7 +142,7 @@ def test_empty_files_and_empty_cells(matrix: Any) -> None:
 def test_language_without_scores_is_left_out_and_noted(matrix: Any) -> None:
     found = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
     assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("sw", "fi"))
-    assert any("as a source: de" in note for note in found.notes)
+    assert any("these sources are left out, because they have no score: de" in note for note in found.notes)
     assert any("as a target: et" in note for note in found.notes)
 
 

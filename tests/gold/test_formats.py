@@ -91,7 +91,7 @@ def test_nnrank_leaves_out_small_test_sets_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, "ner.csv", NNRANK)
     found = import_scores(path, "nnrank", min_examples=500)
     assert found.scores.targets == ("af",)
-    assert any("too few examples: am (100); these are 2 scores." in note for note in found.notes)
+    assert any("too few examples: am (100); they have 2 scores." in note for note in found.notes)
     with pytest.raises(UsageError, match="no target was tested on 2000") as caught:
         import_scores(path, "nnrank", min_examples=2000)
     assert "1000" in caught.value.hint

@@ -164,9 +164,9 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Amount of data of each source, from the table in FILE.
 
-    The value of a source is the same for every target.
-    FILE has a code and a number for each language, such as tokens in pretraining or sentences for fine-tuning. In a
-    .txt file without a header, the numbers at the end of a line are columns 1, 2, …
+    The value of a source is the same for every target. FILE has a code and a number for each language, such as tokens
+    in pretraining or sentences for fine-tuning. In a .txt file without a header, the numbers at the end of a line are
+    columns 1, 2, …
     """
     _run_table("source-size", file, outputs, as_json, quiet, options)
 

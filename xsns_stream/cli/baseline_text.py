@@ -244,7 +244,7 @@ def sue_command(**options: Any) -> None:
     """Evenness of the sub-words of the source: minus SuE in degrees (experimental).
 
     The value of a source is the same for every target. No model is needed. Words are separated by spaces, unless the
-    corpus is split into words, which is required for scripts without spaces.
+    corpus is already split into words. A script without spaces needs a corpus that is split into words.
     """
     _run_text("sue", options)
 

@@ -292,13 +292,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks whose names match this expression; repeatable.",
+            help="Also measure parameters outside of the blocks, if a name matches this expression; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters whose names match this expression; repeatable.",
+            help="Do not measure parameters with a name that matches this expression; repeatable.",
         ),
     )
 

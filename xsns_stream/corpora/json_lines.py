@@ -133,7 +133,7 @@ def _json_columns(
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
-    A line that is not an object is malformed. In a file of strings alone, each string is the text of an object.
+    A line that is not an object is malformed. In a file that has only strings, each string is the text of an object.
 
     Raises:
         CorpusError: More than one line in twenty is malformed (raised at the end of the file), or the file is neither

@@ -159,7 +159,8 @@ def _nnrank_notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: 
     notes = [f"the metric is {metric}; the file also has {other}."]
     if few:
         notes.append(
-            f"targets left out, because they were tested on too few examples: {_with_sizes(few)} ({lost} scores)."
+            f"targets left out, because they were tested on too few examples: {_with_sizes(few)}; "
+            f"they have {lost} scores."
         )
     small = {target: size for target, size in sizes.items() if size < _FEW_EXAMPLES and target not in few}
     if small:

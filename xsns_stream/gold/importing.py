@@ -184,7 +184,7 @@ def frame_scores(
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
-    """Return the scores of a frame that is laid out like a file, which is read as such a file."""
+    """Return the scores of a frame that is laid out like a file; it is read like that file."""
     import pandas as pd
 
     has_labels = not isinstance(frame.index, pd.RangeIndex)

@@ -167,7 +167,7 @@ def build(
         retries: Number of times that a row is measured again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
             the time of the slowest row so far, for the size of the row, and at least ten minutes.
-        **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
+        **options: All options of the verb, under the same names. If the store has rows, an option that is not given
             has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
             `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,

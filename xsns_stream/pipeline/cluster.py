@@ -1,7 +1,7 @@
 """Work on a Dask cluster: items are handed to workers one by one, and small results come back.
 
 Dask schedules, restarts and watches workers. This module adds what Dask cannot know: a worker opens a job once and
-keeps it, an item that a dying worker took along is tried again a limited number of times, and a worker that hangs is
+keeps it, an item whose worker died is tried again a limited number of times, and a worker that hangs is
 restarted.
 """
 

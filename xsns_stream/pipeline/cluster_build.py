@@ -90,7 +90,7 @@ class BuildJob(Job[Row, RowOutcome]):
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: Path or URL of the store.
-        provenance: Provenance of the rows on the client, which that of every worker must equal.
+        provenance: Provenance of the rows on the client; it must be the same on every worker.
         digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
         sizes: {row: characters of its examples}.
         folder: The client's working folder, in which relative paths are.

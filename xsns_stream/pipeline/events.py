@@ -203,8 +203,8 @@ class BuildPlan:
         failed: {row: error} of the rows whose text cannot be used.
         seconds: Estimated time of all rows that are missing; None if nothing was timed.
         disk: Bytes that these rows take in the store; None if it is not known.
-        memory: Maximum number of bytes that this process had in memory until now; with a GPU, that torch had there.
-            None if the system does not tell.
+        memory: Peak memory of this process so far in bytes or, with a GPU, the peak memory of torch on the GPU; None if
+            it is unknown.
         row_notes: Notes on the texts of single rows.
         workers: Number of workers that would measure; None for this process.
         seconds_on_workers: Estimated time of these workers together, at least that of the longest row; None without

@@ -147,7 +147,7 @@ def select_rows(
         LanguageError: A named or required language lacks a seed.
     """
     from xsns_stream.similarity import select
-    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
+    from xsns_stream.store.text_notes import note_on_few_examples, note_on_same_texts, same_texts
 
     require_labels(store, seeds, density)
     incomplete: dict[str, str] = {}

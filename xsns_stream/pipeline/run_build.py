@@ -36,7 +36,7 @@ from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.pipeline.store_settings import relative_inputs
 from xsns_stream.store import SubNetworkStore
-from xsns_stream.store.store import note_on_same_texts, same_texts
+from xsns_stream.store.text_notes import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
 from xsns_stream.types.provenance import library_versions
 
