@@ -252,7 +252,7 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
         (("--targets", "en,deu"), "en", "deu"),
         (("--mix", "en"), "en", "names only one language"),
         (("--relabel", "NOUN"), "en", "not OLD=NEW"),
-        (("--pairs", "en>fi"), "en", "--pairs names the sources"),
+        (("--pairs", "en>fi"), "en", "--pairs already names the sources"),
         (("--seed", "-1"), "en", "a seed must be between 0 and 4294967295, not -1"),
         (("--keep-models", "pos/en-train.txt"), "en", "cannot read or write 'pos/en-train.txt'"),
         (("--epochs", "0"), "en", "epochs must be at least 1"),

@@ -143,7 +143,7 @@ def test_language_without_scores_is_left_out_and_noted(matrix: Any) -> None:
     found = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
     assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("sw", "fi"))
     assert any("these sources are left out, because they have no score: de" in note for note in found.notes)
-    assert any("as a target: et" in note for note in found.notes)
+    assert any("these targets are left out, because they have no score: et" in note for note in found.notes)
 
 
 def test_line_that_is_too_long_is_named_by_its_number(matrix: Any) -> None:
