@@ -262,3 +262,25 @@ def test_files_of_macos_windows_and_notebooks_are_not_texts(tmp_path: Path) -> N
     corpus = open_corpus(tmp_path)
     assert corpus.languages() == ("sw",)
     assert {each.text for each in corpus.sample("sw", 9, 0).examples} == set(TEXTS)
+
+
+def test_names_of_files_with_decomposed_characters(tmp_path: Path) -> None:
+    """macOS decomposes é in the names of files, and people type it as one character."""
+    on_disk = unicodedata.normalize("NFD", "Español.txt")
+    written(tmp_path / on_disk, "Buenos días.\nHasta luego.\n")
+    written(tmp_path / "fi.txt", "Huomenta.\n")
+    typed = unicodedata.normalize("NFC", "Español.txt")
+    assert open_corpus(tmp_path, label={typed: "es"}).languages() == ("es", "fi")
+    assert open_corpus([f"es={tmp_path / typed}"]).languages() == ("es",)
+    with pytest.raises(CorpusError, match=r"a label is given for 'Espanol\.txt', which is not a file"):
+        open_corpus(tmp_path, label={"Espanol.txt": "es"})
+
+
+def test_ends_of_lines_and_long_lines(tmp_path: Path) -> None:
+    assert texts(written(tmp_path / "sw.txt", "moja\rmbili\rtatu")) == ["moja", "mbili", "tatu"]
+    assert texts(written(tmp_path / "sw.txt", "a\u2028b\nc\x85d\ne\x0cf\n")) == ["a\u2028b", "c\x85d", "e\x0cf"]
+    long = read_text("sw", written(tmp_path / "sw.txt", "a " * 2_000_000 + "\nmoja\nmbili"))
+    assert [each.text for each in long.examples][1:] == ["moja", "mbili"]
+    assert long.counts.cut == 1
+    mixed = b"Kissa istui.\n" + "Höpö\n".encode("latin-1") + "Linnut lentävät.\n".encode()
+    assert read_text("fi", written(tmp_path / "fi.txt", mixed)).counts.undecodable == 1
