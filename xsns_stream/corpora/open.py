@@ -188,6 +188,11 @@ def not_read(corpus: object) -> tuple[UnreadFile, ...]:
 def reading_notes(corpus: object) -> tuple[str, ...]:
     """Return sentences on the opening of a corpus, such as unexpected languages of file names and omitted files."""
     notes: list[str] = list(getattr(corpus, "notes", ()))
+    text = sorted(path.name for path in getattr(corpus, "without_columns", ()))
+    if text:
+        listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
+        are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
+        notes.append(f"--text-column applies to tables only: {listed} {are} read without it.")
     left = not_read(corpus)
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])

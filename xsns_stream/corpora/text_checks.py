@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -36,6 +37,10 @@ _LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
 #: Share of such letters in a text, and smallest number of letters, from which the text was decoded wrongly.
 _LATIN_1_SHARE: Final = 0.7
 _LEAST_LETTERS: Final = 10
+#: Texts that programs write for a missing value, which are not words.
+_MISSING: Final = frozenset({"nan", "NaN", "-nan", "-NaN", "<NA>", "#N/A", "#NA"})
+#: Words that pandas also reads as a missing value, and which may be texts.
+_PERHAPS_MISSING: Final = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 # Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
@@ -57,6 +62,55 @@ def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_no
             checks.add(unit)
         yield unit
     checks.finish(add_note)
+
+
+def without_missing(units: Iterable[Unit], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
+    """Yield units with an empty one in place of a text that means a missing value, such as `nan`.
+
+    A note with the number of these rows is added at the end. Texts that contain such a word are not changed.
+
+    Args:
+        units: The units of a table in which all values are texts.
+        name: Name of the file or data set, for messages.
+        add_note: Called with sentences on missing values, and on texts that may be missing values.
+    """
+    missing: Counter[str] = Counter()
+    perhaps: Counter[str] = Counter()
+    number = 0
+    try:
+        for unit in units:
+            number += 1
+            texts = (unit.text, unit.pair) if isinstance(unit, TextExample) else ()
+            marker = next((text for text in texts if isinstance(text, str) and text in _MISSING), None)
+            if marker is not None:
+                missing[marker] += 1
+                yield TextExample("")
+                continue
+            perhaps.update(text for text in texts if isinstance(text, str) and text in _PERHAPS_MISSING)
+            yield unit
+    finally:
+        # A stream is closed as soon as enough rows are read.
+        for note in _missing_notes(missing, perhaps, number, name):
+            add_note(note)
+
+
+def _missing_notes(missing: Counter[str], perhaps: Counter[str], rows: int, name: str) -> Iterator[str]:
+    if missing:
+        are = "is" if missing.total() == 1 else "are"
+        yield (
+            f"{missing.total():,} of {rows:,} rows of {name} {are} skipped: {_quoted(missing)} in place of a text is a "
+            "missing value."
+        )
+    if perhaps:
+        texts_are = "text of" if perhaps.total() == 1 else "texts of"
+        yield (
+            f"{perhaps.total():,} {texts_are} {name} {'is' if perhaps.total() == 1 else 'are'} {_quoted(perhaps)}, and "
+            "read as text: empty the cells if they are missing values."
+        )
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return " or ".join(f"'{text}'" for text in texts)
 
 
 class _TextChecks:
