@@ -106,7 +106,7 @@ def languages_of_tables(
             if name not in result.written.setdefault(code, []):
                 result.written[code].append(name)
     everything = list(dict.fromkeys(name for each in found for name in each))
-    naming.refuse_unused(everything, everything, "the tables")
+    naming.refuse_unused(everything, everything, "the table" if len(tables) == 1 else "the tables", "language")
     kind = "value" if language_column else "column"
     result.not_read = [UnreadFile(name, reason, kind) for name, reason in reasons.items()]
     if not result.files:

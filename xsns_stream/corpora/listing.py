@@ -110,8 +110,8 @@ class FolderListing:
         #: Names of files for which a label may have been given.
         self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
-        #: Whether there are files that are named by split, as in Universal Dependencies.
-        self.has_splits = False
+        #: Whether there are files that are named by split, as in Universal Dependencies, and whether one is read.
+        self.has_splits = self._reads_split = False
         #: Code → key of a text → its files: one file, or shards.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
         #: Code → the treebanks in separate folders, in the order of the folder names.
@@ -124,7 +124,8 @@ class FolderListing:
         #: Other files in the folders of treebanks and texts.
         self.beside_texts: list[UnreadFile] = []
         self._published: list[PublishedFile] = []
-        self._published_split = ""
+        #: The split of well-known corpora that is read, and the split that was looked for.
+        self._published_split = self._published_wanted = ""
         #: Name of a well-known corpus → code → its first file.
         self._layouts: dict[str, dict[str, str]] = {}
         self._unexpected: dict[str, str] = {}
@@ -154,6 +155,7 @@ class FolderListing:
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.treebanks.setdefault(code, {})[file.treebank] = None
             self._treebank_of[name] = file.treebank
+            self._reads_split = True
         reason = "not a CoNLL-U file of a treebank, or a second copy of one"
         self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
@@ -177,6 +179,7 @@ class FolderListing:
                 self.not_read.append(UnreadFile(name, f"its split is not {split}"))
                 return
             self._treebank_of[name] = treebank["treebank"]
+            self._reads_split = True
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
@@ -259,7 +262,7 @@ class FolderListing:
             published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
         published = [self._renamed(each) for each in published]
         split = chosen_split(published, self.split)
-        self._published_split = split if any(each.split for each in published) else ""
+        self._published_wanted = split if any(each.split for each in published) else ""
         listed = {each.file for each in published} | {f"{each.file.partition('/')[0]}/" for each in published}
         self.not_read = [each for each in self.not_read if each.file not in listed]
         own = {code: next(iter(texts.values()))[0][0] for code, texts in self.groups.items()}
@@ -272,6 +275,7 @@ class FolderListing:
             else:
                 self.groups.setdefault(each.code, {}).setdefault(each.text, []).append((each.file, None))
                 self._layouts.setdefault(each.corpus, {}).setdefault(each.code, each.file)
+                self._published_split = self._published_wanted
 
     @property
     def other_splits(self) -> dict[str, tuple[str, ...]]:
@@ -280,8 +284,13 @@ class FolderListing:
 
     @property
     def split_read(self) -> str | None:
-        """The split that is read; None if no file is named by a split."""
-        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_split or None
+        """The split that is read; None if no file that is read is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self._reads_split else self._published_split or None
+
+    @property
+    def split_wanted(self) -> str | None:
+        """The split that was looked for; None if no file is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_wanted or None
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
         """Return {code: files in order}, and {code: reason} for languages with unclear files."""
@@ -361,7 +370,7 @@ def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
     listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
     more = " …" if len(others) > _NAMED else ""
     return CorpusError(
-        f"no file in '{folder}' is of the split '{listing.split_read}'. It has {listed}{more}.",
+        f"no file in '{folder}' is of the split '{listing.split_wanted}'. It has {listed}{more}.",
         other_splits_hint(others.values(), treebanks=listing.has_splits),
     )
 

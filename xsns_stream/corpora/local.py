@@ -153,6 +153,7 @@ class LocalCorpus:
             files={**self.files, **given},
             unclear={code: error for code, error in self.unclear.items() if code not in given},
             not_read=not_read,
+            other_splits={code: splits for code, splits in self.other_splits.items() if code not in given},
         )
 
     def _paths(self, code: str) -> tuple[Path, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -19,6 +20,7 @@ from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import other_splits_hint
 from xsns_stream.corpora.local import LocalCorpus, open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
+from xsns_stream.corpora.readers import looks_like_data
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
@@ -30,6 +32,11 @@ from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 CLDR: Final = "cldr"
 #: Largest number of files in a note.
 _NAMED: Final = 5
+#: Names of files that accompany data.
+_DOCUMENTATION: Final = re.compile(
+    r"(?:readme|licen[cs]e|copying|change(?:log|s)|citation|authors|contributing|notice|stats|requirements|makefile)\b",
+    re.IGNORECASE,
+)
 
 
 class Corpus(Protocol):
@@ -192,13 +199,32 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
         listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
         are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
         notes.append(f"--text-column applies to tables only: {listed} {are} read without it.")
-    left = not_read(corpus)
+    others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
+    if others:
+        listed = "; ".join(f"{code} has only {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
+        more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        hint = other_splits_hint(others.values(), treebanks="words=" in str(getattr(corpus, "name", "")))
+        have = "1 language has" if len(others) == 1 else f"{len(others)} languages have"
+        notes.append(f"{have} no file of the split that is read, and cannot be measured: {listed}{more}; {hint}")
+    left = sorted(not_read(corpus), key=_unlike_data)
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])
         more = f"; and {len(left) - _NAMED} more (info --corpus --json lists all)" if len(left) > _NAMED else ""
         files = f"1 {left[0].kind} is" if len(left) == 1 else f"{len(left)} {left[0].kind}s are"
         notes.append(f"{files} not read: {shown}{more}.")
     return tuple(notes)
+
+
+def _unlike_data(file: UnreadFile) -> int:
+    """Return a rank of a file that is left out: the lower, the more likely it is that it should have been read."""
+    name = file.file.rpartition("/")[2]
+    if file.file.endswith("/"):
+        return 1
+    if _DOCUMENTATION.match(name):
+        return 3
+    if file.reason.startswith(("its split is not", "--treebank", "not a CoNLL-U", "not one of")):
+        return 2
+    return 0 if file.kind != "file" or looks_like_data(name) else 3
 
 
 def select_languages(

@@ -292,6 +292,12 @@ _OTHER_FORMATS: Final = (
 SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
 
+def looks_like_data(name: str) -> bool:
+    """Return whether the suffix of a file name is that of text or a table, in a format that is read or another one."""
+    other = without_compression(name).lower().endswith((*_OTHER_FORMATS, *_JSON_SUFFIXES))
+    return other or split_suffix(name) is not None
+
+
 def has_columns(path: Path) -> bool:
     """Return whether a file is a table, whose columns `--text-column` can name; False if its suffix is not read."""
     try:

@@ -73,7 +73,7 @@ class TextTable:
         if self.header.count(name) != 1:
             raise XsnsError(
                 f"'{self.name}' has {'no' if name not in self.header else 'more than one'} column '{name}'.",
-                f"its columns are {listed(self.header)}.",
+                f"its columns are {column_list(self.header)}.",
             )
         index = self.header.index(name)
         return [line[index] for line in self.lines]
@@ -268,6 +268,30 @@ def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str
         if code is not None:
             by_code.setdefault(code, []).append(label)
     return {code: labels for code, labels in by_code.items() if len(labels) > 1}
+
+
+def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Return {code: labels} of the languages that several labels are codes of, such as `aka_Latn` and `twi_Latn`.
+
+    Labels that are not codes, such as names of languages, are left out.
+    """
+    return labels_by_shared_code({label: code_or_none(label) for label in labels})
+
+
+def column_list(header: Sequence[str], *, complete: bool = False) -> str:
+    """Return the names of columns for a message; columns without a name are counted in words.
+
+    Args:
+        header: The names.
+        complete: Whether to list all of them instead of the first ones.
+
+    >>> column_list(["source", "", ""])
+    'source, 2 columns without a name'
+    """
+    names = [name for name in header if name.strip()]
+    empty = len(header) - len(names)
+    unnamed = [f"{empty} column{'s' if empty > 1 else ''} without a name"] if empty else []
+    return (all_listed if complete else listed)([*names, *unnamed]) or "none"
 
 
 def duplicates(labels: Sequence[str]) -> list[str]:

@@ -406,7 +406,7 @@ def _calibrate(rows: SubNetworkStore, gold: Gold, regime: str | None, options: _
         density=options.density,
         on_event=log,
     )
-    calibration = calibrate(scores, matrix)
+    calibration = calibrate(scores, matrix, str(rows.path))
     for note in calibration.notes:
         log(Noted(note))
     return _Calibrated(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
