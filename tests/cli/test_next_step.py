@@ -110,7 +110,7 @@ def test_the_chains_of_next_commands_end(folder: Path, in_process: Callable[...,
             if words not in after:
                 after[words] = _next_of(folder, in_process, words)
             words = after[words]
-        assert len(chain) < 8
+        assert len(chain) < 10
         last = chain[-1]
         assert "-o" in last, shlex.join(last)
         assert last[0] == "regress"

@@ -13,7 +13,8 @@ import pytest
 
 from tests.support.networks import make_sub
 from xsns_stream.corpora import not_read, open_corpus, open_task, reading_notes
-from xsns_stream.errors import CorpusError
+from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.pipeline.finetune_settings import transfer_settings
 from xsns_stream.pipeline.store_settings import recorded_corpus
 from xsns_stream.store import open_store
 
@@ -299,3 +300,16 @@ def test_files_that_look_like_data_are_named_first(tmp_path: Path) -> None:
         "B.py",
         "and 4 more",
     ]
+
+
+def test_a_treebank_is_chosen_for_fine_tuning(layout: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    bank(layout / "UD_English-B", "en_b", "five", "test")
+    options = {"task": "pos", "sources": "en", "targets": "all"}
+    settings = transfer_settings(str(layout), treebank="B", **options)
+    assert settings.corpus.name == "task(ud, task=pos, en=en_b)"
+    with pytest.raises(UsageError, match="treebank cannot be used with open data"):
+        transfer_settings(open_task(str(layout), "pos"), treebank="B", **options)
+    given = ("--task", "pos", "--data", layout, "--sources", "en", "-o", tmp_path / "g.csv", "--dry-run")
+    done = xsns("transfer", *given, "--treebank", "GSD")
+    assert done.code == 1
+    assert "error: the corpus has no treebank 'gsd'." in done.err

@@ -422,3 +422,26 @@ def test_the_real_tables_of_mplm_sim(name: str, side: int) -> None:
     assert {"af", "sw", "fi", "en"} <= set(found.sources)
     # The diagonal is empty, and nothing else.
     np.testing.assert_array_equal(np.isnan(found.values), np.eye(side, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "source,en,fi,,\nen,1,.2,,\nfi,.3,1,,\n,,,,\n,,,,\n",
+        ",source,en,fi\n,en,1,.2\n,fi,.3,1\n",
+        '"POS, transfer",,,\n,,,\nsource,en,fi,\nen,1,.2,\nfi,.3,1,\n',
+        "Table 3\nsource,en,fi\nen,1,.2\nfi,.3,1\n",
+        ",,,\n,en,fi,\nen,1,.2,\nfi,.3,1,\n",
+    ],
+    ids=["margins at the end", "margin at the beginning", "title of a spreadsheet", "title", "empty corner"],
+)
+def test_titles_and_empty_margins_are_left_out(table: Any, text: str) -> None:
+    found = table(text)
+    assert (found.sources, found.targets) == (("en", "fi"), ("en", "fi"))
+    np.testing.assert_array_equal(found.values, [[1, 0.2], [0.3, 1]])
+
+
+def test_a_column_without_a_name_is_no_title(table: Any) -> None:
+    assert table(",sw\nfi,1\nde,2\n").targets == ("sw",)
+    with pytest.raises(XsnsError, match=r"column 1 of 'ldnd\.csv' has no label"):
+        table("name,\nfi,1\nde,2\n")

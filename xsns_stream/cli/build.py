@@ -307,8 +307,12 @@ def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
         f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
         f"{counted(len(found.rows), 'row')}, {len(found.missing)} of them not in the store yet."
     )
-    if found.missing:
-        say("to measure: " + " ".join(dict.fromkeys(row.language for row in found.missing)))
+    failed = {row.language: error for row, error in reversed(found.failed.items())}
+    if measured := list(dict.fromkeys(row.language for row in found.missing if row.language not in failed)):
+        say("to measure: " + " ".join(measured))
+    if failed:
+        reasons = (f"{code} ({error.message.removesuffix('.')})" for code, error in reversed(failed.items()))
+        say("cannot be measured: " + ", ".join(reasons))
     if found.seconds is not None:
         say(_costs(found, settings))
 

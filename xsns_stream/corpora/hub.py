@@ -290,10 +290,9 @@ class HubCorpus:
             stream = self._stream(builder)
             columns = self._columns(stream, where, add_note)
             classes = class_names(stream, columns.label)
-            prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
-            if prefix:
-                # This filter is before the shuffle, so that the buffer contains only rows of this language.
-                stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
+            leave_out = self.recipe.leave_out
+            # The filter is before the shuffle, so that the buffer contains only rows of this language.
+            stream = self._rows_of(stream, subset)
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
             taken = (
@@ -303,6 +302,11 @@ class HubCorpus:
             )
             has_only_text = hasattr(builder.config, _NA_OPTION)
             yield from without_missing(taken, where, add_note) if has_only_text else taken
+
+    def _rows_of(self, stream: Any, subset: str) -> Any:
+        """Return the rows of a language among those of its configuration."""
+        prefix = self.recipe.prefix_column
+        return stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-")) if prefix else stream
 
     def _columns(self, stream: Any, where: str, add_note: AddNote = discard_note) -> Columns:
         """Return the columns of a stream to read, and check that they exist."""
@@ -409,6 +413,7 @@ def open_hub(
     revision: str | None = None,
     labels: str | None = None,
     words: str | None = None,
+    language_column: str | None = None,
 ) -> HubCorpus:
     """Open a data set in the Hub's layout with the options of `--corpus`.
 
@@ -421,6 +426,7 @@ def open_hub(
         revision: See :class:`HubCorpus`.
         labels: See :class:`HubCorpus`.
         words: `running` (the default) or `given`.
+        language_column: See :class:`~xsns_stream.corpora.hub_tables.HubTable`.
 
     Raises:
         UsageError: An option cannot be used with this data set.
@@ -434,7 +440,19 @@ def open_hub(
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
         raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
-    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
+    settings = (recipe, root, split, text_column, config, revision, labels, words or RUNNING)
+    if language_column is None:
+        return HubCorpus(*settings)
+    from xsns_stream.corpora.hub_tables import HubTable
+
+    if recipe.name in RECIPES:
+        refuse_options({"language_column": language_column}, kind=f"the corpus {recipe.name}")
+    if config is not None and LANG in config:
+        raise UsageError(
+            f"--language-column and {LANG} in --config were both given.",
+            "a data set has a column of languages, or a configuration for each language: give one of them.",
+        )
+    return HubTable(*settings, language_column)
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -302,7 +303,7 @@ class FolderListing:
             if len(texts) > 1:
                 unclear[code] = _two_files(code, [group[0][0] for group in texts.values()], folder)
             elif shards and (missing := missing_shards((shard.number for shard in shards), shards[0].total)):
-                unclear[code] = _shards_missing(code, names, shards[0].total, missing)
+                unclear[code] = _shards_missing(code, names, shards[0].total, missing, folder)
             else:
                 group = sorted(next(iter(texts.values())), key=lambda each: each[1].number if each[1] else 0)
                 files[code] = tuple(folder / name for name, _ in group)
@@ -332,12 +333,15 @@ class FolderListing:
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     both = "both " if len(names) == 2 else ""
-    labels = " ".join(f"--label {name}={label}" for name, label in _distinct_labels(code, names[:_NAMED]).items())
+    labels = " ".join(
+        f"--label {shlex.quote(f'{name}={label}')}" for name, label in _distinct_labels(code, names[:_NAMED]).items()
+    )
+    first = shlex.quote(f"{code}={folder / names[0]}")
     return CorpusError(
         f"{both}{listed} are language '{code}'.",
         f"give each its own label with {labels}, or keep the names of all files with --labels-as-given; or choose one "
-        f"with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); "
-        "or keep one of them in the folder.",
+        f"with a further --corpus {first} (the choice is recorded, so that it needs a new store); or keep one of them "
+        "in the folder.",
     )
 
 
@@ -355,12 +359,12 @@ def without_suffix(name: str) -> str:
     return parts[0] if parts else name
 
 
-def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int]) -> CorpusError:
+def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int], folder: Path) -> CorpusError:
     numbers = ", ".join(f"{number:05d}" for number in missing[:5]) + (" …" if len(missing) > 5 else "")
     return CorpusError(
         f"'{code}' has {len(names)} of {total} shards ({names[0]}{', …' if len(names) > 1 else ''}); "
         f"missing: {numbers}.",
-        f"add the missing files, or give one file with --corpus {code}={names[0]}",
+        f"add the missing files, or give one file with --corpus {shlex.quote(f'{code}={folder / names[0]}')}.",
     )
 
 
@@ -405,10 +409,10 @@ def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     splits = [name for name in names if (parts := split_suffix(name)) and _is_split(parts[0])]
     if splits:
+        label = shlex.quote(f"{splits[-1]}=sw")
         return CorpusError(
             f"the files of '{folder}' are named by split, without their language: {listed}.",
-            f"name the language with --label {splits[-1]}=sw, or name files as sw.txt; sw-train.txt is read with "
-            "--task.",
+            f"name the language with --label {label}, or name files as sw.txt; sw-train.txt is read with --task.",
         )
     reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(

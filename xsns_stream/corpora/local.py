@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from xsns_stream.corpora.columns import WORD_COLUMNS
 from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines, suffix_of_bytes
-from xsns_stream.corpora.examples import AddNote, OnRead, Unit, discard_note, draw_examples
+from xsns_stream.corpora.examples import AddNote, OnRead, Unit, collect, discard_note, draw_examples
 from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
@@ -37,6 +38,9 @@ from xsns_stream.languages import changed_language, is_label, normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _BLOCK: Final = 2**20
+#: Largest size of a file, and number of its units, that are read to see whether a language can be read.
+_OPENED: Final = 2**26
+_FIRST_UNITS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class LocalCorpus:
         notes: dict[str, None] = {}
         units = partial(self._units, code, notes.setdefault)
         examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words, on_read=on_read)
-        check_usable(counts, name)
+        check_usable(counts, name, paths[0])
         source = f"{paths[0].parent.resolve().name}/{name}"
         return LanguageSample(code, examples, source, counts, tuple(notes))
 
@@ -155,6 +159,25 @@ class LocalCorpus:
             not_read=not_read,
             other_splits={code: splits for code, splits in self.other_splits.items() if code not in given},
         )
+
+    def refused(self) -> dict[str, CorpusError]:
+        """Return {code: reason} of languages that cannot be read, as far as the beginnings of their files show it.
+
+        Files of more than 64 MiB are not opened, because some formats are read as a whole.
+        """
+        found: dict[str, CorpusError] = {}
+        for code in self.languages():
+            try:
+                paths = self._paths(code)
+                if all(path.stat().st_size <= _OPENED for path in paths):
+                    beginning = islice(self._units(code), _FIRST_UNITS)
+                    _, counts = collect(beginning, labelled=self.labels is not None, words=self.words)
+                    check_usable(counts, paths[0].name, paths[0])
+            except CorpusError as error:
+                found[code] = error
+            except OSError as error:
+                found[code] = CorpusError(f"{paths[0].name} cannot be read ({error.strerror or error}).")
+        return found
 
     def _paths(self, code: str) -> tuple[Path, ...]:
         if code in self.unclear:

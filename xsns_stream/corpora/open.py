@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -96,7 +97,7 @@ def open_corpus(
         words: Reading of texts that are split into words, without labels: `running` text (the default), or `given` for
             the words joined by spaces. With labels, words are always joined by spaces.
         language_column: The column of a table that contains the language of each row: every language of the table is
-            a language of the corpus. The corpus is then a table, or a folder of tables.
+            a language of the corpus. The corpus is then a table, a folder of tables, or a data set `hub:…`.
         treebank: The treebanks to read, for languages with several, such as `GSD` or `en_ewt,GUM`; by default, all
             treebanks of a language are joined.
         labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages. If
@@ -148,12 +149,13 @@ def open_corpus(
         refuse_options(local_options, "language_column", kind="labelled data of a task")
         return _open_task_text(parts, task, options, treebank)
     if len(parts) == 1 and (head == CLDR or recipe_of(head)):
-        refuse_options(local_options, kind=f"the corpus {head}")
+        names = ("treebank",) if head != CLDR else ()
+        refuse_options(local_options, *names, kind=f"the corpus {head}")
     if len(parts) == 1:
         if head == CLDR:
             return _open_cldr(options)
         if data_set := recipe_of(head):
-            return open_hub(data_set[0], data_set[1], **options)
+            return open_hub(data_set[0], data_set[1], **options, language_column=language_column)
     refuse_options(options, "config", "revision", kind="local files")
     return _open_local(parts, options | local_options, naming)
 
@@ -340,7 +342,7 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for an unknown corpus, with suggestions."""
     if Path(spec).is_file():
-        hint = f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili"
+        hint = f"give it as LANG=FILE: --corpus {shlex.quote(f'sw={spec}')}, if it is Swahili"
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
             hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"
         return CorpusError(f"the language of the file '{spec}' is not given.", f"{hint}.")

@@ -12,7 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -100,13 +100,39 @@ def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
     The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
-    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets.
+    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets. A title above the header
+    and empty columns are left out.
 
     Raises:
         UsageError: The suffix is neither `.csv` nor `.tsv`.
         XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
     """
-    return as_table(read_rows(path, tuple(SEPARATORS)), path)
+    return as_table(_without_margins(read_rows(path, tuple(SEPARATORS))), path)
+
+
+_NUMBER: Final = re.compile(r"[-+]?[.,]?\d")
+
+
+def _without_margins(rows: TextRows) -> TextRows:
+    """Return rows without columns in which all fields are empty, and without titles above the header.
+
+    A title is the only field of its line, at the beginning. A header of one name has an empty field before the name.
+    """
+    width = max((len(fields) for _, fields in rows.rows), default=0)
+    used = [
+        column for column in range(width) if any(column < len(fields) and fields[column] for _, fields in rows.rows)
+    ]
+    # The first column of a table with an empty corner is used by the labels of the lines.
+    lines = [(number, tuple(fields[column] for column in used if column < len(fields))) for number, fields in rows.rows]
+    titles = 0
+    while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
+        titles += 1
+    if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
+        # The line below is not a header.
+        titles = 0
+    shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
+    notes = (f"not read, because they are above the header: {listed(shown)}.",) if shown else ()
+    return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:

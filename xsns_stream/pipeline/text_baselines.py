@@ -13,7 +13,7 @@ from xsns_stream.errors import LanguageError, PartialError, UsageError, XsnsErro
 from xsns_stream.languages import counterparts
 from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.pipeline.arguments import flag, whole_number
-from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed
+from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed, reasons_of
 from xsns_stream.pipeline.model_baselines import model_baselines, needs_tokenizer, needs_weights
 from xsns_stream.pipeline.requested_languages import RequestedLanguages, require_choice
 from xsns_stream.pipeline.row_selection import as_seeds
@@ -168,11 +168,10 @@ def refuse_failures(computed: TextBaselines) -> None:
     """
     if not computed.failed:
         return
-    first = next(iter(computed.failed.values()))
     names = ", ".join(dict.fromkeys(row.language for row in computed.failed))
     raise PartialError(
         f"{len(computed.failed)} of {computed.rows:,} {'row' if computed.rows == 1 else 'rows'} failed: {names}.",
-        f"the others are done. The first: {first.message} {first.hint}".rstrip(),
+        f"the others are done. {reasons_of(computed.failed)}",
     )
 
 

@@ -408,8 +408,10 @@ def known_languages(
         # Matrices of this program have only languages as rows and columns.
         names = {label: label for label in SUMMARY_CODES.intersection(every)} | names
     labels = read_labels(every, names)
-    shared = {} if skip_unknown else codes_with_several_labels(label for label in every if label not in names)
-    as_written = {label for several in shared.values() for label in several}
+    groups = {} if skip_unknown else codes_with_several_labels(dict.fromkeys(every))
+    # A renamed label has the code, and the other labels of the language stay as they are.
+    as_written = {label for several in groups.values() for label in several if label not in names}
+    shared = {code: several for code, several in groups.items() if as_written.issuperset(several)}
     code_of = {label: label if label in as_written else code for label, code in labels.codes.items()}
     rows, columns = (_of_one_language(side, code_of) for side in (matrix.sources, matrix.targets))
     lost = [
