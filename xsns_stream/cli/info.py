@@ -197,10 +197,10 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     names = {code: shown_name(code) for code in corpus.languages}
     if as_json:
         facts = {"corpus": corpus.name, "local": corpus.local, "languages": list(corpus.languages), "names": names}
-        refused = [
+        reasons = [
             {"language": code, "error": error.message, "hint": error.hint} for code, error in corpus.refused.items()
         ]
-        emit_json("info", facts | dict(corpus.record) | {"cannot_be_built": refused})
+        emit_json("info", facts | dict(corpus.record) | {"cannot_be_built": reasons})
         return
     from rich import box
     from rich.table import Table
