@@ -14,9 +14,12 @@ from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
-    """Yield a note on the lines and columns of means, which were not read."""
+    """Yield a note on the lines and columns of means and totals, which were not read."""
     if means:
-        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
+        yield (
+            f"not read, because they are means or totals: {listed(sorted(means))}; --rename LABEL=CODE reads one as a "
+            "language."
+        )
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:

@@ -144,7 +144,7 @@ def import_scores(
     options = _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
 
     def imported(name: str) -> ImportedScores:
-        return _assemble(_merged(paths, name, ReadOptions(metric, min_examples), seeds, found), options)
+        return _assemble(_merged(paths, name, ReadOptions(metric, min_examples, task), seeds, found), options)
 
     try:
         return imported(name)
@@ -226,7 +226,7 @@ def frame_scores(
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
     table = TextTable(tuple(map(str, frame.columns)), lines, _FRAME)
-    return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
+    return _assemble(long_scores(table, ReadOptions(metric, 0, task)), _ImportOptions(task, metric, unit))
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:

@@ -37,7 +37,13 @@ _MARKS: Final = re.compile(
     r"|(?:\\textsuperscript|\\tnote)\{[^{}]*\}|\^\{[^{}]*\}|\^(?:[*a-z]|\\[a-z]+))+$"
 )
 
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+#: Numbers with separators of thousands and a decimal sign, which have one meaning: `1,234.5`, `1.234,5`, `1 234,5`.
+_THOUSANDS: Final = re.compile(
+    r"([+-]?[1-9]\d{0,2}(?:(?:,\d{3})+(?=\.)|(?:\.\d{3})+(?=,)|(?:[ \u00a0\u2009\u202f'’]\d{3})+))([.,])(\d+)"
+)
+#: A number that a program wrote as text for a spreadsheet: `="12.3"`, `'12.3`.
+_AS_TEXT: Final = re.compile(r"=\s*\"([^\"]*)\"|'([^']+)")
 #: A comma that may be a decimal sign or a thousands separator; a point that may be either if commas are decimal signs.
 _AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
@@ -158,6 +164,8 @@ def cell_number(cell: object) -> CellNumber:
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     text = cell.strip()
+    if as_text := _AS_TEXT.fullmatch(text):
+        text = (as_text[1] or as_text[2] or "").strip()
     read = _undecorated_number(text)
     if read.number is not None:
         return read
@@ -199,6 +207,9 @@ def _undecorated_number(text: str) -> CellNumber:
         number = None if number is not None and math.isnan(number) else number
     if number is not None:
         return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
+    if match := _THOUSANDS.fullmatch(body):
+        whole, sign, decimals = match.groups()
+        return CellNumber(float(f"{re.sub('[^0-9+-]', '', whole)}.{decimals}"), percent, comma=sign == ",")
     if _DECIMAL_COMMA.fullmatch(body) and body.isascii():
         value = float(body.replace(",", "."))
         return CellNumber(value, percent, comma=True, ambiguous=bool(_AMBIGUOUS_COMMA.fullmatch(body)))

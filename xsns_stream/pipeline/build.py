@@ -233,7 +233,8 @@ def carry_out(
         XsnsError: See :func:`build`.
     """
     if workers is not None:
-        from xsns_stream.pipeline.cluster_build import refuse_loaded_model, run_build_on_cluster
+        from xsns_stream.pipeline.cluster_build import run_build_on_cluster
+        from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
         if not dry_run:
