@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from xsns_stream.corpora.embedded import EMBEDDED
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
@@ -30,7 +31,6 @@ from xsns_stream.languages import code_or_none, select
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-CLDR: Final = "cldr"
 #: Largest number of files in a note.
 _NAMED: Final = 5
 #: Names of files that accompany data.
@@ -79,10 +79,10 @@ def open_corpus(
     """Open a corpus.
 
     Args:
-        spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
-            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
-            replace or add files. A known name has priority over a folder of the same name, so that a command means the
-            same in every folder; write `./wikiann` for the folder. Texts in memory (see
+        spec: One of `ntrex`, `ntrex:held-out` and `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local
+            copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a
+            folder with pairs that replace or add files. A known name has priority over a folder of the same name, so
+            that a command means the same in every folder; write `./wikiann` for the folder. Texts in memory (see
             :func:`~xsns_stream.corpora.open_texts`) and open corpora are also accepted.
         text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. If a
             table has a column for each language, `{lang}` means the language: `translation.{lang}`. The table is then
@@ -140,7 +140,7 @@ def open_corpus(
         "words": words,
     }
     local_options = {"language_column": language_column, "treebank": treebank}
-    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+    if naming and (task is not None or (len(parts) == 1 and (head in EMBEDDED or recipe_of(head)))):
         raise UsageError(
             "labels of languages can be given only for folders, files and texts in memory.",
             "omit --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
@@ -148,12 +148,13 @@ def open_corpus(
     if task is not None:
         refuse_options(local_options, "language_column", kind="labelled data of a task")
         return _open_task_text(parts, task, options, treebank)
-    if len(parts) == 1 and (head == CLDR or recipe_of(head)):
-        names = ("treebank",) if head != CLDR else ()
+    if len(parts) == 1 and (head in EMBEDDED or recipe_of(head)):
+        names = () if head in EMBEDDED else ("treebank",)
         refuse_options(local_options, *names, kind=f"the corpus {head}")
     if len(parts) == 1:
-        if head == CLDR:
-            return _open_cldr(options)
+        if head in EMBEDDED:
+            refuse_options(options, kind=f"the corpus {head}")
+            return EMBEDDED[head](head)
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options, language_column=language_column)
     refuse_options(options, "config", "revision", kind="local files")
@@ -325,16 +326,9 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
 
 
-def _open_cldr(options: dict[str, str | None]) -> Corpus:
-    from xsns_stream.corpora.cldr import CldrCorpus
-
-    refuse_options(options, kind="the corpus cldr")
-    return CldrCorpus()
-
-
 def _possible() -> str:
     return (
-        f"a corpus is {CLDR}, a folder of files named by language (sw.txt), sw=FILE pairs, "
+        f"a corpus is {', '.join(EMBEDDED)}, a folder of files named by language (sw.txt), sw=FILE pairs, "
         f"one of {', '.join(RECIPES)}, or hub:OWNER/NAME."
     )
 
@@ -346,7 +340,7 @@ def _unknown(spec: str) -> CorpusError:
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
             hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"
         return CorpusError(f"the language of the file '{spec}' is not given.", f"{hint}.")
-    near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
+    near = get_close_matches(spec.lower(), [*EMBEDDED, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
     return CorpusError(f"there is no corpus '{spec}': it is neither a known name nor a folder.", hint)
 
