@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
+from xsns_stream.corpora.other_kinds import check_kind
 from xsns_stream.errors import CorpusError
 from xsns_stream.io.placeholders import PLACEHOLDER_BYTES, placeholder
 from xsns_stream.types import ReadCounts
@@ -154,7 +155,7 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, path: Path) -> None:
-    """Raise an error for a placeholder, for UTF-16 and UTF-32, and for a file with too many NULs.
+    """Raise an error for a placeholder, a file of another kind, UTF-16 and UTF-32, and a file with too many NULs.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -165,6 +166,7 @@ def check_encoding(beginning: bytes, path: Path) -> None:
     """
     name = path.name
     check_placeholder(beginning, name)
+    check_kind(beginning, name)
     sniffed = beginning[:_SNIFFED]
     for mark, encoding in _BOMS:
         if sniffed.startswith(mark):

@@ -22,6 +22,7 @@ from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
     UnreadFile,
+    as_on_disk,
     checked_label,
     joined_treebanks_note,
     other_labels_note,
@@ -403,7 +404,8 @@ def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
     """Return {label: its file} of pairs `language=path`, and notes on labels."""
-    split_pairs = [pair.partition("=") for pair in pairs]
+    parts = [pair.partition("=") for pair in pairs]
+    split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:
         if _is_pipe(path):
             continue

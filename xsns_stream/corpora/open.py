@@ -22,6 +22,7 @@ from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import other_splits_hint
 from xsns_stream.corpora.local import LocalCorpus, open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
+from xsns_stream.corpora.other_kinds import unpacking
 from xsns_stream.corpora.readers import looks_like_data
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
@@ -336,6 +337,12 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for an unknown corpus, with suggestions."""
     if Path(spec).is_file():
+        folder, command = unpacking(spec)
+        if command:
+            return CorpusError(
+                f"'{spec}' is an archive, and archives are not read.",
+                f"unpack it with `{command}`, and give the folder: --corpus {folder}.",
+            )
         hint = f"give it as LANG=FILE: --corpus {shlex.quote(f'sw={spec}')}, if it is Swahili"
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
             hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"

@@ -63,8 +63,9 @@ def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:
+        count = "1 source is not a target" if len(more) == 1 else f"{len(more)} sources are not targets"
         yield (
-            f"this looks transposed: every target is also a source, and {len(more)} sources are not targets, although "
+            f"this looks transposed: every target is also a source, and {count}, although "
             "languages with training data usually have test data; --transpose exchanges sources and targets."
         )
 

@@ -20,6 +20,7 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, markdown_rows
+from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.languages import code_or_none, normalise
 
 #: Suffix → separator of the fields.
@@ -188,7 +189,7 @@ def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
     name = f"'{path or rows.name}'"
     if len(rows.rows) < _FEWEST_LINES:
         raise XsnsError(f"{name} is empty.", "write a header and at least one line below it.")
-    rows = _with_corner(rows)
+    rows = _with_name_of_lines(_with_corner(rows))
     first, header = rows.rows[0]
     width = len(header)
     if width == 1:
@@ -219,6 +220,15 @@ def _with_corner(rows: TextRows) -> TextRows:
         return rows
     note = f"the header of '{rows.name}' has no field above the names of the lines, as R writes tables."
     return replace(rows, rows=((first, ("", *header)), *others), notes=(*rows.notes, note))
+
+
+def _with_name_of_lines(rows: TextRows) -> TextRows:
+    """Return rows with the name of the lines in the header, if it is on a row of its own below the header."""
+    (first, header), *others = rows.rows
+    name = name_of_lines([row for _, row in others[:1]])
+    if not name or len(others) < _FEWEST_LINES:
+        return rows
+    return replace(rows, rows=((first, (name, *header[1:])), *others[1:]))
 
 
 def _separated_rows(text: str, path: Path) -> tuple[list[tuple[int, list[str]]], str, tuple[str, ...]]:
