@@ -81,6 +81,14 @@ def test_a_label_is_given_for_a_file_that_exists(akan: Path) -> None:
         open_corpus(str(akan), label=["aka_Latin.txt=ak"])
     assert caught.value.message == f"a label is given for 'aka_Latin.txt', which is not a file of '{akan}'."
     assert caught.value.hint.startswith("did you mean aka_Latn.txt")
+    table = akan / "table.csv"
+    table.write_text("lang,text\nEstonian,Tere.\n", encoding="utf-8")
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(table, language_column="lang", label={"sw.txt": "sw"})
+    assert caught.value.message == "a label is given for 'sw.txt', which is not a language of the table."
+    assert caught.value.hint == "there is Estonian."
+    with pytest.raises(CorpusError, match="which is not a key of the texts"):
+        open_corpus({"et": ["Tere."]}, label={"sw.txt": "sw"})
 
 
 @pytest.mark.parametrize(

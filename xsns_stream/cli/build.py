@@ -50,6 +50,7 @@ from xsns_stream.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from xsns_stream.errors import XsnsError
     from xsns_stream.pipeline.build import PlannedBuild
     from xsns_stream.pipeline.events import BuildPlan, BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
@@ -308,8 +309,14 @@ def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
         f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
         f"{counted(len(found.rows), 'row')}, {len(found.missing)} of them not in the store yet."
     )
-    if found.missing:
-        say("to measure: " + " ".join(dict.fromkeys(row.language for row in found.missing)))
+    failed: dict[str, XsnsError] = {}
+    for row, error in found.failed.items():
+        failed.setdefault(row.language, error)
+    if measured := list(dict.fromkeys(row.language for row in found.missing if row.language not in failed)):
+        say("to measure: " + " ".join(measured))
+    if failed:
+        reasons = (f"{code} ({error.message.removesuffix('.')})" for code, error in failed.items())
+        say("cannot be measured: " + ", ".join(reasons))
     if found.seconds is not None:
         say(_costs(found, settings))
 

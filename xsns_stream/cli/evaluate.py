@@ -26,11 +26,10 @@ from xsns_stream.cli.output import (
     output_option,
     row_options,
     stdout_console,
-    store_arguments,
 )
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.gold_comparison import EvaluationReport
+    pass
 
 #: Copies of constants of `xsns_stream.evaluation`, which help pages do not import; a test compares them.
 RESAMPLES: Final = 10_000
@@ -134,15 +133,5 @@ def command(
         return
     console = stdout_console()
     console.print(evaluation_table(report, console.width, per_target=per_target))
-    _next(predictors, str(options["gold"]), report, quiet)
-
-
-def _next(predictors: Mapping[str, str], gold: str, report: EvaluationReport, quiet: bool) -> None:
-    """Print the next command after an evaluation: a ranking with expected scores, or a regression."""
-    from xsns_stream.pipeline.predictors import is_store
-
-    if store := next((path for path in predictors.values() if is_store(path)), None):
-        next_step("rank", *store_arguments(store), "--target", report.targets[0], "--gold", gold, quiet=quiet)
-        return
     named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
-    next_step("regress", "--gold", gold, *named, quiet=quiet)
+    next_step("regress", "--gold", str(options["gold"]), *named, quiet=quiet)

@@ -197,15 +197,20 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     names = {code: shown_name(code) for code in corpus.languages}
     if as_json:
         facts = {"corpus": corpus.name, "local": corpus.local, "languages": list(corpus.languages), "names": names}
-        emit_json("info", facts | dict(corpus.record))
+        reasons = [
+            {"language": code, "error": error.message, "hint": error.hint} for code, error in corpus.refused.items()
+        ]
+        emit_json("info", facts | dict(corpus.record) | {"cannot_be_built": reasons})
         return
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("code", "language", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    refused = {code: error.message for code, error in corpus.refused.items()}
+    columns = ("code", "language", *(["cannot be built"] if refused else []))
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for code, name in names.items():
-        table.add_row(Text(code), Text(name))
+        table.add_row(Text(code), Text(name), *([Text(refused.get(code, ""))] if refused else []))
     stdout_console().print(table)
     note(f"{counted(len(corpus.languages), 'language')} in {corpus.name}", quiet)
     next_step("build", *given_arguments()[1:], quiet=quiet)

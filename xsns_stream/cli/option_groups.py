@@ -153,12 +153,14 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
     )
 
 
+TREEBANK_HELP: Final = "Treebanks to read, for languages with several, such as GSD; by default they are joined."
+
+
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
     They are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`, `--labels-as-given`,
-    `--label`, `--config` and
-    `--corpus-revision`.
+    `--label`, `--config` and `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -179,14 +181,10 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--language-column",
                 default=None,
-                help="Column with the language of each row, for a table with several languages.",
+                help="Column with the language of each row, for a table or a data set with several languages.",
             ),
             option("--split", default=None, help="Split of a data set."),
-            option(
-                "--treebank",
-                default=None,
-                help="Treebanks to read, for languages with several, such as GSD; by default they are joined.",
-            ),
+            option("--treebank", default=None, help=TREEBANK_HELP),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),

@@ -18,6 +18,7 @@ from xsns_stream.cli.option_groups import (
     MODEL_HELP,
     PRECISIONS,
     REVISION_HELP,
+    TREEBANK_HELP,
     SectionedCommand,
     apply,
     corpus_json,
@@ -78,6 +79,7 @@ def transfer_options(function: Decorated) -> Decorated:
         ),
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
+        _task("--treebank", default=None, help=TREEBANK_HELP),
         _task("--relabel", multiple=True, metavar="OLD=NEW", help="Another name for a label; repeatable."),
         _language_options,
         _tuning_options,
@@ -236,7 +238,8 @@ def _next(output: str, options: Mapping[str, Any], quiet: bool, as_json: bool) -
     if Path(DEFAULT_STORE).exists():
         next_step("evaluate", "--gold", output, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet, as_json=as_json)
         return
-    named = {"--model": options["model"] if options["model"] != "mini" else None, "--config": options["config"]}
+    named = {"--model": options["model"] if options["model"] != "mini" else None}
+    named |= {"--config": options["config"], "--treebank": options["treebank"]}
     more = [word for name, value in named.items() if value is not None for word in (name, value)]
     text = ("--corpus", options["data"], "--task", options["task"])
     next_step("build", *text, *more, "--parts", "8", quiet=quiet, as_json=as_json)

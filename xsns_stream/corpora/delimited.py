@@ -109,7 +109,7 @@ def _table_rows(
                 if fields is not None:
                     yield fields
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path)) from error
     quoted_tsv = not dialect.usual and dialect.quoted and dialect.separator == "\t"
     for note in table.notes(mention_breaks=not quoted_tsv):
         add_note(note)

@@ -243,7 +243,7 @@ def _json_array(path: Path) -> Iterator[JsonRow]:
     try:
         rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path)) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
     for number, element in enumerate(rows, 1):

@@ -133,7 +133,7 @@ def open_texts(
         checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
         if note:
             notes.append(f"'{key}' {note}.")
-    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts")
+    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts", "key")
     unclear = {code: _several_keys(code, names) for code, names in keys.items() if len(names) > 1}
     notes += other_labels_note(checked)
     return MemoryCorpus(checked, name, tuple(notes), unclear)

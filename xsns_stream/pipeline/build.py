@@ -26,6 +26,7 @@ from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
     Noted,
+    reasons_of,
 )
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
@@ -349,7 +350,6 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
     if not result.failed:
         return
     names = ", ".join(dict.fromkeys(row.language for row in result.failed))
-    first = next(iter(result.failed.values()))
     if isinstance(result, BuildPlan):
         others = "the others can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
     else:
@@ -358,7 +358,7 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
     number = len(settings.rows())
     raise PartialError(
         f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",
-        f"{others} The first: {first.message} {first.hint}".rstrip(),
+        f"{others} {reasons_of(result.failed)}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
 
@@ -96,6 +96,26 @@ class RowFailed:
 
     row: Row
     error: XsnsError
+
+
+#: Largest number of failures that one message explains.
+_EXPLAINED: Final = 20
+
+
+def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
+    """Return a sentence with the reason of each failure; failures of one language with the same reason are one.
+
+    Args:
+        failed: {row, or name of a language or unit: its error}.
+    """
+    reasons: dict[str, None] = {}
+    for item, error in failed.items():
+        name = item.language if isinstance(item, Row) else str(item)
+        reasons[f"{name}: {error.message} {error.hint}".rstrip()] = None
+    if len(reasons) == 1:
+        return f"The reason: {next(iter(reasons)).partition(': ')[2]}"
+    more = f" And {len(reasons) - _EXPLAINED} more." if len(reasons) > _EXPLAINED else ""
+    return f"The reasons: {' '.join(list(reasons)[:_EXPLAINED])}{more}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ def transfer_settings(
     config: str | None = None,
     data_revision: str | None = None,
     relabel: Mapping[str, str] | Iterable[str] = (),
+    treebank: str | None = None,
     **hyper_parameters: Any,
 ) -> TransferSettings:
     """Return the settings of fine-tuning from the plain values of :func:`xsns_stream.transfer` and the verb.
@@ -138,7 +139,7 @@ def transfer_settings(
         LanguageError: A language is not in the data.
         UsageError: A value is not valid, or two values cannot be combined.
     """
-    corpus = _open(data, task, config=config, revision=data_revision, relabel=relabel)
+    corpus = _open(data, task, relabel, config=config, revision=data_revision, treebank=treebank)
     if not isinstance(model, str | os.PathLike):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
@@ -173,16 +174,21 @@ def transfer_settings(
     )
 
 
-def _open(
-    data: object, task: str, *, config: str | None, revision: str | None, relabel: Mapping[str, str] | Iterable[str]
-) -> TaskCorpus:
-    """Return open labelled data; open them if necessary."""
+def _open(data: object, task: str, relabel: Mapping[str, str] | Iterable[str], **options: str | None) -> TaskCorpus:
+    """Return open labelled data; open them with the options of :func:`xsns_stream.open_task` if necessary.
+
+    Raises:
+        UsageError: Options are given for open data.
+    """
     if isinstance(data, str | os.PathLike):
-        return open_task(os.fspath(data), task, config=config, revision=revision, relabel=_relabelling(relabel))
+        return open_task(os.fspath(data), task, relabel=_relabelling(relabel), **options)
     if not hasattr(data, "languages"):
         raise UsageError(
             f"the labelled data are of the type {type(data).__name__}.", "give a folder, or a data set on the Hub."
         )
+    given = [name for name, value in {**options, "relabel": relabel}.items() if value]
+    if given:
+        raise UsageError(f"{' and '.join(given)} cannot be used with open data.", "give these options to open_task.")
     return cast(TaskCorpus, data)
 
 

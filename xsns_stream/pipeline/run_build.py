@@ -34,7 +34,7 @@ from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
 from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
-from xsns_stream.pipeline.store_settings import relative_inputs
+from xsns_stream.pipeline.store_settings import recorded_corpus, relative_inputs
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.store.store import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
@@ -132,8 +132,11 @@ def prepare_build(
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
     objective = _objective(settings, loaded)
+    provenance = _provenance(settings, objective, loaded, layout)
     provenance = replace(
-        _provenance(settings, objective, loaded, layout), inputs=relative_inputs(settings.inputs, store)
+        provenance,
+        inputs=relative_inputs(settings.inputs, store),
+        corpus=recorded_corpus(provenance.corpus, store),
     )
     store.check_experiment(provenance, layout)
     if settings.keep_fisher is not None:

@@ -408,7 +408,7 @@ def _calibrate(
         density=options.density,
         on_event=log,
     )
-    calibration = calibrate(scores, matrix)
+    calibration = calibrate(scores, matrix, str(rows.path))
     for note in calibration.notes:
         log(Noted(note))
     return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from xsns_stream.corpora import open_corpus, open_task
 from xsns_stream.corpora.tasks.readers import read_labelled_file
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
+from xsns_stream.types.text import AnswerSpan
 
 TREE = b"1\t%s\t_\tNOUN\t_\t_\t0\troot\t_\t_\r\n\r\n"
 
@@ -89,6 +91,62 @@ def test_a_question_without_an_identifier(tmp_path: Path) -> None:
     path = tmp_path / "sw.json"
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
     assert [name for name, _ in identifiers(path, "qa")] == ["", "", "7"]
+
+
+CONTEXT = "Mnara uko Paris, Ufaransa."
+ANSWERS = [(10, "Paris"), (10, "Paris, Ufaransa"), (10, "Paris"), (6, "uko Paris")]
+TEXTS, STARTS = [text for _, text in ANSWERS], [start for start, _ in ANSWERS]
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        (
+            "sw.json",
+            {
+                "data": [
+                    {
+                        "paragraphs": [
+                            {
+                                "context": CONTEXT,
+                                "qas": [
+                                    {
+                                        "id": 1,
+                                        "question": "wapi?",
+                                        "answers": [{"text": text, "answer_start": at} for at, text in ANSWERS],
+                                    }
+                                ],
+                            }
+                        ]
+                    }
+                ]
+            },
+        ),
+        (
+            "sw.jsonl",
+            {"question": "wapi?", "context": CONTEXT, "answers": {"text": TEXTS, "answer_start": STARTS}},
+        ),
+        (
+            "sw.jsonl",
+            {
+                "question": "wapi?",
+                "context": CONTEXT,
+                "answers": [{"text": text, "answer_start": start} for start, text in ANSWERS],
+            },
+        ),
+    ],
+    ids=["SQuAD", "lists", "objects"],
+)
+def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: object) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    ((_, example),) = read_labelled_file(path, "qa")[0]
+    assert example.label == AnswerSpan(10, "Paris", ("Paris, Ufaransa", "uko Paris"))
+    # The digest of the data changes with the other answers, and not that of an example, which training uses.
+    alone = replace(example, label=AnswerSpan(10, "Paris"))
+    assert example.identity() == alone.identity()
+    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, alone)]
+    assert splits[0].digest != splits[1].digest
 
 
 # ---------------------------------------------------------------------------------- what is left out

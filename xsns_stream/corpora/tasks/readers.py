@@ -43,7 +43,7 @@ from xsns_stream.corpora.text_checks import check_texts
 from xsns_stream.errors import CorpusError
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import ReadCounts, TextExample
-from xsns_stream.types.text import AnswerSpan
+from xsns_stream.types.text import AnswerSpan, other_answers
 
 #: Suffixes of files with a word and its tag on each line; a .tsv file may be one, or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
@@ -341,12 +341,14 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
         if isinstance(question, Mapping):
             identifier, text, answers = question.get("id"), question["question"], question.get("answers") or []
             answer, start = (answers[0]["text"], answers[0]["answer_start"]) if answers else ("", -1)
+            others = other_answers((each["text"] for each in answers[1:]), answer)
         else:
             identifier, text, answer, start = question
+            others = ()
         if not isinstance(text, str):
             raise TypeError("the question is not text")
         is_there = bool(answer) and start >= 0 and context[start : start + len(answer)] == answer
-        label = AnswerSpan(start, answer) if is_there else None
+        label = AnswerSpan(start, answer, others) if is_there else None
         return _identifier(identifier), encodable(TextExample(text, context, label))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise CorpusError(
