@@ -191,3 +191,31 @@ def test_an_import_of_the_exported_file(load: Any, tmp_path: Path) -> None:
         table.writerow(["en", "fi", "main", "", "80", "pos", "accuracy"])
     scores = import_scores(tmp_path / "own.csv").scores
     assert (scores.task, scores.metric, scores["en", "fi"]) == ("pos", "accuracy", 80)
+
+
+# ------------------------------------------------------------------------------------- predictors of scores
+
+SIMILARITIES = {"en fi": 0.5, "fi en": -0.4}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.csv", "source;en;fi\nen;1;0,5\nfi;−0,4;1\n"),
+        ("s.csv", "source,en,fi\nen,1,0.5\nfi,−0.4,1\n"),
+        ("s.csv", "\ufeffsource,\u200ben,fi\nen,1,0.5\nfi,-0.4,1\n"),
+        ("s.csv", "target,en,fi\nsource,,\nen,1,0.5\nfi,-0.4,1\n"),
+        ("s.tsv", '"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t-0.4\t1\n'),
+    ],
+)
+def test_forms_of_one_similarity_matrix(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    matrix = read_matrix(tmp_path / name)
+    assert {pair: matrix[pair[:2], pair[3:]] for pair in SIMILARITIES} == SIMILARITIES
+
+
+@pytest.mark.parametrize("cell", ["50 %", "**0.5**", "0.5 ± 0.1", "1,234", "?"])
+def test_cells_of_predictors_that_would_lose_something(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f'source,en,fi\nen,1,"{cell}"\nfi,0.4,1\n', encoding="utf-8")
+    with pytest.raises(XsnsError, match=r"1 cell of 's\.csv' contains no number: en → fi"):
+        read_matrix(tmp_path / "s.csv")

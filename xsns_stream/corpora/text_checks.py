@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -22,6 +23,9 @@ from xsns_stream.types import TextExample
 #: those for lines that are not UTF-8.
 _MOJIBAKE_SHARE: Final = 0.1
 _MOJIBAKE_TEXTS: Final = 3
+#: Share and number of texts with decomposed characters, above which there is a note.
+_DECOMPOSED_SHARE: Final = 0.1
+_DECOMPOSED_TEXTS: Final = 3
 #: Share of texts that are lists of sentences, or lists written as text, above which a file is an error.
 _LIST_SHARE: Final = 0.5
 #: Share of lines with a tab or a running number before the text, above which a `.txt` file looks like a table.
@@ -119,6 +123,7 @@ class _TextChecks:
     def __init__(self, name: str) -> None:
         self.name = name
         self.texts = self.lists = self.mojibake = self.single_bytes = self.sentences = self.literals = 0
+        self.decomposed = 0
         self.first_mojibake = self.first_single_bytes = self.first_sentence = self.first_literal = ""
 
     def add(self, example: TextExample) -> None:
@@ -135,6 +140,7 @@ class _TextChecks:
                 self.sentences += 1
                 self.first_sentence = self.first_sentence or text[0]
             text = " ".join(text)
+        self.decomposed += is_decomposed(text)
         if not text.isascii() and is_mojibake(text):
             self.mojibake += 1
             self.first_mojibake = self.first_mojibake or text
@@ -172,6 +178,13 @@ class _TextChecks:
         ):
             self._finish_encoding(number, original, first, remedy, add_note)
 
+        if self.decomposed >= _DECOMPOSED_TEXTS and self.decomposed > _DECOMPOSED_SHARE * self.texts:
+            add_note(
+                f"{self.decomposed:,} of {self.texts:,} texts of {self.name} have decomposed characters (NFD, as of "
+                "macOS), such as e and an accent for é, and tokenizers may split these otherwise: `uconv -x nfc` "
+                "composes them."
+            )
+
     def _finish_encoding(self, number: int, original: str, first: str, remedy: str, add_note: AddNote) -> None:
         if not number:
             return
@@ -181,7 +194,7 @@ class _TextChecks:
         )
         if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
             raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
-        add_note(f"{summary}, and are measured as they are.")
+        add_note(f"{summary}, and are measured unchanged.")
 
 
 def parse_list(text: str) -> list[object] | None:
@@ -202,6 +215,16 @@ def parse_list(text: str) -> list[object] | None:
         isinstance(value, list) and bool(value) and all(isinstance(each, str | int) or each is None for each in value)
     )
     return value if is_list else None
+
+
+def is_decomposed(text: str) -> bool:
+    """Return whether a text has letters and accents for which Unicode has one character.
+
+    Some characters are never composed, such as letters of Devanagari with a nukta; these are not counted.
+    """
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
+        return False
+    return len(unicodedata.normalize("NFC", text)) < len(text)
 
 
 def is_mojibake(text: str) -> bool:

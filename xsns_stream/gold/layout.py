@@ -18,7 +18,7 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.markup import without_markup
 from xsns_stream.io.numbers import cell_number
-from xsns_stream.io.table_orientation import rows_are
+from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.io.tables import TextRows, TextTable, as_table, listed
 from xsns_stream.language_labels import language_of
 from xsns_stream.languages import same_main_language
@@ -101,7 +101,8 @@ def matrix_layout(rows: TextRows, path: Path) -> TextTable:
     )
     lines = tuple((without_markup(line[label]), *(line[column] for column in kept)) for line in table.lines)
     # The first field is not changed, because in `tgt \\ src` the backslash separates two words.
-    corner = (_name_of_lines(block.further) if not label else "") or table.header[label]
+    below = name_of_lines([fields for _, fields in block.further]) if not label else ""
+    corner = below or table.header[label]
     names = (corner, *(without_markup(table.header[column]) for column in kept))
     return TextTable(names, lines, table.name, notes)
 
@@ -157,15 +158,6 @@ def _completed_header(block: _Block) -> tuple[str, ...]:
             header += [""] * (len(other) - len(header))
             header = [one or two for one, two in zip(header, (*other, *[""] * len(header)), strict=False)]
     return tuple(header)
-
-
-def _name_of_lines(further: Sequence[Line]) -> str:
-    """Return the name of the lines if it is below the header; otherwise an empty text.
-
-    pandas writes it on a line of its own if the columns have a name too, which is then the first field of the header.
-    """
-    names = [fields[0] for _, fields in further if fields[0] and not any(fields[1:])]
-    return names[-1] if names and rows_are(names[-1]) else ""
 
 
 def _without_footnotes(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
@@ -336,7 +328,7 @@ def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tu
 def _line_note(reason: str, lines: Sequence[Line]) -> Iterator[str]:
     if lines:
         shown = [f"line {number} ('{_text(fields)}')" for number, fields in lines]
-        yield f"not read, because {reason}: {listed(shown)}."
+        yield f"these lines were not read, because {reason}: {listed(shown)}."
 
 
 def _text(fields: Sequence[str]) -> str:
@@ -350,4 +342,4 @@ def _column_notes(table: TextTable, label: int, dropped: Sequence[int]) -> Itera
         yield f"the labels of the lines of '{table.name}' are in the column '{name}'."
     if dropped:
         names = [table.header[column] or f"number {column + 1}" for column in dropped]
-        yield f"not read, because they have no scores of a language: columns {listed(names)}."
+        yield f"these columns were not read, because they have no scores of a language: {listed(names)}."

@@ -77,6 +77,8 @@ def plain_number(text: str) -> float | None:
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
     """Return the number of each cell; NaN for a missing value.
 
+    Decimal commas are read if the table shows that commas are decimal signs.
+
     Args:
         cells: (source, target, cell).
         what: The table, for messages.
@@ -84,12 +86,14 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
     Raises:
         XsnsError: A cell contains an infinite number, or does not contain a number.
     """
+    table = [(source, target, cell, _lossless(cell)) for source, target, cell in cells]
+    decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)
     values: list[float] = []
     wrong: list[str] = []
     infinite: list[str] = []
-    for source, target, cell in cells:
-        number = to_number(cell)
-        if number is None:
+    for source, target, cell, read in table:
+        number = read.number
+        if number is None or (read.ambiguous and read.comma != decimal_commas):
             wrong.append(f"{source} → {target} ({str(cell)[:20]!r})")
             continue
         if math.isinf(number):
@@ -106,6 +110,15 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
             "leave a cell empty if nothing was measured.",
         )
     return values
+
+
+def _lossless(cell: object) -> CellNumber:
+    """Return the number of a cell; None if something beside the number would be lost, such as a percent sign."""
+    if not isinstance(cell, str):
+        return CellNumber(to_number(cell))
+    read = _undecorated_number(cell.strip())
+    is_other_sign = read.number is not None and math.isnan(read.number) and cell.strip().lower() not in MISSING
+    return CellNumber(None) if read.percent or is_other_sign else read
 
 
 def _cells(cells: Sequence[str]) -> str:
