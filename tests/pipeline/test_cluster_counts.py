@@ -380,50 +380,52 @@ def _measure_versions_of(libraries: tuple[str, ...]) -> None:
 
 
 @pytest.fixture
-def killed(client: Any, tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Kill workers; afterwards all workers are restarted without the fault."""
-    folder = tmp_path / "kills"
-    folder.mkdir()
+def own_client() -> Iterator[Any]:
+    """A cluster of one test, whose workers are killed."""
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+@pytest.fixture
+def killed(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Kill workers in the middle of a range."""
 
     def install(**options: Any) -> Path:
-        client.register_plugin(KilledWhileCounting(folder, **options), name=NAME)
+        folder = tmp_path / "kills"
+        folder.mkdir()
+        own_client.register_plugin(KilledWhileCounting(folder, **options), name=NAME)
         return folder
 
-    yield install
-    client.unregister_worker_plugin(NAME)
-    client.restart()
+    return install
 
 
 @pytest.mark.slow
 def test_the_range_of_a_killed_worker_is_counted_again(
-    client: Any, store: SubNetworkStore, killed: Callable[..., Path]
+    own_client: Any, store: SubNetworkStore, killed: Callable[..., Path]
 ) -> None:
     kills = killed(start=8, times=2)
-    assert_same(store, client, seeds=1)
+    assert_same(store, own_client, seeds=1)
     assert len(list(kills.iterdir())) == 2
 
 
 @pytest.mark.slow
 def test_a_range_that_kills_every_worker_ends_the_comparison(
-    client: Any, store: SubNetworkStore, killed: Callable[..., Path]
+    own_client: Any, store: SubNetworkStore, killed: Callable[..., Path]
 ) -> None:
     killed(start=8, times=99)
     with pytest.raises(XsnsError, match="a part of them was not finished: it was begun 2 times") as caught:
-        xs.similarity(store, density=0.15, seeds=1, client=client, retries=1)
+        xs.similarity(store, density=0.15, seeds=1, client=own_client, retries=1)
     assert caught.value.hint == "give workers more memory, or run the same command without workers."
     assert not list(store.path.glob("overlaps/**/c/0/0"))
 
 
 @pytest.mark.slow
-def test_the_command_line_starts_workers(store: SubNetworkStore, run: Callable[..., Any], tmp_path: Path) -> None:
-    where = ("--density", "0.15", "--json", "--quiet")
-    ours, theirs = run(tmp_path, "matrix", *where, "--workers", "2"), run(tmp_path, "matrix", *where)
-    assert not list(tmp_path.glob("*.logs"))
-    assert (ours.returncode, theirs.returncode) == (2, 2)
-    where = ("--store", str(store.path), *where)
-    ours, theirs = run(tmp_path, "matrix", *where, "--workers", "2"), run(tmp_path, "matrix", *where, "--recount")
-    assert (ours.returncode, theirs.returncode) == (0, 0), ours.stderr
-    assert json.loads(ours.stdout) == json.loads(theirs.stdout)
+def test_the_command_line_starts_workers(store: SubNetworkStore, start_xsns: Callable[..., Any]) -> None:
+    where = ("matrix", "--store", store.path, "--density", "0.15", "--json", "--quiet", "--recount")
+    ours, theirs = start_xsns(*where, "--workers", "2"), start_xsns(*where)
+    (one, error), (two, _) = ours.communicate(timeout=280), theirs.communicate(timeout=280)
+    assert (ours.returncode, theirs.returncode) == (0, 0), error
+    assert json.loads(one) == json.loads(two)
 
 
 # ------------------------------------------------------------------------------------------------- ranges
