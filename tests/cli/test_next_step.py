@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "matrix": ("matrix -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
     "matrix by layer": ("matrix -s 'my store.zarr' --by layer", "rank --store 'my store.zarr' --target de"),
+    "report": ("report -s 'my store.zarr' --no-layers", "rank --store 'my store.zarr' --target de"),
     "shared": ("shared -s 'my store.zarr' --lang sw,fi", "rank --store 'my store.zarr' --target sw --explain"),
     "info": ("info -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
     "info of a corpus": ("info --corpus cldr", "build --corpus cldr"),

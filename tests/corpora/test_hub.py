@@ -386,11 +386,16 @@ def write_tables(root: Path, tables: Mapping[str, str]) -> str:
 
 @leaving_files_open
 def test_words_for_missing_values_are_texts_in_tables(tmp_path: Path) -> None:
-    texts = ["Kissa istui.", "None", "NA", "null", "nan", "Koira haukkui."]
-    corpus = open_corpus(write_tables(tmp_path, {"fi": "\n".join(["text", *texts, '""', ""])}))
+    texts = ["Kissa istui.", "None", "NA", "null", "nan on leipä.", "Koira haukkui."]
+    corpus = open_corpus(write_tables(tmp_path, {"fi": "\n".join(["text", *texts, "nan", '""', ""])}))
     sample = corpus.sample("fi", 8, 42)
     assert {example.text for example in sample.examples} == set(texts)
-    assert sample.counts == ReadCounts(read=7, empty=1, usable=6)
+    assert sample.counts == ReadCounts(read=8, empty=2, usable=6)
+    missing, perhaps = sorted(sample.notes)
+    assert missing.startswith("1 of 8 rows of ")
+    assert missing.endswith(" is skipped: 'nan' in place of a text is a missing value.")
+    assert perhaps.startswith("3 texts of ")
+    assert perhaps.endswith("read as text: empty the cells if they are missing values.")
 
 
 @pytest.mark.parametrize("word", ["no", "NO", "off", "null", "yes", "~"])

@@ -142,7 +142,7 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = complaint("wikian")
     assert isinstance(error, CorpusError)
     assert error.message == "there is no corpus 'wikian': it is neither a known name nor a folder."
-    assert error.hint.startswith("did you mean wikiann? a corpus is cldr, a folder")
+    assert error.hint.startswith("did you mean wikiann? a corpus is ntrex, ntrex:held-out, cldr, a folder")
     assert "hub:OWNER/NAME" in complaint("./nowhere").hint
     monkeypatch.chdir(folder)
     assert complaint("swa.txt").hint == "give it as LANG=FILE: --corpus sw=swa.txt, if it is Swahili."
@@ -157,6 +157,8 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("cldr", "split"),
         ("cldr", "text_column"),
+        ("ntrex", "split"),
+        ("ntrex:held-out", "config"),
         ("{folder}", "config"),
         ("{folder}", "revision"),
         ("en={file}", "split"),
@@ -168,16 +170,19 @@ def test_options_without_effect_are_refused(folder: Path, spec: str, option: str
     assert error.message.startswith(f"--{option.replace('_', '-')} cannot be used with ")
 
 
-def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cldr").mkdir()
-    (tmp_path / "cldr" / "sw.txt").write_text("x\n", encoding="utf-8")
+@pytest.mark.parametrize("name", ["cldr", "ntrex"])
+def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "sw.txt").write_text("x\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert open_corpus("cldr").name.startswith("cldr(babel=")
-    assert open_corpus("./cldr").name == "folder(cldr)"
+    assert open_corpus(name).name.startswith(f"{name}(")
+    assert open_corpus(name).languages() != ("sw",)
+    assert open_corpus(f"./{name}").name == f"folder({name})"
+    assert open_corpus(f"./{name}").languages() == ("sw",)
 
 
 def test_every_kind_is_a_corpus(folder: Path) -> None:
-    corpora: list[Corpus] = [open_corpus(spec) for spec in ("cldr", str(folder), f"sw={folder / 'swa.txt'}")]
+    corpora: list[Corpus] = [open_corpus(spec) for spec in ("ntrex", "cldr", str(folder), f"sw={folder / 'swa.txt'}")]
     assert all(corpus.local and corpus.name for corpus in corpora)
 
 

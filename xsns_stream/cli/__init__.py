@@ -26,6 +26,7 @@ VERBS: Final = {
     "build": "Measure languages: stream Fisher information, store sub-networks.",
     "matrix": "Compare all languages of a store: a similarity matrix.",
     "rank": "Rank source languages for a target language.",
+    "report": "Make one HTML page with figures and tables of a store.",
     "shared": "Show the common parameters of the sub-networks of several languages.",
     "transfer": "Fine-tune on sources, test on targets: gold transfer scores.",
     "gold": "Import and show gold transfer scores.",

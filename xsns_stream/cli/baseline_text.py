@@ -16,6 +16,7 @@ from xsns_stream.cli.baseline import (
     requested_languages_of,
     store_default_option,
 )
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.option_groups import (
     SCORED_TOKENS_HELP,
     SectionedCommand,
@@ -105,7 +106,7 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
 
 
 def _from_text(function: Decorated) -> Decorated:
-    return apply(function, _text_options(("cldr",)), _shared)
+    return apply(function, _text_options(DEFAULT_CORPUS), _shared)
 
 
 def _weights(function: Decorated) -> Decorated:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
@@ -92,7 +93,7 @@ def _objective_options(function: Decorated) -> Decorated:
 def _text_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        corpus_option(("cldr",)),
+        corpus_option(DEFAULT_CORPUS),
         corpus_options(_text),
         _text("--label-column", default=None, help="Column of the labels of a task, if it is not the default column."),
         _text(

@@ -35,13 +35,13 @@ _DIGEST: Final = 12
 _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
-@click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
+@click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus ntrex"))
 @store_or_argument
 @click.option(
     "--corpus",
     multiple=True,
     metavar="CORPUS",
-    help="Show the languages of a corpus instead: cldr, a folder, `sw=FILE` pairs, a data set.",
+    help="Show the languages of a corpus instead: ntrex, cldr, a folder, `sw=FILE` pairs, a data set.",
 )
 @corpus_options(click.option)
 @common_options

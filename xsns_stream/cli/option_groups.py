@@ -148,8 +148,8 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
         default=default,
         show_default=default is not None,
         metavar="SPEC",
-        help="cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe such as wikiann, or "
-        "hub:ID.",
+        help="ntrex, ntrex:held-out, cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe "
+        "such as wikiann, or hub:ID.",
     )
 
 

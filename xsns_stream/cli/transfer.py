@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.choices import FINE_TUNING_PRESETS
+from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
     DEVICE_HELP,
@@ -47,10 +48,11 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.tasks import TASKS
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.cluster_clients import Workers
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
-    from xsns_stream.pipeline.finetune import ModelLoader
     from xsns_stream.pipeline.finetune_data import TransferData
     from xsns_stream.pipeline.finetune_settings import TransferSettings
+    from xsns_stream.pipeline.run_transfer import ModelLoader
     from xsns_stream.types import TransferRun
 
 _task, _languages, _tuning, _cost = (
@@ -184,6 +186,7 @@ def _cost_options(function: Decorated) -> Decorated:
     ),
 )
 @transfer_options
+@cluster_options("unit")
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
 @click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
@@ -194,13 +197,16 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     Each (source, seed) is a unit of work. Its scores are written to FILE.units as soon as it is finished, and FILE
     contains the scores of all units. Running again computes the missing units. Several processes may work on one FILE,
     and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
+
+    --workers 4 works on four units at a time in processes of this machine; --scheduler uses a cluster of Dask.
     """
-    from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
+    from xsns_stream.pipeline.finetune import check_output, refuse_failures, units_folder
     from xsns_stream.pipeline.finetune_data import read_data
     from xsns_stream.pipeline.finetune_settings import transfer_settings
-    from xsns_stream.pipeline.run_transfer import plan_transfer
+    from xsns_stream.pipeline.run_transfer import ModelLoader, plan_transfer
     from xsns_stream.pipeline.units import check_metric
 
+    workers = asked_workers(options)
     target = check_output(output)
     settings = transfer_settings(**options)
     check_metric(settings.task, metric)
@@ -213,13 +219,13 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
         note(f"failed: {language}: {error.message}", quiet)
     load = ModelLoader(settings, data.labels, lambda sentence: note(f"note: {sentence}", quiet))
     with console.status("loading the model …"):
-        plan = plan_transfer(settings, data, units_folder(target), load, timed=dry_run)
+        plan = plan_transfer(settings, data, units_folder(target), load, timed=dry_run, workers=workers)
     _note_plan(plan, quiet)
     if dry_run:
         _show_plan(_with_notes(plan, load), settings, data, as_json)
         next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
-    result = _run(settings, data, load, target, metric, plan, quiet)
+    result = _run(settings, data, load, target, metric, plan, quiet, workers)
     _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)
     refuse_failures(result, data)
     _next(output, options, quiet, as_json)
@@ -260,12 +266,13 @@ def _run(
     metric: str | None,
     plan: TransferPlan,
     quiet: bool,
+    workers: Workers | None,
 ) -> TransferResult:
     from xsns_stream.pipeline.finetune import transfer_to_file
     from xsns_stream.pipeline.progress import TransferProgress
 
     with TransferProgress(stderr_console(quiet), len(plan.todo)) as progress:
-        return transfer_to_file(settings, data, target, metric, load, progress)
+        return transfer_to_file(settings, data, target, metric, load, progress, workers)
 
 
 def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferData, as_json: bool) -> None:
@@ -289,6 +296,8 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
                 "test_examples": plan.test_examples,
                 "seconds_an_example": times,
                 "hours": None if plan.seconds is None else plan.seconds / 3600,
+                "workers": plan.workers,
+                "hours_on_workers": None if plan.seconds_on_workers is None else plan.seconds_on_workers / 3600,
             },
         )
         return
@@ -305,6 +314,10 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
+    if plan.workers is not None:
+        # A scheduler may have no worker yet.
+        spent = f": at most {duration(plan.seconds_on_workers)}" if plan.seconds_on_workers is not None else ""
+        say(f"with {counted(plan.workers, 'worker')}{spent}.")
 
 
 def _show(

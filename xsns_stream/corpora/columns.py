@@ -120,9 +120,20 @@ class Columns:
 
 
 def _nested(column: str, value: Mapping[str, Any], where: str) -> CorpusError:
-    texts = [name for name in nested_names(value, f"{column}.") if isinstance(cell({column: value}, name), str)]
-    such_as = f", such as `--text-column {texts[0]}`" if texts else ""
-    return CorpusError(f"{where} contains nested columns instead of text.", f"name one of them{such_as}.")
+    values = {name: cell({column: value}, name) for name in nested_names(value, f"{column}.")}
+    texts = {name: text for name, text in values.items() if isinstance(text, str)}
+    # Without a usual name, the longest value is more likely to be the text than an identifier or a date.
+    longest = max(texts, key=lambda name: len(texts[name]), default="")
+    such_as = f", such as `--text-column {_usual_nested(texts) or longest}`" if texts else ""
+    listed = f"; they are {', '.join(values)}" if len(values) > 1 else ""
+    return CorpusError(f"{where} contains nested columns instead of text.", f"name one of them{such_as}{listed}.")
+
+
+def _usual_nested(columns: Iterable[str]) -> str:
+    """Return the nested column with the first of the usual names for text, such as `content.text`; may be empty."""
+    nested = [name for name in columns if "." in name]
+    last = {name: name.rpartition(".")[2].lower() for name in nested}
+    return next((name for usual in TEXT_COLUMNS for name in nested if last[name] == usual), "")
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -239,9 +250,14 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
         raise CorpusError(
             f"no column of {where} has a usual name for text (columns: {names}).",
             "name the column of the text with --text-column"
-            + (f", such as {nested}." if (nested := next((each for each in columns if "." in each), "")) else "."),
+            + (f", such as {nested}." if (nested := _nested_column(columns)) else "."),
         )
     raise CorpusError(f"{where} has no column '{wanted}'.", f"its columns are {names}.")
+
+
+def _nested_column(columns: Sequence[str]) -> str:
+    """Return a nested column that may contain the text, for a hint; empty if there is none."""
+    return _usual_nested(columns) or next((name for name in columns if "." in name), "")
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:

@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
+from xsns_stream.corpora.other_kinds import check_kind
 from xsns_stream.errors import CorpusError
+from xsns_stream.io.placeholders import PLACEHOLDER_BYTES, placeholder
 from xsns_stream.types import ReadCounts
 
 #: Largest number of characters of a text; longer text is cut. Models read far less; the limit bounds memory.
@@ -117,7 +119,7 @@ def corpus_errors(path: Path) -> Iterator[None]:
         raise CorpusError(f"{path.name} is {kind}, not a file of text.", "write its text to a file.")
     try:
         with path.open("rb") as stream:
-            check_placeholder(stream.read(_PLACEHOLDER_BYTES + 1), path.name)
+            check_placeholder(stream.read(PLACEHOLDER_BYTES + 1), path.name)
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(path, error) from error
@@ -138,15 +140,6 @@ def _damaged(path: Path, error: Exception) -> CorpusError:
 # --------------------------------------------------------------------------------------- encoding
 
 
-#: Beginnings, in lower case, of placeholders of servers and Git for a file.
-_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
-_PAGES: Final = (b"<!doctype html", b"<html")
-_XML: Final = (b"<?xml", b"<error")
-#: Complete answers of servers to a request for a missing file.
-_ANSWERS: Final = frozenset((b"404: not found", b"404 not found", b"entry not found", b"repository not found"))
-_PLACEHOLDER_BYTES: Final = 2**10
-
-
 def check_placeholder(beginning: bytes, name: str) -> None:
     """Raise an error for a placeholder instead of a file: a pointer of Git LFS, or an error page of a server.
 
@@ -157,22 +150,12 @@ def check_placeholder(beginning: bytes, name: str) -> None:
     Raises:
         CorpusError: The file is a placeholder; the hint explains how to get the file.
     """
-    start = beginning[:_PLACEHOLDER_BYTES].removeprefix(_UTF8_BOM).strip().lower()
-    if start.startswith(_LFS_POINTER):
-        raise CorpusError(
-            f"{name} is a pointer of Git LFS, not the file itself.", "run `git lfs pull` in its repository."
-        )
-    is_error = start.startswith(_XML) and b"<error>" in start and b"<code>" in start
-    if start.startswith(_PAGES) or is_error or start in _ANSWERS:
-        kind = "an HTML page" if start.startswith(_PAGES) else "an error message of a server"
-        raise CorpusError(
-            f"{name} is {kind}, not the file itself.",
-            "the download failed, or fetched a web page instead: download the file again.",
-        )
+    if found := placeholder(beginning):
+        raise CorpusError(f"{name} is {found.kind}, not the file itself.", found.hint)
 
 
 def check_encoding(beginning: bytes, name: str) -> None:
-    """Raise an error for a placeholder, for UTF-16 and UTF-32, and for a file with too many NULs.
+    """Raise an error for a placeholder, a file of another kind, UTF-16 and UTF-32, and a file with too many NULs.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -182,6 +165,7 @@ def check_encoding(beginning: bytes, name: str) -> None:
         CorpusError: The file is not UTF-8; the hint has a command that converts it.
     """
     check_placeholder(beginning, name)
+    check_kind(beginning, name)
     sniffed = beginning[:_SNIFFED]
     for mark, encoding in _BOMS:
         if sniffed.startswith(mark):

@@ -24,13 +24,15 @@ from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.readers import describe_counts
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.text_checks import check_texts
+from xsns_stream.corpora.text_checks import check_texts, without_missing
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
+#: Option of the builders of tables in which all values are texts (CSV): whether pandas reads missing values in them.
+_NA_OPTION: Final = "keep_default_na"
 #: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
 # `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
@@ -142,7 +144,7 @@ class HubCorpus:
         codes = self.languages()
         subset = self._subset_of(next((code for code in codes if code in self._subsets), codes[0]))
         with self._readable():
-            stream = self._stream(subset)
+            stream = self._stream(self._builder(subset))
             columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
             declared = class_names(stream, columns.label)
         return declared or label_union(codes, lambda code: self._units(code, 0))
@@ -284,7 +286,8 @@ class HubCorpus:
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
-            stream = self._stream(subset)
+            builder = self._builder(subset)
+            stream = self._stream(builder)
             columns = self._columns(stream, where, add_note)
             classes = class_names(stream, columns.label)
             prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
@@ -293,9 +296,13 @@ class HubCorpus:
                 stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
-            for row in stream if seed is None else shuffled(stream, seed):
-                if not any(row[column] for column in leave_out):
-                    yield columns.unit(row, where, classes)
+            taken = (
+                columns.unit(row, where, classes)
+                for row in (stream if seed is None else shuffled(stream, seed))
+                if not any(row[column] for column in leave_out)
+            )
+            has_only_text = hasattr(builder.config, _NA_OPTION)
+            yield from without_missing(taken, where, add_note) if has_only_text else taken
 
     def _columns(self, stream: Any, where: str, add_note: AddNote = discard_note) -> Columns:
         """Return the columns of a stream to read, and check that they exist."""
@@ -313,15 +320,20 @@ class HubCorpus:
             text_column(names, name, where)
         return columns
 
-    def _stream(self, subset: str) -> Any:
-        """Return the rows of the configuration of a language, in the order of the data set."""
+    def _builder(self, subset: str) -> Any:
+        """Return the builder of the configuration of a language."""
         import datasets
 
         with no_progress_bars():
             builder = datasets.load_dataset_builder(self._path, self._config(subset), revision=self.revision)
-            if hasattr(builder.config, "keep_default_na"):
-                # In tables of text, None, NA and null are texts, as they are in local files.
-                builder.config.keep_default_na = False
+        if hasattr(builder.config, _NA_OPTION):
+            # In tables of text, None, NA and null are texts, as they are in local files.
+            setattr(builder.config, _NA_OPTION, False)
+        return builder
+
+    def _stream(self, builder: Any) -> Any:
+        """Return the rows of a configuration, in the order of the data set."""
+        with no_progress_bars():
             return builder.as_streaming_dataset(split=self._split)
 
     @property

@@ -136,7 +136,7 @@ def _parts(
 def _in_rows(column: str, table: Path) -> Counter[str]:
     """Return {value of the column of languages: number of rows}; missing values are empty."""
     values: Counter[str] = Counter()
-    for unit in read_units(table, column):
+    for unit in read_units(table, column, as_written=True):
         if isinstance(unit, TextExample) and isinstance(unit.text, str):
             values[unit.text] += 1
         elif isinstance(unit, Malformed):

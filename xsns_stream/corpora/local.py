@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
     UnreadFile,
+    as_on_disk,
     checked_label,
     joined_treebanks_note,
     other_labels_note,
@@ -30,7 +31,7 @@ from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, TableLanguages, TablePart, languages_of_tables
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import list_folder
-from xsns_stream.corpora.readers import FORMATS, check_usable, read_units, reader_suffix, split_suffix
+from xsns_stream.corpora.readers import FORMATS, check_usable, has_columns, read_units, reader_suffix, split_suffix
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import changed_language, is_label, normalise, pick
@@ -46,7 +47,7 @@ class LocalCorpus:
     Attributes:
         name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
-        text_column: The column that contains the text, in files that have columns.
+        text_column: The column that contains the text, in files that have columns. Files of text are read as they are.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
         labels: None for no labels, `auto` for those of each kind of file, or the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
@@ -160,11 +161,21 @@ class LocalCorpus:
             raise self.unclear[code]
         return self.files[code]
 
+    @cached_property
+    def without_columns(self) -> frozenset[Path]:
+        """Files of text among tables, to which `text_column` does not apply; empty if no file is a table."""
+        if self.text_column is None or self.parts:
+            return frozenset()
+        paths = [path for paths in self.files.values() for path in paths]
+        text = frozenset(path for path in paths if not has_columns(path))
+        return text if len(text) < len(paths) else frozenset()
+
     def _units(self, code: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
         part = self.parts.get(code)
         column, rows = (part.text_column, part.rows) if part else (self.text_column, None)
         for path in self._paths(code):
-            yield from read_units(path, column, self.labels, add_note, rows)
+            own = None if path in self.without_columns else column
+            yield from read_units(path, own, self.labels, add_note, rows)
 
 
 # ----------------------------------------------------------------------------------------- folders
@@ -370,7 +381,8 @@ def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
     """Return {label: its file} of pairs `language=path`, and notes on labels."""
-    split_pairs = [pair.partition("=") for pair in pairs]
+    parts = [pair.partition("=") for pair in pairs]
+    split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:
         if _is_pipe(path):
             continue

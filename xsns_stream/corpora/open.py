@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from xsns_stream.corpora.embedded import EMBEDDED
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
@@ -19,6 +20,7 @@ from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import other_splits_hint
 from xsns_stream.corpora.local import LocalCorpus, open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
+from xsns_stream.corpora.other_kinds import unpacking
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
@@ -27,7 +29,6 @@ from xsns_stream.languages import code_or_none, select
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-CLDR: Final = "cldr"
 #: Largest number of files in a note.
 _NAMED: Final = 5
 
@@ -71,10 +72,10 @@ def open_corpus(
     """Open a corpus.
 
     Args:
-        spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
-            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
-            replace or add files. A known name has priority over a folder of the same name, so that a command means the
-            same in every folder; write `./wikiann` for the folder. Texts in memory (see
+        spec: One of `ntrex`, `ntrex:held-out` and `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local
+            copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a
+            folder with pairs that replace or add files. A known name has priority over a folder of the same name, so
+            that a command means the same in every folder; write `./wikiann` for the folder. Texts in memory (see
             :func:`~xsns_stream.corpora.open_texts`) and open corpora are also accepted.
         text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. If a
             table has a column for each language, `{lang}` means the language: `translation.{lang}`. The table is then
@@ -132,7 +133,7 @@ def open_corpus(
         "words": words,
     }
     local_options = {"language_column": language_column, "treebank": treebank}
-    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+    if naming and (task is not None or (len(parts) == 1 and (head in EMBEDDED or recipe_of(head)))):
         raise UsageError(
             "labels of languages can be given only for folders, files and texts in memory.",
             "omit --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
@@ -140,11 +141,12 @@ def open_corpus(
     if task is not None:
         refuse_options(local_options, "language_column", kind="labelled data of a task")
         return _open_task_text(parts, task, options, treebank)
-    if len(parts) == 1 and (head == CLDR or recipe_of(head)):
+    if len(parts) == 1 and (head in EMBEDDED or recipe_of(head)):
         refuse_options(local_options, kind=f"the corpus {head}")
     if len(parts) == 1:
-        if head == CLDR:
-            return _open_cldr(options)
+        if head in EMBEDDED:
+            refuse_options(options, kind=f"the corpus {head}")
+            return EMBEDDED[head](head)
         if data_set := recipe_of(head):
             return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
@@ -187,6 +189,11 @@ def not_read(corpus: object) -> tuple[UnreadFile, ...]:
 def reading_notes(corpus: object) -> tuple[str, ...]:
     """Return sentences on the opening of a corpus, such as unexpected languages of file names and omitted files."""
     notes: list[str] = list(getattr(corpus, "notes", ()))
+    text = sorted(path.name for path in getattr(corpus, "without_columns", ()))
+    if text:
+        listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
+        are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
+        notes.append(f"--text-column applies to tables only: {listed} {are} read without it.")
     left = not_read(corpus)
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])
@@ -292,16 +299,9 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
 
 
-def _open_cldr(options: dict[str, str | None]) -> Corpus:
-    from xsns_stream.corpora.cldr import CldrCorpus
-
-    refuse_options(options, kind="the corpus cldr")
-    return CldrCorpus()
-
-
 def _possible() -> str:
     return (
-        f"a corpus is {CLDR}, a folder of files named by language (sw.txt), sw=FILE pairs, "
+        f"a corpus is {', '.join(EMBEDDED)}, a folder of files named by language (sw.txt), sw=FILE pairs, "
         f"one of {', '.join(RECIPES)}, or hub:OWNER/NAME."
     )
 
@@ -309,11 +309,17 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for an unknown corpus, with suggestions."""
     if Path(spec).is_file():
+        folder, command = unpacking(spec)
+        if command:
+            return CorpusError(
+                f"'{spec}' is an archive, and archives are not read.",
+                f"unpack it with `{command}`, and give the folder: --corpus {folder}.",
+            )
         hint = f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili"
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
             hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"
         return CorpusError(f"the language of the file '{spec}' is not given.", f"{hint}.")
-    near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
+    near = get_close_matches(spec.lower(), [*EMBEDDED, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
     return CorpusError(f"there is no corpus '{spec}': it is neither a known name nor a folder.", hint)
 

@@ -14,9 +14,12 @@ from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
-    """Yield a note on the lines and columns of means, which were not read."""
+    """Yield a note on the lines and columns of means and totals, which were not read."""
     if means:
-        yield f"not read, because they are means: {listed(sorted(means))}; --rename LABEL=CODE reads one as a language."
+        yield (
+            f"not read, because they are means or totals: {listed(sorted(means))}; --rename LABEL=CODE reads one as a "
+            "language."
+        )
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
@@ -60,8 +63,9 @@ def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:
+        count = "1 source is not a target" if len(more) == 1 else f"{len(more)} sources are not targets"
         yield (
-            f"this looks transposed: every target is also a source, and {len(more)} sources are not targets, although "
+            f"this looks transposed: every target is also a source, and {count}, although "
             "languages with training data usually have test data; --transpose exchanges sources and targets."
         )
 

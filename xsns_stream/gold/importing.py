@@ -141,7 +141,7 @@ def import_scores(
         _reader(format)
     _check_files(paths, format, seeds)
     name, found = (format, ()) if format is not None else _found_format(paths)
-    options = ReadOptions(metric, min_examples)
+    options = ReadOptions(metric, min_examples, task)
     raws = [_read(one, name, options) for one in paths]
     if seeds:
         raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
@@ -180,7 +180,7 @@ def frame_scores(
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
     table = TextTable(tuple(map(str, frame.columns)), lines, _FRAME)
-    return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
+    return _assemble(long_scores(table, ReadOptions(metric, 0, task)), _ImportOptions(task, metric, unit))
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:

@@ -50,6 +50,16 @@ def rows_are(corner: str) -> str:
     return "source" if words == [_TRANSFER] else ""
 
 
+def name_of_lines(rows: Sequence[Sequence[str]]) -> str:
+    """Return the name of the lines in rows below the header; empty if no row consists of such a name only.
+
+    pandas writes this name on a row of its own if the columns have a name too, which is then the first field of the
+    header.
+    """
+    names = [fields[0] for fields in rows if fields and fields[0] and not any(fields[1:])]
+    return names[-1] if names and rows_are(names[-1]) else ""
+
+
 def check_corner(corner: str, *, transpose: bool) -> None:
     """Raise an error if the first field of a matrix contradicts its orientation.
 

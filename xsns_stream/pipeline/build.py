@@ -150,7 +150,7 @@ def build(
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
             corpus name, a folder or `language=file` pairs (see :func:`xsns_stream.open_corpus`); or an open corpus.
-            None takes the text of the store, or `cldr` for a new store.
+            None takes the text of the store, or `ntrex` for a new store.
         model: `mini`, a folder, a Hub id, a loaded model of transformers, or a result of
             :func:`xsns_stream.load_model`. None takes the model of the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
@@ -232,7 +232,8 @@ def carry_out(
         XsnsError: See :func:`build`.
     """
     if workers is not None:
-        from xsns_stream.pipeline.cluster_build import refuse_loaded_model, run_build_on_cluster
+        from xsns_stream.pipeline.cluster_build import run_build_on_cluster
+        from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
         if not dry_run:

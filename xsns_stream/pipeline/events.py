@@ -286,13 +286,20 @@ class UnitFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitByOther:
+    """Event: another process has committed a unit since the run began."""
+
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
 class UnitsAwaited:
     """Event: only units of other processes are left, and this process waits for them."""
 
     units: tuple[Unit, ...]
 
 
-TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | UnitsAwaited
+TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | UnitByOther | UnitsAwaited | Noted
 
 
 @dataclass(frozen=True)
@@ -308,6 +315,9 @@ class TransferPlan:
         times: Seconds for one example; None if they were not measured.
         training_examples: Training examples in all epochs of all units of `todo`; fewer if training stops early.
         test_examples: Test examples of all units of `todo`, including dev data after every epoch.
+        workers: Number of workers that would fine-tune; None for this process.
+        seconds_on_workers: Longest possible time of these workers together, at least that of the longest unit; None
+            without workers.
     """
 
     todo: tuple[Unit, ...]
@@ -318,6 +328,8 @@ class TransferPlan:
     times: StepTimes | None = None
     training_examples: int = 0
     test_examples: int = 0
+    workers: int | None = None
+    seconds_on_workers: float | None = None
 
     @property
     def seconds(self) -> float | None:

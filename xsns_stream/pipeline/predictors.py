@@ -167,7 +167,7 @@ def load_predictors(
                 predictor, name, gold, coefficient=coefficient, seeds=seeds, density=density, on_event=on_event
             )
             continue
-        matrix, description = _read_matrix(predictor, name, as_given)
+        matrix, description = matrix_of_predictor(predictor, name, as_given)
         labelled.append(matrix)
         known = known_languages(matrix, description, skip_unknown=skip_unknown, rename=rename)
         for note in label_notes(known, name):
@@ -187,7 +187,7 @@ def is_store(predictor: Predictor) -> TypeGuard[StoreLike]:
     return isinstance(predictor, SubNetworkStore)
 
 
-def _read_matrix(predictor: Predictor, name: str, as_given: bool) -> tuple[SimilarityMatrix, str]:
+def matrix_of_predictor(predictor: Predictor, name: str, as_given: bool = False) -> tuple[SimilarityMatrix, str]:
     """Return a matrix before the check of its labels, and a description for messages."""
     import pandas as pd
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.corpora import Corpus, open_corpus, reading_notes
+from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import LanguageError, PartialError, UsageError, XsnsError
 from xsns_stream.languages import counterparts
 from xsns_stream.models.auto_classes import TASKS
@@ -66,7 +67,7 @@ class TextBaselines:
 def text_baselines(
     names: Sequence[str],
     requested: RequestedLanguages,
-    texts: Any = "cldr",
+    texts: Any = DEFAULT_CORPUS,
     *,
     model: Any = "mini",
     tokenizer: Any = None,

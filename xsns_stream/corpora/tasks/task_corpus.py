@@ -287,6 +287,10 @@ class FolderTask:
         """The function that reads a file, with a cache: train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return the content of a pickle, which lacks the cache of files."""
+        return {name: value for name, value in vars(self).items() if name != "_read"}
+
     def _read_file(self, path: Path) -> tuple[list[IdentifiedExample], ReadCounts]:
         notes = self._notes[path] = {}
         files = [
