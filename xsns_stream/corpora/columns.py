@@ -20,8 +20,9 @@ from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.running_text import sentence_as_written
 from xsns_stream.corpora.text_checks import parse_list
 from xsns_stream.errors import CorpusError
+from xsns_stream.io.tables import column_list
 from xsns_stream.types import TextExample
-from xsns_stream.types.text import AnswerSpan
+from xsns_stream.types.text import AnswerSpan, other_answers
 
 #: Usual names of columns of text, in order of preference.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
@@ -198,7 +199,9 @@ def find_columns(
     if rows is not None:
         chosen = replace(chosen, rows=rows)
         if rows.column not in columns:
-            raise CorpusError(f"{where} has no column '{rows.column}'.", f"its columns are {', '.join(columns)}.")
+            raise CorpusError(
+                f"{where} has no column '{rows.column}'.", f"its columns are {column_list(columns, complete=True)}."
+            )
     for name in chosen.names:
         if columns.count(name) > 1:
             raise CorpusError(
@@ -214,7 +217,7 @@ def _choose(columns: Sequence[str], text: str | None, labels: str | None, where:
         return Columns(text_column(columns, text, where))
     label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
     if label is None:
-        names = ", ".join(columns) or "none"
+        names = column_list(columns, complete=True)
         raise CorpusError(
             f"no column of {where} has a usual name for labels (columns: {names}).",
             f"name the column of the labels; usual names are {', '.join(LABEL_COLUMNS)}.",
@@ -245,7 +248,7 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
         chosen = wanted if wanted in columns else None
     if chosen is not None:
         return chosen
-    names = ", ".join(columns) or "none"
+    names = column_list(columns, complete=True)
     if wanted is None:
         raise CorpusError(
             f"no column of {where} has a usual name for text (columns: {names}).",
@@ -296,7 +299,9 @@ def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...]
         return _answer(value, where)
     if isinstance(value, Sequence) and not isinstance(value, str):
         if value and isinstance(value[0], Mapping):
-            return _answer(value[0], where)
+            texts = (_first(each.get("text")) for each in value[1:] if isinstance(each, Mapping))
+            answer = _answer(value[0], where)
+            return answer and replace(answer, others=other_answers((*answer.others, *texts), answer.text))
         names = tuple(_class_name(each, classes, where) for each in value)
         return names if any(names) else None
     name = _class_name(value, classes, where)
@@ -327,7 +332,10 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 
 
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
-    """Return the first answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists."""
+    """Return the answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists.
+
+    The first of several answers has the position; the others are further references.
+    """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
@@ -336,7 +344,8 @@ def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
         raise CorpusError(f"{where} contains {keys}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
         raise CorpusError(f"{where} contains an answer that is not text with a number.", _LABEL_FORMS)
-    return AnswerSpan(start, text)
+    texts = value["text"]
+    return AnswerSpan(start, text, () if isinstance(texts, str) else other_answers(texts, text))
 
 
 def _first(value: object) -> object:
@@ -377,4 +386,4 @@ def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: 
     ahead = len(answer.text) - len(answer.text.lstrip())
     start = answer.start + ahead - (len(passage) - len(passage.lstrip()))
     is_there = bool(text) and start >= 0 and unit.pair[start : start + len(text)] == text
-    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text) if is_there else None))
+    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text, answer.others) if is_there else None))

@@ -204,13 +204,14 @@ class Naming:
             raise LanguageError(f"its name cannot be a label, which has {LABEL_CHARACTERS}")
         return stem, ""
 
-    def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str) -> None:
+    def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str, kind: str = "file") -> None:
         """Raise an error for labels of files that do not exist, unless these labels come from a store.
 
         Args:
             used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
             where: The owner of the files, such as a folder, for the message.
+            kind: What the names are names of, in the singular.
 
         Raises:
             CorpusError: There is no such file.
@@ -222,8 +223,8 @@ class Naming:
         near = get_close_matches(first, names, n=3)
         listed = ", ".join(near or names[:_NAMED]) + (" …" if not near and len(names) > _NAMED else "")
         raise CorpusError(
-            f"a label is given for '{first}', which is not a file of {where}.",
-            f"did you mean {listed}?" if near else f"its files are {listed}.",
+            f"a label is given for '{first}', which is not a {kind} of {where}.",
+            f"did you mean {listed}?" if near else f"there {'is' if len(names) == 1 else 'are'} {listed}.",
         )
 
 

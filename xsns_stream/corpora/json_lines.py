@@ -153,7 +153,7 @@ def _json_columns(
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
-    A line that is not an object is malformed. In a file of strings alone, each string is the text of an object.
+    A line that is not an object is malformed. In a file that has only strings, each string is the text of an object.
 
     Raises:
         CorpusError: More than one line in twenty is malformed (raised at the end of the file), or the file is neither
@@ -199,7 +199,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the object that a `.json` file is as a whole; None for other files, and for one object on each line."""
+    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:
@@ -243,7 +243,7 @@ def _json_array(path: Path) -> Iterator[JsonRow]:
     try:
         rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path)) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
     for number, element in enumerate(rows, 1):

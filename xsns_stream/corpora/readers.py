@@ -81,7 +81,7 @@ def read_text(
     notes: dict[str, None] = {}
     units = read_units(path, text_column, labels, notes.setdefault)
     examples, counts = collect(units, labelled=labels is not None, words=check_words(words))
-    check_usable(counts, path.name)
+    check_usable(counts, path.name, path)
     return LanguageSample(code, examples, source, counts, tuple(notes))
 
 
@@ -151,13 +151,18 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     return name[: len(plain) - len(kind)], kind + compression
 
 
-def check_usable(counts: ReadCounts, name: str) -> None:
+def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> None:
     """Raise an error for a file without usable text, or with too little of it.
+
+    Args:
+        counts: Counts of the units of the file.
+        name: Name of the file, for the message.
+        path: The file, for a command that converts it; None for text in memory.
 
     Raises:
         CorpusError: No unit is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
     """
-    check_counts(counts, name)
+    check_counts(counts, name, path)
     if not counts.read:
         raise CorpusError(
             f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
@@ -236,7 +241,7 @@ class FileFormat:
         unit: What an example is called, in the plural.
         words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
             column of words.
-        column_names: Function that returns the names of the columns; None for files that are no tables.
+        column_names: Function that returns the names of the columns; None for files that are not tables.
         cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
             whose rows are not JSON.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
@@ -290,6 +295,12 @@ _OTHER_FORMATS: Final = (
 
 #: The suffixes that can be read, for messages.
 SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+
+
+def looks_like_data(name: str) -> bool:
+    """Return whether the suffix of a file name is that of text or a table, in a format that is read or another one."""
+    other = without_compression(name).lower().endswith((*_OTHER_FORMATS, *_JSON_SUFFIXES))
+    return other or split_suffix(name) is not None
 
 
 def has_columns(path: Path) -> bool:

@@ -76,7 +76,7 @@ class TextTable:
         if self.header.count(name) != 1:
             raise XsnsError(
                 f"'{self.name}' has {'no' if name not in self.header else 'more than one'} column '{name}'.",
-                f"its columns are {listed(self.header)}.",
+                f"its columns are {column_list(self.header)}.",
             )
         index = self.header.index(name)
         return [line[index] for line in self.lines]
@@ -103,13 +103,39 @@ def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
     The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
-    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets.
+    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets. A title above the header
+    and empty columns are left out.
 
     Raises:
         UsageError: The suffix is neither `.csv` nor `.tsv`.
         XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
     """
-    return as_table(read_rows(path, tuple(SEPARATORS)), path)
+    return as_table(_without_margins(read_rows(path, tuple(SEPARATORS))), path)
+
+
+_NUMBER: Final = re.compile(r"[-+]?[.,]?\d")
+
+
+def _without_margins(rows: TextRows) -> TextRows:
+    """Return rows without columns in which all fields are empty, and without titles above the header.
+
+    A title is the only field of its line, at the beginning. A header of one name has an empty field before the name.
+    """
+    width = max((len(fields) for _, fields in rows.rows), default=0)
+    used = [
+        column for column in range(width) if any(column < len(fields) and fields[column] for _, fields in rows.rows)
+    ]
+    # The first column of a table with an empty corner is used by the labels of the lines.
+    lines = [(number, tuple(fields[column] for column in used if column < len(fields))) for number, fields in rows.rows]
+    titles = 0
+    while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
+        titles += 1
+    if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
+        # The line below is not a header.
+        titles = 0
+    shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
+    notes = (f"not read, because they are above the header: {listed(shown)}.",) if shown else ()
+    return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:
@@ -307,6 +333,30 @@ def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str
         if code is not None:
             by_code.setdefault(code, []).append(label)
     return {code: labels for code, labels in by_code.items() if len(labels) > 1}
+
+
+def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Return {code: labels} of the languages that several labels are codes of, such as `aka_Latn` and `twi_Latn`.
+
+    Labels that are not codes, such as names of languages, are left out.
+    """
+    return labels_by_shared_code({label: code_or_none(label) for label in labels})
+
+
+def column_list(header: Sequence[str], *, complete: bool = False) -> str:
+    """Return the names of columns for a message; columns without a name are counted in words.
+
+    Args:
+        header: The names.
+        complete: Whether to list all of them instead of the first ones.
+
+    >>> column_list(["source", "", ""])
+    'source, 2 columns without a name'
+    """
+    names = [name for name in header if name.strip()]
+    empty = len(header) - len(names)
+    unnamed = [f"{empty} column{'s' if empty > 1 else ''} without a name"] if empty else []
+    return (all_listed if complete else listed)([*names, *unnamed]) or "none"
 
 
 def duplicates(labels: Sequence[str]) -> list[str]:

@@ -175,6 +175,7 @@ def load_model(
         pad_id=pad_id,
         notes=(
             *_notes(name, model, fields, tensors, dtype),
+            *_note_on_adapters(folder, name),
             *padding,
             *_notes_on_tokenizer(name, folder, tokenizer),
             *notes_on_frame(name, tokenizer),
@@ -298,6 +299,19 @@ def check_no_adapter(folder: Path, name: str) -> None:
             f"the model '{name}' comes with an adapter ({ADAPTER}), such as LoRA, and adapters are not loaded.",
             "merge it into the weights first: `merge_and_unload()` of peft, then `save_pretrained` to a new folder.",
         )
+
+
+def _note_on_adapters(folder: Path, name: str) -> tuple[str, ...]:
+    """Return a note on adapters in folders below the folder of a model, whose own weights are complete."""
+    found = sorted({*folder.glob(f"*/{ADAPTER}"), *folder.glob(f"*/*/{ADAPTER}")})
+    if not found:
+        return ()
+    listed = ", ".join(path.parent.relative_to(folder).as_posix() for path in found[:3])
+    more = " …" if len(found) > 3 else ""
+    return (
+        f"the folder of the model '{name}' contains adapters, such as LoRA ({listed}{more}), which are not loaded: the "
+        "weights of the folder itself are measured. Merge an adapter with `merge_and_unload()` of peft to measure it.",
+    )
 
 
 def configuration_of(folder: Path, name: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from xsns_stream.pipeline.events import (
     TransferEvent,
     TransferResult,
     UnitDone,
+    reasons_of,
 )
 from xsns_stream.pipeline.failure_logs import log_folder
 from xsns_stream.pipeline.finetune_data import TransferData, read_data
@@ -79,7 +80,8 @@ def transfer(
         **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
-            `precision`, `keep_models`, `config`, `data_revision`, `relabel`. `docs/transfer.md` describes them.
+            `precision`, `keep_models`, `config`, `data_revision`, `relabel`, `treebank`. `docs/transfer.md` describes
+            them.
 
     Returns:
         The scores of all units in the folder.
@@ -140,10 +142,9 @@ def refuse_failures(result: TransferResult, data: TransferData) -> None:
     """
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
-        first = next(iter(problems.values()))
         raise PartialError(
             f"{len(problems)} failed: {', '.join(problems)}.",
-            f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
+            f"the others are in the file. {reasons_of(problems)}",
         )
     if result.elsewhere:
         number = len(result.elsewhere)

@@ -271,7 +271,7 @@ def _rank_one(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a number of sources; None for None."""
+    """Return a checked number of sources; None if none is given."""
     if value is None:
         return None
     number = whole_number(value, name)
@@ -408,7 +408,7 @@ def _calibrate(
         density=options.density,
         on_event=log,
     )
-    calibration = calibrate(scores, matrix)
+    calibration = calibrate(scores, matrix, str(rows.path))
     for note in calibration.notes:
         log(Noted(note))
     return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))

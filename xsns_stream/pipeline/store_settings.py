@@ -70,6 +70,8 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w:-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
+#: Pattern of the part of the name of a folder about the default split.
+_DEFAULT_SPLIT: Final = re.compile(r", split=train(?=[,)])")
 #: Pattern of the part of a corpus name about the reading of words, which older stores lack.
 WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
@@ -99,6 +101,22 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
     if given := {name: _plain(options[name]) for name in OPTIONS_IN_INPUTS if options.get(name) not in (None, (), [])}:
         record["options"] = given
     return record
+
+
+def recorded_corpus(name: str, store: SubNetworkStore) -> str:
+    """Return the name of a corpus as a store records it.
+
+    The default split of treebanks is in the name of a folder if treebanks are read. A store therefore accepts both
+    forms of the name: treebanks may be added to a folder of other files, or deleted.
+
+    Args:
+        name: The name of the corpus now.
+        store: The store, which may not exist yet.
+    """
+    stored = str(store.experiment.get("corpus", "")) if store.exists else name
+    if not (name.startswith("folder(") and stored.startswith("folder(")):
+        return name
+    return stored if _DEFAULT_SPLIT.sub("", stored) == _DEFAULT_SPLIT.sub("", name) else name
 
 
 def _is_recordable(part: str | os.PathLike[str]) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
+from xsns_stream.corpora.corpus_names import corpus_name
 from xsns_stream.corpora.file_names import SPLIT_NAMES, UnreadFile, joined_treebanks_note
 from xsns_stream.corpora.hub import HubCorpus, open_hub, refuse_options
 from xsns_stream.corpora.labels import (
@@ -16,7 +17,6 @@ from xsns_stream.corpora.labels import (
     names_in_use,
     rename_labels,
 )
-from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.recipes import HUB_PREFIX, RECIPES, recipe_of
 from xsns_stream.corpora.tasks.readers import (
     IdentifiedExample,
