@@ -175,7 +175,7 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 
         if self.job.device == "cpu":
             return Device(threads=int(get_worker().state.nthreads))
-        from xsns_stream.pipeline.cluster_build import own_device
+        from xsns_stream.pipeline.cluster_items import own_device
 
         return Device(own_device({"device": self.job.device})["device"])
 
