@@ -342,7 +342,7 @@ def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tu
 def _line_note(reason: str, lines: Sequence[Line]) -> Iterator[str]:
     if lines:
         shown = [f"line {number} ('{_text(fields)}')" for number, fields in lines]
-        yield f"not read, because {reason}: {listed(shown)}."
+        yield f"these lines were not read, because {reason}: {listed(shown)}."
 
 
 def _text(fields: Sequence[str]) -> str:
@@ -356,4 +356,4 @@ def _column_notes(table: TextTable, label: int, dropped: Sequence[int]) -> Itera
         yield f"the labels of the lines of '{table.name}' are in the column '{name}'."
     if dropped:
         names = [table.header[column] or f"number {column + 1}" for column in dropped]
-        yield f"not read, because they have no scores of a language: columns {listed(names)}."
+        yield f"these columns were not read, because they have no scores of a language: {listed(names)}."
