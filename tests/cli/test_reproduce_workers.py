@@ -11,9 +11,7 @@ import torch
 
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.cli.reproduce import _takes_workers, _words, _words_of_workers
-from xsns_stream.gold import read_scores
 from xsns_stream.pipeline.cluster_clients import workers_asked
-from xsns_stream.report import read_matrix
 from xsns_stream.store import open_store
 
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
@@ -70,11 +68,9 @@ def test_workers_give_the_results_of_one_process(
         assert done.code == 0, done.err
     work = [tmp_path / folder / "work" for folder in ("one", "two")]
     files = [{path.relative_to(one) for path in one.rglob("*.parquet")} for one in work]
-    assert files[0] == files[1]
+    assert files[0] == files[1] != set()
     for file in files[0]:
-        read = read_scores if file.name == "gold.parquet" else read_matrix
-        ours, theirs = (read(one / file) for one in work)
-        assert ours == theirs or ours.origin == theirs.origin, file  # type: ignore[union-attr]
+        assert (work[0] / file).read_bytes() == (work[1] / file).read_bytes(), file
     (one,), (two,) = (list(folder.rglob("*.zarr")) for folder in work)
     digests = [{record.key: record.sha256 for record in open_store(store).records()} for store in (one, two)]
     assert digests[0] == digests[1]
