@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.escaping import visible
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SOURCE_WORDS: Final = frozenset(
     {"source", "sources", "src", "train", "trained", "training", "tuned", "finetuned", "from", "donor", "donors"}
@@ -101,6 +102,8 @@ def check_diagonal(
     Raises:
         XsnsError: The numbers look like distances and `distance` is False, or vice versa.
     """
+    import numpy as np
+
     column = {target: index for index, target in enumerate(targets)}
     reversed_rows = 0
     for row, source in zip(values, sources, strict=True):
