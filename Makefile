@@ -16,12 +16,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	mkdir -p demo
-	cd demo && ../$(BIN)/xsns-stream build --lang all --batch 8
+	cd demo && ../$(BIN)/xsns-stream build --lang all --examples 48 --batch 8
 	cd demo && ../$(BIN)/xsns-stream matrix -o matrix.png -o matrix.csv
 	cd demo && ../$(BIN)/xsns-stream rank --target sw
 	@echo
 	@echo "Made in demo/: xsns.zarr (the sub-networks), matrix.csv (all pairs), matrix.png (look at it)."
-	@echo "The text was CLDR's lists of names: good for trying the tool, not for choosing a source language."
+	@echo "The text was 48 news sentences of each language (NTREX-128): enough to try the tool."
 	@echo "Next, with text of your own:  $(BIN)/xsns-stream build --corpus FOLDER --store mine.zarr"
 	@echo "                              $(BIN)/xsns-stream rank --store mine.zarr --target LANG"
 

@@ -11,6 +11,9 @@
   sentences, which makes this difficult; `other half` compares only halves with other sentences.
 
 The values for 256 lines are the mean of the halves' values, because a Fisher value is a mean over examples.
+
+`--store STORE` computes the figures of a store that `build` made from the corpus `ntrex`, such as that of `make demo`;
+then nothing is measured, and `--data` is read for the families only. The rows of each seed are compared separately.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import pandas as pd
 
 import xsns_stream as xs
 from xsns_kernels import intersection_counts
+from xsns_stream.languages import normalise
 
 HALF, SEEN, UNSEEN = 128, 256, 100
 Parts = dict[str, list[xs.SubNetwork]]
@@ -116,33 +120,70 @@ def halves(first: Sequence[xs.SubNetwork], second: Sequence[xs.SubNetwork]) -> d
     }
 
 
+def families_of_languages(data: Path) -> dict[str, str]:
+    """Return {label in the corpus `ntrex`: family}, with one label for each individual language."""
+    table = pd.read_csv(data / "languages.tsv", sep="\t", keep_default_na=False)
+    table = table[~table["file"].str.contains(r"ref2|additional|eng-(?:GB|IN|US)")]
+    # A code without a region or script comes first: `fr` is used and `fr-CA` is not.
+    table = table.sort_values("ntrex_code", key=lambda codes: codes.str.len(), kind="stable")
+    table = table.drop_duplicates("iso639_3_individual")
+    codes = [normalise(code.removesuffix("-src")) for code in table["ntrex_code"]]
+    return dict(zip(codes, table["family_glottolog"], strict=True))
+
+
+def store_rows(store: xs.SubNetworkStore, data: Path) -> list[dict[str, Any]]:
+    """Return the figures of a store for each density and seed."""
+    families = families_of_languages(data)
+    languages = [code for code in store.languages if code in families]
+    labels = [families[code] for code in languages]
+    return [
+        {
+            "text": f"seed {seed}, density {density:g}",
+            **same_family(xs.similarity(store, languages=languages, density=density, seeds=seed).values, labels),
+        }
+        for density in store.densities
+        for seed in store.seeds
+    ]
+
+
+def measured_rows(loaded: Any, data: Path, pool: Pool) -> list[dict[str, Any]]:
+    """Measure the languages of the pool and return the figures of both parts of their text, and of halves."""
+    parts = subnetworks(loaded, data, pool)
+    rows: list[dict[str, Any]] = [
+        {"text": text, **same_family(jaccard(parts[text]), pool.families)} for text in ("seen", "unseen")
+    ]
+    return [*rows, {"text": "halves", **halves(parts["first"], parts["second"])}]
+
+
 def main() -> None:
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of NTREX")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--every", type=int, default=1, help="use every n-th language of the table")
+    parser.add_argument("--store", help="store of the corpus ntrex to use instead of a measurement")
     options = parser.parse_args()
     started = time.perf_counter()
-    loaded = xs.load_model(options.model)
-    pool = read_pool(options.data, options.every, 6 if options.smoke else None)
-    parts = subnetworks(loaded, options.data, pool)
-    rows: list[dict[str, Any]] = [
-        {"text": text, **same_family(jaccard(parts[text]), pool.families)} for text in ("seen", "unseen")
-    ]
-    rows.append({"text": "halves", **halves(parts["first"], parts["second"])})
+    if options.store:
+        store = xs.open_store(options.store)
+        rows = store_rows(store, options.data)
+        parameters: dict[str, Any] = {"store": dict(store.experiment), "languages": len(store.languages)}
+    else:
+        loaded = xs.load_model(options.model)
+        pool = read_pool(options.data, options.every, 6 if options.smoke else None)
+        rows = measured_rows(loaded, options.data, pool)
+        parameters = {
+            "model": loaded.name,
+            "weights": loaded.weights_digest,
+            "languages": len(pool.files),
+            "every": options.every,
+        }
     for row in rows:
         print(
             ", ".join(
                 f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()
             )
         )
-    print(f"{len(pool.files)} languages, {time.perf_counter() - started:.0f} s")
-    parameters = {
-        "model": loaded.name,
-        "weights": loaded.weights_digest,
-        "languages": len(pool.files),
-        "every": options.every,
-    }
+    print(f"{parameters['languages']} languages, {time.perf_counter() - started:.0f} s")
     harness.write(options.output, harness.result("bench_families", parameters, rows, options.smoke))
 
 

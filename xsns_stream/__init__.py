@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.comparison import shared, similarity
     from xsns_stream.pipeline.finetune import transfer
     from xsns_stream.pipeline.gold_comparison import evaluate, regress
+    from xsns_stream.pipeline.report import report
     from xsns_stream.pipeline.settings import BuildSettings, Stopping
     from xsns_stream.pipeline.source_ranking import rank
     from xsns_stream.ranking import rank_sources
@@ -104,6 +105,7 @@ _HOMES = {
     "evaluate": "pipeline.gold_comparison",
     "rank": "pipeline.source_ranking",
     "regress": "pipeline.gold_comparison",
+    "report": "pipeline.report",
     "shared": "pipeline.comparison",
     "similarity": "pipeline.comparison",
     "import_scores": "gold",
@@ -166,6 +168,7 @@ __all__ = [
     "read_scores",
     "read_text",
     "regress",
+    "report",
     "sample_overlaps",
     "self_check",
     "shared",

@@ -46,12 +46,31 @@ SUMMARY_CODES: Final = frozenset(
         "var",
     }
 )
-#: Names of lines and columns of means, none of which is the code of a language.
+#: Names of lines and columns of means and totals, none of which is the code of a language.
 _MEANS: Final = frozenset(
-    {"average", "averages", "avg", "avrg", "mean", "means", "overall", "durchschnitt", "mittelwert"}
+    {"average", "averages", "avg", "avrg", "mean", "means", "median", "overall", "durchschnitt", "mittelwert"}
+    | {"moyenne", "promedio", "média", "gemiddelde", "среднее", "平均", "ø", "total", "totals", "subtotal"}
 )
-#: Words that may stand before or after the name of a mean: `macro average`, `avg. (all)`.
-_BESIDE_MEANS: Final = frozenset({"macro", "micro", "row", "column", "col", "all", "over", "languages", "score", "the"})
+#: Words that may stand before or after the name of a mean: `macro average`, `avg. (all)`, `avg w/o en`.
+_BESIDE_MEANS: Final = frozenset(
+    {
+        "macro",
+        "micro",
+        "row",
+        "column",
+        "col",
+        "all",
+        "over",
+        "languages",
+        "score",
+        "the",
+        "grand",
+        "of",
+        "zero",
+        "shot",
+    }
+    | {"w", "o", "without", "excl", "excluding", "except", "non", "en", "eng", "english", "source", "self", "diagonal"}
+)
 #: Names of answers that need no model, and words that may stand beside them.
 _TRIVIAL: Final = frozenset({"majority", "frequent", "trivial", "chance", "random"})
 _BESIDE_TRIVIAL: Final = frozenset(
@@ -161,7 +180,7 @@ def _codes_among_names(codes: Mapping[str, str | None], certain: set[str]) -> di
 
 
 def is_mean(label: str) -> bool:
-    """Return whether a label is the name of a line or column of means, such as `Average` or `macro avg.`.
+    """Return whether a label is the name of a line or column of means or totals, such as `Average` or `macro avg.`.
 
     >>> is_mean("Avg."), is_mean("macro average"), is_mean("max"), is_mean("Meänkieli")
     (True, True, False, False)
@@ -177,7 +196,7 @@ def is_trivial_answer(label: str) -> bool:
 
 
 def language_of(label: str) -> str | None:
-    """Return the code of the language that a label names, as a code or as a name; None if it names none, or several.
+    """Return the code of the language that a label names by code or by name; None if it names no language, or several.
 
     Args:
         label: A label of a table. Other labels of the table are not taken into account, unlike in :func:`read_labels`.
@@ -192,7 +211,10 @@ def language_of(label: str) -> str | None:
 def _languages_of_name(label: str) -> tuple[str, ...]:
     """Return the code of the language with this name; two codes if the label names two languages; otherwise nothing."""
     text = _MARKS.sub("", _NO_WIDTH.sub("", label))
-    if (code := code_of_name(text) or (code_or_none(text) if text != label else None)) is not None:
+    as_code = code_or_none(text) if text != label else None
+    # `en*` is the code of English with a mark, and not the language En.
+    certain = as_code if text in (text.lower(), text.upper()) else None
+    if (code := certain or code_of_name(text) or as_code) is not None:
         return (code,)
     match = _BRACKETS.fullmatch(text)
     if match is None:

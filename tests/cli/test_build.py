@@ -71,7 +71,7 @@ def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any
     assert done.code == 3
     assert done.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
     assert "failed: fi (seed 42): " in done.err
-    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The first: " in done.err
+    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The reason: " in done.err
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("et", "sw"), [])
     # After the file is repaired, the same command measures the missing row.
@@ -79,6 +79,33 @@ def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any
     mended = build(corpus=three, lang="all")
     assert (mended.code, open_store(tmp_path / "x.zarr").languages) == (0, ("et", "fi", "sw"))
     assert "note: fi (seed 42) has only 1 of the 6 examples requested." in mended.err
+
+
+def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path) -> None:
+    (three / "fi.txt").write_text("")
+    (three / "et.txt").write_bytes("tere".encode("utf-16"))
+    done = build("-q", corpus=three, lang="all", seed="1,2")
+    assert done.code == 3
+    assert "The reasons: et: et.txt is UTF-16, not UTF-8. convert it: `iconv" in done.err
+    assert "fi: fi.txt has no usable text: it contains no line, row or sentence." in done.err
+    assert done.err.count("fi.txt has no usable text") == 1, "one reason for both seeds"
+
+
+def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path, xsns: Any) -> None:
+    (three / "fi.txt").write_bytes("hei".encode("utf-16"))
+    (three / "swh_Latn.txt").write_text("habari\n")
+    done = build("--dry-run", "-q", corpus=three, lang="all")
+    assert done.code == 3
+    assert "\nto measure: et\n" in done.out
+    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (both sw.txt and swh_Latn.txt are" in done.out
+    shown = xsns("info", "--corpus", three)
+    rows = {line.split()[0]: " ".join(line.split()[2:]) for line in shown.out.splitlines()[2:]}
+    assert rows["et"] == ""
+    assert rows["fi"] == "fi.txt is UTF-16, not UTF-8."
+    assert rows["sw"] == "sw.txt and swh_Latn.txt both mean the language 'sw'."
+    listed = json.loads(xsns("info", "--corpus", three, "--json").out)["result"]
+    assert listed["languages"] == ["et", "fi", "sw"]
+    assert [each["language"] for each in listed["cannot_be_built"]] == ["fi", "sw"]
 
 
 def test_json_lists_failed_rows(build: Any, three: Path) -> None:
@@ -103,7 +130,7 @@ def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> N
     assert first == "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet."
     assert second == "to measure: sw fi et"
     assert re.fullmatch(
-        r"about (less than 1|\d+) (s|min) here for 3 rows, from one timed row; [\d.]+ kB of disk, "
+        r"about (less than 1|\d+) (s|min) here for 3 rows, estimated from one timed row; [\d.]+ kB of disk, "
         r"[\d.]+ [MG]B of memory\.",
         third,
     )

@@ -10,6 +10,7 @@ import pytest
 from tests.support.paths import ROOT
 from xsns_stream import objectives
 from xsns_stream.cli import VERBS, baseline_tables, baseline_text, choices
+from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.evaluation import AVERAGES
 from xsns_stream.evaluation.metrics import GAINS, METRICS
 from xsns_stream.gold.formats import READERS
@@ -22,6 +23,7 @@ from xsns_stream.transfer import PRESETS
 
 #: {list of `cli/choices.py`: (file of the registry, its names)}.
 OWNERS: dict[str, tuple[str, Iterable[str]]] = {
+    "DEFAULT_CORPUS": ("corpora/embedded.py", (DEFAULT_CORPUS,)),
     "COEFFICIENTS": ("similarity/coefficients.py", COEFFICIENTS),
     "GROUPINGS": ("similarity/groups.py", GROUPINGS),
     "OBJECTIVES": ("models/auto_classes.py", auto_classes.OBJECTIVES),

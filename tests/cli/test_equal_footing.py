@@ -64,6 +64,24 @@ def test_everything_is_taken_from_the_store(name: str, baseline: Any, tmp_path: 
         assert record.objective == "masked-lm(rate=0.15,max_length=24)"
 
 
+def test_the_text_of_a_relabelled_row_has_its_former_label(
+    built: Path, baseline: Any, tmp_path: Path, xsns: Any
+) -> None:
+    shutil.copytree(built / "x.zarr", tmp_path / "x.zarr")
+    for old, new in (("et", "et-x-bible"), ("fi", "qaa-x-mine"), ("qaa-x-mine", "qaa-x-last")):
+        assert xsns("relabel", old, new, "--store", tmp_path / "x.zarr", "-q").code == 0
+    done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", "texts", "-o", tmp_path / "m.parquet")
+    assert done.code == 0, done.err
+    assert read_matrix(tmp_path / "m.parquet").sources == ("en", "et-x-bible", "qaa-x-last", "sw")
+    assert "'qaa-x-last' is 'fi' in the corpus." in done.err
+    (tmp_path / "other").mkdir()
+    for code in CODES:
+        (tmp_path / "other" / f"{code}.txt").write_text("".join(f"{code} {n}\n" for n in range(20)), encoding="utf-8")
+    done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", tmp_path / "other")
+    assert done.code != 0
+    assert "fi" in done.err, "it is compared with the text of the row"
+
+
 def test_options_that_differ_are_refused_together(baseline: Any) -> None:
     done = baseline("lex", "--examples", 64, "--max-length", 24, "--seed", 3)
     assert (done.code, done.out) == (2, "")

@@ -145,23 +145,45 @@ def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     assert len(lines) == 1 + 5 * 6
 
 
-@pytest.fixture
-def store(folder: Path) -> Path:
-    """A store of four of the languages, with two seeds."""
+def write_rows(path: Path, *languages: str) -> None:
     layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
-    written = xs.open_store(folder / "xsns.zarr", "a")
+    written = xs.open_store(path, "a")
     for seed in (1, 2):
-        for number, language in enumerate(("sw", "fi", "en", "et")):
+        for language in languages:
+            number = (*CODES, "aka_Latn", "twi_Latn").index(language)
             chosen = np.random.default_rng((seed, number)).random(2000) < 0.15
             provenance = Provenance(layout_digest=layout.digest, seed=seed)
             count = int(chosen.sum())
             written.write(SubNetwork(language, seed, pack_bits(chosen), layout, count, 0.1, 0.15, provenance))
+
+
+@pytest.fixture
+def store(folder: Path) -> Path:
+    """A store of four of the languages, with two seeds."""
+    write_rows(folder / "xsns.zarr", "sw", "fi", "en", "et")
     return folder / "xsns.zarr"
 
 
-def test_after_an_evaluation_of_a_store_comes_a_ranking(store: Path, xsns: Any) -> None:
+def test_two_rows_of_one_language_in_a_store_and_in_its_matrix(store: Path, xsns: Any) -> None:
+    """The matrix of a store gives the numbers of the store."""
+    write_rows(store, "aka_Latn", "twi_Latn")
+    assert xsns("matrix", "--store", store, "-o", "m.parquet", "-o", "m.csv", "-q").code == 0
+    three = ("store=xsns.zarr", "file=m.parquet", "table=m.csv")
+    given = (word for each in three for word in ("--predict", each))
+    done = xsns(*GOLD, *given, "--average", "matrices", "--json")
+    metrics = named(result(done))
+    assert metrics["store"] == metrics["file"] == metrics["table"]
+    start = "several labels are one language, and are compared as they are: aka_Latn, twi_Latn are ak."
+    chosen = "`xsns-stream relabel aka_Latn ak --store xsns.zarr` chooses one of them."
+    assert f"'store': {start} {chosen}\n" in done.err
+    assert f"'table': {start} --rename aka_Latn=ak chooses one of them.\n" in done.err
+
+
+def test_after_an_evaluation_comes_a_regression(store: Path, xsns: Any) -> None:
     done = xsns(*GOLD, "--predict", "good.csv", "--predict", "xsns=xsns.zarr")
-    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target sw --gold gold.parquet"
+    assert done.err.splitlines()[-1] == (
+        "next: xsns-stream regress --gold gold.parquet --predict good=good.csv --predict xsns=xsns.zarr"
+    )
 
 
 def test_a_store_is_a_predictor(store: Path, xsns: Any) -> None:

@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     "matrix": ("matrix -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
     "matrix by layer": ("matrix -s 'my store.zarr' --by layer", "rank --store 'my store.zarr' --target de"),
+    "report": ("report -s 'my store.zarr' --no-layers", "rank --store 'my store.zarr' --target de"),
     "shared": ("shared -s 'my store.zarr' --lang sw,fi", "rank --store 'my store.zarr' --target sw --explain"),
     "info": ("info -s 'my store.zarr'", "rank --store 'my store.zarr' --target de"),
     "info of a corpus": ("info --corpus cldr", "build --corpus cldr"),
@@ -48,11 +49,11 @@ COMMANDS = {
     "relabel": ("relabel -s other.zarr zu xh", "rank --store other.zarr --target xh"),
     "evaluate": (
         "evaluate --gold gold.parquet --predict 'xsns=my store.zarr' --resamples 100",
-        "rank --store 'my store.zarr' --target de --gold gold.parquet",
+        "regress --gold gold.parquet --predict 'xsns=my store.zarr'",
     ),
     "regress": (
         "regress --gold gold.parquet --predict 'xsns=my store.zarr'",
-        "evaluate --gold gold.parquet --predict 'xsns=my store.zarr' --per-target",
+        "regress --gold gold.parquet --predict 'xsns=my store.zarr' -o regression.md",
     ),
     "params": ("params mini", "build --corpus FOLDER --parts 8"),
 }
@@ -93,6 +94,42 @@ def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..
         expected = expected.format(first=",".join(first))
     assert parsed(last) == shlex.split(expected.replace("TASK", "pos"))
     assert shlex.join(shlex.split(expected)) in last, "it can be pasted into a shell"
+
+
+def test_the_chains_of_next_commands_end(folder: Path, in_process: Callable[..., Any]) -> None:
+    """Every chain ends with saved results, and no command of a chain occurs twice.
+
+    `build` and `transfer` take minutes: a build is followed by a ranking, and a transfer by an evaluation.
+    """
+    after: dict[tuple[str, ...], tuple[str, ...] | None] = {}
+    for command in {command for command, _ in COMMANDS.values()}:
+        words: tuple[str, ...] | None = tuple(shlex.split(command.format()))
+        chain: list[tuple[str, ...]] = []
+        while words is not None:
+            assert words not in chain, [shlex.join(each) for each in (*chain, words)]
+            chain.append(words)
+            if words not in after:
+                after[words] = _next_of(folder, in_process, words)
+            words = after[words]
+        assert len(chain) < 10
+        last = chain[-1]
+        assert "-o" in last, shlex.join(last)
+        assert last[0] == "regress"
+    assert (folder / "regression.md").exists()
+
+
+def _next_of(folder: Path, in_process: Callable[..., Any], words: tuple[str, ...]) -> tuple[str, ...] | None:
+    if words[0] == "build":
+        return ("rank", "-s", "my store.zarr", "--target", "sw")
+    if words[0] == "transfer":
+        return ("evaluate", "--gold", "gold.parquet", "--predict", "xsns=my store.zarr", "--resamples", "100")
+    if words == ("info",):
+        words = ("info", "-s", "my store.zarr")
+    done = in_process(folder, *words)
+    # A command that changed the store may have nothing left to do.
+    assert done.code == 0, done.err
+    line = (done.err.splitlines() or [""])[-1]
+    return tuple(shlex.split(line)[2:]) if line.startswith("next: ") else None
 
 
 def test_a_baseline_is_written_and_then_evaluated(folder: Path, in_process: Callable[..., Any]) -> None:

@@ -246,6 +246,19 @@ def test_what_gold_scores_say(folder: Path, in_process: InProcess) -> None:
     assert shown.err.splitlines()[-1] == "next: xsns-stream evaluate --gold good.parquet --predict xsns=xsns.zarr"
 
 
+def test_notes_on_gold_scores_name_the_store(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
+    """As `evaluate` gives them, in which a predictor has a name."""
+    codes = ("swh", "zu", "nan", "rw", "fi", "ja")
+    cells = np.random.default_rng(0).random((1, 1, 6, 6)) * 100
+    gold = tmp_path / "g.parquet"
+    write_scores(TransferScores(codes, codes, cells, "pos", "accuracy", "percent", "made up"), gold)
+    done = in_process(folder, "rank", "--target", "sw", "--gold", str(gold))
+    assert "note: 'xsns.zarr' has other codes: sw for swh.\n" in done.err
+    assert "note: 'xsns.zarr' has no values for ja.\n" in done.err
+    notes = xs.rank(folder / "xsns.zarr", "sw", gold=str(gold)).notes
+    assert f"'{folder / 'xsns.zarr'}' has no values for ja." in notes
+
+
 def test_a_ranking_that_gold_scores_contradict_says_so_in_its_title(folder: Path, in_process: InProcess) -> None:
     done = in_process(folder, "rank", "--target", "sw", "--gold", "bad.parquet")
     title = done.out.splitlines()[0].rstrip()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from xsns_stream.corpora import decoding, read_text
+from xsns_stream.corpora import decoding, open_corpus, read_text
 from xsns_stream.corpora.decoding import iter_lines
 from xsns_stream.corpora.examples import without_control
 from xsns_stream.corpora.tasks.readers import file_text
@@ -57,7 +57,7 @@ def test_wide_encodings_are_refused_with_the_command_that_converts_them(
     path.write_bytes(text.encode(encoding))
     error = complaint(path)
     assert f"{shown}, not UTF-8" in error.message
-    assert f"{command}-t UTF-8 {name} > {name}.utf8 && mv {name}.utf8 {name}`" in error.hint
+    assert f"{command}-t UTF-8 {path} > {path}.utf8 && mv {path}.utf8 {path}`" in error.hint
 
 
 def test_a_compressed_file_is_converted_decompressed(tmp_path: Path) -> None:
@@ -65,7 +65,8 @@ def test_a_compressed_file_is_converted_decompressed(tmp_path: Path) -> None:
     path.write_bytes(lzma.compress(GERMAN.encode("utf-16")))
     error = complaint(path)
     assert error.message == "my file.txt.xz is UTF-16, not UTF-8."
-    assert "`xzcat 'my file.txt.xz' | iconv -f UTF-16 -t UTF-8 > 'my file.txt'`, and remove" in error.hint
+    plain = str(path).removesuffix(".xz")
+    assert f"`xzcat '{path}' | iconv -f UTF-16 -t UTF-8 > '{plain}'`, and remove '{path}'." in error.hint
 
 
 def test_labelled_data_in_utf16_are_refused(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_latin1_is_refused_and_a_few_bad_lines_are_skipped(tmp_path: Path) -> No
     path.write_bytes("".join(f"Straße {n}\n" for n in range(10)).encode("latin-1"))
     error = complaint(path)
     assert error.message == "10 of 10 lines of x.txt are not UTF-8."
-    assert "iconv -f ISO-8859-1 -t UTF-8 x.txt" in error.hint
+    assert f"iconv -f ISO-8859-1 -t UTF-8 {path}" in error.hint
     good = "".join(f"Weg {n}\n" for n in range(40)).encode()
     path.write_bytes(good + b"stra\xdfe 1\nstra\xdfe 2\nstra\xdfe 3\n\n")
     assert read_text("de", path).counts == ReadCounts(read=44, empty=1, undecodable=3, usable=40)
@@ -164,7 +165,7 @@ def test_a_line_without_end_is_cut_between_characters(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("aßßßß\nb\n", encoding="utf-8")
     with path.open("rb") as stream:
-        found = list(decoding._bounded_lines(stream, "x.txt", 4))
+        found = list(decoding._bounded_lines(stream, Path("x.txt"), 4))
     assert found == [("aß\n".encode(), True), (b"b\n", False)]
 
 
@@ -219,3 +220,25 @@ def test_text_about_pages_and_pointers_is_text(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("404: Not Found is an error.\nversion 1\n<b>html</b>\n", encoding="utf-8")
     assert len(read_text("sw", path)) == 3
+
+
+def test_commands_in_hints_name_files_as_they_must_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the folder, as it was given, and quoted for a shell."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("my texts")
+    folder.mkdir()
+    (folder / "de.txt").write_bytes("".join(f"Straße {n}\n" for n in range(10)).encode("latin-1"))
+    for name in ("sw.txt", "swh_Latn.txt", "fi-00000-of-00002.txt"):
+        (folder / name).write_text("moja\n", encoding="utf-8")
+    corpus = open_corpus("my texts")
+    hints = {}
+    for code in corpus.languages():
+        with pytest.raises(CorpusError) as caught:
+            corpus.sample(code, 1, 0)
+        hints[code] = caught.value.hint
+    assert "iconv -f ISO-8859-1 -t UTF-8 'my texts/de.txt' > 'my texts/de.txt.utf8' && mv" in hints["de"]
+    assert "--corpus 'sw=my texts/sw.txt' " in hints["sw"]
+    assert "--corpus 'fi=my texts/fi-00000-of-00002.txt'." in hints["fi"]
+    with pytest.raises(CorpusError) as caught:
+        open_corpus("my texts/sw.txt")
+    assert "--corpus 'sw=my texts/sw.txt', if it is Swahili" in caught.value.hint

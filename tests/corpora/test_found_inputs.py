@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import open_corpus, open_task, read_text
+from xsns_stream.corpora import open_corpus, open_task, read_text, reading_notes
 from xsns_stream.errors import CorpusError
 
 CONLLU = "{}\t{}\t_\tX\t_\t_\t0\troot\t_\t_\n"
@@ -115,7 +115,7 @@ def test_a_small_o(tmp_path: Path) -> None:
 def test_a_malformed_sentence_of_tagged_words_among_many(tmp_path: Path) -> None:
     good = "The DT O\nEU NNP B-ORG\n\n" * 40
     _, note = tagged(tmp_path, "en-train.txt", f"{good}broken\n\n{good}", "ner")
-    assert "left out of the 81 examples of en-train.txt: 1 malformed." in note
+    assert "1 of the 81 examples of en-train.txt is left out: 1 malformed." in note
     numbered = "1\tThe\tO\n2\tEU\tB-ORG\n\n" * 40
     _, note = tagged(tmp_path / "b", "en-train.tsv", f"{numbered}1\tThe\tO\n3\tEU\tO\n\n", "ner")
     assert "1 malformed" in note
@@ -137,6 +137,60 @@ def test_a_nested_column_is_named_with_the_option_that_reads_it(tmp_path: Path) 
         CorpusError, match=r"column 'content' of de\.jsonl contains nested columns instead of text"
     ) as caught:
         open_corpus(tmp_path).sample("de", 2, 0)
-    assert caught.value.hint == "name one of them, such as `--text-column content.text`."
+    assert caught.value.hint == (
+        "name one of them, such as `--text-column content.text`; they are content.length, content.text."
+    )
     sample = open_corpus(tmp_path, text_column="content.text").sample("de", 2, 0)
     assert {each.sentence() for each in sample.examples} == {"Guten Morgen.", "Bis bald."}
+
+
+def test_the_text_column_is_named_rather_than_the_first_nested_column_of_strings(tmp_path: Path) -> None:
+    write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "url": "http://x", "text": "Maakye."}}) + "\n")
+    with pytest.raises(CorpusError) as caught:
+        open_corpus(tmp_path).sample("ak", 1, 0)
+    assert "such as `--text-column content.text`" in (caught.value.hint or "")
+    # Without a usual name, the longest value.
+    write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "raw": "Maakye. Wo ho te sɛn?"}}) + "\n")
+    with pytest.raises(CorpusError, match="contains nested columns") as caught:
+        open_corpus(tmp_path).sample("ak", 1, 0)
+    assert "such as `--text-column content.raw`" in (caught.value.hint or "")
+    write(tmp_path / "ak.jsonl", json.dumps({"doc": {"id": "a-1", "body": {"text": "Maakye."}}}) + "\n")
+    with pytest.raises(CorpusError, match="has a usual name for text") as caught:
+        open_corpus(tmp_path).sample("ak", 1, 0)
+    assert caught.value.hint == "name the column of the text with --text-column, such as doc.body.text."
+
+
+def test_a_text_column_applies_to_the_tables_among_files_of_text(tmp_path: Path) -> None:
+    write(tmp_path / "sw.txt", "Habari.\nKaribu.\n")
+    write(tmp_path / "fi.conllu", CONLLU.format(1, "Huomenta") + "\n")
+    write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "text": "Maakye."}}) + "\n")
+    corpus = open_corpus(tmp_path, text_column="content.text")
+    read = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert read == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
+    note = "--text-column applies to tables only: fi.conllu, sw.txt are files of text, which are read without it."
+    assert reading_notes(corpus) == (note,)
+    pairs = open_corpus(
+        [f"{code}={tmp_path / name}" for code, name in (("sw", "sw.txt"), ("ak", "ak.jsonl"))],
+        text_column="content.text",
+    )
+    assert {each.text for each in pairs.sample("sw", 9, 0).examples} == {"Habari.", "Karibu."}
+    # A corpus without a table does not have the column.
+    with pytest.raises(CorpusError, match=r"sw\.txt has no columns, so no column 'content\.text'"):
+        open_corpus([f"sw={tmp_path / 'sw.txt'}"], text_column="content.text").sample("sw", 1, 0)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_missing_value_in_a_table_is_no_text(tmp_path: Path, suffix: str) -> None:
+    cells = ["Nilikula nan jana.", "nan", "NaN", "<NA>", "", "Nan", "NA"]
+    table = "\n".join(["text\tid", *(f"{cell}\t{number}" for number, cell in enumerate(cells))]) + "\n"
+    sample = read_text("sw", write(tmp_path / f"sw.{suffix}", table if suffix == "tsv" else table.replace("\t", ",")))
+    assert [each.text for each in sample.examples] == ["Nilikula nan jana.", "Nan", "NA"]
+    assert (sample.counts.read, sample.counts.empty, sample.counts.usable) == (7, 4, 3)
+    assert sample.notes == (
+        f"3 of 7 rows of sw.{suffix} are skipped: 'nan' or 'NaN' or '<NA>' in place of a text is a missing value.",
+        f"1 text of sw.{suffix} is 'NA', and read as text: empty the cells if they are missing values.",
+    )
+    # In a file of text a line is a text, and in a column of languages it is Min Nan Chinese.
+    assert texts(tmp_path / "sw.txt", "nan\nmkate\n") == ["nan", "mkate"]
+    write(tmp_path / "all.csv", "lang,text\nnan,Lí hó.\nsw,Habari.\n")
+    assert open_corpus(tmp_path / "all.csv", language_column="lang").languages() == ("nan", "sw")

@@ -265,7 +265,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     twice = open_corpus(f"hub:{root}")
     assert twice.languages() == ("en", "sw")
     assert texts(twice, "en") == {"x"}
-    with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn are both language 'sw'"):
+    with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn both mean the language 'sw'"):
         twice.sample("sw", 1, 0)
     assert reading_notes(twice) == ("1 configuration is not read: primary_task (its name is not a language).",)
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)
@@ -386,11 +386,16 @@ def write_tables(root: Path, tables: Mapping[str, str]) -> str:
 
 @leaving_files_open
 def test_words_for_missing_values_are_texts_in_tables(tmp_path: Path) -> None:
-    texts = ["Kissa istui.", "None", "NA", "null", "nan", "Koira haukkui."]
-    corpus = open_corpus(write_tables(tmp_path, {"fi": "\n".join(["text", *texts, '""', ""])}))
+    texts = ["Kissa istui.", "None", "NA", "null", "nan on leipä.", "Koira haukkui."]
+    corpus = open_corpus(write_tables(tmp_path, {"fi": "\n".join(["text", *texts, "nan", '""', ""])}))
     sample = corpus.sample("fi", 8, 42)
     assert {example.text for example in sample.examples} == set(texts)
-    assert sample.counts == ReadCounts(read=7, empty=1, usable=6)
+    assert sample.counts == ReadCounts(read=8, empty=2, usable=6)
+    missing, perhaps = sorted(sample.notes)
+    assert missing.startswith("1 of 8 rows of ")
+    assert missing.endswith(" is skipped: 'nan' in place of a text is a missing value.")
+    assert perhaps.startswith("3 texts of ")
+    assert perhaps.endswith("read as text: empty the cells if they are missing values.")
 
 
 @pytest.mark.parametrize("word", ["no", "NO", "off", "null", "yes", "~"])
@@ -420,3 +425,35 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
     (note,) = corpus.sample("sw", 8, 42).notes
     assert note.startswith("the column 'text' of ")
     assert note.endswith("(sw) is read as the text, and not 'sentence': --text-column chooses another one.")
+
+
+@leaving_files_open
+def test_a_column_of_languages(tmp_path: Path) -> None:
+    table = "lang,sentence\nswh,Habari.\nsw,Karibu.\nnan,Lí hó.\nEstonian,Tere.\nxx-yy,?\n,?\n"
+    spec = write_tables(tmp_path, {"default": table})
+    corpus = open_corpus(spec, language_column="lang")
+    assert corpus.languages() == ("et", "nan", "sw")
+    assert corpus.name == f"hub({tmp_path.name}, split=train, language_column=lang)"
+    read = {code: {each.text for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert read == {"et": {"Tere."}, "nan": {"Lí hó."}, "sw": {"Habari.", "Karibu."}}
+    left = {each.file: (each.kind, each.reason) for each in not_read(corpus)}
+    assert left["(empty)"] == ("value", "no language (1 row)")
+    assert left.keys() == {"(empty)", "xx-yy"}
+    notes = reading_notes(corpus)
+    assert notes[0] == "several values are read as one language: swh, sw as sw."
+    with pytest.raises(CorpusError, match=f"{tmp_path.name} has no column 'language'") as caught:
+        open_corpus(spec, language_column="language").languages()
+    assert caught.value.hint == "its columns are lang, sentence."
+
+
+@leaving_files_open
+def test_the_configuration_of_a_column_of_languages(tmp_path: Path) -> None:
+    spec = write_tables(tmp_path, {"news": "lang,text\nsw,a\n", "web": "lang,text\nfi,b\n"})
+    with pytest.raises(CorpusError, match="has several configurations: news, web") as caught:
+        open_corpus(spec, language_column="lang").languages()
+    assert caught.value.hint == "choose one of them with --config NAME."
+    assert open_corpus(spec, language_column="lang", config="web").languages() == ("fi",)
+    with pytest.raises(UsageError, match=r"--language-column and \{lang\} in --config were both given"):
+        open_corpus(spec, language_column="lang", config="{lang}")
+    with pytest.raises(UsageError, match="--language-column cannot be used with the corpus wikiann"):
+        open_corpus(f"wikiann={tmp_path}", language_column="lang")

@@ -208,7 +208,7 @@ def test_usual_pairs_are_read_together_with_labels(tmp_path: Path, first: str, s
 
 PASSAGE = "  Watoto wanasoma nyumbani.  "
 ANSWERS = [
-    ({"text": ["wanasoma", "x"], "answer_start": [9, 0]}, AnswerSpan(7, "wanasoma")),
+    ({"text": ["wanasoma", "x"], "answer_start": [9, 0]}, AnswerSpan(7, "wanasoma", ("x",))),
     ({"text": [" wanasoma "], "answer_start": [8]}, AnswerSpan(7, "wanasoma")),
     ([{"text": "nyumbani.", "answer_start": 18}], AnswerSpan(16, "nyumbani.")),
     ({"text": "Watoto", "answer_start": 2}, AnswerSpan(0, "Watoto")),

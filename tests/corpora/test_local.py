@@ -87,13 +87,13 @@ def test_two_files_of_one_language(folder: Path) -> None:
     assert len(corpus.sample("en", 4, 0)) == 4
     with pytest.raises(CorpusError) as caught:
         corpus.sample("sw", 4, 0)
-    assert caught.value.message == "both sw_Latn.jsonl and swa.txt are language 'sw'."
+    assert caught.value.message == "sw_Latn.jsonl and swa.txt both mean the language 'sw'."
     assert f"--corpus sw={folder / 'sw_Latn.jsonl'}" in caught.value.hint
     chosen = open_corpus([str(folder), f"sw={folder / 'swa.txt'}"])
     assert chosen.name == "folder(texts, sw=swa.txt)"
     assert chosen.sample("sw", 3, 0).examples == read_text("sw", folder / "swa.txt").draw(3, 0).examples
     pairs = [f"swa={folder / 'swa.txt'}", f"swh={folder / 'en.txt'}"]
-    assert complaint(pairs).message.endswith("are language 'sw'.")
+    assert complaint(pairs).message.endswith("both mean the language 'sw'.")
 
 
 def test_folders_without_text(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
     error = complaint(str(tmp_path), split="test")
     assert "is of the split 'test'" in error.message
     (tmp_path / "en_gum-ud-train.conllu").write_text("1\tx\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"both en_ewt-ud-train.conllu and en_gum-ud-train.conllu"):
+    with pytest.raises(CorpusError, match=r"en_ewt-ud-train.conllu and en_gum-ud-train.conllu both"):
         open_corpus(str(tmp_path)).sample("en", 1, 0)
 
 
@@ -142,7 +142,7 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = complaint("wikian")
     assert isinstance(error, CorpusError)
     assert error.message == "there is no corpus 'wikian': it is neither a known name nor a folder."
-    assert error.hint.startswith("did you mean wikiann? a corpus is cldr, a folder")
+    assert error.hint.startswith("did you mean wikiann? a corpus is ntrex, ntrex:held-out, cldr, a folder")
     assert "hub:OWNER/NAME" in complaint("./nowhere").hint
     monkeypatch.chdir(folder)
     assert complaint("swa.txt").hint == "give it as LANG=FILE: --corpus sw=swa.txt, if it is Swahili."
@@ -157,6 +157,8 @@ def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("cldr", "split"),
         ("cldr", "text_column"),
+        ("ntrex", "split"),
+        ("ntrex:held-out", "config"),
         ("{folder}", "config"),
         ("{folder}", "revision"),
         ("en={file}", "split"),
@@ -168,16 +170,19 @@ def test_options_without_effect_are_refused(folder: Path, spec: str, option: str
     assert error.message.startswith(f"--{option.replace('_', '-')} cannot be used with ")
 
 
-def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "cldr").mkdir()
-    (tmp_path / "cldr" / "sw.txt").write_text("x\n", encoding="utf-8")
+@pytest.mark.parametrize("name", ["cldr", "ntrex"])
+def test_a_name_wins_over_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "sw.txt").write_text("x\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert open_corpus("cldr").name.startswith("cldr(babel=")
-    assert open_corpus("./cldr").name == "folder(cldr)"
+    assert open_corpus(name).name.startswith(f"{name}(")
+    assert open_corpus(name).languages() != ("sw",)
+    assert open_corpus(f"./{name}").name == f"folder({name})"
+    assert open_corpus(f"./{name}").languages() == ("sw",)
 
 
 def test_every_kind_is_a_corpus(folder: Path) -> None:
-    corpora: list[Corpus] = [open_corpus(spec) for spec in ("cldr", str(folder), f"sw={folder / 'swa.txt'}")]
+    corpora: list[Corpus] = [open_corpus(spec) for spec in ("ntrex", "cldr", str(folder), f"sw={folder / 'swa.txt'}")]
     assert all(corpus.local and corpus.name for corpus in corpora)
 
 

@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.networks import make_sub
 from xsns_stream.corpora import not_read, open_corpus, open_task, reading_notes
-from xsns_stream.errors import CorpusError
+from xsns_stream.errors import CorpusError, UsageError
+from xsns_stream.pipeline.finetune_settings import transfer_settings
+from xsns_stream.pipeline.store_settings import recorded_corpus
+from xsns_stream.store import open_store
 
 
 def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
@@ -96,7 +100,7 @@ def test_a_file_of_the_language_beside_its_treebanks_is_not_joined(layout: Path)
     (layout / "nl.txt").write_text("tekst\n", encoding="utf-8")
     corpus = open_corpus(str(layout))
     assert texts(str(layout), "en") == {"one train", "two train", "four train"}
-    with pytest.raises(CorpusError, match=r"both UD_Dutch-C/nl_c-ud-train\.conllu and nl\.txt are language 'nl'"):
+    with pytest.raises(CorpusError, match=r"UD_Dutch-C/nl_c-ud-train\.conllu and nl\.txt both mean the language 'nl'"):
         corpus.sample("nl", 1, 0)
 
 
@@ -224,7 +228,7 @@ def test_a_treebank_is_chosen_among_files_in_one_folder(tmp_path: Path) -> None:
     bank(tmp_path, "en_a", "one")
     bank(tmp_path, "en_b", "two")
     assert texts(str(tmp_path), "en", treebank="a") == {"one train"}
-    with pytest.raises(CorpusError, match="are language 'en'"):
+    with pytest.raises(CorpusError, match="mean the language 'en'"):
         texts(str(tmp_path), "en")
 
 
@@ -240,18 +244,72 @@ def test_a_treebank_is_chosen_for_a_task(layout: Path) -> None:
 def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Callable[..., Any]) -> None:
     bank(layout / "UD_German-D", "de_d", "eins", "dev")
     bank(layout / "UD_German-D", "de_d", "zwei", "test")
-    assert open_corpus(str(layout)).languages() == ("en", "nl")
+    corpus = open_corpus(str(layout))
+    assert corpus.languages() == ("en", "nl")
+    assert (
+        "1 language has no file of the split that is read, and cannot be measured: de has only dev, test; read another "
+        "split: --split dev; --task pos takes the dev file where there is no train file."
+    ) in reading_notes(corpus)
     done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
     assert done.code == 2
-    assert "'de' has dev, test alone: read another split: --split dev; --task pos takes the dev file" in done.err
+    assert "'de' has only dev, test: read another split: --split dev; --task pos takes the dev file" in done.err
     for folder in ("UD_English-A", "UD_English-B", "UD_Dutch-C"):
         (layout / folder / f"{folder[3:5].lower()}_{folder[-1].lower()}-ud-train.conllu").unlink(missing_ok=True)
     (layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").unlink(missing_ok=True)
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(layout))
-    assert caught.value.message.endswith("is of the split 'train'. It has de: dev, test; en: dev.")
+    assert caught.value.message.endswith("is of the split 'train'. The folder has de: dev, test; en: dev.")
     assert caught.value.hint == (
-        "read another split: --split dev; --task pos takes the dev file where there is no train file."
+        "read another split: --split dev; --task pos takes the dev file if there is no train file."
     )
     assert texts(str(layout), "de", split="dev") == {"eins dev"}
     assert texts(str(layout), "de", task="pos") <= {"eins dev"}
+
+
+def test_files_that_are_not_read_do_not_change_the_name(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "sw.txt").write_text("habari\n", encoding="utf-8")
+    alone = open_corpus(str(folder)).name
+    bank(folder / "UD_German-D", "de_d", "eins", "dev")
+    bank(folder, "fi_e", "yksi", "test")
+    assert open_corpus(str(folder)).name == alone == "folder(x)"
+    bank(folder / "UD_Dutch-C", "nl_c", "een")
+    assert open_corpus(str(folder)).name == "folder(x, split=train, words=running)"
+    # A store records the name of its first row: treebanks of the default split may come and go.
+    store = open_store(tmp_path / "x.zarr", "a")
+    assert recorded_corpus(alone, store) == alone
+    store.write(make_sub("sw", corpus="folder(x, split=train)"))
+    assert recorded_corpus(alone, store) == "folder(x, split=train)"
+    assert recorded_corpus("folder(x, split=dev)", store) == "folder(x, split=dev)"
+    assert recorded_corpus("folder(x, text_column=a)", store) == "folder(x, text_column=a)"
+
+
+def test_files_that_look_like_data_are_named_first(tmp_path: Path) -> None:
+    names = ["A.md", "B.py", "C.sh", "D.png", "E.log", "README.txt", "maybe.txt", "scores.xlsx", "sw.txt"]
+    for name in names:
+        (tmp_path / name).write_text("habari\n", encoding="utf-8")
+    bank(tmp_path, "de_d", "eins", "dev")
+    (note,) = (each for each in reading_notes(open_corpus(str(tmp_path))) if "not read:" in each)
+    shown = note.partition("not read: ")[2].split("; ")
+    assert [each.partition(" (")[0] for each in shown] == [
+        "maybe.txt",
+        "scores.xlsx",
+        "de_d-ud-dev.conllu",
+        "A.md",
+        "B.py",
+        "and 4 more",
+    ]
+
+
+def test_a_treebank_is_chosen_for_fine_tuning(layout: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+    bank(layout / "UD_English-B", "en_b", "five", "test")
+    options = {"task": "pos", "sources": "en", "targets": "all"}
+    settings = transfer_settings(str(layout), treebank="B", **options)
+    assert settings.corpus.name == "task(ud, task=pos, en=en_b)"
+    with pytest.raises(UsageError, match="treebank cannot be used with open data"):
+        transfer_settings(open_task(str(layout), "pos"), treebank="B", **options)
+    given = ("--task", "pos", "--data", layout, "--sources", "en", "-o", tmp_path / "g.csv", "--dry-run")
+    done = xsns("transfer", *given, "--treebank", "GSD")
+    assert done.code == 1
+    assert "error: the corpus has no treebank 'gsd'." in done.err

@@ -11,6 +11,7 @@ from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.errors import XsnsError
 from xsns_stream.gold import import_scores
 from xsns_stream.gold.detection import find_format
+from xsns_stream.pipeline.gold_files import import_gold
 
 RAW = ",task_type,lang_train,lang_pred,score\n0,x,af,af,98.5\n"
 
@@ -49,7 +50,24 @@ def test_the_hint_names_the_format_of_the_file(tmp_path: Path) -> None:
     for wrong in ("nnrank", "langrank", "long"):
         with pytest.raises(XsnsError) as caught:
             import_scores(path, wrong)
-        assert caught.value.hint == "the file has the format matrix: give --format matrix."
+        assert caught.value.hint == f"the file looks like the format matrix, not {wrong}: give --format matrix."
+
+
+def test_a_wrong_format_is_reported_with_the_other_problems(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.csv", "source,sw,Swahly,fi\nen,50,x1,3\nfi,20,30,3\n")
+    with pytest.raises(XsnsError) as caught:
+        import_scores(path, "long")
+    with pytest.raises(XsnsError) as found:
+        import_scores(path)
+    alone = found.value
+    assert caught.value.message.endswith(f"In the format matrix, {alone.message}")
+    assert "Swahly" in alone.message
+    assert caught.value.hint == (f"the file looks like the format matrix, not long: give --format matrix. {alone.hint}")
+    with pytest.raises(XsnsError) as caught:
+        import_gold([path], "long", str(tmp_path / "g.parquet"), rename={})
+    command = caught.value.hint.rpartition(": ")[2]
+    assert f"xsns-stream gold import {path} --format matrix " in command
+    assert "--format long" not in command
 
 
 @needs_shared

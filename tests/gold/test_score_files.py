@@ -98,6 +98,7 @@ def test_files_without_gold_scores_are_errors(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "frame.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
     (tmp_path / "table.csv").write_text("source,sw\nfi,1\n")
+    (tmp_path / "unnamed.csv").write_text(",,,en\n1,2,3,4\n")
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "matrix.json").write_text('{"coefficient": "jaccard"}')
     (tmp_path / "text.json").write_text("no json")
@@ -105,6 +106,7 @@ def test_files_without_gold_scores_are_errors(tmp_path: Path) -> None:
         ("frame.parquet", "was not written by `xsns-stream gold`"),
         ("text.parquet", "is not a readable Parquet file"),
         ("table.csv", "its columns are source, sw"),
+        ("unnamed.csv", r"its columns are en, 3 columns without a name\."),
         ("empty.csv", "is empty"),
         ("none.parquet", "there is no file"),
         ("none.csv", "there is no file"),

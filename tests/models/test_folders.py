@@ -106,6 +106,18 @@ def test_requested_half_precision_is_noted(tiny_folder: Path) -> None:
     assert note == "the weights are in float16, so gradients are rounded to float16; squares and sums are float32."
 
 
+def test_an_adapter_below_the_folder_is_noted(tiny_copy: Path) -> None:
+    for name in ("checkpoints/lora-2", "lora"):
+        (tiny_copy / name).mkdir(parents=True)
+        (tiny_copy / name / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (note,) = load_model(str(tiny_copy)).notes
+    assert note == (
+        f"the folder of the model '{tiny_copy}' contains adapters, such as LoRA (checkpoints/lora-2, lora), which are "
+        "not loaded: the weights of the folder itself are measured. Merge an adapter with `merge_and_unload()` of peft "
+        "to measure it."
+    )
+
+
 # ---------------------------------------------------------------------------------------- refused
 
 

@@ -102,7 +102,7 @@ def test_a_build_says_that_weights_hold_more_layers(
 
 
 def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> None:
-    from xsns_stream.pipeline.finetune import ModelLoader
+    from xsns_stream.pipeline.run_transfer import ModelLoader
 
     settings: Any = SimpleNamespace(
         model=changed(tiny_copy, "config.json", num_hidden_layers=1),

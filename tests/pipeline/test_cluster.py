@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_every_item_is_done_once_and_a_job_is_opened_once_on_each_worker(client:
     assert {work.attempts for work in report.done.values()} == {1}
     pids = {work.result[2] for work in report.done.values()}
     assert {path.name for path in tmp_path.iterdir()} == {f"opened-{pid}" for pid in pids}
+
+
+def test_workers_are_forked_with_one_thread_and_leave_the_environment_alone(client: Any) -> None:
+    before = dict(os.environ)
+    cluster_clients.preload_workers()
+    assert dict(os.environ) == before
+    for threads, modules in client.run(_threads_and_modules).values():
+        assert threads == 1
+        # The worker has done no work that needs these.
+        assert {"torch", "transformers.modeling_utils", "xsns_kernels"} <= modules
+
+
+def _threads_and_modules() -> tuple[int, set[str]]:
+    import torch
+
+    return torch.get_num_threads(), set(sys.modules)
 
 
 def test_the_items_with_the_most_work_begin_first(client: Any, tmp_path: Path) -> None:

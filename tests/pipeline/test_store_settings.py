@@ -164,6 +164,37 @@ def test_a_new_store_has_the_defaults(tmp_path: Path) -> None:
     assert settings_of_store(open_store(tmp_path / "none.zarr", "a")) is None
 
 
+def test_the_text_of_a_new_store_is_ntrex(tmp_path: Path, tiny_folder: Path) -> None:
+    store = xs.build(model=str(tiny_folder), store=tmp_path / "s.zarr", languages="sw", **OPTIONS)
+    provenance = store.record("sw").provenance
+    assert provenance.corpus == "ntrex(revision=8561f6a)"
+    assert provenance.corpus_digest == xs.open_corpus("ntrex").sample("sw", 6, 42).digest
+    assert inputs_of(store)["texts"] == ["ntrex"]
+    assert xs.build(store=tmp_path / "s.zarr", languages="fi", progress=False).languages == ("fi", "sw")
+    with pytest.raises(IncompatibleError, match="corpus is 'ntrex"):
+        xs.build("ntrex:held-out", store=tmp_path / "s.zarr", languages="et", progress=False)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("corpus", ["cldr", "ntrex:held-out"])
+def test_a_store_keeps_its_own_text_and_not_the_default(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, corpus: str, recorded: bool
+) -> None:
+    """`cldr` was the default of earlier versions; the oldest of them do not record the place of the text."""
+    path = tmp_path / "s.zarr"
+    first = xs.build(corpus, str(tiny_folder), path, languages="sw", **OPTIONS)
+    if not recorded:
+        for document in (path / "commits").rglob("zarr.json"):
+            record = json.loads(document.read_text())
+            record["attributes"].get("provenance", {}).pop("inputs", None)
+            document.write_text(json.dumps(record))
+    model = None if recorded else str(tiny_folder)
+    again = xs.build(model=model, store=path, languages="fi", progress=False)
+    assert again.record("fi").provenance.corpus == first.record("sw").provenance.corpus
+    assert again.record("fi").provenance.corpus.startswith(f"{corpus}(")
+    assert xs.rank(path, "sw").ranking.sources[0].language == "fi"
+
+
 def test_the_verb_says_what_it_took(project: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project)
     common = ("--examples", 6, "--max-length", 24)

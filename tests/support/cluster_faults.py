@@ -1,4 +1,4 @@
-"""Faults of workers for tests of builds on a cluster; workers import this module."""
+"""Faults of workers for tests of verbs on a cluster; workers import this module."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from distributed import WorkerPlugin
+
+from xsns_stream.errors import XsnsError
 
 NAME = "fault-of-a-test"
 
@@ -74,3 +76,38 @@ class Fault(WorkerPlugin):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.kind == "hang":
             time.sleep(3600)
+
+
+class UnitFault(Fault):
+    """A fault of fine-tuning in every present and future worker.
+
+    The kinds are `kill while training`, `kill after the commit`, `hang` and `no model` (a full disk after the scores
+    are written).
+    """
+
+    def setup(self, worker: Any) -> None:
+        """Patch the modules of a worker; Dask calls this."""
+        from xsns_stream.pipeline import cluster_transfer, run_transfer
+
+        fault, fine_tune, make_unit = self, run_transfer.fine_tune, cluster_transfer.make_unit
+
+        def tune(*arguments: Any, on_step: Any, **options: Any) -> Any:
+            def step(*progress: Any) -> None:
+                if fault.kind in ("kill while training", "hang") and fault.happens(fault.current):
+                    fault.act()
+                on_step(*progress)
+
+            return fine_tune(*arguments, on_step=step, **options)
+
+        def make(unit: Any, *rest: Any) -> None:
+            fault.current = unit.source
+            make_unit(unit, *rest)
+            if fault.kind == "kill after the commit" and fault.happens(unit.source):
+                fault.act()
+
+        def save(*arguments: Any) -> None:
+            raise XsnsError("the fine-tuned model cannot be saved.")
+
+        run_transfer.fine_tune, cluster_transfer.make_unit = tune, make
+        if self.kind == "no model":
+            run_transfer.save_model = save

@@ -138,6 +138,14 @@ def test_answers_made_by_hand(truth: str, predicted: str, f1: float, exact: floa
     assert metrics.exact_match([truth], [predicted]) == exact
 
 
+def test_of_several_reference_answers_the_best_counts() -> None:
+    """As in the evaluation script of SQuAD: the maximum over the references, for each metric on its own."""
+    references = [("in Paris", "Paris", "the city of Paris"), ("1889",), ("red fish", "blue fish")]
+    predicted = ["paris", "1890", "a blue bird"]
+    assert metrics.exact_match(references, predicted) == pytest.approx(100 / 3)
+    assert metrics.answer_f1(references, predicted) == pytest.approx(100 * (1 + 0 + 0.5) / 3)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_answer_f1_is_precision_and_recall(seed: int) -> None:
     words = ("red", "blue", "fish", "house")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
@@ -49,6 +50,7 @@ from xsns_stream.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from xsns_stream.errors import XsnsError
     from xsns_stream.pipeline.build import PlannedBuild
     from xsns_stream.pipeline.events import BuildPlan, BuildResult, Row
     from xsns_stream.pipeline.settings import BuildSettings
@@ -92,7 +94,7 @@ def _objective_options(function: Decorated) -> Decorated:
 def _text_options(function: Decorated) -> Decorated:
     return apply(
         function,
-        corpus_option(("cldr",)),
+        corpus_option(DEFAULT_CORPUS),
         corpus_options(_text),
         _text("--label-column", default=None, help="Column of the labels of a task, if it is not the default column."),
         _text(
@@ -307,8 +309,14 @@ def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
         f"{counted(len(settings.densities), 'density', 'densities')} from {settings.corpus.name}: "
         f"{counted(len(found.rows), 'row')}, {len(found.missing)} of them not in the store yet."
     )
-    if found.missing:
-        say("to measure: " + " ".join(dict.fromkeys(row.language for row in found.missing)))
+    failed: dict[str, XsnsError] = {}
+    for row, error in found.failed.items():
+        failed.setdefault(row.language, error)
+    if measured := list(dict.fromkeys(row.language for row in found.missing if row.language not in failed)):
+        say("to measure: " + " ".join(measured))
+    if failed:
+        reasons = (f"{code} ({error.message.removesuffix('.')})" for code, error in failed.items())
+        say("cannot be measured: " + ", ".join(reasons))
     if found.seconds is not None:
         say(_costs(found, settings))
 
@@ -326,8 +334,8 @@ def _costs(found: BuildPlan, settings: BuildSettings) -> str:
         spent = f": {most} {duration(found.seconds_on_workers)}" if found.seconds_on_workers is not None else ""
         together = f"with {counted(found.workers, 'worker')}{spent}; "
     return (
-        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; {together}"
-        f"{decimal(found.disk or 0)} of disk{memory}."
+        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, estimated from one timed row; "
+        f"{together}{decimal(found.disk or 0)} of disk{memory}."
     )
 
 
@@ -401,7 +409,7 @@ def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
     curves = [each["stability"] for each in result.reliability.values() if each.get("stability")]
     if curves:
         used = [curve[-1][0] for curve in curves]
-        yield f"until stable: {mean(used):,.0f} examples a row on average, from {min(used):,} to {max(used):,}."
+        yield f"until stable: {mean(used):,.0f} examples per row on average, from {min(used):,} to {max(used):,}."
         wanted = settings.stopping.jaccard if settings.stopping else 0.0
         unstable = sum(curve[-1][1] is None or curve[-1][1] < wanted for curve in curves)
         if unstable:

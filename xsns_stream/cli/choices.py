@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+#: `DEFAULT_CORPUS` of `corpora/embedded.py`, as values of `--corpus`.
+DEFAULT_CORPUS: Final = ("ntrex",)
 #: `COEFFICIENTS` of `similarity/coefficients.py`.
 COEFFICIENTS: Final = (
     "jaccard",

@@ -26,11 +26,10 @@ from xsns_stream.cli.output import (
     output_option,
     row_options,
     stdout_console,
-    store_arguments,
 )
 
 if TYPE_CHECKING:
-    from xsns_stream.pipeline.gold_comparison import EvaluationReport
+    pass
 
 #: Copies of constants of `xsns_stream.evaluation`, which help pages do not import; a test compares them.
 RESAMPLES: Final = 10_000
@@ -52,13 +51,13 @@ MOST_RESAMPLES: Final = 1_000_000
 @rename_option
 @as_given_option
 @click.option(
-    "--against", "reference", metavar="NAME", help="Compare every other predictor with this one, with a test."
+    "--against", "reference", metavar="NAME", help="Test the difference between every other predictor and this one."
 )
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Training regime whose scores are the predictor in the row ceiling. [default: other seeds of the same regime, "
-    "if the gold scores have several]",
+    help="Training regime whose scores are the predictions in the row `ceiling`. [default: other seeds of the same "
+    "regime, if the gold scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -74,8 +73,8 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(AVERAGES),
     default=AVERAGES[0],
     show_default=True,
-    help="Average over seeds: of the metrics of each pair of seeds (prediction and gold), as in the paper, or of the "
-    "matrices before the metrics are computed.",
+    help="Average over seeds either the metrics of each pair of seeds (prediction and gold), as in the paper, or the "
+    "matrices from which the metrics are computed.",
 )
 @click.option(
     "--resamples",
@@ -134,15 +133,5 @@ def command(
         return
     console = stdout_console()
     console.print(evaluation_table(report, console.width, per_target=per_target))
-    _next(predictors, str(options["gold"]), report, quiet)
-
-
-def _next(predictors: Mapping[str, str], gold: str, report: EvaluationReport, quiet: bool) -> None:
-    """Print the next command after an evaluation: a ranking with expected scores, or a regression."""
-    from xsns_stream.pipeline.predictors import is_store
-
-    if store := next((path for path in predictors.values() if is_store(path)), None):
-        next_step("rank", *store_arguments(store), "--target", report.targets[0], "--gold", gold, quiet=quiet)
-        return
     named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
-    next_step("regress", "--gold", gold, *named, quiet=quiet)
+    next_step("regress", "--gold", str(options["gold"]), *named, quiet=quiet)

@@ -35,13 +35,13 @@ _DIGEST: Final = 12
 _LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
 
 
-@click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus cldr"))
+@click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus ntrex"))
 @store_or_argument
 @click.option(
     "--corpus",
     multiple=True,
     metavar="CORPUS",
-    help="Show the languages of a corpus instead: cldr, a folder, `sw=FILE` pairs, a data set.",
+    help="Show the languages of a corpus instead: ntrex, cldr, a folder, `sw=FILE` pairs, a data set.",
 )
 @corpus_options(click.option)
 @common_options
@@ -143,7 +143,7 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
             yield label, f"Jaccard {average:.3f} on average, {values[worst]:.3f} at lowest ({worst})"
     used = [row["stability"][-1][0] for row in rows if row.get("stability")]
     if used:
-        yield "examples used", f"{min(used):,} to {max(used):,} a row"
+        yield "examples used", f"{min(used):,} to {max(used):,} per row"
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -159,7 +159,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         yield (
             "examples cut",
             f"{sum(row['examples_cut'] for row in cut):,} in {counted(len(cut), 'row')} (a language and a seed); "
-            f"{100 * worst.get('tokens_left_out', 0):.1f} % of the tokens left out at most "
+            f"at most {100 * worst.get('tokens_left_out', 0):.1f} % of the tokens of a row left out "
             f"({worst['language']}, seed {worst['seed']})",
         )
     if unusable := sum(row.get("examples_unusable", 0) for row in rows):
@@ -197,15 +197,20 @@ def _corpus(options: dict[str, Any], as_json: bool, quiet: bool) -> None:
     names = {code: shown_name(code) for code in corpus.languages}
     if as_json:
         facts = {"corpus": corpus.name, "local": corpus.local, "languages": list(corpus.languages), "names": names}
-        emit_json("info", facts | dict(corpus.record))
+        reasons = [
+            {"language": code, "error": error.message, "hint": error.hint} for code, error in corpus.refused.items()
+        ]
+        emit_json("info", facts | dict(corpus.record) | {"cannot_be_built": reasons})
         return
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("code", "language", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    refused = {code: error.message for code, error in corpus.refused.items()}
+    columns = ("code", "language", *(["cannot be built"] if refused else []))
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for code, name in names.items():
-        table.add_row(Text(code), Text(name))
+        table.add_row(Text(code), Text(name), *([Text(refused.get(code, ""))] if refused else []))
     stdout_console().print(table)
     note(f"{counted(len(corpus.languages), 'language')} in {corpus.name}", quiet)
     next_step("build", *given_arguments()[1:], quiet=quiet)

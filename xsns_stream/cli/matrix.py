@@ -131,10 +131,10 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare all languages of a store: a similarity matrix.
+    """Compute the similarity matrix of the languages of a store.
 
-    The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix, more languages as a list of the
-    three nearest of each; -o writes the whole matrix. Counts are saved in the store, so that languages that were
+    The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
+    nearest of each are listed; -o writes the whole matrix. Counts are saved in the store, so that languages that were
     compared before are not read again.
     """
     from xsns_stream.pipeline.comparison import similarity
@@ -181,7 +181,7 @@ def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:
 def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
     if neighbours := print_matrix(matrix):
         note(
-            f"the {neighbours} nearest of each of {len(matrix.targets)} languages; "
+            f"the table shows the {neighbours} nearest sources of each of {len(matrix.targets)} languages; "
             "-o matrix.csv writes the whole matrix, -o matrix.png draws it.",
             quiet,
         )

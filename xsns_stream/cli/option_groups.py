@@ -148,17 +148,19 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
         default=default,
         show_default=default is not None,
         metavar="SPEC",
-        help="cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe such as wikiann, or "
-        "hub:ID.",
+        help="ntrex, ntrex:held-out, cldr, a folder with one file for each language, LANG=FILE (repeatable), a recipe "
+        "such as wikiann, or hub:ID.",
     )
+
+
+TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all, joined]"
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds options through `option`.
 
     They are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`, `--labels-as-given`,
-    `--label`, `--config` and
-    `--corpus-revision`.
+    `--label`, `--config` and `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -179,14 +181,10 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--language-column",
                 default=None,
-                help="Column with the language of each row, for a table with several languages.",
+                help="Column with the language of each row, for a table or a data set with several languages.",
             ),
             option("--split", default=None, help="Split of a data set."),
-            option(
-                "--treebank",
-                default=None,
-                help="Treebanks to read, for languages with several, such as GSD; by default they are joined.",
-            ),
+            option("--treebank", default=None, help=TREEBANK_HELP),
             option(
                 "--words",
                 type=click.Choice(["running", "given"]),
@@ -272,7 +270,7 @@ def model_options(function: Decorated) -> Decorated:
             default=AUTO,
             show_default=True,
             metavar="NAME",
-            help=f"Training objective: {', '.join(OBJECTIVES)}; auto is that of the pre-training.",
+            help=f"Training objective: {', '.join(OBJECTIVES)}; auto means the objective of the pre-training.",
         ),
     )
 
@@ -292,13 +290,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks if their name contains a match; repeatable.",
+            help="Also measure parameters outside of the blocks, if a name matches this expression; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters if their name contains a match; repeatable.",
+            help="Do not measure parameters with a name that matches this expression; repeatable.",
         ),
     )
 

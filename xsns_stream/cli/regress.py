@@ -20,6 +20,7 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
+    given_arguments,
     next_step,
     note,
     output_option,
@@ -113,6 +114,6 @@ def command(
     else:
         tables = [*regression_sheets(report, report.ranking), *map(prediction_sheet, report.predictions)]
         stdout_console().print(regression_table(tables))
-    named = [word for name, path in predictors.items() for word in ("--predict", f"{name}={path}")]
-    if named:
-        next_step("evaluate", "--gold", gold, *named, "--per-target", quiet=quiet, as_json=as_json)
+    if not outputs:
+        # The last verb of the chain: what is left to do is to save its results.
+        next_step(*given_arguments(), "-o", "regression.md", quiet=quiet, as_json=as_json)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.choices import FINE_TUNING_PRESETS
+from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
     DEVICE_HELP,
     MODEL_HELP,
     PRECISIONS,
     REVISION_HELP,
+    TREEBANK_HELP,
     SectionedCommand,
     apply,
     corpus_json,
@@ -47,10 +49,11 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.tasks import TASKS
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.cluster_clients import Workers
     from xsns_stream.pipeline.events import TransferPlan, TransferResult
-    from xsns_stream.pipeline.finetune import ModelLoader
     from xsns_stream.pipeline.finetune_data import TransferData
     from xsns_stream.pipeline.finetune_settings import TransferSettings
+    from xsns_stream.pipeline.run_transfer import ModelLoader
     from xsns_stream.types import TransferRun
 
 _task, _languages, _tuning, _cost = (
@@ -76,6 +79,7 @@ def transfer_options(function: Decorated) -> Decorated:
         ),
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
+        _task("--treebank", default=None, help=TREEBANK_HELP),
         _task("--relabel", multiple=True, metavar="OLD=NEW", help="Another name for a label; repeatable."),
         _language_options,
         _tuning_options,
@@ -138,7 +142,12 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="Seed of fine-tuning; repeatable.",
         ),
         _tuning("--epochs", type=int, default=None, help="Maximum number of epochs."),
-        _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
+        _tuning(
+            "--patience",
+            type=int,
+            default=None,
+            help="Number of epochs without a better dev score before training stops.",
+        ),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
@@ -184,6 +193,7 @@ def _cost_options(function: Decorated) -> Decorated:
     ),
 )
 @transfer_options
+@cluster_options("unit")
 @score_output_option
 @click.option("--metric", default=None, help="The metric in FILE; the first metric of the task by default.")
 @click.option("--dry-run", is_flag=True, help="Print the planned units and an estimate of the time, and stop.")
@@ -194,13 +204,16 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
     Each (source, seed) is a unit of work. Its scores are written to FILE.units as soon as it is finished, and FILE
     contains the scores of all units. Running again computes the missing units. Several processes may work on one FILE,
     and an interrupted run loses only the unit that it was working on. `evaluate --gold` and `regress --gold` read FILE.
+
+    --workers 4 works on four units at a time in processes of this machine; --scheduler uses a cluster of Dask.
     """
-    from xsns_stream.pipeline.finetune import ModelLoader, check_output, refuse_failures, units_folder
+    from xsns_stream.pipeline.finetune import check_output, refuse_failures, units_folder
     from xsns_stream.pipeline.finetune_data import read_data
     from xsns_stream.pipeline.finetune_settings import transfer_settings
-    from xsns_stream.pipeline.run_transfer import plan_transfer
+    from xsns_stream.pipeline.run_transfer import ModelLoader, plan_transfer
     from xsns_stream.pipeline.units import check_metric
 
+    workers = asked_workers(options)
     target = check_output(output)
     settings = transfer_settings(**options)
     check_metric(settings.task, metric)
@@ -213,13 +226,13 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
         note(f"failed: {language}: {error.message}", quiet)
     load = ModelLoader(settings, data.labels, lambda sentence: note(f"note: {sentence}", quiet))
     with console.status("loading the model …"):
-        plan = plan_transfer(settings, data, units_folder(target), load, timed=dry_run)
+        plan = plan_transfer(settings, data, units_folder(target), load, timed=dry_run, workers=workers)
     _note_plan(plan, quiet)
     if dry_run:
         _show_plan(_with_notes(plan, load), settings, data, as_json)
         next_step(*(word for word in given_arguments() if word != "--dry-run"), quiet=quiet, as_json=as_json)
         return
-    result = _run(settings, data, load, target, metric, plan, quiet)
+    result = _run(settings, data, load, target, metric, plan, quiet, workers)
     _show(result, settings, data, _with_notes(plan, load), target, metric, as_json)
     refuse_failures(result, data)
     _next(output, options, quiet, as_json)
@@ -230,7 +243,8 @@ def _next(output: str, options: Mapping[str, Any], quiet: bool, as_json: bool) -
     if Path(DEFAULT_STORE).exists():
         next_step("evaluate", "--gold", output, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet, as_json=as_json)
         return
-    named = {"--model": options["model"] if options["model"] != "mini" else None, "--config": options["config"]}
+    named = {"--model": options["model"] if options["model"] != "mini" else None}
+    named |= {"--config": options["config"], "--treebank": options["treebank"]}
     more = [word for name, value in named.items() if value is not None for word in (name, value)]
     text = ("--corpus", options["data"], "--task", options["task"])
     next_step("build", *text, *more, "--parts", "8", quiet=quiet, as_json=as_json)
@@ -240,8 +254,8 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these lack targets and their models were not kept, so they are fine-tuned again"),
-        (plan.kept, "these lack targets, and their kept models are tested on them"),
+        (plan.again, "these units lack targets and their models were not saved, so that they are fine-tuned again"),
+        (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:
             note(f"note: {work}: {', '.join(map(str, units))}.", quiet)
@@ -260,12 +274,13 @@ def _run(
     metric: str | None,
     plan: TransferPlan,
     quiet: bool,
+    workers: Workers | None,
 ) -> TransferResult:
     from xsns_stream.pipeline.finetune import transfer_to_file
     from xsns_stream.pipeline.progress import TransferProgress
 
     with TransferProgress(stderr_console(quiet), len(plan.todo)) as progress:
-        return transfer_to_file(settings, data, target, metric, load, progress)
+        return transfer_to_file(settings, data, target, metric, load, progress, workers)
 
 
 def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferData, as_json: bool) -> None:
@@ -289,13 +304,15 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
                 "test_examples": plan.test_examples,
                 "seconds_an_example": times,
                 "hours": None if plan.seconds is None else plan.seconds / 3600,
+                "workers": plan.workers,
+                "hours_on_workers": None if plan.seconds_on_workers is None else plan.seconds_on_workers / 3600,
             },
         )
         return
     say(
         f"{counted(len(data.train), 'source')} × {counted(len(settings.seeds), 'seed')}, "
         f"{counted(len(data.test), 'target')}, from {settings.corpus.name}: "
-        f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not made yet."
+        f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not computed yet."
     )
     sizes = ", ".join(f"{source} {sum(map(len, splits)):,}" for source, splits in data.train.items())
     say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
@@ -305,6 +322,10 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
+    if plan.workers is not None:
+        # A scheduler may have no worker yet.
+        spent = f": at most {duration(plan.seconds_on_workers)}" if plan.seconds_on_workers is not None else ""
+        say(f"with {counted(plan.workers, 'worker')}{spent}.")
 
 
 def _show(
@@ -365,23 +386,24 @@ def _show(
         console.print("", scores_table(scores, console.width, trivial=trivial), "", sep="\n")
     if summary["zero_shot"] is not None:
         say(
-            f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the trivial "
-            f"answer; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
+            f"the mean zero-shot score is {summary['zero_shot']:.1f}, that of the trivial answer is "
+            f"{summary['trivial']:.1f}; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} "
+            "are above it."
         )
-    others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
-    say(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
+    others = f"{len(result.by_others)} computed by another process, " if result.by_others else ""
+    say(f"{target}: {counted(len(result.committed), 'unit')} computed, {others}{len(result.runs)} in total.")
 
 
 def _title(settings: TransferSettings, metric: str, summary: Mapping[str, Any]) -> str:
-    """Return the title of the table. It says so if most scores on other languages are not above the trivial answer."""
+    """Return the title of the table, which warns if most scores on other languages are at most the trivial one."""
     title = f"{settings.task.name}: {metric} of {settings.model}, percent"
     above = summary["above_trivial"]
     if above is None or above > 0.5:
         return title
     below = summary["pairs"] - round(above * summary["pairs"])
     return (
-        f"{title}; {below} of {summary['pairs']} zero-shot scores are not above the trivial answer, such as the most "
-        "frequent class"
+        f"{title}; {below} of {summary['pairs']} zero-shot scores are not above the score of the trivial answer, such "
+        "as the most frequent class"
     )
 
 

@@ -20,8 +20,9 @@ from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.running_text import sentence_as_written
 from xsns_stream.corpora.text_checks import parse_list
 from xsns_stream.errors import CorpusError
+from xsns_stream.io.tables import column_list
 from xsns_stream.types import TextExample
-from xsns_stream.types.text import AnswerSpan
+from xsns_stream.types.text import AnswerSpan, other_answers
 
 #: Usual names of columns of text, in order of preference.
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
@@ -120,9 +121,20 @@ class Columns:
 
 
 def _nested(column: str, value: Mapping[str, Any], where: str) -> CorpusError:
-    texts = [name for name in nested_names(value, f"{column}.") if isinstance(cell({column: value}, name), str)]
-    such_as = f", such as `--text-column {texts[0]}`" if texts else ""
-    return CorpusError(f"{where} contains nested columns instead of text.", f"name one of them{such_as}.")
+    values = {name: cell({column: value}, name) for name in nested_names(value, f"{column}.")}
+    texts = {name: text for name, text in values.items() if isinstance(text, str)}
+    # Without a usual name, the longest value is more likely to be the text than an identifier or a date.
+    longest = max(texts, key=lambda name: len(texts[name]), default="")
+    such_as = f", such as `--text-column {_usual_nested(texts) or longest}`" if texts else ""
+    listed = f"; they are {', '.join(values)}" if len(values) > 1 else ""
+    return CorpusError(f"{where} contains nested columns instead of text.", f"name one of them{such_as}{listed}.")
+
+
+def _usual_nested(columns: Iterable[str]) -> str:
+    """Return the nested column with the first of the usual names for text, such as `content.text`; may be empty."""
+    nested = [name for name in columns if "." in name]
+    last = {name: name.rpartition(".")[2].lower() for name in nested}
+    return next((name for usual in TEXT_COLUMNS for name in nested if last[name] == usual), "")
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
@@ -187,7 +199,9 @@ def find_columns(
     if rows is not None:
         chosen = replace(chosen, rows=rows)
         if rows.column not in columns:
-            raise CorpusError(f"{where} has no column '{rows.column}'.", f"its columns are {', '.join(columns)}.")
+            raise CorpusError(
+                f"{where} has no column '{rows.column}'.", f"its columns are {column_list(columns, complete=True)}."
+            )
     for name in chosen.names:
         if columns.count(name) > 1:
             raise CorpusError(
@@ -203,7 +217,7 @@ def _choose(columns: Sequence[str], text: str | None, labels: str | None, where:
         return Columns(text_column(columns, text, where))
     label = next((name for name in LABEL_COLUMNS if name in columns), None) if labels == AUTO else labels
     if label is None:
-        names = ", ".join(columns) or "none"
+        names = column_list(columns, complete=True)
         raise CorpusError(
             f"no column of {where} has a usual name for labels (columns: {names}).",
             f"name the column of the labels; usual names are {', '.join(LABEL_COLUMNS)}.",
@@ -234,14 +248,19 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
         chosen = wanted if wanted in columns else None
     if chosen is not None:
         return chosen
-    names = ", ".join(columns) or "none"
+    names = column_list(columns, complete=True)
     if wanted is None:
         raise CorpusError(
             f"no column of {where} has a usual name for text (columns: {names}).",
             "name the column of the text with --text-column"
-            + (f", such as {nested}." if (nested := next((each for each in columns if "." in each), "")) else "."),
+            + (f", such as {nested}." if (nested := _nested_column(columns)) else "."),
         )
     raise CorpusError(f"{where} has no column '{wanted}'.", f"its columns are {names}.")
+
+
+def _nested_column(columns: Sequence[str]) -> str:
+    """Return a nested column that may contain the text, for a hint; empty if there is none."""
+    return _usual_nested(columns) or next((name for name in columns if "." in name), "")
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
@@ -280,7 +299,9 @@ def _label(value: object, classes: Sequence[str], where: str) -> tuple[str, ...]
         return _answer(value, where)
     if isinstance(value, Sequence) and not isinstance(value, str):
         if value and isinstance(value[0], Mapping):
-            return _answer(value[0], where)
+            texts = (_first(each.get("text")) for each in value[1:] if isinstance(each, Mapping))
+            answer = _answer(value[0], where)
+            return answer and replace(answer, others=other_answers((*answer.others, *texts), answer.text))
         names = tuple(_class_name(each, classes, where) for each in value)
         return names if any(names) else None
     name = _class_name(value, classes, where)
@@ -311,7 +332,10 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 
 
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
-    """Return the first answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists."""
+    """Return the answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists.
+
+    The first of several answers has the position; the others are further references.
+    """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
@@ -320,7 +344,8 @@ def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
         raise CorpusError(f"{where} contains {keys}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
         raise CorpusError(f"{where} contains an answer that is not text with a number.", _LABEL_FORMS)
-    return AnswerSpan(start, text)
+    texts = value["text"]
+    return AnswerSpan(start, text, () if isinstance(texts, str) else other_answers(texts, text))
 
 
 def _first(value: object) -> object:
@@ -361,4 +386,4 @@ def _with_answer(unit: TextExample, passage: object, answer: AnswerSpan, where: 
     ahead = len(answer.text) - len(answer.text.lstrip())
     start = answer.start + ahead - (len(passage) - len(passage.lstrip()))
     is_there = bool(text) and start >= 0 and unit.pair[start : start + len(text)] == text
-    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text) if is_there else None))
+    return encodable(TextExample(unit.text, unit.pair, AnswerSpan(start, text, answer.others) if is_there else None))

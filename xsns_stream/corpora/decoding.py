@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, cast
 
+from xsns_stream.corpora.other_kinds import check_kind
 from xsns_stream.errors import CorpusError
+from xsns_stream.io.placeholders import PLACEHOLDER_BYTES, placeholder
 from xsns_stream.types import ReadCounts
 
 #: Largest number of characters of a text; longer text is cut. Models read far less; the limit bounds memory.
@@ -86,7 +88,7 @@ _MAGIC: Final = (
 
 
 def suffix_of_bytes(beginning: bytes) -> str:
-    """Return the suffix that the first bytes of a file show: of a compression or of Parquet; else empty."""
+    """Return the suffix of the compression, or of Parquet, that the first bytes of a file show; empty if none."""
     return next((suffix for magic, suffix in _MAGIC if beginning.startswith(magic)), "")
 
 
@@ -117,7 +119,7 @@ def corpus_errors(path: Path) -> Iterator[None]:
         raise CorpusError(f"{path.name} is {kind}, not a file of text.", "write its text to a file.")
     try:
         with path.open("rb") as stream:
-            check_placeholder(stream.read(_PLACEHOLDER_BYTES + 1), path.name)
+            check_placeholder(stream.read(PLACEHOLDER_BYTES + 1), path.name)
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(path, error) from error
@@ -138,15 +140,6 @@ def _damaged(path: Path, error: Exception) -> CorpusError:
 # --------------------------------------------------------------------------------------- encoding
 
 
-#: Beginnings, in lower case, of placeholders of servers and Git for a file.
-_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
-_PAGES: Final = (b"<!doctype html", b"<html")
-_XML: Final = (b"<?xml", b"<error")
-#: Complete answers of servers to a request for a missing file.
-_ANSWERS: Final = frozenset((b"404: not found", b"404 not found", b"entry not found", b"repository not found"))
-_PLACEHOLDER_BYTES: Final = 2**10
-
-
 def check_placeholder(beginning: bytes, name: str) -> None:
     """Raise an error for a placeholder instead of a file: a pointer of Git LFS, or an error page of a server.
 
@@ -157,35 +150,27 @@ def check_placeholder(beginning: bytes, name: str) -> None:
     Raises:
         CorpusError: The file is a placeholder; the hint explains how to get the file.
     """
-    start = beginning[:_PLACEHOLDER_BYTES].removeprefix(_UTF8_BOM).strip().lower()
-    if start.startswith(_LFS_POINTER):
-        raise CorpusError(
-            f"{name} is a pointer of Git LFS, not the file itself.", "run `git lfs pull` in its repository."
-        )
-    is_error = start.startswith(_XML) and b"<error>" in start and b"<code>" in start
-    if start.startswith(_PAGES) or is_error or start in _ANSWERS:
-        kind = "an HTML page" if start.startswith(_PAGES) else "an error message of a server"
-        raise CorpusError(
-            f"{name} is {kind}, not the file itself.",
-            "the download failed, or fetched a web page instead: download the file again.",
-        )
+    if found := placeholder(beginning):
+        raise CorpusError(f"{name} is {found.kind}, not the file itself.", found.hint)
 
 
-def check_encoding(beginning: bytes, name: str) -> None:
-    """Raise an error for a placeholder, for UTF-16 and UTF-32, and for a file with too many NULs.
+def check_encoding(beginning: bytes, path: Path) -> None:
+    """Raise an error for a placeholder, a file of another kind, UTF-16 and UTF-32, and a file with too many NULs.
 
     Args:
         beginning: The first bytes of the file, decompressed.
-        name: Name of the file, for the message.
+        path: The file, for the message.
 
     Raises:
         CorpusError: The file is not UTF-8; the hint has a command that converts it.
     """
+    name = path.name
     check_placeholder(beginning, name)
+    check_kind(beginning, name)
     sniffed = beginning[:_SNIFFED]
     for mark, encoding in _BOMS:
         if sniffed.startswith(mark):
-            raise CorpusError(f"{name} is {encoding}, not UTF-8.", f"convert it: {_iconv(encoding, name)}")
+            raise CorpusError(f"{name} is {encoding}, not UTF-8.", f"convert it: {_iconv(encoding, path)}")
     nuls = sniffed.count(0)
     if nuls < _BAD_LINES or nuls <= _NUL_SHARE * len(sniffed):
         return
@@ -193,7 +178,7 @@ def check_encoding(beginning: bytes, name: str) -> None:
     if encoding:
         raise CorpusError(
             f"{name} seems to be {encoding}, not UTF-8: {nuls / len(sniffed):.1%} of its bytes are NUL.",
-            f"convert it: {_iconv(encoding, name)}",
+            f"convert it: {_iconv(encoding, path)}",
         )
     raise CorpusError(
         f"{name} is not text: {nuls / len(sniffed):.1%} of its first {len(sniffed):,} bytes are NUL.",
@@ -224,28 +209,29 @@ def _decodes(sniffed: bytes, encoding: str) -> bool:
     return True
 
 
-def _iconv(encoding: str, name: str) -> str:
+def _iconv(encoding: str, path: Path) -> str:
     """Return a command that converts a file to UTF-8, and decompresses it if necessary."""
+    name = str(path)
     convert, quoted = f"iconv -f {encoding} -t UTF-8", shlex.quote(name)
     compression = next((suffix for suffix in _CAT if name.lower().endswith(suffix)), None)
     if compression is None:
         new = shlex.quote(f"{name}.utf8")
         return f"`{convert} {quoted} > {new} && mv {new} {quoted}`."
     plain = shlex.quote(name[: -len(compression)])
-    return f"`{_CAT[compression]} {quoted} | {convert} > {plain}`, and remove {name}."
+    return f"`{_CAT[compression]} {quoted} | {convert} > {plain}`, and remove {quoted}."
 
 
-def not_utf8_hint(name: str) -> str:
+def not_utf8_hint(path: Path) -> str:
     """Return a hint for a file in an encoding of single bytes, with a command that converts it."""
     return (
-        f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', name)} "
+        f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', path)} "
         "Latin-1 is for languages of western Europe only: others are WINDOWS-1250 (central Europe), WINDOWS-1251 or "
         "KOI8-R (Cyrillic), WINDOWS-1253 (Greek), WINDOWS-1254 (Turkish), WINDOWS-1255 (Hebrew), WINDOWS-1256 "
         "(Arabic), TIS-620 (Thai), GB18030, SHIFT_JIS, EUC-KR."
     )
 
 
-def check_counts(counts: ReadCounts, name: str) -> None:
+def check_counts(counts: ReadCounts, name: str, path: Path | None = None) -> None:
     """Raise an error if many lines of a file are not text.
 
     A few bad lines are skipped, but many bad lines mean that the file is wrong.
@@ -253,6 +239,7 @@ def check_counts(counts: ReadCounts, name: str) -> None:
     Args:
         counts: Counts of the lines.
         name: Name of the file, for the message.
+        path: The file, for a command that converts it; None for text in memory.
 
     Raises:
         CorpusError: More than a tenth of the lines that are not empty, and at least three, are not UTF-8 or contain
@@ -260,7 +247,7 @@ def check_counts(counts: ReadCounts, name: str) -> None:
     """
     filled = counts.read - counts.empty
     kinds = (
-        (counts.undecodable, "are not UTF-8", not_utf8_hint(name)),
+        (counts.undecodable, "are not UTF-8", not_utf8_hint(path or Path(name))),
         (
             counts.control,
             "contain control characters",
@@ -287,7 +274,7 @@ def iter_lines(path: Path) -> Generator[bytes, None, None]:
         CorpusError: The file is UTF-16, UTF-32 or not text.
     """
     with open_bytes(path) as stream:
-        for line, _ in _bounded_lines(stream, path.name):
+        for line, _ in _bounded_lines(stream, path):
             yield line
 
 
@@ -298,7 +285,7 @@ def iter_whole_lines(path: Path, max_bytes: int) -> Generator[bytes, None, None]
         CorpusError: See :func:`iter_lines`; or a line is longer.
     """
     with open_bytes(path) as stream:
-        for number, (line, was_cut) in enumerate(_bounded_lines(stream, path.name, max_bytes), 1):
+        for number, (line, was_cut) in enumerate(_bounded_lines(stream, path, max_bytes), 1):
             if was_cut:
                 raise CorpusError(
                     f"line {number} of {path.name} is longer than {max_bytes // 2**20} MiB.",
@@ -315,10 +302,10 @@ def decode(line: bytes) -> str | None:
         return None
 
 
-def _bounded_lines(stream: IO[bytes], name: str, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[tuple[bytes, bool]]:
+def _bounded_lines(stream: IO[bytes], path: Path, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[tuple[bytes, bool]]:
     """Yield each line, and whether its end was cut off."""
     block = stream.read(_BLOCK)
-    check_encoding(block, name)
+    check_encoding(block, path)
     rest = block.removeprefix(_UTF8_BOM)
     dropping = False
     while block:
@@ -379,11 +366,9 @@ def file_text(path: Path) -> str:
     """
     with corpus_errors(path), open_bytes(path) as stream:
         data = stream.read()
-    check_encoding(data, path.name)
+    check_encoding(data, path)
     try:
         return _LATER_BOM.sub("\n", _LINE_END.sub("\n", data.decode("utf-8-sig")))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CorpusError(
-            f"line {line} of {path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)
-        ) from error
+        raise CorpusError(f"line {line} of {path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path)) from error

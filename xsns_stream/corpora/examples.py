@@ -232,7 +232,7 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
     plain, text = _CONTROL.sub("", passage), _CONTROL.sub("", answer.text)
     start = len(_CONTROL.sub("", passage[: answer.start])) + len(text) - len(text.lstrip())
     start -= len(plain) - len(plain.lstrip())
-    return AnswerSpan(start, text.strip()) if text.strip() else None
+    return AnswerSpan(start, text.strip(), tuple(map(_plain, answer.others))) if text.strip() else None
 
 
 # ------------------------------------------------------------------------------- units from values

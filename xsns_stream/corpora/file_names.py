@@ -8,6 +8,7 @@ of Universal Dependencies is also recognised: a folder for each treebank, with a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -122,6 +123,20 @@ def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
     return [number for number in range(start, start + total) if number not in present]
 
 
+def composed(name: str) -> str:
+    """Return the name of a file with composed characters. macOS writes é as two characters, and people type one."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def as_on_disk(path: str) -> str:
+    """Return the path of a file as the folder has it, if it is typed with other characters that look the same."""
+    given = Path(path)
+    if path.isascii() or given.exists() or not given.parent.is_dir():
+        return path
+    same = [entry for entry in given.parent.iterdir() if composed(entry.name) == composed(given.name)]
+    return str(same[0]) if same else path
+
+
 # ------------------------------------------------------------------------------------------ labels
 
 
@@ -163,7 +178,7 @@ class Naming:
         pairs = list(label.items()) if isinstance(label, Mapping) else [_file_and_label(text) for text in label]
         given: dict[str, str] = {}
         for file, name in pairs:
-            if given.setdefault(file, checked_label(name)) != name:
+            if given.setdefault(composed(file), checked_label(name)) != name:
                 raise UsageError(f"'{file}' has the labels {given[file]} and {name}.", "give one label for each file.")
         return cls(as_given, given, may_be_unused=isinstance(label, StoredLabels))
 
@@ -180,7 +195,7 @@ class Naming:
         Raises:
             LanguageError: The name has no unambiguous language, or cannot be a label.
         """
-        given = next((self.given[name] for name in names if name in self.given), None)
+        given = next((self.given[each] for each in map(composed, names) if each in self.given), None)
         if given is not None:
             return given, ""
         if not self.as_given:
@@ -189,25 +204,27 @@ class Naming:
             raise LanguageError(f"its name cannot be a label, which has {LABEL_CHARACTERS}")
         return stem, ""
 
-    def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str) -> None:
+    def refuse_unused(self, used: Iterable[str], names: Sequence[str], where: str, kind: str = "file") -> None:
         """Raise an error for labels of files that do not exist, unless these labels come from a store.
 
         Args:
             used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
             where: The owner of the files, such as a folder, for the message.
+            kind: What the names are names of, in the singular.
 
         Raises:
             CorpusError: There is no such file.
         """
-        unused = [file for file in self.given if file not in set(used)]
+        unused = set(self.given).difference(map(composed, used))
         if not unused or self.may_be_unused:
             return
-        near = get_close_matches(unused[0], names, n=3)
+        first = next(file for file in self.given if file in unused)
+        near = get_close_matches(first, names, n=3)
         listed = ", ".join(near or names[:_NAMED]) + (" …" if not near and len(names) > _NAMED else "")
         raise CorpusError(
-            f"a label is given for '{unused[0]}', which is not a file of {where}.",
-            f"did you mean {listed}?" if near else f"its files are {listed}.",
+            f"a label is given for '{first}', which is not a {kind} of {where}.",
+            f"did you mean {listed}?" if near else f"there {'is' if len(names) == 1 else 'are'} {listed}.",
         )
 
 

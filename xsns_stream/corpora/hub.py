@@ -17,20 +17,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.corpora.columns import Columns, find_columns, note_text_column, text_column
+from xsns_stream.corpora.corpus_names import corpus_name
 from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
 from xsns_stream.corpora.file_names import UnreadFile
+from xsns_stream.corpora.hub_streams import class_names, no_progress_bars, shuffled, split_names
 from xsns_stream.corpora.labels import AUTO, label_union
-from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.readers import describe_counts
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
-from xsns_stream.corpora.text_checks import check_texts
+from xsns_stream.corpora.text_checks import check_texts, without_missing
 from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 from xsns_stream.languages import normalise, pick
 from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
+#: Option of the builders of tables in which all values are texts (CSV): whether pandas reads missing values in them.
+_NA_OPTION: Final = "keep_default_na"
 #: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
 # `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
@@ -142,7 +145,7 @@ class HubCorpus:
         codes = self.languages()
         subset = self._subset_of(next((code for code in codes if code in self._subsets), codes[0]))
         with self._readable():
-            stream = self._stream(subset)
+            stream = self._stream(self._builder(subset))
             columns = self._columns(stream, f"{self._shown} ({self._config(subset)})")
             declared = class_names(stream, columns.label)
         return declared or label_union(codes, lambda code: self._units(code, 0))
@@ -207,7 +210,7 @@ class HubCorpus:
             return self._subsets[code]
         both = " and ".join(self._named[code])
         hint = "choose one of them with --config NAME."
-        raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
+        raise CorpusError(f"the configurations {both} both mean the language '{code}'.", hint)
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
@@ -268,7 +271,7 @@ class HubCorpus:
         """
         subset = self._subset_of(pick(language, self.languages(), self.name))
         with self._readable(), no_progress_bars():
-            return _split_names(self._path, self._config(subset), self.revision)
+            return split_names(self._path, self._config(subset), self.revision)
 
     def in_order(self, language: str) -> Generator[Unit, None, None]:
         """Yield all rows of the split of a language as units, in the order of the data set.
@@ -280,22 +283,31 @@ class HubCorpus:
         yield from self._units(pick(language, self.languages(), self.name), None)
 
     def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, shuffled with `seed`, or in the order of the data set for None."""
+        """Yield the rows of a language as units, shuffled with `seed`; in their own order if it is None."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
-            stream = self._stream(subset)
+            builder = self._builder(subset)
+            stream = self._stream(builder)
             columns = self._columns(stream, where, add_note)
             classes = class_names(stream, columns.label)
-            prefix, leave_out = self.recipe.prefix_column, self.recipe.leave_out
-            if prefix:
-                # This filter is before the shuffle, so that the buffer contains only rows of this language.
-                stream = stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-"))
+            leave_out = self.recipe.leave_out
+            # The filter is before the shuffle, so that the buffer contains only rows of this language.
+            stream = self._rows_of(stream, subset)
             # Without the other columns the buffer is small, and images or audio are never decoded.
             stream = stream.select_columns(list(dict.fromkeys((*columns.names, *leave_out))))
-            for row in stream if seed is None else shuffled(stream, seed):
-                if not any(row[column] for column in leave_out):
-                    yield columns.unit(row, where, classes)
+            taken = (
+                columns.unit(row, where, classes)
+                for row in (stream if seed is None else shuffled(stream, seed))
+                if not any(row[column] for column in leave_out)
+            )
+            has_only_text = hasattr(builder.config, _NA_OPTION)
+            yield from without_missing(taken, where, add_note) if has_only_text else taken
+
+    def _rows_of(self, stream: Any, subset: str) -> Any:
+        """Return the rows of a language among those of its configuration."""
+        prefix = self.recipe.prefix_column
+        return stream.filter(lambda row: str(row[prefix]).startswith(f"{subset}-")) if prefix else stream
 
     def _columns(self, stream: Any, where: str, add_note: AddNote = discard_note) -> Columns:
         """Return the columns of a stream to read, and check that they exist."""
@@ -313,15 +325,20 @@ class HubCorpus:
             text_column(names, name, where)
         return columns
 
-    def _stream(self, subset: str) -> Any:
-        """Return the rows of the configuration of a language, in the order of the data set."""
+    def _builder(self, subset: str) -> Any:
+        """Return the builder of the configuration of a language."""
         import datasets
 
         with no_progress_bars():
             builder = datasets.load_dataset_builder(self._path, self._config(subset), revision=self.revision)
-            if hasattr(builder.config, "keep_default_na"):
-                # In tables of text, None, NA and null are texts, as they are in local files.
-                builder.config.keep_default_na = False
+        if hasattr(builder.config, _NA_OPTION):
+            # In tables of text, None, NA and null are texts, as they are in local files.
+            setattr(builder.config, _NA_OPTION, False)
+        return builder
+
+    def _stream(self, builder: Any) -> Any:
+        """Return the rows of a configuration, in the order of the data set."""
+        with no_progress_bars():
             return builder.as_streaming_dataset(split=self._split)
 
     @property
@@ -397,6 +414,7 @@ def open_hub(
     revision: str | None = None,
     labels: str | None = None,
     words: str | None = None,
+    language_column: str | None = None,
 ) -> HubCorpus:
     """Open a data set in the Hub's layout with the options of `--corpus`.
 
@@ -409,6 +427,7 @@ def open_hub(
         revision: See :class:`HubCorpus`.
         labels: See :class:`HubCorpus`.
         words: `running` (the default) or `given`.
+        language_column: See :class:`~xsns_stream.corpora.hub_tables.HubTable`.
 
     Raises:
         UsageError: An option cannot be used with this data set.
@@ -422,7 +441,19 @@ def open_hub(
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
         raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
-    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
+    settings = (recipe, root, split, text_column, config, revision, labels, words or RUNNING)
+    if language_column is None:
+        return HubCorpus(*settings)
+    from xsns_stream.corpora.hub_tables import HubTable
+
+    if recipe.name in RECIPES:
+        refuse_options({"language_column": language_column}, kind=f"the corpus {recipe.name}")
+    if config is not None and LANG in config:
+        raise UsageError(
+            f"--language-column and {LANG} in --config were both given.",
+            "a data set has a column of languages, or a configuration for each language: give one of them.",
+        )
+    return HubTable(*settings, language_column)
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
@@ -442,13 +473,6 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
             raise UsageError(f"{option} cannot be used with {kind}.", f"omit {option}.")
 
 
-@lru_cache(maxsize=1024)
-def _split_names(path: str, config: str, revision: str | None) -> tuple[str, ...]:
-    import datasets
-
-    return tuple(datasets.get_dataset_split_names(path, config, revision=revision))
-
-
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
     """Return whether the Hub answers a request; one request per process.
@@ -462,37 +486,3 @@ def _reachable(endpoint: str) -> bool:
     except Exception:  # the class of the errors depends on the version of the client
         return False
     return True
-
-
-#: Number of rows in the shuffle buffer. The draw is uniform for splits of up to this number of rows; in larger splits,
-#: the earlier rows of each (randomly chosen) file are more likely.
-BUFFER: Final = 10_000
-
-
-def shuffled(stream: Any, seed: int) -> Any:
-    """Return the rows of a stream, shuffled with `seed`."""
-    if stream.num_shards == 1:
-        # Interleaving has no effect with one shard, and `datasets` waits five seconds for its threads to end.
-        return stream.shuffle(seed=seed, buffer_size=BUFFER, max_buffer_input_shards=1)
-    return stream.shuffle(seed=seed, buffer_size=BUFFER)
-
-
-def class_names(stream: Any, column: str) -> tuple[str, ...]:
-    """Return the names of the classes that a data set declares for a column; empty if it declares none."""
-    feature = (stream.features or {}).get(column)
-    # Labels of words are a list of class labels.
-    return tuple(getattr(getattr(feature, "feature", feature), "names", ()))
-
-
-@contextmanager
-def no_progress_bars() -> Iterator[None]:
-    """Disable the progress bars of `datasets`, because a library must not print."""
-    from datasets.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    were_disabled = are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not were_disabled:
-            enable_progress_bars()

@@ -6,6 +6,7 @@ Files named `.jsonl` have one object on each line. Files named `.json` are of al
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from typing import Any, Final
 from xsns_stream.corpora.columns import (
     TEXT_COLUMNS,
     LanguageRows,
+    cell,
     find_columns,
     has_cell,
     nested_names,
@@ -67,7 +69,7 @@ def read_jsonl(
 
     Raises:
         CorpusError: The column does not exist, or a row has it twice. Or more than one line in twenty is not JSON, or
-            more than one row in twenty lacks the column: these are raised at the end of the file.
+            more than one row in twenty lacks the column or has a number in it: these are raised at the end of the file.
     """
     names = _json_columns(path, column, labels, rows)
     if not names:
@@ -78,7 +80,7 @@ def read_jsonl(
         )
         return
     columns = find_columns(names, column, labels, path.name, rows=rows)
-    number_of_rows = lacking = 0
+    number_of_rows = lacking = numbers = 0
     text_names: dict[str, None] = {}
     for number, row in enumerate(json_rows(path), 1):
         if row is not None and row.malformed:
@@ -95,14 +97,32 @@ def read_jsonl(
                 f"row {number} of {path.name} has the key '{min(repeated)}' twice.", "write each key once."
             )
         text_names |= dict.fromkeys(name for name in TEXT_COLUMNS if name in row)
-        if has_cell(row, columns.text):
-            yield columns.unit(row, path.name)
-        else:
+        if not has_cell(row, columns.text):
             lacking += 1
             yield Malformed(f"it has no column '{columns.text}'")
+        elif _is_number(cell(row, columns.text)):
+            numbers += 1
+            yield Malformed(f"its column '{columns.text}' contains a number")
+        else:
+            yield columns.unit(row, path.name)
     if column is None and not columns.pair:
         note_text_column(columns.text, text_names, path.name, add_note)
     _check_lacking(lacking, number_of_rows, columns.text, path.name, add_note)
+    _check_numbers(numbers, number_of_rows, columns.text, path.name, add_note)
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a value is a number or a truth value; NaN, which pandas writes for missing values, is not."""
+    return isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value))
+
+
+def _check_numbers(numbers: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
+    if not numbers:
+        return
+    summary = f"{numbers} of {rows} rows of {name} have a number in the column '{column}'"
+    if numbers > MALFORMED_SHARE * rows:
+        raise CorpusError(f"{summary}, not text.", "name a column of text with --text-column.")
+    add_note(f"{summary}, and are counted as malformed.")
 
 
 def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: AddNote) -> None:
@@ -133,7 +153,7 @@ def _json_columns(
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
-    A line that is not an object is malformed. In a file of strings alone, each string is the text of an object.
+    A line that is not an object is malformed. In a file that has only strings, each string is the text of an object.
 
     Raises:
         CorpusError: More than one line in twenty is malformed (raised at the end of the file), or the file is neither
@@ -179,7 +199,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the object that a `.json` file is as a whole; None for other files, and for one object on each line."""
+    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:
@@ -223,7 +243,7 @@ def _json_array(path: Path) -> Iterator[JsonRow]:
     try:
         rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_json_row)
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path.name)) from error
+        raise CorpusError(f"{path.name} is not UTF-8 ({error.reason}).", not_utf8_hint(path)) from error
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path.name} is not a complete array of JSON ({error}).", _JSON_HINT) from error
     for number, element in enumerate(rows, 1):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,7 +107,7 @@ def languages_of_tables(
             if name not in result.written.setdefault(code, []):
                 result.written[code].append(name)
     everything = list(dict.fromkeys(name for each in found for name in each))
-    naming.refuse_unused(everything, everything, "the tables")
+    naming.refuse_unused(everything, everything, "the table" if len(tables) == 1 else "the tables", "language")
     kind = "value" if language_column else "column"
     result.not_read = [UnreadFile(name, reason, kind) for name, reason in reasons.items()]
     if not result.files:
@@ -116,8 +117,8 @@ def languages_of_tables(
         del result.files[code]
         columns = [(text_column or LANG).replace(LANG, name) for name in result.written.pop(code)]
         result.unclear[code] = CorpusError(
-            f"the columns {' and '.join(map(repr, columns))} are both language '{code}'.",
-            f"choose one: --corpus {code}={tables[0].name} --text-column {columns[0]}",
+            f"the columns {' and '.join(map(repr, columns))} both mean the language '{code}'.",
+            f"choose one: --corpus {shlex.quote(f'{code}={tables[0]}')} --text-column {shlex.quote(columns[0])}",
         )
     return result
 
@@ -136,7 +137,7 @@ def _parts(
 def _in_rows(column: str, table: Path) -> Counter[str]:
     """Return {value of the column of languages: number of rows}; missing values are empty."""
     values: Counter[str] = Counter()
-    for unit in read_units(table, column):
+    for unit in read_units(table, column, as_written=True):
         if isinstance(unit, TextExample) and isinstance(unit.text, str):
             values[unit.text] += 1
         elif isinstance(unit, Malformed):

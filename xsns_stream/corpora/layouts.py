@@ -51,6 +51,7 @@ _UNNAMED_SPLIT: Final = {"mC4": "train"}
 _LANGUAGE_PAIR: Final = re.compile(r"(?:.*[._])?([A-Za-z]{2,3}(?:_[A-Za-z]+)?)-([A-Za-z]{2,3}(?:_[A-Za-z]+)?)")
 _WIKI_EXTRACT: Final = re.compile(r"wiki_\d{2,}")
 _DUMP: Final = re.compile(r".*wiki-.*pages-articles.*\.xml(?:-p\d+p\d+)?")
+_DATA_FOLDER: Final = re.compile(r"\.(?:parquet|jsonl|json|csv|tsv|txt)$", re.IGNORECASE)
 #: Kind of a folder that is named by a language, instead of the name of a corpus.
 A_LANGUAGE_FOLDER: Final = "folders of one language"
 #: Depth of the files in a folder of one language: WikiExtractor has `sw/AA/wiki_00`.
@@ -153,7 +154,7 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return files in subfolders that are named by language or split or have well-known corpora; and other files.
+    """Return the files of subfolders that are named by language or split, or have well-known corpora; and the rest.
 
     Args:
         folder: The folder of the corpus.
@@ -203,10 +204,12 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `sw_meta`, `swahili`, `lang=sw`); None if its name is not a language."""
+    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None if its name is no language."""
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value
+    # Spark writes a folder of files under the name of a file.
+    name = _DATA_FOLDER.sub("", name)
     try:
         return language_of(name.removesuffix("_meta"))[0]
     except LanguageError:

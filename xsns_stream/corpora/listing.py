@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,8 +111,8 @@ class FolderListing:
         #: Names of files for which a label may have been given.
         self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
-        #: Whether there are files that are named by split, as in Universal Dependencies.
-        self.has_splits = False
+        #: Whether there are files that are named by split, as in Universal Dependencies, and whether one is read.
+        self.has_splits = self._reads_split = False
         #: Code → key of a text → its files: one file, or shards.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
         #: Code → the treebanks in separate folders, in the order of the folder names.
@@ -124,7 +125,8 @@ class FolderListing:
         #: Other files in the folders of treebanks and texts.
         self.beside_texts: list[UnreadFile] = []
         self._published: list[PublishedFile] = []
-        self._published_split = ""
+        #: The split of well-known corpora that is read, and the split that was looked for.
+        self._published_split = self._published_wanted = ""
         #: Name of a well-known corpus → code → its first file.
         self._layouts: dict[str, dict[str, str]] = {}
         self._unexpected: dict[str, str] = {}
@@ -154,6 +156,7 @@ class FolderListing:
             self.groups.setdefault(code, {}).setdefault(_IN_FOLDERS, []).append((name, None))
             self.treebanks.setdefault(code, {})[file.treebank] = None
             self._treebank_of[name] = file.treebank
+            self._reads_split = True
         reason = "not a CoNLL-U file of a treebank, or a second copy of one"
         self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
@@ -177,6 +180,7 @@ class FolderListing:
                 self.not_read.append(UnreadFile(name, f"its split is not {split}"))
                 return
             self._treebank_of[name] = treebank["treebank"]
+            self._reads_split = True
             stem = treebank["language"]
         elif self.split is not None:
             # The user asked for a split, so that files without one are left out.
@@ -259,7 +263,7 @@ class FolderListing:
             published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
         published = [self._renamed(each) for each in published]
         split = chosen_split(published, self.split)
-        self._published_split = split if any(each.split for each in published) else ""
+        self._published_wanted = split if any(each.split for each in published) else ""
         listed = {each.file for each in published} | {f"{each.file.partition('/')[0]}/" for each in published}
         self.not_read = [each for each in self.not_read if each.file not in listed]
         own = {code: next(iter(texts.values()))[0][0] for code, texts in self.groups.items()}
@@ -272,6 +276,7 @@ class FolderListing:
             else:
                 self.groups.setdefault(each.code, {}).setdefault(each.text, []).append((each.file, None))
                 self._layouts.setdefault(each.corpus, {}).setdefault(each.code, each.file)
+                self._published_split = self._published_wanted
 
     @property
     def other_splits(self) -> dict[str, tuple[str, ...]]:
@@ -280,8 +285,13 @@ class FolderListing:
 
     @property
     def split_read(self) -> str | None:
-        """The split that is read; None if no file is named by a split."""
-        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_split or None
+        """The split that is read; None if no file that is read is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self._reads_split else self._published_split or None
+
+    @property
+    def split_wanted(self) -> str | None:
+        """The split that was looked for; None if no file is named by a split."""
+        return (self.split or DEFAULT_SPLIT) if self.has_splits else self._published_wanted or None
 
     def files(self, folder: Path) -> tuple[dict[str, tuple[Path, ...]], dict[str, CorpusError]]:
         """Return {code: files in order}, and {code: reason} for languages with unclear files."""
@@ -293,7 +303,7 @@ class FolderListing:
             if len(texts) > 1:
                 unclear[code] = _two_files(code, [group[0][0] for group in texts.values()], folder)
             elif shards and (missing := missing_shards((shard.number for shard in shards), shards[0].total)):
-                unclear[code] = _shards_missing(code, names, shards[0].total, missing)
+                unclear[code] = _shards_missing(code, names, shards[0].total, missing, folder)
             else:
                 group = sorted(next(iter(texts.values())), key=lambda each: each[1].number if each[1] else 0)
                 files[code] = tuple(folder / name for name, _ in group)
@@ -322,13 +332,16 @@ class FolderListing:
 
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    both = "both " if len(names) == 2 else ""
-    labels = " ".join(f"--label {name}={label}" for name, label in _distinct_labels(code, names[:_NAMED]).items())
+    both = "both" if len(names) == 2 else "all"
+    labels = " ".join(
+        f"--label {shlex.quote(f'{name}={label}')}" for name, label in _distinct_labels(code, names[:_NAMED]).items()
+    )
+    first = shlex.quote(f"{code}={folder / names[0]}")
     return CorpusError(
-        f"{both}{listed} are language '{code}'.",
+        f"{listed} {both} mean the language '{code}'.",
         f"give each its own label with {labels}, or keep the names of all files with --labels-as-given; or choose one "
-        f"with a further --corpus {code}={folder / names[0]} (the choice is recorded, so that it needs a new store); "
-        "or keep one of them in the folder.",
+        f"with a further --corpus {first} (the choice is recorded, so that it needs a new store); or keep one of them "
+        "in the folder.",
     )
 
 
@@ -346,12 +359,12 @@ def without_suffix(name: str) -> str:
     return parts[0] if parts else name
 
 
-def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int]) -> CorpusError:
+def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequence[int], folder: Path) -> CorpusError:
     numbers = ", ".join(f"{number:05d}" for number in missing[:5]) + (" …" if len(missing) > 5 else "")
     return CorpusError(
         f"'{code}' has {len(names)} of {total} shards ({names[0]}{', …' if len(names) > 1 else ''}); "
         f"missing: {numbers}.",
-        f"add the missing files, or give one file with --corpus {code}={names[0]}",
+        f"add the missing files, or give one file with --corpus {shlex.quote(f'{code}={folder / names[0]}')}.",
     )
 
 
@@ -361,7 +374,7 @@ def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
     listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
     more = " …" if len(others) > _NAMED else ""
     return CorpusError(
-        f"no file in '{folder}' is of the split '{listing.split_read}'. It has {listed}{more}.",
+        f"no file in '{folder}' is of the split '{listing.split_wanted}'. The folder has {listed}{more}.",
         other_splits_hint(others.values(), treebanks=listing.has_splits),
     )
 
@@ -375,7 +388,7 @@ def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> st
     """
     common = [split for split in ("dev", "test", "train") if all(split in each for each in splits)]
     command = f"read another split: --split {common[0] if common else 'dev'}"
-    return f"{command}; --task pos takes the dev file where there is no train file." if treebanks else f"{command}."
+    return f"{command}; --task pos takes the dev file if there is no train file." if treebanks else f"{command}."
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
@@ -396,10 +409,10 @@ def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -
     listed = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
     splits = [name for name in names if (parts := split_suffix(name)) and _is_split(parts[0])]
     if splits:
+        label = shlex.quote(f"{splits[-1]}=sw")
         return CorpusError(
             f"the files of '{folder}' are named by split, without their language: {listed}.",
-            f"name the language with --label {splits[-1]}=sw, or name files as sw.txt; sw-train.txt is read with "
-            "--task.",
+            f"name the language with --label {label}, or name files as sw.txt; sw-train.txt is read with --task.",
         )
     reasons = "; ".join(f"{each.file}: {each.reason}" for each in not_read[:5])
     return CorpusError(

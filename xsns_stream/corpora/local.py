@@ -8,20 +8,21 @@ from __future__ import annotations
 import atexit
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from xsns_stream.corpora.columns import WORD_COLUMNS
-from xsns_stream.corpora.decoding import corpus_errors, irregular_kind, iter_lines, suffix_of_bytes
-from xsns_stream.corpora.examples import AddNote, OnRead, Unit, discard_note, draw_examples
+from xsns_stream.corpora.corpus_names import corpus_name, holds_words, words_setting
+from xsns_stream.corpora.decoding import irregular_kind, suffix_of_bytes
+from xsns_stream.corpora.examples import AddNote, OnRead, Unit, collect, discard_note, draw_examples
 from xsns_stream.corpora.file_names import (
     CODES,
     Naming,
     UnreadFile,
+    as_on_disk,
     checked_label,
     joined_treebanks_note,
     other_labels_note,
@@ -30,13 +31,16 @@ from xsns_stream.corpora.labels import label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, TableLanguages, TablePart, languages_of_tables
 from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import list_folder
-from xsns_stream.corpora.readers import FORMATS, check_usable, read_units, reader_suffix, split_suffix
+from xsns_stream.corpora.readers import check_usable, has_columns, read_units
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.errors import CorpusError, LanguageError
 from xsns_stream.languages import changed_language, is_label, normalise, pick
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import LanguageSample
 
 _BLOCK: Final = 2**20
+#: Largest size of a file, and number of its units, that are read to see whether a language can be read.
+_OPENED: Final = 2**26
+_FIRST_UNITS: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class LocalCorpus:
     Attributes:
         name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
-        text_column: The column that contains the text, in files that have columns.
+        text_column: The column that contains the text, in files that have columns. Files of text are read as they are.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
         labels: None for no labels, `auto` for those of each kind of file, or the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
@@ -109,7 +113,7 @@ class LocalCorpus:
         notes: dict[str, None] = {}
         units = partial(self._units, code, notes.setdefault)
         examples, counts = draw_examples(units, count, seed, name, labelled=labelled, words=self.words, on_read=on_read)
-        check_usable(counts, name)
+        check_usable(counts, name, paths[0])
         source = f"{paths[0].parent.resolve().name}/{name}"
         return LanguageSample(code, examples, source, counts, tuple(notes))
 
@@ -153,18 +157,48 @@ class LocalCorpus:
             files={**self.files, **given},
             unclear={code: error for code, error in self.unclear.items() if code not in given},
             not_read=not_read,
+            other_splits={code: splits for code, splits in self.other_splits.items() if code not in given},
         )
+
+    def refused(self) -> dict[str, CorpusError]:
+        """Return {code: reason} of languages that cannot be read, as far as the beginnings of their files show it.
+
+        Files of more than 64 MiB are not opened, because some formats are read as a whole.
+        """
+        found: dict[str, CorpusError] = {}
+        for code in self.languages():
+            try:
+                paths = self._paths(code)
+                if all(path.stat().st_size <= _OPENED for path in paths):
+                    beginning = islice(self._units(code), _FIRST_UNITS)
+                    _, counts = collect(beginning, labelled=self.labels is not None, words=self.words)
+                    check_usable(counts, paths[0].name, paths[0])
+            except CorpusError as error:
+                found[code] = error
+            except OSError as error:
+                found[code] = CorpusError(f"{paths[0].name} cannot be read ({error.strerror or error}).")
+        return found
 
     def _paths(self, code: str) -> tuple[Path, ...]:
         if code in self.unclear:
             raise self.unclear[code]
         return self.files[code]
 
+    @cached_property
+    def without_columns(self) -> frozenset[Path]:
+        """Files of text among tables, to which `text_column` does not apply; empty if no file is a table."""
+        if self.text_column is None or self.parts:
+            return frozenset()
+        paths = [path for paths in self.files.values() for path in paths]
+        text = frozenset(path for path in paths if not has_columns(path))
+        return text if len(text) < len(paths) else frozenset()
+
     def _units(self, code: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
         part = self.parts.get(code)
         column, rows = (part.text_column, part.rows) if part else (self.text_column, None)
         for path in self._paths(code):
-            yield from read_units(path, column, self.labels, add_note, rows)
+            own = None if path in self.without_columns else column
+            yield from read_units(path, own, self.labels, add_note, rows)
 
 
 # ----------------------------------------------------------------------------------------- folders
@@ -201,7 +235,7 @@ def open_folder(
     listing = list_folder(folder, split, naming, treebank)
     settings = {"text_column": text_column, "split": listing.split_read}
     files, unclear = listing.files(folder)
-    setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
+    setting = words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
     several = {code: tuple(names) for code, names in listing.treebanks.items() if len(names) > 1} | listing.chosen
     joined = {code: "+".join(names) for code, names in sorted(several.items()) if code in files}
     name = corpus_name("folder", folder.resolve().name, **settings, **joined, labels=labels, words=setting)
@@ -312,7 +346,7 @@ def _table_name(
 ) -> str:
     setting = None
     if labels is None and any(
-        _holds_words(path, found.parts[code].text_column) for code, paths in found.files.items() for path in paths
+        holds_words(path, found.parts[code].text_column) for code, paths in found.files.items() for path in paths
     ):
         setting = words
     settings = {"text_column": text_column, "language_column": language_column, "labels": labels, "words": setting}
@@ -361,7 +395,7 @@ def open_files(
         CorpusError: A file is missing, or two files are given for one language.
     """
     files, notes = _files_of_pairs(pairs, naming)
-    setting = _words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
+    setting = words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
     name = corpus_name("files", text_column=text_column, labels=labels, words=setting)
     return LocalCorpus(name, files, text_column, labels=labels, words=words, notes=notes, naming=naming)
 
@@ -370,7 +404,8 @@ def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
     """Return {label: its file} of pairs `language=path`, and notes on labels."""
-    split_pairs = [pair.partition("=") for pair in pairs]
+    parts = [pair.partition("=") for pair in pairs]
+    split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:
         if _is_pipe(path):
             continue
@@ -385,7 +420,7 @@ def _files_of_pairs(
         code = _label_of_pair(language, path, naming)
         if code in path_of:
             raise CorpusError(
-                f"both {path_of[code]} and {path} are language '{code}'.",
+                f"{path_of[code]} and {path} both mean the language '{code}'.",
                 "give one file per language, or use the texts before = as labels with --labels-as-given.",
             )
         path_of[code] = path
@@ -440,49 +475,3 @@ def _copy_of_pipe(path: str) -> Path:
     except OSError as error:
         raise CorpusError(f"the pipe '{path}' cannot be read ({error.strerror}).", "write it to a file.") from error
     return target
-
-
-# ---------------------------------------------------------------------------- names for provenance
-
-
-def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
-    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`; settings of None are left out."""
-    inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
-    return f"{kind}({', '.join(inner)})" if inner else kind
-
-
-def _words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
-    """Return the setting of `words` for the name of a corpus; None if no file is split into words.
-
-    With this setting, a store cannot contain both rows of running text and rows of words as given, nor rows of older
-    versions, which read only words as given. The names of corpora of plain text do not change.
-    """
-    if labels is None and any(_holds_words(path, column) for path in paths):
-        return words
-    return None
-
-
-def _holds_words(path: Path, column: str | None) -> bool:
-    """Return whether the first text of a file is split into words; False if it cannot be read."""
-    if split_suffix(path.name) is None:
-        return False
-    words = FORMATS[reader_suffix(path)].words
-    if words in ("always", "never"):
-        return words == "always"
-    if words == "header" and not _has_word_column(path, column):
-        return False
-    try:
-        texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
-        return isinstance(next(filter(None, texts), ""), tuple)
-    except CorpusError:
-        return False
-
-
-def _has_word_column(path: Path, column: str | None) -> bool:
-    """Return whether the header of a table names a column of words, which may contain lists as text."""
-    try:
-        with corpus_errors(path), closing(iter_lines(path)) as lines:
-            header = next(lines, b"").decode("utf-8", "replace")
-    except CorpusError:
-        return False
-    return any(name in header for name in WORD_COLUMNS if column in (None, name))

@@ -40,7 +40,7 @@ class MemoryCorpus:
         texts: {normalised code: texts in order}; no text is empty.
         name: The name in provenance.
         notes: Sentences on keys that are read as an unexpected language.
-        unclear: Normalised code → the reason why the language cannot be read, which is that several keys mean it.
+        unclear: Normalised code → the reason why the language cannot be read: several keys mean it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -133,16 +133,16 @@ def open_texts(
         checked[code] = _checked(code, values, column, text_column is not None and isinstance(texts, Mapping))
         if note:
             notes.append(f"'{key}' {note}.")
-    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts")
+    naming.refuse_unused(by_key, [str(key) for key in by_key], "the texts", "key")
     unclear = {code: _several_keys(code, names) for code, names in keys.items() if len(names) > 1}
     notes += other_labels_note(checked)
     return MemoryCorpus(checked, name, tuple(notes), unclear)
 
 
 def _several_keys(code: str, keys: list[str]) -> CorpusError:
-    """Return the error for several keys that are one language."""
+    """Return the error for several keys that mean one language."""
     return CorpusError(
-        f"{' and '.join(repr(key) for key in keys)} are language '{code}'.",
+        f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
         "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -10,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from xsns_stream.corpora.embedded import EMBEDDED
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
@@ -19,6 +22,8 @@ from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.corpora.listing import other_splits_hint
 from xsns_stream.corpora.local import LocalCorpus, open_files, open_folder, open_table, open_tables_of_languages
 from xsns_stream.corpora.memory import IN_MEMORY, Texts, is_in_memory, open_texts
+from xsns_stream.corpora.other_kinds import unpacking
+from xsns_stream.corpora.readers import looks_like_data
 from xsns_stream.corpora.recipes import RECIPES, recipe_of
 from xsns_stream.corpora.running_text import RUNNING, check_words
 from xsns_stream.corpora.tasks import TaskCorpus, open_task
@@ -27,9 +32,13 @@ from xsns_stream.languages import code_or_none, select
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
-CLDR: Final = "cldr"
 #: Largest number of files in a note.
 _NAMED: Final = 5
+#: Names of files that accompany data.
+_DOCUMENTATION: Final = re.compile(
+    r"(?:readme|licen[cs]e|copying|change(?:log|s)|citation|authors|contributing|notice|stats|requirements|makefile)\b",
+    re.IGNORECASE,
+)
 
 
 class Corpus(Protocol):
@@ -71,10 +80,10 @@ def open_corpus(
     """Open a corpus.
 
     Args:
-        spec: One of `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local copy of its data set;
-            `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a folder with pairs that
-            replace or add files. A known name has priority over a folder of the same name, so that a command means the
-            same in every folder; write `./wikiann` for the folder. Texts in memory (see
+        spec: One of `ntrex`, `ntrex:held-out` and `cldr`; the name of a recipe (`wikiann`); `RECIPE=FOLDER`, a local
+            copy of its data set; `hub:OWNER/NAME` or `hub:./FOLDER`; a folder; one or more `language=file` pairs; or a
+            folder with pairs that replace or add files. A known name has priority over a folder of the same name, so
+            that a command means the same in every folder; write `./wikiann` for the folder. Texts in memory (see
             :func:`~xsns_stream.corpora.open_texts`) and open corpora are also accepted.
         text_column: The column that contains the text; `translation.sw` is `sw` within the column `translation`. If a
             table has a column for each language, `{lang}` means the language: `translation.{lang}`. The table is then
@@ -89,7 +98,7 @@ def open_corpus(
         words: Reading of texts that are split into words, without labels: `running` text (the default), or `given` for
             the words joined by spaces. With labels, words are always joined by spaces.
         language_column: The column of a table that contains the language of each row: every language of the table is
-            a language of the corpus. The corpus is then a table, or a folder of tables.
+            a language of the corpus. The corpus is then a table, a folder of tables, or a data set `hub:…`.
         treebank: The treebanks to read, for languages with several, such as `GSD` or `en_ewt,GUM`; by default, all
             treebanks of a language are joined.
         labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages. If
@@ -132,7 +141,7 @@ def open_corpus(
         "words": words,
     }
     local_options = {"language_column": language_column, "treebank": treebank}
-    if naming and (task is not None or (len(parts) == 1 and (head == CLDR or recipe_of(head)))):
+    if naming and (task is not None or (len(parts) == 1 and (head in EMBEDDED or recipe_of(head)))):
         raise UsageError(
             "labels of languages can be given only for folders, files and texts in memory.",
             "omit --label and --labels-as-given; xsns-stream relabel changes the label of a row later.",
@@ -140,13 +149,15 @@ def open_corpus(
     if task is not None:
         refuse_options(local_options, "language_column", kind="labelled data of a task")
         return _open_task_text(parts, task, options, treebank)
-    if len(parts) == 1 and (head == CLDR or recipe_of(head)):
-        refuse_options(local_options, kind=f"the corpus {head}")
+    if len(parts) == 1 and (head in EMBEDDED or recipe_of(head)):
+        names = () if head in EMBEDDED else ("treebank",)
+        refuse_options(local_options, *names, kind=f"the corpus {head}")
     if len(parts) == 1:
-        if head == CLDR:
-            return _open_cldr(options)
+        if head in EMBEDDED:
+            refuse_options(options, kind=f"the corpus {head}")
+            return EMBEDDED[head](head)
         if data_set := recipe_of(head):
-            return open_hub(data_set[0], data_set[1], **options)
+            return open_hub(data_set[0], data_set[1], **options, language_column=language_column)
     refuse_options(options, "config", "revision", kind="local files")
     return _open_local(parts, options | local_options, naming)
 
@@ -187,13 +198,37 @@ def not_read(corpus: object) -> tuple[UnreadFile, ...]:
 def reading_notes(corpus: object) -> tuple[str, ...]:
     """Return sentences on the opening of a corpus, such as unexpected languages of file names and omitted files."""
     notes: list[str] = list(getattr(corpus, "notes", ()))
-    left = not_read(corpus)
+    text = sorted(path.name for path in getattr(corpus, "without_columns", ()))
+    if text:
+        listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
+        are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
+        notes.append(f"--text-column applies to tables only: {listed} {are} read without it.")
+    others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
+    if others:
+        listed = "; ".join(f"{code} has only {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
+        more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        hint = other_splits_hint(others.values(), treebanks="words=" in str(getattr(corpus, "name", "")))
+        have = "1 language has" if len(others) == 1 else f"{len(others)} languages have"
+        notes.append(f"{have} no file of the split that is read, and cannot be measured: {listed}{more}; {hint}")
+    left = sorted(not_read(corpus), key=_unlike_data)
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])
         more = f"; and {len(left) - _NAMED} more (info --corpus --json lists all)" if len(left) > _NAMED else ""
         files = f"1 {left[0].kind} is" if len(left) == 1 else f"{len(left)} {left[0].kind}s are"
         notes.append(f"{files} not read: {shown}{more}.")
     return tuple(notes)
+
+
+def _unlike_data(file: UnreadFile) -> int:
+    """Return a rank of a file that is left out: the lower, the more likely it is that it should have been read."""
+    name = file.file.rpartition("/")[2]
+    if file.file.endswith("/"):
+        return 1
+    if _DOCUMENTATION.match(name):
+        return 3
+    if file.reason.startswith(("its split is not", "--treebank", "not a CoNLL-U", "not one of")):
+        return 2
+    return 0 if file.kind != "file" or looks_like_data(name) else 3
 
 
 def select_languages(
@@ -207,7 +242,7 @@ def select_languages(
         note: Called with a sentence for each language that has another label in the corpus.
 
     Raises:
-        LanguageError: A language is not in the corpus; if its files are of another split, the hint says so.
+        LanguageError: A language is not in the corpus; if its files are of another split, the hint names the split.
     """
     try:
         return select(wanted, corpus.languages(), f"the corpus {corpus.name}", note)
@@ -217,7 +252,7 @@ def select_languages(
         found = {code: splits for code, splits in others.items() if code in codes}
         if not found:
             raise
-        listed = "; ".join(f"'{code}' has {', '.join(splits)} alone" for code, splits in found.items())
+        listed = "; ".join(f"'{code}' has only {', '.join(splits)}" for code, splits in found.items())
         hint = other_splits_hint(found.values(), treebanks="words=" in corpus.name)
         raise LanguageError(error.message, f"{listed}: {hint}") from error
 
@@ -292,16 +327,9 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     return TaskText(data, options["split"] or "train", labels=labelled, words=options["words"] or RUNNING)
 
 
-def _open_cldr(options: dict[str, str | None]) -> Corpus:
-    from xsns_stream.corpora.cldr import CldrCorpus
-
-    refuse_options(options, kind="the corpus cldr")
-    return CldrCorpus()
-
-
 def _possible() -> str:
     return (
-        f"a corpus is {CLDR}, a folder of files named by language (sw.txt), sw=FILE pairs, "
+        f"a corpus is {', '.join(EMBEDDED)}, a folder of files named by language (sw.txt), sw=FILE pairs, "
         f"one of {', '.join(RECIPES)}, or hub:OWNER/NAME."
     )
 
@@ -309,11 +337,17 @@ def _possible() -> str:
 def _unknown(spec: str) -> CorpusError:
     """Return the error for an unknown corpus, with suggestions."""
     if Path(spec).is_file():
-        hint = f"give it as LANG=FILE: --corpus sw={spec}, if it is Swahili"
+        folder, command = unpacking(spec)
+        if command:
+            return CorpusError(
+                f"'{spec}' is an archive, and archives are not read.",
+                f"unpack it with `{command}`, and give the folder: --corpus {folder}.",
+            )
+        hint = f"give it as LANG=FILE: --corpus {shlex.quote(f'sw={spec}')}, if it is Swahili"
         if without_compression(spec).lower().endswith(TABLE_SUFFIXES):
             hint += "; a table of several languages needs --language-column NAME, or {lang} in --text-column"
         return CorpusError(f"the language of the file '{spec}' is not given.", f"{hint}.")
-    near = get_close_matches(spec.lower(), [CLDR, *RECIPES], n=1)
+    near = get_close_matches(spec.lower(), [*EMBEDDED, *RECIPES], n=1)
     hint = (f"did you mean {near[0]}? " if near else "") + _possible()
     return CorpusError(f"there is no corpus '{spec}': it is neither a known name nor a folder.", hint)
 

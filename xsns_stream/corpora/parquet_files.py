@@ -42,8 +42,9 @@ def read_parquet(
     try:
         with parquet.ParquetFile(path) as file:
             columns = find_columns(_field_names(file.schema_arrow), column, labels, path.name, add_note, rows)
+            has_bytes = any("binary" in str(kind) for kind in file.schema_arrow.types)
             for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns.names)):
-                for row in batch.to_pylist():
+                for row in map(_with_text, batch.to_pylist()) if has_bytes else batch.to_pylist():
                     if columns.takes(row):
                         yield columns.unit(row, path.name)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -63,7 +64,7 @@ def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
 
 
 def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
-    """Return, as text, the cells of the first column that has one of some names; none if there is none."""
+    """Return, as text, the cells of the first column that has one of some names; no cells without such a column."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -73,7 +74,19 @@ def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
             cells = file.read(columns=[column]).column(0).to_pylist() if column else []
     except pa.ArrowInvalid as error:
         raise _not_parquet(path, error) from error
-    return ["" if cell is None else str(cell) for cell in cells]
+    return ["" if cell is None else str(_with_text(cell)) for cell in cells]
+
+
+def _with_text(value: Any) -> Any:
+    """Return a value with text instead of bytes, which Impala and older programs write for text.
+
+    Bytes that are not UTF-8 become text that cannot be encoded, which is counted as undecodable.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    if isinstance(value, dict):
+        return {name: _with_text(cell) for name, cell in value.items()}
+    return [_with_text(cell) for cell in value] if isinstance(value, list) else value
 
 
 def _not_parquet(path: Path, error: Exception) -> CorpusError:

@@ -42,7 +42,7 @@ from xsns_stream.corpora.line_formats import (
 )
 from xsns_stream.corpora.parquet_files import parquet_cells, parquet_columns, read_parquet
 from xsns_stream.corpora.running_text import RUNNING, check_words
-from xsns_stream.corpora.text_checks import LineChecks, check_texts
+from xsns_stream.corpora.text_checks import LineChecks, check_texts, without_missing
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import normalise
 from xsns_stream.types import LanguageSample, ReadCounts, TextExample
@@ -81,7 +81,7 @@ def read_text(
     notes: dict[str, None] = {}
     units = read_units(path, text_column, labels, notes.setdefault)
     examples, counts = collect(units, labelled=labels is not None, words=check_words(words))
-    check_usable(counts, path.name)
+    check_usable(counts, path.name, path)
     return LanguageSample(code, examples, source, counts, tuple(notes))
 
 
@@ -91,6 +91,8 @@ def read_units(
     labels: str | None = None,
     add_note: AddNote = discard_note,
     rows: LanguageRows | None = None,
+    *,
+    as_written: bool = False,
 ) -> Iterator[Unit]:
     """Yield the units of a file, with the reader of its suffix.
 
@@ -100,12 +102,17 @@ def read_units(
         labels: See :func:`read_text`.
         add_note: Called with sentences about the reading of the file, possibly more than once with the same sentence.
         rows: The rows of one language, if only these are read.
+        as_written: Whether `nan` in a table of text is a value, as in a column of languages, where it is Min Nan
+            Chinese. If not, it is a missing text.
 
     Raises:
         CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.
     """
     with corpus_errors(path):
-        units = FORMATS[reader_suffix(path)].read(path, column, labels, add_note, rows)
+        form = FORMATS[reader_suffix(path)]
+        units = form.read(path, column, labels, add_note, rows)
+        if form.has_only_text and not as_written:
+            units = without_missing(units, path.name, add_note)
         yield from check_texts(units, path.name, add_note)
 
 
@@ -144,13 +151,18 @@ def split_suffix(name: str) -> tuple[str, str] | None:
     return name[: len(plain) - len(kind)], kind + compression
 
 
-def check_usable(counts: ReadCounts, name: str) -> None:
+def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> None:
     """Raise an error for a file without usable text, or with too little of it.
+
+    Args:
+        counts: Counts of the units of the file.
+        name: Name of the file, for the message.
+        path: The file, for a command that converts it; None for text in memory.
 
     Raises:
         CorpusError: No unit is usable, or :func:`~xsns_stream.corpora.decoding.check_counts` refuses the file.
     """
-    check_counts(counts, name)
+    check_counts(counts, name, path)
     if not counts.read:
         raise CorpusError(
             f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
@@ -229,10 +241,11 @@ class FileFormat:
         unit: What an example is called, in the plural.
         words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
             column of words.
-        column_names: Function that returns the names of the columns; None for files that are no tables.
+        column_names: Function that returns the names of the columns; None for files that are not tables.
         cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
             whose rows are not JSON.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
+        has_only_text: Whether all values of a table are texts, so that missing values are written as texts.
     """
 
     read: Reader
@@ -241,10 +254,15 @@ class FileFormat:
     column_names: Callable[[Path], tuple[str, ...]] | None = None
     cells: Callable[[Path, Sequence[str]], list[str]] | None = None
     compressible: bool = True
+    has_only_text: bool = False
 
 
 _DELIMITED: Final = FileFormat(
-    read_table, words="header", column_names=lambda path: tuple(table_header(path)), cells=delimited_column
+    read_table,
+    words="header",
+    column_names=lambda path: tuple(table_header(path)),
+    cells=delimited_column,
+    has_only_text=True,
 )
 #: {suffix: format}. Labelled data of a task are read from the tables among them, and words with tags from `.conllu`.
 FORMATS: Final[Mapping[str, FileFormat]] = MappingProxyType(
@@ -277,6 +295,20 @@ _OTHER_FORMATS: Final = (
 
 #: The suffixes that can be read, for messages.
 SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
+
+
+def looks_like_data(name: str) -> bool:
+    """Return whether the suffix of a file name is that of text or a table, in a format that is read or another one."""
+    other = without_compression(name).lower().endswith((*_OTHER_FORMATS, *_JSON_SUFFIXES))
+    return other or split_suffix(name) is not None
+
+
+def has_columns(path: Path) -> bool:
+    """Return whether a file is a table, whose columns `--text-column` can name; False if its suffix is not read."""
+    try:
+        return FORMATS[reader_suffix(path)].column_names is not None
+    except (CorpusError, OSError):
+        return False
 
 
 def column_names(path: Path) -> tuple[str, ...]:

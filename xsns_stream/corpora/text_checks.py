@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -21,6 +23,9 @@ from xsns_stream.types import TextExample
 #: those for lines that are not UTF-8.
 _MOJIBAKE_SHARE: Final = 0.1
 _MOJIBAKE_TEXTS: Final = 3
+#: Share and number of texts with decomposed characters, above which there is a note.
+_DECOMPOSED_SHARE: Final = 0.1
+_DECOMPOSED_TEXTS: Final = 3
 #: Share of texts that are lists of sentences, or lists written as text, above which a file is an error.
 _LIST_SHARE: Final = 0.5
 #: Share of lines with a tab or a running number before the text, above which a `.txt` file looks like a table.
@@ -36,6 +41,10 @@ _LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
 #: Share of such letters in a text, and smallest number of letters, from which the text was decoded wrongly.
 _LATIN_1_SHARE: Final = 0.7
 _LEAST_LETTERS: Final = 10
+#: Texts that programs write for a missing value, which are not words.
+_MISSING: Final = frozenset({"nan", "NaN", "-nan", "-NaN", "<NA>", "#N/A", "#NA"})
+#: Words that pandas also reads as a missing value, and which may be texts.
+_PERHAPS_MISSING: Final = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
 # Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
@@ -59,12 +68,62 @@ def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_no
     checks.finish(add_note)
 
 
+def without_missing(units: Iterable[Unit], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
+    """Yield units with an empty one in place of a text that means a missing value, such as `nan`.
+
+    A note with the number of these rows is added at the end. Texts that contain such a word are not changed.
+
+    Args:
+        units: The units of a table in which all values are texts.
+        name: Name of the file or data set, for messages.
+        add_note: Called with sentences on missing values, and on texts that may be missing values.
+    """
+    missing: Counter[str] = Counter()
+    perhaps: Counter[str] = Counter()
+    number = 0
+    try:
+        for unit in units:
+            number += 1
+            texts = (unit.text, unit.pair) if isinstance(unit, TextExample) else ()
+            marker = next((text for text in texts if isinstance(text, str) and text in _MISSING), None)
+            if marker is not None:
+                missing[marker] += 1
+                yield TextExample("")
+                continue
+            perhaps.update(text for text in texts if isinstance(text, str) and text in _PERHAPS_MISSING)
+            yield unit
+    finally:
+        # A stream is closed as soon as enough rows are read.
+        for note in _missing_notes(missing, perhaps, number, name):
+            add_note(note)
+
+
+def _missing_notes(missing: Counter[str], perhaps: Counter[str], rows: int, name: str) -> Iterator[str]:
+    if missing:
+        are = "is" if missing.total() == 1 else "are"
+        yield (
+            f"{missing.total():,} of {rows:,} rows of {name} {are} skipped: {_quoted(missing)} in place of a text is a "
+            "missing value."
+        )
+    if perhaps:
+        texts_are = "text of" if perhaps.total() == 1 else "texts of"
+        yield (
+            f"{perhaps.total():,} {texts_are} {name} {'is' if perhaps.total() == 1 else 'are'} {_quoted(perhaps)}, and "
+            "read as text: empty the cells if they are missing values."
+        )
+
+
+def _quoted(texts: Iterable[str]) -> str:
+    return " or ".join(f"'{text}'" for text in texts)
+
+
 class _TextChecks:
     """Counts of unusual texts in one file, with the first text of each kind."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.texts = self.lists = self.mojibake = self.single_bytes = self.sentences = self.literals = 0
+        self.decomposed = 0
         self.first_mojibake = self.first_single_bytes = self.first_sentence = self.first_literal = ""
 
     def add(self, example: TextExample) -> None:
@@ -81,6 +140,7 @@ class _TextChecks:
                 self.sentences += 1
                 self.first_sentence = self.first_sentence or text[0]
             text = " ".join(text)
+        self.decomposed += is_decomposed(text)
         if not text.isascii() and is_mojibake(text):
             self.mojibake += 1
             self.first_mojibake = self.first_mojibake or text
@@ -118,6 +178,13 @@ class _TextChecks:
         ):
             self._finish_encoding(number, original, first, remedy, add_note)
 
+        if self.decomposed >= _DECOMPOSED_TEXTS and self.decomposed > _DECOMPOSED_SHARE * self.texts:
+            add_note(
+                f"{self.decomposed:,} of {self.texts:,} texts of {self.name} have decomposed characters (NFD, as of "
+                "macOS), such as e and an accent for é, and tokenizers may split these otherwise: `uconv -x nfc` "
+                "composes them."
+            )
+
     def _finish_encoding(self, number: int, original: str, first: str, remedy: str, add_note: AddNote) -> None:
         if not number:
             return
@@ -127,7 +194,7 @@ class _TextChecks:
         )
         if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
             raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
-        add_note(f"{summary}, and are measured as they are.")
+        add_note(f"{summary}, and are measured unchanged.")
 
 
 def parse_list(text: str) -> list[object] | None:
@@ -148,6 +215,16 @@ def parse_list(text: str) -> list[object] | None:
         isinstance(value, list) and bool(value) and all(isinstance(each, str | int) or each is None for each in value)
     )
     return value if is_list else None
+
+
+def is_decomposed(text: str) -> bool:
+    """Return whether a text has letters and accents for which Unicode has one character.
+
+    Some characters are never composed, such as letters of Devanagari with a nukta; these are not counted.
+    """
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
+        return False
+    return len(unicodedata.normalize("NFC", text)) < len(text)
 
 
 def is_mojibake(text: str) -> bool:

@@ -36,7 +36,7 @@ from xsns_stream.gold.import_notes import (
     unnamed_note,
 )
 from xsns_stream.gold.plain_tables import LARGEST_SEED, long_scores
-from xsns_stream.gold.problems import Problems
+from xsns_stream.gold.problems import FileProblemsError, OptionProblemsError, Problems, Remedy
 from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells, read_cells
@@ -141,19 +141,65 @@ def import_scores(
         _reader(format)
     _check_files(paths, format, seeds)
     name, found = (format, ()) if format is not None else _found_format(paths)
-    options = ReadOptions(metric, min_examples)
-    raws = [_read(one, name, options) for one in paths]
+    options = _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
+
+    def imported(name: str) -> ImportedScores:
+        return _assemble(_merged(paths, name, ReadOptions(metric, min_examples, task), seeds, found), options)
+
+    try:
+        return imported(name)
+    except XsnsError as error:
+        other = None if format is None else find_format_or_none(paths[0])
+        if other in {None, name} or f"--format {other}" in error.hint:
+            raise
+        raise _wrong_format(error, str(other), name, imported) from None
+
+
+def _merged(
+    paths: Sequence[Path], name: str, options: ReadOptions, seeds: Sequence[int], notes: Sequence[str]
+) -> RawScores:
+    """Read all files of one import, and return their cells together."""
+    raws = [_reader(name)(one, options) for one in paths]
     if seeds:
         raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
-    merged = replace(
+    return replace(
         raws[0],
         cells=tuple(cell for raw in raws for cell in raw.cells),
-        notes=tuple(dict.fromkeys((*found, *(note for raw in raws for note in raw.notes)))),
+        notes=tuple(dict.fromkeys((*notes, *(note for raw in raws for note in raw.notes)))),
         origin=", ".join(dict.fromkeys(raw.origin for raw in raws)),
     )
-    return _assemble(
-        merged, _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
-    )
+
+
+def _wrong_format(error: XsnsError, other: str, given: str, imported: Callable[[str], ImportedScores]) -> XsnsError:
+    """Return one error on a wrong `--format` and on the problems that the file has in its own format.
+
+    Args:
+        error: The error of the import in the given format.
+        other: The format that the file looks like.
+        given: The format that was given.
+        imported: Function that imports the file in a format.
+    """
+    looks = f"the file looks like the format {other}, not {given}"
+    if isinstance(error, FileProblemsError):
+        # The file was read in the given format.
+        return type(error)(error.message, f"{error.hint} Check --format: {looks}.", error.remedy)
+    messages, hints = [error.message], [f"{looks}: give --format {other}."]
+    remedy = Remedy(("--format", other))
+    try:
+        kept = np.isfinite(imported(other).scores.cells).sum()
+        remedy = replace(remedy, kept=int(kept))
+    except FileProblemsError as further:
+        messages.append(f"In the format {other}, {further.message}")
+        hints.append(further.hint)
+        remedy = replace(further.remedy, options=(*remedy.options, *further.remedy.options))
+    except XsnsError as further:
+        if further.message == error.message:
+            return error
+        messages.append(f"In the format {other}, {further.message}")
+        hints.append(further.hint)
+        remedy = replace(remedy, by_hand=True)
+    kind = OptionProblemsError if isinstance(error, UsageError) else FileProblemsError
+    return kind(" ".join(messages), " ".join(filter(None, hints)), remedy)
 
 
 def frame_scores(
@@ -170,8 +216,8 @@ def frame_scores(
         unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
 
     Raises:
-        UsageError: The unit is invalid or cannot be inferred. XsnsError: A column is missing, or a label or a score is
-            invalid.
+        UsageError: The unit is invalid or cannot be inferred.
+        XsnsError: A column is missing, or a label or a score is invalid.
     """
     if not len(frame):
         raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
@@ -180,11 +226,11 @@ def frame_scores(
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
     table = TextTable(tuple(map(str, frame.columns)), lines, _FRAME)
-    return _assemble(long_scores(table, ReadOptions(metric, 0)), _ImportOptions(task, metric, unit))
+    return _assemble(long_scores(table, ReadOptions(metric, 0, task)), _ImportOptions(task, metric, unit))
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
-    """Return the scores of a frame that is laid out like a file, which is read as such a file."""
+    """Return the scores of a frame that is laid out like a file; it is read like that file."""
     import pandas as pd
 
     has_labels = not isinstance(frame.index, pd.RangeIndex)
@@ -223,19 +269,6 @@ def _found_format(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
     return found[0][0], (f"{found[0][1]}.",)
 
 
-def _read(path: Path, name: str, options: ReadOptions) -> RawScores:
-    """Read a file; if it does not have the format, the hint names the format that it has."""
-    try:
-        return _reader(name)(path, options)
-    except UsageError:
-        raise
-    except XsnsError as error:
-        other = find_format_or_none(path)
-        if other in {None, name} or f"--format {other}" in error.hint:
-            raise
-        raise XsnsError(error.message, f"the file has the format {other}: give --format {other}.") from None
-
-
 def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence[int]) -> None:
     if not paths:
         raise UsageError("no file was given.", "give at least one file.")
@@ -250,7 +283,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
         if not path.exists():
             raise XsnsError(f"there is no file '{path}'.", "check the path.")
         if path.is_dir() and format_name not in {None, "xpos"}:
-            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos has folders.")
+            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos is read from folders.")
 
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
@@ -286,7 +319,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     checked = check_cells(cells, labels, read)
     if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
         raise XsnsError(
-            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
+            f"no score has language codes for both its source and its target; labels are {listed(list(labels.codes))}.",
             "check --format; --rename OLD=NEW maps labels to codes.",
         )
     checked.report(problems, skip=options.skip_unknown)
@@ -455,7 +488,7 @@ def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, li
     if not sources:
         raise XsnsError("the file has no scores.", "every cell of the file is empty.")
     notes = [
-        f"left out, because they have no score as a {side}: {listed(empty)}."
+        f"these {side}s are left out, because they have no score: {listed(empty)}."
         for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))
         if (empty := [code for code in before if code not in after])
     ]
@@ -467,5 +500,5 @@ def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, li
         notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
     other_regimes = scores.cells[1:]
     if further := int(np.isnan(other_regimes).sum()):
-        notes.append(f"in the other regimes {further} of {other_regimes.size} scores are missing.")
+        notes.append(f"in the other regimes, {further} of {other_regimes.size} scores are missing.")
     return scores, notes

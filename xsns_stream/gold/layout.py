@@ -18,6 +18,7 @@ from xsns_stream.errors import XsnsError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.markup import without_markup
 from xsns_stream.io.numbers import cell_number
+from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.io.tables import TextRows, TextTable, as_table, listed
 from xsns_stream.language_labels import language_of
 from xsns_stream.languages import same_main_language
@@ -32,6 +33,13 @@ _SIDES: Final = {
 }
 #: Names of columns of a long table that are also recognised in upper case.
 _OTHER_COLUMNS: Final = ("score", "regime", "seed")
+#: Other names of a column of seeds, if it has whole numbers.
+_RUNS: Final = re.compile(
+    r"(?:random|rng|training|train)[ _-]?seed|seed[ _-]?id"
+    r"|(?:run|trial|rep|repetition|replicate)(?:[ _-]?(?:id|no|number))?",
+    re.IGNORECASE,
+)
+_WHOLE_NUMBER: Final = re.compile(r"\d+(?:\.0+)?")
 #: Number of lines at the beginning that may contain the header.
 _HEADER_LINES: Final = 20
 #: Largest length of the text of a line in a note.
@@ -85,7 +93,7 @@ def matrix_layout(rows: TextRows, path: Path) -> TextTable:
     label = _label_column(table)
     kept, dropped = _score_columns(table, label)
     notes = (
-        *rows.notes,
+        *table.notes,
         *_line_note("they are above the header", block.above),
         *_line_note("they are further headers", further),
         *_line_note("they have no score", (*titles, *footnotes)),
@@ -93,7 +101,9 @@ def matrix_layout(rows: TextRows, path: Path) -> TextTable:
     )
     lines = tuple((without_markup(line[label]), *(line[column] for column in kept)) for line in table.lines)
     # The first field is not changed, because in `tgt \\ src` the backslash separates two words.
-    names = (table.header[label], *(without_markup(table.header[column]) for column in kept))
+    below = name_of_lines([fields for _, fields in block.further]) if not label else ""
+    corner = below or table.header[label]
+    names = (corner, *(without_markup(table.header[column]) for column in kept))
     return TextTable(names, lines, table.name, notes)
 
 
@@ -254,15 +264,15 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
     body, footnotes = _without_footnotes(rows.rows[start + 1 :])
     header_number, header = rows.rows[start]
     table = as_table(replace(rows, rows=_trimmed(((header_number, header), *body))), path)
-    names = tuple(_long_names(table.header))
+    names = _with_seeds(tuple(_long_names(table.header)), table)
     renamed = [
         f"'{visible(old)}' is the {new}"
         for old, new in zip(table.header, names, strict=True)
-        if old != new and new in _SIDES
+        if old != new and (new in _SIDES or (new == "seed" and old.lower() != new))
     ]
     lines, filled = _filled_down(table.lines, [names.index(side) for side in _SIDES])
     notes = (
-        *rows.notes,
+        *table.notes,
         *_line_note("they are above the header", rows.rows[:start]),
         *_line_note("they have no score", footnotes),
         *([f"in '{table.name}' the column {' and '.join(renamed)}."] if renamed else []),
@@ -286,6 +296,18 @@ def _long_names(header: Sequence[str]) -> Iterator[str]:
             yield usual
 
 
+def _with_seeds(names: tuple[str, ...], table: TextTable) -> tuple[str, ...]:
+    """Return the names of columns, with `seed` for the only column of runs, if there is no column `seed`."""
+    runs = [
+        index
+        for index, name in enumerate(names)
+        if _RUNS.fullmatch(name) and all(_WHOLE_NUMBER.fullmatch(line[index]) for line in table.lines)
+    ]
+    if "seed" in names or len(runs) != 1:
+        return names
+    return (*names[: runs[0]], "seed", *names[runs[0] + 1 :])
+
+
 def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tuple[tuple[tuple[str, ...], ...], int]:
     """Return the lines with empty fields of some columns filled from above, and the number of these fields."""
     filled, last, count = [], dict.fromkeys(columns, ""), 0
@@ -306,7 +328,7 @@ def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tu
 def _line_note(reason: str, lines: Sequence[Line]) -> Iterator[str]:
     if lines:
         shown = [f"line {number} ('{_text(fields)}')" for number, fields in lines]
-        yield f"not read, because {reason}: {listed(shown)}."
+        yield f"these lines were not read, because {reason}: {listed(shown)}."
 
 
 def _text(fields: Sequence[str]) -> str:
@@ -320,4 +342,4 @@ def _column_notes(table: TextTable, label: int, dropped: Sequence[int]) -> Itera
         yield f"the labels of the lines of '{table.name}' are in the column '{name}'."
     if dropped:
         names = [table.header[column] or f"number {column + 1}" for column in dropped]
-        yield f"not read, because they have no scores of a language: columns {listed(names)}."
+        yield f"these columns were not read, because they have no scores of a language: {listed(names)}."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from xsns_stream.errors import XsnsError
+from xsns_stream.gold.kinds_of_scores import one_kind, unread_note
 from xsns_stream.gold.layout import long_header, long_layout, matrix_layout
 from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
 from xsns_stream.io.numbers import cell_number, to_number
@@ -76,6 +77,8 @@ def read_long(path: Path, options: ReadOptions) -> RawScores:
 
 def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
     """Return the scores of a table with columns `source` and `target`; see :func:`read_long`."""
+    kind = one_kind(table, options.metric, options.task)
+    table = kind.table
     score_column, notes = _score_column(table, options.metric)
     columns = [table.column(name) for name in ("source", "target", score_column)]
     lines = zip(*columns, _optional_column(table, "regime"), _optional_column(table, "seed"), strict=True)
@@ -86,9 +89,11 @@ def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
     in_percent = _PERCENT_SIGN.search(score_column) is not None
     name = _PERCENT_SIGN.sub("", score_column).strip()
     name = name.lower() if name.lower() in _METRICS else name
-    metric = options.metric or ("" if name == "score" else name)
+    metric = options.metric or kind.metric or ("" if name == "score" else name)
     unit = "percent" if in_percent else ""
-    return RawScores(cells, metric=metric, unit=unit, origin=table.name, notes=(*table.notes, *notes))
+    read = ("source", "target", score_column, "regime", "seed", *kind.columns)
+    every = (*table.notes, *kind.notes, *notes, *unread_note(table, read))
+    return RawScores(cells, task=kind.task, metric=metric, unit=unit, origin=table.name, notes=every)
 
 
 def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str, ...]]:
@@ -102,6 +107,7 @@ def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str,
     names = [name for name in dict.fromkeys(table.header) if not _is_index(name)]
     named = [name for name in names if metric is not None and _metric_of(name) == metric.lower()]
     if not named and "score" in table.header:
+        _check_copies(table, "score")
         return "score", ()
     numeric = [name for name in names if _has_numbers(table, name)]
     known = [name for name in numeric if _metric_of(name) in _METRICS]
@@ -110,12 +116,27 @@ def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str,
     elif not named and not known and len(numeric) == 1:
         named = numeric
     if len(named) == 1:
+        _check_copies(table, named[0])
         return named[0], (f"the scores are in the column '{named[0]}' of '{table.name}'.",)
     others = [name for name in names if name not in _NOT_SCORES]
     raise XsnsError(
         f"'{table.name}' has no column '{metric or 'score'}'.",
-        f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
+        f"name the column of the scores with --metric; columns are {listed(others) or 'none'}.",
     )
+
+
+def _check_copies(table: TextTable, name: str) -> None:
+    """Check that no other column has this name, with the number that pandas adds to it (`score.1`).
+
+    Raises:
+        XsnsError: There are several such columns.
+    """
+    copies = [other for other in table.header if re.fullmatch(rf"{re.escape(name)}\.\d+", other)]
+    if copies:
+        raise XsnsError(
+            f"'{table.name}' has several columns '{name}': {listed([name, *copies])}.",
+            f"choose one of them with --metric, such as `--metric {name}`.",
+        )
 
 
 def _metric_of(name: str) -> str:

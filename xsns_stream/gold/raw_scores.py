@@ -56,7 +56,9 @@ class ReadOptions:
     Attributes:
         metric: The metric to read from a file with several metrics; None for the usual one.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
+        task: The task to read from a table with several tasks; None if it was not given.
     """
 
     metric: str | None = None
     min_examples: int = 0
+    task: str | None = None

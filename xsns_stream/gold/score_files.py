@@ -21,7 +21,15 @@ from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import read_parquet, write_csv, write_parquet
 from xsns_stream.io.json import UnusableError, read_object
 from xsns_stream.io.numbers import to_number
-from xsns_stream.io.tables import SEPARATORS, TextTable, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.io.tables import (
+    SEPARATORS,
+    TextTable,
+    column_list,
+    labels_by_shared_code,
+    listed,
+    read_table,
+    to_codes,
+)
 from xsns_stream.languages import constituents
 from xsns_stream.types.transfer_scores import TransferScores, mean_of_known
 
@@ -194,7 +202,7 @@ def _read_csv(file: Path) -> TransferScores:
     table = read_table(file)
     if set(table.header) - {_NOTES, _TRIVIAL} != set(_COLUMNS):
         raise XsnsError(
-            f"'{file}' is not a file of gold scores: its columns are {listed(table.header)}.",
+            f"'{file}' is not a file of gold scores: its columns are {column_list(table.header)}.",
             "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; use `--format matrix` "
             "if sources are rows and targets are columns.",
         )

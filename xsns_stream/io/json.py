@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 from xsns_stream.errors import StoreError, XsnsError
 from xsns_stream.io.atomic import unreadable
+from xsns_stream.io.placeholders import placeholder
 
 MIB: Final = 2**20
 #: Largest size of a document in bytes. The layout of a model with 50,000 tensors needs a third of it, and the largest
@@ -201,10 +202,16 @@ def _depth(data: bytes) -> int:
 
 
 class UnusableError(Exception):
-    """Raised for a file of a model folder that cannot be used; the reason is a sentence without a full stop."""
+    """Raised for a file of a model folder that cannot be used.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: The reason, a sentence without a full stop.
+        hint: What to do; empty if it is not known.
+    """
+
+    def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(shown(reason))
+        self.hint: Final = hint
 
 
 def shown(text: str) -> str:
@@ -270,6 +277,20 @@ def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None 
     return document
 
 
+def check_itself(beginning: bytes, name: str) -> None:
+    """Check that a file is not a placeholder, such as a pointer of Git LFS.
+
+    Args:
+        beginning: The first bytes of the file, or the whole file.
+        name: The name of the file, for messages.
+
+    Raises:
+        UnusableError: The file is a placeholder; the error has a hint.
+    """
+    if found := placeholder(beginning):
+        raise UnusableError(f"{name} is {found.kind}, not the file itself", found.hint)
+
+
 def parse_object(
     data: bytes, name: str, *, pairs: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = None
 ) -> dict[str, Any]:
@@ -292,6 +313,7 @@ def parse_object(
     except UnicodeDecodeError as error:
         raise UnusableError(f"{name} is not UTF-8 text") from error
     except json.JSONDecodeError as error:
+        check_itself(data, name)
         where = f"line {error.lineno}, column {error.colno}" if data.strip() else "it is empty"
         raise UnusableError(f"{name} is not valid JSON ({where})") from error
     except ValueError as error:

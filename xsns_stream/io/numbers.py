@@ -37,7 +37,13 @@ _MARKS: Final = re.compile(
     r"|(?:\\textsuperscript|\\tnote)\{[^{}]*\}|\^\{[^{}]*\}|\^(?:[*a-z]|\\[a-z]+))+$"
 )
 
-_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+")
+_DECIMAL_COMMA: Final = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+#: Numbers with separators of thousands and a decimal sign, which have one meaning: `1,234.5`, `1.234,5`, `1 234,5`.
+_THOUSANDS: Final = re.compile(
+    r"([+-]?[1-9]\d{0,2}(?:(?:,\d{3})+(?=\.)|(?:\.\d{3})+(?=,)|(?:[ \u00a0\u2009\u202f'’]\d{3})+))([.,])(\d+)"
+)
+#: A number that a program wrote as text for a spreadsheet: `="12.3"`, `'12.3`.
+_AS_TEXT: Final = re.compile(r"=\s*\"([^\"]*)\"|'([^']+)")
 #: A comma that may be a decimal sign or a thousands separator; a point that may be either if commas are decimal signs.
 _AMBIGUOUS_COMMA: Final = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
@@ -71,6 +77,8 @@ def plain_number(text: str) -> float | None:
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
     """Return the number of each cell; NaN for a missing value.
 
+    Decimal commas are read if the table shows that commas are decimal signs.
+
     Args:
         cells: (source, target, cell).
         what: The table, for messages.
@@ -78,12 +86,14 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
     Raises:
         XsnsError: A cell contains an infinite number, or does not contain a number.
     """
+    table = [(source, target, cell, _lossless(cell)) for source, target, cell in cells]
+    decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)
     values: list[float] = []
     wrong: list[str] = []
     infinite: list[str] = []
-    for source, target, cell in cells:
-        number = to_number(cell)
-        if number is None:
+    for source, target, cell, read in table:
+        number = read.number
+        if number is None or (read.ambiguous and read.comma != decimal_commas):
             wrong.append(f"{source} → {target} ({str(cell)[:20]!r})")
             continue
         if math.isinf(number):
@@ -100,6 +110,15 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
             "leave a cell empty if nothing was measured.",
         )
     return values
+
+
+def _lossless(cell: object) -> CellNumber:
+    """Return the number of a cell; None if something beside the number would be lost, such as a percent sign."""
+    if not isinstance(cell, str):
+        return CellNumber(to_number(cell))
+    read = _undecorated_number(cell.strip())
+    is_other_sign = read.number is not None and math.isnan(read.number) and cell.strip().lower() not in MISSING
+    return CellNumber(None) if read.percent or is_other_sign else read
 
 
 def _cells(cells: Sequence[str]) -> str:
@@ -158,6 +177,8 @@ def cell_number(cell: object) -> CellNumber:
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     text = cell.strip()
+    if as_text := _AS_TEXT.fullmatch(text):
+        text = (as_text[1] or as_text[2] or "").strip()
     read = _undecorated_number(text)
     if read.number is not None:
         return read
@@ -199,6 +220,9 @@ def _undecorated_number(text: str) -> CellNumber:
         number = None if number is not None and math.isnan(number) else number
     if number is not None:
         return CellNumber(number, percent, ambiguous=bool(_AMBIGUOUS_POINT.fullmatch(body)))
+    if match := _THOUSANDS.fullmatch(body):
+        whole, sign, decimals = match.groups()
+        return CellNumber(float(f"{re.sub('[^0-9+-]', '', whole)}.{decimals}"), percent, comma=sign == ",")
     if _DECIMAL_COMMA.fullmatch(body) and body.isascii():
         value = float(body.replace(",", "."))
         return CellNumber(value, percent, comma=True, ambiguous=bool(_AMBIGUOUS_COMMA.fullmatch(body)))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.escaping import visible
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SOURCE_WORDS: Final = frozenset(
     {"source", "sources", "src", "train", "trained", "training", "tuned", "finetuned", "from", "donor", "donors"}
@@ -48,6 +49,16 @@ def rows_are(corner: str) -> str:
         if word in _TARGET_WORDS:
             return "target"
     return "source" if words == [_TRANSFER] else ""
+
+
+def name_of_lines(rows: Sequence[Sequence[str]]) -> str:
+    """Return the name of the lines in rows below the header; empty if no row consists of such a name only.
+
+    pandas writes this name on a row of its own if the columns have a name too, which is then the first field of the
+    header.
+    """
+    names = [fields[0] for fields in rows if fields and fields[0] and not any(fields[1:])]
+    return names[-1] if names and rows_are(names[-1]) else ""
 
 
 def check_corner(corner: str, *, transpose: bool) -> None:
@@ -91,6 +102,8 @@ def check_diagonal(
     Raises:
         XsnsError: The numbers look like distances and `distance` is False, or vice versa.
     """
+    import numpy as np
+
     column = {target: index for index, target in enumerate(targets)}
     reversed_rows = 0
     for row, source in zip(values, sources, strict=True):

@@ -12,7 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, markdown_rows
+from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.languages import code_or_none, normalise
 
 #: Suffix → separator of the fields.
@@ -37,6 +38,8 @@ _SAVE_AS_CSV: Final = (
     "`Download`, `Comma-separated values`."
 )
 _SAVE_AS_UTF8: Final = "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
+# Characters that are not visible: within a field, and at its ends. Joiners stay within words, because Persian has them.
+_INVISIBLE: Final = re.compile("[\u00ad\u200b\u2060\ufeff]|^[\\s\u200c-\u200f]+|[\\s\u200c-\u200f]+$")
 # Two spaces separate fields if there are any; names of languages may contain single spaces.
 _SPACES: Final = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPACE: Final = re.compile(r"\s+")
@@ -73,7 +76,7 @@ class TextTable:
         if self.header.count(name) != 1:
             raise XsnsError(
                 f"'{self.name}' has {'no' if name not in self.header else 'more than one'} column '{name}'.",
-                f"its columns are {listed(self.header)}.",
+                f"its columns are {column_list(self.header)}.",
             )
         index = self.header.index(name)
         return [line[index] for line in self.lines]
@@ -100,13 +103,39 @@ def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
     The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
-    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets.
+    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets. A title above the header
+    and empty columns are left out.
 
     Raises:
         UsageError: The suffix is neither `.csv` nor `.tsv`.
         XsnsError: The file cannot be read, is empty or has a single column, or a line has more fields than the first.
     """
-    return as_table(read_rows(path, tuple(SEPARATORS)), path)
+    return as_table(_without_margins(read_rows(path, tuple(SEPARATORS))), path)
+
+
+_NUMBER: Final = re.compile(r"[-+]?[.,]?\d")
+
+
+def _without_margins(rows: TextRows) -> TextRows:
+    """Return rows without columns in which all fields are empty, and without titles above the header.
+
+    A title is the only field of its line, at the beginning. A header of one name has an empty field before the name.
+    """
+    width = max((len(fields) for _, fields in rows.rows), default=0)
+    used = [
+        column for column in range(width) if any(column < len(fields) and fields[column] for _, fields in rows.rows)
+    ]
+    # The first column of a table with an empty corner is used by the labels of the lines.
+    lines = [(number, tuple(fields[column] for column in used if column < len(fields))) for number, fields in rows.rows]
+    titles = 0
+    while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
+        titles += 1
+    if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
+        # The line below is not a header.
+        titles = 0
+    shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
+    notes = (f"not read, because they are above the header: {listed(shown)}.",) if shown else ()
+    return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:
@@ -137,8 +166,14 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -
     else:
         rows, separator, more = _separated_rows(text, path)
         notes = (*notes, *more)
-    filled = [(number, tuple(field.strip() for field in row)) for number, row in rows if any(map(str.strip, row))]
-    return TextRows(tuple(filled), path.name, notes, separator)
+    cleaned = [(number, tuple(map(_visible_text, row))) for number, row in rows]
+    return TextRows(tuple((number, row) for number, row in cleaned if any(row)), path.name, notes, separator)
+
+
+def _visible_text(field: str) -> str:
+    """Return a field without white space at its ends and without invisible characters."""
+    # A character that is left out within the field may have separated white space from the end.
+    return _INVISIBLE.sub("", field).strip() if not field.isascii() else field.strip()
 
 
 def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
@@ -154,6 +189,7 @@ def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
     name = f"'{path or rows.name}'"
     if len(rows.rows) < _FEWEST_LINES:
         raise XsnsError(f"{name} is empty.", "write a header and at least one line below it.")
+    rows = _with_name_of_lines(_with_corner(rows))
     first, header = rows.rows[0]
     width = len(header)
     if width == 1:
@@ -170,13 +206,42 @@ def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
     return TextTable(lines[0], lines[1:], rows.name, rows.notes)
 
 
+def _with_corner(rows: TextRows) -> TextRows:
+    """Return rows with an empty first field in the header, if the header has no field for the names of the lines.
+
+    R writes such tables (`write.table`): every line begins with its name, which is a language or a running number, and
+    the header has one field less. A field more is otherwise a mistake, such as a decimal comma without quotes.
+    """
+    (first, header), *others = rows.rows
+    names = [row[0] for _, row in others]
+    longer = all(len(row) == len(header) + 1 and row[-1] for _, row in others)
+    numbered = names == [str(number) for number in range(1, len(names) + 1)]
+    if not longer or not (numbered or (code_or_none(header[0]) and all(map(code_or_none, names)))):
+        return rows
+    note = f"the header of '{rows.name}' has no field above the names of the lines, as R writes tables."
+    return replace(rows, rows=((first, ("", *header)), *others), notes=(*rows.notes, note))
+
+
+def _with_name_of_lines(rows: TextRows) -> TextRows:
+    """Return rows with the name of the lines in the header, if it is on a row of its own below the header."""
+    (first, header), *others = rows.rows
+    name = name_of_lines([row for _, row in others[:1]])
+    if not name or len(others) < _FEWEST_LINES:
+        return rows
+    return replace(rows, rows=((first, (name, *header[1:])), *others[1:]))
+
+
 def _separated_rows(text: str, path: Path) -> tuple[list[tuple[int, list[str]]], str, tuple[str, ...]]:
     """Return the rows of a text with separators, the separator, and notes."""
     usual = SEPARATORS.get(path.suffix.lower(), "\t")
     separator, text = _separator(text, usual)
     if usual == "\t" and separator not in text:
         spaces = _SPACES if any(map(_SPACES.search, text.splitlines())) else _SPACE
-        rows = [(number, spaces.split(line.strip())) for number, line in enumerate(text.splitlines(), 1)]
+        if '"' in text:
+            # R encloses names in quotation marks, and they may contain spaces.
+            rows = list(enumerate(csv.reader(io.StringIO(text), delimiter=" ", skipinitialspace=True), 1))
+        else:
+            rows = [(number, spaces.split(line.strip())) for number, line in enumerate(text.splitlines(), 1)]
         return rows, "", (f"the fields of '{path.name}' are separated by spaces.",)
     notes: tuple[str, ...] = ()
     if separator != SEPARATORS.get(path.suffix.lower()):
@@ -268,6 +333,30 @@ def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str
         if code is not None:
             by_code.setdefault(code, []).append(label)
     return {code: labels for code, labels in by_code.items() if len(labels) > 1}
+
+
+def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
+    """Return {code: labels} of the languages that several labels are codes of, such as `aka_Latn` and `twi_Latn`.
+
+    Labels that are not codes, such as names of languages, are left out.
+    """
+    return labels_by_shared_code({label: code_or_none(label) for label in labels})
+
+
+def column_list(header: Sequence[str], *, complete: bool = False) -> str:
+    """Return the names of columns for a message; columns without a name are counted in words.
+
+    Args:
+        header: The names.
+        complete: Whether to list all of them instead of the first ones.
+
+    >>> column_list(["source", "", ""])
+    'source, 2 columns without a name'
+    """
+    names = [name for name in header if name.strip()]
+    empty = len(header) - len(names)
+    unnamed = [f"{empty} column{'s' if empty > 1 else ''} without a name"] if empty else []
+    return (all_listed if complete else listed)([*names, *unnamed]) or "none"
 
 
 def duplicates(labels: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import UnusableError, shown
+from xsns_stream.io.tables import listed
 from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
     TASKS,
@@ -33,6 +34,7 @@ from xsns_stream.models.huggingface import (
     reason,
 )
 from xsns_stream.models.layout import block_lists
+from xsns_stream.models.misplaced import check_prefix, check_sizes, model_folders
 from xsns_stream.models.model_files import (
     Tensors,
     check_described,
@@ -45,6 +47,7 @@ from xsns_stream.models.model_files import (
 from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import (
     check_match,
+    differing_text,
     knows_its_padding,
     load_tokenizer,
     notes_on_frame,
@@ -153,7 +156,7 @@ def load_model(
         config.num_labels = label_count or 2  # a span has two ends
     _check_class(name, config, objective, tensors, dtype)
     padding = _padding_from_tokenizer(folder, name, config)
-    model = _load_weights(folder, name, config, objective, head_seed, dtype)
+    model = _load_weights(folder, name, config, tensors, objective, head_seed, dtype)
     tokenizer = load_tokenizer(folder, name)
     check_match(model, tokenizer, objective, name)
     pad_id = padding_id(model, tokenizer)
@@ -172,6 +175,7 @@ def load_model(
         pad_id=pad_id,
         notes=(
             *_notes(name, model, fields, tensors, dtype),
+            *_note_on_adapters(folder, name),
             *padding,
             *_notes_on_tokenizer(name, folder, tokenizer),
             *notes_on_frame(name, tokenizer),
@@ -235,6 +239,11 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
 
 def _no_safetensors(folder: Path, name: str) -> ModelError:
     """Return the error for a folder without safetensors files, with a command that converts other weights."""
+    if inner := model_folders(folder):
+        return ModelError(
+            f"the folder '{name}' is not the folder of a model, which is in a folder below it: {listed(inner)}.",
+            f"give the folder of the model: --model '{Path(name) / inner[-1]}'.",
+        )
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
     only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
     from_hub = folder.parent.name == "snapshots"
@@ -292,6 +301,19 @@ def check_no_adapter(folder: Path, name: str) -> None:
         )
 
 
+def _note_on_adapters(folder: Path, name: str) -> tuple[str, ...]:
+    """Return a note on adapters in folders below the folder of a model, whose own weights are complete."""
+    found = sorted({*folder.glob(f"*/{ADAPTER}"), *folder.glob(f"*/*/{ADAPTER}")})
+    if not found:
+        return ()
+    listed = ", ".join(path.parent.relative_to(folder).as_posix() for path in found[:3])
+    more = " …" if len(found) > 3 else ""
+    return (
+        f"the folder of the model '{name}' contains adapters, such as LoRA ({listed}{more}), which are not loaded: the "
+        "weights of the folder itself are measured. Merge an adapter with `merge_and_unload()` of peft to measure it.",
+    )
+
+
 def configuration_of(folder: Path, name: str) -> dict[str, Any]:
     """Return the content of `config.json` of a folder, after checking its types.
 
@@ -307,7 +329,7 @@ def configuration_of(folder: Path, name: str) -> dict[str, Any]:
 def _unreadable(what: str, name: str, error: UnusableError) -> ModelError:
     return ModelError(
         f"the {what} of model '{name}' cannot be read: {error}.",
-        "the files may be incomplete; download or export them again.",
+        error.hint or "the files may be incomplete; download or export them again.",
     )
 
 
@@ -351,6 +373,12 @@ def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str
             f"the tokenizer of model '{name}' names its own code (auto_map), which is never run; the transformers "
             f"class {type(tokenizer).__name__} is used."
         )
+    if (text := differing_text(folder, tokenizer)) is not None:
+        yield (
+            f"the tokenizer class {type(tokenizer).__name__} of transformers splits text otherwise than the "
+            f"tokenizer.json of model '{name}', such as '{text}', so that the model may get tokens that it was not "
+            'trained on. `"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects the file.'
+        )
 
 
 def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
@@ -369,7 +397,9 @@ def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
     return unused
 
 
-def _load_weights(folder: Path, name: str, config: Any, objective: str, head_seed: int, dtype: str) -> Any:
+def _load_weights(
+    folder: Path, name: str, config: Any, tensors: Tensors, objective: str, head_seed: int, dtype: str
+) -> Any:
     import torch
 
     try:
@@ -395,11 +425,13 @@ def _load_weights(folder: Path, name: str, config: Any, objective: str, head_see
             "the files may be incomplete, or may not fit together; download or export them again.",
         ) from error
     mismatched = {str(m[0] if isinstance(m, tuple) else m) for m in info["mismatched_keys"]}
-    _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched)
+    _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched, tensors)
     return model
 
 
-def _check_complete(model: Any, name: str, objective: str, missing: set[str], mismatched: set[str]) -> None:
+def _check_complete(
+    model: Any, name: str, objective: str, missing: set[str], mismatched: set[str], tensors: Tensors
+) -> None:
     """Raise an error for missing weights, which would get random values, except for a new head of a task."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
@@ -410,6 +442,8 @@ def _check_complete(model: Any, name: str, objective: str, missing: set[str], mi
         missing, use = missing - head, "use a complete checkpoint."
     wrong = sorted(missing) + sorted(mismatched)
     if wrong:
+        check_prefix(name, missing, tensors)
+        check_sizes(model, name, mismatched, tensors)
         raise ModelError(
             f"the weights of model '{name}' lack {len(wrong)} tensors that its configuration needs, "
             f"such as '{wrong[0]}'.",

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_itself, check_regular, opened, parse_object, read_object
+from xsns_stream.io.placeholders import PLACEHOLDER_BYTES
 from xsns_stream.models.huggingface import FAMILIES, broken_installation, needs_own_code, quiet_transformers, reason
 
 #: Largest number of blocks of a configuration, and a number that is always allowed because blocks may share weights.
@@ -272,6 +273,7 @@ BITS: Final = {
 }  # fmt: skip
 #: Largest number of axes of a tensor.
 MOST_AXES: Final = 16
+_SHARD: Final = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
 _PLAIN_NAME: Final = re.compile(r"[^/\\\x00]+")
 
 
@@ -329,7 +331,10 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
-        length = int.from_bytes(file.read(8), "little")
+        beginning = file.read(PLACEHOLDER_BYTES)
+        check_itself(beginning, path.name)
+        file.seek(8)
+        length = int.from_bytes(beginning[:8], "little")
         if size < 8 or length > size - 8:
             raise UnusableError(f"{path.name} is truncated, or is not a safetensors file")
         if length > MOST_HEADER:
@@ -365,7 +370,10 @@ def _files(folder: Path, chosen: object) -> list[Path]:
         return [folder / WEIGHTS]
     if os.path.lexists(folder / INDEX):
         return _indexed(folder / INDEX)
-    raise UnusableError(f"there is neither {WEIGHTS} nor {INDEX}")
+    found = sorted(path.name for path in folder.glob("*.safetensors"))
+    have = f"; the folder has {found[0]}{' and others' if len(found) > 1 else ''}" if found else ""
+    hint = f"download {INDEX} too" if any(map(_SHARD.search, found)) else f"rename the file of the weights to {WEIGHTS}"
+    raise UnusableError(f"there is neither {WEIGHTS} nor {INDEX}{have}", f"{hint}." if found else "")
 
 
 def _indexed(index: Path) -> list[Path]:

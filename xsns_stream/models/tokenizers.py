@@ -51,7 +51,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     except UnusableError as error:
         raise ModelError(
             f"the tokenizer of model '{name}' cannot be read: {error}.",
-            "export the tokenizer again, or use another model.",
+            error.hint or "export the tokenizer again, or use another model.",
         ) from error
     try:
         with quiet_transformers():
@@ -79,6 +79,37 @@ def load_tokenizer(folder: Path, name: str) -> Any:
             "use another model.",
         )
     return tokenizer
+
+
+#: Texts in several scripts, with digits and capitals, in which wrong tokenizers differ.
+_PROBES: Final = (
+    "hello world",
+    "The year 2023, and 650841823.",
+    "Größe naïve",
+    "Привет мир",
+    "मेरा नाम",
+    "你好 世界",
+    "مرحبا بالعالم",
+)
+
+
+def differing_text(folder: Path, tokenizer: Any) -> str | None:
+    """Return a text that a tokenizer splits otherwise than the `tokenizer.json` of its folder; None if it does not.
+
+    Some classes of transformers 5 replace parts of `tokenizer.json` by their own, although they do not fit its
+    vocabulary.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file() or type(tokenizer).__name__ in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        return None
+    written = Tokenizer.from_file(str(path))
+    for text in _PROBES:
+        tokens = written.encode(text, add_special_tokens=False).tokens
+        if tokens != tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).tokens:
+            return text
+    return None
 
 
 def refuse_bytes(name: str, kind: object) -> None:

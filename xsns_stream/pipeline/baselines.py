@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.corpora import Corpus, Texts
+from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import BaselineEvent, Noted
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
@@ -43,7 +44,7 @@ class Baseline:
 
 def baseline(
     name: str,
-    texts: str | Sequence[str] | Texts | Corpus = "cldr",
+    texts: str | Sequence[str] | Texts | Corpus = DEFAULT_CORPUS,
     *,
     table: str | Path | None = None,
     languages: str | Iterable[str] = (),
@@ -133,7 +134,7 @@ def _from_text(
     from xsns_stream.pipeline.text_baselines import refuse_failures, text_baselines
 
     # The records of a store replace the defaults.
-    chosen = {"texts": _differs(texts, "cldr"), "model": _differs(model, "mini")}
+    chosen = {"texts": _differs(texts, DEFAULT_CORPUS), "model": _differs(model, "mini")}
     given = frozenset(options) | {argument for argument, is_chosen in chosen.items() if is_chosen}
     console = notebook_console()
 

@@ -26,6 +26,7 @@ from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
     Noted,
+    reasons_of,
 )
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
@@ -150,7 +151,7 @@ def build(
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
             corpus name, a folder or `language=file` pairs (see :func:`xsns_stream.open_corpus`); or an open corpus.
-            None takes the text of the store, or `cldr` for a new store.
+            None takes the text of the store, or `ntrex` for a new store.
         model: `mini`, a folder, a Hub id, a loaded model of transformers, or a result of
             :func:`xsns_stream.load_model`. None takes the model of the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
@@ -167,7 +168,7 @@ def build(
         retries: Number of times that a row is measured again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
             the time of the slowest row so far, for the size of the row, and at least ten minutes.
-        **options: All options of the verb, under the same names. Where the store has rows, an option that is not given
+        **options: All options of the verb, under the same names. If the store has rows, an option that is not given
             has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
             `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
             `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
@@ -232,7 +233,8 @@ def carry_out(
         XsnsError: See :func:`build`.
     """
     if workers is not None:
-        from xsns_stream.pipeline.cluster_build import refuse_loaded_model, run_build_on_cluster
+        from xsns_stream.pipeline.cluster_build import run_build_on_cluster
+        from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
         if not dry_run:
@@ -274,7 +276,7 @@ class PlannedBuild:
 
 
 def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
-    """Open the text and return the settings of a build; what is not given is taken from the store.
+    """Open the text and return the settings of a build; options that are not given are taken from the store.
 
     Args:
         store: The store that rows are added to; it need not exist.
@@ -348,7 +350,6 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
     if not result.failed:
         return
     names = ", ".join(dict.fromkeys(row.language for row in result.failed))
-    first = next(iter(result.failed.values()))
     if isinstance(result, BuildPlan):
         others = "the others can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
     else:
@@ -357,7 +358,7 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
     number = len(settings.rows())
     raise PartialError(
         f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",
-        f"{others} The first: {first.message} {first.hint}".rstrip(),
+        f"{others} {reasons_of(result.failed)}",
     )
 
 

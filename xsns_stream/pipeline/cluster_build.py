@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
+from xsns_stream.errors import IncompatibleError, XsnsError
 from xsns_stream.objectives import make_objective
 from xsns_stream.pipeline.build_model import load_for_build
-from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy
 from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
+from xsns_stream.pipeline.cluster_items import (
+    DIFFERENT,
+    SAME_INPUTS,
+    enter_folder,
+    hand_out,
+    keep_log,
+    own_device,
+    refuse_loaded_model,
+    refuse_other_record,
+)
 from xsns_stream.pipeline.events import (
     BuildResult,
     Event,
@@ -26,7 +34,7 @@ from xsns_stream.pipeline.events import (
     RowFailed,
     RowStarted,
 )
-from xsns_stream.pipeline.failure_logs import details_here, log_folder, write_failure_log
+from xsns_stream.pipeline.failure_logs import details_here, log_folder
 from xsns_stream.pipeline.jobs import Job, Session
 from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts
@@ -52,21 +60,17 @@ if TYPE_CHECKING:
 
     from xsns_stream.models import LoadedModel
 
-#: Seconds between two looks at rows that other builds of the same store are measuring.
-_POLL_S: Final = 2.0
 #: Events that do not travel: the client has its own of the first kind, and there are many of the second.
 _EACH_BATCH: Final = (RowStarted, ExamplesDone)
 #: Attempt from which on an item gets smaller batches: its worker died twice, perhaps for lack of memory.
 _SMALLER_FROM: Final = 3
 #: Largest number of texts that a worker keeps for rows that it has not begun.
 _TEXTS_AHEAD: Final = 2
-_DIFFERENT: Final = "a worker measures something else than the client"
-_SAME: Final = "give every worker the same model, text, device and packages."
 
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What a worker reports on a row.
+    """The report of a worker on a row.
 
     Attributes:
         taken: Whether another build of the same store is measuring the row, so that nothing was done.
@@ -90,7 +94,7 @@ class BuildJob(Job[Row, RowOutcome]):
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: Path or URL of the store.
-        provenance: Provenance of the rows on the client, which that of every worker must equal.
+        provenance: Provenance of the rows on the client; it must be the same on every worker.
         digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
         sizes: {row: characters of its examples}.
         folder: The client's working folder, in which relative paths are.
@@ -115,32 +119,16 @@ class BuildJob(Job[Row, RowOutcome]):
         Raises:
             IncompatibleError: The model, its tokenizer or the settings are not those of the client.
         """
-        try:
-            os.chdir(self.folder)
-        except OSError as error:
-            raise XsnsError(
-                f"a worker cannot enter the folder '{self.folder}' of the client: {error.strerror}.",
-                "start workers where the folder exists, such as on a shared disk; or give absolute paths and URLs, and "
-                "run the command in a folder that every machine has.",
-            ) from error
+        enter_folder(self.folder)
         settings, loaded = load_for_build(self.settings, self.model, **own_device(self.model_options))
         store = open_store(self.store, "a", sweep=False)
         try:
             prepared = prepare_build(settings, loaded, store, _ignore, check_text=False)
         except IncompatibleError as error:
-            raise IncompatibleError(f"{_DIFFERENT}: {error.message}", _SAME) from error
+            raise IncompatibleError(f"{DIFFERENT}: {error.message}", SAME_INPUTS) from error
         run = prepare_run(prepared, loaded, store, _ignore)
-        self._check(run.provenance)
+        refuse_other_record(asdict(self.provenance), asdict(run.provenance))
         return BuildSession(self, prepared, run)
-
-    def _check(self, provenance: Provenance) -> None:
-        mine, theirs = asdict(self.provenance), asdict(provenance)
-        names = [name for name in mine if mine[name] != theirs[name]]
-        if names:
-            name = names[0]
-            raise IncompatibleError(
-                f"{_DIFFERENT}: {', '.join(names)} ({name} is {theirs[name]!r} instead of {mine[name]!r}).", _SAME
-            )
 
 
 def _ignore(event: Event) -> None:
@@ -203,20 +191,6 @@ class BuildSession(Session[Row, RowOutcome]):
         run.notify(Noted(f"its worker died {attempt - 1} times; it is measured with {batching}.", row))
 
 
-def own_device(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a model with one GPU for each worker of this machine, if the device is `cuda`.
-
-    Workers that a user starts see the GPUs that `CUDA_VISIBLE_DEVICES` names, and use the first of them.
-    """
-    import torch
-    from distributed import get_worker
-
-    chosen, name = dict(options), get_worker().name
-    if options.get("device") == "cuda" and isinstance(name, int) and (count := torch.cuda.device_count()) > 1:
-        chosen["device"] = f"cuda:{name % count}"
-    return chosen
-
-
 def run_build_on_cluster(
     settings: BuildSettings,
     model: Any,
@@ -245,6 +219,8 @@ def run_build_on_cluster(
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
     refuse_loaded_model(model)
+    if settings.missing_rows(store):
+        workers.preload()
     settings, loaded = load_for_build(settings, model, **model_options)
     prepared = prepare_build(settings, loaded, store, on_event)
     progress, notes = BuildProgress(on_event), loaded.notes
@@ -262,19 +238,6 @@ def run_build_on_cluster(
             _hand_out(client, job, prepared, store, progress, workers.options)
         store.remove_left_claims()
     return finish_build(prepared, notes, store, progress)
-
-
-def refuse_loaded_model(model: Any) -> None:
-    """Raise an error if a model is an object in memory.
-
-    Raises:
-        UsageError: The model is an object in memory.
-    """
-    if not isinstance(model, str | Path):
-        raise UsageError(
-            f"a model in memory ({type(model).__name__}) is not sent to workers, which load the model themselves.",
-            "save it and its tokenizer with save_pretrained(folder), and give the folder.",
-        )
 
 
 def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
@@ -322,43 +285,27 @@ def _hand_out(
     options: ClusterOptions,
 ) -> None:
     """Hand out the missing rows; rows that another build of the store holds are handed out when it releases them."""
-    taken: list[Row] = []
 
     def done(row: Row, work: WorkDoneBy) -> None:
-        outcome: RowOutcome = work.result
-        if outcome.taken:
-            taken.append(row)
-        else:
-            _replay(row, outcome, work.attempts, prepared, store, progress)
+        _replay(row, work.result, work.attempts, prepared, store, progress)
 
     def failed(row: Row, error: XsnsError, attempts: Sequence[Attempt]) -> None:
         progress.failed[row] = error
         progress.notify(RowFailed(row, error))
         _log_failure(row, error, attempts, "", store, progress)
 
-    rows: Sequence[Row] = prepared.missing
-    while rows:
-        taken.clear()
-        run_on_cluster(
-            client,
-            job,
-            rows,
-            on_started=lambda row, worker: progress.notify(RowStarted(row)),
-            on_done=done,
-            on_failed=failed,
-            on_note=_noting(progress),
-            options=options,
-        )
-        if taken:
-            progress.notify(Noted(describe_waiting(taken)))
-        rows = _wait_for_any(taken, store)
-
-
-def _wait_for_any(rows: Sequence[Row], store: SubNetworkStore) -> Sequence[Row]:
-    """Wait until another build has released one of the rows, and return all of them."""
-    while rows and not any(_is_free(row, store) for row in rows):
-        time.sleep(_POLL_S)
-    return tuple(rows)
+    hand_out(
+        client,
+        job,
+        prepared.missing,
+        on_started=lambda row, worker: progress.notify(RowStarted(row)),
+        on_done=done,
+        on_failed=failed,
+        on_note=_noting(progress),
+        on_waiting=lambda rows: progress.notify(Noted(describe_waiting(rows))),
+        is_free=lambda row: _is_free(row, store),
+        options=options,
+    )
 
 
 def _is_free(row: Row, store: SubNetworkStore) -> bool:
@@ -410,11 +357,6 @@ def _log_failure(
     store: SubNetworkStore,
     progress: BuildProgress,
 ) -> None:
-    """Write the log of a failed row beside the store; a full disk does not end the build."""
+    """Write the log of a failed row beside the store."""
     name = f"{on_disk(row.language)}-seed{row.seed}"
-    try:
-        path = write_failure_log(log_folder(str(store.path)), name, error, attempts, details)
-    except (OSError, XsnsError) as problem:
-        progress.notify(Noted(f"the log of its failure cannot be written: {problem}", row))
-    else:
-        progress.notify(Noted(f"failed; its log is {path}", row))
+    progress.notify(Noted(keep_log(log_folder(str(store.path)), name, error, attempts, details), row))

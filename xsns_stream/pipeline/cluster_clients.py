@@ -9,11 +9,13 @@ import ast
 import inspect
 import logging
 import multiprocessing
+import os
 import sys
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -30,12 +32,16 @@ CLUSTER_OPTIONS: Final = ("workers", "scheduler", "client", "retries", "worker_t
 PROCESS_BYTES: Final = 600_000_000
 #: Share of the free memory that workers of this machine may take together.
 _USED_SHARE: Final = 0.9
+#: Workers are forked from a process that has imported everything, where the system can do it.
+_START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+#: Variables that set the number of threads of numerical libraries.
+_THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where items are worked on, if not in this process; exactly one of the first three is given.
+    """The workers that do the items; exactly one of the first three fields is given.
 
     Attributes:
         number: Number of processes on this machine, or `auto` for as many as its cores and its memory allow.
@@ -65,6 +71,11 @@ class Workers:
             return self.number
         with self.connect(lambda note: None, memory, free) as client:
             return int(client.scheduler_info(n_workers=0)["n_workers"])
+
+    def preload(self) -> None:
+        """Begin to import what workers of this machine need, while this process goes on."""
+        if self.number is not None:
+            preload_workers()
 
     @contextmanager
     def connect(self, on_note: Callable[[str], None], memory: int, free: int, most: int = 1 << 30) -> Iterator[Client]:
@@ -104,7 +115,7 @@ AUTO: Final = "auto"
 def workers_asked(
     workers: Any = None, scheduler: Any = None, client: Any = None, retries: Any = None, worker_timeout: Any = None
 ) -> Workers | None:
-    """Return where work is done from the options of a verb; None for this process.
+    """Return the workers that the options of a verb name; None if this process does the work.
 
     Args:
         workers: Number of processes on this machine, or `auto`.
@@ -169,6 +180,29 @@ def automatic_workers(memory: int, free: int) -> int:
     return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
 
 
+def preload_workers() -> None:
+    """Start the process from which the workers of this machine are forked, unless it is running."""
+    if _START_METHOD == "forkserver":
+        multiprocessing.set_forkserver_preload(["xsns_stream.pipeline.cluster_preload"])
+        # Libraries read these variables when they are imported.
+        with _environment(dict.fromkeys(_THREADS, "1")):
+            forkserver.ensure_running()
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    former = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 @contextmanager
 def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
     """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
@@ -189,9 +223,11 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
         # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.
         "distributed.scheduler.worker-saturation": 1.1,
         "distributed.worker.daemon": True,
+        "distributed.worker.multiprocessing-method": _START_METHOD,
         # Dask sets the numbers of threads of the other libraries.
         "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
     }
+    preload_workers()
     with (
         config.set(settings),
         LocalCluster(
@@ -200,7 +236,8 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
             processes=True,
             # A build decides itself how much memory it takes.
             memory_limit=0,
-            dashboard_address="127.0.0.1:0" if _has_dashboard() else None,
+            # Without an address, the scheduler would use the port 8787, and warn if another program has it.
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,

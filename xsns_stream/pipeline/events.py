@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.errors import XsnsError
 
@@ -96,6 +96,26 @@ class RowFailed:
 
     row: Row
     error: XsnsError
+
+
+#: Largest number of failures that one message explains.
+_EXPLAINED: Final = 20
+
+
+def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
+    """Return a sentence with the reason of each failure; failures of one language with the same reason are one.
+
+    Args:
+        failed: {row, or name of a language or unit: its error}.
+    """
+    reasons: dict[str, None] = {}
+    for item, error in failed.items():
+        name = item.language if isinstance(item, Row) else str(item)
+        reasons[f"{name}: {error.message} {error.hint}".rstrip()] = None
+    if len(reasons) == 1:
+        return f"The reason: {next(iter(reasons)).partition(': ')[2]}"
+    more = f" And {len(reasons) - _EXPLAINED} more." if len(reasons) > _EXPLAINED else ""
+    return f"The reasons: {' '.join(list(reasons)[:_EXPLAINED])}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +215,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What a build would do, from its checks, its texts and the time of one row.
+    """The plan of a build, from its checks, its texts and the time of one row.
 
     Attributes:
         rows: All rows of the settings.
@@ -203,8 +223,8 @@ class BuildPlan:
         failed: {row: error} of the rows whose text cannot be used.
         seconds: Estimated time of all rows that are missing; None if nothing was timed.
         disk: Bytes that these rows take in the store; None if it is not known.
-        memory: Maximum number of bytes that this process had in memory until now; with a GPU, that torch had there.
-            None if the system does not tell.
+        memory: Peak memory of this process so far in bytes or, with a GPU, the peak memory of torch on the GPU; None if
+            it is unknown.
         row_notes: Notes on the texts of single rows.
         workers: Number of workers that would measure; None for this process.
         seconds_on_workers: Estimated time of these workers together, at least that of the longest row; None without
@@ -286,13 +306,20 @@ class UnitFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitByOther:
+    """Event: another process has committed a unit since the run began."""
+
+    unit: Unit
+
+
+@dataclass(frozen=True, slots=True)
 class UnitsAwaited:
     """Event: only units of other processes are left, and this process waits for them."""
 
     units: tuple[Unit, ...]
 
 
-TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | UnitsAwaited
+TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | UnitByOther | UnitsAwaited | Noted
 
 
 @dataclass(frozen=True)
@@ -308,6 +335,9 @@ class TransferPlan:
         times: Seconds for one example; None if they were not measured.
         training_examples: Training examples in all epochs of all units of `todo`; fewer if training stops early.
         test_examples: Test examples of all units of `todo`, including dev data after every epoch.
+        workers: Number of workers that would fine-tune; None for this process.
+        seconds_on_workers: Longest possible time of these workers together, at least that of the longest unit; None
+            without workers.
     """
 
     todo: tuple[Unit, ...]
@@ -318,6 +348,8 @@ class TransferPlan:
     times: StepTimes | None = None
     training_examples: int = 0
     test_examples: int = 0
+    workers: int | None = None
+    seconds_on_workers: float | None = None
 
     @property
     def seconds(self) -> float | None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xsns_stream.corpora import TaskCorpus
 from xsns_stream.errors import PartialError, XsnsError
 from xsns_stream.gold import SCORE_FORMATS, write_scores
 from xsns_stream.io.atomic import writable
+from xsns_stream.pipeline.cluster_clients import Workers, workers_asked
 from xsns_stream.pipeline.events import (
     TransferEvent,
     TransferResult,
     UnitDone,
+    reasons_of,
 )
+from xsns_stream.pipeline.failure_logs import log_folder
 from xsns_stream.pipeline.finetune_data import TransferData, read_data
 from xsns_stream.pipeline.finetune_settings import TransferSettings, transfer_settings
-from xsns_stream.pipeline.run_transfer import plan_transfer, run_transfer
+from xsns_stream.pipeline.run_transfer import ModelLoader, plan_transfer, run_transfer
 from xsns_stream.pipeline.units import (
     UnitFolder,
     check_metric,
@@ -39,6 +42,11 @@ def transfer(
     metric: str | None = None,
     progress: bool = True,
     on_event: Callable[[TransferEvent], None] = lambda event: None,
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    retries: int | None = None,
+    worker_timeout: float | None = None,
     **options: Any,
 ) -> TransferScores:
     r"""Fine-tune a model on each source and test it on every target, like the command `xsns-stream transfer`.
@@ -61,10 +69,19 @@ def transfer(
         metric: The metric in the file and in the result; the first metric of the task by default.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
+        workers: Number of processes on this machine that work on units, or `auto` for as many as its cores and its
+            memory allow; needs the extra `distributed`. A script that gives it calls `transfer` below the line
+            `if __name__ == "__main__":`, because each process imports the script.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers fine-tune.
+        client: A client of Dask, whose workers fine-tune.
+        retries: Number of times that a unit is tried again after its worker died (default 3).
+        worker_timeout: Seconds after which a worker that has not finished a unit is restarted. The default is 20 times
+            the time of the slowest unit so far, for the size of the unit, and at least ten minutes.
         **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
-            `precision`, `keep_models`, `config`, `data_revision`, `relabel`. `docs/transfer.md` describes them.
+            `precision`, `keep_models`, `config`, `data_revision`, `relabel`, `treebank`. `docs/transfer.md` describes
+            them.
 
     Returns:
         The scores of all units in the folder.
@@ -78,6 +95,7 @@ def transfer(
     """
     from xsns_stream.pipeline.progress import TransferProgress, notebook_console
 
+    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     target = check_output(output)
     settings = transfer_settings(data, task=task, **options)
     check_metric(settings.task, metric)
@@ -95,7 +113,7 @@ def transfer(
                 bar(event)
             on_event(event)
 
-        result = transfer_to_file(settings, read, target, metric, load, notify)
+        result = transfer_to_file(settings, read, target, metric, load, notify, cluster)
     refuse_failures(result, read)
     if result.scores is None:
         raise XsnsError("no unit was fine-tuned.", "check sources, targets and pairs.")
@@ -116,43 +134,6 @@ def units_folder(output: Path) -> Path:
     return output.with_name(f"{output.name}.units")
 
 
-class ModelLoader:
-    """Loader of the model for fine-tuning, with a head that depends on a seed; it collects notes about the loading.
-
-    Args:
-        settings: The settings, which name the model.
-        labels: Names of the classes of the head.
-        on_note: Called once with each note.
-
-    Attributes:
-        notes: The notes so far, without duplicates.
-    """
-
-    def __init__(
-        self, settings: TransferSettings, labels: Sequence[str], on_note: Callable[[str], None] = lambda note: None
-    ) -> None:
-        self._settings, self._label_count, self._on_note = settings, len(labels) or None, on_note
-        self.notes: list[str] = []
-
-    def __call__(self, seed: int) -> LoadedModel:
-        """Load the model."""
-        from xsns_stream.models import load_model
-
-        loaded = load_model(
-            self._settings.model,
-            revision=self._settings.revision,
-            device=self._settings.fine_tuning.device,
-            objective=self._settings.task.objective,
-            label_count=self._label_count,
-            head_seed=seed,
-        )
-        for sentence in loaded.notes:
-            if sentence not in self.notes:
-                self.notes.append(sentence)
-                self._on_note(sentence)
-        return loaded
-
-
 def refuse_failures(result: TransferResult, data: TransferData) -> None:
     """Raise an error if languages or units failed; called after all other work.
 
@@ -161,10 +142,9 @@ def refuse_failures(result: TransferResult, data: TransferData) -> None:
     """
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
-        first = next(iter(problems.values()))
         raise PartialError(
             f"{len(problems)} failed: {', '.join(problems)}.",
-            f"the others are in the file. The first: {first.message} {first.hint}".rstrip(),
+            f"the others are in the file. {reasons_of(problems)}",
         )
     if result.elsewhere:
         number = len(result.elsewhere)
@@ -181,6 +161,7 @@ def transfer_to_file(
     metric: str | None,
     load: Callable[[int], LoadedModel],
     on_event: Callable[[TransferEvent], None],
+    workers: Workers | None = None,
 ) -> TransferResult:
     """Compute every missing unit, and write the scores of all units to a file after each.
 
@@ -191,6 +172,7 @@ def transfer_to_file(
         metric: The metric in the file; None for the first metric of the task.
         load: Seed of the head → model.
         on_event: Called with each event, in order.
+        workers: The workers that fine-tune; None for this process.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
@@ -210,6 +192,12 @@ def transfer_to_file(
 
     # Mixed precision of the caller would change the scores without a record of it.
     with caller_modes_off():
-        result = run_transfer(settings, data, folder, load, notify)
+        if workers is None:
+            result = run_transfer(settings, data, folder, load, notify)
+        else:
+            from xsns_stream.pipeline.cluster_transfer import run_transfer_on_cluster
+
+            logs = log_folder(str(output))
+            result = run_transfer_on_cluster(settings, data, folder, load, workers, logs, notify)
     write()
     return result

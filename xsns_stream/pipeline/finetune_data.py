@@ -66,9 +66,9 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         if labelled.note:
             notes[labelled.note] = None
         if labelled.unlabelled:
-            share = f"{labelled.unlabelled} of {len(labelled) + labelled.unlabelled}"
+            share = f"{labelled.unlabelled} of {len(labelled) + labelled.unlabelled} examples"
             reason = "no label, or an answer that does not occur in its passage"
-            notes[f"left out of {labelled.source}: {share} ({reason})."] = None
+            notes[f"{share} of {labelled.source} are left out ({reason})."] = None
         return labelled
 
     languages = dict.fromkeys(code for source in settings.sources for code in constituents(source))
@@ -76,12 +76,11 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     dev = {code: read(code, "dev") for code in languages}
     tests = {target: read(target, "test") for target in settings.targets}
     training = {source: _mixed(constituents(source), train, settings.limit) for source in settings.sources}
-    dev_limit = min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
-    held_out = {source: _mixed(constituents(source), dev, dev_limit) for source in settings.sources}
+    held_out = {source: _mixed(constituents(source), dev, _dev_limit(settings)) for source in settings.sources}
     _check_renamed(settings.corpus)
     notes |= dict.fromkeys((*reading_notes(settings.corpus), *settings.notes))
     sources = [source for source in settings.sources if training[source] and held_out[source]]
-    test = {target: subsample(split, settings.test_limit or len(split)) for target, split in tests.items() if split}
+    test = {target: _tested(settings, split) for target, split in tests.items() if split}
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
@@ -110,6 +109,48 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
             *data_notes(data.train, data.dev, data.test),
         ),
     )
+
+
+def read_unit_data(
+    settings: TransferSettings,
+    source: str,
+    labels: Sequence[str],
+    targets: Iterable[str],
+    tests: dict[str, LabelledSplit],
+) -> TransferData:
+    """Read the data of one unit, as :func:`read_data` reads them, without the checks of all data together.
+
+    Args:
+        settings: Settings of the units.
+        source: The source of the unit.
+        labels: Names of the classes of all units.
+        targets: The targets with test data.
+        tests: {target: its test split} of the targets read so far; the others are added.
+
+    Raises:
+        CorpusError, LanguageError: The data cannot be read.
+    """
+    languages = constituents(source)
+    train = {code: settings.corpus.split(code, "train") for code in languages}
+    dev = {code: settings.corpus.split(code, "dev") for code in languages}
+    for target in targets:
+        if target not in tests:
+            tests[target] = _tested(settings, settings.corpus.split(target, "test"))
+    return TransferData(
+        tuple(labels),
+        {source: _mixed(languages, train, settings.limit)},
+        {source: _mixed(languages, dev, _dev_limit(settings))},
+        tests,
+    )
+
+
+def _dev_limit(settings: TransferSettings) -> int:
+    return min(DEV_LIMIT, settings.test_limit or DEV_LIMIT)
+
+
+def _tested(settings: TransferSettings, split: LabelledSplit) -> LabelledSplit:
+    """Return the test examples that are used."""
+    return subsample(split, settings.test_limit or len(split))
 
 
 def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]) -> None:

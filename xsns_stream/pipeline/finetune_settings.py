@@ -70,7 +70,7 @@ class TransferSettings:
             examples and 500 dev examples.
         pairs: The (source, target) pairs to measure; None for all.
         keep_models: Folder for the fine-tuned models; None to save no models.
-        notes: Sentences on languages that the data have under another label than they were asked for.
+        notes: Sentences on languages that have another label in the data than in the request.
     """
 
     corpus: TaskCorpus
@@ -91,7 +91,9 @@ class TransferSettings:
         for name in ("sources", "targets", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
-                raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
+                raise UsageError(
+                    f"{name} must be given, and each only once; got {', '.join(map(str, values)) or 'none'}."
+                )
         if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
             raise UsageError(f"a seed must be between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
         for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
@@ -129,6 +131,7 @@ def transfer_settings(
     config: str | None = None,
     data_revision: str | None = None,
     relabel: Mapping[str, str] | Iterable[str] = (),
+    treebank: str | None = None,
     **hyper_parameters: Any,
 ) -> TransferSettings:
     """Return the settings of fine-tuning from the plain values of :func:`xsns_stream.transfer` and the verb.
@@ -138,7 +141,7 @@ def transfer_settings(
         LanguageError: A language is not in the data.
         UsageError: A value is not valid, or two values cannot be combined.
     """
-    corpus = _open(data, task, config=config, revision=data_revision, relabel=relabel)
+    corpus = _open(data, task, relabel, config=config, revision=data_revision, treebank=treebank)
     if not isinstance(model, str | os.PathLike):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
@@ -173,16 +176,21 @@ def transfer_settings(
     )
 
 
-def _open(
-    data: object, task: str, *, config: str | None, revision: str | None, relabel: Mapping[str, str] | Iterable[str]
-) -> TaskCorpus:
-    """Return open labelled data; open them if necessary."""
+def _open(data: object, task: str, relabel: Mapping[str, str] | Iterable[str], **options: str | None) -> TaskCorpus:
+    """Return open labelled data; open them with the options of :func:`xsns_stream.open_task` if necessary.
+
+    Raises:
+        UsageError: Options are given for open data.
+    """
     if isinstance(data, str | os.PathLike):
-        return open_task(os.fspath(data), task, config=config, revision=revision, relabel=_relabelling(relabel))
+        return open_task(os.fspath(data), task, relabel=_relabelling(relabel), **options)
     if not hasattr(data, "languages"):
         raise UsageError(
             f"the labelled data are of the type {type(data).__name__}.", "give a folder, or a data set on the Hub."
         )
+    given = [name for name, value in {**options, "relabel": relabel}.items() if value]
+    if given:
+        raise UsageError(f"{' and '.join(given)} cannot be used with open data.", "give these options to open_task.")
     return cast(TaskCorpus, data)
 
 
@@ -214,7 +222,7 @@ def _languages(
             ("targets", "--targets", tests != ["all"]),
         ):
             if given:
-                raise UsageError(f"--pairs names the {side}, too.", f"omit {options}.")
+                raise UsageError(f"--pairs already names the {side}.", f"omit {options}.")
         chosen = [
             (source, target)
             for left, right in _pairs(pairs)
@@ -243,7 +251,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
         raise UsageError(
-            f"{written} is one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
+            f"{written} names only one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
         )
     return mixture(mixed)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from xsns_stream.errors import XsnsError
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import StoreLike, as_store
 
@@ -61,6 +62,7 @@ class CorpusSummary:
         languages: Codes of the languages, sorted.
         record: Files that are not read, and notes, from :func:`corpus_record`.
         notes: Sentences about the reading of the corpus.
+        refused: {code: reason} of languages that cannot be built, as far as the beginnings of their files show it.
     """
 
     name: str
@@ -68,6 +70,7 @@ class CorpusSummary:
     languages: tuple[str, ...]
     record: Mapping[str, Any]
     notes: tuple[str, ...]
+    refused: Mapping[str, XsnsError] = field(default_factory=dict)
 
 
 def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **options: Any) -> CorpusSummary:
@@ -83,9 +86,17 @@ def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **option
         UsageError: An option does not apply to this kind of corpus.
     """
     from xsns_stream.corpora import open_corpus
+    from xsns_stream.corpora.local import LocalCorpus
 
     corpus = open_corpus(texts, revision=corpus_revision, **options)
-    return CorpusSummary(corpus.name, corpus.local, corpus.languages(), corpus_record(corpus), corpus_notes(corpus))
+    return CorpusSummary(
+        corpus.name,
+        corpus.local,
+        corpus.languages(),
+        corpus_record(corpus),
+        corpus_notes(corpus),
+        corpus.refused() if isinstance(corpus, LocalCorpus) else {},
+    )
 
 
 def corpus_record(corpus: object) -> dict[str, Any]:

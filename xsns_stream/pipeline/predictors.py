@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
@@ -167,7 +168,7 @@ def load_predictors(
                 predictor, name, gold, coefficient=coefficient, seeds=seeds, density=density, on_event=on_event
             )
             continue
-        matrix, description = _read_matrix(predictor, name, as_given)
+        matrix, description = matrix_of_predictor(predictor, name, as_given)
         labelled.append(matrix)
         known = known_languages(matrix, description, skip_unknown=skip_unknown, rename=rename)
         for note in label_notes(known, name):
@@ -187,7 +188,7 @@ def is_store(predictor: Predictor) -> TypeGuard[StoreLike]:
     return isinstance(predictor, SubNetworkStore)
 
 
-def _read_matrix(predictor: Predictor, name: str, as_given: bool) -> tuple[SimilarityMatrix, str]:
+def matrix_of_predictor(predictor: Predictor, name: str, as_given: bool = False) -> tuple[SimilarityMatrix, str]:
     """Return a matrix before the check of its labels, and a description for messages."""
     import pandas as pd
 
@@ -226,7 +227,17 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
     if known.by_name:
         labels = all_listed([f"{label} = {code}" for label, code in known.by_name.items()])
         notes.append(f"{prefix}languages were recognised by name: {labels}.")
+    if known.shared:
+        notes.append(prefix + _shared_note(known.shared, "--rename {label}={code}"))
     return tuple(notes)
+
+
+def _shared_note(shared: Mapping[str, Sequence[str]], chosen_by: str) -> str:
+    """Return a note on labels of one language, with the option or command that chooses one of them."""
+    each = "; ".join(f"{', '.join(labels)} are {code}" for code, labels in shared.items())
+    code, labels = next(iter(shared.items()))
+    chosen = chosen_by.format(label=labels[0], code=code)
+    return f"several labels are one language, and are compared as they are: {each}. {chosen} chooses one of them."
 
 
 def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:
@@ -264,6 +275,7 @@ def store_similarity(
         UsageError: The store has no source or no target in common with the gold scores.
         XsnsError: The store cannot be read.
     """
+    from xsns_stream.io.tables import codes_with_several_labels
     from xsns_stream.languages import counterparts
     from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.similarity.selection import only
@@ -273,6 +285,9 @@ def store_similarity(
     require_labels(rows, seeds, density)
     density = only("density", rows.densities) if density is None else density
     complete = _with_every_seed(rows, seeds or rows.seeds, density, name, on_event)
+    if shared := codes_with_several_labels(complete):
+        command = f"`xsns-stream relabel {{label}} {{code}} --store {shlex.quote(str(rows.path))}`"
+        on_event(Noted(f"'{name}': {_shared_note(shared, command)}"))
     # The store may have a different code of a language, such as zh-Hans for zh; the join accepts this too.
     spelling = counterparts(tuple(dict.fromkeys((*gold.sources, *gold.targets))), complete)
     sides = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from statistics import mean
 from types import TracebackType
@@ -23,6 +23,7 @@ from xsns_stream.pipeline.events import (
     RowStarted,
     StepsDone,
     TextRead,
+    UnitByOther,
     UnitDone,
     UnitFailed,
     UnitsAwaited,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from xsns_stream.pipeline.finetune_settings import Unit
     from xsns_stream.types import TransferRun
 
 #: Seconds without output after which a log file gets a line about the current unit of fine-tuning.
@@ -128,7 +130,8 @@ class RowProgress(ProgressBar):
         match event:
             case RowStarted(row):
                 self.running[row] = None
-                self.describe(_row_name(row) if len(self.running) == 1 else self._several())
+                languages = (running.language for running in self.running)
+                self.describe(_row_name(row) if len(self.running) == 1 else _several("rows", languages))
             case TextRead(row, count) if count:
                 self.describe(f"{_row_name(row)}: {count:,} texts read")
             case ExamplesDone(row, count, total):
@@ -147,15 +150,24 @@ class RowProgress(ProgressBar):
             case NeighboursFound(seed, count, total):
                 self.describe(f"neighbours (seed {seed}) {count:,}/{total:,} tokens")
 
-    def _several(self) -> str:
-        """Return the languages of the rows that workers measure at the same time."""
-        names = list(dict.fromkeys(row.language for row in self.running))
-        return f"{len(self.running)} rows: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
-
     def _count(self) -> str:
-        seconds = time.monotonic() - self.started
-        rate = f", {3600 * self.done / seconds:,.0f} rows/hour" if self.done and seconds else ""
-        return f"{super()._count()}{rate}"
+        return f"{super()._count()}{_rate(self.done, self.started, 'rows')}"
+
+
+def _several(items: str, names: Iterable[str]) -> str:
+    """Return the names of the items that workers do at the same time."""
+    running = list(names)
+    distinct = list(dict.fromkeys(running))
+    return f"{len(running)} {items}: {', '.join(distinct[:_NAMED])}{', …' if len(distinct) > _NAMED else ''}"
+
+
+def _rate(done: int, started: float, items: str) -> str:
+    seconds = time.monotonic() - started
+    if not done or not seconds:
+        return ""
+    rate = 3600 * done / seconds
+    # Units of large models take hours.
+    return f", {rate:,.1f} {items}/hour" if rate < 10 else f", {rate:,.0f} {items}/hour"
 
 
 def _row_name(row: Row) -> str:
@@ -181,14 +193,20 @@ class TransferProgress(ProgressBar):
     fractional = True
 
     def __init__(self, console: Console, units: int) -> None:
+        self.started = self.last_line = time.monotonic()
+        self.running: dict[Unit, None] = {}
         super().__init__(console, units, "fine-tuning")
-        self.last_line = time.monotonic()
 
     def __call__(self, event: object) -> None:
         """Draw one event."""
+        if isinstance(event, UnitDone | UnitByOther | UnitFailed):
+            self.running.pop(event.unit, None)
         match event:
             case UnitStarted(unit):
-                self.describe(str(unit))
+                self.running[unit] = None
+                self.describe(str(unit) if len(self.running) == 1 else _several("units", map(str, self.running)))
+            case Noted(text):
+                self.say(f"note: {text}")
             case StepsDone(unit, done, total, activity):
                 share = done / total
                 testing = activity.startswith("testing")
@@ -197,11 +215,16 @@ class TransferProgress(ProgressBar):
                 self._remind(event)
             case UnitsAwaited(units):
                 self.say(f"note: other processes are fine-tuning {', '.join(map(str, units))}; waiting for them.")
+            case UnitByOther(unit):
+                self.advance(f"{unit}: made by another process")
             case UnitFailed(unit, error):
                 self.advance()
                 self.say(f"failed: {unit}: {error.message}")
             case UnitDone(unit, run, seconds):
                 self.advance(f"{unit}: {_unit_summary(run)}, {seconds:.0f} s")
+
+    def _count(self) -> str:
+        return f"{super()._count()}{_rate(self.done, self.started, 'units')}"
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

@@ -116,11 +116,15 @@ def statements(
         density: Density of its rows.
         check: Comparison with gold scores.
     """
+    few = _few_examples(ranking, rows, density)
+    return (NOT_TRANSFER, *settings_statements(rows), *filter(None, (few, check.sentence if check else "")))
+
+
+def settings_statements(rows: SubNetworkStore) -> tuple[str, ...]:
+    """Return sentences on the model and the text of a store, if they are for trying the program only."""
     from xsns_stream.types import Provenance
 
-    shared = Provenance.from_json(rows.experiment)
-    few = _few_examples(ranking, rows, density)
-    return (NOT_TRANSFER, *_settings(shared), *filter(None, (few, check.sentence if check else "")))
+    return tuple(_settings(Provenance.from_json(rows.experiment)))
 
 
 def _settings(shared: Provenance) -> Iterator[str]:

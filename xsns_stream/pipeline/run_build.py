@@ -34,9 +34,9 @@ from xsns_stream.pipeline.measure import Batching, Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts, finish_row, note_on_shared
 from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
-from xsns_stream.pipeline.store_settings import relative_inputs
+from xsns_stream.pipeline.store_settings import recorded_corpus, relative_inputs
 from xsns_stream.store import SubNetworkStore
-from xsns_stream.store.store import note_on_same_texts, same_texts
+from xsns_stream.store.text_notes import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
 from xsns_stream.types.provenance import library_versions
 
@@ -116,7 +116,7 @@ def prepare_build(
     *,
     check_text: bool = True,
 ) -> PreparedBuild:
-    """Check that the rows may be written to the store, and return what is missing; nothing is written.
+    """Check that the rows may be written to the store, and return the missing ones; nothing is written.
 
     Args:
         settings: What to measure.
@@ -132,8 +132,11 @@ def prepare_build(
 
     layout = parameter_layout(loaded.model, stack=settings.stack, include=settings.include, exclude=settings.exclude)
     objective = _objective(settings, loaded)
+    provenance = _provenance(settings, objective, loaded, layout)
     provenance = replace(
-        _provenance(settings, objective, loaded, layout), inputs=relative_inputs(settings.inputs, store)
+        provenance,
+        inputs=relative_inputs(settings.inputs, store),
+        corpus=recorded_corpus(provenance.corpus, store),
     )
     store.check_experiment(provenance, layout)
     if settings.keep_fisher is not None:
@@ -389,7 +392,7 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
     parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        f"To add that, remove these rows with prune, and build again.{parts}"
+        f"To add this, remove these rows with prune, and build again.{parts}"
     )
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import ModelError, UsageError, XsnsError
+from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
 from xsns_stream.pipeline.events import (
     StepsDone,
     TransferEvent,
     TransferPlan,
     TransferResult,
+    UnitByOther,
     UnitDone,
     UnitFailed,
     UnitsAwaited,
@@ -22,6 +24,7 @@ from xsns_stream.pipeline.events import (
 )
 from xsns_stream.pipeline.finetune_data import OVERLAP, TransferData, overlaps
 from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
+from xsns_stream.pipeline.measure import free_memory
 from xsns_stream.pipeline.scheduling import SharedItems
 from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
 from xsns_stream.transfer import fine_tune, save_model, score, time_steps
@@ -34,12 +37,57 @@ if TYPE_CHECKING:
 
 #: Errors that end the run, because every unit would raise them.
 _FATAL: Final = (ModelError, UsageError)
+#: Copies of the weights: weights, gradients, the two moments of AdamW, and the weights of the best epoch.
+_COPIES_OF_WEIGHTS: Final = 5
 #: Entry in the training record of a unit: the digest of the saved model.
 _MODEL_DIGEST: Final = "kept"
 
 
+class ModelLoader:
+    """Loader of the model for fine-tuning, with a head that depends on a seed; it collects notes about the loading.
+
+    Args:
+        settings: The settings, which name the model.
+        labels: Names of the classes of the head.
+        on_note: Called once with each note.
+
+    Attributes:
+        notes: The notes so far, without duplicates.
+    """
+
+    def __init__(
+        self, settings: TransferSettings, labels: Sequence[str], on_note: Callable[[str], None] = lambda note: None
+    ) -> None:
+        self._settings, self._label_count, self._on_note = settings, len(labels) or None, on_note
+        self.notes: list[str] = []
+
+    def __call__(self, seed: int) -> LoadedModel:
+        """Load the model."""
+        from xsns_stream.models import load_model
+
+        loaded = load_model(
+            self._settings.model,
+            revision=self._settings.revision,
+            device=self._settings.fine_tuning.device,
+            objective=self._settings.task.objective,
+            label_count=self._label_count,
+            head_seed=seed,
+        )
+        for sentence in loaded.notes:
+            if sentence not in self.notes:
+                self.notes.append(sentence)
+                self._on_note(sentence)
+        return loaded
+
+
 def plan_transfer(
-    settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel], *, timed: bool
+    settings: TransferSettings,
+    data: TransferData,
+    folder: Path,
+    load: Callable[[int], LoadedModel],
+    *,
+    timed: bool,
+    workers: Workers | None = None,
 ) -> TransferPlan:
     """Return the finished and the missing units, with an estimate of the time.
 
@@ -49,11 +97,12 @@ def plan_transfer(
         folder: Folder of the units.
         load: Seed of the head → model.
         timed: Whether to load the model and measure the time of a few steps.
+        workers: The workers that would fine-tune; None for this process.
 
     Raises:
         IncompatibleError: A finished unit has other settings.
     """
-    run = _Run(settings, data, UnitFolder(folder), load)
+    run = UnitsRun(settings, data, UnitFolder(folder), load)
     run.check_beside()
     todo = tuple(unit for unit in run.units if run.missing(unit))
     done = tuple(unit for unit in run.units if unit not in set(todo))
@@ -63,7 +112,8 @@ def plan_transfer(
     if lost := [unit for unit in done if settings.keep_models is not None and not run.has_model(unit)]:
         names = ", ".join(map(str, lost))
         notes += (
-            f"their models were not kept, and are not fine-tuned again while their scores are in '{folder}': {names}.",
+            f"the models of these units were not saved; to fine-tune a unit again, delete its file in '{folder}': "
+            f"{names}.",
         )
     if not timed or not todo:
         return TransferPlan(todo, done, again, kept, notes)
@@ -78,14 +128,22 @@ def plan_transfer(
         next(iter(data.test.values())),
         settings.fine_tuning,
     )
-    epochs = settings.fine_tuning.epochs
-    tuned = [unit for unit in todo if unit not in kept]
-    training = sum(epochs * sum(map(len, data.train[unit.source])) for unit in tuned)
-    dev = sum(epochs * sum(map(len, data.dev[unit.source])) for unit in tuned)
-    tests = sum(
-        len(data.test[target]) for unit in todo for target in (run.missing(unit) if unit in kept else run.targets(unit))
+    sizes = {unit: run.sizes(unit, tested_only=unit in kept) for unit in todo}
+    seconds = [trained * times.training + tested * times.testing for trained, tested in sizes.values()]
+    number = None if workers is None else workers.count(worker_memory(loaded, settings), free_memory(loaded.model))
+    return TransferPlan(
+        todo,
+        done,
+        again,
+        kept,
+        notes,
+        times,
+        sum(trained for trained, _ in sizes.values()),
+        sum(tested for _, tested in sizes.values()),
+        workers=number,
+        # No unit is divided between workers.
+        seconds_on_workers=None if not number else max(sum(seconds) / number, *seconds),
     )
-    return TransferPlan(todo, done, again, kept, notes, times, training, dev + tests)
 
 
 def run_transfer(
@@ -111,39 +169,60 @@ def run_transfer(
         IncompatibleError: A finished unit has other settings.
         ModelError, UsageError: Fine-tuning is not possible with these settings.
     """
-    run = _Run(settings, data, UnitFolder(folder), load)
-    run.check_beside()
-    if settings.keep_models is not None:
-        settings.keep_models.mkdir(parents=True, exist_ok=True)
-    done = _Done()
+    run = prepare_units(settings, data, folder, load)
+    done = UnitsDone()
+
+    def by_other(unit: Unit) -> None:
+        done.by_others.append(unit)
+        on_event(UnitByOther(unit))
+
     with SharedItems(
         [unit for unit in run.units if run.missing(unit)],
         run.folder.claimed,
         lambda unit: not run.missing(unit),
-        done.by_others.append,
+        by_other,
         lambda units: on_event(UnitsAwaited(tuple(units))),
     ) as shared:
         for unit in chain(shared.free(), shared.deferred()):
             try:
-                _make_unit(unit, run, done, on_event)
+                make_unit(unit, run, done, on_event)
             finally:
                 shared.release(unit)
-    runs = tuple(finished for unit in run.units if (finished := run.folder.read(unit)) is not None)
-    there = run.folder.all()
-    scores = gold_scores(there, settings) if there else None
-    return TransferResult(scores, runs, tuple(done.committed), done.failed, (), tuple(done.by_others))
+    return done.result(run)
+
+
+def prepare_units(
+    settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel]
+) -> UnitsRun:
+    """Check the finished units of a folder, and make the folder of the models.
+
+    Raises:
+        IncompatibleError: A finished unit has other settings.
+    """
+    run = UnitsRun(settings, data, UnitFolder(folder), load)
+    run.check_beside()
+    if settings.keep_models is not None:
+        settings.keep_models.mkdir(parents=True, exist_ok=True)
+    return run
 
 
 @dataclass
-class _Done:
+class UnitsDone:
     """State of a run; the fields are those of :class:`TransferResult`."""
 
     committed: list[Unit] = field(default_factory=list)
     by_others: list[Unit] = field(default_factory=list)
     failed: dict[Unit, XsnsError] = field(default_factory=dict)
 
+    def result(self, run: UnitsRun) -> TransferResult:
+        """Return the outcome of a run that has ended."""
+        runs = tuple(finished for unit in run.units if (finished := run.folder.read(unit)) is not None)
+        there = run.folder.all()
+        scores = gold_scores(there, run.settings) if there else None
+        return TransferResult(scores, runs, tuple(self.committed), self.failed, (), tuple(self.by_others))
 
-def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferEvent], None]) -> None:
+
+def make_unit(unit: Unit, run: UnitsRun, done: UnitsDone, on_event: Callable[[TransferEvent], None]) -> None:
     """Compute a unit that this process has claimed, and commit it."""
     on_event(UnitStarted(unit))
     started = time.perf_counter()
@@ -169,8 +248,16 @@ def _make_unit(unit: Unit, run: _Run, done: _Done, on_event: Callable[[TransferE
 
 
 @dataclass(frozen=True)
-class _Run:
-    """Settings, data and folder of the units, and functions of all three."""
+class UnitsRun:
+    """Settings, data and folder of the units, and functions of all three.
+
+    Attributes:
+        settings: The settings.
+        data: The data of the units.
+        folder: The folder of the units.
+        load: Seed of the head → model.
+        digests: The name of the model, and the digests of its weights and tokenizer; read when they are needed.
+    """
 
     settings: TransferSettings
     data: TransferData
@@ -196,9 +283,23 @@ class _Run:
         finished = self.folder.read(unit)
         if finished is None:
             return self.targets(unit)
-        check_same(finished, self._settings(unit), self.folder.folder)
-        check_tests(finished, self._tests(), self.folder.folder)
+        check_same(finished, self.record(unit), self.folder.folder)
+        check_tests(finished, self.test_digests(), self.folder.folder)
         return tuple(target for target in self.targets(unit) if target not in finished.scores)
+
+    def sizes(self, unit: Unit, *, tested_only: bool) -> tuple[int, int]:
+        """Return the numbers of training examples in all epochs, and of tests including dev data after every epoch.
+
+        Args:
+            unit: A unit that is not finished.
+            tested_only: Whether a saved model is tested on the missing targets.
+        """
+        if tested_only:
+            return 0, sum(len(self.data.test[target]) for target in self.missing(unit))
+        epochs = self.settings.fine_tuning.epochs
+        tested = sum(len(self.data.test[target]) for target in self.targets(unit))
+        dev = sum(map(len, self.data.dev[unit.source]))
+        return epochs * sum(map(len, self.data.train[unit.source])), epochs * dev + tested
 
     def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> tuple[TransferRun, LoadedModel]:
         """Fine-tune and test a model; if the model was saved, test it on the missing targets."""
@@ -215,7 +316,7 @@ class _Run:
         digests = (finished.settings.get("tests", {}) if finished else {}) | {
             t: self.data.test[t].digest for t in tests
         }
-        settings = self._settings(unit) | {"tests": digests, "versions": library_versions()}
+        settings = self.record(unit) | {"tests": digests, "versions": library_versions()}
         return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
 
     def _shared(self, unit: Unit, tests: Sequence[str]) -> dict[str, list[int]]:
@@ -243,11 +344,11 @@ class _Run:
         """
         units = self.units
         for finished in self.folder.all() if units else ():
-            check_tests(finished, self._tests(), self.folder.folder)
+            check_tests(finished, self.test_digests(), self.folder.folder)
             if Unit(finished.source, finished.seed) not in units:
-                check_beside(finished, self._settings(units[0]), self.folder.folder)
+                check_beside(finished, self.record(units[0]), self.folder.folder)
 
-    def _tests(self) -> dict[str, str]:
+    def test_digests(self) -> dict[str, str]:
         """Return {target: digest of its test data}."""
         return {target: split.digest for target, split in self.data.test.items()}
 
@@ -306,7 +407,7 @@ class _Run:
         folder = self.settings.keep_models
         return None if folder is None else folder / unit.file_name
 
-    def _settings(self, unit: Unit) -> dict[str, Any]:
+    def record(self, unit: Unit) -> dict[str, Any]:
         """Return the settings that determine the result of the unit, without its test data."""
         if not self.digests:
             loaded = self.load(0)
@@ -322,6 +423,19 @@ class _Run:
             "dev": {split.language: split.digest for split in self.data.dev[unit.source]},
             **self.settings.fine_tuning.as_record(),
         }
+
+
+def worker_memory(loaded: LoadedModel, settings: TransferSettings) -> int:
+    """Return an estimate of the bytes that a worker needs: libraries, weights, optimiser, activations of a batch."""
+    from xsns_stream.fisher import activation_bytes
+    from xsns_stream.models import parameter_layout
+    from xsns_stream.types import FisherSettings
+
+    tuning = settings.fine_tuning
+    weights = sum(each.numel() * each.element_size() for each in loaded.model.parameters())
+    layout = parameter_layout(loaded.model)
+    activations: int = activation_bytes(loaded.model, layout, FisherSettings(), tuning.max_length)
+    return PROCESS_BYTES + _COPIES_OF_WEIGHTS * int(weights) + tuning.batch_size * activations
 
 
 def _digest(model: Path) -> str:

@@ -216,7 +216,7 @@ def _rank_one(
     rows: SubNetworkStore,
     target: str,
     options: _Options,
-    calibrated: _Calibrated | None,
+    calibrated: CalibratedScores | None,
     on_event: OnReadEvent,
     named: str | None,
 ) -> RankingReport:
@@ -248,7 +248,7 @@ def _rank_one(
     if sources_k is not None and len(codes) < sources_k:
         log(Noted(f"{sources_k} sources were requested, but there are only {len(codes)} candidates; all are chosen."))
     draws = _draws(rows, matrix, target, codes, density, log)
-    ranking = _with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
+    ranking = with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
     facts = None
     if calibrated is not None:
         ranking, facts = calibrated.with_expected(ranking)
@@ -271,7 +271,7 @@ def _rank_one(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a number of sources; None for None."""
+    """Return a checked number of sources; None if none is given."""
     if value is None:
         return None
     number = whole_number(value, name)
@@ -307,7 +307,7 @@ def _draws(
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
 
-    count, with_folds = _folds_of(rows, target, sources, matrix.seeds, density)
+    count, with_folds = folds_of(rows, target, sources, matrix.seeds, density)
     if not with_folds:
         return draws_of_seeds(matrix, target, sources)
     without_folds = [code for code in sources if code not in with_folds]
@@ -320,7 +320,7 @@ def _draws(
     return draws_of_folds(similarities, matrix)
 
 
-def _folds_of(
+def folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
     """Return the number of folds of most candidates (the largest, if tied), and these candidates."""
@@ -334,7 +334,7 @@ def _folds_of(
     return best
 
 
-def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
+def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
     """Add the split-half reliability of the target and of each source, if every seed has it."""
 
     def reliability_of(language: str) -> float | None:
@@ -347,7 +347,7 @@ def _with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: fl
 
 
 @dataclass(frozen=True)
-class _Calibrated:
+class CalibratedScores:
     """A regression of gold scores on the similarities of a store, and a comparison of the orders of both."""
 
     scores: TransferScores
@@ -391,7 +391,9 @@ class _Calibrated:
         return {code: known.get(code, code) for code in codes}
 
 
-def _calibrate(rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog) -> _Calibrated:
+def _calibrate(
+    rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
+) -> CalibratedScores:
     """Fit gold scores to the similarities of a store, and compare the orders of both."""
     from xsns_stream.pipeline.predictors import load_gold, store_similarity
     from xsns_stream.regression import calibrate
@@ -406,10 +408,10 @@ def _calibrate(rows: SubNetworkStore, gold: Gold, regime: str | None, options: _
         density=options.density,
         on_event=log,
     )
-    calibration = calibrate(scores, matrix)
+    calibration = calibrate(scores, matrix, str(rows.path))
     for note in calibration.notes:
         log(Noted(note))
-    return _Calibrated(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
+    return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
 
 
 def _measured(scores: TransferScores, source: str, target: str) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from xsns_stream.corpora.embedded import DEFAULT_CORPUS, EMBEDDED, KNOWN_NAMES
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import UsageError
 from xsns_stream.io.escaping import visible
@@ -68,7 +69,9 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 }
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
-_CORPUS: Final = re.compile(r"(?P<kind>[\w-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
+_CORPUS: Final = re.compile(r"(?P<kind>[\w:-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
+#: Pattern of the part of the name of a folder about the default split.
+_DEFAULT_SPLIT: Final = re.compile(r", split=train(?=[,)])")
 #: Pattern of the part of a corpus name about the reading of words, which older stores lack.
 WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
@@ -98,6 +101,22 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
     if given := {name: _plain(options[name]) for name in OPTIONS_IN_INPUTS if options.get(name) not in (None, (), [])}:
         record["options"] = given
     return record
+
+
+def recorded_corpus(name: str, store: SubNetworkStore) -> str:
+    """Return the name of a corpus as a store records it.
+
+    The default split of treebanks is in the name of a folder if treebanks are read. A store therefore accepts both
+    forms of the name: treebanks may be added to a folder of other files, or deleted.
+
+    Args:
+        name: The name of the corpus now.
+        store: The store, which may not exist yet.
+    """
+    stored = str(store.experiment.get("corpus", "")) if store.exists else name
+    if not (name.startswith("folder(") and stored.startswith("folder(")):
+        return name
+    return stored if _DEFAULT_SPLIT.sub("", stored) == _DEFAULT_SPLIT.sub("", name) else name
 
 
 def _is_recordable(part: str | os.PathLike[str]) -> bool:
@@ -147,7 +166,7 @@ def _split(part: str) -> tuple[str, str]:
 def _absolute(part: str, *, is_model: bool = False) -> str:
     """Return a specification with an absolute path, if it has a path."""
     prefix, path = ("", part) if is_model else _split(part)
-    is_name = path == "mini" if is_model else not prefix and path in {"cldr", *RECIPES}
+    is_name = path == "mini" if is_model else not prefix and path in KNOWN_NAMES
     return part if is_name or not Path(path).exists() else f"{prefix}{Path(path).absolute()}"
 
 
@@ -168,7 +187,7 @@ def _located(part: str, root: Path | str, *, is_model: bool = False) -> str | No
     if not path.startswith(".") or not isinstance(root, Path):
         return part
     found = os.path.normpath(root / path)
-    shown = found if prefix or is_model or found not in {"cldr", *RECIPES} else f"./{found}"
+    shown = found if prefix or is_model or found not in KNOWN_NAMES else f"./{found}"
     return f"{prefix}{shown}" if Path(found).exists() else None
 
 
@@ -248,10 +267,10 @@ def texts_by_name(name: str) -> tuple[str, ...] | None:
     if parsed is None:
         return None
     kind, rest = parsed["kind"], parsed["rest"] or ""
-    if kind == "cldr" or (kind in RECIPES and not rest):
+    if kind in EMBEDDED or (kind in RECIPES and not rest):
         return (kind,)
     if kind == "folder" and rest and Path(rest).is_dir():
-        return (rest if rest not in {"cldr", *RECIPES} else f"./{rest}",)
+        return (rest if rest not in KNOWN_NAMES else f"./{rest}",)
     return None
 
 
@@ -357,7 +376,7 @@ def complete_from_store(store: SubNetworkStore, texts: Any, model: Any, options:
     stored = settings_of_store(store)
     if stored is None:
         return CompletedOptions(
-            ("cldr",) if texts is None else texts, "mini" if model is None else model, dict(options), {}
+            (DEFAULT_CORPUS,) if texts is None else texts, "mini" if model is None else model, dict(options), {}
         )
     _require_located(stored, texts, model)
     taken: dict[str, Any] = {"model": stored.model} if model is None else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,10 @@ class StoredText:
         revision: Commit of a model on the Hub.
         languages: Codes of the rows.
         seeds: Seeds of the rows.
-        digests: {(language, seed): digest of the examples}; a digest is empty if the store has none.
+        digests: {(language, seed): digest of the examples}; a digest is empty if the store has none. Former labels of
+            a row have its digest.
         settings: Location of text and model, and the options that text was read with.
+        former: {label of relabelled rows: their former labels that no row has now, the newest first}.
     """
 
     path: str
@@ -46,6 +48,7 @@ class StoredText:
     seeds: tuple[int, ...]
     digests: Mapping[tuple[str, int], str]
     settings: StoreSettings
+    former: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def labels(self) -> str | None:
@@ -65,14 +68,22 @@ def stored_text(path: str) -> StoredText:
     settings = settings_of_store(rows)
     if settings is None:
         raise UsageError(f"the store '{path}' has no row.", "build it first.")
+    languages = tuple(dict.fromkeys(sorted(record.language for record in records)))
+    former = {record.language: record.provenance.former_labels for record in records}
+    digests = {(record.language, record.seed): record.provenance.corpus_digest for record in records}
+    for record in records:
+        # The text of a relabelled row has its former label in the corpus.
+        for label in record.provenance.former_labels:
+            digests.setdefault((label, record.seed), record.provenance.corpus_digest)
     return StoredText(
         path,
         Provenance.from_json(rows.experiment),
         records[0].provenance.revision,
-        tuple(dict.fromkeys(sorted(record.language for record in records))),
+        languages,
         tuple(sorted({record.seed for record in records})),
-        {(record.language, record.seed): record.provenance.corpus_digest for record in records},
+        digests,
         settings,
+        {label: tuple(each for each in reversed(names) if each not in languages) for label, names in former.items()},
     )
 
 
@@ -203,7 +214,7 @@ def check_text(
         )
     if stored.shared.stopping:
         notes.append(
-            f"the rows of the store may have used fewer examples than the drawn ones ({stored.shared.stopping}); the "
+            f"the rows of the store may have used fewer examples than were drawn ({stored.shared.stopping}); the "
             f"baseline uses all examples."
         )
     return notes

@@ -9,16 +9,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.corpora import Corpus, open_corpus, reading_notes
+from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import LanguageError, PartialError, UsageError, XsnsError
 from xsns_stream.languages import counterparts
 from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.pipeline.arguments import flag, whole_number
-from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed
+from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed, reasons_of
 from xsns_stream.pipeline.model_baselines import model_baselines, needs_tokenizer, needs_weights
 from xsns_stream.pipeline.requested_languages import RequestedLanguages, require_choice
 from xsns_stream.pipeline.row_selection import as_seeds
 from xsns_stream.pipeline.store_settings import TEXT_OPTIONS
-from xsns_stream.pipeline.stored_text import check_model, check_text, objective_of, options_of_store, stored_text
+from xsns_stream.pipeline.stored_text import (
+    StoredText,
+    check_model,
+    check_text,
+    objective_of,
+    options_of_store,
+    stored_text,
+)
 from xsns_stream.types import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ class TextBaselines:
     """Baselines that were computed from text.
 
     Attributes:
-        matrices: {name: matrix}, with the language codes of the requested.
+        matrices: {name: matrix}, with the codes of the requested languages.
         notes: Sentences on the model, the text, and languages with other codes in the corpus.
         failed: {row: error}.
         rows: Number of all rows (languages with a seed). corpus: The corpus.
@@ -66,7 +74,7 @@ class TextBaselines:
 def text_baselines(
     names: Sequence[str],
     requested: RequestedLanguages,
-    texts: Any = "cldr",
+    texts: Any = DEFAULT_CORPUS,
     *,
     model: Any = "mini",
     tokenizer: Any = None,
@@ -111,7 +119,7 @@ def text_baselines(
         labels=None if stored is None else stored.labels,
         **{name: options[name] for name in TEXT_OPTIONS if name in options},
     )
-    chosen = _languages(requested, corpus.languages(), corpus.name, () if stored is None else stored.languages)
+    chosen = _languages(requested, corpus.languages(), corpus.name, stored)
     settings = {name: options[name] for name in _SETTINGS if name in options}
     notes: list[str] = []
     if stored is not None:
@@ -143,7 +151,7 @@ def text_baselines(
                 on_event=notify,
                 **(settings | more),
             )
-    spelling = [f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code]
+    spelling = [f"'{code}' has the label '{other}' in the corpus." for other, code in chosen.items() if other != code]
     return TextBaselines(
         {name: _renamed(matrix, chosen) for name, matrix in matrices.items()},
         (*(() if loaded is None else loaded.notes), *notes, *reading_notes(corpus), *spelling),
@@ -161,16 +169,15 @@ def refuse_failures(computed: TextBaselines) -> None:
     """
     if not computed.failed:
         return
-    first = next(iter(computed.failed.values()))
     names = ", ".join(dict.fromkeys(row.language for row in computed.failed))
     raise PartialError(
         f"{len(computed.failed)} of {computed.rows:,} {'row' if computed.rows == 1 else 'rows'} failed: {names}.",
-        f"the others are done. The first: {first.message} {first.hint}".rstrip(),
+        f"the others are done. {reasons_of(computed.failed)}",
     )
 
 
 def _languages(
-    requested: RequestedLanguages, known: Sequence[str], corpus: str, preferred: Sequence[str]
+    requested: RequestedLanguages, known: Sequence[str], corpus: str, stored: StoredText | None
 ) -> dict[str, str]:
     """Return {code in the corpus: requested code}, without the languages that the corpus lacks.
 
@@ -178,8 +185,8 @@ def _languages(
         requested: The languages.
         known: Codes of the corpus.
         corpus: Its name, for messages.
-        preferred: Codes of the corpus that are preferred for a language: if a store has `en-GB`, `en` means `en-GB` and
-            not `en-US`.
+        stored: The text of a store. Its codes are preferred for a language: if it has `en-GB`, `en` means `en-GB` and
+            not `en-US`. The text of a row that was relabelled has the former label in the corpus.
 
     Raises:
         LanguageError: The corpus has fewer than two of the languages.
@@ -188,6 +195,11 @@ def _languages(
     sources, targets = (known if side is None else side for side in (requested.sources, requested.targets))
     wanted = tuple(dict.fromkeys((*sources, *targets)))
     matches = {code: code for code in wanted if code in known}
+    for code, former in {} if stored is None else stored.former.items():
+        label = next((each for each in former if each in known and each not in matches.values()), None)
+        if label is not None and code in wanted and code not in matches:
+            matches[code] = label
+    preferred = () if stored is None else stored.languages
     for candidates in ([code for code in known if code in preferred], known):
         free = [code for code in candidates if code not in matches.values()]
         matches |= counterparts([code for code in wanted if code not in matches], free)
@@ -201,7 +213,7 @@ def _languages(
 
 
 def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the corpus's codes of one side of the requested, in the order of the requested."""
+    """Return the corpus's codes of the requested sources, or targets, in their order."""
     if wanted is None:
         return None
     in_corpus = {code: other for other, code in chosen.items()}
@@ -209,7 +221,7 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
 
 
 def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityMatrix:
-    """Return the matrix with the codes of the requested."""
+    """Return the matrix with the codes of the requested languages."""
     return replace(
         matrix,
         sources=tuple(chosen[code] for code in matrix.sources),

@@ -2,17 +2,28 @@
 
 from xsns_stream.ranking.coverage import cover_by, greedy_cover
 from xsns_stream.ranking.explain import explain
-from xsns_stream.ranking.intervals import FEWEST_SEEDS, draws_of_folds, draws_of_seeds, fold_similarities
+from xsns_stream.ranking.intervals import (
+    FEWEST_SEEDS,
+    all_fold_similarities,
+    draws_of_folds,
+    draws_of_seeds,
+    fold_of_target,
+    fold_similarities,
+    resampled_matrices,
+)
 from xsns_stream.ranking.rank import CONFIDENCE, rank_sources
 
 __all__ = [
     "CONFIDENCE",
     "FEWEST_SEEDS",
+    "all_fold_similarities",
     "cover_by",
     "draws_of_folds",
     "draws_of_seeds",
     "explain",
+    "fold_of_target",
     "fold_similarities",
     "greedy_cover",
     "rank_sources",
+    "resampled_matrices",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
@@ -78,6 +78,92 @@ def fold_similarities(
             if on_progress is not None:
                 on_progress(row * len(sources) + start + len(group), len(seeds) * len(sources))
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
+
+
+def all_fold_similarities(
+    store: RowSource,
+    folds: Sequence[RowSource],
+    languages: Sequence[str],
+    seeds: Sequence[int],
+    density: float,
+    coefficient: str = "jaccard",
+    on_progress: Progress | None = None,
+) -> tuple[Reals, Reals]:
+    """Return the similarities of all pairs of languages, with one fold of the examples of one of them left out.
+
+    :func:`fold_of_target` returns the part of one target, which equals the result of :func:`fold_similarities`.
+
+    Args:
+        store: See :func:`fold_similarities`.
+        folds: See :func:`fold_similarities`.
+        languages: L codes. Each needs a row in all stores for every seed.
+        seeds: See :func:`fold_similarities`.
+        density: See :func:`fold_similarities`.
+        coefficient: See :func:`fold_similarities`.
+        on_progress: Called with (passes done, number of passes).
+
+    Returns:
+        Two arrays float64 [R, K, S, T]: without a fold of the examples of the source, and of the target.
+
+    Raises:
+        UsageError: There are fewer than two folds, no language, or no seed.
+        StoreError: See :func:`fold_similarities`.
+    """
+    if len(folds) < 2 or not languages or not seeds:
+        raise UsageError(
+            "a comparison without folds needs a language, a seed and at least two folds.", "build with --parts 8."
+        )
+    shape = len(seeds), len(folds), len(languages), len(languages)
+    without_source, without_target = np.empty(shape), np.empty(shape)
+    groups = [languages[start : start + _AT_ONCE] for start in range(0, len(languages), _AT_ONCE)]
+    passes = [(row, number, group) for row in range(len(seeds)) for number in range(len(folds)) for group in groups]
+    for done, (row, number, group) in enumerate(passes, 1):
+        comparison = _RowComparison(seeds[row], density, coefficient)
+        start = languages.index(group[0])
+        part = slice(start, start + len(group))
+        # The results are [target, source].
+        as_source = comparison.similarities([(store, languages)], [(folds[number], group)])
+        as_target = comparison.similarities([(folds[number], group)], [(store, languages)])
+        without_source[row, number, part] = as_source.T
+        without_target[row, number, :, part] = as_target.T
+        if on_progress is not None:
+            on_progress(done, len(passes))
+    return without_source, without_target
+
+
+def fold_of_target(
+    similarities: tuple[Reals, Reals],
+    languages: Sequence[str],
+    target: str,
+    sources: Sequence[str],
+    seeds: Sequence[int],
+    coefficient: str,
+) -> FoldSimilarity:
+    """Return the similarities of one target from the result of :func:`all_fold_similarities`."""
+    number = {code: i for i, code in enumerate(languages)}
+    rows, column = [number[source] for source in sources], number[target]
+    without_source, without_target = (array[:, :, rows, column] for array in similarities)
+    return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
+
+
+def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: int) -> Iterator[Reals]:
+    """Yield similarities of all pairs as if other examples were sampled.
+
+    The distribution is that of :func:`draws_of_folds`, with the same random numbers for all pairs of a language, so
+    that a draw of one language changes its similarities to all others together.
+
+    Args:
+        similarities: The result of :func:`all_fold_similarities`.
+        values: float64 [L, L]: the measured similarities of these languages, averaged over the seeds.
+        draws: Number of matrices.
+    """
+    without_source, without_target = similarities
+    seeds, count, languages, _ = without_source.shape
+    own, other = (array - array.mean(axis=1, keepdims=True) for array in (without_source, without_target))
+    random, scale = np.random.default_rng(0), np.sqrt((count - 1) / count) / seeds
+    for _ in range(draws):
+        normal = random.standard_normal((seeds, count, languages))
+        yield values + scale * (np.einsum("rks,rkst->st", normal, own) + np.einsum("rkt,rkst->st", normal, other))
 
 
 #: Stores with the languages to read from each.

@@ -28,7 +28,7 @@ import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.numbers import NOT_KNOWN, numbers
-from xsns_stream.io.tables import TextTable, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.io.tables import TextTable, column_list, labels_by_shared_code, listed, read_table, to_codes
 from xsns_stream.language_labels import read_labels
 from xsns_stream.languages import counterparts
 from xsns_stream.types import Reals, SimilarityMatrix
@@ -177,7 +177,7 @@ def _label_columns(table: TextTable) -> tuple[str, ...]:
         return (_CODE,)
     raise XsnsError(
         f"'{table.name}' has neither a column '{_CODE}' nor columns '{_PAIR[0]}' and '{_PAIR[1]}'.",
-        f"its columns are {listed(table.header)}; rename the column of language codes to '{_CODE}'.",
+        f"its columns are {column_list(table.header)}; rename the column of language codes to '{_CODE}'.",
     )
 
 

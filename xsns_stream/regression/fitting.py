@@ -410,7 +410,7 @@ class Calibration:
         return predict(self.regression, {self.predictor: similarities}, target, sources)
 
 
-def calibrate(gold: TransferScores, matrix: SimilarityMatrix) -> Calibration:
+def calibrate(gold: TransferScores, matrix: SimilarityMatrix, name: str = "") -> Calibration:
     """Fit a regression of gold scores on one similarity, to predict the scores of other pairs.
 
     The model has random intercepts of targets and of sources. They account for the difficulty of each target and the
@@ -419,9 +419,11 @@ def calibrate(gold: TransferScores, matrix: SimilarityMatrix) -> Calibration:
     Args:
         gold: Scores of the task.
         matrix: Similarities, which are aligned with the scores by label; it may have more languages.
+        name: Name of the similarity in notes, such as the store; by default the name of its coefficient.
 
     Raises:
         UsageError: Scores and matrix have too few languages in common, or the similarity is constant.
     """
-    joined = join(gold, {matrix.coefficient: matrix})
-    return Calibration(fit(joined, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,)), matrix.coefficient)
+    name = name or matrix.coefficient
+    joined = join(gold, {name: matrix})
+    return Calibration(fit(joined, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,)), name)

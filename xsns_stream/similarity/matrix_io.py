@@ -7,7 +7,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,7 +19,15 @@ from xsns_stream.io.frames import read_parquet
 from xsns_stream.io.json import read_json
 from xsns_stream.io.numbers import numbers
 from xsns_stream.io.table_orientation import check_corner, check_diagonal
-from xsns_stream.io.tables import all_listed, duplicates, labels_by_shared_code, listed, read_table, to_codes
+from xsns_stream.io.tables import (
+    all_listed,
+    codes_with_several_labels,
+    duplicates,
+    labels_by_shared_code,
+    listed,
+    read_table,
+    to_codes,
+)
 from xsns_stream.language_labels import SUMMARY_CODES, Labels, read_labels
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.predictor_records import PredictorRecord
@@ -365,11 +373,13 @@ class KnownLanguages:
         matrix: The matrix, labelled with codes.
         by_name: {label: code} of the languages that were recognised by name.
         left_out: Labels of rows and columns that do not name a language, or name the same language as others.
+        shared: {code: its labels} of languages with several labels, which are kept as they are.
     """
 
     matrix: SimilarityMatrix
     by_name: Mapping[str, str]
     left_out: tuple[str, ...]
+    shared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def known_languages(
@@ -378,7 +388,8 @@ def known_languages(
     """Return the rows and columns of languages; raise an error if a matrix has other rows or columns.
 
     :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
-    lose their rows and columns.
+    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, stay labels of their
+    own, as they are in a store.
 
     Args:
         matrix: A matrix from :func:`read_matrix`.
@@ -397,7 +408,12 @@ def known_languages(
         # Matrices of this program have only languages as rows and columns.
         names = {label: label for label in SUMMARY_CODES.intersection(every)} | names
     labels = read_labels(every, names)
-    rows, columns = (_of_one_language(side, labels) for side in (matrix.sources, matrix.targets))
+    groups = {} if skip_unknown else codes_with_several_labels(dict.fromkeys(every))
+    # A renamed label has the code, and the other labels of the language stay as they are.
+    as_written = {label for several in groups.values() for label in several if label not in names}
+    shared = {code: several for code, several in groups.items() if as_written.issuperset(several)}
+    code_of = {label: label if label in as_written else code for label, code in labels.codes.items()}
+    rows, columns = (_of_one_language(side, code_of) for side in (matrix.sources, matrix.targets))
     lost = [
         label
         for side, positions in ((matrix.sources, rows), (matrix.targets, columns))
@@ -416,7 +432,7 @@ def known_languages(
             f"no row, or no column, of {what} is labelled with a language.", "labels are codes such as 'sw', or names."
         )
     sources, targets = (
-        tuple(labels.codes[side[position]] or side[position] for position in positions)
+        tuple(code_of[side[position]] or side[position] for position in positions)
         for side, positions in ((matrix.sources, rows), (matrix.targets, columns))
     )
 
@@ -433,12 +449,12 @@ def known_languages(
         standard_error=cut(matrix.standard_error),
         counts=(),
     )
-    return KnownLanguages(restricted, dict(labels.by_name), tuple(lost))
+    return KnownLanguages(restricted, dict(labels.by_name), tuple(lost), shared)
 
 
-def _of_one_language(side: Sequence[str], labels: Labels) -> list[int]:
-    """Return the positions of the labels whose language has no other label on this side."""
-    codes = [labels.codes[label] for label in side]
+def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
+    """Return the positions of the labels whose code has no other label on this side."""
+    codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
 

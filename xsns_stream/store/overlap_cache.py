@@ -116,9 +116,9 @@ class StoredOverlaps:
             return
 
     def relabel(self, old: str, new: str, seed: int, density: float) -> None:
-        """Write the cached counts of one language under another label, where the store has counts of it.
+        """Write the cached counts of one language under another label, if the store has counts of it.
 
-        Where that fails, the counts are not cached, and are made again when they are needed.
+        If writing fails, the counts are not cached, and are computed again when they are needed.
 
         Args:
             old: The label that the counts have.

@@ -210,7 +210,7 @@ def _check_row(
     key = record.key
     slot = array.labels.slot(key)
     if slot != record.slot:
-        now = "has no label now" if slot is None else f"is labelled as slot {list(slot)} now"
+        now = "its label is missing now" if slot is None else f"the labels now give it slot {list(slot)}"
         yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {now}.", key)
     path = array.object_key(record.slot)
     size = array.storage.size(path)

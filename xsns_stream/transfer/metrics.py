@@ -2,7 +2,7 @@
 
 Named entities are scored by the micro-averaged F1 of whole entities with the right type and extent, computed by seqeval
 as in CoNLL-2003 (an I- tag without a B- tag begins an entity). Answers are scored by exact match and by the F1 of
-words, as in the evaluation script of SQuAD.
+words, as in the evaluation script of SQuAD: of several reference answers, the one with the highest score counts.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
+#: The reference answer to a question, or several.
+Answers: TypeAlias = str | tuple[str, ...]
 OUTSIDE: Final = "O"
 _ARTICLES: Final = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION: Final = frozenset(string.punctuation)
@@ -44,18 +46,30 @@ def count_entities(sentences: Sequence[Sequence[str]]) -> int:
     return len(get_entities([list(tags) for tags in sentences]))
 
 
-def exact_match(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the share of answers that are equal after normalisation, in percent."""
-    return 100 * sum(normalised(a) == normalised(b) for a, b in zip(truth, predicted, strict=True)) / len(truth)
+def exact_match(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
+    """Return the share of answers that equal a reference answer after normalisation, in percent."""
+
+    def matches(references: Answers, given: str) -> bool:
+        return normalised(given) in map(normalised, _several(references))
+
+    return 100 * sum(map(matches, truth, predicted)) / len(truth)
 
 
-def answer_f1(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the mean F1 of the common words of answers, in percent.
+def answer_f1(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
+    """Return the mean F1 of the common words of answers, in percent; the highest over the reference answers of each.
 
     Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is the
     exact match.
     """
-    return 100 * sum(_overlap(normalised(a), normalised(b)) for a, b in zip(truth, predicted, strict=True)) / len(truth)
+
+    def highest(references: Answers, given: str) -> float:
+        return max(_overlap(normalised(each), normalised(given)) for each in _several(references))
+
+    return 100 * sum(map(highest, truth, predicted)) / len(truth)
+
+
+def _several(references: Answers) -> tuple[str, ...]:
+    return (references,) if isinstance(references, str) else references
 
 
 def normalised(answer: str) -> str:

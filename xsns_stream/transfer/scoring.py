@@ -167,7 +167,7 @@ def _score_answers(
             if span is not None and (example not in best or span[0] > best[example][0]):
                 best[example] = (span[0], (test.examples[example].pair or "")[span[1] : span[2]])
     predicted = [best.get(example, (0.0, ""))[1] for example in range(len(test))]
-    truth = [example.label.text for example in test.examples if isinstance(example.label, AnswerSpan)]
+    truth = [example.label.references for example in test.examples if isinstance(example.label, AnswerSpan)]
     scores = {"f1": metrics.answer_f1(truth, predicted), "exact-match": metrics.exact_match(truth, predicted)}
     return scores, dict.fromkeys(task.metrics, 0.0), len(truth)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, TypeAlias
@@ -20,15 +20,29 @@ class AnswerSpan:
     Attributes:
         start: Position of its first character, counted in characters from the beginning of the passage.
         text: The answer as it is written in the passage; not empty.
+        others: Texts of other reference answers to the question. A prediction is compared with all of them; training
+            uses only the answer at `start`.
     """
 
     start: int
     text: str
+    others: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
         """Position of the first character after the answer."""
         return self.start + len(self.text)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The texts of all reference answers."""
+        return (self.text, *self.others)
+
+
+def other_answers(texts: Iterable[object], first: str) -> tuple[str, ...]:
+    """Return the distinct reference answers that are texts, except for the first answer."""
+    plain = (text.strip() for text in texts if isinstance(text, str))
+    return tuple(text for text in dict.fromkeys(plain) if text and text != first.strip())
 
 
 #: The label of a text: one label for each word ("" for a word without a label), the name of a class, or an answer.
@@ -226,6 +240,8 @@ class LabelledSplit:
         digest = hashlib.sha256()
         for example in self.examples:
             digest.update(example.identity().encode())
+            if isinstance(example.label, AnswerSpan):
+                digest.update("".join(f"\x1f{answer}" for answer in example.label.others).encode())
             digest.update(b"\x1d")
         return digest.hexdigest()
 

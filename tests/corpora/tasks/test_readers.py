@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from xsns_stream.corpora import open_corpus, open_task
 from xsns_stream.corpora.tasks.readers import read_labelled_file
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import LabelledSplit, TextExample
+from xsns_stream.types.text import AnswerSpan
 
 TREE = b"1\t%s\t_\tNOUN\t_\t_\t0\troot\t_\t_\r\n\r\n"
 
@@ -91,6 +93,62 @@ def test_a_question_without_an_identifier(tmp_path: Path) -> None:
     assert [name for name, _ in identifiers(path, "qa")] == ["", "", "7"]
 
 
+CONTEXT = "Mnara uko Paris, Ufaransa."
+ANSWERS = [(10, "Paris"), (10, "Paris, Ufaransa"), (10, "Paris"), (6, "uko Paris")]
+TEXTS, STARTS = [text for _, text in ANSWERS], [start for start, _ in ANSWERS]
+
+
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        (
+            "sw.json",
+            {
+                "data": [
+                    {
+                        "paragraphs": [
+                            {
+                                "context": CONTEXT,
+                                "qas": [
+                                    {
+                                        "id": 1,
+                                        "question": "wapi?",
+                                        "answers": [{"text": text, "answer_start": at} for at, text in ANSWERS],
+                                    }
+                                ],
+                            }
+                        ]
+                    }
+                ]
+            },
+        ),
+        (
+            "sw.jsonl",
+            {"question": "wapi?", "context": CONTEXT, "answers": {"text": TEXTS, "answer_start": STARTS}},
+        ),
+        (
+            "sw.jsonl",
+            {
+                "question": "wapi?",
+                "context": CONTEXT,
+                "answers": [{"text": text, "answer_start": start} for start, text in ANSWERS],
+            },
+        ),
+    ],
+    ids=["SQuAD", "lists", "objects"],
+)
+def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: object) -> None:
+    path = tmp_path / name
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    ((_, example),) = read_labelled_file(path, "qa")[0]
+    assert example.label == AnswerSpan(10, "Paris", ("Paris, Ufaransa", "uko Paris"))
+    # The digest of the data changes with the other answers, and not that of an example, which training uses.
+    alone = replace(example, label=AnswerSpan(10, "Paris"))
+    assert example.identity() == alone.identity()
+    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, alone)]
+    assert splits[0].digest != splits[1].digest
+
+
 # ---------------------------------------------------------------------------------- what is left out
 
 
@@ -101,15 +159,15 @@ def test_a_question_without_an_identifier(tmp_path: Path) -> None:
             "test.conllu",
             TREE % b"a" + TREE % b"\xff" + TREE % b"b",
             "pos",
-            "left out of the 3 examples of {}: 1 not UTF-8.",
+            "1 of the 3 examples of {} is left out: 1 not UTF-8.",
         ),
         (
             "test.jsonl",
             "\n".join(f'{{"text": "{text}", "label": "x"}}' for text in ("a", "\\ud800", " ", "b")),
             "topic",
-            "left out of the 4 examples of {}: 1 empty, 1 not UTF-8.",
+            "2 of the 4 examples of {} are left out: 1 empty, 1 not UTF-8.",
         ),
-        ("test.tsv", "label\ttext\nx\ta\nx\t \nx\tb\n", "topic", "left out of the 3 examples of {}: 1 empty."),
+        ("test.tsv", "label\ttext\nx\ta\nx\t \nx\tb\n", "topic", "1 of the 3 examples of {} is left out: 1 empty."),
         ("test.tsv", "label\ttext\nx\ta\nx\tb\n", "topic", ""),
         ("test.tsv", "label\ttext\nx\ta\n\tc\nx\tb\n", "topic", ""),
     ],
@@ -128,7 +186,7 @@ def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         found = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
         assert found.note.startswith(made)
-        assert found.note.endswith(f". left out of the 101 examples of {name}: 1 empty.")
+        assert found.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
 
 
 @pytest.mark.parametrize(
@@ -274,8 +332,8 @@ def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
     found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
     assert len(found) == 22
     assert found.note == (
-        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' for a sentence, and are used "
-        "as they are."
+        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' instead of a sentence, and "
+        "are used unchanged."
     )
     often = "".join(f"{number + 50}\tno translation\tc {number}\t0\n" for number in range(11))
     found = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")

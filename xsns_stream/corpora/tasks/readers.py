@@ -43,7 +43,7 @@ from xsns_stream.corpora.text_checks import check_texts
 from xsns_stream.errors import CorpusError
 from xsns_stream.tasks import TASKS
 from xsns_stream.types import ReadCounts, TextExample
-from xsns_stream.types.text import AnswerSpan
+from xsns_stream.types.text import AnswerSpan, other_answers
 
 #: Suffixes of files with a word and its tag on each line; a .tsv file may be one, or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
@@ -177,7 +177,7 @@ def labelled_examples(
     if untranslated:
         add_note(
             f"{untranslated} of the {len(examples)} labelled examples of {where} are not translated: they have "
-            f"'{_NOT_TRANSLATED}' for a sentence, and are used as they are."
+            f"'{_NOT_TRANSLATED}' instead of a sentence, and are used unchanged."
         )
     elif task == "pi":
         _note_frequent_sentence(examples, where, add_note)
@@ -218,7 +218,10 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
     """Return sentences on examples that were left out independently of their label, or changed; may be empty."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
-    sentences = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
+    lost = sum(number for number, _ in named)
+    are = "is" if lost == 1 else "are"
+    reasons = ", ".join(parts)
+    sentences = [f"{lost} of the {counts.read} examples of {where} {are} left out: {reasons}."] if parts else []
     if counts.control:
         sentences.append(
             f"control characters are removed from {counts.control} of the {counts.read} examples of {where}."
@@ -341,12 +344,14 @@ def _question(question: Any, context: str, where: str) -> tuple[str, Unit]:
         if isinstance(question, Mapping):
             identifier, text, answers = question.get("id"), question["question"], question.get("answers") or []
             answer, start = (answers[0]["text"], answers[0]["answer_start"]) if answers else ("", -1)
+            others = other_answers((each["text"] for each in answers[1:]), answer)
         else:
             identifier, text, answer, start = question
+            others = ()
         if not isinstance(text, str):
             raise TypeError("the question is not text")
         is_there = bool(answer) and start >= 0 and context[start : start + len(answer)] == answer
-        label = AnswerSpan(start, answer) if is_there else None
+        label = AnswerSpan(start, answer, others) if is_there else None
         return _identifier(identifier), encodable(TextExample(text, context, label))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise CorpusError(

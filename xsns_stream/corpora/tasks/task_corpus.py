@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
+from xsns_stream.corpora.corpus_names import corpus_name
 from xsns_stream.corpora.file_names import SPLIT_NAMES, UnreadFile, joined_treebanks_note
 from xsns_stream.corpora.hub import HubCorpus, open_hub, refuse_options
 from xsns_stream.corpora.labels import (
@@ -16,7 +17,6 @@ from xsns_stream.corpora.labels import (
     names_in_use,
     rename_labels,
 )
-from xsns_stream.corpora.local import corpus_name
 from xsns_stream.corpora.recipes import HUB_PREFIX, RECIPES, recipe_of
 from xsns_stream.corpora.tasks.readers import (
     IdentifiedExample,
@@ -286,6 +286,10 @@ class FolderTask:
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
         """The function that reads a file, with a cache: train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the content of a pickle, which lacks the cache of files."""
+        return {name: value for name, value in vars(self).items() if name != "_read"}
 
     def _read_file(self, path: Path) -> tuple[list[IdentifiedExample], ReadCounts]:
         notes = self._notes[path] = {}

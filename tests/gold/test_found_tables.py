@@ -1,0 +1,221 @@
+"""Tables of scores as bug reports of other tools describe them, with the scores that they contain."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xsns_stream.errors import XsnsError
+from xsns_stream.gold import ImportedScores, import_scores
+from xsns_stream.similarity.matrix_io import read_matrix
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Any:
+    """Import a file from its text."""
+
+    def imported(text: str, name: str = "scores.csv", **options: Any) -> ImportedScores:
+        path = tmp_path / name
+        path.write_text(text, encoding=options.pop("encoding", "utf-8"), newline="")
+        return import_scores(path, **options)
+
+    return imported
+
+
+def values(found: ImportedScores) -> dict[str, float]:
+    scores = found.scores
+    return {
+        f"{source} {target}": scores[source, target]
+        for source in scores.sources
+        for target in scores.targets
+        if scores[source, target] == scores[source, target]
+    }
+
+
+MATRIX = {"en en": 90, "en fi": 80, "fi en": 60, "fi fi": 85}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Separators at the ends of lines, in all or in one of them.
+        "source,en,fi\nen,90,80,\nfi,60,85,\n",
+        "source,en,fi\nen,90,80,\nfi,60,85\n",
+        # R writes no field above the names of the lines.
+        '"en","fi"\n"en",90,80\n"fi",60,85\n',
+        # Invisible characters: zero width, joiner, soft hyphen, no-break space, mark of direction.
+        "source,\u200ben,fi\u200d\nen\ufeff,90,80\nf\u00adi\u00a0,\u200e60,85\n",
+        # The name of the columns is the first field, and that of the lines is below.
+        "target,en,fi\nsource,,\nen,90,80\nfi,60,85\n",
+        # Means and totals of all kinds.
+        "source,en,fi,Ø,Total\nen,90,80,85,170\nfi,60,85,72.5,145\nMedian,75,82.5,,\nAvg. w/o en,60,80,,\n",
+        "source,en,fi,avg (zero-shot)\nen,90,80,80\nfi,60,85,60\nmoyenne,75,82.5,\n",
+        # Text for a spreadsheet.
+        'source,en,fi\nen,"=""90""",\'80\nfi,"=""60""",85\n',
+        # A mark on a code: `en` is not the language En.
+        "source,en*,fi\nen*,90,80\nfi,60,85\n",
+        'sep=;\r\nsource;en;fi\r\nen;90,0;80,0\r\nfi;"60,0";85,0\r\n',
+    ],
+)
+def test_forms_of_one_matrix(load: Any, text: str) -> None:
+    assert values(load(text)) == MATRIX
+
+
+def test_a_matrix_of_r_as_text(load: Any) -> None:
+    found = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
+    assert values(found) == MATRIX
+    assert "the header of 'scores.txt' has no field above the names of the lines, as R writes tables." in found.notes
+
+
+def test_a_long_table_of_r(load: Any) -> None:
+    text = '"source" "target" "score"\n"1" "en" "fi" 80\n"2" "fi" "en" 60\n'
+    assert values(load(text, "scores.txt")) == {"en fi": 80, "fi en": 60}
+    # A decimal comma without quotation marks is no name of a line.
+    with pytest.raises(XsnsError, match=r"line 2 of .* has 4 fields, but the first has 3"):
+        load("source,target,score\nen,fi,80,5\nfi,en,60,1\n")
+
+
+def test_a_similarity_matrix_of_r(tmp_path: Path) -> None:
+    path = tmp_path / "similarity.tsv"
+    path.write_text('"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t0.4\t1\n')
+    matrix = read_matrix(path)
+    assert (matrix["en", "fi"], matrix["fi", "en"]) == (0.5, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [
+        ("−3,5", -3.5),
+        ("1.234,56", 1234.56),
+        ("1,234.5", 1234.5),
+        ("1\u00a0234,5", 1234.5),
+        ("1\u202f234,5", 1234.5),
+        ("1'234.5", 1234.5),
+        ("12.345.678,9", 12345678.9),
+        ("-1.234,5", -1234.5),
+        ("8,12E+01", 81.2),
+        ("81.2 ± 0.3", 81.2),
+        ("**81.2**", 81.2),
+        (r"\textbf{81.2}", 81.2),
+    ],
+)
+def test_notations_of_numbers(load: Any, cell: str, number: float) -> None:
+    assert values(load(f'source;target;score\nen;fi;"{cell}"\n', unit="points")) == {"en fi": number}
+
+
+@pytest.mark.parametrize("cell", ["1.23,5", "1,23.4", "12.May", "2012-05-01", "#DIV/0!", "1,2,3", "0.123.456,7"])
+def test_cells_that_are_not_numbers(load: Any, cell: str) -> None:
+    with pytest.raises(XsnsError, match="1 cell of the scores does not contain a number: en → fi"):
+        load(f"source;target;score\nen;fi;{cell}\nen;sw;12,5\n", unit="points")
+
+
+# ----------------------------------------------------------------------------------------------- long tables
+
+
+def test_two_columns_of_scores_with_one_name(load: Any) -> None:
+    text = "source,target,score,score.1\nen,fi,80,81\n"
+    with pytest.raises(XsnsError, match=r"'scores\.csv' has several columns 'score': score, score\.1") as caught:
+        load(text)
+    assert caught.value.hint == "choose one of them with --metric, such as `--metric score`."
+    assert values(load(text, metric="score.1")) == {"en fi": 81}
+
+
+@pytest.mark.parametrize("what", ["metric", "task"])
+def test_scores_of_several_metrics_or_tasks(load: Any, what: str) -> None:
+    text = f"source,target,{what},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
+    with pytest.raises(XsnsError, match=f"column '{what}' of 'scores.csv' has scores of several {what}s: f1, acc"):
+        load(text)
+    with pytest.raises(XsnsError, match=r"f1, acc, and 'las' is not one of them\."):
+        load(text, **{what: "las"})
+    found = load(text, **{what: "F1"})
+    assert values(found) == {"en fi": 80, "en sw": 60}
+    assert f"1 line of 'scores.csv' was not read: its {what} is not f1." in found.notes
+    only = load(f"source,target,{what},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
+    assert getattr(only, what) == "f1"
+
+
+def test_scores_of_several_models(load: Any) -> None:
+    lines = "en,fi,{},80\nen,sw,{},70\nfi,en,{},60\nfi,sw,{},50\n"
+    with pytest.raises(XsnsError, match=r"column 'model' of .* has scores of several models: mbert, xlmr"):
+        load("source,target,model,score\n" + lines.format("mbert", "xlmr", "mbert", "mbert"))
+    # Each source may have a model of its own.
+    found = load("source,target,Model,score\n" + lines.format("xlmr-en", "xlmr-en", "xlmr-fi", "xlmr-fi"))
+    assert found.scores["fi", "sw"] == 50
+    assert "not read: columns Model of 'scores.csv'." in found.notes
+
+
+def test_columns_that_are_not_read_are_named(load: Any) -> None:
+    found = load("Unnamed: 0,source,target,score,std,note\n0,en,fi,80,1.2,\n1,en,sw,70,2,\n")
+    assert "not read: columns std of 'scores.csv'." in found.notes
+
+
+@pytest.mark.parametrize("name", ["run", "Random Seed", "trial", "rep", "run_id"])
+def test_runs_with_numbers_are_seeds(load: Any, name: str) -> None:
+    found = load(f"source,target,{name},score\nen,fi,1,80\nen,fi,2,82\n")
+    assert found.scores.seeds == (1, 2)
+    assert f"in 'scores.csv' the column '{name}' is the seed." in found.notes
+    assert not any(note.startswith("not read") for note in found.notes)
+
+
+def test_runs_with_names_are_not_seeds(load: Any) -> None:
+    with pytest.raises(XsnsError, match="the score en → fi occurs twice: 80 and 82"):
+        load("source,target,run,score\nen,fi,a,80\nen,fi,b,82\n")
+
+
+def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
+    """As pandas writes columns with two levels; the hint must not exchange sources and targets."""
+    text = "metric,f1,f1,acc,acc\ntarget,en,fi,en,fi\nsource,,,,\nen,90,80,95,85\nfi,60,85,66,88\n"
+    with pytest.raises(XsnsError, match="the score en → fi occurs twice: 80 and 85") as caught:
+        load(text)
+    assert "--transpose" not in caught.value.hint
+
+
+def test_the_utf_16_text_of_excel(load: Any) -> None:
+    found = load("source\ttarget\tscore\r\nen\tfi\t81,2\r\n", encoding="utf-16")
+    assert values(found) == {"en fi": 81.2}
+
+
+def test_missing_values_of_r_and_codes_that_look_like_them(load: Any) -> None:
+    found = load("source,target,score\nna,nan,1\nno,nan,2\nnan,no,NA\nnan,na,NaN\nnan,en,3\n", unit="percent")
+    assert values(found) == {"na nan": 1, "no nan": 2, "nan en": 3}
+
+
+def test_an_import_of_the_exported_file(load: Any, tmp_path: Path) -> None:
+    """The columns of the program's own tables are read again, with their task and metric."""
+    with (tmp_path / "own.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["source", "target", "regime", "seed", "score", "task", "metric"])
+        table.writerow(["en", "fi", "main", "", "80", "pos", "accuracy"])
+    scores = import_scores(tmp_path / "own.csv").scores
+    assert (scores.task, scores.metric, scores["en", "fi"]) == ("pos", "accuracy", 80)
+
+
+# ------------------------------------------------------------------------------------- predictors of scores
+
+SIMILARITIES = {"en fi": 0.5, "fi en": -0.4}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("s.csv", "source;en;fi\nen;1;0,5\nfi;−0,4;1\n"),
+        ("s.csv", "source,en,fi\nen,1,0.5\nfi,−0.4,1\n"),
+        ("s.csv", "\ufeffsource,\u200ben,fi\nen,1,0.5\nfi,-0.4,1\n"),
+        ("s.csv", "target,en,fi\nsource,,\nen,1,0.5\nfi,-0.4,1\n"),
+        ("s.tsv", '"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t-0.4\t1\n'),
+    ],
+)
+def test_forms_of_one_similarity_matrix(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    matrix = read_matrix(tmp_path / name)
+    assert {pair: matrix[pair[:2], pair[3:]] for pair in SIMILARITIES} == SIMILARITIES
+
+
+@pytest.mark.parametrize("cell", ["50 %", "**0.5**", "0.5 ± 0.1", "1,234", "?"])
+def test_cells_of_predictors_that_would_lose_something(cell: str, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f'source,en,fi\nen,1,"{cell}"\nfi,0.4,1\n', encoding="utf-8")
+    with pytest.raises(XsnsError, match=r"1 cell of 's\.csv' contains no number: en → fi"):
+        read_matrix(tmp_path / "s.csv")

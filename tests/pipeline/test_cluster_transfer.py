@@ -1,0 +1,362 @@
+"""Fine-tuning on workers: the scores of one process, whatever happens to the workers or the client."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import xsns_stream as xs
+from tests.conftest import START
+from tests.support.cluster_faults import NAME, UnitFault
+from tests.support.processes import wait_for
+from tests.support.tagged_text import write_tagged_folder
+from xsns_stream.corpora import open_task
+from xsns_stream.errors import CorpusError, IncompatibleError, PartialError, UsageError
+from xsns_stream.pipeline.cluster_clients import local_cluster
+from xsns_stream.pipeline.events import Noted, UnitByOther, UnitDone, UnitStarted
+from xsns_stream.pipeline.finetune_settings import Unit
+from xsns_stream.pipeline.units import UnitFolder
+from xsns_stream.types import TransferScores
+
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
+    pytest.mark.filterwarnings("ignore"),
+]
+
+OPTIONS: dict[str, Any] = {
+    "task": "pos",
+    "sources": "en,fi,sw",
+    "limit": 12,
+    "test_limit": 6,
+    "epochs": 1,
+    "max_length": 32,
+    "progress": False,
+}
+#: Entries of a training record that depend on the time.
+TIMES = ("seconds", "examples_per_second")
+LIMIT = 300
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread, as in workers, so that sums are rounded in the same way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tagged_folder(tmp_path_factory.mktemp("tagged")) / "pos"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Path) -> Path:
+    """The gold scores of one process."""
+    output = tmp_path_factory.mktemp("alone") / "gold.parquet"
+    xs.transfer(str(data), model=str(tiny_folder), output=output, **OPTIONS)
+    return output
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+@pytest.fixture
+def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., TransferScores]:
+    """Fine-tune into `gold.parquet` of the test's folder, on a given cluster."""
+
+    def call(**options: Any) -> TransferScores:
+        return xs.transfer(
+            str(data), model=str(tiny_folder), **({"output": tmp_path / "gold.parquet"} | OPTIONS | options)
+        )
+
+    return call
+
+
+def units(output: Path) -> dict[str, dict[str, Any]]:
+    """Return {name of a file: the unit, without times}."""
+    found = {}
+    for path in output.with_name(f"{output.name}.units").glob("*.json"):
+        unit = json.loads(path.read_text())
+        found[path.name] = unit | {
+            "training": {name: value for name, value in unit["training"].items() if name not in TIMES}
+        }
+    return found
+
+
+def assert_same(output: Path, alone: Path) -> None:
+    """Check that every unit, and the file of scores, are those of an undisturbed run in one process."""
+    assert units(output) == units(alone)
+    ours, theirs = (xs.read_scores(path) for path in (output, alone))
+    assert (ours.sources, ours.targets, ours.seeds) == (theirs.sources, theirs.targets, theirs.seeds)
+    assert np.array_equal(ours.cells, theirs.cells, equal_nan=True)
+
+
+# ------------------------------------------------------------------------------------------ without faults
+
+
+def test_workers_give_the_scores_of_one_process(client: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    events: list[Any] = []
+    scores = tune(client=client, on_event=events.append)
+    assert_same(tmp_path / "gold.parquet", alone)
+    assert np.array_equal(scores.cells, xs.read_scores(alone).cells)
+    every = {Unit(source, 42) for source in ("en", "fi", "sw")}
+    assert {event.unit for event in events if isinstance(event, UnitStarted)} == every
+    assert sorted(event.unit for event in events if isinstance(event, UnitDone)) == sorted(every)
+    # Units that are there are not made again.
+    events.clear()
+    tune(client=client, on_event=events.append)
+    assert events == []
+
+
+def test_a_unit_that_fails_is_named_and_its_log_is_kept(client: Any, tune: Any, tmp_path: Path) -> None:
+    events: list[Any] = []
+    client.run(_lose_data_of, "fi")
+    try:
+        with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)") as caught:
+            tune(client=client, sources="en,fi", on_event=events.append)
+    finally:
+        client.run(_lose_data_of, None)
+    assert caught.value.exit_code == 3
+    assert xs.read_scores(tmp_path / "gold.parquet").sources == ("en",)
+    log = tmp_path / "gold.parquet.logs" / "fi-42.log"
+    assert any(isinstance(event, Noted) and str(log) in event.text for event in events)
+    text = log.read_text(encoding="utf-8")
+    assert text.startswith("fi-42: the file is gone.")
+    assert "Traceback" in text
+
+
+def _lose_data_of(source: str | None) -> None:
+    from xsns_stream.pipeline import cluster_transfer, finetune_data
+
+    def read(settings: Any, name: str, *rest: Any) -> Any:
+        if name == source:
+            raise CorpusError("the file is gone.")
+        return finetune_data.read_unit_data(settings, name, *rest)
+
+    cluster_transfer.read_unit_data = finetune_data.read_unit_data if source is None else read
+
+
+def test_a_worker_with_another_model_is_refused_by_name(client: Any, tune: Any, tmp_path: Path) -> None:
+    client.run(_use_digest, "0" * 64)
+    try:
+        with pytest.raises(IncompatibleError, match=r"else than the client: weights \(weights is '000"):
+            tune(client=client)
+    finally:
+        client.run(_use_digest, None)
+    assert UnitFolder(tmp_path / "gold.parquet.units").all() == []
+
+
+def _use_digest(digest: str | None) -> None:
+    from xsns_stream.pipeline.run_transfer import UnitsRun
+
+    original = getattr(UnitsRun, "original_record", UnitsRun.record)
+    UnitsRun.original_record = original  # type: ignore[attr-defined]
+
+    def changed(self: Any, unit: Any) -> Any:
+        return original(self, unit) | {"weights": digest}
+
+    UnitsRun.record = original if digest is None else changed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_worker_with_other_data_is_refused_by_name(split: str, client: Any, tune: Any) -> None:
+    client.run(_read_less, split)
+    try:
+        with pytest.raises(IncompatibleError, match=f"a worker reads other {split} data of '..' than the client does"):
+            tune(client=client)
+    finally:
+        client.run(_read_less, None)
+
+
+def _read_less(split: str | None) -> None:
+    from dataclasses import replace
+
+    from xsns_stream.corpora.tasks.task_corpus import FolderTask
+
+    original = getattr(FolderTask, "original_split", FolderTask.split)
+    FolderTask.original_split = original  # type: ignore[attr-defined]
+
+    def less(self: Any, language: str, name: str) -> Any:
+        whole = original(self, language, name)
+        return replace(whole, examples=whole.examples[:3]) if name == split else whole
+
+    FolderTask.split = original if split is None else less  # type: ignore[method-assign]
+
+
+def test_data_that_were_read_can_be_sent(data: Path) -> None:
+    import pickle
+
+    corpus = open_task(str(data), "pos")
+    before = corpus.split("en", "train")
+    again = pickle.loads(pickle.dumps(corpus))
+    assert (again, again.split("en", "train")) == (corpus, before)
+
+
+def test_options_that_do_not_go_together_are_refused_before_the_data_are_read(tune: Any) -> None:
+    with pytest.raises(UsageError, match="workers and scheduler were both given"):
+        tune(workers=2, scheduler="tcp://a:1", sources="nonsense")
+
+
+def test_a_dry_run_for_workers(
+    client: Any, data: Path, tiny_folder: Path, in_process: Callable[..., Any], tmp_path: Path
+) -> None:
+    options = ("--sources", "en,fi", "--limit", "12", "--max-length", "32", "--dry-run", "--json")
+    done = in_process(
+        tmp_path,
+        *("transfer", "--task", "pos", "--data", data, "--model", tiny_folder, *options, "-o", "gold.parquet"),
+        *("--scheduler", client.scheduler.address),
+    )
+    assert done.code == 0, done.err
+    plan = json.loads(done.out)["result"]
+    assert plan["workers"] == 2
+    assert plan["hours"] / 2 <= plan["hours_on_workers"] < plan["hours"]
+
+
+# --------------------------------------------------------------------------------------------- with faults
+
+
+@pytest.fixture
+def own_client() -> Iterator[Any]:
+    """A cluster of one test, whose workers may be damaged."""
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+@pytest.fixture
+def fault(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Give every worker a fault."""
+
+    def install(kind: str, source: str, times: int = 1) -> Path:
+        folder = tmp_path / "faults"
+        folder.mkdir()
+        own_client.register_plugin(UnitFault(folder, kind, source, times), name=NAME)
+        return folder
+
+    return install
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kill while training", "kill after the commit"])
+def test_a_worker_that_is_killed(
+    kind: str, own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
+    deaths = fault(kind, "fi", times=2 if kind == "kill while training" else 1)
+    events: list[Any] = []
+    tune(client=own_client, on_event=events.append)
+    assert_same(tmp_path / "gold.parquet", alone)
+    assert len(list(deaths.iterdir())) == (2 if kind == "kill while training" else 1)
+    done = [event.unit for event in events if isinstance(event, UnitDone)]
+    assert len(done) == len(set(done)) == 3
+
+
+@pytest.mark.slow
+def test_a_unit_that_kills_every_worker(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    fault("kill while training", "fi", times=2)
+    with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)"):
+        tune(client=own_client, retries=1)
+    assert xs.read_scores(tmp_path / "gold.parquet").sources == ("en", "sw")
+    assert "attempt 2: begun" in (tmp_path / "gold.parquet.logs" / "fi-42.log").read_text(encoding="utf-8")
+    tune()
+    assert_same(tmp_path / "gold.parquet", alone)
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    fault("hang", "fi")
+    events: list[Any] = []
+    tune(client=own_client, worker_timeout=60, on_event=events.append)
+    assert_same(tmp_path / "gold.parquet", alone)
+    assert any(isinstance(each, Noted) and "has not finished its work in 60 s" in each.text for each in events)
+
+
+@pytest.mark.slow
+def test_models_are_kept_by_workers(own_client: Any, tune: Any, tmp_path: Path) -> None:
+    for name, options in (("one", {}), ("two", {"client": own_client})):
+        tune(output=tmp_path / f"{name}.parquet", keep_models=tmp_path / name, sources="en,fi", **options)
+    assert_same(tmp_path / "two.parquet", tmp_path / "one.parquet")
+    for source in ("en-42", "fi-42"):
+        ours, theirs = ((tmp_path / name / source / "model.safetensors").read_bytes() for name in ("two", "one"))
+        assert ours == theirs
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_saved_leaves_its_scores(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
+    fault("no model", "fi")
+    with pytest.raises(PartialError, match=r"3 failed: .* \(seed 42\)"):
+        tune(client=own_client, keep_models=tmp_path / "models")
+    assert_same(tmp_path / "gold.parquet", alone)
+
+
+@pytest.mark.slow
+def test_a_unit_of_another_process_is_left_to_it(client: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    """The unit is released without a result while the run waits for it."""
+    events: list[Any] = []
+    folder = UnitFolder(tmp_path / "gold.parquet.units")
+    claim = folder.claimed(Unit("fi", 42))
+    assert claim.__enter__()
+
+    def release(event: Any) -> None:
+        events.append(event)
+        if type(event).__name__ == "UnitsAwaited":
+            assert event.units == (Unit("fi", 42),)
+            claim.__exit__(None, None, None)
+
+    tune(client=client, on_event=release)
+    assert_same(tmp_path / "gold.parquet", alone)
+    assert not any(isinstance(event, UnitByOther) for event in events)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_is_interrupted_or_killed(
+    how: signal.Signals, tune: Any, alone: Path, data: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process of a terminal; a kill reaches the client alone."""
+    output = tmp_path / "gold.parquet"
+    process = _start(data, tiny_folder, output)
+    wait_for(lambda: len(units(output)) > 0, process)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    err = process.communicate(timeout=LIMIT)[1]
+    if how == signal.SIGINT:
+        assert process.returncode == 130, err
+        assert err.endswith(
+            "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n"
+        )
+        assert "Traceback" not in err
+    before = units(output)
+    assert 0 < len(before) <= 3
+    tune()
+    assert_same(output, alone)
+
+
+def _start(data: Path, model: Path, output: Path) -> subprocess.Popen[str]:
+    sizes = ("--limit", "12", "--test-limit", "6", "--epochs", "1", "--max-length", "32")
+    command = [*START, "transfer", "--task", "pos", "--data", data, "--model", model, "--sources", "en,fi,sw", *sizes]
+    return subprocess.Popen(
+        [*map(str, command), "-o", str(output), "--workers", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )

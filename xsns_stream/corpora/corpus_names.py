@@ -1,0 +1,56 @@
+"""Names of corpora in provenance, with the settings that determine which text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from xsns_stream.corpora.columns import WORD_COLUMNS
+from xsns_stream.corpora.decoding import corpus_errors, iter_lines
+from xsns_stream.corpora.readers import FORMATS, read_units, reader_suffix, split_suffix
+from xsns_stream.errors import CorpusError
+from xsns_stream.types import TextExample
+
+
+def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`; None is left out."""
+    inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
+    return f"{kind}({', '.join(inner)})" if inner else kind
+
+
+def words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
+    """Return the setting of `words` for the name of a corpus; None if no file is split into words.
+
+    With this setting, a store cannot contain both rows of running text and rows of words as given, nor rows of older
+    versions, which read only words as given. The names of corpora of plain text do not change.
+    """
+    if labels is None and any(holds_words(path, column) for path in paths):
+        return words
+    return None
+
+
+def holds_words(path: Path, column: str | None) -> bool:
+    """Return whether the first text of a file is split into words; False if it cannot be read."""
+    if split_suffix(path.name) is None:
+        return False
+    words = FORMATS[reader_suffix(path)].words
+    if words in ("always", "never"):
+        return words == "always"
+    if words == "header" and not _has_word_column(path, column):
+        return False
+    try:
+        texts = (unit.text for unit in read_units(path, column) if isinstance(unit, TextExample))
+        return isinstance(next(filter(None, texts), ""), tuple)
+    except CorpusError:
+        return False
+
+
+def _has_word_column(path: Path, column: str | None) -> bool:
+    """Return whether the header of a table names a column of words, which may contain lists as text."""
+    try:
+        with corpus_errors(path), closing(iter_lines(path)) as lines:
+            header = next(lines, b"").decode("utf-8", "replace")
+    except CorpusError:
+        return False
+    return any(name in header for name in WORD_COLUMNS if column in (None, name))

@@ -1,0 +1,45 @@
+"""Placeholders that a download or a repository leaves instead of a file: pointers of Git LFS, and pages of servers."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final, NamedTuple
+
+#: Number of bytes at the beginning of a file that show whether it is a placeholder.
+PLACEHOLDER_BYTES: Final = 2**10
+#: Beginnings, in lower case, of placeholders of servers and Git for a file.
+_LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
+_PAGES: Final = (b"<!doctype html", b"<html")
+_XML: Final = (b"<?xml", b"<error")
+#: Complete answers of servers to a request for a missing file.
+_ANSWERS: Final = frozenset((b"404: not found", b"404 not found", b"entry not found", b"repository not found"))
+
+
+class Placeholder(NamedTuple):
+    """What is in the place of a file.
+
+    Attributes:
+        kind: What it is, such as `a pointer of Git LFS`.
+        hint: How to get the file.
+    """
+
+    kind: str
+    hint: str
+
+
+def placeholder(beginning: bytes) -> Placeholder | None:
+    """Return what is in the place of a file; None if the file is not a placeholder.
+
+    Args:
+        beginning: The first bytes of the file, or the whole file.
+    """
+    start = beginning[:PLACEHOLDER_BYTES].removeprefix(codecs.BOM_UTF8).strip().lower()
+    if start.startswith(_LFS_POINTER):
+        return Placeholder("a pointer of Git LFS", "run `git lfs pull` in its repository.")
+    is_error = start.startswith(_XML) and b"<error>" in start and b"<code>" in start
+    if start.startswith(_PAGES) or is_error or start in _ANSWERS:
+        return Placeholder(
+            "an HTML page" if start.startswith(_PAGES) else "an error message of a server",
+            "the download failed, or fetched a web page instead: download the file again.",
+        )
+    return None

@@ -1,0 +1,231 @@
+"""Rankings of all targets for the report page: intervals, probabilities, expected scores, and resampled trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
+from xsns_stream.pipeline.ranking_report import RankingReport
+from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, statements
+from xsns_stream.pipeline.source_ranking import CalibratedScores, folds_of, with_reliability
+
+if TYPE_CHECKING:
+    from xsns_stream.report.page import RankedTarget, RankingSection
+    from xsns_stream.report.page.ranking import ExpectedScores
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import Reals, SimilarityMatrix, SourceRanking
+    from xsns_stream.types.source_ranking import SimilarityDraws
+
+#: Sources with a lower probability to be the best are not listed.
+_LEAST_SHARE: Final = 0.005
+#: Number of resampled trees.
+TREES: Final = 200
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Similarities of all pairs without one part of the examples.
+
+    Attributes:
+        languages: L labels.
+        similarities: Two arrays [R, K, L, L], from :func:`xsns_stream.ranking.all_fold_similarities`.
+        count: K, the number of parts.
+    """
+
+    languages: tuple[str, ...]
+    similarities: tuple[Reals, Reals]
+    count: int
+
+    @property
+    def basis(self) -> str:
+        """What was resampled."""
+        return f"{self.count} parts"
+
+    def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
+        """Return matrices as if other examples were sampled; None if a language of the matrix has no parts."""
+        from xsns_stream.ranking import resampled_matrices
+
+        if set(matrix.sources) != set(self.languages):
+            return None
+        order = [self.languages.index(code) for code in matrix.sources]
+        own, other = (array[:, :, order][:, :, :, order] for array in self.similarities)
+        return resampled_matrices((own, other), matrix.values, TREES)
+
+
+def resample(
+    rows: SubNetworkStore, matrix: SimilarityMatrix, density: float, on_event: OnReadEvent
+) -> Resampling | None:
+    """Compare all languages without each part of their examples; None for a store without parts."""
+    from xsns_stream.ranking import all_fold_similarities
+
+    everyone = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
+    found = max(
+        (folds_of(rows, code, everyone, matrix.seeds, density) for code in everyone), key=lambda pair: len(pair[1])
+    )
+    count, languages = found
+    if len(languages) < 2:
+        return None
+    if without := [code for code in everyone if code not in languages]:
+        on_event(Noted(f"languages without {count} parts have no interval: {', '.join(without)}."))
+    similarities = all_fold_similarities(
+        rows,
+        rows.folds(count),
+        languages,
+        matrix.seeds,
+        density,
+        matrix.coefficient,
+        progress_of("comparing without parts", on_event),
+    )
+    return Resampling(tuple(languages), similarities, count)
+
+
+@dataclass(frozen=True)
+class RankedTargets:
+    """The rankings of all targets.
+
+    Attributes:
+        section: The section of the page.
+        low: float64 [S, T], lower ends of the intervals; None without intervals.
+        high: float64 [S, T], upper ends.
+    """
+
+    section: RankingSection
+    low: Reals | None
+    high: Reals | None
+
+
+def rank_every_target(
+    matrix: SimilarityMatrix,
+    first: str,
+    *,
+    rows: SubNetworkStore | None = None,
+    density: float | None = None,
+    resampling: Resampling | None = None,
+    calibrated: CalibratedScores | None = None,
+    on_event: OnReadEvent,
+) -> RankedTargets:
+    """Rank the sources of every target of a matrix, as :func:`xsns_stream.rank` does.
+
+    Args:
+        matrix: The similarities.
+        first: The target that the page shows at first.
+        rows: The store of the matrix; None for a matrix without a store.
+        density: Density of its rows.
+        resampling: Similarities without parts.
+        calibrated: Gold scores, and their regression on the similarities.
+        on_event: Handler of progress.
+    """
+    from xsns_stream.report.page import RankingSection
+
+    targets = [code for code in matrix.targets if any(source != code for source in matrix.sources)]
+    ends = [np.full(matrix.values.shape, np.nan) for _ in range(2)]
+    expected = [np.full(matrix.values.shape, np.nan) for _ in range(4)]
+    ranked, basis, report = [], "", None
+    progress = progress_of("ranking", on_event)
+    for done, target in enumerate(targets, 1):
+        report = _report(matrix, target, rows, density, resampling, calibrated)
+        _fill(matrix, report.candidates, ends, expected)
+        ranked.append(_ranked_target(report))
+        basis = basis or report.candidates.basis
+        progress(done, len(targets))
+    section = RankingSection(
+        tuple(ranked),
+        first,
+        basis,
+        _worth(rows, calibrated),
+        None if calibrated is None else _expected_scores(expected, calibrated),
+    )
+    return RankedTargets(section, *(ends if basis else (None, None)))
+
+
+def _report(
+    matrix: SimilarityMatrix,
+    target: str,
+    rows: SubNetworkStore | None,
+    density: float | None,
+    resampling: Resampling | None,
+    calibrated: CalibratedScores | None,
+) -> RankingReport:
+    """Return the report on one target."""
+    from xsns_stream.ranking import rank_sources
+
+    ranking = rank_sources(matrix, target, draws=_draws(matrix, target, resampling))
+    if rows is not None and density is not None:
+        ranking = with_reliability(ranking, rows, density)
+    facts = None
+    if calibrated is not None:
+        ranking, facts = calibrated.with_expected(ranking)
+    return RankingReport(ranking, ranking, density or 0.0, calibration=facts, worth=_own_worth(ranking, rows, density))
+
+
+def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SimilarityDraws | None:
+    """Return draws of the similarities: of parts, or of three seeds or more."""
+    from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_of_target, rank_sources
+
+    # `rank` draws in the order of the ranking, so that both show the same numbers.
+    sources = [source.language for source in rank_sources(matrix, target)]
+    if resampling is None:
+        return draws_of_seeds(matrix, target, sources)
+    known = [code for code in sources if code in resampling.languages]
+    if target not in resampling.languages or not known:
+        return None
+    folds = fold_of_target(
+        resampling.similarities, resampling.languages, target, known, matrix.seeds, matrix.coefficient
+    )
+    return draws_of_folds(folds, matrix)
+
+
+def _own_worth(ranking: SourceRanking, rows: SubNetworkStore | None, density: float | None) -> tuple[str, ...]:
+    """Return the sentences on the reliability of one ranking that do not concern all rankings."""
+    if rows is None or density is None:
+        return ()
+    shared = _worth(rows, None)
+    return tuple(sentence for sentence in statements(ranking, rows, density) if sentence not in shared)
+
+
+def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) -> tuple[str, ...]:
+    """Return sentences on the reliability of all rankings."""
+    from xsns_stream.pipeline.ranking_worth import settings_statements
+
+    check = (calibrated.check.sentence,) if calibrated is not None and calibrated.check.sentence else ()
+    return (NOT_TRANSFER, *(() if rows is None else settings_statements(rows)), *check)
+
+
+def _fill(matrix: SimilarityMatrix, ranking: SourceRanking, ends: Sequence[Reals], expected: Sequence[Reals]) -> None:
+    """Write the intervals and the expected scores of one target into the columns of the arrays."""
+    column = matrix.targets.index(ranking.target)
+    number = {code: i for i, code in enumerate(matrix.sources)}
+    for source in ranking:
+        row = number[source.language]
+        if source.low is not None and source.high is not None:
+            ends[0][row, column], ends[1][row, column] = source.low, source.high
+        if (score := source.expected) is not None:
+            measured = np.nan if score.measured is None else score.measured
+            for array, value in zip(expected, (score.mean, score.low, score.high, measured), strict=True):
+                array[row, column] = value
+
+
+def _ranked_target(report: RankingReport) -> RankedTarget:
+    from xsns_stream.report.page import RankedTarget
+
+    sources = report.candidates.sources
+    best = [(source.language, source.best_probability) for source in sources if source.best_probability is not None]
+    return RankedTarget(
+        report.candidates.target,
+        tuple((code, share) for code, share in best if share >= _LEAST_SHARE),
+        tuple(source.language for source in sources if source.level_with_first),
+        (*report.verdicts, *report.worth),
+    )
+
+
+def _expected_scores(expected: Sequence[Reals], calibrated: CalibratedScores) -> ExpectedScores:
+    from xsns_stream.report.page.ranking import ExpectedScores
+    from xsns_stream.types.transfer_scores import scores_name
+
+    scores = calibrated.scores
+    mean, low, high, measured = expected
+    return ExpectedScores(mean, low, high, measured, scores_name(scores.task, scores.metric), scores.unit)

@@ -1,0 +1,201 @@
+"""Tree, maps, layers and evaluation of the report page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from xsns_stream.errors import UsageError
+from xsns_stream.pipeline.events import Noted, OnReadEvent
+
+if TYPE_CHECKING:
+    from xsns_stream.pipeline.gold_comparison import EvaluationReport
+    from xsns_stream.pipeline.predictors import Gold, Predictor
+    from xsns_stream.pipeline.report_ranking import Resampling
+    from xsns_stream.report.page import (
+        EvaluationSection,
+        LayersSection,
+        MapSection,
+        PageLanguage,
+        PageMatrix,
+        PredictorPairs,
+        TreeSection,
+    )
+    from xsns_stream.store import SubNetworkStore
+    from xsns_stream.types import Reals, SimilarityMatrix
+    from xsns_stream.types.transfer_scores import JoinedScores
+
+#: Trees and maps need at least this number of languages.
+FEWEST_IN_TREE: Final = 3
+#: Name of the store or of the matrix among the predictors of the evaluation.
+OWN: Final = "similarity"
+
+
+def tree_and_maps(
+    matrix: SimilarityMatrix, languages: Sequence[PageLanguage], resampling: Resampling | None
+) -> tuple[TreeSection | None, MapSection | None]:
+    """Return the tree and the maps of a matrix; None for a matrix with other rows than columns, or of two languages.
+
+    Args:
+        matrix: The similarities.
+        languages: Its languages, in their order.
+        resampling: Similarities without parts of the examples; None without support of joins.
+    """
+    from xsns_stream.report.page import map_section, tree_section
+
+    if matrix.sources != matrix.targets or len(matrix.sources) < FEWEST_IN_TREE:
+        return None, None
+    resampled = None if resampling is None else resampling.matrices(matrix)
+    basis = resampling.basis if resampling is not None and resampled is not None else ""
+    return tree_section(matrix, languages, resampled, basis), map_section(matrix)
+
+
+def layers_section(
+    rows: SubNetworkStore,
+    matrix: SimilarityMatrix,
+    languages: Sequence[PageLanguage],
+    density: float,
+    on_event: OnReadEvent,
+) -> tuple[LayersSection | None, list[PageMatrix]]:
+    """Compare the layers and the kinds of modules of a store.
+
+    Returns:
+        The section, and the matrices of all groups. The section is None for a matrix with other rows than columns, or
+        for a model with a single layer.
+    """
+    from xsns_stream.pipeline.comparison import similarity
+    from xsns_stream.report.page import LayersSection, group_set, matrix_of
+
+    if matrix.sources != matrix.targets or len(rows.layout.layers) < 2:
+        return None, []
+    sets, matrices = [], []
+    for by in ("layer", "module"):
+        grouped = similarity(
+            rows,
+            coefficient=matrix.coefficient,
+            languages=list(matrix.sources),
+            seeds=list(matrix.seeds),
+            density=density,
+            by=by,
+            on_event=on_event,
+        )
+        sets.append(group_set(grouped, languages))
+        matrices += [matrix_of(one, key=f"{by}:{name}", title=name, kind=by) for name, one in grouped]
+    return LayersSection(tuple(sets), matrix.coefficient), matrices
+
+
+# ----------------------------------------------------------------------------------------- evaluation
+
+
+def evaluation_section(
+    matrix: SimilarityMatrix,
+    gold: Gold,
+    regime: str | None,
+    predictors: Mapping[str, Predictor],
+    on_event: OnReadEvent,
+    **options: Any,
+) -> EvaluationSection:
+    """Evaluate the matrix of the page, and further predictors, on gold scores.
+
+    Args:
+        matrix: The similarities of the page.
+        gold: See :func:`xsns_stream.evaluate`.
+        regime: See :func:`xsns_stream.evaluate`.
+        predictors: {name: predictor} of further predictors.
+        on_event: Handler of progress and notes.
+        **options: `coefficient`, `seeds` and `density` of predictors that are stores.
+
+    Raises:
+        UsageError: A further predictor is called `similarity`, or no pair can be compared.
+    """
+    from xsns_stream.pipeline.gold_comparison import evaluate
+
+    if OWN in predictors:
+        raise UsageError(
+            f"a predictor is called '{OWN}', which is the name of the page's own similarities.",
+            "give it another name: --predict NAME=PATH.",
+        )
+    own = _known_labels(matrix)
+    result = evaluate({OWN: own, **predictors}, gold, regime=regime, on_event=on_event, **options)
+    return _section_of(result)
+
+
+def _known_labels(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return the rows and columns of a matrix whose labels are languages, which gold scores may have."""
+    from xsns_stream.similarity.matrix_io import known_languages
+
+    return known_languages(matrix, "the matrix", skip_unknown=True).matrix
+
+
+def _section_of(result: EvaluationReport) -> EvaluationSection:
+    from xsns_stream.report import evaluation_sheets
+    from xsns_stream.report.page import EvaluationSection
+    from xsns_stream.types.transfer_scores import scores_name
+
+    joined = result.joined
+    rows, columns = np.nonzero(joined.candidates)
+    return EvaluationSection(
+        tuple(evaluation_sheets(result, per_target=True)),
+        result.targets,
+        tuple((joined.sources[i], joined.targets[j]) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)),
+        _mean(joined.gold.cells)[rows, columns],
+        tuple(_predictor(result, joined, i, rows, columns) for i in range(len(result.predictors))),
+        scores_name(result.settings.task, result.settings.metric),
+        result.settings.unit,
+        tuple(result.notes),
+        result.warning,
+    )
+
+
+def _mean(cells: Reals) -> Reals:
+    """Return the mean over all axes but the last two, without undefined values."""
+    flat = cells.reshape(-1, *cells.shape[-2:])
+    known = np.isfinite(flat)
+    with np.errstate(invalid="ignore"):
+        mean: Reals = np.where(known, flat, 0.0).sum(axis=0) / known.sum(axis=0)
+    return mean
+
+
+def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows: Any, columns: Any) -> PredictorPairs:
+    """Return the values, the regret and the calibrated scores of one predictor."""
+    from xsns_stream.report.page import PredictorPairs
+
+    name = result.predictors[index]
+    regret = result.per_target[index, result.metrics.index("regret")]
+    prediction = next((each for each in joined.predictions if each.name == name), None)
+    if prediction is None:
+        return PredictorPairs(name, None, regret)
+    calibrated, error = _calibrated(joined, name, rows, columns)
+    return PredictorPairs(name, prediction.values[rows, columns], regret, calibrated, error)
+
+
+def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tuple[Reals | None, float]:
+    """Return the score of each pair as predicted from the other targets, and the root mean squared error."""
+    from xsns_stream.regression import fit
+    from xsns_stream.types.regressions import LEFT_OUT_TARGET
+
+    one = replace(joined, predictions=tuple(each for each in joined.predictions if each.name == name))
+    try:
+        regression = fit(one, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,))
+    except UsageError:
+        # Too few pairs, or a constant prediction: there is nothing to calibrate.
+        return None, float("nan")
+    matrix = regression.left_out[LEFT_OUT_TARGET]
+    values = np.full((len(joined.sources), len(joined.targets)), np.nan)
+    for i, source in enumerate(matrix.sources):
+        for j, target in enumerate(matrix.targets):
+            values[joined.sources.index(source), joined.targets.index(target)] = matrix.values[i, j]
+    return values[rows, columns], regression.error(LEFT_OUT_TARGET).rmse
+
+
+def note_on_labels(matrix: SimilarityMatrix, on_event: OnReadEvent) -> None:
+    """Send a note on labels that are not languages: they have neither family nor place."""
+    from xsns_stream.io.tables import listed
+    from xsns_stream.languages import code_or_none
+
+    labels = dict.fromkeys((*matrix.sources, *matrix.targets))
+    if unknown := [label for label in labels if code_or_none(label) is None]:
+        on_event(Noted(f"labels that are not languages have neither family nor place: {listed(unknown)}."))

@@ -1,0 +1,87 @@
+"""Comparison of predictors with gold scores on the report page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xsns_stream.report.markup import Sheet
+from xsns_stream.report.page.packing import STEPS, pack
+from xsns_stream.types import Reals
+
+
+@dataclass(frozen=True)
+class PredictorPairs:
+    """Predictions of one predictor.
+
+    Attributes:
+        name: The predictor.
+        values: float64 [N]: its value for each pair of a source and a target; NaN if unknown.
+        regret: float64 [T]: regret for each target if its first source is used; NaN if undefined.
+        calibrated: float64 [N]: the score of each pair that is predicted from the other targets; None if it cannot be
+            predicted.
+        error: Root mean squared error of these predictions; NaN if unknown.
+    """
+
+    name: str
+    values: Reals | None
+    regret: Reals
+    calibrated: Reals | None = None
+    error: float = float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "name": self.name,
+            "values": None if self.values is None else pack(self.values, steps=STEPS),
+            "regret": pack(self.regret, steps=STEPS),
+            "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=STEPS),
+            "error": round(self.error, 4) if self.error == self.error else None,
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationSection:
+    """The evaluation of predictors on gold scores.
+
+    Attributes:
+        sheets: Tables of metrics.
+        targets: T labels.
+        pairs: Labels of the source and the target of each of N pairs.
+        scores: float64 [N]: gold scores of the pairs.
+        predictors: One entry for each predictor, then for each trivial baseline, which has no values.
+        name: Name of the scores, such as `accuracy (pos)`.
+        unit: Unit of the scores.
+        notes: Sentences about missing, tied or undefined values.
+        warning: Words on predictors that are not better than random; usually empty.
+    """
+
+    sheets: tuple[Sheet, ...]
+    targets: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    scores: Reals
+    predictors: tuple[PredictorPairs, ...]
+    name: str
+    unit: str
+    notes: tuple[str, ...] = ()
+    warning: str = ""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels of languages, each once."""
+        return tuple(dict.fromkeys((*self.targets, *(label for pair in self.pairs for label in pair))))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; languages are indices of `labels`, with their names beside."""
+        from xsns_stream.report.console_tables import shown_name
+
+        number = {label: i for i, label in enumerate(self.labels)}
+        return {
+            "labels": [[label, shown_name(label)] for label in self.labels],
+            "targets": [number[code] for code in self.targets],
+            "pairs": [number[code] for pair in self.pairs for code in pair],
+            "scores": pack(self.scores, steps=STEPS),
+            "predictors": [each.to_json() for each in self.predictors],
+            "name": self.name,
+            "unit": self.unit,
+        }

@@ -1,0 +1,109 @@
+"""Two-dimensional embeddings of languages, and their nearest neighbours, for the report page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+
+from xsns_stream.types import Reals, SimilarityMatrix
+
+#: Number of nearest neighbours of each language.
+NEIGHBOURS: Final = 3
+_FEWEST_FOR_UMAP: Final = 10
+
+
+@dataclass(frozen=True)
+class MapSection:
+    """Points of languages in the plane: close points are similar languages.
+
+    Attributes:
+        languages: L labels.
+        mds: float64 [L, 2], classical multidimensional scaling of 1 − similarity.
+        explained: Share of the positive eigenvalues that the two dimensions hold; NaN if all distances are zero.
+        neighbours: For each language, indices of the most similar ones, most similar first.
+        umap: float64 [L, 2]; None if the library umap-learn is not installed, or for fewer than ten languages.
+    """
+
+    languages: tuple[str, ...]
+    mds: Reals
+    explained: float
+    neighbours: tuple[tuple[int, ...], ...]
+    umap: Reals | None = None
+
+    def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
+        """Return plain values; languages become their indices."""
+        return {
+            "languages": [number[code] for code in self.languages],
+            "mds": _rounded(self.mds),
+            "explained": round(self.explained, 4) if np.isfinite(self.explained) else None,
+            "neighbours": [[number[self.languages[i]] for i in row] for row in self.neighbours],
+            "umap": None if self.umap is None else _rounded(self.umap),
+        }
+
+
+def _rounded(points: Reals) -> list[list[float]]:
+    """Return points with a span of 1 in the longer direction, rounded to four decimals."""
+    span = float(np.ptp(points, axis=0).max()) or 1.0
+    plain: list[list[float]] = (points / span).round(4).tolist()
+    return plain
+
+
+def map_section(matrix: SimilarityMatrix) -> MapSection:
+    """Embed the languages of a square matrix of at least three languages."""
+    distance = distances(matrix.values)
+    points, explained = classical_mds(distance)
+    near = distance + np.where(np.eye(len(distance), dtype=bool), np.inf, 0.0)
+    count = min(NEIGHBOURS, len(distance) - 1)
+    order = np.argsort(near, axis=1, kind="stable")[:, :count]
+    return MapSection(matrix.sources, points, explained, tuple(tuple(row) for row in order.tolist()), _umap(distance))
+
+
+def distances(similarity: Reals) -> Reals:
+    """Return float64 [L, L]: 1 − similarity, symmetric, not negative, and zero on the diagonal.
+
+    Pairs with an undefined similarity get the largest defined distance.
+    """
+    distance = 1.0 - (similarity + similarity.T) / 2
+    own = np.eye(len(distance), dtype=bool)
+    known = np.isfinite(distance) & ~own
+    largest = float(distance[known].max()) if known.any() else 1.0
+    distance = np.where(known, distance, largest)
+    distance -= min(0.0, float(distance.min()))
+    distance[own] = 0.0
+    return distance
+
+
+def classical_mds(distance: Reals) -> tuple[Reals, float]:
+    """Return points in the plane by classical multidimensional scaling (Torgerson 1952).
+
+    Args:
+        distance: float64 [L, L].
+
+    Returns:
+        float64 [L, 2], and the share of the sum of positive eigenvalues that the two dimensions hold. The coordinate of
+        the largest absolute value in each dimension is positive, so that the same distances give the same points.
+    """
+    squares = distance**2
+    inner = -0.5 * (squares - squares.mean(axis=0) - squares.mean(axis=1)[:, None] + squares.mean())
+    values, vectors = np.linalg.eigh(inner)
+    first = np.argsort(values)[::-1][:2]
+    points = vectors[:, first] * np.sqrt(np.maximum(values[first], 0.0))
+    points *= np.where(points[np.abs(points).argmax(axis=0), range(points.shape[1])] < 0, -1.0, 1.0)
+    positive = values[values > 0].sum()
+    share = float(np.maximum(values[first], 0.0).sum() / positive) if positive > 0 else float("nan")
+    return points, share
+
+
+def _umap(distance: Reals) -> Reals | None:
+    if len(distance) < _FEWEST_FOR_UMAP or find_spec("umap") is None:
+        return None
+    import umap
+
+    neighbours = min(15, len(distance) - 1)
+    model = umap.UMAP(metric="precomputed", n_neighbors=neighbours, random_state=0, n_jobs=1)
+    points: Reals = np.asarray(model.fit_transform(distance), np.float64)
+    return points

@@ -1,0 +1,43 @@
+"""Summary of the report page: what was measured, what the numbers mean, and warnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the summary: a name and a value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class SummarySection:
+    """The first section of the page.
+
+    Attributes:
+        title: Title of the page.
+        facts: What was measured, and how.
+        meaning: Sentences on the meaning of the numbers.
+        warnings: Sentences on the reliability of the numbers; empty if nothing was found.
+        versions: Versions of libraries, `name version`.
+    """
+
+    title: str
+    facts: tuple[Fact, ...]
+    meaning: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain values that `report --json` prints."""
+        return {
+            "title": self.title,
+            "facts": {fact.name: fact.value for fact in self.facts},
+            "meaning": list(self.meaning),
+            "warnings": list(self.warnings),
+            "versions": list(self.versions),
+        }
