@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny model folder, a tiny corpus, and the command line within this process or in another one."""
+"""Shared fixtures: a tiny model folder and corpus, an S3 server, and the command line in this or another process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -213,9 +215,6 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty bucket; its URL. Keys and endpoint are in the environment, as a user gives them."""
-    import urllib.request
-    import uuid
-
     name = f"bucket-{uuid.uuid4().hex}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")

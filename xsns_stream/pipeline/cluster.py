@@ -159,7 +159,7 @@ class _ClientRun(Generic[Item, Result]):
         self.token = f"xsns-{id(self):x}-{time.time_ns():x}"
         # Workers with GPUs declare them as `--resources GPU=1`; an item then takes one GPU.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        if any(worker.get("nthreads", 1) > 1 for worker in workers):
+        if not self.job.uses_threads and any(worker.get("nthreads", 1) > 1 for worker in workers):
             self.on_note(
                 "workers with several threads do one item at a time; start them with `dask worker --nthreads 1`, and "
                 "with `--nworkers` for several of them on a machine."
