@@ -161,7 +161,7 @@ def relative_sizes(most: int | None) -> list[float]:
     corpus, tokenizer = open_corpus("cldr"), load_model("mini").tokenizer
     sizes = []
     for language in select_languages(("all",), corpus)[:most]:
-        examples = corpus.sample(language, 256, 42).examples
+        examples = corpus.sample(language, 64, 42).examples
         sizes.append(sum(len(tokenizer(example.key()[:2000])["input_ids"]) for example in examples))
     mean = sum(sizes) / len(sizes)
     return [size / mean for size in sizes]
