@@ -1,4 +1,4 @@
-"""Shared fixtures: a tiny model folder, a tiny corpus, and the command line within this process or in another one."""
+"""Shared fixtures: a tiny model folder and corpus, an S3 server, and the command line in this or another process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -14,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import settings
 
-from tests.support.paths import MINI
+from tests.support.paths import MINI, SUPPORT
 
 # The first call of a kernel may compile it, which takes longer than the deadline of a single example.
 settings.register_profile("house", deadline=None)
@@ -195,3 +197,29 @@ def start_xsns() -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server that runs on this machine."""
+    script = SUPPORT / "s3_server.py"
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket; its URL. Keys and endpoint are in the environment, as a user gives them."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+    request = urllib.request.Request(f"{s3_endpoint}/{name}", method="PUT")
+    urllib.request.urlopen(request, timeout=60).close()
+    return f"s3://{name}"

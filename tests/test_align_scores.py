@@ -178,8 +178,8 @@ def test_requested_languages_are_found_under_their_only_other_code_and_a_note_sa
     joined = join(scores, {"one": one}, sources=["en-GB", "swh_Latn"], targets=["eng", "fi-FI"])
     assert (joined.sources, joined.targets) == (("en", "sw"), ("en", "fi"))
     assert joined.notes[:2] == (
-        "the source axis of the gold scores has no 'en-GB': 'en' (English) is used for it.",
-        "the target axis of the gold scores has no 'fi-FI': 'fi' (Finnish) is used for it.",
+        "the source axis of the gold scores has no 'en-GB': 'en' (English) is used instead.",
+        "the target axis of the gold scores has no 'fi-FI': 'fi' (Finnish) is used instead.",
     )
     assert "'one' has other codes: en-GB for en." in " ".join(joined.notes)
 
@@ -192,7 +192,7 @@ def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> N
             codes, codes, cells, "pos", "accuracy", "percent", "made up", trivial=dict.fromkeys(codes, floor)
         )
         notes = join(scores, {"one": matrix(codes, codes)}).notes
-        said = "6 of 6 gold scores on other languages are not above the trivial answer" in " ".join(notes)
+        said = "6 of 6 gold scores on other languages are not above the score of the trivial answer" in " ".join(notes)
         assert said == noted
 
 
@@ -233,7 +233,8 @@ def test_language_without_pairs_is_left_out_and_noted() -> None:
     joined = join(scores, {"x": matrix()})
     assert scores.targets[1] not in joined.targets
     assert (
-        f"left out as a target, because no pair has a score and all predictions: {scores.targets[1]}." in joined.notes
+        f"these targets are left out, because they have no pair with a score and all predictions: {scores.targets[1]}."
+        in joined.notes
     )
     assert join(scores, {"x": matrix()}, targets=["all"]).targets == scores.targets
 

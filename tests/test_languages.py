@@ -167,7 +167,7 @@ def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
     assert select([word], known, "the store", said.append) == (code,)
     assert len(said) == 2
     assert said[0].startswith(f"the store has no '{word}': '{code}' (")
-    assert said[0].endswith(") is used for it.")
+    assert said[0].endswith(") is used instead.")
 
 
 @pytest.mark.parametrize(

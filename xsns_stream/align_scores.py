@@ -226,12 +226,12 @@ def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Ax
 
 
 def _trivial_note(gold: TransferScores) -> Iterator[str]:
-    """Yield a sentence if most gold scores of the pool are not above the trivial answer."""
+    """Yield a sentence if most gold scores of the pool are not above the score of the trivial answer."""
     above, count = gold.above_trivial()
     if count and above <= count / 2:
         yield (
-            f"{count - above} of {count} gold scores on other languages are not above the trivial answer, such as the "
-            "most frequent class: they say little about transfer."
+            f"{count - above} of {count} gold scores on other languages are not above the score of the trivial answer, "
+            "such as the most frequent class: these scores say little about transfer."
         )
 
 
@@ -286,11 +286,14 @@ def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, p
     ):
         lost = [code for code in codes if code not in in_pool and all(code in side for side in predicted)]
         if lost:
-            yield f"left out as a {role}, because no pair has a score and all predictions: {listed(lost)}."
+            yield (
+                f"these {role}s are left out, because they have no pair with a score and all predictions: "
+                f"{listed(lost)}."
+            )
 
 
 def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
-    """Yield sentences on the gain of the pool without each predictor that alone lacks pairs."""
+    """Yield sentences on the pairs that the pool lacks because of a single predictor."""
     for cost in costs:
         if not cost.pairs or len(costs) < 2:
             continue
@@ -307,7 +310,7 @@ def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
 def _same_language_note(pairs: frozenset[tuple[str, str]]) -> Iterator[str]:
     if pairs:
         named = listed(sorted(f"{source} for {target}" for source, target in pairs))
-        yield f"not candidates, because source and target are one language: {named}."
+        yield f"these sources are not candidates, because source and target are one language: {named}."
 
 
 def _gap_notes(joined: JoinedScores) -> Iterator[str]:

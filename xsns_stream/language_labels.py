@@ -196,7 +196,7 @@ def is_trivial_answer(label: str) -> bool:
 
 
 def language_of(label: str) -> str | None:
-    """Return the code of the language that a label names, as a code or as a name; None if it names none, or several.
+    """Return the code of the language that a label names by code or by name; None if it names no language, or several.
 
     Args:
         label: A label of a table. Other labels of the table are not taken into account, unlike in :func:`read_labels`.

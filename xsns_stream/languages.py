@@ -208,7 +208,7 @@ def words_of_name(name: str) -> tuple[str, ...]:
 
 
 def changed_language(written: str, code: str) -> str:
-    """Return a note where the normalised code names another language than was written; empty if it does not.
+    """Return a note if the normalised code names another language than was written; empty if it does not.
 
     Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
     macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
@@ -239,8 +239,8 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
     """Return at most three codes of `known` for a misspelt or ambiguous `code`, the most likely one first.
 
     Candidates are the same language in another spelling or script, a language of that name (`swahili`), and the main
-    language of a country with that code (`se` → `sv`). Only if there are none of these, codes and names that look
-    similar are returned.
+    language of a country with that code (`se` → `sv`). Codes and names that look similar are
+    returned only if there are no other candidates.
     """
     word = code.strip().lower()
     meanings = dict.fromkeys(_possible_languages(word))
@@ -281,8 +281,8 @@ def select(
         where: The owner of the languages, such as the name of a corpus, for messages.
         note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
             of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
-            says so. Two codes with different scripts are never treated as the same. A code that names another language
-            after it is normalised (`tl` → `fil`) is noted too.
+            reports this. Two codes with different scripts are never treated as the same. A code that names another
+            language after it is normalised (`tl` → `fil`) is noted too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -300,7 +300,7 @@ def select(
     if missing and note is not None:
         others = _under_other_codes(missing, [code for code in known if code not in found.values()])
         for word, code in others.items():
-            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used for it.")
+            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used instead.")
         found |= others
         missing = tuple(word for word in missing if word not in found)
     if missing:

@@ -138,13 +138,15 @@ def test_words_for_a_missing_value_are_not_a_script(write) -> None:
     lines = ("en,Latin", "fi,latin", "eu,NA", "ja,?", "ase,Zxxx", "zu,")
     found = read_scripts(write("s.csv", "code,script", *lines))
     assert dict(found.values) == {"en": "latin", "fi": "latin"}
-    assert found.notes == ("s.csv has 'NA', '?', 'Zxxx' for a missing value; left out: eu, ja, ase.",)
+    assert found.notes == (
+        "s.csv has 'NA', '?', 'Zxxx' for a missing value; these languages are left out: eu, ja, ase.",
+    )
 
 
 def test_missing_size_does_not_exclude_the_column(write) -> None:
     found = read_sizes(write("s.csv", "code,articles", "en,6000000", "no,NA", "na,10", "nan,400", "sw,0"))
     assert dict(found.values) == {"en": 6e6, "na": 10.0, "nan": 400.0, "sw": 0.0}
-    assert found.notes == ("s.csv has 'NA' for a missing value; left out: no.",)
+    assert found.notes == ("s.csv has 'NA' for a missing value; these languages are left out: no.",)
 
 
 @pytest.mark.parametrize("field", ["6,000,000", "1.2GB", "300 M"])

@@ -102,7 +102,7 @@ def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path
     rows = {line.split()[0]: " ".join(line.split()[2:]) for line in shown.out.splitlines()[2:]}
     assert rows["et"] == ""
     assert rows["fi"] == "fi.txt is UTF-16, not UTF-8."
-    assert rows["sw"] == "both sw.txt and swh_Latn.txt are language 'sw'."
+    assert rows["sw"] == "sw.txt and swh_Latn.txt both mean the language 'sw'."
     listed = json.loads(xsns("info", "--corpus", three, "--json").out)["result"]
     assert listed["languages"] == ["et", "fi", "sw"]
     assert [each["language"] for each in listed["cannot_be_built"]] == ["fi", "sw"]
@@ -130,7 +130,7 @@ def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> N
     assert first == "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet."
     assert second == "to measure: sw fi et"
     assert re.fullmatch(
-        r"about (less than 1|\d+) (s|min) here for 3 rows, from one timed row; [\d.]+ kB of disk, "
+        r"about (less than 1|\d+) (s|min) here for 3 rows, estimated from one timed row; [\d.]+ kB of disk, "
         r"[\d.]+ [MG]B of memory\.",
         third,
     )

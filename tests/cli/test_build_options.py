@@ -147,7 +147,7 @@ def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> No
     first, halves, used = done.out.splitlines()
     assert first.endswith("x.zarr: 2 rows measured, 0 already present, 0 failed.")
     assert re.fullmatch(r"split-half Jaccard: 0\.\d{3} on average, 0\.\d{3} at lowest \(\w\w, seed 42\)\.", halves)
-    assert used == "until stable: 12 examples a row on average, from 12 to 12."
+    assert used == "until stable: 12 examples per row on average, from 12 to 12."
     done = build("--split-half", "--json", seed=7, **options)
     known = json.loads(done.out)["result"]["reliability"]
     assert [(row["language"], row["seed"]) for row in known] == [("sw", 7), ("fi", 7)]
@@ -162,7 +162,7 @@ def test_info_shows_the_reliability_of_rows(build: Any, xsns: Any, tmp_path: Pat
     facts = {line[:17].strip(): line[17:].strip() for line in out.splitlines()}
     assert re.fullmatch(r"Jaccard 0\.\d+ on average, 0\.\d+ at lowest \(\w\w, seed 42\)", facts["split-half"])
     assert facts["last check"].startswith("Jaccard 0.")
-    assert facts["examples used"] == "12 to 12 a row"
+    assert facts["examples used"] == "12 to 12 per row"
     assert facts["Fisher values"].startswith("2 rows as bf16, ")
     assert facts["stopping"].startswith("until-stable(jaccard=0.01,")
     result = json.loads(xsns("info", "--store", tmp_path / "x.zarr", "--json").out)["result"]

@@ -76,5 +76,5 @@ def test_decisions_about_the_format_of_a_file_are_reported(tmp_path: Path) -> No
     arguments = ["--corpus", str(place), "--lang", "sw", "--store", str(tmp_path / "x.zarr"), "--examples", "2"]
     done = Runner().invoke(build, arguments)
     assert done.exit_code == 0, done.output
-    assert "sw.tsv is read as written with quotation marks around fields" in done.stderr
+    assert "sw.tsv is read as a table with quotation marks around fields" in done.stderr
     assert "control characters are removed from 1 of 2 rows." in done.stderr

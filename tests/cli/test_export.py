@@ -62,7 +62,7 @@ def test_every_language_has_its_own_file(folder, in_process):
 def test_all_exports_the_languages_with_the_seed(folder, in_process):
     code, out, err = in_process(folder, "export", "--lang", "all", "--seed", "8", "-o", "{lang}.npz")
     assert (code, len(out.splitlines())) == (0, 2)
-    assert without_next(err) == "left out, because there is no sub-network: fi\n"
+    assert without_next(err) == "these languages are left out, because they have no sub-network: fi\n"
     assert sorted(path.name for path in folder.glob("*.npz")) == ["sw.npz", "zh-Hant.npz"]
 
 

@@ -63,12 +63,12 @@ def test_the_matrix_is_shown_with_the_best_sources_marked_and_the_trivial_answer
         "source,sw,yo,zu,en\nen,55.2,40.1,44,90\nfr,50.3,30.2,43,60\nsw,80,,60,50\nMajority,52,45,47,40\n"
     )
     done = in_process(folder, "gold", "import", "t.csv", "--task", "topics", "--metric", "accuracy", "-o", "t.parquet")
-    assert "note: read as the trivial answer of each target: Majority.\n" in done.err
+    assert "note: lines read as scores of the trivial answer: Majority.\n" in done.err
     assert done.err.endswith("next: xsns-stream gold show t.parquet\n")
     lines = in_process(folder, "gold", "show", "t.parquet").out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("accuracy (percent) of each source"))
-    assert lines[start].endswith("; 5 of 9 scores on other languages are not above the trivial answer, such as the "
-                                 "most frequent class")  # fmt: skip
+    assert lines[start].endswith("; 5 of 9 scores on other languages are not above the score of the trivial answer, "
+                                 "such as the most frequent class")  # fmt: skip
     # Sources with a higher mean over other languages come first.
     assert [line.split() for line in lines[start + 1 : start + 9]] == [
         ["source", "sw", "yo", "zu", "en"],
@@ -172,7 +172,7 @@ def test_import_that_would_lose_scores_is_an_error(folder, in_process):
     assert not (folder / "g.parquet").exists()
     again = in_process(folder, *command, "--rename", "Finno=et", "--skip-unknown", "--json")
     assert again.code == 0
-    assert "note: left out, 2 of 4 scores: labels that are neither codes nor names" in again.err
+    assert "note: 2 of 4 scores are left out: labels that are neither codes nor names" in again.err
     left_out = json.loads(again.out)["result"]["left_out"]
     assert (left_out["labels"], left_out["scores"], left_out["of"]) == ({"Ugro": 2}, 2, 4)
     assert read_scores(folder / "g.parquet").sources == ("fi", "et")

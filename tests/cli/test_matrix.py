@@ -110,7 +110,9 @@ def test_a_large_store_is_shown_as_nearest_neighbours(folder, in_process):
     others = [code for code in codes if code != "nan"]
     nearest = sorted((-value, code) for code, value in zip(others, table[others.index("sw")], strict=True))[1:4]
     assert row[1:] == ["Swahili", *(word for v, code in nearest for word in (code, f"{-v:.3f}"))]
-    assert done.err.startswith("the 3 nearest of each of 15 languages; -o matrix.csv writes the whole matrix")
+    assert done.err.startswith(
+        "the table shows the 3 nearest sources of each of 15 languages; -o matrix.csv writes the whole matrix"
+    )
 
 
 def test_undefined_is_null_and_quiet_hides_notes_only(folder, in_process):

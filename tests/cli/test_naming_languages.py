@@ -52,7 +52,7 @@ def test_the_only_row_of_a_language_is_found(named: str, label: str, store: Path
 
 
 def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
-    said = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used for it."
+    said = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used instead."
     commands = (
         ("shared", "--store", store, "--lang", "eng,sw"),
         ("rank", "--store", store, "--target", "sw", "--sources", "eng,zh-Hant"),
@@ -66,7 +66,7 @@ def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
         done = xsns(*command, "--json")
         assert done.code == 0, done.err
         assert done.err.count(said.removeprefix("note: ")) == 1, command
-        assert done.out.count("is used for it") == 1, command
+        assert done.out.count("is used instead") == 1, command
     assert open_store(tmp_path / "copy.zarr").languages == ("en-GB",)
 
 
@@ -88,10 +88,10 @@ def test_builds_find_the_file_of_a_language(build: Any, texts: Path, tmp_path: P
     assert done.code == 0
     result = json.loads(done.out)["result"]
     assert [row[0] for row in result["committed"]] == ["en", "sw", "fi"]
-    notes = [sentence for sentence in result["notes"] if "is used for it" in sentence]
+    notes = [sentence for sentence in result["notes"] if "is used instead" in sentence]
     assert notes == [
-        "the corpus folder(texts) has no 'Swahili': 'sw' (Swahili) is used for it.",
-        "the corpus folder(texts) has no 'fi-FI': 'fi' (Finnish) is used for it.",
+        "the corpus folder(texts) has no 'Swahili': 'sw' (Swahili) is used instead.",
+        "the corpus folder(texts) has no 'fi-FI': 'fi' (Finnish) is used instead.",
     ]
     assert all(f"note: {sentence}" in done.err for sentence in notes)
     wrong = build(lang="swahilli")
@@ -108,7 +108,7 @@ def test_labels_as_given_from_the_command_line_and_from_python(
         (folder / f"{name}.txt").write_bytes((texts / f"{source}.txt").read_bytes())
     some = build(corpus=folder, lang="all")
     assert some.code == 3
-    assert "both aka_Latn.txt and twi_Latn.txt are language 'ak'" in some.err
+    assert "aka_Latn.txt and twi_Latn.txt both mean the language 'ak'" in some.err
     assert open_store(tmp_path / "x.zarr").languages == ("sw",)
     given = build("--label", "twi_Latn.txt=tw", corpus=folder, lang="all")
     assert given.code == 0
@@ -145,7 +145,7 @@ def test_fine_tuning_and_baselines_find_languages(tmp_path: Path, texts: Path, x
     settings = transfer_settings(tmp_path, task="ner", sources="eng", targets="Swahili")
     assert (settings.sources, settings.targets) == (("en-GB",), ("sw",))
     assert len(settings.notes) == 2
-    assert "has no 'eng': 'en-GB' (English (United Kingdom)) is used for it." in settings.notes[0]
+    assert "has no 'eng': 'en-GB' (English (United Kingdom)) is used instead." in settings.notes[0]
     done = xsns("baseline", "lex", "--corpus", texts, "--lang", "Swahili,eng,fi", "--examples", 4, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["result"]["sources"] == ["sw", "en", "fi"]

@@ -95,7 +95,7 @@ def test_a_list_with_something_else_is_an_error(value: str, xsns: Any) -> None:
     done = xsns("build", "--seed", value)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("error: Invalid value for '--seed'")
-    assert f"'{value}' is not an integer, or several that are separated by commas." in done.err
+    assert f"'{value}' is not an integer or a list of integers with commas between them." in done.err
 
 
 def test_a_store_is_given_as_an_argument_or_as_an_option(xsns: Any) -> None:

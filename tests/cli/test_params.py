@@ -62,7 +62,7 @@ def test_another_objective(xsns: Any, tiny_folder: Path) -> None:
 def test_weights_in_half_precision(xsns: Any, tiny_folder: Path) -> None:
     done = xsns("params", tiny_folder, "--dtype", "bfloat16", "--check")
     assert done.code == 0
-    assert "check: 32 of 32 tensors by rule and exact" in done.out
+    assert "check: 32 of 32 tensors are measured by a rule" in done.out
 
 
 def test_as_json(xsns: Any, tiny_folder: Path) -> None:
@@ -82,7 +82,10 @@ def test_as_json(xsns: Any, tiny_folder: Path) -> None:
 def test_the_check(xsns: Any, tiny_folder: Path) -> None:
     done = xsns("params", tiny_folder, "--check")
     assert done.code == 0
-    assert "check: 32 of 32 tensors by rule and exact, 0 one example at a time; largest error " in done.out
+    assert (
+        "check: 32 of 32 tensors are measured by a rule, which is exact; 0 are measured one example at a time; "
+        "largest error " in done.out
+    )
     lines = [line.split() for line in done.out.splitlines()]
     table = lines[lines.index(["check"]) + 2 : -1]
     assert [(line[0], line[1], line[2:-1]) for line in table] == [

@@ -89,7 +89,7 @@ def test_the_table_shows_intervals(folder, in_process):
     assert ">99 %" in out
     assert "<1 %" in out
     assert "Two halves of the target's own examples: Jaccard 0.600." in out
-    assert "The first is reliably closer than each other candidate (95 %, 4 parts)." in out
+    assert "The first is reliably closer than all other candidates (95 %, 4 parts)." in out
 
 
 def test_no_reliable_difference_is_an_answer(folder, in_process):

@@ -19,12 +19,12 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
 @pytest.mark.parametrize(
     ("levels", "sentence"),
     [
-        ((True, False, False), "The first is reliably closer than each other candidate (95 %, 8 parts)."),
+        ((True, False, False), "The first is reliably closer than all other candidates (95 %, 8 parts)."),
         ((True, True, False), "~ No reliable difference among the first 2 (95 %, 8 parts)."),
         ((True, False, True), "~ 1 of the others cannot be distinguished from the first (95 %, 8 parts)."),
         (
             (True, None, False),
-            f"The first{AMONG} is reliably closer than each other one (95 %, 8 parts).",
+            f"The first{AMONG} is reliably closer than all other ones (95 %, 8 parts).",
         ),
         (
             (True, None, True),

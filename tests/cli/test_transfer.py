@@ -67,7 +67,7 @@ def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> N
     before = (folder / "gold.parquet").read_bytes()
     again = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "en,fi"))
     assert again.code == 0
-    assert "0 units made, 6 there." in again.out
+    assert "0 units computed, 6 in total." in again.out
     assert (folder / "gold.parquet").read_bytes() == before
     assert not list(folder.rglob("*.partial"))
 
@@ -75,7 +75,7 @@ def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> N
 def test_the_table_says_what_the_scores_are_worth(folder: Path, in_process: Callable[..., Any]) -> None:
     done = in_process(folder, *arguments(sources="en"))
     assert done.code == 0, done.err
-    assert "for the trivial answer" in done.out
+    assert "that of the trivial answer is" in done.out
     scores = read_scores(folder / "gold.parquet")
     table = done.out.partition("accuracy (percent) of each source on each target")[2].splitlines()
     rows = [line.replace("*", " ").split() for line in table]
@@ -100,8 +100,8 @@ def test_the_heading_says_that_most_scores_do_not_beat_the_trivial_answer() -> N
 
     assert title(None, 0) == title(0.75, 4) == "pos: accuracy of mini, percent"
     assert title(0.25, 8) == (
-        "pos: accuracy of mini, percent; 6 of 8 zero-shot scores are not above the trivial answer, such as the most "
-        "frequent class"
+        "pos: accuracy of mini, percent; 6 of 8 zero-shot scores are not above the score of the trivial answer, such "
+        "as the most frequent class"
     )
 
 
@@ -132,7 +132,7 @@ def test_another_metric_costs_nothing(folder: Path, in_process: Callable[..., An
     assert in_process(folder, *command, "-o", "ner.parquet").code == 0
     done = in_process(folder, *command, "-o", "ner.parquet", "--metric", "token-accuracy")
     assert (done.code, read_scores(folder / "ner.parquet").metric) == (0, "token-accuracy")
-    assert "0 units made" in done.out
+    assert "0 units computed" in done.out
     assert in_process(folder, *command, "-o", "ner.parquet", "--metric", "rouge").code == 2
 
 
@@ -167,7 +167,7 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert plan["test_examples"] == plan["targets"]["sw"]
     added = in_process(folder, *arguments("--targets", "fi,sw", *keep, sources="en"))
     assert added.code == 0
-    assert "their kept models are tested on them: en (seed 42)" in added.err
+    assert "on which their saved models are tested: en (seed 42)" in added.err
     two = json.loads((folder / "gold.parquet.units" / "en-42.json").read_text())
     assert two["training"] == one["training"]
     assert two["scores"]["fi"] == one["scores"]["fi"]
@@ -250,9 +250,9 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
     [
         ((), "de", "de"),
         (("--targets", "en,deu"), "en", "deu"),
-        (("--mix", "en"), "en", "is one language"),
+        (("--mix", "en"), "en", "names only one language"),
         (("--relabel", "NOUN"), "en", "not OLD=NEW"),
-        (("--pairs", "en>fi"), "en", "--pairs names the sources"),
+        (("--pairs", "en>fi"), "en", "--pairs already names the sources"),
         (("--seed", "-1"), "en", "a seed must be between 0 and 4294967295, not -1"),
         (("--keep-models", "pos/en-train.txt"), "en", "cannot read or write 'pos/en-train.txt'"),
         (("--epochs", "0"), "en", "epochs must be at least 1"),
@@ -279,7 +279,7 @@ def test_no_source_and_no_data(folder: Path, in_process: Callable[..., Any]) -> 
     assert "there is no folder 'nowhere'" in in_process(folder, *start, "--data", "nowhere", "--sources", "en").err
     assert in_process(folder, *start, "--data", "pos", "--sources", "en", "--pairs", "en").code == 2
     targeted = in_process(folder, *start, "--data", "pos", "--pairs", "en>fi", "--targets", "sw")
-    assert (targeted.code, "--pairs names the targets, too" in targeted.err) == (2, True)
+    assert (targeted.code, "--pairs already names the targets" in targeted.err) == (2, True)
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
@@ -347,7 +347,7 @@ def test_a_model_that_cannot_be_kept_costs_no_scores(folder: Path, in_process: C
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
     assert sorted(path.name for path in (folder / "models").iterdir()) == ["en-42", "fi-42"]
     again = in_process(folder, *arguments("--keep-models", "models", "--dry-run", sources="en,fi"))
-    assert "note: their models were not kept" in again.err
+    assert "note: the models of these units were not saved" in again.err
     assert ": en (seed 42)." in again.err
 
 
@@ -355,7 +355,7 @@ def test_a_pair_whose_mixture_is_one_language(folder: Path, in_process: Callable
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet")
     done = in_process(folder, *command, "--pairs", "en+en>fi")
     assert done.code == 2
-    assert "error: 'en+en' is one language." in done.err
+    assert "error: 'en+en' names only one language." in done.err
 
 
 def test_nothing_heavy_for_help(start: list[str]) -> None:

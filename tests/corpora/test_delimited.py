@@ -42,7 +42,7 @@ def test_quoting_is_recognised_with_a_note(tmp_path: Path, kind: str) -> None:
     path.write_text(QUOTED[kind], encoding="utf-8")
     rows = list(csv.reader(io.StringIO(QUOTED[kind]), delimiter="\t"))[1:]
     assert texts(path) == [row[0] for row in rows]
-    said = "sw.tsv is read as written with quotation marks around fields; they are not part of the text."
+    said = "sw.tsv is read as a table with quotation marks around fields; the marks are not part of the text."
     assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (said,)
 
 
@@ -73,7 +73,9 @@ def test_a_csv_with_another_separator(tmp_path: Path, separator: str, what: str)
     path = tmp_path / "sw.csv"
     path.write_text(f'\ufefftext{separator}n\n"a; b"{separator}1\nc, d{separator}2\n', encoding="utf-8")
     assert texts(path) == ["a; b", "c, d"]
-    assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (f"sw.csv is read as fields between {what}.",)
+    assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (
+        f"sw.csv is read as a table with {what} between fields.",
+    )
     path.write_text("text,n;m\na;b,1\n", encoding="utf-8")
     assert texts(path) == ["a;b"]
 

@@ -115,7 +115,7 @@ def test_a_small_o(tmp_path: Path) -> None:
 def test_a_malformed_sentence_of_tagged_words_among_many(tmp_path: Path) -> None:
     good = "The DT O\nEU NNP B-ORG\n\n" * 40
     _, note = tagged(tmp_path, "en-train.txt", f"{good}broken\n\n{good}", "ner")
-    assert "left out of the 81 examples of en-train.txt: 1 malformed." in note
+    assert "1 of the 81 examples of en-train.txt is left out: 1 malformed." in note
     numbered = "1\tThe\tO\n2\tEU\tB-ORG\n\n" * 40
     _, note = tagged(tmp_path / "b", "en-train.tsv", f"{numbered}1\tThe\tO\n3\tEU\tO\n\n", "ner")
     assert "1 malformed" in note

@@ -265,7 +265,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     twice = open_corpus(f"hub:{root}")
     assert twice.languages() == ("en", "sw")
     assert texts(twice, "en") == {"x"}
-    with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn are both language 'sw'"):
+    with pytest.raises(CorpusError, match=r"the configurations sw and swh_Latn both mean the language 'sw'"):
         twice.sample("sw", 1, 0)
     assert reading_notes(twice) == ("1 configuration is not read: primary_task (its name is not a language).",)
     assert open_corpus(f"hub:{root}", config="swh_Latn").languages() == ("sw",)

@@ -94,7 +94,7 @@ def test_a_column_for_each_language(tmp_path: Path) -> None:
     both = write_table(tmp_path / "b.csv", {"sw": ["moja"], "swh": ["mbili"], "en": ["one"]})
     corpus = open_corpus(str(both), text_column="{lang}")
     assert texts(corpus, "en") == ["one"]
-    with pytest.raises(CorpusError, match="the columns 'sw' and 'swh' are both language 'sw'"):
+    with pytest.raises(CorpusError, match="the columns 'sw' and 'swh' both mean the language 'sw'"):
         corpus.sample("sw", 1, 0)
 
 

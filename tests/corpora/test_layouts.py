@@ -133,7 +133,7 @@ def test_two_texts_of_a_language_are_an_error_of_it_alone(tmp_path: Path) -> Non
     files = {"KDE.en-sw.sw": "a\n", "KDE.en-sw.en": "b\n", "GNOME.de-en.en": "c\n", "GNOME.de-en.de": "d\n"}
     corpus = open_corpus(str(write(tmp_path, files)))
     assert corpus.languages() == ("de", "en", "sw")
-    with pytest.raises(CorpusError, match=r"both GNOME\.de-en\.en and KDE\.en-sw\.en are language 'en'"):
+    with pytest.raises(CorpusError, match=r"GNOME\.de-en\.en and KDE\.en-sw\.en both mean the language 'en'"):
         corpus.sample("en", 1, 0)
     assert texts([str(tmp_path), f"en={tmp_path}/KDE.en-sw.en"], "en") == ["b"]
 

@@ -87,13 +87,13 @@ def test_two_files_of_one_language(folder: Path) -> None:
     assert len(corpus.sample("en", 4, 0)) == 4
     with pytest.raises(CorpusError) as caught:
         corpus.sample("sw", 4, 0)
-    assert caught.value.message == "both sw_Latn.jsonl and swa.txt are language 'sw'."
+    assert caught.value.message == "sw_Latn.jsonl and swa.txt both mean the language 'sw'."
     assert f"--corpus sw={folder / 'sw_Latn.jsonl'}" in caught.value.hint
     chosen = open_corpus([str(folder), f"sw={folder / 'swa.txt'}"])
     assert chosen.name == "folder(texts, sw=swa.txt)"
     assert chosen.sample("sw", 3, 0).examples == read_text("sw", folder / "swa.txt").draw(3, 0).examples
     pairs = [f"swa={folder / 'swa.txt'}", f"swh={folder / 'en.txt'}"]
-    assert complaint(pairs).message.endswith("are language 'sw'.")
+    assert complaint(pairs).message.endswith("both mean the language 'sw'.")
 
 
 def test_folders_without_text(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
     error = complaint(str(tmp_path), split="test")
     assert "is of the split 'test'" in error.message
     (tmp_path / "en_gum-ud-train.conllu").write_text("1\tx\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=r"both en_ewt-ud-train.conllu and en_gum-ud-train.conllu"):
+    with pytest.raises(CorpusError, match=r"en_ewt-ud-train.conllu and en_gum-ud-train.conllu both"):
         open_corpus(str(tmp_path)).sample("en", 1, 0)
 
 

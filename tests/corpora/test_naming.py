@@ -36,7 +36,7 @@ def test_only_languages_with_one_code_cannot_be_read(one: str, other: str, code:
     assert len(corpus.sample("sw", 2, 0).examples) == 2
     with pytest.raises(CorpusError) as caught:
         corpus.sample(code, 2, 0)
-    assert caught.value.message == f"both {one}_Latn.txt and {other}_Latn.txt are language '{code}'."
+    assert caught.value.message == f"{one}_Latn.txt and {other}_Latn.txt both mean the language '{code}'."
     labels = f"--label {one}_Latn.txt={one}_Latn --label {other}_Latn.txt={other}_Latn"
     assert labels in caught.value.hint
     # The hint is what to do.
@@ -180,7 +180,7 @@ def test_keys_of_texts_in_memory() -> None:
     corpus = open_corpus(texts)
     assert corpus.languages() == ("ak", "en")
     assert corpus.sample("en", 2, 0).language == "en"
-    with pytest.raises(CorpusError, match="'aka_Latn' and 'twi_Latn' are language 'ak'"):
+    with pytest.raises(CorpusError, match="'aka_Latn' and 'twi_Latn' mean the same language, 'ak'"):
         corpus.sample("ak", 2, 0)
     changed = ("'twi_Latn' is read as ak (Akan).", "'English' is read as en (English).")
     assert reading_notes(corpus) == changed

@@ -36,11 +36,11 @@ def complaint(path: Path, content: str | bytes, **options: str) -> str:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ('text\n"Hello\nsecond\nthird\nfourth "row" here\nfifth\n', "in line 5 text follows a closing quotation mark"),
-        ('text\n"Hello\nsecond\n5" screen\nfifth\n', "in line 4 text follows a closing quotation mark"),
+        ('text\n"Hello\nsecond\nthird\nfourth "row" here\nfifth\n', "in line 5, text follows a closing quotation mark"),
+        ('text\n"Hello\nsecond\n5" screen\nfifth\n', "in line 4, text follows a closing quotation mark"),
         ('id,text\n1,"He said hi\n2,second\n', "quotation mark that opens a field in line 2 is never closed"),
-        ('id,text\n1,"He said hi\n2,second\n3,"x"\n', "in line 4 text follows a closing quotation mark"),
-        ('id,text\n1,"He said "hi" to me"\n', "in line 2 text follows a closing quotation mark"),
+        ('id,text\n1,"He said hi\n2,second\n3,"x"\n', "in line 4, text follows a closing quotation mark"),
+        ('id,text\n1,"He said "hi" to me"\n', "in line 2, text follows a closing quotation mark"),
         (
             'text,n\n5" screen,1\n"a, b",2\n',
             "line 2 has a quotation mark within a field that is not quoted, and line 3",
@@ -88,7 +88,9 @@ def test_backslashes_before_quotation_marks(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
     sample = read(path, 'id,text\n1,"He said \\"hi\\" to \\\\me, \\n"\n2,"a\n\\"b\\""\n3,c:\\d\n')
     assert [example.text for example in sample.examples] == ['He said "hi" to \\me, \\n', 'a\n"b"', "c:\\d"]
-    assert sample.notes[0] == "sw.csv is read as written with a backslash before each quotation mark within a field."
+    assert (
+        sample.notes[0] == "sw.csv is read as a table in which a backslash precedes each quotation mark within a field."
+    )
     # Doubled quotation marks explain this file, so that its backslashes are text.
     assert texts(path, 'id,text\n1,"c:\\"\n2,"say ""\\x"""\n') == ["c:\\", 'say "\\x"']
     assert "is not a table" in complaint(path, 'id,text\n1,"a \\"b\\" c"\n2,"d "e" f"\n')
@@ -130,7 +132,7 @@ def test_carriage_returns_as_line_ends(tmp_path: Path) -> None:
 def test_line_that_names_the_separator(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.csv", "sep=;\ntext;id\na, b;1\n")
     assert [example.text for example in sample.examples] == ["a, b"]
-    assert sample.notes == ("sw.csv is read as fields between semicolons.",)
+    assert sample.notes == ("sw.csv is read as a table with semicolons between fields.",)
 
 
 @pytest.mark.parametrize(("suffix", "gap"), [(".csv", ","), (".tsv", "\t")])

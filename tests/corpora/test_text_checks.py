@@ -52,8 +52,8 @@ def test_note_on_few_texts_of_mojibake(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join([*(f"line {number}" for number in range(20)), "cafÃ©", "été"]))
     assert len(sample) == 22
     assert sample.notes == (
-        "1 of 22 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ('cafÃ©'), and are measured as "
-        "they are.",
+        "1 of 22 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ('cafÃ©'), and are measured "
+        "unchanged.",
     )
 
 

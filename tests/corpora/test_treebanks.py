@@ -100,7 +100,7 @@ def test_a_file_of_the_language_beside_its_treebanks_is_not_joined(layout: Path)
     (layout / "nl.txt").write_text("tekst\n", encoding="utf-8")
     corpus = open_corpus(str(layout))
     assert texts(str(layout), "en") == {"one train", "two train", "four train"}
-    with pytest.raises(CorpusError, match=r"both UD_Dutch-C/nl_c-ud-train\.conllu and nl\.txt are language 'nl'"):
+    with pytest.raises(CorpusError, match=r"UD_Dutch-C/nl_c-ud-train\.conllu and nl\.txt both mean the language 'nl'"):
         corpus.sample("nl", 1, 0)
 
 
@@ -228,7 +228,7 @@ def test_a_treebank_is_chosen_among_files_in_one_folder(tmp_path: Path) -> None:
     bank(tmp_path, "en_a", "one")
     bank(tmp_path, "en_b", "two")
     assert texts(str(tmp_path), "en", treebank="a") == {"one train"}
-    with pytest.raises(CorpusError, match="are language 'en'"):
+    with pytest.raises(CorpusError, match="mean the language 'en'"):
         texts(str(tmp_path), "en")
 
 
@@ -252,15 +252,15 @@ def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Calla
     ) in reading_notes(corpus)
     done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
     assert done.code == 2
-    assert "'de' has dev, test alone: read another split: --split dev; --task pos takes the dev file" in done.err
+    assert "'de' has only dev, test: read another split: --split dev; --task pos takes the dev file" in done.err
     for folder in ("UD_English-A", "UD_English-B", "UD_Dutch-C"):
         (layout / folder / f"{folder[3:5].lower()}_{folder[-1].lower()}-ud-train.conllu").unlink(missing_ok=True)
     (layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").unlink(missing_ok=True)
     with pytest.raises(CorpusError) as caught:
         open_corpus(str(layout))
-    assert caught.value.message.endswith("is of the split 'train'. It has de: dev, test; en: dev.")
+    assert caught.value.message.endswith("is of the split 'train'. The folder has de: dev, test; en: dev.")
     assert caught.value.hint == (
-        "read another split: --split dev; --task pos takes the dev file where there is no train file."
+        "read another split: --split dev; --task pos takes the dev file if there is no train file."
     )
     assert texts(str(layout), "de", split="dev") == {"eins dev"}
     assert texts(str(layout), "de", task="pos") <= {"eins dev"}

@@ -91,7 +91,9 @@ def test_two_files_of_one_language_are_an_error_until_one_is_chosen(build_from: 
     done, languages = build_from(CASES / "codes")
     assert done.code == 3
     assert languages == ("sw",)
-    assert "both aka_Latn.txt and twi_Latn.txt are language 'ak'. give each its own label with --label " in done.err
+    assert (
+        "aka_Latn.txt and twi_Latn.txt both mean the language 'ak'. give each its own label with --label " in done.err
+    )
     done, languages = build_from(CASES / "codes", f"ak={CASES / 'codes' / 'twi_Latn.txt'}", name="chosen")
     assert (done.code, languages) == (0, ("ak", "sw")), done.err
 
@@ -127,7 +129,7 @@ def test_tables_with_names_percent_signs_and_decimal_commas_are_read(
     assert (scores.sources, scores.targets, scores.unit) == (("sw", "yo", "en"), ("en", "wo", "zh", "nb"), "percent")
     expected = [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan], [90, 28, 44, 70]]
     np.testing.assert_array_equal(scores.cells[0, 0], expected)
-    assert "recognised by name: Swahili = sw, English = en, Wolof = wo" in done.err
+    assert "labels recognised by name: Swahili = sw, English = en, Wolof = wo" in done.err
     assert "have a percent sign: the scores are percent" in done.err
     assert "commas are decimal signs" in done.err
     assert "2 of 12 pairs have no score: sw → zh, yo → nb." in done.err

@@ -118,7 +118,7 @@ def test_units_of_another_process_are_reported(
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
     done = in_process(folder, *arguments(sources="en,fi"))
     assert done.code == 0, done.err
-    assert "gold.parquet: 1 unit made, 1 made by another process, 2 there.\n" in done.out
+    assert "gold.parquet: 1 unit computed, 1 computed by another process, 2 in total.\n" in done.out
     assert read_scores(folder / "gold.parquet").sources == ("en", "fi")
 
 

@@ -142,8 +142,8 @@ def test_empty_files_and_empty_cells(matrix: Any) -> None:
 def test_language_without_scores_is_left_out_and_noted(matrix: Any) -> None:
     found = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
     assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("sw", "fi"))
-    assert any("as a source: de" in note for note in found.notes)
-    assert any("as a target: et" in note for note in found.notes)
+    assert any("these sources are left out, because they have no score: de" in note for note in found.notes)
+    assert any("these targets are left out, because they have no score: et" in note for note in found.notes)
 
 
 def test_line_that_is_too_long_is_named_by_its_number(matrix: Any) -> None:
@@ -171,7 +171,7 @@ def test_import_that_would_lose_labels_is_an_error_that_lists_them(matrix: Any) 
         "of": 4,
         "summaries": {},
     }
-    assert found.notes[0].startswith("left out, 3 of 4 scores: ")
+    assert found.notes[0].startswith("3 of 4 scores are left out: ")
 
 
 def test_all_problems_are_in_one_message(matrix: Any) -> None:
@@ -224,7 +224,7 @@ def test_languages_are_recognised_by_name(matrix: Any) -> None:
     )
     assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("en", "zh", "nb", "en-GB"))
     assert found.by_name == {"Kiswahili": "sw", "English": "en", "Mandarin Chinese": "zh", "Norwegian Bokmål": "nb"}
-    assert any(note.startswith("recognised by name: Kiswahili = sw, English = en") for note in found.notes)
+    assert any(note.startswith("labels recognised by name: Kiswahili = sw, English = en") for note in found.notes)
 
 
 def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
@@ -245,7 +245,7 @@ def test_numbers_as_spreadsheets_write_them(matrix: Any, separator: str) -> None
     found = matrix("\n".join(separator.join(line) for line in lines) + "\n")
     np.testing.assert_array_equal(found.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
     assert found.scores.unit == "percent"
-    assert "commas are decimal signs in 2 of 8 cells, as 55,2." in found.notes
+    assert "commas are decimal signs in 2 of 8 cells, such as 55,2." in found.notes
     assert "2 of 8 cells have a percent sign: the scores are percentages." in found.notes
 
 
@@ -310,7 +310,9 @@ def test_file_without_language_codes_is_an_error(matrix: Any) -> None:
 
 
 def test_codes_on_one_side_only_are_an_error(matrix: Any) -> None:
-    with pytest.raises(XsnsError, match="no score has the code of a language on both sides; labels are sw, the score"):
+    with pytest.raises(
+        XsnsError, match="no score has language codes for both its source and its target; labels are sw, the score"
+    ):
         matrix("source,the score\nsw,50\n")
 
 

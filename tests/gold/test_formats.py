@@ -91,7 +91,7 @@ def test_nnrank_leaves_out_small_test_sets_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, "ner.csv", NNRANK)
     found = import_scores(path, "nnrank", min_examples=500)
     assert found.scores.targets == ("af",)
-    assert any("too few examples: am (100); these are 2 scores." in note for note in found.notes)
+    assert any("too few examples: am (100); they have 2 scores." in note for note in found.notes)
     with pytest.raises(UsageError, match="no target was tested on 2000") as caught:
         import_scores(path, "nnrank", min_examples=2000)
     assert "1000" in caught.value.hint
@@ -124,7 +124,9 @@ def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
     assert (scores.task, scores.metric, scores.unit) == ("pos", "accuracy", "fraction")
     assert scores["ku", "pcm"] == 0.2825
-    assert "left out: 4 lines below the scores, which name the best three of each column." in found.notes
+    assert (
+        "4 lines below the scores are left out, because they name the best three sources of each column." in found.notes
+    )
     translation = import_scores(write(tmp_path, "mt.csv", LANGRANK_MT), "langrank").scores
     assert (translation.task, translation.metric, translation["az", "ar"]) == ("mt", "BLEU", 0.286)
 
@@ -170,8 +172,8 @@ def test_sumeval_keeps_runs_on_one_language(tmp_path: Path) -> None:
     assert (scores.task, scores.unit) == ("tydiqa", "fraction")
     assert scores.regimes == ("largest", "6855", "3696", "100")
     assert (scores["en", "ar"], scores["fi", "ar"], scores.regime("100")["en", "ar"]) == (0.71, 0.6, 0.41)
-    assert "left out: 1 of 5 runs, on mixtures of languages." in found.notes
-    assert "left out: 1 of 5 runs, without training examples." in found.notes
+    assert "1 of 5 runs are left out, because they were trained on several languages." in found.notes
+    assert "1 of 5 runs are left out, because they have no training examples." in found.notes
     assert any("--metric" in note for note in found.notes)
 
 

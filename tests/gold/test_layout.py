@@ -30,35 +30,36 @@ MATRICES = {
     "plain": ("source,sw,yo,zu\nen,55.2,40.1,44\nfr,50.3,42.2,43\n", ""),
     "a title above the header": (
         "Table 3: accuracy (XLM-R base),,,\n\nsource,sw,yo,zu\nen,55.2,40.1,44\nfr,50.3,42.2,43\n",
-        "not read, because they are above the header: line 1 ('Table 3: accuracy (XLM-R base)').",
+        "these lines were not read, because they are above the header: line 1 ('Table 3: accuracy (XLM-R base)').",
     ),
     "a title without separators": (
         "Table 3\nsource;sw;yo;zu\nen;55,2;40,1;44\nfr;50,3;42,2;43\n",
-        "not read, because they are above the header: line 1 ('Table 3').",
+        "these lines were not read, because they are above the header: line 1 ('Table 3').",
     ),
     "a title with commas above semicolons": (
         "Accuracy, zero-shot, three targets\n;sw;yo;zu\nen;55,2;40,1;44\nfr;50,3;42,2;43\n",
-        "not read, because they are above the header: line 1 ('Accuracy, zero-shot, three targets').",
+        "these lines were not read, because they are above the header: line 1 ('Accuracy, zero-shot, three targets').",
     ),
     "groups above the header": (
         "POS,,Targets,,\nsource,,sw,yo,zu\nen,,55.2,40.1,44\nfr,,50.3,42.2,43\n",
-        "not read, because they are above the header: line 1 ('POS, Targets').",
+        "these lines were not read, because they are above the header: line 1 ('POS, Targets').",
     ),
     "a header of names and one of codes": (
         ",Swahili,Yoruba,Zulu\nISO,sw,yo,zu\nEnglish,55.2,40.1,44\nFrench,50.3,42.2,43\n",
-        "not read, because they are above the header: line 1 ('Swahili, Yoruba, Zulu').",
+        "these lines were not read, because they are above the header: line 1 ('Swahili, Yoruba, Zulu').",
     ),
     "units below the header": (
         "source,sw,yo,zu\n,(%),(%),(%)\nen,55.2,40.1,44\nfr,50.3,42.2,43\n",
-        "not read, because they are further headers: line 2 ('(%), (%), (%)').",
+        "these lines were not read, because they are further headers: line 2 ('(%), (%), (%)').",
     ),
     "means": (
         "source,sw,yo,zu,Avg.\nen,55.2,40.1,44,46.4\nfr,50.3,42.2,43,45.2\nAverage,52.7,41.1,43.5,45.8\n",
-        "not read, because they are means or totals: Average, Avg.; --rename LABEL=CODE reads one as a language.",
+        "these labels were not read, because they are means or totals: Average, Avg.; "
+        "--rename LABEL=CODE reads one as a language.",
     ),
     "a column of families with merged cells": (
         "family,source,sw,yo,zu\nIndo-European,en,55.2,40.1,44\n,fr,50.3,42.2,43\n",
-        "not read, because they have no scores of a language: columns family.",
+        "these columns were not read, because they have no scores of a language: family.",
     ),
     "the numbers of lines": (
         ",source,sw,yo,zu\n0,en,55.2,40.1,44\n1,fr,50.3,42.2,43\n",
@@ -70,28 +71,30 @@ MATRICES = {
     ),
     "a column that names the best": (
         "source,sw,yo,zu,best\nen,55.2,40.1,44,sw\nfr,50.3,42.2,43,sw\n",
-        "not read, because they have no scores of a language: columns best.",
+        "these columns were not read, because they have no scores of a language: best.",
     ),
     "empty columns at the end": ("source,sw,yo,zu,,,\nen,55.2,40.1,44,,,\nfr,50.3,42.2,43,,,\n,,,,,,\n", ""),
     "footnotes": (
         "source,sw,yo,zu\nen,55.2*,40.1,44\nfr,50.3,42.2,43\n,,,\n* p < 0.05,,,\nNote: mean of 3 seeds\n",
-        "not read, because they have no score: line 5 ('* p < 0.05'), line 6 ('Note: mean of 3 seeds').",
+        "these lines were not read, because they have no score: line 5 ('* p < 0.05'), "
+        "line 6 ('Note: mean of 3 seeds').",
     ),
     "groups of lines": (
         "source,sw,yo,zu\nGermanic family,,,\nen,55.2,40.1,44\nRomance family,,,\nfr,50.3,42.2,43\n",
-        "not read, because they have no score: line 2 ('Germanic family'), line 4 ('Romance family').",
+        "these lines were not read, because they have no score: line 2 ('Germanic family'), line 4 ('Romance family').",
     ),
     "spreads": (
         "source,sw,yo,zu\nen,55.2 ± 0.4,40.1 (0.3),44\nfr,50.3,42.2,43\n",
-        "only the first number was read in 2 of 6 cells, as 55.2 ± 0.4.",
+        "only the first number was read in 2 of 6 cells, such as 55.2 ± 0.4.",
     ),
     "marks": (
         "source,sw,yo,zu\nen,**55.2**,40.1†,44\nfr,50.3*,42.2,43\n",
-        "marks and formatting were not read in 3 of 6 cells, as **55.2**.",
+        "marks and formatting were not read in 3 of 6 cells, such as **55.2**.",
     ),
     "names with codes": (
         "source,Swahili (sw),Yoruba (yo),Zulu (zu)\nEnglish (en),55.2,40.1,44\nFrench (fr),50.3,42.2,43\n",
-        "recognised by name: English (en) = en, Swahili (sw) = sw, Yoruba (yo) = yo, Zulu (zu) = zu, French (fr) = fr; "
+        "labels recognised by name: English (en) = en, Swahili (sw) = sw, Yoruba (yo) = yo, Zulu (zu) = zu, "
+        "French (fr) = fr; "
         "use --rename OLD=NEW to change this.",
     ),
 }
@@ -116,7 +119,7 @@ def test_a_title_with_commas_above_decimal_commas(load: Any, beside: str) -> Non
     assert found.scores.targets == ("sw", "yo", "zu")
     assert found.scores.values[0].tolist() == [55.2, 40.1, 44.1]
     title = "line 1 ('Accuracy, zero-shot, three targets')"
-    assert f"not read, because they are above the header: {title}." in found.notes
+    assert f"these lines were not read, because they are above the header: {title}." in found.notes
 
 
 MARKDOWN = "| source | sw | yo | zu |\n|---|--:|--:|--:|\n| en | **55.2** | 40.1 | 44 |\n| fr | 50.3 | 42.2 | 43 |\n"
@@ -161,7 +164,7 @@ def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) 
         ),
         (
             "Results of 2023,,\nsource,target,score\nen,sw,80\nfi,sw,70\n* one seed,,\n",
-            "not read, because they have no score: line 5 ('* one seed').",
+            "these lines were not read, because they have no score: line 5 ('* one seed').",
         ),
         (
             "source,target,accuracy,same_family,ldnd\nen,sw,80,0,90.5\nfi,sw,70,0,91\n",
@@ -199,7 +202,7 @@ def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
         ("T\nsource,sw\nen,55,44\n", "line 3 of '.*' has 3 fields, but the header, line 2, has 2", "in quotes"),
         ("source,sw,\nen,55,44\n", r"labels that are neither .*: an empty label \(1\)", "--rename"),
         ("source,sw,size\nen,55,44\n", r"labels that are neither .*: size \(1\)", "--rename"),
-        ("source,target,f1,accuracy\nen,sw,5,6\n", "has no column 'score'", "--metric: it has f1, accuracy"),
+        ("source,target,f1,accuracy\nen,sw,5,6\n", "has no column 'score'", "--metric; columns are f1, accuracy"),
     ],
 )
 def test_tables_that_cannot_be_read_say_what_to_do(load: Any, text: str, message: str, hint: str) -> None:

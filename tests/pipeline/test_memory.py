@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from xsns_stream.errors import UsageError
+from xsns_stream.io.free_memory import free_in_container
 from xsns_stream.models import LoadedModel
 from xsns_stream.pipeline.events import ExamplesDone, Noted, Row
-from xsns_stream.pipeline.measure import Batching, _free_in_container, free_memory
+from xsns_stream.pipeline.measure import Batching, free_memory
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.types import FisherSettings
 
@@ -152,7 +153,7 @@ def test_what_is_free(loaded: LoadedModel, tmp_path: Path) -> None:
     (tmp_path / "memory.current").write_text("300\n")
     for limit, left in (("1000", 700), ("100", 0), ("max", 1 << 62)):
         (tmp_path / "memory.max").write_text(f"{limit}\n")
-        assert _free_in_container(tmp_path) == left
+        assert free_in_container(tmp_path) == left
 
 
 # ------------------------------------------------------------------------------------ groups of layers

@@ -135,7 +135,7 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
     missing = "compared in halves or stored with its Fisher values"
     assert said == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
-        "To add that, remove these rows with prune, and build again. "
+        "To add this, remove these rows with prune, and build again. "
         "--parts 8 adds intervals and split-half to rows that are in the store."
     ]
     for again in (make("sw fi"), make("fi", keep_fisher="float32", split_half=True)):

@@ -100,8 +100,8 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     (shared,) = found.shared()
     assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
     assert note_on_shared([shared]) == (
-        "these languages have examples in common, which makes their sub-networks similar for any languages: "
-        "en and zu (seed 42) 50%."
+        "these languages have examples in common, which makes their sub-networks similar even if the languages "
+        "are not: en and zu (seed 42) 50%."
     )
 
 

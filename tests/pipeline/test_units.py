@@ -158,8 +158,8 @@ def test_scores_of_one_target_are_of_the_same_test_data(tmp_path: Path) -> None:
 def test_unlabelled_examples_are_told(ner: Path) -> None:
     text = (ner / "en-test.txt").read_text()
     (ner / "en-test.txt").write_text(f"a _\nb _\n\n{text}")
-    share = "1 of 6 (no label, or an answer that does not occur in its passage)"
-    assert f"left out of ner/en-test.txt: {share}." in read_data(settings(ner)).notes
+    reason = "no label, or an answer that does not occur in its passage"
+    assert f"1 of 6 examples of ner/en-test.txt are left out ({reason})." in read_data(settings(ner)).notes
 
 
 def test_other_versions_of_libraries_are_told() -> None:

@@ -284,8 +284,11 @@ def test_scores_table_has_a_row_for_each_source_and_one_for_the_trivial_answer()
 def test_the_title_of_scores_says_if_most_are_not_above_the_trivial_answer():
     # Four scores on other languages: en → fi 10, fi → en 30, fi → sw 50, en+fi → sw 80.
     for trivial, title in (
-        ({"en": 30.0, "fi": 10.0, "sw": 50.0}, "; 3 of 4 scores on other languages are not above the trivial answer"),
-        ({"en": 30.0, "fi": 9.0}, "; 1 of 2 scores on other languages are not above the trivial answer"),
+        (
+            {"en": 30.0, "fi": 10.0, "sw": 50.0},
+            "; 3 of 4 scores on other languages are not above the score of the trivial answer",
+        ),
+        ({"en": 30.0, "fi": 9.0}, "; 1 of 2 scores on other languages are not above the score of the trivial answer"),
         ({"en": 30.0, "fi": 9.0, "sw": 20.0}, ""),
         ({}, ""),
     ):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import xsns_stream as xs
+from tests.support.browsers import chromium
 from tests.support.paths import BENCHMARKS, SHARED_DATA
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -43,6 +44,14 @@ PROGRAMS = ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_thresh
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_benchmark_runs_and_writes_its_result(program: str, tmp_path: Path) -> None:
     run(program, tmp_path)
+
+
+def test_the_benchmark_of_the_report_page_runs(tmp_path: Path) -> None:
+    with chromium():
+        pass
+    (row,) = run("bench_report.py", tmp_path)["results"]
+    assert row["languages"] == 20
+    assert 0.3 < row["megabytes"] < 1.0
 
 
 @pytest.mark.shared_data

@@ -1,9 +1,8 @@
-"""A store with three languages, the files of its rows, and an S3 server on this machine."""
+"""A store with three languages, and the files of its rows."""
 
 import pytest
 
 from tests.support import networks as made_up_networks
-from tests.support.paths import SUPPORT
 
 
 @pytest.fixture(scope="session")
@@ -43,34 +42,3 @@ def object_of(path):
         return path.joinpath("subnetworks", "c", *map(str, slot), "0")
 
     return find
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint():
-    """The address of an S3 server that runs on this machine."""
-    import subprocess
-    import sys
-
-    script = SUPPORT / "s3_server.py"
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as server:
-        try:
-            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
-        finally:
-            server.kill()
-
-
-@pytest.fixture
-def s3(s3_endpoint, monkeypatch):
-    """An empty bucket; its URL. Keys and endpoint are in the environment, as a user gives them."""
-    import urllib.request
-    import uuid
-
-    name = f"bucket-{uuid.uuid4().hex}"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-the-tests")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
-    request = urllib.request.Request(f"{s3_endpoint}/{name}", method="PUT")
-    urllib.request.urlopen(request, timeout=60).close()
-    return f"s3://{name}"

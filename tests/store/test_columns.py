@@ -55,6 +55,25 @@ def test_blocks_equal_the_rows(make_store, networks, monkeypatch, kind, piece):
     assert read(store, (), 0, 12).shape == (0, 12)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("piece", [1, 4, 1 << 18])
+def test_a_range_of_columns_has_the_words_of_the_rows(make_store, networks, monkeypatch, kind, piece):
+    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece)
+    layout = networks.make_layout(3, 192 + 64)
+    store = make_store(kind, layout, CODES[:2])
+    whole = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:2]])
+    array, records = store.records_at(CODES[:2], 0, 0.15)
+    for first, last in [(0, 12), (3, 5), (4, 8), (11, 12), (7, 7)]:
+        with columns_module.open_columns(array, records, (first, last)) as columns:
+            assert (columns.rows, columns.words) == (2, last - first)
+            out = np.full((2, last - first), 7, np.uint64)
+            columns.read(0, last - first, out)
+            assert np.array_equal(out, whole[:, first:last])
+            for outside in ((-1, 0), (0, last - first + 1)):
+                with pytest.raises(ValueError, match="of 2 rows of"):
+                    columns.read(*outside, out)
+
+
 @settings(max_examples=25)
 @given(words=st.integers(1, 60), chunk=st.integers(1, 70), order=st.randoms(use_true_random=False), data=st.data())
 def test_any_order_of_chunks_is_read_by_the_index(words, chunk, order, data):

@@ -92,7 +92,7 @@ def test_swapped_labels(filled, path):
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
     file.write_text(json.dumps(document))
     assert problems(filled) == {("label", "sw"), ("label", "rw")}
-    assert "was written to slot [0, 0, 0], and is labelled as slot [0, 0, 1] now" in str(
+    assert "was written to slot [0, 0, 0], and the labels now give it slot [0, 0, 1]" in str(
         next(f for f in filled.verify() if f.row.language == "sw")
     )
     with pytest.raises(StoreError, match="but the labels now give it slot"):

@@ -209,7 +209,7 @@ def _missing_values(
     if not left_out:
         return ()
     marks = listed([repr(word) for word in words_used])
-    return (f"{table.name} has {marks} for a missing value; left out: {listed(list(left_out))}.",)
+    return (f"{table.name} has {marks} for a missing value; these languages are left out: {listed(list(left_out))}.",)
 
 
 def _read_lines(file: Path) -> TextTable:

@@ -24,7 +24,7 @@ from xsns_stream.errors import ExitCode, XsnsError
 #: {verb: one line of help}. The file xsns_stream/cli/VERB.py defines a click command named `command`.
 VERBS: Final = {
     "build": "Measure languages: stream Fisher information, store sub-networks.",
-    "matrix": "Compare all languages of a store: a similarity matrix.",
+    "matrix": "Compute the similarity matrix of the languages of a store.",
     "rank": "Rank source languages for a target language.",
     "report": "Make one HTML page with figures and tables of a store.",
     "shared": "Show the common parameters of the sub-networks of several languages.",

@@ -103,8 +103,9 @@ def store_default_option(option: Options) -> Any:
         default=None,
         metavar="PATH",
         callback=lasting,
-        help="Use model, text, number of examples, seeds and maximum length of this store of sub-networks, and check "
-        "that the text is the same. If the text or the model is in a folder, name it with --corpus or --model.",
+        help="Use the model, text, number of examples, seeds and maximum length of this store of sub-networks, and "
+        "check that the text is the same. If the text or the model of the store has moved, also give its folder with "
+        "--corpus or --model.",
     )
 
 
@@ -179,4 +180,8 @@ def _result(matrix: SimilarityMatrix, lacking: Sequence[str], notes: Sequence[st
 
 def _show(matrix: SimilarityMatrix, outputs: Sequence[str], quiet: bool) -> None:
     if (neighbours := print_matrix(matrix)) and not outputs:
-        note(f"the {neighbours} nearest of {len(matrix.targets)} targets; -o FILE.parquet writes all values.", quiet)
+        note(
+            f"the table shows the {neighbours} nearest sources of each of {len(matrix.targets)} targets; "
+            "-o FILE.parquet writes all values.",
+            quiet,
+        )

@@ -138,8 +138,8 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """1 for the same script, 0 otherwise.
 
-    The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. With FILE, a
-    table with a code and a script for each language, it is the script in the table.
+    The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. FILE is
+    optional: a table with a code and a script for each language, whose scripts are used instead.
     """
     _run_table("script", file, outputs, as_json, quiet, options)
 
@@ -162,10 +162,11 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 @_names_option
 @_shared
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Amount of data of each source from the table in FILE, which is the same for every target.
+    """Amount of data of each source, from the table in FILE.
 
-    FILE has a code and a number for each language, such as tokens in pretraining or sentences for fine-tuning. In a
-    .txt file without a header the numbers at the end of a line are columns 1, 2, …
+    The value of a source is the same for every target. FILE has a code and a number for each language, such as tokens
+    in pretraining or sentences for fine-tuning. In a .txt file without a header, the numbers at the end of a line are
+    columns 1, 2, …
     """
     _run_table("source-size", file, outputs, as_json, quiet, options)
 

@@ -148,8 +148,8 @@ def lex_command(**options: Any) -> None:
     "--layer",
     default=None,
     metavar="N|all",
-    help="Layer of the token states; 0 is the input of the first block. all computes every layer in one pass; the "
-    "name in -o then needs {layer}. [default: the last]",
+    help="Layer of the token states; 0 is the input of the first block. `all` computes every layer in one pass; "
+    "the name that is given to -o must then contain {layer}. [default: the last]",
 )
 @_model("--centre", is_flag=True, help="Subtract the mean language vector first, because raw cosines are close to 1.")
 @_from_text
@@ -245,7 +245,7 @@ def sue_command(**options: Any) -> None:
     """Evenness of the sub-words of the source: minus SuE in degrees (experimental).
 
     The value of a source is the same for every target. No model is needed. Words are separated by spaces, unless the
-    corpus is split into words, which is required for scripts without spaces.
+    corpus is already split into words. A script without spaces needs a corpus that is split into words.
     """
     _run_text("sue", options)
 
@@ -356,8 +356,8 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compute every baseline whose data are available, and list what the others need.
 
-    Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. Where several
-    tables can be used, the one with most of the languages is used, or the first one of several.
+    Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. If several
+    tables can be used, the table with most of the languages is used; if several have equally many, the first of these.
     """
     from xsns_stream.pipeline.baselines import Baseline, baselines_in_folders, different_settings
     from xsns_stream.pipeline.model_baselines import TEXT_BASELINES

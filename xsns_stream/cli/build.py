@@ -334,8 +334,8 @@ def _costs(found: BuildPlan, settings: BuildSettings) -> str:
         spent = f": {most} {duration(found.seconds_on_workers)}" if found.seconds_on_workers is not None else ""
         together = f"with {counted(found.workers, 'worker')}{spent}; "
     return (
-        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, from one timed row; {together}"
-        f"{decimal(found.disk or 0)} of disk{memory}."
+        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, estimated from one timed row; "
+        f"{together}{decimal(found.disk or 0)} of disk{memory}."
     )
 
 
@@ -409,7 +409,7 @@ def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
     curves = [each["stability"] for each in result.reliability.values() if each.get("stability")]
     if curves:
         used = [curve[-1][0] for curve in curves]
-        yield f"until stable: {mean(used):,.0f} examples a row on average, from {min(used):,} to {max(used):,}."
+        yield f"until stable: {mean(used):,.0f} examples per row on average, from {min(used):,} to {max(used):,}."
         wanted = settings.stopping.jaccard if settings.stopping else 0.0
         unstable = sum(curve[-1][1] is None or curve[-1][1] < wanted for curve in curves)
         if unstable:

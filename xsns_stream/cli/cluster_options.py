@@ -16,12 +16,14 @@ _workers = section("Workers")
 NAMES: Final = ("workers", "scheduler", "retries", "worker_timeout")
 
 
-def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
+def cluster_options(item: str, few: str = "") -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds `--workers`, `--scheduler`, `--retries` and `--worker-timeout`.
 
     Args:
         item: What one worker does at a time, such as `row`.
+        few: What `--workers auto` does if workers would not save time; nothing by default.
     """
+    alone = f"; {few}" if few else ""
 
     def add(function: Decorated) -> Decorated:
         return apply(
@@ -32,7 +34,7 @@ def cluster_options(item: str) -> Callable[[Decorated], Decorated]:
                 default=None,
                 metavar="N|auto",
                 help="Number of processes on this machine that share the work; auto is as many as the cores and the "
-                "memory allow. Needs the extra `distributed`.",
+                f"memory allow{alone}. Needs the extra `distributed`.",
             ),
             _workers(
                 "--scheduler",

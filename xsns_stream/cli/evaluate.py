@@ -51,13 +51,13 @@ MOST_RESAMPLES: Final = 1_000_000
 @rename_option
 @as_given_option
 @click.option(
-    "--against", "reference", metavar="NAME", help="Compare every other predictor with this one, with a test."
+    "--against", "reference", metavar="NAME", help="Test the difference between every other predictor and this one."
 )
 @click.option(
     "--ceiling",
     metavar="REGIME",
-    help="Training regime whose scores are the predictor in the row ceiling. [default: other seeds of the same regime, "
-    "if the gold scores have several]",
+    help="Training regime whose scores are the predictions in the row `ceiling`. [default: other seeds of the same "
+    "regime, if the gold scores have several]",
 )
 @click.option("--no-trivial", is_flag=True, help="Leave out the rows random, english, source-mean and ceiling.")
 @click.option(
@@ -73,8 +73,8 @@ MOST_RESAMPLES: Final = 1_000_000
     type=click.Choice(AVERAGES),
     default=AVERAGES[0],
     show_default=True,
-    help="Average over seeds: of the metrics of each pair of seeds (prediction and gold), as in the paper, or of the "
-    "matrices before the metrics are computed.",
+    help="Average over seeds either the metrics of each pair of seeds (prediction and gold), as in the paper, or the "
+    "matrices from which the metrics are computed.",
 )
 @click.option(
     "--resamples",

@@ -61,13 +61,14 @@ def command(
 ) -> None:
     """Write sub-networks to files for other programs.
 
-    Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` compares the
-    sub-network with them. An existing file is replaced. docs/sub-networks.md shows fine-tuning with these masks.
+    Each file also contains language, seed, density, threshold, layout and provenance; `SubNetwork.load` checks
+    that the bits fit this record. An existing file is replaced. docs/sub-networks.md shows fine-tuning with these
+    masks.
     """
     from xsns_stream.pipeline.store_rows import export_rows
 
     def note_left_out(codes: Sequence[str]) -> None:
-        note(f"left out, because there is no sub-network: {', '.join(codes)}", quiet)
+        note(f"these languages are left out, because they have no sub-network: {', '.join(codes)}", quiet)
 
     notes = Notes(quiet)
     result = export_rows(store, output, languages, seed, density, note_left_out, notes)

@@ -77,7 +77,7 @@ def command() -> None:
 @click.option(
     "--unit",
     type=click.Choice(_UNITS),
-    help="Unit of the scores, which is checked. Use points for a metric with another range.",
+    help="Unit of the scores; scores outside of its range are an error. Use points for a metric with another range.",
 )
 @click.option("--origin", metavar="TEXT", help="Source of the scores; by default that of the format.")
 @click.option(
@@ -105,7 +105,7 @@ def command() -> None:
     default=0,
     show_default=True,
     metavar="N",
-    help="Leave out targets that were tested on fewer examples, if the file has their number.",
+    help="Leave out targets that were tested on fewer examples, if the file states the numbers of examples.",
 )
 @click.option(
     "--skip-unknown",
@@ -121,7 +121,8 @@ def import_command(
 
     FILE is a table of text (.csv, .tsv, .txt, .md, .tex) from a spreadsheet or a paper, or a file of a public
     collection. Codes of languages are normalised, and names of languages are recognised. If data cannot be imported,
-    one message lists all problems, and nothing is written. Several files are runs with several seeds.
+    one message lists all problems, and nothing is written. If several files are given, each contains the
+    scores of one seed.
     """
     from xsns_stream.pipeline.gold_files import import_gold
 
@@ -142,15 +143,19 @@ def import_command(
 )
 @click.argument("file", metavar="FILE")
 @click.option(
-    "--regime", default="main", show_default=True, metavar="NAME", help="Training regime to show; main is the first."
+    "--regime",
+    default="main",
+    show_default=True,
+    metavar="NAME",
+    help="Training regime to show; main means the first one.",
 )
 @common_options
 def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     """Show the contents of a file of gold scores.
 
-    Task, metric, unit, seeds and regimes; the matrix of sources and targets, in which the best source of each target is
-    marked and sources with a higher mean come first; the best source of each target; and each source's mean over other
-    languages.
+    The output consists of task, metric, unit, seeds and regimes; the matrix of sources and targets; the best source of
+    each target; and the mean of each source over other languages. In the matrix, sources with a higher mean come first,
+    and the best source of each target is marked.
     """
     from xsns_stream.pipeline.gold_files import summarise_gold
 
@@ -170,7 +175,7 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     next_step("evaluate", "--gold", file, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet)
 
 
-# ---------------------------------------------------------------------------------- what is printed
+# ---------------------------------------------------------------------------------- output
 
 
 def _print_notes(report: GoldReport, quiet: bool) -> None:

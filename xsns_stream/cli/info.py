@@ -143,7 +143,7 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
             yield label, f"Jaccard {average:.3f} on average, {values[worst]:.3f} at lowest ({worst})"
     used = [row["stability"][-1][0] for row in rows if row.get("stability")]
     if used:
-        yield "examples used", f"{min(used):,} to {max(used):,} a row"
+        yield "examples used", f"{min(used):,} to {max(used):,} per row"
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -159,7 +159,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         yield (
             "examples cut",
             f"{sum(row['examples_cut'] for row in cut):,} in {counted(len(cut), 'row')} (a language and a seed); "
-            f"{100 * worst.get('tokens_left_out', 0):.1f} % of the tokens left out at most "
+            f"at most {100 * worst.get('tokens_left_out', 0):.1f} % of the tokens of a row left out "
             f"({worst['language']}, seed {worst['seed']})",
         )
     if unusable := sum(row.get("examples_unusable", 0) for row in rows):

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.choices import GROUPINGS
+from xsns_stream.cli.cluster_options import cluster_options
 from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
     LANG,
@@ -111,6 +112,7 @@ def counting_options(function: Decorated) -> Decorated:
         "xsns-stream matrix -o similarity.csv -o similarity.png",
         "xsns-stream matrix --by layer --coefficient dice",
         "xsns-stream matrix --sample 0.2",
+        "xsns-stream matrix --workers auto",
     ),
 )
 @store_option
@@ -119,6 +121,7 @@ def counting_options(function: Decorated) -> Decorated:
 @matrix_output_option
 @coefficient_option
 @counting_options
+@cluster_options("range of columns", few="few or short rows are compared in this process")
 @common_options
 @click.pass_context
 def command(
@@ -131,11 +134,14 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare all languages of a store: a similarity matrix.
+    """Compute the similarity matrix of the languages of a store.
 
-    The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix, more languages as a list of the
-    three nearest of each; -o writes the whole matrix. Counts are saved in the store, so that languages that were
+    The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
+    nearest of each are listed; -o writes the whole matrix. Counts are saved in the store, so that languages that were
     compared before are not read again.
+
+    This process counts with one thread for each core. --scheduler uses the machines of a cluster of Dask, each of which
+    reads a part of the columns of all rows.
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report import FORMATS, GROUP_FORMATS, check_destination
@@ -181,7 +187,7 @@ def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:
 def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
     if neighbours := print_matrix(matrix):
         note(
-            f"the {neighbours} nearest of each of {len(matrix.targets)} languages; "
+            f"the table shows the {neighbours} nearest sources of each of {len(matrix.targets)} languages; "
             "-o matrix.csv writes the whole matrix, -o matrix.png draws it.",
             quiet,
         )

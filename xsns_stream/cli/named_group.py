@@ -10,7 +10,7 @@ import click
 
 
 class NamedGroup(click.Group):
-    """A group of commands with a summary each. A wrong name is an error with a hint.
+    """A group of commands, each with a summary. A wrong name is an error with a hint.
 
     Attributes:
         noun: Word for a command of the group in messages.

@@ -153,7 +153,7 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
     )
 
 
-TREEBANK_HELP: Final = "Treebanks to read, for languages with several, such as GSD; by default they are joined."
+TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all, joined]"
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
@@ -270,7 +270,7 @@ def model_options(function: Decorated) -> Decorated:
             default=AUTO,
             show_default=True,
             metavar="NAME",
-            help=f"Training objective: {', '.join(OBJECTIVES)}; auto is that of the pre-training.",
+            help=f"Training objective: {', '.join(OBJECTIVES)}; auto means the objective of the pre-training.",
         ),
     )
 
@@ -290,13 +290,13 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks if their name contains a match; repeatable.",
+            help="Also measure parameters outside of the blocks, if a name matches this expression; repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters if their name contains a match; repeatable.",
+            help="Do not measure parameters with a name that matches this expression; repeatable.",
         ),
     )
 

@@ -56,7 +56,7 @@ class WholeNumbers(click.ParamType[tuple[int, ...]]):
             return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
         except ValueError:
             noun = "an integer" if self._kind is int else "a number"
-            self.fail(f"'{value}' is not {noun}, or several that are separated by commas.", param, ctx)
+            self.fail(f"'{value}' is not {noun} or a list of {noun.split()[1]}s with commas between them.", param, ctx)
 
 
 class Numbers(WholeNumbers):
@@ -114,8 +114,8 @@ def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
             "outputs",
             multiple=True,
             metavar="FILE",
-            help="Also write the result: .csv .tsv .json .parquet, a table of text: .md .tex, or a figure: .png .svg "
-            f".pdf. {more}{' ' if more else ''}May be given more than once.",
+            help="Also write the result to a file: data (.csv .tsv .json .parquet), a table of text (.md .tex) or a "
+            f"figure (.png .svg .pdf). {more}{' ' if more else ''}May be given more than once.",
         )(csv_guard_option(function))
 
     return add
@@ -157,7 +157,7 @@ def common_options(function: Decorated) -> Decorated:
             "--quiet",
             is_flag=True,
             callback=_remember_quiet,
-            help="Print neither progress nor notes; results and errors remain.",
+            help="Print neither progress nor notes, only results and errors.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
     ):
@@ -299,7 +299,7 @@ def stderr_console(quiet: bool) -> Console:
 
 
 def print_matrix(matrix: SimilarityMatrix) -> int:
-    """Print a small matrix as a whole, and of a larger one the nearest sources of each target.
+    """Print a small matrix as a whole; of a larger matrix, print the nearest sources of each target.
 
     Returns:
         The number of nearest sources; 0 for the whole matrix.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @model_options
 @parameter_options
-@click.option("--tensors", is_flag=True, help="List every tensor in place of the blocks.")
+@click.option("--tensors", is_flag=True, help="List every tensor instead of every block.")
 @click.option("--check", is_flag=True, help="Compare the fast engine with a loop over single examples.")
 @common_options
 def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -75,8 +75,8 @@ def _show(report: ParameterReport, tensors: bool) -> None:
         worst = max((check for check in checks if check.exact), key=lambda check: check.error, default=None)
         largest = f"; largest error {worst.error:.1e} ({worst.name})" if worst else ""
         console.print(
-            f"check: {by_rule} of {len(checks)} tensors by rule and exact, "
-            f"{len(checks) - by_rule} one example at a time{largest}."
+            f"check: {by_rule} of {len(checks)} tensors are measured by a rule, which is exact; "
+            f"{len(checks) - by_rule} are measured one example at a time{largest}."
         )
 
 

@@ -49,7 +49,7 @@ def rank_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="File of gold scores from `gold import`. Shows the expected score with each source.",
+            help="File of gold scores from `gold import`, from which the score with each source is predicted.",
         ),
         click.option(
             "--strategy",

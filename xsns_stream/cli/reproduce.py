@@ -74,9 +74,9 @@ def _what_options(function: Decorated) -> Decorated:
             "--data",
             multiple=True,
             metavar="KIND=SPEC",
-            help="Data of a task (ner, pos, nli, pi, qa or topic) in the form of `transfer --data`; also "
-            "general=CORPUS (instead of Wikipedia), typology=feature_predictions.npz and ldnd=FILE; or one "
-            "folder with folders and files of these names. Repeatable.",
+            help="Data of one kind. KIND is a task (ner, pos, nli, pi, qa or topic), with data as for `transfer "
+            "--data`; general, a corpus that replaces Wikipedia; typology, the file feature_predictions.npz; or ldnd, "
+            "a matrix of LDND. A folder alone contains folders and files that are named by kind. Repeatable.",
         ),
         _what("--tasks", multiple=True, metavar="NAMES", help="Use only these tasks, such as `pos,ner`."),
         _what(
@@ -239,7 +239,7 @@ class Progress:
             case StepStarted(step, place, total, log):
                 note(f"[{place}/{total}] {step.name} (log: {log})\n  {step.command_line}", self.quiet)
             case StepEnded(step, True, None):
-                note(f"{step.name}: was done before.", self.quiet)
+                note(f"{step.name}: already done.", self.quiet)
             case StepEnded(step, done, seconds, why):
                 after = "" if seconds is None else f" after {seconds:.0f} s"
                 state = "done" if done else "failed"
@@ -284,8 +284,8 @@ class _Reproduce(SectionedCommand):
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Run the steps of a table or figure of the paper.
 
-    Each consists of some command lines of the other verbs, and of a page with their results, in the folder -o. The same
-    command continues an interrupted run. --dry-run prints the command lines.
+    A table or figure consists of command lines of the other verbs, and of a page with their results in the folder -o.
+    The same command continues an interrupted run. --dry-run prints the command lines.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan
     from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
@@ -338,7 +338,7 @@ def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) 
         for name, error in left_out.items():
             say(f"\n# {name} is left out: {error.message}", lines=True)
         for name in later:
-            say(f"\n# {name}: some of its steps depend on results; they may change", lines=True)
+            say(f"\n# {name}: some of its steps depend on results and may change", lines=True)
     if target in left_out:
         raise left_out[target]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xsns_stream.cli.choices import GROUPINGS
+from xsns_stream.cli.cluster_options import cluster_options
 from xsns_stream.cli.output import (
     LANG,
     common_options,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Count layers, kinds of modules, or tensors separately.",
 )
+@cluster_options("range of columns", few="few or short rows are compared in this process")
 @common_options
 def command(store: str, languages: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Show the common parameters of the sub-networks of several languages.

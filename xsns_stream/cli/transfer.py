@@ -142,7 +142,12 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="Seed of fine-tuning; repeatable.",
         ),
         _tuning("--epochs", type=int, default=None, help="Maximum number of epochs."),
-        _tuning("--patience", type=int, default=None, help="Epochs without a better dev score before training stops."),
+        _tuning(
+            "--patience",
+            type=int,
+            default=None,
+            help="Number of epochs without a better dev score before training stops.",
+        ),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
@@ -249,8 +254,8 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
     for sentence in plan.notes:
         note(f"note: {sentence}", quiet)
     for units, work in (
-        (plan.again, "these lack targets and their models were not kept, so they are fine-tuned again"),
-        (plan.kept, "these lack targets, and their kept models are tested on them"),
+        (plan.again, "these units lack targets and their models were not saved, so that they are fine-tuned again"),
+        (plan.kept, "these units lack targets, on which their saved models are tested"),
     ):
         if units:
             note(f"note: {work}: {', '.join(map(str, units))}.", quiet)
@@ -307,7 +312,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     say(
         f"{counted(len(data.train), 'source')} × {counted(len(settings.seeds), 'seed')}, "
         f"{counted(len(data.test), 'target')}, from {settings.corpus.name}: "
-        f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not made yet."
+        f"{counted(len(plan.todo) + len(plan.done), 'unit')}, {len(plan.todo)} of them not computed yet."
     )
     sizes = ", ".join(f"{source} {sum(map(len, splits)):,}" for source, splits in data.train.items())
     say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
@@ -381,23 +386,24 @@ def _show(
         console.print("", scores_table(scores, console.width, trivial=trivial), "", sep="\n")
     if summary["zero_shot"] is not None:
         say(
-            f"zero-shot {summary['zero_shot']:.1f} on average; {summary['trivial']:.1f} for the trivial "
-            f"answer; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} are above that."
+            f"the mean zero-shot score is {summary['zero_shot']:.1f}, that of the trivial answer is "
+            f"{summary['trivial']:.1f}; {100 * summary['above_trivial']:.0f} % of {counted(summary['pairs'], 'score')} "
+            "are above it."
         )
-    others = f"{len(result.by_others)} made by another process, " if result.by_others else ""
-    say(f"{target}: {counted(len(result.committed), 'unit')} made, {others}{len(result.runs)} there.")
+    others = f"{len(result.by_others)} computed by another process, " if result.by_others else ""
+    say(f"{target}: {counted(len(result.committed), 'unit')} computed, {others}{len(result.runs)} in total.")
 
 
 def _title(settings: TransferSettings, metric: str, summary: Mapping[str, Any]) -> str:
-    """Return the title of the table. It says so if most scores on other languages are not above the trivial answer."""
+    """Return the title of the table, which warns if most scores on other languages are at most the trivial one."""
     title = f"{settings.task.name}: {metric} of {settings.model}, percent"
     above = summary["above_trivial"]
     if above is None or above > 0.5:
         return title
     below = summary["pairs"] - round(above * summary["pairs"])
     return (
-        f"{title}; {below} of {summary['pairs']} zero-shot scores are not above the trivial answer, such as the most "
-        "frequent class"
+        f"{title}; {below} of {summary['pairs']} zero-shot scores are not above the score of the trivial answer, such "
+        "as the most frequent class"
     )
 
 

@@ -275,9 +275,10 @@ _PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _parse_id, 
 def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[Unit]:
     """Yield the sentences of a file with a word and its tag on each line, and empty lines between sentences.
 
-    The first field is the word and the last one is the tag; a tab or spaces separate fields. A last field of `+` and
-    `-` alone is the space after the word, as in data of flair, and the tag is before it. The prefix `de:` of WikiANN is
-    removed if all words of the file have it. A file with numbered words is read by :func:`read_numbered`.
+    The first field is the word and the last one is the tag; a tab or spaces separate fields. If the
+    last field of every line is `+` or `-`, it states whether a space follows, as in data of flair; the tag is before
+    it. The prefix `de:` of WikiANN is removed if all words of the file have it. A file with numbered words is read by
+    :func:`read_numbered`.
 
     Args:
         path: The file.
@@ -295,7 +296,7 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
     filled = [fields for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     with_spaces = bool(filled) and all(len(fields) > 2 and fields[-1] in ("+", "-") for fields in filled)
     if with_spaces:
-        add_note(f"the last column of {path.name} is the space after each word, and the tag is the column before it.")
+        add_note(f"the last column of {path.name} is the space after each word; the tags are in the column before it.")
     tag_at = -2 if with_spaces else -1
     checked = _CheckedSentences()
     width = 0

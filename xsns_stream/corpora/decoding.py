@@ -88,7 +88,7 @@ _MAGIC: Final = (
 
 
 def suffix_of_bytes(beginning: bytes) -> str:
-    """Return the suffix that the first bytes of a file show: of a compression or of Parquet; else empty."""
+    """Return the suffix of the compression, or of Parquet, that the first bytes of a file show; empty if none."""
     return next((suffix for magic, suffix in _MAGIC if beginning.startswith(magic)), "")
 
 

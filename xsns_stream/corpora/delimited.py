@@ -229,12 +229,12 @@ class Dialect(NamedTuple):
     def notes(self, name: str) -> tuple[str, ...]:
         """Return a sentence if the dialect is unusual for the suffix; empty if it is usual."""
         if self.escaped:
-            return (f"{name} is read as written with a backslash before each quotation mark within a field.",)
+            return (f"{name} is read as a table in which a backslash precedes each quotation mark within a field.",)
         if self.usual:
             return ()
         if self.separator in _SEPARATORS and ".csv" in name.lower():
-            return (f"{name} is read as fields between {_SEPARATORS[self.separator]}.",)
-        return (f"{name} is read as written with quotation marks around fields; they are not part of the text.",)
+            return (f"{name} is read as a table with {_SEPARATORS[self.separator]} between fields.",)
+        return (f"{name} is read as a table with quotation marks around fields; the marks are not part of the text.",)
 
 
 def dialect_of(path: Path) -> Dialect:
@@ -494,7 +494,7 @@ class _RowParser:
         while text.startswith(" ", after):
             after += 1
         if after < len(text) and text[after] != self.separator:
-            self.refuse(f"in line {self.number} text follows a closing quotation mark: {text[stop : stop + 20]!r}")
+            self.refuse(f"in line {self.number}, text follows a closing quotation mark: {text[stop : stop + 20]!r}")
         return value, text, end, after
 
     def _end_of_inner(self, text: str, start: int) -> int:

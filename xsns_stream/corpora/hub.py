@@ -210,7 +210,7 @@ class HubCorpus:
             return self._subsets[code]
         both = " and ".join(self._named[code])
         hint = "choose one of them with --config NAME."
-        raise CorpusError(f"the configurations {both} are both language '{code}'.", hint)
+        raise CorpusError(f"the configurations {both} both mean the language '{code}'.", hint)
 
     @property
     def not_read(self) -> tuple[UnreadFile, ...]:
@@ -283,7 +283,7 @@ class HubCorpus:
         yield from self._units(pick(language, self.languages(), self.name), None)
 
     def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, shuffled with `seed`, or in the order of the data set for None."""
+        """Yield the rows of a language as units, shuffled with `seed`; in their own order if it is None."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():

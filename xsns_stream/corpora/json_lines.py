@@ -153,7 +153,7 @@ def _json_columns(
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
     """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
 
-    A line that is not an object is malformed. In a file of strings alone, each string is the text of an object.
+    A line that is not an object is malformed. In a file that has only strings, each string is the text of an object.
 
     Raises:
         CorpusError: More than one line in twenty is malformed (raised at the end of the file), or the file is neither
@@ -199,7 +199,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the object that a `.json` file is as a whole; None for other files, and for one object on each line."""
+    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:

@@ -73,7 +73,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
 
 
 def without_blank_tags(example: TextExample) -> TextExample:
-    """Return the example with `_` (an empty column) read as no tag; without a label if all tags are empty."""
+    """Return the example with empty tags in place of `_` (an empty column); without a label if all are empty."""
     if not isinstance(example.label, tuple) or BLANK not in example.label:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)

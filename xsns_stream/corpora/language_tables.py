@@ -117,7 +117,7 @@ def languages_of_tables(
         del result.files[code]
         columns = [(text_column or LANG).replace(LANG, name) for name in result.written.pop(code)]
         result.unclear[code] = CorpusError(
-            f"the columns {' and '.join(map(repr, columns))} are both language '{code}'.",
+            f"the columns {' and '.join(map(repr, columns))} both mean the language '{code}'.",
             f"choose one: --corpus {shlex.quote(f'{code}={tables[0]}')} --text-column {shlex.quote(columns[0])}",
         )
     return result

@@ -154,7 +154,7 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return files in subfolders that are named by language or split or have well-known corpora; and other files.
+    """Return the files of subfolders that are named by language or split, or have well-known corpora; and the rest.
 
     Args:
         folder: The folder of the corpus.

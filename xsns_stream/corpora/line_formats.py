@@ -97,7 +97,7 @@ def read_documents(lines: Iterable[bytes], name: str, add_note: AddNote) -> Iter
         name: Name of the file, for the note.
         add_note: Called with a sentence about the omitted lines.
     """
-    add_note(f"{name} is read as a file of WikiExtractor: one text a line, without tags and titles of articles.")
+    add_note(f"{name} is read as a file of WikiExtractor: each line is a text; tags and titles are left out.")
     title = ""
     for line in lines:
         text = decode(line)

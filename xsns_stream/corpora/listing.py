@@ -332,13 +332,13 @@ class FolderListing:
 
 def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    both = "both " if len(names) == 2 else ""
+    both = "both" if len(names) == 2 else "all"
     labels = " ".join(
         f"--label {shlex.quote(f'{name}={label}')}" for name, label in _distinct_labels(code, names[:_NAMED]).items()
     )
     first = shlex.quote(f"{code}={folder / names[0]}")
     return CorpusError(
-        f"{both}{listed} are language '{code}'.",
+        f"{listed} {both} mean the language '{code}'.",
         f"give each its own label with {labels}, or keep the names of all files with --labels-as-given; or choose one "
         f"with a further --corpus {first} (the choice is recorded, so that it needs a new store); or keep one of them "
         "in the folder.",
@@ -374,7 +374,7 @@ def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
     listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
     more = " …" if len(others) > _NAMED else ""
     return CorpusError(
-        f"no file in '{folder}' is of the split '{listing.split_wanted}'. It has {listed}{more}.",
+        f"no file in '{folder}' is of the split '{listing.split_wanted}'. The folder has {listed}{more}.",
         other_splits_hint(others.values(), treebanks=listing.has_splits),
     )
 
@@ -388,7 +388,7 @@ def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> st
     """
     common = [split for split in ("dev", "test", "train") if all(split in each for each in splits)]
     command = f"read another split: --split {common[0] if common else 'dev'}"
-    return f"{command}; --task pos takes the dev file where there is no train file." if treebanks else f"{command}."
+    return f"{command}; --task pos takes the dev file if there is no train file." if treebanks else f"{command}."
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:

@@ -420,7 +420,7 @@ def _files_of_pairs(
         code = _label_of_pair(language, path, naming)
         if code in path_of:
             raise CorpusError(
-                f"both {path_of[code]} and {path} are language '{code}'.",
+                f"{path_of[code]} and {path} both mean the language '{code}'.",
                 "give one file per language, or use the texts before = as labels with --labels-as-given.",
             )
         path_of[code] = path

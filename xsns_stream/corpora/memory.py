@@ -40,7 +40,7 @@ class MemoryCorpus:
         texts: {normalised code: texts in order}; no text is empty.
         name: The name in provenance.
         notes: Sentences on keys that are read as an unexpected language.
-        unclear: Normalised code → the reason why the language cannot be read, which is that several keys mean it.
+        unclear: Normalised code → the reason why the language cannot be read: several keys mean it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -140,9 +140,9 @@ def open_texts(
 
 
 def _several_keys(code: str, keys: list[str]) -> CorpusError:
-    """Return the error for several keys that are one language."""
+    """Return the error for several keys that mean one language."""
     return CorpusError(
-        f"{' and '.join(repr(key) for key in keys)} are language '{code}'.",
+        f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
         "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
     )
 

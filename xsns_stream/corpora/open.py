@@ -242,7 +242,7 @@ def select_languages(
         note: Called with a sentence for each language that has another label in the corpus.
 
     Raises:
-        LanguageError: A language is not in the corpus; if its files are of another split, the hint says so.
+        LanguageError: A language is not in the corpus; if its files are of another split, the hint names the split.
     """
     try:
         return select(wanted, corpus.languages(), f"the corpus {corpus.name}", note)
@@ -252,7 +252,7 @@ def select_languages(
         found = {code: splits for code, splits in others.items() if code in codes}
         if not found:
             raise
-        listed = "; ".join(f"'{code}' has {', '.join(splits)} alone" for code, splits in found.items())
+        listed = "; ".join(f"'{code}' has only {', '.join(splits)}" for code, splits in found.items())
         hint = other_splits_hint(found.values(), treebanks="words=" in corpus.name)
         raise LanguageError(error.message, f"{listed}: {hint}") from error
 

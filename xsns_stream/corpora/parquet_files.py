@@ -64,7 +64,7 @@ def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
 
 
 def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
-    """Return, as text, the cells of the first column that has one of some names; none if there is none."""
+    """Return, as text, the cells of the first column that has one of some names; no cells without such a column."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -241,7 +241,7 @@ class FileFormat:
         unit: What an example is called, in the plural.
         words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
             column of words.
-        column_names: Function that returns the names of the columns; None for files that are no tables.
+        column_names: Function that returns the names of the columns; None for files that are not tables.
         cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
             whose rows are not JSON.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.

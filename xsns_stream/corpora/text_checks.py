@@ -194,7 +194,7 @@ class _TextChecks:
         )
         if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
             raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
-        add_note(f"{summary}, and are measured as they are.")
+        add_note(f"{summary}, and are measured unchanged.")
 
 
 def parse_list(text: str) -> list[object] | None:

@@ -28,7 +28,7 @@ def find_format(path: Path) -> tuple[str, str]:
     """
     if path.is_dir():
         if not any(parent.glob("*-ft-*.csv") for parent in (path, path / "results")):
-            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos has folders.")
+            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos is read from folders.")
         return "xpos", f"the format of the folder '{path.name}' is xpos"
     if path.suffix.lower() == ".json":
         return "sumeval", f"the format of '{path.name}' is sumeval: it is a JSON file"

@@ -147,7 +147,10 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
     cells = tuple(RawCell(source, target, score) for source, target, score, _ in lines if target not in few)
     notes = (*table.notes, *_nnrank_notes(sizes, few, metric, len(lines) - len(cells)))
     if unknown and options.min_examples:
-        notes += (f"not left out, because the file does not have their number of test examples: {listed([*unknown])}.",)
+        notes += (
+            "these targets are not left out, because the file does not state their numbers of test examples: "
+            f"{listed([*unknown])}.",
+        )
     return RawScores(cells, "ner", metric, "percent", "nn-rank, WikiANN, XLM-R base", notes)
 
 
@@ -155,11 +158,15 @@ def _nnrank_notes(sizes: Mapping[str, float], few: Mapping[str, float], metric: 
     other = listed([name for name in _NNRANK_METRICS if name != metric])
     notes = [f"the metric is {metric}; the file also has {other}."]
     if few:
-        notes.append(f"left out, tested on too few examples: {_with_sizes(few)}; these are {lost} scores.")
+        notes.append(
+            f"targets left out, because they were tested on too few examples: {_with_sizes(few)}; "
+            f"they have {lost} scores."
+        )
     small = {target: size for target, size in sizes.items() if size < _FEW_EXAMPLES and target not in few}
     if small:
         notes.append(
-            f"tested on fewer than {_FEW_EXAMPLES} examples: {_with_sizes(small)}; --min-examples leaves them out."
+            f"targets tested on fewer than {_FEW_EXAMPLES} examples: {_with_sizes(small)}; "
+            "--min-examples leaves targets out."
         )
     return notes
 
@@ -197,7 +204,11 @@ def read_langrank(path: Path, options: ReadOptions) -> RawScores:
         _choose_metric(options.metric, [metric], metric, path.name)
         scores = _without_best_lines(table)
         best = len(table.lines) - len(scores.lines)
-        notes = (f"left out: {best} lines below the scores, which name the best three of each column.",) if best else ()
+        notes = (
+            (f"{best} lines below the scores are left out, because they name the best three sources of each column.",)
+            if best
+            else ()
+        )
         return RawScores(
             matrix_cells(scores), task, metric, origin=_LANGRANK_ORIGIN, notes=(*table.notes, *notes), corner="source"
         )
@@ -257,10 +268,12 @@ def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
     if all(score == _NO_SCORE for _, _, results in single for score in results.values()):
         raise XsnsError(f"'{path.name}' has placeholders instead of scores.", "give a file with scores.")
     notes: tuple[str, ...] = (
-        (f"left out: {mixtures} of {len(runs)} runs, on mixtures of languages.",) if mixtures else ()
+        (f"{mixtures} of {len(runs)} runs are left out, because they were trained on several languages.",)
+        if mixtures
+        else ()
     )
     if untrained:
-        notes += (f"left out: {untrained} of {len(runs)} runs, without training examples.",)
+        notes += (f"{untrained} of {len(runs)} runs are left out, because they have no training examples.",)
     return RawScores(
         _sumeval_cells(single),
         path.stem.split("_")[0].lower(),

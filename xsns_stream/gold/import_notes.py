@@ -17,42 +17,43 @@ def mean_note(means: set[str]) -> Iterator[str]:
     """Yield a note on the lines and columns of means and totals, which were not read."""
     if means:
         yield (
-            f"not read, because they are means or totals: {listed(sorted(means))}; --rename LABEL=CODE reads one as a "
-            "language."
+            f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
+            "--rename LABEL=CODE reads one as a language."
         )
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
     """Yield a note on the lines that were read as trivial answers."""
     if labels:
-        yield f"read as the trivial answer of each target: {listed(sorted(labels))}."
+        yield f"lines read as scores of the trivial answer: {listed(sorted(labels))}."
 
 
 def skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
     """Yield a note on everything that `skip_unknown` left out."""
     if problems:
-        yield f"left out, {left_out.scores} of {left_out.of} scores: {'; '.join(problems)}."
+        yield f"{left_out.scores} of {left_out.of} scores are left out: {'; '.join(problems)}."
 
 
 def name_note(labels: Labels) -> Iterator[str]:
     """Yield a note on the languages that were recognised by name."""
     if labels.by_name:
         named = [f"{label} = {code}" for label, code in labels.by_name.items()]
-        yield f"recognised by name: {all_listed(named)}; use --rename OLD=NEW to change this."
+        yield f"labels recognised by name: {all_listed(named)}; use --rename OLD=NEW to change this."
 
 
 def number_notes(read: ReadCells) -> Iterator[str]:
     """Yield notes on how numbers are written, and on what was not read beside them."""
     if read.commas:
-        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, as {read.commas[0]}."
+        yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, such as {read.commas[0]}."
     if any(read.percent):
         yield f"{sum(read.percent)} of {len(read.values)} cells have a percent sign: the scores are percentages."
     if read.marked:
         count = f"{len(read.marked)} of {len(read.values)} cells"
-        yield f"marks and formatting were not read in {count}, as {read.marked[0]}."
+        yield f"marks and formatting were not read in {count}, such as {read.marked[0]}."
     if read.spread:
         yield (
-            f"only the first number was read in {len(read.spread)} of {len(read.values)} cells, as {read.spread[0]}."
+            f"only the first number was read in {len(read.spread)} of {len(read.values)} cells, such as "
+            f"{read.spread[0]}."
         )
 
 
@@ -79,7 +80,7 @@ def unnamed_note(scores: TransferScores) -> Iterator[str]:
 
 
 def own_language_note(scores: TransferScores) -> Iterator[str]:
-    """Yield a note if models are worse on their own language than on others, as they are if smaller is better."""
+    """Yield a note if models are worse on their own language than on others, as if smaller scores were better."""
     values = scores.values
     own = np.array([[source == target for target in scores.targets] for source in scores.sources])
     finite = np.isfinite(values)

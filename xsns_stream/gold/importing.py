@@ -216,8 +216,8 @@ def frame_scores(
         unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
 
     Raises:
-        UsageError: The unit is invalid or cannot be inferred. XsnsError: A column is missing, or a label or a score is
-            invalid.
+        UsageError: The unit is invalid or cannot be inferred.
+        XsnsError: A column is missing, or a label or a score is invalid.
     """
     if not len(frame):
         raise XsnsError("the frame of gold scores has no row.", "check how it was filtered.")
@@ -230,7 +230,7 @@ def frame_scores(
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
-    """Return the scores of a frame that is laid out like a file, which is read as such a file."""
+    """Return the scores of a frame that is laid out like a file; it is read like that file."""
     import pandas as pd
 
     has_labels = not isinstance(frame.index, pd.RangeIndex)
@@ -283,7 +283,7 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
         if not path.exists():
             raise XsnsError(f"there is no file '{path}'.", "check the path.")
         if path.is_dir() and format_name not in {None, "xpos"}:
-            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos has folders.")
+            raise UsageError(f"'{path}' is a folder.", "give a file; only the format xpos is read from folders.")
 
 
 def _with_seed(raw: RawScores, seed: int) -> RawScores:
@@ -319,7 +319,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     checked = check_cells(cells, labels, read)
     if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
         raise XsnsError(
-            f"no score has the code of a language on both sides; labels are {listed(list(labels.codes))}.",
+            f"no score has language codes for both its source and its target; labels are {listed(list(labels.codes))}.",
             "check --format; --rename OLD=NEW maps labels to codes.",
         )
     checked.report(problems, skip=options.skip_unknown)
@@ -488,7 +488,7 @@ def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, li
     if not sources:
         raise XsnsError("the file has no scores.", "every cell of the file is empty.")
     notes = [
-        f"left out, because they have no score as a {side}: {listed(empty)}."
+        f"these {side}s are left out, because they have no score: {listed(empty)}."
         for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))
         if (empty := [code for code in before if code not in after])
     ]
@@ -500,5 +500,5 @@ def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, li
         notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
     other_regimes = scores.cells[1:]
     if further := int(np.isnan(other_regimes).sum()):
-        notes.append(f"in the other regimes {further} of {other_regimes.size} scores are missing.")
+        notes.append(f"in the other regimes, {further} of {other_regimes.size} scores are missing.")
     return scores, notes

@@ -121,7 +121,7 @@ def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str,
     others = [name for name in names if name not in _NOT_SCORES]
     raise XsnsError(
         f"'{table.name}' has no column '{metric or 'score'}'.",
-        f"name the column of the scores with --metric: it has {listed(others) or 'none'}.",
+        f"name the column of the scores with --metric; columns are {listed(others) or 'none'}.",
     )
 
 

@@ -19,7 +19,8 @@ from typing import Final
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
-from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, markdown_rows
+from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, latex_tables, markdown_rows, markdown_tables
+from xsns_stream.io.placeholders import placeholder
 from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.languages import code_or_none, normalise
 
@@ -159,15 +160,19 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -
     text, notes = _decoded(path)
     if suffix in MARKED_UP and is_markdown(text):
         rows, separator = markdown_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as a Markdown table.")
+        notes = (*notes, f"'{path.name}' was read as {_of(len(markdown_tables(text)), 'Markdown')}.")
     elif suffix in MARKED_UP and is_latex(text):
         rows, separator = latex_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as a LaTeX table.")
+        notes = (*notes, f"'{path.name}' was read as {_of(latex_tables(text), 'LaTeX')}.")
     else:
         rows, separator, more = _separated_rows(text, path)
         notes = (*notes, *more)
     cleaned = [(number, tuple(map(_visible_text, row))) for number, row in rows]
     return TextRows(tuple((number, row) for number, row in cleaned if any(row)), path.name, notes, separator)
+
+
+def _of(tables: int, kind: str) -> str:
+    return f"the first of {tables} {kind} tables" if tables > 1 else f"a {kind} table"
 
 
 def _visible_text(field: str) -> str:
@@ -264,6 +269,8 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         raise unreadable(path, error) from None
     if data.startswith(_WORKBOOK_MARKS):
         raise XsnsError(f"'{path}' is a workbook of a spreadsheet program, or another archive.", _SAVE_AS_CSV)
+    if found := placeholder(data):
+        raise XsnsError(f"'{path}' is {found.kind}, not the file itself.", found.hint)
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     if encoding != "utf-16" and b"\0" in data:
         raise XsnsError(

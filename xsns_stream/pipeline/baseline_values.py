@@ -290,8 +290,8 @@ class Body:
         """Return the number of a layer.
 
         Args:
-            requested: From 0, the input of the first block, to `layers`; None for the default.
-            default: The default; the last layer of a model with fewer.
+            requested: A number from 0 (the input of the first block) to `layers`; None for the default.
+            default: The default, or the last layer if the model has fewer layers.
 
         Raises:
             UsageError: The model has no such layer.

@@ -1,7 +1,7 @@
 """Work on a Dask cluster: items are handed to workers one by one, and small results come back.
 
 Dask schedules, restarts and watches workers. This module adds what Dask cannot know: a worker opens a job once and
-keeps it, an item that a dying worker took along is tried again a limited number of times, and a worker that hangs is
+keeps it, an item whose worker died is tried again a limited number of times, and a worker that hangs is
 restarted.
 """
 
@@ -41,7 +41,7 @@ _SUBMISSIONS: Final = 5
 
 @dataclass(frozen=True)
 class WorkDoneBy:
-    """An item was finished by a worker.
+    """An item that a worker has finished.
 
     Attributes:
         result: What the session returned.
@@ -56,7 +56,7 @@ class WorkDoneBy:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One time that a worker began an item.
+    """An attempt of a worker to do an item.
 
     Attributes:
         worker: Address of the worker.
@@ -69,7 +69,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """How a cluster is used.
+    """Options for work on a cluster.
 
     Attributes:
         retries: Number of times that an item is tried again after its worker died or was restarted.
@@ -159,7 +159,7 @@ class _ClientRun(Generic[Item, Result]):
         self.token = f"xsns-{id(self):x}-{time.time_ns():x}"
         # Workers with GPUs declare them as `--resources GPU=1`; an item then takes one GPU.
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        if any(worker.get("nthreads", 1) > 1 for worker in workers):
+        if not self.job.uses_threads and any(worker.get("nthreads", 1) > 1 for worker in workers):
             self.on_note(
                 "workers with several threads do one item at a time; start them with `dask worker --nthreads 1`, and "
                 "with `--nworkers` for several of them on a machine."

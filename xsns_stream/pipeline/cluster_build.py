@@ -70,7 +70,7 @@ _TEXTS_AHEAD: Final = 2
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What a worker reports on a row.
+    """The report of a worker on a row.
 
     Attributes:
         taken: Whether another build of the same store is measuring the row, so that nothing was done.
@@ -94,7 +94,7 @@ class BuildJob(Job[Row, RowOutcome]):
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: Path or URL of the store.
-        provenance: Provenance of the rows on the client, which that of every worker must equal.
+        provenance: Provenance of the rows on the client; it must be the same on every worker.
         digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
         sizes: {row: characters of its examples}.
         folder: The client's working folder, in which relative paths are.

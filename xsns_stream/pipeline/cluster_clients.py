@@ -36,7 +36,7 @@ _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 @dataclass(frozen=True)
 class Workers:
-    """Where items are worked on, if not in this process; exactly one of the first three is given.
+    """The workers that do the items; exactly one of the first three fields is given.
 
     Attributes:
         number: Number of processes on this machine, or `auto` for as many as its cores and its memory allow.
@@ -110,7 +110,7 @@ AUTO: Final = "auto"
 def workers_asked(
     workers: Any = None, scheduler: Any = None, client: Any = None, retries: Any = None, worker_timeout: Any = None
 ) -> Workers | None:
-    """Return where work is done from the options of a verb; None for this process.
+    """Return the workers that the options of a verb name; None if this process does the work.
 
     Args:
         workers: Number of processes on this machine, or `auto`.

@@ -94,7 +94,7 @@ class JobPlugin(WorkerPlugin):
             self.session = None
 
     def _announce(self, key: str) -> None:
-        """Tell the client that an item begins, and wait until the scheduler knows: the item may end the worker."""
+        """Tell the client that an item begins, and wait for the scheduler, because the item may end the worker."""
         message = {"key": key, "worker": self.worker.address}
         sending = self.worker.scheduler.log_event(topic=self.token, msg=message)
         asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_MESSAGE_S)

@@ -8,12 +8,14 @@ The parameter `on_event` of each function receives progress (:class:`~xsns_strea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import real_number
+from xsns_stream.pipeline.cluster_clients import workers_asked
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -33,16 +35,14 @@ from xsns_stream.types.html_table import html_table, text_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
-    from xsns_stream.similarity import By
-    from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import (
-        GroupedSimilarity,
-        Overlaps,
-        ParameterSet,
-        SampledOverlaps,
-        SimilarityMatrix,
-    )
+    from xsns_stream.pipeline.cluster_clients import Workers
+    from xsns_stream.pipeline.cluster_counts import CountedOnWorkers
+    from xsns_stream.similarity import By, Progress, Selection
+    from xsns_stream.similarity.groups import Groups
+    from xsns_stream.store import RowKey, SubNetworkStore
+    from xsns_stream.types import Counts, GroupedSimilarity, Overlaps, SampledOverlaps, SimilarityMatrix
 
 # ------------------------------------------------------------------------------------------ similarity
 
@@ -63,6 +63,11 @@ def similarity(
     recount: bool = ...,
     save_counts: bool = ...,
     verify: bool = ...,
+    workers: int | Literal["auto"] | None = ...,
+    scheduler: str | None = ...,
+    client: Client | None = ...,
+    retries: int | None = ...,
+    worker_timeout: float | None = ...,
     on_event: OnReadEvent | None = ...,
 ) -> SimilarityMatrix: ...
 
@@ -83,6 +88,11 @@ def similarity(
     recount: bool = ...,
     save_counts: bool = ...,
     verify: bool = ...,
+    workers: int | Literal["auto"] | None = ...,
+    scheduler: str | None = ...,
+    client: Client | None = ...,
+    retries: int | None = ...,
+    worker_timeout: float | None = ...,
     on_event: OnReadEvent | None = ...,
 ) -> GroupedSimilarity: ...
 
@@ -102,6 +112,11 @@ def similarity(
     recount: bool = False,
     save_counts: bool = True,
     verify: bool = False,
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
+    client: Client | None = None,
+    retries: int | None = None,
+    worker_timeout: float | None = None,
     on_event: OnReadEvent | None = None,
 ) -> SimilarityMatrix | GroupedSimilarity:
     """Compare the languages of a store, like the command `xsns-stream matrix`.
@@ -124,6 +139,15 @@ def similarity(
         recount: Whether to ignore saved counts and read every row.
         save_counts: Whether to save new counts in the store, if it is writable.
         verify: Whether to compare the bits of every row with its record first.
+        workers: Number of processes on this machine that count ranges of columns, or `auto` for as many as its cores
+            and its memory allow. With `auto`, this process counts if workers would not save time, and a note says so.
+            By default, this process counts with one thread for each core. A script that gives `workers` must call this
+            function below `if __name__ == "__main__":`.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. They open
+            the store themselves, so that it must be on a shared disk or in an object store.
+        client: A client of Dask, whose workers count.
+        retries: Number of times that a range is counted again after its worker died; 3 by default.
+        worker_timeout: Seconds after which a worker that has not finished a range is restarted.
         on_event: Handler of progress and notes.
 
     Returns:
@@ -133,7 +157,9 @@ def similarity(
     Raises:
         UsageError: Arguments that exclude one another, an unknown seed or density, or fewer than two languages.
         LanguageError: A language is not in the store, or lacks a seed.
-        StoreError: The store cannot be read, or a row differs from its record.
+        StoreError: The store cannot be read, or a row differs from its record; or a worker reads another store, or a
+            row changed while workers counted.
+        IncompatibleError: A worker has other versions of libraries.
 
     >>> import xsns_stream as xs
     >>> matrix = xs.similarity("xsns.zarr")
@@ -142,12 +168,11 @@ def similarity(
     >>> round(matrix["sw", "zu"], 3)
     0.728
     """
-    from xsns_stream.similarity import count_groups, count_selection, sample_selection, similarity_by_group
-    from xsns_stream.similarity import similarity as similarity_of
-    from xsns_stream.store.overlap_cache import overlap_cache
+    from xsns_stream.pipeline.cluster_counts import counted_on_workers
 
     density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
-    _check_modes(by, sample, device, recount, save_counts)
+    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
+    _check_modes(by, sample, device, recount, save_counts, cluster)
     log = NoteLog(on_event)
     rows = as_store(store)
     everyone, first, second = _sides(rows, languages, sources, targets, log)
@@ -160,29 +185,68 @@ def similarity(
         density=density,
         on_event=log,
     )
-    progress = progress_of("comparing", log)
-    if by is not None:
-        grouped = count_groups(rows, selection, by, device=device or "cpu", on_progress=progress)
-        _check_counts(rows, [counts.tables[0] for counts in grouped], verify, log)
-        return replace(similarity_by_group(grouped, coefficient), notes=tuple(log.notes))
-    counts: Sequence[Overlaps | SampledOverlaps]
-    if sample is not None:
-        counts = sample_selection(rows, selection, sample, on_progress=progress)
-    else:
-        # If the user names a device, it must count, so that saved counts are not used.
-        cache = overlap_cache(rows, use=not recount and device in (None, "cpu"), write=save_counts)
-        counts = count_selection(rows, selection, cache=cache, device=device or "cpu", on_progress=progress)
-    _check_counts(rows, counts, verify, log)
-    matrix = with_record(similarity_of(counts, coefficient), rows, counts[0].density)
+    asked = _Comparison(coefficient, by, sample, device, recount, save_counts, verify)
+    with counted_on_workers(cluster, device or "cpu", log) as counter:
+        matrix = _compare(rows, selection, asked, counter, log)
     return replace(matrix, notes=tuple(log.notes))
 
 
-def _check_modes(by: str | None, sample: float | None, device: str | None, recount: bool, save_counts: bool) -> None:
+@dataclass(frozen=True)
+class _Comparison:
+    """How rows are compared: checked arguments of :func:`similarity`."""
+
+    coefficient: str
+    by: By | None
+    sample: float | None
+    device: str | None
+    recount: bool
+    save_counts: bool
+    verify: bool
+
+
+def _compare(
+    rows: SubNetworkStore, selection: Selection, asked: _Comparison, counter: CountedOnWorkers | None, log: NoteLog
+) -> SimilarityMatrix | GroupedSimilarity:
+    """Count the rows of a selection, and return their similarity."""
+    from xsns_stream.similarity import count_groups, count_selection, sample_selection, similarity, similarity_by_group
+    from xsns_stream.store.overlap_cache import overlap_cache
+
+    device, progress = asked.device or "cpu", progress_of("comparing", log)
+    check_rows = rows.check_rows if counter is None else partial(counter.check_rows, rows)
+    if asked.by is not None:
+        grouped = count_groups(rows, selection, asked.by, device=device, on_progress=progress, counter=counter)
+        _check_counts(check_rows, [counts.tables[0] for counts in grouped], asked.verify, log)
+        return similarity_by_group(grouped, asked.coefficient)
+    counts: Sequence[Overlaps | SampledOverlaps]
+    if asked.sample is not None:
+        counts = sample_selection(rows, selection, asked.sample, on_progress=progress)
+    else:
+        # If the user names a device, it must count, so that saved counts are not used.
+        use = not asked.recount and asked.device in (None, "cpu")
+        cache = overlap_cache(rows, use=use, write=asked.save_counts, check_rows=check_rows)
+        counts = count_selection(rows, selection, cache=cache, device=device, on_progress=progress, counter=counter)
+    _check_counts(check_rows, counts, asked.verify, log)
+    return with_record(similarity(counts, asked.coefficient), rows, counts[0].density)
+
+
+def _check_modes(
+    by: str | None,
+    sample: float | None,
+    device: str | None,
+    recount: bool,
+    save_counts: bool,
+    workers: Workers | None = None,
+) -> None:
     """Raise an error for arguments that exclude one another."""
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:
         raise UsageError("--device cannot be combined with --sample.", "estimates are computed on the CPU.")
+    if sample is not None and workers is not None:
+        raise UsageError(
+            "--sample cannot be combined with --workers or --scheduler.",
+            "an estimate reads a small part of the rows, so that workers would not save time.",
+        )
     if (recount or not save_counts) and (by is not None or sample is not None):
         option, mode = "--recount" if recount else "--no-keep", "--by" if by is not None else "--sample"
         raise UsageError(
@@ -208,7 +272,10 @@ def _sides(
 
 
 def _check_counts(
-    rows: SubNetworkStore, counts: Sequence[Overlaps | SampledOverlaps], verify: bool, on_event: OnReadEvent
+    check_rows: Callable[[Sequence[RowKey], Progress], None],
+    counts: Sequence[Overlaps | SampledOverlaps],
+    verify: bool,
+    on_event: OnReadEvent,
 ) -> None:
     """Check that at least two languages are compared; if `verify`, compare every row with its record."""
     languages = {*counts[0].sources, *counts[0].targets}
@@ -227,7 +294,7 @@ def _check_counts(
         for table in counts
         for language in dict.fromkeys((*table.sources, *table.targets))
     ]
-    rows.check_rows(keys, progress_of("verifying", on_event))
+    check_rows(keys, progress_of("verifying", on_event))
 
 
 # ---------------------------------------------------------------------------------- shared parameters
@@ -325,6 +392,11 @@ def shared(
     seeds: Seeds | None = None,
     density: float | None = None,
     by: Literal["layer", "module", "tensor"] = "layer",
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
+    client: Client | None = None,
+    retries: int | None = None,
+    worker_timeout: float | None = None,
     on_event: OnReadEvent | None = None,
 ) -> SharedParameters:
     """Count the common parameters of the sub-networks of several languages, like `xsns-stream shared`.
@@ -337,19 +409,29 @@ def shared(
         seeds: Seeds; by default all seeds of the store.
         density: Density; required if the store has several.
         by: `layer`, `module` or `tensor`, to count each layer, kind of module or tensor separately.
+        workers: Number of processes on this machine that count; see :func:`similarity`, also for the next arguments.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file.
+        client: A client of Dask.
+        retries: Number of times that a range is counted again after its worker died; 3 by default.
+        worker_timeout: Seconds after which a worker that has not finished a range is restarted.
         on_event: Handler of progress and notes.
 
     Raises:
         UsageError: The store does not have the seed or the density.
         LanguageError: A language is not in the store, or lacks a seed.
+        StoreError: The store cannot be read, or a row has changed.
+        IncompatibleError: A worker has other versions of libraries.
 
     >>> import xsns_stream as xs
     >>> parameters = xs.shared("xsns.zarr", "sw,zu")
     >>> parameters.total.common, parameters.total.united
     ((191, 197), (239, 300))
     """
-    from xsns_stream.similarity import common, select, united
+    from xsns_stream.pipeline.cluster_counts import counted_on_workers
+    from xsns_stream.similarity import count_common, select
+    from xsns_stream.similarity.groups import groups_of
 
+    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     log = NoteLog(on_event)
     rows = as_store(store)
     density = as_density(density)
@@ -357,31 +439,23 @@ def shared(
     selected = select_languages(languages, rows, noting(log))
     # `all` means all languages that have every seed.
     selection = select(rows, languages=selected, seeds=as_seeds(seeds) or None, density=density)
-    compared = selection.sources
-    in_all: list[ParameterSet] = []
-    in_any: list[ParameterSet] = []
-    for seed in selection.seeds:
-        progress = progress_of(f"comparing, seed {seed}", log)
-        for results, combine in ((in_all, common), (in_any, united)):
-            results.append(combine(rows, compared, seed=seed, density=selection.density, on_progress=progress))
-    total, groups = _shared_groups(in_all, in_any, by)
-    return SharedParameters(compared, selection.seeds, selection.density, by, total, groups, tuple(log.notes))
+    groups = groups_of(rows.layout, by)
+    with counted_on_workers(cluster, "cpu", log) as counter:
+        counts = [
+            count_common(rows, selection, seed, groups, progress_of(f"comparing, seed {seed}", log), counter)
+            for seed in selection.seeds
+        ]
+    total, each = _shared_groups(counts, groups)
+    return SharedParameters(selection.sources, selection.seeds, selection.density, by, total, each, tuple(log.notes))
 
 
 def _shared_groups(
-    in_all: Sequence[ParameterSet], in_any: Sequence[ParameterSet], by: By
+    counts: Sequence[tuple[Counts, Counts]], groups: Groups
 ) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
-    """Return the numbers of all parameters, and those of each group."""
-    from xsns_stream.similarity import count_by_group
-    from xsns_stream.similarity.groups import groups_of
-
-    first = in_all[0]
-    common, united = ([count_by_group(parameters, by) for parameters in sets] for sets in (in_all, in_any))
-    total = SharedGroup(
-        "all", first.size, tuple(each.cardinality for each in in_all), tuple(each.cardinality for each in in_any)
-    )
-    groups = groups_of(first.layout, by)
+    """Return the numbers of all parameters, and those of each group, from the counts of each seed."""
+    common, united = ([seed[part].tolist() for seed in counts] for part in (0, 1))
+    total = SharedGroup("all", sum(groups.sizes), tuple(map(sum, common)), tuple(map(sum, united)))
     return total, tuple(
-        SharedGroup(name, size, tuple(each[name] for each in common), tuple(each[name] for each in united))
-        for name, size in zip(groups.names, groups.sizes, strict=True)
+        SharedGroup(name, size, tuple(seed[at] for seed in common), tuple(seed[at] for seed in united))
+        for at, (name, size) in enumerate(zip(groups.names, groups.sizes, strict=True))
     )

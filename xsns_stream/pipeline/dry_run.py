@@ -1,4 +1,4 @@
-"""What a build would do: its refusals and notes, and estimates of time, disk and memory from one timed row."""
+"""Dry run of a build: its errors and notes, and estimates of time, disk and memory from one timed row."""
 
 from __future__ import annotations
 

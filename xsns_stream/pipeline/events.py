@@ -201,6 +201,7 @@ class BuildResult:
         notes: Sentences about the loading of the model, and about common texts of languages.
         texts: {row: record of its text}, for texts that this run read.
         row_notes: Notes on single rows.
+        model_notes: Those of `notes` that are about the loading of the model.
     """
 
     committed: tuple[Row, ...]
@@ -211,11 +212,12 @@ class BuildResult:
     notes: tuple[str, ...] = ()
     texts: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
     row_notes: tuple[Noted, ...] = ()
+    model_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What a build would do, from its checks, its texts and the time of one row.
+    """The plan of a build, from its checks, its texts and the time of one row.
 
     Attributes:
         rows: All rows of the settings.
@@ -223,8 +225,8 @@ class BuildPlan:
         failed: {row: error} of the rows whose text cannot be used.
         seconds: Estimated time of all rows that are missing; None if nothing was timed.
         disk: Bytes that these rows take in the store; None if it is not known.
-        memory: Maximum number of bytes that this process had in memory until now; with a GPU, that torch had there.
-            None if the system does not tell.
+        memory: Peak memory of this process so far in bytes or, with a GPU, the peak memory of torch on the GPU; None if
+            it is unknown.
         row_notes: Notes on the texts of single rows.
         workers: Number of workers that would measure; None for this process.
         seconds_on_workers: Estimated time of these workers together, at least that of the longest row; None without

@@ -66,9 +66,9 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
         if labelled.note:
             notes[labelled.note] = None
         if labelled.unlabelled:
-            share = f"{labelled.unlabelled} of {len(labelled) + labelled.unlabelled}"
+            share = f"{labelled.unlabelled} of {len(labelled) + labelled.unlabelled} examples"
             reason = "no label, or an answer that does not occur in its passage"
-            notes[f"left out of {labelled.source}: {share} ({reason})."] = None
+            notes[f"{share} of {labelled.source} are left out ({reason})."] = None
         return labelled
 
     languages = dict.fromkeys(code for source in settings.sources for code in constituents(source))

@@ -70,7 +70,7 @@ class TransferSettings:
             examples and 500 dev examples.
         pairs: The (source, target) pairs to measure; None for all.
         keep_models: Folder for the fine-tuned models; None to save no models.
-        notes: Sentences on languages that the data have under another label than they were asked for.
+        notes: Sentences on languages that have another label in the data than in the request.
     """
 
     corpus: TaskCorpus
@@ -91,7 +91,9 @@ class TransferSettings:
         for name in ("sources", "targets", "seeds"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
-                raise UsageError(f"there must be {name}, each once, not {', '.join(map(str, values)) or 'none'}.")
+                raise UsageError(
+                    f"{name} must be given, and each only once; got {', '.join(map(str, values)) or 'none'}."
+                )
         if wrong := next((seed for seed in self.seeds if not 0 <= seed < _SEEDS), None):
             raise UsageError(f"a seed must be between 0 and {_SEEDS - 1}, not {wrong}.", "give a seed such as 42.")
         for name, value in (("--limit", self.limit), ("--test-limit", self.test_limit)):
@@ -220,7 +222,7 @@ def _languages(
             ("targets", "--targets", tests != ["all"]),
         ):
             if given:
-                raise UsageError(f"--pairs names the {side}, too.", f"omit {options}.")
+                raise UsageError(f"--pairs already names the {side}.", f"omit {options}.")
         chosen = [
             (source, target)
             for left, right in _pairs(pairs)
@@ -249,7 +251,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
     if len(mixed) < 2:
         separator = "+" if "+" in written else ","
         raise UsageError(
-            f"{written} is one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
+            f"{written} names only one language.", f"write several, such as `{separator.join(('es', 'pt', 'it'))}`."
         )
     return mixture(mixed)
 

@@ -357,7 +357,7 @@ def _feature_matrices(
 
 
 def _predicted_matrices(result: Regression) -> dict[str, SimilarityMatrix]:
-    """Return the predicted scores in sample, and those of each method of leaving out with at least one prediction."""
+    """Return the predicted scores in sample, and with each target or source left out, if there are any."""
     import numpy as np
 
     from xsns_stream.types.regressions import IN_SAMPLE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from xsns_stream.errors import IncompatibleError
 
@@ -32,6 +32,9 @@ class Session(ABC, Generic[Item, Result]):
 
 class Job(ABC, Generic[Item, Result]):
     """Work that every worker can do for any of several items. It is pickled, and sent to each worker once."""
+
+    #: Whether an item uses all threads of its worker. A worker does one item at a time in either case.
+    uses_threads: ClassVar[bool] = False
 
     @abstractmethod
     def open(self) -> Session[Item, Result]:

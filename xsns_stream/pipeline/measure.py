@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import FisherError
+from xsns_stream.io.free_memory import free_memory_here
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
 from xsns_stream.pipeline.settings import BuildSettings, Stopping
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     from xsns_stream.fisher import Measurement
     from xsns_stream.models import LoadedModel
-
-#: Free memory in bytes that is assumed if the operating system does not report it.
-ASSUMED_FREE: Final = 2 << 30
 
 
 @dataclass
@@ -470,7 +467,7 @@ def free_memory(model: Any) -> int:
     device = next(model.parameters()).device
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return min(_free_on_machine(), _free_in_container())
+    return free_memory_here()
 
 
 def _release_memory(model: Any) -> None:
@@ -480,22 +477,3 @@ def _release_memory(model: Any) -> None:
     gc.collect()
     if next(model.parameters()).device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _free_on_machine() -> int:
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(OSError, ValueError, AttributeError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return ASSUMED_FREE
-
-
-def _free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the free bytes under the memory limit of a container; 2^62 if there is no limit."""
-    try:
-        limit = int((folder / "memory.max").read_text(encoding="ascii"))
-        return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))
-    except (OSError, ValueError):
-        return 1 << 62

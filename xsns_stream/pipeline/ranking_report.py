@@ -268,7 +268,7 @@ def compared_with_first(ranking: SourceRanking) -> str:
     if len(known) == 1:
         return "No other candidate has an interval to compare the first with."
     if level == 1:
-        return f"The first{among} is reliably closer than each other {'one' if among else 'candidate'} {basis}."
+        return f"The first{among} is reliably closer than all other {'ones' if among else 'candidates'} {basis}."
     if all(source.level_with_first for source in known[:level]):
         return f"~ No reliable difference among the first {level}{among} {basis}."
     return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."

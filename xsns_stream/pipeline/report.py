@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xsns_stream.errors import UsageError
+from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent
 from xsns_stream.pipeline.row_selection import Codes, Seeds, StoreLike, as_density, as_seeds, as_store
 
@@ -209,8 +209,12 @@ def _compare_store(
 def _read_matrix(
     matrix: Predictor, languages: Codes | None, sources: Codes | None, targets: Codes | None, log: NoteLog
 ) -> Compared:
-    from xsns_stream.pipeline.predictors import matrix_of_predictor
+    from xsns_stream.pipeline.predictors import is_store, matrix_of_predictor
 
+    if is_store(matrix):
+        raise UsageError(f"'{matrix}' is not a file with a matrix.", "give a store as --store.")
+    if isinstance(matrix, str | os.PathLike) and not Path(matrix).exists():
+        raise XsnsError(f"there is no file '{os.fspath(matrix)}'.", "check --matrix FILE.")
     found, _ = matrix_of_predictor(matrix, "matrix")
     for note in found.notes:
         log(Noted(note))

@@ -60,7 +60,7 @@ def require_path(value: object, name: str) -> None:
 
 
 def as_codes(codes: Codes | None) -> tuple[str, ...]:
-    """Return language codes as a tuple; empty for None."""
+    """Return language codes as a tuple; empty if none are given."""
     from xsns_stream.languages import require_string
 
     chosen = () if codes is None else tuple(several(codes, "languages"))
@@ -70,7 +70,7 @@ def as_codes(codes: Codes | None) -> tuple[str, ...]:
 
 
 def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
-    """Return seeds as a tuple without duplicates; empty for None.
+    """Return seeds as a tuple without duplicates; empty if none are given.
 
     Raises:
         UsageError: A seed is not an integer.
@@ -81,7 +81,7 @@ def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
 
 
 def as_density(density: float | None) -> float | None:
-    """Return a density as a number of Python; None for None.
+    """Return a density as a number of Python; None if none is given.
 
     Raises:
         UsageError: The density is not a number.
@@ -147,7 +147,7 @@ def select_rows(
         LanguageError: A named or required language lacks a seed.
     """
     from xsns_stream.similarity import select
-    from xsns_stream.store.store import note_on_few_examples, note_on_same_texts, same_texts
+    from xsns_stream.store.text_notes import note_on_few_examples, note_on_same_texts, same_texts
 
     require_labels(store, seeds, density)
     incomplete: dict[str, str] = {}

@@ -176,8 +176,8 @@ def note_on_shared(shared: Sequence[SharedText]) -> str:
     named = [f"{' and '.join(one.languages)} (seed {one.seed}) {one.share:.0%}" for one in shared[:SHOWN]]
     more = f", and {len(shared) - SHOWN} more pairs" if len(shared) > SHOWN else ""
     return (
-        "these languages have examples in common, which makes their sub-networks similar for any languages: "
-        f"{', '.join(named)}{more}."
+        "these languages have examples in common, which makes their sub-networks similar even if the languages "
+        f"are not: {', '.join(named)}{more}."
     )
 
 

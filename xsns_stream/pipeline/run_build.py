@@ -36,7 +36,7 @@ from xsns_stream.pipeline.scheduling import ReadAhead, SharedItems
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.pipeline.store_settings import recorded_corpus, relative_inputs
 from xsns_stream.store import SubNetworkStore
-from xsns_stream.store.store import note_on_same_texts, same_texts
+from xsns_stream.store.text_notes import note_on_same_texts, same_texts
 from xsns_stream.types import ParameterLayout, Provenance
 from xsns_stream.types.provenance import library_versions
 
@@ -116,7 +116,7 @@ def prepare_build(
     *,
     check_text: bool = True,
 ) -> PreparedBuild:
-    """Check that the rows may be written to the store, and return what is missing; nothing is written.
+    """Check that the rows may be written to the store, and return the missing ones; nothing is written.
 
     Args:
         settings: What to measure.
@@ -152,7 +152,7 @@ def prepare_build(
         names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
         on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
     not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
-    if note := _note_on_finished_rows(settings, store, not_measured):
+    if note := note_on_finished_rows(settings, store, not_measured):
         on_event(Noted(note))
     if settings.quantile_used == "histogram" and missing:
         on_event(
@@ -177,6 +177,7 @@ def finish_build(
         (*model_notes, *notes),
         progress.texts.records,
         tuple(progress.row_notes),
+        model_notes,
     )
 
 
@@ -382,7 +383,7 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
+def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
     """Return a note on rows that are in the store and lack a requested result; empty without such rows."""
     lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
     if not lacking:
@@ -392,7 +393,7 @@ def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_
     parts = " --parts 8 adds intervals and split-half to rows that are in the store." if _HALVES in missing else ""
     return (
         f"{len(lacking)} of {len(settings.rows())} rows are in the store already, and are not {missing}. "
-        f"To add that, remove these rows with prune, and build again.{parts}"
+        f"To add this, remove these rows with prune, and build again.{parts}"
     )
 
 

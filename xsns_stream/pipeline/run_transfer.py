@@ -112,7 +112,8 @@ def plan_transfer(
     if lost := [unit for unit in done if settings.keep_models is not None and not run.has_model(unit)]:
         names = ", ".join(map(str, lost))
         notes += (
-            f"their models were not kept, and are not fine-tuned again while their scores are in '{folder}': {names}.",
+            f"the models of these units were not saved; to fine-tune a unit again, delete its file in '{folder}': "
+            f"{names}.",
         )
     if not timed or not todo:
         return TransferPlan(todo, done, again, kept, notes)

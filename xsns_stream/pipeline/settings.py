@@ -89,7 +89,7 @@ class BuildSettings:
             ranking computes its intervals from them. None for no folds. An even number also compares halves.
         keep_fisher: Encoding of Fisher values that are saved in the store, `float32` or `bf16`; None to save no values.
         quantile: Method for the threshold, `exact`, `histogram` or `percentile`; None for the default of the estimator.
-        notes: Sentences on languages that the corpus has under another label than they were asked for.
+        notes: Sentences on languages that have another label in the corpus than in the request.
         inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
     """
 

@@ -271,7 +271,7 @@ def _rank_one(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a number of sources; None for None."""
+    """Return a checked number of sources; None if none is given."""
     if value is None:
         return None
     number = whole_number(value, name)

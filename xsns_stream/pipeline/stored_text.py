@@ -214,7 +214,7 @@ def check_text(
         )
     if stored.shared.stopping:
         notes.append(
-            f"the rows of the store may have used fewer examples than the drawn ones ({stored.shared.stopping}); the "
+            f"the rows of the store may have used fewer examples than were drawn ({stored.shared.stopping}); the "
             f"baseline uses all examples."
         )
     return notes

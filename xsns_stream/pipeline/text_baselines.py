@@ -58,7 +58,7 @@ class TextBaselines:
     """Baselines that were computed from text.
 
     Attributes:
-        matrices: {name: matrix}, with the language codes of the requested.
+        matrices: {name: matrix}, with the codes of the requested languages.
         notes: Sentences on the model, the text, and languages with other codes in the corpus.
         failed: {row: error}.
         rows: Number of all rows (languages with a seed). corpus: The corpus.
@@ -151,7 +151,7 @@ def text_baselines(
                 on_event=notify,
                 **(settings | more),
             )
-    spelling = [f"'{code}' is '{other}' in the corpus." for other, code in chosen.items() if other != code]
+    spelling = [f"'{code}' has the label '{other}' in the corpus." for other, code in chosen.items() if other != code]
     return TextBaselines(
         {name: _renamed(matrix, chosen) for name, matrix in matrices.items()},
         (*(() if loaded is None else loaded.notes), *notes, *reading_notes(corpus), *spelling),
@@ -213,7 +213,7 @@ def _languages(
 
 
 def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the corpus's codes of one side of the requested, in the order of the requested."""
+    """Return the corpus's codes of the requested sources, or targets, in their order."""
     if wanted is None:
         return None
     in_corpus = {code: other for other, code in chosen.items()}
@@ -221,7 +221,7 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
 
 
 def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityMatrix:
-    """Return the matrix with the codes of the requested."""
+    """Return the matrix with the codes of the requested languages."""
     return replace(
         matrix,
         sources=tuple(chosen[code] for code in matrix.sources),

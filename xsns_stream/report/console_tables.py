@@ -76,8 +76,8 @@ def scores_table(
 
     The best source of each target, other than the target itself, is bold and has an asterisk. The score of a language
     on itself, or of a mixture that contains it, is dim. A pair without a score is a dash. If most scores on other
-    languages are not above the trivial answer, the title says so. A caption gives the number of languages that are not
-    shown.
+    languages are not above the trivial answer, the title states this. A caption gives the number of languages that are
+    not shown.
 
     Args:
         scores: Scores; their first regime is shown.
@@ -119,8 +119,8 @@ def _warning(scores: TransferScores) -> str:
     if not count or above > count / 2:
         return ""
     return (
-        f"; {count - above} of {count} scores on other languages are not above the trivial answer, such as the most "
-        "frequent class"
+        f"; {count - above} of {count} scores on other languages are not above the score of the trivial answer, such "
+        "as the most frequent class"
     )
 
 

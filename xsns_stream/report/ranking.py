@@ -217,7 +217,7 @@ def _explanation_sheet(explanation: Explanation) -> Sheet:
         for name, corrected, excess in zip(explanation.names, explanation.corrected, explanation.excess, strict=True)
     ]
     totals = [f"({value:+.4f})" for value in explanation.excess.sum(axis=0).tolist()]
-    title = f"Jaccard by {explanation.by}, chance-corrected (adds to the whole, beyond the mean candidate)"
+    title = f"Jaccard by {explanation.by}, chance-corrected (in brackets: contribution to the whole, minus its mean)"
     return Sheet(title, (explanation.by, *explanation.sources), (*lines, ("all", *totals)))
 
 

@@ -285,7 +285,8 @@ def group_predictors(
             together[label] = step
         elif min(sources, targets) < MIN_KNOWN:
             left_out[label] = (
-                f"it knows {sources} of {len(task.sources)} sources, {targets} of {len(task.targets)} targets."
+                f"it has values for {sources} of {len(task.sources)} sources and "
+                f"{targets} of {len(task.targets)} targets."
             )
         else:
             separate[label] = step

@@ -155,7 +155,7 @@ def _quality_sentence(quality: Mapping[str, Any]) -> str:
     if quality["trivial"] is None:
         return sentence
     share = UNKNOWN if quality["above_trivial"] is None else number(100 * quality["above_trivial"], 0)
-    return f"{sentence} The answer that needs no model has {trivial}; {share} % of the pairs are above that."
+    return f"{sentence} The trivial answer, which needs no model, has {trivial}; {share} % of the pairs are above this."
 
 
 def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:

@@ -251,7 +251,7 @@ def _ending(config: RunConfig, outputs: StepOutputs) -> str:
     epochs = f", at most {config.epochs} epochs" if config.epochs else ""
     lines = [
         f"Preset {config.preset}, model {config.model}.",
-        f"Sub-networks, if the page has any: {config.examples:,} examples a language, density {config.density:g}.",
+        f"Sub-networks, if the page has any: {config.examples:,} examples per language, density {config.density:g}.",
         f"Fine-tuning preset {config.fine_tuning}{epochs}.",
         *(
             f"{task.title}: {len(task.sources)} sources ({' '.join(task.sources)}), {len(task.targets)} targets; "
@@ -275,7 +275,7 @@ def _numbers(seeds: tuple[int, ...]) -> str:
 
 def _limits(task: TaskConfig) -> str:
     limits = [
-        f"at most {task.limit:,} training examples a source" if task.limit else "",
-        f"at most {task.test_limit:,} test examples a target" if task.test_limit else "",
+        f"at most {task.limit:,} training examples per source" if task.limit else "",
+        f"at most {task.test_limit:,} test examples per target" if task.test_limit else "",
     ]
     return ", ".join(filter(None, limits)) or "all examples"

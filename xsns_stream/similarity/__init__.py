@@ -9,6 +9,7 @@ from xsns_stream.similarity.count import count_groups, count_overlaps, count_ove
 from xsns_stream.similarity.groups import GROUPINGS, By
 from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
 from xsns_stream.similarity.nway import common, count_by_group, united
+from xsns_stream.similarity.row_counts import count_common
 from xsns_stream.similarity.sample import sample_overlaps, sample_overlaps_by_seed, sample_selection
 from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource, Selection, select
 
@@ -23,6 +24,7 @@ __all__ = [
     "Selection",
     "common",
     "count_by_group",
+    "count_common",
     "count_groups",
     "count_overlaps",
     "count_overlaps_by_seed",

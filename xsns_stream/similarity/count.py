@@ -12,8 +12,8 @@ from typing import TypedDict, Unpack, overload
 import numpy as np
 
 from xsns_stream.similarity.groups import By, Groups, groups_of
+from xsns_stream.similarity.row_counts import CountedHere, Device, RowCounter, count_rectangle, count_square
 from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress, RowSource, Selection, only, select
-from xsns_stream.similarity.streaming import count_rectangle, count_square
 from xsns_stream.types import (
     CachedOverlaps,
     Counts,
@@ -224,23 +224,41 @@ def count_selection(
     cache: OverlapCache | None = None,
     device: str = "cpu",
     on_progress: Progress | None = None,
+    counter: RowCounter | None = None,
 ) -> tuple[Overlaps, ...]:
-    """Count |A ∩ B| for the pairs of a selection, once for each seed, as :func:`count_overlaps_by_seed`."""
+    """Count |A ∩ B| for the pairs of a selection, once for each seed, as :func:`count_overlaps_by_seed`.
+
+    Args:
+        store: The store of the rows.
+        selection: The rows to compare.
+        cache: A cache of counts; see :func:`count_overlaps`.
+        device: The device that counts in this process.
+        on_progress: Called with (words done, total words), over all seeds, after each block.
+        counter: Where rows are counted instead of this process.
+    """
+    counter = counter or CountedHere(Device(device))
     passes = split_progress(store, on_progress, len(selection.seeds))
     return tuple(
-        _count(store, selection, seed, cache, device, progress)
+        _count(store, selection, seed, cache, counter, progress)
         for seed, progress in zip(selection.seeds, passes, strict=True)
     )
 
 
 def count_groups(
-    store: RowSource, selection: Selection, by: By, *, device: str = "cpu", on_progress: Progress | None = None
+    store: RowSource,
+    selection: Selection,
+    by: By,
+    *,
+    device: str = "cpu",
+    on_progress: Progress | None = None,
+    counter: RowCounter | None = None,
 ) -> tuple[GroupedOverlaps, ...]:
     """Count |A ∩ B| within each group of parameters; otherwise as :func:`count_selection`."""
+    counter = counter or CountedHere(Device(device))
     groups = groups_of(store.layout, by)
     passes = split_progress(store, on_progress, len(selection.seeds))
     return tuple(
-        _count_groups(store, selection, seed, groups, device, progress)
+        _count_groups(store, selection, seed, groups, counter, progress)
         for seed, progress in zip(selection.seeds, passes, strict=True)
     )
 
@@ -250,35 +268,35 @@ def _count(
     selection: Selection,
     seed: int,
     cache: OverlapCache | None,
-    device: str,
+    counter: RowCounter,
     on_progress: Progress | None,
 ) -> Overlaps:
     size, density = store.layout.size, selection.density
     if selection.targets is None:
         if cache is not None:
-            return _count_with_cache(store, selection, seed, cache, device, on_progress)
-        counts = count_square(store, selection, seed, None, on_progress, device)[0]
+            return _count_with_cache(store, selection, seed, cache, counter, on_progress)
+        counts = count_square(store, selection, seed, None, on_progress, counter)[0]
         return OverlapCounts(selection.sources, counts, size, seed, density)
     cached = None if cache is None else _cached_rectangle(store, selection, seed, cache, on_progress)
     if cached is not None:
         return cached
-    counts, sources, targets = (c[0] for c in count_rectangle(store, selection, seed, None, on_progress, device))
+    counts, sources, targets = (c[0] for c in count_rectangle(store, selection, seed, None, on_progress, counter))
     return OverlapRectangle(selection.sources, selection.targets, counts, sources, targets, size, seed, density)
 
 
 def _count_groups(
-    store: RowSource, selection: Selection, seed: int, groups: Groups, device: str, on_progress: Progress | None
+    store: RowSource, selection: Selection, seed: int, groups: Groups, counter: RowCounter, on_progress: Progress | None
 ) -> GroupedOverlaps:
     density = selection.density
     tables: tuple[Overlaps, ...]
     if selection.targets is None:
-        squares = count_square(store, selection, seed, groups, on_progress, device)
+        squares = count_square(store, selection, seed, groups, on_progress, counter)
         tables = tuple(
             OverlapCounts(selection.sources, counts, size, seed, density)
             for counts, size in zip(squares, groups.sizes, strict=True)
         )
     else:
-        parts = count_rectangle(store, selection, seed, groups, on_progress, device)
+        parts = count_rectangle(store, selection, seed, groups, on_progress, counter)
         tables = tuple(
             OverlapRectangle(selection.sources, selection.targets, counts, sources, targets, size, seed, density)
             for counts, sources, targets, size in zip(*parts, groups.sizes, strict=True)
@@ -306,7 +324,7 @@ def _count_with_cache(
     selection: Selection,
     seed: int,
     cache: OverlapCache,
-    device: str,
+    counter: RowCounter,
     on_progress: Progress | None,
 ) -> OverlapCounts:
     """Return the counts of all pairs, and cache them.
@@ -326,9 +344,9 @@ def _count_with_cache(
         _report_done(store, on_progress)
         return cached.counts.among(languages)
     if cached is None or 2 * len(new) > len(languages):
-        intersection = count_square(store, selection, seed, None, on_progress, device)[0]
+        intersection = count_square(store, selection, seed, None, on_progress, counter)[0]
     else:
-        intersection = _extended(store, cached.counts, selection, new, seed, device, on_progress)
+        intersection = _extended(store, cached.counts, selection, new, seed, counter, on_progress)
     counts = OverlapCounts(languages, intersection, store.layout.size, seed, density)
     if cached is None or len(languages) >= len(set(cached.languages) & set(store.languages_at(seed, density))):
         cache.save(CachedOverlaps(counts, digests))
@@ -362,13 +380,13 @@ def _extended(
     selection: Selection,
     new: Sequence[str],
     seed: int,
-    device: str,
+    counter: RowCounter,
     on_progress: Progress | None,
 ) -> Counts:
     """Count the new languages with all languages, and take the other pairs from the cache."""
     languages = selection.sources
     rectangle = replace(selection, sources=tuple(new), targets=languages)
-    counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, device)
+    counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, counter)
     position = {code: i for i, code in enumerate(languages)}
     rows, others = [position[code] for code in new], [position[code] for code in languages if code not in set(new)]
     out = np.empty((len(languages), len(languages)), np.int64)

@@ -20,8 +20,9 @@ import numpy as np
 from xsns_kernels.columns import Columns, Segment
 from xsns_stream.errors import UsageError
 from xsns_stream.similarity.count import split_progress
+from xsns_stream.similarity.row_counts import open_rectangle
 from xsns_stream.similarity.selection import Incomplete, Progress, RowSource, Selection, only, select
-from xsns_stream.similarity.streaming import Picked, cross_intersections, intersections, open_rectangle
+from xsns_stream.similarity.streaming import Picked, cross_intersections, intersections
 from xsns_stream.types import WORD_BITS, Counts, ParameterLayout, SampledOverlaps, words_for
 
 #: The number of blocks of a layer, which determines the error, and the limits of the size of a block in words.

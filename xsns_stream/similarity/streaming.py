@@ -14,76 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xsns_stream.errors import StoreError, UsageError
-from xsns_stream.similarity.groups import Groups
-from xsns_stream.similarity.selection import Progress, RowSource, Selection
+from xsns_stream.similarity.selection import Progress, RowSource
 from xsns_stream.types import Counts, Words
 
 if TYPE_CHECKING:
     from xsns_kernels.columns import Columns, Segment
-
-
-def count_square(
-    store: RowSource,
-    selection: Selection,
-    seed: int,
-    groups: Groups | None = None,
-    on_progress: Progress | None = None,
-    device: str = "cpu",
-) -> Counts:
-    """Count all pairs of the sources: int64 [G, L, L], with one group if no groups are given.
-
-    Raises:
-        StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
-    """
-    with store.columns(selection.sources, seed, selection.density) as columns:
-        counts = intersections(columns, groups.segments if groups else None, _number(groups), on_progress, device)
-    check_cardinalities(store, selection.sources, counts.sum(axis=0).diagonal(), seed, selection.density)
-    return counts
-
-
-def count_rectangle(
-    store: RowSource,
-    selection: Selection,
-    seed: int,
-    groups: Groups | None = None,
-    on_progress: Progress | None = None,
-    device: str = "cpu",
-) -> tuple[Counts, Counts, Counts]:
-    """Count each source with each target, reading every row once.
-
-    Returns:
-        Intersections int64 [G, S, T], cardinalities of the sources int64 [G, S] and of the targets int64 [G, T].
-
-    Raises:
-        StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
-    """
-    split = len(selection.sources)
-    with open_rectangle(store, selection, seed) as (columns, order):
-        counts, sizes = cross_intersections(
-            columns, split, groups.segments if groups else None, _number(groups), on_progress, device
-        )
-    sources, targets = sizes[:, :split], sizes[:, split:][:, order]
-    check_cardinalities(store, selection.sources, sources.sum(axis=0), seed, selection.density)
-    check_cardinalities(store, selection.targets or (), targets.sum(axis=0), seed, selection.density)
-    return counts[:, :, order], sources, targets
-
-
-@contextmanager
-def open_rectangle(store: RowSource, selection: Selection, seed: int) -> Iterator[tuple[Columns, list[int]]]:
-    """Open the sources, then the targets, so that each row is read once.
-
-    Yields:
-        The columns, and the position of each target among the rows after the sources. Targets that are also sources are
-        copies at the end.
-    """
-    sources = {code: i for i, code in enumerate(selection.sources)}
-    targets = selection.targets or ()
-    fresh = [code for code in targets if code not in sources]
-    again = [code for code in targets if code in sources]
-    position = {code: i for i, code in enumerate((*fresh, *again))}
-    with store.columns((*selection.sources, *fresh), seed, selection.density) as rows:
-        columns: Columns = Repeated(rows, [sources[code] for code in again]) if again else rows
-        yield columns, [position[code] for code in targets]
 
 
 def intersections(
@@ -92,8 +27,17 @@ def intersections(
     groups: int,
     on_progress: Progress | None = None,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> Counts:
     """Count all pairs of rows: int64 [G, L, L].
+
+    Args:
+        columns: The rows.
+        segments: Ranges of bits with the group of each; None for all bits in one group.
+        groups: G, the number of groups.
+        on_progress: Called with (words done, total words) after each block.
+        device: `cpu`, or another device of torch.
+        threads: Number of threads on a CPU; None for one for each core.
 
     Raises:
         UsageError: The device does not exist.
@@ -101,7 +45,7 @@ def intersections(
     if device == "cpu":
         from xsns_kernels import stream_intersections
 
-        return stream_intersections(columns, segments=segments, groups=groups, on_progress=on_progress)
+        return stream_intersections(columns, segments=segments, groups=groups, threads=threads, on_progress=on_progress)
     with _device_errors(device):
         from xsns_kernels.device_overlap import stream_intersections_on
 
@@ -115,8 +59,11 @@ def cross_intersections(
     groups: int,
     on_progress: Progress | None = None,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> tuple[Counts, Counts]:
     """Count the rows before `split` with those after it: int64 [G, S, T], and cardinalities int64 [G, S + T].
+
+    The other arguments are those of :func:`intersections`.
 
     Raises:
         UsageError: The device does not exist.
@@ -124,7 +71,9 @@ def cross_intersections(
     if device == "cpu":
         from xsns_kernels import stream_cross_intersections
 
-        return stream_cross_intersections(columns, split, segments=segments, groups=groups, on_progress=on_progress)
+        return stream_cross_intersections(
+            columns, split, segments=segments, groups=groups, threads=threads, on_progress=on_progress
+        )
     with _device_errors(device):
         from xsns_kernels.device_overlap import stream_cross_intersections_on
 
@@ -163,10 +112,6 @@ def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Cou
         )
 
 
-def _number(groups: Groups | None) -> int:
-    return len(groups.names) if groups else 1
-
-
 # --------------------------------------------------------------------------------------- views of columns
 
 
@@ -197,6 +142,30 @@ class Repeated:
         self._columns.read(start, stop, out[:distinct])
         for row, original in enumerate(self._again, start=distinct):
             out[row] = out[original]
+
+
+class WithCommon:
+    """Rows followed by two more: the bits that are in all of them, and the bits that are in any of them."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, including the two."""
+        return self._columns.rows + 2
+
+    @property
+    def words(self) -> int:
+        """W, the number of words of a row."""
+        return self._columns.words
+
+    def read(self, start: int, stop: int, out: Words) -> None:
+        """Read a block of columns, and combine its rows."""
+        rows = out[:-2]
+        self._columns.read(start, stop, rows)
+        np.bitwise_and.reduce(rows, axis=0, out=out[-2])
+        np.bitwise_or.reduce(rows, axis=0, out=out[-1])
 
 
 class Joined:

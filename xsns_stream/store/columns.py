@@ -35,14 +35,18 @@ class StoredColumns:
 
     Attributes:
         rows: L, the number of rows.
-        words: W, the number of words of a row.
+        words: W, the number of words of a row, or of the range of words that was opened.
     """
 
     def __init__(
-        self, words: int, names: Sequence[RowKey], readers: Sequence[RowReader], hint: Callable[[RowKey], str]
+        self,
+        words: tuple[int, int],
+        names: Sequence[RowKey],
+        readers: Sequence[RowReader],
+        hint: Callable[[RowKey], str],
     ) -> None:
         self.rows = len(readers)
-        self.words = words
+        self._first, self.words = words[0], words[1] - words[0]
         self._names, self._readers, self._hint = names, readers, hint
         self._direct = [reader.direct for reader in readers]
 
@@ -55,6 +59,7 @@ class StoredColumns:
         """
         if not 0 <= start <= stop <= self.words or out.shape != (self.rows, stop - start):
             raise ValueError(f"words {start} up to {stop} of {self.rows} rows of {self.words} into {out.shape}")
+        start, stop = start + self._first, stop + self._first
         number, skip, expected = 0, start * 8, (stop - start) * 8
         views: Any = out
         try:
@@ -68,15 +73,18 @@ class StoredColumns:
 
 
 @contextmanager
-def open_columns(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[StoredColumns]:
+def open_columns(
+    array: RowArray, records: Sequence[CommitRecord], words: tuple[int, int] | None = None
+) -> Iterator[StoredColumns]:
     """Open committed rows for reading by columns.
 
     Uncompressed rows in a folder are read in place. All other rows are first copied, uncompressed, into a temporary
-    file, which is removed when the block ends.
+    file, which is removed when the block ends. Whole rows are compared with their records while they are copied.
 
     Args:
         array: The array of rows.
         records: The records of the rows, in the order of the result.
+        words: First word and last word (exclusive) of the range that is opened; by default whole rows.
 
     Raises:
         StoreError: A row is missing or damaged, or the disk has no space for the copies.
@@ -93,8 +101,8 @@ def open_columns(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[S
                 opened.callback(row.close)
                 readers.append(row)
         else:
-            readers.extend(opened.enter_context(_copied(array, records)))
-        yield StoredColumns(array.words, names, readers, array.rebuild_hint)
+            readers.extend(opened.enter_context(_copied(array, records, words)))
+        yield StoredColumns(words or (0, array.words), names, readers, array.rebuild_hint)
 
 
 def _open_files_limit() -> int:
@@ -106,7 +114,7 @@ def _open_files_limit() -> int:
 
 
 class _CopiedRow:
-    """A row within the file of copies."""
+    """A row within the file of copies, which begins at byte `offset`, or would begin there if it were whole."""
 
     def __init__(self, descriptor: int, offset: int) -> None:
         self.direct = (descriptor, offset)
@@ -120,9 +128,12 @@ class _CopiedRow:
 
 
 @contextmanager
-def _copied(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[RowReader]]:
-    """Copy rows into a temporary file, block by block, and compare them with their records."""
-    row_bytes = array.words * 8
+def _copied(
+    array: RowArray, records: Sequence[CommitRecord], words: tuple[int, int] | None
+) -> Iterator[list[RowReader]]:
+    """Copy rows, or a range of their words, into a temporary file, block by block."""
+    first, last = words or (0, array.words)
+    row_bytes = (last - first) * 8
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < row_bytes * len(records):
         raise StoreError(
@@ -133,19 +144,23 @@ def _copied(array: RowArray, records: Sequence[CommitRecord]) -> Iterator[list[R
     with tempfile.TemporaryFile(prefix="xsns-") as file:
         descriptor = file.fileno()
         with ThreadPoolExecutor(COPY_THREADS) as pool:
-            jobs = [pool.submit(_copy, array, record, descriptor, i * row_bytes) for i, record in enumerate(records)]
+            starts = [i * row_bytes - first * 8 for i in range(len(records))]
+            jobs = [
+                pool.submit(_copy, array, record, words, descriptor, start)
+                for record, start in zip(records, starts, strict=True)
+            ]
             try:
                 for job in jobs:
                     job.result()
             finally:
                 for job in jobs:
                     job.cancel()
-        yield [_CopiedRow(descriptor, number * row_bytes) for number in range(len(records))]
+        yield [_CopiedRow(descriptor, start) for start in starts]
 
 
-def _copy(array: RowArray, record: CommitRecord, descriptor: int, offset: int) -> None:
-    """Copy one row to a position of a file."""
-    for start, piece in array.pieces(record):
+def _copy(array: RowArray, record: CommitRecord, words: tuple[int, int] | None, descriptor: int, offset: int) -> None:
+    """Copy one row, compared with its record, or a range of its words; word 0 would be at byte `offset` of the file."""
+    for start, piece in array.pieces(record) if words is None else array.pieces_between(record, *words):
         with os_errors("copy rows to", tempfile.gettempdir()):
             _write_fully(descriptor, piece, offset + start * 8)
 

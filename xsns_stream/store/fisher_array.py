@@ -1,6 +1,6 @@
 """The array of saved Fisher values. A row is one object, which is written and read as a stream.
 
-Rows are large (4 bytes a parameter). They are not assembled in memory, and Zarr does not decode them: an object
+Rows are large (4 bytes per parameter). They are not assembled in memory, and Zarr does not decode them: an object
 contains its values in order, followed by the index that makes it a Zarr shard. A row is read by mapping its file into
 memory; therefore Fisher values can be saved in folders only.
 """

@@ -58,7 +58,7 @@ def check_language(language: str) -> str:
 
 
 def on_disk(language: str) -> str:
-    """Return the label of a row as it stands in documents and paths.
+    """Return the label of a row as it is written in documents and paths.
 
     >>> on_disk("zh-Hant"), on_disk("aka_Latn")
     ('zh-Hant', 'aka-0x5F-Latn')
@@ -69,7 +69,7 @@ def on_disk(language: str) -> str:
 
 
 def from_disk(text: str) -> str:
-    """Return the label that stands in a document or a path in this form."""
+    """Return the label that a document or a path contains in this form."""
     for character, escape in _ON_DISK.items():
         text = text.replace(escape, character)
     return text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
@@ -35,26 +35,40 @@ _LAST_GENERATION: Final = 99_999_999
 _GENERATION: Final = re.compile(r"[0-9]{8}-[0-9a-f]{8}")
 
 
-def overlap_cache(store: StoreReader, *, use: bool = True, write: bool = True) -> StoredOverlaps:
+def overlap_cache(
+    store: StoreReader,
+    *,
+    use: bool = True,
+    write: bool = True,
+    check_rows: Callable[[Sequence[RowKey]], None] | None = None,
+) -> StoredOverlaps:
     """Return the overlap cache of a store, which comparisons take as the argument `cache`.
 
     Args:
         store: The store that contains the rows. If it is not writable, no counts are written.
         use: Whether cached counts are used; if False, all rows are counted again.
         write: Whether new counts are cached.
+        check_rows: Compares rows with their records instead of `store.check_rows`, for example on several machines.
 
     Raises:
         StoreError: The metadata of the array of rows do not follow the format. They are checked even if no row has to
             be read.
     """
     RowArray.open(store.storage, store.layout)
-    return StoredOverlaps(store, use, write)
+    return StoredOverlaps(store, use, write, check_rows)
 
 
 class StoredOverlaps:
     """Overlap counts in a store; :func:`overlap_cache` returns one."""
 
-    def __init__(self, store: StoreReader, use: bool, write: bool) -> None:
+    def __init__(
+        self,
+        store: StoreReader,
+        use: bool,
+        write: bool,
+        check_rows: Callable[[Sequence[RowKey]], None] | None = None,
+    ) -> None:
+        self._check_rows = check_rows or store.check_rows
         self._store, self._use, self._write_too = store, use, write
         self._storage = store.storage
         # Language and digest of rows that were compared with their digest.
@@ -101,7 +115,7 @@ class StoredOverlaps:
         if not (self._write_too and self._storage.writable) or self._would_shrink(overlaps):
             return
         named = zip(overlaps.languages, overlaps.digests, strict=True)
-        self._store.check_rows([RowKey.checked(row[0], seed, density) for row in named if row not in self._sound])
+        self._check_rows([RowKey.checked(row[0], seed, density) for row in named if row not in self._sound])
         if self.digests(overlaps.languages, seed, density) != overlaps.digests:
             # A row was built again in the meantime; either the old or the new row may have been counted.
             return
@@ -116,9 +130,9 @@ class StoredOverlaps:
             return
 
     def relabel(self, old: str, new: str, seed: int, density: float) -> None:
-        """Write the cached counts of one language under another label, where the store has counts of it.
+        """Write the cached counts of one language under another label, if the store has counts of it.
 
-        Where that fails, the counts are not cached, and are made again when they are needed.
+        If writing fails, the counts are not cached, and are computed again when they are needed.
 
         Args:
             old: The label that the counts have.

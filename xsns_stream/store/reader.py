@@ -24,7 +24,7 @@ from xsns_stream.store.records import (
 )
 from xsns_stream.store.row_array import Compressor, RowArray
 from xsns_stream.store.storage import Storage
-from xsns_stream.store.verify import check_rows, unfinished_rows
+from xsns_stream.store.verify import damaged_rows, refuse_damaged, unfinished_rows
 from xsns_stream.types import Counts, DiagonalFisher, ParameterLayout, SubNetwork, Words
 
 Mode = Literal["r", "a", "w-"]
@@ -204,7 +204,7 @@ class StoreReader:
         Raises:
             StoreError: The labels give a row a different slot than when it was written.
         """
-        _, records = self._records_at(languages, seed, density)
+        _, records = self.records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
 
     @contextmanager
@@ -222,12 +222,16 @@ class StoreReader:
         Raises:
             LanguageError, StoreError: See :meth:`read`; or the disk has no space for the copies.
         """
-        array, records = self._records_at(languages, seed, density)
+        array, records = self.records_at(languages, seed, density)
         with open_columns(array, records) as columns:
             yield columns
 
-    def _records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the array and the records of several rows, after checking their slots against the labels."""
+    def records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
+        """Return the array and the records of several rows, after checking their slots against the labels.
+
+        Raises:
+            LanguageError, StoreError: See :meth:`read`.
+        """
         array = RowArray.open(self.storage, self.layout)
         keys = [RowKey.checked(code, seed, density) for code in languages]
         records = []
@@ -249,8 +253,29 @@ class StoreReader:
             StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
             LanguageError: The store does not have the language of a row.
         """
+        rows = tuple(keys)
+        refuse_damaged(self.damaged_rows(rows, on_progress), len(rows))
+
+    def damaged_rows(
+        self,
+        keys: Sequence[RowKey],
+        on_progress: Callable[[int, int], None] | None = None,
+        threads: int | None = None,
+    ) -> dict[RowKey, StoreError]:
+        """Compare the bits of some rows with their commit records, and return {damaged row: its fault}.
+
+        Args:
+            keys: The rows.
+            on_progress: Called with (rows done, total rows) after each row.
+            threads: Number of threads; by default one for each core.
+
+        Raises:
+            LanguageError: The store does not have the language of a row.
+        """
         array = RowArray.open(self.storage, self.layout)
-        check_rows(array, tuple(keys), lambda key: self.record(key.language, key.seed, key.density), on_progress)
+        return damaged_rows(
+            array, keys, lambda key: self.record(key.language, key.seed, key.density), on_progress, threads
+        )
 
     # ------------------------------------------------------------------------------- Fisher values
 

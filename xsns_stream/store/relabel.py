@@ -1,4 +1,4 @@
-"""Another label for the rows of a language: sub-networks, folds, saved Fisher values and cached counts.
+"""Relabelling of the rows of a language: sub-networks, folds, saved Fisher values and cached counts.
 
 No row moves in a store. Rows are therefore written again under the new label, from the bits that were read and compared
 with their records, and the rows of the old label are removed after that. A crash in between leaves the rows under both
@@ -29,11 +29,11 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True)
 class RelabelResult:
-    """What has another label now.
+    """The rows that got another label.
 
     Attributes:
-        old: The label before; no row has it any more.
-        new: The label now.
+        old: The former label, which no row has any more.
+        new: The present label.
         rows: The rows, under the new label; empty if an earlier call has relabelled all of them.
         fisher: Rows of saved Fisher values.
         folds: Number of rows of folds.

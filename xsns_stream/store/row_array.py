@@ -185,22 +185,29 @@ class RowArray:
         Raises:
             StoreError: The row cannot be read; or, after the last block, the row does not have the committed bits.
         """
+        digest = hashlib.sha256()
+        for start, piece in self.pieces_between(record, 0, self.words, words):
+            digest.update(piece.astype("<u8", copy=False).data)
+            yield start, piece
+        if digest.hexdigest() != record.sha256:
+            raise self.changed(record)
+
+    def pieces_between(
+        self, record: CommitRecord, first: int, last: int, words: int | None = None
+    ) -> Iterator[tuple[int, Words]]:
+        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces`, without a comparison."""
         if words is None:
             # A compressed chunk is always decoded as a whole.
             words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
-        digest = hashlib.sha256()
         with self.reading(record.key, record.slot):
             reader = self.open_row(record.slot)
         with closing(reader):
-            space = np.empty(min(words, self.words), np.uint64)
-            for start in range(0, max(self.words, 1), words):
-                piece = space[: self.words - start]
+            space = np.empty(min(words, last - first), np.uint64)
+            for start in range(first, max(last, first + 1), words):
+                piece = space[: last - start]
                 with self.reading(record.key, record.slot):
                     reader.read(start, piece)
-                digest.update(piece.astype("<u8", copy=False).data)
                 yield start, piece
-        if digest.hexdigest() != record.sha256:
-            raise self.changed(record)
 
     def read_row(self, record: CommitRecord) -> Words:
         """Return all words of a committed row, compared with the digest in its record: uint64 [W].

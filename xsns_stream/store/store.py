@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.escaping import visible
@@ -36,6 +36,7 @@ from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.relabel import RelabelResult, relabel_rows
 from xsns_stream.store.row_array import Compressor, RowArray
 from xsns_stream.store.storage import Storage, open_storage
+from xsns_stream.store.text_notes import same_texts_of
 from xsns_stream.store.verify import Finding, Fold, Progress, unfinished_folds, verify_store
 from xsns_stream.store.writer import discard_row, ensure_store, write_row
 from xsns_stream.types import DiagonalFisher, ParameterLayout, Provenance, SubNetwork
@@ -374,9 +375,6 @@ class SubNetworkStore(StoreReader):
 
 # --------------------------------------------------------------------------------------------- summary
 
-#: The largest number of groups, and of languages in a group, that a message names.
-SHOWN: Final = 5
-
 
 def summary(store: SubNetworkStore) -> dict[str, Any]:
     """Return a summary of a store as plain JSON values."""
@@ -412,7 +410,7 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
             if record.provenance.former_labels
         },
         "text": _texts(records),
-        "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in _same_texts(records)],
+        "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in same_texts_of(records)],
         "parts": [_fold_summary(store, count) for count in store.fold_counts],
         "inner_chunk_words": array.chunk,
         "compressed": array.compressed,
@@ -434,87 +432,3 @@ def _fold_summary(store: SubNetworkStore, count: int) -> dict[str, Any]:
         "rows": len(complete),
         "bytes": sum(record.bytes for fold in folds for record in fold.records()),
     }
-
-
-# ---------------------------------------------------------------------------- notes on text and examples
-
-
-def same_texts(
-    rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()
-) -> list[tuple[int, tuple[str, ...]]]:
-    """Return groups of languages whose rows were measured on the same examples, as (seed, languages).
-
-    Args:
-        rows: The store.
-        languages: The languages to examine; empty for all.
-        seeds: The seeds to examine; empty for all.
-    """
-    return _same_texts(_chosen(rows, languages, seeds))
-
-
-def _chosen(rows: StoreReader, languages: Collection[str], seeds: Collection[int]) -> Iterable[CommitRecord]:
-    return (
-        record
-        for record in rows.records()
-        if (not languages or record.language in languages) and (not seeds or record.seed in seeds)
-    )
-
-
-def _same_texts(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str, ...]]]:
-    groups: dict[tuple[int, str], dict[str, None]] = {}
-    for record in records:
-        # The digest is empty in records of programs that do not compute it.
-        if record.provenance.corpus_digest:
-            groups.setdefault((record.seed, record.provenance.corpus_digest), {})[record.language] = None
-    return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
-
-
-def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
-    """Return a note on languages with the same text; empty if there are none."""
-    if not groups:
-        return ""
-    every = dict.fromkeys(languages for _, languages in groups)
-    named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
-    more = f"; and {len(every) - SHOWN} more groups" if len(every) > SHOWN else ""
-    return (
-        "rows of different languages were measured on the same text, so that their similarity does not depend on the "
-        f"languages: {named}{more}."
-    )
-
-
-def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), seeds: Collection[int] = ()) -> str:
-    """Return a note on rows with fewer than half of the examples of another row; empty if there are none.
-
-    A sub-network of few examples is less similar to every other, so that its language is ranked too low. If no row has
-    half of the requested examples, the note concerns all rows. Rows whose measurement stopped because it was stable are
-    left out, because they have enough examples.
-
-    Args:
-        rows: The store.
-        languages: The languages to examine; empty for all.
-        seeds: The seeds to examine; empty for all.
-    """
-    examples: dict[str, int] = {}
-    requested = 0
-    for record in _chosen(rows, languages, seeds):
-        number = record.provenance.examples
-        if number and not record.provenance.stopping:
-            examples[record.language] = min(number, examples.get(record.language, number))
-            requested = max(requested, record.provenance.examples_asked)
-    most = max(examples.values(), default=0)
-    few = [f"{language} ({number})" for language, number in examples.items() if 2 * number < most]
-    if not few:
-        if 0 < 2 * most < requested:
-            return (
-                f"few examples make similarities unreliable: no language has more than {most} of {requested} examples."
-            )
-        return ""
-    return (
-        f"few examples lower a language's similarity to every other one: {_listed(tuple(few))}, where other languages "
-        f"have up to {most}."
-    )
-
-
-def _listed(languages: tuple[str, ...]) -> str:
-    more = f" and {len(languages) - SHOWN} more" if len(languages) > SHOWN else ""
-    return ", ".join(languages[:SHOWN]) + more

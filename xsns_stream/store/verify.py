@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -210,7 +210,7 @@ def _check_row(
     key = record.key
     slot = array.labels.slot(key)
     if slot != record.slot:
-        now = "has no label now" if slot is None else f"is labelled as slot {list(slot)} now"
+        now = "its label is missing now" if slot is None else f"the labels now give it slot {list(slot)}"
         yield Finding("label", f"the row {key} was written to slot {list(record.slot)}, and {now}.", key)
     path = array.object_key(record.slot)
     size = array.storage.size(path)
@@ -256,24 +256,26 @@ def _check_bits(
 # ----------------------------------------------------------------------------------------- chosen rows
 
 
-def check_rows(
+def damaged_rows(
     array: RowArray,
     keys: Sequence[RowKey],
     record_of: Callable[[RowKey], CommitRecord],
     on_progress: Progress | None = None,
-) -> None:
+    threads: int | None = None,
+) -> dict[RowKey, StoreError]:
     """Compare the bits of some rows with the SHA-256 and the count of their commit records.
 
-    Rows are read in blocks of 1 MiB, by one thread per core.
+    Rows are read in blocks of 1 MiB.
 
     Args:
         array: The array of rows.
-        keys: The rows; all are checked before an error is raised.
+        keys: The rows.
         record_of: Returns the commit record of a row.
         on_progress: Called with (rows done, total rows) after each row.
+        threads: Number of threads; by default one for each core.
 
-    Raises:
-        StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+    Returns:
+        {damaged row: its fault}.
     """
     damaged: dict[RowKey, StoreError] = {}
 
@@ -284,17 +286,30 @@ def check_rows(
             return error
         return None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for done, (key, error) in enumerate(zip(keys, pool.map(check, keys), strict=True), start=1):
             if error is not None:
                 damaged[key] = error
             if on_progress is not None:
                 on_progress(done, len(keys))
+    return damaged
+
+
+def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
+    """Raise an error if rows are damaged.
+
+    Args:
+        damaged: The damaged rows, and the fault of each.
+        checked: The number of rows that were compared with their records.
+
+    Raises:
+        StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+    """
     if damaged:
         shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
         others = f" and {more} more" if more > 0 else ""
         raise StoreError(
-            f"{len(damaged)} of {len(keys)} rows differ from their commit records: "
+            f"{len(damaged)} of {checked} rows differ from their commit records: "
             f"{', '.join(map(str, shown))}{others}. "
             f"The first: {damaged[shown[0]].message}",
             "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",

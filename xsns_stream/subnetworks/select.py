@@ -124,7 +124,7 @@ def extract_subnetworks(
         selected = select_top_many(fisher.values, densities, quantile)
     except ValueError as error:
         requested = ", ".join(f"{density:g}" for density in densities)
-        raise FisherError(f"these Fisher values have no top {requested}: {error}.") from error
+        raise FisherError(f"the top {requested} of these Fisher values cannot be selected: {error}.") from error
     if any(top.cardinality == 0 for top in selected):
         raise FisherError(
             f"every Fisher value of language '{name}' is zero, so that it has no sub-network.",

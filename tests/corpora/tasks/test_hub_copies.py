@@ -90,7 +90,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
 def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
     found = open_task(f"xnli={xnli}", "nli").split("sw", "test")
     assert [example.text for example in found.examples] == ["b", "b", "x"]
-    assert found.note == "left out of the 4 examples of the test data of 'sw': 1 empty."
+    assert found.note == "1 of the 4 examples of the test data of 'sw' is left out: 1 empty."
 
 
 @pytest.mark.parametrize(("language", "source"), [("fr", "train"), ("de", "validation")])

@@ -159,15 +159,15 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
             "test.conllu",
             TREE % b"a" + TREE % b"\xff" + TREE % b"b",
             "pos",
-            "left out of the 3 examples of {}: 1 not UTF-8.",
+            "1 of the 3 examples of {} is left out: 1 not UTF-8.",
         ),
         (
             "test.jsonl",
             "\n".join(f'{{"text": "{text}", "label": "x"}}' for text in ("a", "\\ud800", " ", "b")),
             "topic",
-            "left out of the 4 examples of {}: 1 empty, 1 not UTF-8.",
+            "2 of the 4 examples of {} are left out: 1 empty, 1 not UTF-8.",
         ),
-        ("test.tsv", "label\ttext\nx\ta\nx\t \nx\tb\n", "topic", "left out of the 3 examples of {}: 1 empty."),
+        ("test.tsv", "label\ttext\nx\ta\nx\t \nx\tb\n", "topic", "1 of the 3 examples of {} is left out: 1 empty."),
         ("test.tsv", "label\ttext\nx\ta\nx\tb\n", "topic", ""),
         ("test.tsv", "label\ttext\nx\ta\n\tc\nx\tb\n", "topic", ""),
     ],
@@ -186,7 +186,7 @@ def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         found = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
         assert found.note.startswith(made)
-        assert found.note.endswith(f". left out of the 101 examples of {name}: 1 empty.")
+        assert found.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
 
 
 @pytest.mark.parametrize(
@@ -332,8 +332,8 @@ def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
     found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
     assert len(found) == 22
     assert found.note == (
-        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' for a sentence, and are used "
-        "as they are."
+        "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' instead of a sentence, and "
+        "are used unchanged."
     )
     often = "".join(f"{number + 50}\tno translation\tc {number}\t0\n" for number in range(11))
     found = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")

@@ -177,7 +177,7 @@ def labelled_examples(
     if untranslated:
         add_note(
             f"{untranslated} of the {len(examples)} labelled examples of {where} are not translated: they have "
-            f"'{_NOT_TRANSLATED}' for a sentence, and are used as they are."
+            f"'{_NOT_TRANSLATED}' instead of a sentence, and are used unchanged."
         )
     elif task == "pi":
         _note_frequent_sentence(examples, where, add_note)
@@ -218,7 +218,10 @@ def skipped_note(counts: ReadCounts, where: str) -> str:
     """Return sentences on examples that were left out independently of their label, or changed; may be empty."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
-    sentences = [f"left out of the {counts.read} examples of {where}: {', '.join(parts)}."] if parts else []
+    lost = sum(number for number, _ in named)
+    are = "is" if lost == 1 else "are"
+    reasons = ", ".join(parts)
+    sentences = [f"{lost} of the {counts.read} examples of {where} {are} left out: {reasons}."] if parts else []
     if counts.control:
         sentences.append(
             f"control characters are removed from {counts.control} of the {counts.read} examples of {where}."

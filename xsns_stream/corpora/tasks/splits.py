@@ -270,7 +270,7 @@ def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextE
 def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...], tuple[TextExample, ...]]:
     """Return the training examples, and a tenth that is held out to decide when to stop; both in their order.
 
-    Where the tenth or the rest would be empty, the last group is held out; if there is only one group, nothing is held
+    If the tenth or the rest would be empty, the last group is held out; if there is only one group, nothing is held
     out.
     """
     keys = _group_keys(items)
@@ -284,7 +284,7 @@ def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...
 def _group_keys(items: Sequence[IdentifiedExample]) -> list[str]:
     """Return the key that decides the split of each example, equal for examples with a common text or identifier.
 
-    Groups are transitive: where the first two of three examples share a text and the last two share an identifier, all
+    Groups are transitive: if the first two of three examples share a text and the last two share an identifier, all
     three are one group.
     """
     texts = [_shared_text(item.example) for item in items]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xsns_stream.report.markup import Sheet
-from xsns_stream.report.page.packing import pack
+from xsns_stream.report.page.packing import STEPS, pack
 from xsns_stream.types import Reals
 
 
@@ -33,9 +33,9 @@ class PredictorPairs:
         """Return plain values."""
         return {
             "name": self.name,
-            "values": None if self.values is None else pack(self.values, steps=1000),
-            "regret": pack(self.regret, steps=1000),
-            "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=1000),
+            "values": None if self.values is None else pack(self.values, steps=STEPS),
+            "regret": pack(self.regret, steps=STEPS),
+            "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=STEPS),
             "error": round(self.error, 4) if self.error == self.error else None,
         }
 
@@ -80,7 +80,7 @@ class EvaluationSection:
             "labels": [[label, shown_name(label)] for label in self.labels],
             "targets": [number[code] for code in self.targets],
             "pairs": [number[code] for pair in self.pairs for code in pair],
-            "scores": pack(self.scores, steps=1000),
+            "scores": pack(self.scores, steps=STEPS),
             "predictors": [each.to_json() for each in self.predictors],
             "name": self.name,
             "unit": self.unit,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xsns_stream.report.page.packing import COARSE, FINE, pack, pack_exactly
+from xsns_stream.report.page.packing import COARSE, FINE, MOST_WITHOUT_COARSE, pack, pack_exactly
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 
@@ -54,7 +54,8 @@ class PageMatrix:
         Args:
             number: {label: index among the languages of the page}.
         """
-        steps = COARSE if self.kind != "coefficient" else FINE
+        many = max(self.values.shape) > MOST_WITHOUT_COARSE
+        steps = COARSE if many and self.kind != "coefficient" else FINE
         result: dict[str, Any] = {
             "key": self.key,
             "title": self.title,
@@ -64,9 +65,9 @@ class PageMatrix:
             "order": [list(self.row_order), list(self.column_order)],
             "values": self._packed(steps),
         }
-        for name, ends in (("low", self.low), ("high", self.high)):
-            if ends is not None:
-                result[name] = pack(ends)
+        if self.low is not None and self.high is not None:
+            result["below"] = pack(self.values - self.low, steps=COARSE)
+            result["above"] = pack(self.high - self.values, steps=COARSE)
         return result
 
     def _packed(self, steps: int) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import zlib
 from typing import Any, Final
 
@@ -15,46 +14,54 @@ from xsns_stream.types import Reals
 #: Code of an undefined number.
 _UNDEFINED: Final = 65535
 #: Smallest number of steps between the smallest and the largest number, for values that a reader compares.
-FINE: Final = 4000
-#: The same for values that are drawn only.
-COARSE: Final = 400
-_FEWEST_DECIMALS: Final = 0
+FINE: Final = 2000
+#: The same for numbers of which a page of many languages has many: values in layers, and widths of intervals.
+COARSE: Final = 128
+#: Largest number of languages of a page without coarse numbers.
+MOST_WITHOUT_COARSE: Final = 300
+#: The same for scores.
+STEPS: Final = 1000
 _MOST_DECIMALS: Final = 9
 
 
 def pack(values: Reals, *, symmetric: bool = False, steps: int = FINE) -> dict[str, Any]:
-    """Pack numbers, rounded to the smallest number of decimals that leaves `steps` steps between the extremes.
+    """Pack numbers, rounded to multiples of a step: the largest of 1, 2 or 5 × 10^-k with `steps` steps.
 
     Args:
         values: float64 [N] or [S, T]; NaN is undefined. Infinite numbers are undefined, too.
         symmetric: Whether `values` is a symmetric matrix, of which only the part above the diagonal is packed. The page
             then sets the diagonal to undefined.
-        steps: Smallest number of steps.
+        steps: Smallest number of steps between the smallest and the largest number.
 
     Returns:
-        `low`, the smallest number; `decimals`; `symmetric`; and `data`: the numbers of steps of 10^-decimals above
-        `low`, as little-endian 16-bit integers, low bytes first, then high bytes, compressed by zlib, in base64.
+        `step` and `scale`, the step as a fraction; `start`, the number of steps of the smallest number; `symmetric`;
+        and `data`: the number of steps above `start`, as little-endian 16-bit integers, low bytes first, then high
+        bytes, compressed by zlib, in base64.
     """
     flat = values[np.triu_indices(len(values), 1)] if symmetric else values.ravel()
     known = np.isfinite(flat)
     low, high = (float(flat[known].min()), float(flat[known].max())) if known.any() else (0.0, 0.0)
-    decimals = decimals_for(high - low, steps)
-    start = math.floor(low * 10**decimals)
+    step, scale = step_for(high - low, steps)
+    start = round(low * scale / step)
     codes = np.full(flat.shape, _UNDEFINED, np.int64)
-    codes[known] = np.rint(flat[known] * 10.0**decimals).astype(np.int64) - start
-    return {"low": start / 10**decimals, "decimals": decimals, "symmetric": symmetric, "data": _text(codes)}
+    codes[known] = np.rint(flat[known] * scale / step).astype(np.int64) - start
+    return {"step": step, "scale": scale, "start": start, "symmetric": symmetric, "data": _text(codes)}
 
 
-def decimals_for(spread: float, steps: int) -> int:
-    """Return the smallest number of decimals, in steps of which `spread` is at least `steps`.
+def step_for(spread: float, steps: int) -> tuple[int, int]:
+    """Return the largest step of 1, 2 or 5 × 10^-k, at most one, of which `spread` has `steps`: numerator, denominator.
 
-    >>> decimals_for(0.6, 4000), decimals_for(0.01, 4000), decimals_for(0.0, 4000)
-    (4, 6, 4)
+    >>> step_for(0.6, 2000), step_for(0.6, 128), step_for(0.0, 2000)
+    ((2, 10000), (2, 1000), (1, 10000))
     """
     if spread <= 0:
-        return 4
-    wanted = math.ceil(math.log10(steps / spread))
-    return min(max(wanted, _FEWEST_DECIMALS), _MOST_DECIMALS)
+        return 1, 10**4
+    largest = spread / steps
+    for decimals in range(_MOST_DECIMALS):
+        for numerator in (5, 2, 1):
+            if numerator / 10**decimals <= largest and (decimals or numerator == 1):
+                return numerator, 10**decimals
+    return 1, 10**_MOST_DECIMALS
 
 
 def _text(codes: npt.NDArray[np.int64]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xsns_stream.report.page.packing import pack
+from xsns_stream.report.page.packing import STEPS, pack
 from xsns_stream.types import Reals
 
 
@@ -58,8 +58,9 @@ class ExpectedScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        arrays = {"mean": self.mean, "low": self.low, "high": self.high, "measured": self.measured}
-        return {key: pack(values, steps=1000) for key, values in arrays.items()} | {
+        below, above = self.mean - self.low, self.high - self.mean
+        arrays = {"mean": self.mean, "below": below, "above": above, "measured": self.measured}
+        return {key: pack(values, steps=STEPS) for key, values in arrays.items()} | {
             "name": self.name,
             "unit": self.unit,
         }

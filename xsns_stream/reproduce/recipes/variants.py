@@ -297,7 +297,7 @@ def render_figure6(config: RunConfig, outputs: StepOutputs) -> Result:
     values = {name: _distinct_counts(by_count) for name, by_count in agreements.items()}
     panels = [*metric_panels(documents, values), *_agreement_panels(agreements, values)]
     x_axis = XAxis(
-        "examples a language, |D|",
+        "examples per language, |D|",
         {float(count): f"{count:,}" for count in sorted({int(x) for counts in values.values() for x in counts})},
         logarithmic=True,
         marked=config.examples,

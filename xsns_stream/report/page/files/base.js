@@ -1,14 +1,16 @@
 // What all sections share: the data, the languages, the chosen target, messages, and small helpers.
 
+performance.mark("script");
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("report-data").textContent);
+performance.mark("data");
 const languages = data.languages.map(([code, name, family, script, latitude, longitude], index) => ({
   index, code, name, family, script, latitude, longitude,
   label: name === code ? code : `${name} (${code})`,
 }));
 // Sections tell one another what happened: "target", "theme", "cut", "resize".
 const events = d3.dispatch("target", "theme", "cut", "resize");
-const state = { target: null, clusters: null, matrices: new Map() };
+const state = { target: null, clusters: null, matrices: new Map(), pairs: new Map() };
 
 function announce(text) {
   byId("announcer").textContent = text;
@@ -17,7 +19,9 @@ function announce(text) {
 // ---------------------------------------------------------------------------------------------- numbers
 
 async function inflate(text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = characters.charCodeAt(i);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -25,22 +29,23 @@ async function inflate(text) {
 // Returns the numbers of an array that Python packed; see packing.py.
 async function unpack(packed) {
   const bytes = await inflate(packed.data);
-  if (packed.decimals === undefined) {
+  if (packed.step === undefined) {
     const count = bytes.length / 4;
-    const view = new DataView(new ArrayBuffer(4));
-    return Float64Array.from({ length: count }, (_, i) => {
-      for (let k = 0; k < 4; k += 1) view.setUint8(k, bytes[i + k * count]);
-      return view.getFloat32(0, true);
-    });
+    const joined = new Uint8Array(bytes.length);
+    for (let i = 0; i < count; i += 1) for (let k = 0; k < 4; k += 1) joined[4 * i + k] = bytes[i + k * count];
+    return new Float64Array(new Float32Array(joined.buffer));
   }
   const count = bytes.length / 2;
-  const scale = 10 ** packed.decimals;
-  const start = Math.round(packed.low * scale);
-  return Float64Array.from({ length: count }, (_, i) => {
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i += 1) {
     const code = bytes[i] | (bytes[i + count] << 8);
-    return code === 65535 ? NaN : (start + code) / scale;
-  });
+    values[i] = code === 65535 ? NaN : ((packed.start + code) * packed.step) / packed.scale;
+  }
+  return values;
 }
+
+const difference = (values, less) => values.map((value, i) => value - less[i]);
+const sum = (values, more) => values.map((value, i) => value + more[i]);
 
 async function unpackMatrix(packed, rows, columns) {
   const values = await unpack(packed);
@@ -57,6 +62,25 @@ async function unpackMatrix(packed, rows, columns) {
   return square;
 }
 
+// Returns a function of (source, target) that reads a matrix without making it square.
+function loadPairs(key) {
+  if (!state.pairs.has(key)) {
+    const raw = data.matrices.find((matrix) => matrix.key === key);
+    state.pairs.set(key, (async () => {
+      const values = await unpack(raw.values);
+      const [S, T] = [raw.rows.length, raw.columns.length];
+      return (source, target) => {
+        const [i, j] = [raw.rows.indexOf(source), raw.columns.indexOf(target)];
+        if (i < 0 || j < 0) return NaN;
+        if (!raw.values.symmetric) return values[i * T + j];
+        const [a, b] = [Math.min(i, j), Math.max(i, j)];
+        return a === b ? NaN : values[a * S - (a * (a + 1)) / 2 + b - a - 1];
+      };
+    })());
+  }
+  return state.pairs.get(key);
+}
+
 // Returns a matrix with unpacked values; each is unpacked once.
 function loadMatrix(key) {
   if (!state.matrices.has(key)) {
@@ -64,8 +88,8 @@ function loadMatrix(key) {
     state.matrices.set(key, (async () => {
       const [S, T] = [raw.rows.length, raw.columns.length];
       const values = await unpackMatrix(raw.values, S, T);
-      const low = raw.low ? await unpackMatrix(raw.low, S, T) : null;
-      const high = raw.high ? await unpackMatrix(raw.high, S, T) : null;
+      const low = raw.below ? difference(values, await unpack(raw.below)) : null;
+      const high = raw.above ? sum(values, await unpack(raw.above)) : null;
       const rowOf = new Map(raw.rows.map((language, i) => [language, i]));
       const columnOf = new Map(raw.columns.map((language, i) => [language, i]));
       const at = (source, target) => {

@@ -258,7 +258,7 @@ async function startHeatMap() {
     const [width, height] = [gridWidth(), gridHeight()];
     const box = [[MARGIN.left, MARGIN.top], [MARGIN.left + width, MARGIN.top + height]];
     zoom.extent(box).translateExtent(box)
-      .scaleExtent([1, Math.max(1, 44 / base())]);
+      .scaleExtent([1, Math.max(3, 44 / base())]);
   }
   // The wheel scrolls the page until the reader has chosen the heat map.
   zoom.filter((event) => !event.button && (event.type !== "wheel" || event.ctrlKey || document.activeElement === canvas));

@@ -25,8 +25,8 @@ async function startLayers() {
 
   async function draw() {
     for (const set of data.layers.sets) {
-      const matrices = await Promise.all(set.names.map((name) => loadMatrix(`${set.by}:${name}`)));
-      const values = matrices.map((matrix) => matrix.values[matrix.at(pair.one, pair.other)]);
+      const readers = await Promise.all(set.names.map((name) => loadPairs(`${set.by}:${name}`)));
+      const values = readers.map((read) => read(pair.one, pair.other));
       drawSet(set, values);
     }
     const first = data.layers.sets[0];
@@ -40,7 +40,7 @@ async function startLayers() {
     const x = d3.scaleLinear([low, high === low ? low + 1 : high], [8, WIDTH - 8]);
     const best = d3.greatestIndex(set.separations, (value) => value ?? -1);
     const section = holder.selectAll(`.set-${set.by}`).data([set]).join((enter) => {
-      const made = enter.append("div").attr("class", `set-${set.by} scroll wide`).attr("tabindex", 0).attr("role", "region").attr("aria-label", titles[set.by]);
+      const made = enter.append("div").attr("class", `set-${set.by} scroll wide`).attr("tabindex", 0).attr("role", "region").attr("aria-label", `Table: ${titles[set.by]}`);
       const table = made.append("table");
       table.append("caption").text(titles[set.by]);
       table.append("thead").append("tr");

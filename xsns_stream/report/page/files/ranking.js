@@ -5,11 +5,14 @@ async function startRanking() {
   const main = await loadMatrix(data.matrices[0].key);
   const { expected: packed, basis } = data.ranking;
   const facts = new Map(data.ranking.targets.map((target) => [target.target, target]));
-  const expected = packed && {
-    ...packed,
-    mean: await unpack(packed.mean), low: await unpack(packed.low),
-    high: await unpack(packed.high), measured: await unpack(packed.measured),
-  };
+  let expected = null;
+  if (packed) {
+    const mean = await unpack(packed.mean);
+    expected = {
+      ...packed, mean, measured: await unpack(packed.measured),
+      low: difference(mean, await unpack(packed.below)), high: sum(mean, await unpack(packed.above)),
+    };
+  }
   const targets = main.columns.map((index) => languages[index]);
   const sources = main.rows.map((index) => languages[index]);
   const status = byId("ranking-status");

@@ -4,7 +4,10 @@ async function start() {
   d3.select("#language-list").selectAll("option").data(d3.sort(languages, (language) => language.name)).join("option")
     .attr("value", (language) => language.label);
   state.target = data.ranking ? data.ranking.first : data.matrices[0].columns[0];
-  for (const section of [startRanking, startHeatMap, startTree, startMaps, startLayers, startEvaluation]) await section();
+  for (const section of [startRanking, startHeatMap, startTree, startMaps, startLayers, startEvaluation]) {
+    await section();
+    performance.mark(section.name);
+  }
   let waiting = null;
   let width = window.innerWidth;
   window.addEventListener("resize", () => {

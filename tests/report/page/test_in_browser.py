@@ -1,0 +1,288 @@
+"""The report page in Chromium: every section drawn, used by mouse and by keyboard, in both themes, and on paper."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.browsers import chromium
+from tests.support.pages import CODES, EVIL, full_page
+from xsns_stream.report.page import write_page
+
+pytestmark = pytest.mark.xdist_group("browser")
+SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
+NAMES = {"sw": "Swahili", "zu": "Zulu", "xh": "Xhosa", "fi": "Finnish", "et": "Estonian", "hu": "Hungarian"}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(full_page(), tmp_path_factory.mktemp("page") / "report.html")
+
+
+class Opened:
+    """An open page, its requests, and what it wrote to the console."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.page = self.context.new_page()
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text))
+        self.page.on("dialog", lambda dialog: (self.errors.append("a dialog"), dialog.dismiss()))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-ready]", state="attached")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.locator(selector).inner_text())
+
+    def fill(self, selector: str, text: str) -> None:
+        self.page.fill(selector, text)
+        self.page.press(selector, "Enter")
+
+    def sources(self) -> list[str]:
+        return list(self.page.locator("#ranking-table tbody th .pick").all_inner_texts())
+
+
+@pytest.fixture
+def opened(browser: Any, path: Path) -> Iterator[Opened]:
+    """A page that must have neither an error nor a request when the test is over."""
+    page = Opened(browser, path)
+    yield page
+    assert page.errors == []
+    assert page.requests == [path.as_uri()]
+    page.context.close()
+
+
+def test_it_loads_without_a_request(opened: Opened) -> None:
+    assert opened.page.get_attribute("html", "data-ready") == "yes"
+    assert [link.get_attribute("href") for link in opened.page.locator("nav a").all()] == [f"#{s}" for s in SECTIONS]
+    assert all(opened.page.locator(f"#{section}").is_visible() for section in SECTIONS)
+    opened.page.wait_for_timeout(50)
+
+
+def test_a_language_called_script_is_text(opened: Opened) -> None:
+    assert opened.page.title() == f"Ten languages & {EVIL}"
+    assert EVIL in opened.text("#ranking-table")
+    assert EVIL in opened.text("#evaluation")
+    assert EVIL in opened.page.locator("#tree-figure").text_content()
+    assert opened.page.locator("main script").count() == 0
+
+
+def test_the_ranking_has_intervals_probabilities_and_expected_scores(opened: Opened) -> None:
+    assert set(opened.sources()[:2]) == {"Zulu", "Xhosa"}
+    assert len(opened.sources()) == len(CODES) - 1
+    first = opened.page.locator("#ranking-table tbody tr").first.inner_text()
+    assert "70 %" in first
+    assert "perhaps" in first
+    assert opened.page.locator("#ranking-table tbody svg circle").count() == len(CODES) - 1
+    assert opened.page.locator("#ranking-table tbody svg line").count() == len(CODES) - 1
+    assert opened.page.locator("#ranking-sentences li").all_inner_texts() == [
+        "A sentence on sw.",
+        "Similarity is not transfer.",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["fi", "Finnish", "finn", "Finnish (fi)"])
+def test_a_target_is_found_by_code_and_by_name(opened: Opened, typed: str) -> None:
+    opened.fill("#target", typed)
+    assert opened.page.input_value("#target") == "Finnish (fi)"
+    assert "Sources for Finnish (fi)" in opened.text("#ranking-caption")
+    assert set(opened.sources()[:2]) == {"Estonian", "Hungarian"}
+    assert opened.page.input_value("#map-target") == "Finnish (fi)"
+
+
+def test_an_unknown_target_is_said(opened: Opened) -> None:
+    opened.fill("#target", "Klingonese")
+    assert opened.text("#ranking-status") == "No language matches “Klingonese”."
+    assert "Sources for Swahili" in opened.text("#ranking-caption")
+
+
+def test_a_source_is_chosen_as_target(opened: Opened) -> None:
+    opened.page.locator("#ranking-table .pick", has_text="German").click()
+    assert "Sources for German (de)" in opened.text("#ranking-caption")
+    assert set(opened.sources()[:2]) == {"Dutch", "Swedish"}
+
+
+def test_sources_are_restricted_by_name_and_by_family(opened: Opened) -> None:
+    opened.fill("#sources", "fi, German, nothing-like-this")
+    assert set(opened.sources()) == {"Finnish", "German"}
+    assert "nothing-like-this" in opened.text("#ranking-status")
+    assert "P(best)" not in opened.text("#ranking-table thead")
+    opened.fill("#sources", "")
+    opened.page.select_option("#source-family", "Uralic")
+    assert set(opened.sources()) == {"Finnish", "Estonian", "Hungarian"}
+
+
+def test_the_ranking_is_copied_as_csv(browser: Any, path: Path) -> None:
+    opened = Opened(browser, path, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.click("#copy-ranking")
+    opened.page.wait_for_function("() => document.getElementById('ranking-status').textContent.includes('copied')")
+    lines = str(opened.page.evaluate("() => navigator.clipboard.readText()")).splitlines()
+    assert lines[0].split(",")[:5] == ["target", "rank", "source", "name", "jaccard"]
+    assert len(lines) == len(CODES)
+    similarity = full_page().matrices[0].values
+    code = lines[1].split(",")[2]
+    value = similarity[CODES.index(code), 0]
+    assert float(lines[1].split(",")[4]) == pytest.approx(value, rel=1e-6)
+    opened.context.close()
+
+
+def test_the_heat_map_is_zoomed_by_buttons_keys_and_wheel(opened: Opened) -> None:
+    canvas = opened.page.locator("#heat")
+    zoom = lambda: float(canvas.get_attribute("data-zoom"))  # noqa: E731
+    opened.page.set_viewport_size({"width": 700, "height": 500})
+    opened.page.wait_for_timeout(250)
+    opened.page.click("#heat-in")
+    first = zoom()
+    assert first > 1
+    canvas.press("+")
+    second = zoom()
+    assert second > first
+    canvas.hover()
+    opened.page.mouse.wheel(0, 200)
+    opened.page.wait_for_function(f"() => Number(document.getElementById('heat').dataset.zoom) < {second}")
+    opened.page.click("#heat-reset")
+    assert zoom() == 1
+
+
+def test_cells_are_read_by_keyboard_and_chosen(opened: Opened) -> None:
+    canvas = opened.page.locator("#heat")
+    opened.fill("#find", "Finnish")
+    assert opened.text("#heat-status").startswith("Finnish (fi); Finnish (fi); the same language")
+    canvas.press("ArrowDown")
+    status = opened.text("#heat-status")
+    assert "Jaccard: 0." in status
+    assert "95 % interval: 0." in status
+    canvas.press("Enter")
+    assert "Sources for Finnish (fi)" in opened.text("#ranking-caption")
+
+
+def test_hover_shows_names_value_and_interval(opened: Opened) -> None:
+    canvas = opened.page.locator("#heat")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    opened.page.mouse.move(box["x"] + 200, box["y"] + 190)
+    tip = opened.text("#heat-tip")
+    assert len(tip.splitlines()) >= 3
+    opened.page.mouse.move(5, 5)
+    assert not opened.page.locator("#heat-tip").is_visible()
+
+
+def test_the_heat_map_is_reordered(opened: Opened) -> None:
+    canvas = opened.page.locator("#heat")
+    opened.page.select_option("#order", "name")
+    # "<script>…" comes first, because `<` is before all letters.
+    assert canvas.get_attribute("data-first") == EVIL
+    opened.page.select_option("#order", "target")
+    assert canvas.get_attribute("data-first") == "sw"
+    opened.fill("#target", "hu")
+    assert canvas.get_attribute("data-first") == "hu"
+    opened.page.select_option("#order", "family")
+    assert canvas.get_attribute("data-first") in ("de", "nl", "sv", "zu", "sw", "xh", "fi", "et", "hu")
+    opened.page.select_option("#matrix", "layer:encoder.1")
+    opened.page.wait_for_function("() => document.getElementById('heat').ariaLabel.includes('encoder.1')")
+
+
+def test_the_tree_is_cut(opened: Opened) -> None:
+    slider = opened.page.locator("#cut")
+    slider.fill("4")
+    opened.page.wait_for_function("() => document.getElementById('tree-status').textContent.startsWith('4 clusters')")
+    opened.page.locator("summary", has_text="Clusters as a list").click()
+    clusters = [set(text.split(", ")) for text in opened.page.locator("#clusters li").all_inner_texts()]
+    assert len(clusters) == 4
+    assert {"Swahili (sw)", "Zulu (zu)", "Xhosa (xh)"} in clusters
+    assert "adjusted Rand index with the families of 9 languages: 1.000" in opened.text("#tree-status")
+    slider.press("ArrowRight")
+    opened.page.wait_for_function("() => document.querySelectorAll('#clusters li').length === 5")
+    assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the joins"
+
+
+def test_maps_show_families_neighbours_and_places(opened: Opened) -> None:
+    assert opened.page.locator("#world-figure .land").count() == 1
+    dots = "#embedding-figure path[d][transform]"
+    assert opened.page.locator(dots).count() >= len(CODES)
+    assert "1 language has no place" in opened.text("#world-caption")
+    assert {"Atlantic-Congo", "Uralic", "Indo-European"} <= set(opened.text("#map-legend").splitlines())
+    assert opened.page.locator("#world-figure .link").count() >= 2
+    opened.page.select_option("#colour", "cluster")
+    assert "cluster 1" in opened.text("#map-legend")
+    opened.page.focus("#embedding-figure")
+    opened.page.keyboard.press("ArrowRight")
+    if not opened.text("#map-status"):
+        opened.page.keyboard.press("ArrowLeft")
+    assert "most similar:" in opened.text("#map-status")
+    opened.page.keyboard.press("Enter")
+    assert "Sources for Swahili" not in opened.text("#ranking-caption")
+
+
+def test_layers_show_a_pair(opened: Opened) -> None:
+    opened.fill("#pair-one", "fi")
+    opened.fill("#pair-other", "et")
+    opened.page.wait_for_function("() => document.getElementById('layers-status').textContent.includes('Estonian')")
+    values = [
+        matrix.values[CODES.index("fi"), CODES.index("et")] for matrix in full_page().matrices if matrix.kind == "layer"
+    ]
+    cells = opened.page.locator("#layer-tables tbody tr td:nth-child(3)").all_inner_texts()
+    assert [float(cell) for cell in cells] == pytest.approx(values, abs=6e-4)
+
+
+def test_the_evaluation_has_tables_regret_scatter_and_calibration(opened: Opened) -> None:
+    assert "[1.0, 3.0]" in opened.text("#evaluation table")
+    assert opened.page.locator("#regret-figure .row").count() == len(CODES)
+    assert "similarity: 4.5 percentage points on average" in opened.text("#regret-legend")
+    assert "90 pairs against similarity" in opened.text("#scatter-caption")
+    assert opened.page.locator("#calibration-figure circle").count() == 10
+
+
+def test_both_themes_and_the_choice_of_the_reader(browser: Any, path: Path) -> None:
+    opened = Opened(browser, path, color_scheme="dark")
+    page = opened.page
+    background = "() => getComputedStyle(document.body).backgroundColor"
+    assert page.get_attribute("html", "data-theme") == "dark"
+    dark = page.evaluate(background)
+    page.select_option("#theme", "light")
+    assert page.evaluate(background) == "rgb(255, 255, 255)" != dark
+    page.select_option("#theme", "auto")
+    assert page.evaluate(background) == dark
+    assert opened.errors == []
+    opened.context.close()
+
+
+def test_on_paper_it_is_light_and_without_controls(browser: Any, path: Path, tmp_path: Path) -> None:
+    opened = Opened(browser, path, color_scheme="dark")
+    opened.page.emulate_media(media="print")
+    assert not opened.page.locator(".controls").first.is_visible()
+    assert not opened.page.locator("nav").is_visible()
+    assert opened.page.locator("#ranking-table").is_visible()
+    opened.page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.get_attribute("html", "data-theme") == "light"
+    opened.page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    assert opened.page.get_attribute("html", "data-theme") == "dark"
+    paper = opened.page.pdf(path=tmp_path / "report.pdf")
+    assert paper.startswith(b"%PDF")
+    assert opened.errors == []
+    opened.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
+    pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    opened = Opened(browser, path, color_scheme=scheme, bypass_csp=True)
+    opened.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = opened.page.evaluate("() => axe.run()")["violations"]
+    named = [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found]
+    assert not named, json.dumps(named)
+    opened.context.close()

@@ -1,0 +1,445 @@
+"""Counts of overlaps on a Dask cluster: each worker opens the store, and counts ranges of columns of the rows.
+
+The counts of all ranges are added as they arrive, one after the other. The work of a range of w words is L² · w / 2
+pairs of words, and its result has L² integers; the ratio does not depend on L. With 65,536 words, a worker counts about
+a thousand times as long as the client takes to receive and add the result, so that sums of sums on the workers would
+save time only with a thousand workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
+from xsns_stream.io.free_memory import free_memory_here
+from xsns_stream.pipeline.cluster import Attempt, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import AUTO, Workers, automatic_workers
+from xsns_stream.pipeline.events import Noted, OnReadEvent
+from xsns_stream.pipeline.jobs import Job, Session
+from xsns_stream.similarity.groups import Groups, groups_of
+from xsns_stream.similarity.row_counts import CountedHere, Device, RowCount
+from xsns_stream.similarity.selection import Progress, RowSource
+from xsns_stream.similarity.streaming import Picked
+from xsns_stream.store import RowKey, SubNetworkStore, open_store
+from xsns_stream.store.columns import open_columns
+from xsns_stream.store.records import CommitRecord
+from xsns_stream.store.row_array import RowArray
+from xsns_stream.store.verify import refuse_damaged
+from xsns_stream.types import Counts, ParameterLayout, words_for
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xsns_kernels.columns import Columns, Segment
+
+#: Compared bytes (pairs of rows times bytes of a row) from which on `--workers auto` starts workers. Below, this
+#: process counts faster with one thread for each core, because it need not start other processes.
+WORKERS_PAY_FROM: Final = 10 * 10**12
+#: Least pairs of words of a range, about 0.1 s of one thread, so that handing out a range takes a small share of it.
+_LEAST_WORK: Final = 600_000_000
+#: Work of reading a word of a row, in pairs of words that are counted in the same time.
+_READING: Final = 20
+#: Ranges for each thread of the cluster, so that no worker waits long for the last ranges.
+_RANGES_A_THREAD: Final = 8
+#: Threads that are assumed for a cluster whose workers have not started yet.
+_ASSUMED_THREADS: Final = 16
+#: Rows that a worker compares with their records at a time.
+_ROWS_AT_ONCE: Final = 4
+#: Bytes of a process with Python and the libraries that count, and of its buffers.
+_COUNTING_BYTES: Final = 350_000_000
+_SAME_STORE: Final = (
+    "give every worker the same store under the same name, such as a folder on a shared disk or an object store, "
+    "with its credentials in the environment of every worker."
+)
+
+
+@dataclass(frozen=True)
+class ColumnRange:
+    """A range of columns of the rows.
+
+    Attributes:
+        start: First word.
+        stop: The word after the last.
+    """
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class PartialCounts:
+    """Counts of a range of columns.
+
+    Attributes:
+        groups: Numbers of the groups that have bits in the range.
+        counts: Arrays of counts whose first axis is the group.
+    """
+
+    groups: tuple[int, ...]
+    counts: tuple[Counts, ...]
+
+
+@dataclass(frozen=True)
+class CountJob(Job[ColumnRange, PartialCounts]):
+    """A count as workers get it.
+
+    Attributes:
+        store: Absolute path or URL of the store.
+        rows: What is counted.
+        seed: Seed of the rows.
+        density: Density of the rows.
+        digests: SHA-256 of each row in the client's view of the store.
+        layout: Digest of the layout of the client's store.
+        by: Kind of the groups; None for one group.
+        device: Device that counts.
+    """
+
+    store: str
+    rows: RowCount
+    seed: int
+    density: float
+    digests: tuple[str, ...]
+    layout: str
+    by: str | None
+    device: str
+
+    uses_threads: ClassVar[bool] = True
+
+    def size(self, item: ColumnRange) -> float:
+        """Return the number of words of a range."""
+        return float(item.stop - item.start)
+
+    def open(self) -> CountSession:
+        """Open the store on a worker.
+
+        Raises:
+            StoreError: The worker has no such store, or another one.
+        """
+        try:
+            store = open_store(self.store)
+            layout = store.layout
+            array, records = store.records_at(self.rows.languages, self.seed, self.density)
+        except (StoreError, LanguageError) as error:
+            raise StoreError(
+                f"a worker cannot read the rows of '{self.store}': {error.message}", _SAME_STORE
+            ) from error
+        if layout.digest != self.layout or _digests(records) != self.digests:
+            raise StoreError(f"a worker reads other rows of '{self.store}' than the client.", _SAME_STORE)
+        return CountSession(self, layout, array, records)
+
+
+class CountSession(Session[ColumnRange, PartialCounts]):
+    """A count on one worker, with its open store."""
+
+    def __init__(
+        self, job: CountJob, layout: ParameterLayout, array: RowArray, records: Sequence[CommitRecord]
+    ) -> None:
+        self.job, self.array, self.records = job, array, records
+        self.groups = None if job.by is None else groups_of(layout, job.by)
+        # Files stay open until the session ends.
+        self.opened = ExitStack()
+
+    def run(self, item: ColumnRange, attempt: int) -> PartialCounts:
+        """Count the bits of a range."""
+        job, segments = self.job, None
+        groups: tuple[int, ...] = (0,)
+        if self.groups is not None:
+            groups, segments = segments_within(self.groups, item)
+        with self._columns(item) as columns:
+            return PartialCounts(groups, job.rows.count(columns, segments, len(groups), None, self._device))
+
+    @contextmanager
+    def _columns(self, item: ColumnRange) -> Iterator[Columns]:
+        """Open a range of the columns; rows that are not plain files are copied for this range only."""
+        words = (item.start, item.stop)
+        if self.array.plain_files:
+            yield Picked(self._files, [words])
+        else:
+            with open_columns(self.array, self.records, words) as columns:
+                yield columns
+
+    @cached_property
+    def _files(self) -> Columns:
+        return self.opened.enter_context(open_columns(self.array, self.records))
+
+    @cached_property
+    def _device(self) -> Device:
+        from distributed import get_worker
+
+        if self.job.device == "cpu":
+            return Device(threads=int(get_worker().state.nthreads))
+        from xsns_stream.pipeline.cluster_items import own_device
+
+        return Device(own_device({"device": self.job.device})["device"])
+
+
+def segments_within(groups: Groups, words: ColumnRange) -> tuple[tuple[int, ...], list[Segment]]:
+    """Return the groups that have bits in a range of words, and their segments relative to the first word.
+
+    The segments number these groups from 0.
+    """
+    from xsns_kernels.columns import Segment
+
+    first, last = words.start * 64, words.stop * 64
+    within = [each for each in groups.segments if each.start < last and each.stop > first]
+    present = tuple(sorted({each.group for each in within}))
+    position = {group: number for number, group in enumerate(present)}
+    segments = [
+        Segment(max(each.start, first) - first, min(each.stop, last) - first, position[each.group]) for each in within
+    ]
+    return present, segments
+
+
+Faults = tuple[tuple[RowKey, StoreError], ...]
+
+
+@dataclass(frozen=True)
+class CheckJob(Job[tuple[RowKey, ...], Faults]):
+    """A comparison of rows with their records, as workers get it.
+
+    Attributes:
+        store: Absolute path or URL of the store.
+    """
+
+    store: str
+
+    uses_threads: ClassVar[bool] = True
+
+    def size(self, item: tuple[RowKey, ...]) -> float:
+        """Return the number of rows."""
+        return float(len(item))
+
+    def open(self) -> CheckSession:
+        """Open the store on a worker."""
+        return CheckSession(open_store(self.store))
+
+
+class CheckSession(Session[tuple[RowKey, ...], Faults]):
+    """A comparison of rows with their records on one worker."""
+
+    def __init__(self, store: SubNetworkStore) -> None:
+        self.store = store
+
+    def run(self, item: tuple[RowKey, ...], attempt: int) -> Faults:
+        """Compare some rows with their records."""
+        from distributed import get_worker
+
+        return tuple(self.store.damaged_rows(item, threads=int(get_worker().state.nthreads)).items())
+
+
+# ------------------------------------------------------------------------------------------------------- the client
+
+
+@contextmanager
+def counted_on_workers(
+    workers: Workers | None, device: str, on_event: OnReadEvent
+) -> Iterator[CountedOnWorkers | None]:
+    """Yield a counter for a block, which ends the workers that it started; None without workers."""
+    if workers is None:
+        yield None
+        return
+    with ExitStack() as opened:
+        yield CountedOnWorkers(workers, device, on_event, opened)
+
+
+class CountedOnWorkers:
+    """Counts that workers make. Workers of this machine start when the first rows have to be read.
+
+    Args:
+        workers: The workers.
+        device: Device on which each worker counts.
+        on_event: Handler of notes.
+        opened: Holds the cluster until it ends.
+    """
+
+    def __init__(self, workers: Workers, device: str, on_event: OnReadEvent, opened: ExitStack) -> None:
+        self._workers, self._device, self._on_event, self._opened = workers, device, on_event, opened
+        self._client: Client | None = None
+        self._checked: set[RowKey] = set()
+        self._told = False
+
+    def count(
+        self,
+        store: RowSource,
+        rows: RowCount,
+        seed: int,
+        density: float,
+        groups: Groups | None = None,
+        on_progress: Progress | None = None,
+    ) -> tuple[Counts, ...]:
+        """Count the bits of some rows.
+
+        Raises:
+            StoreError: A row cannot be read or has changed meanwhile, or a worker has another store.
+            XsnsError: Workers died too often, or have other versions of libraries.
+        """
+        assert isinstance(store, SubNetworkStore)
+        words = words_for(store.layout.size)
+        client = self._connect(store, rows, words)
+        if client is None:
+            return CountedHere(Device(self._device)).count(store, rows, seed, density, groups, on_progress)
+        array, records = store.records_at(rows.languages, seed, density)
+        by = None if groups is None else groups.by
+        job = CountJob(location(store), rows, seed, density, _digests(records), store.layout.digest, by, self._device)
+        sums = _Sums(len(groups.names) if groups else 1)
+        ranges = ranges_of(words, rows, _threads(client), array.chunk if array.compressed else 1)
+        self._hand_out(client, job, ranges, sums.add, words, on_progress)
+        _check_unchanged(store, records)
+        if not array.plain_files:
+            # Copies of whole rows are compared with their records; workers copy ranges.
+            self.check_rows(store, [RowKey.checked(code, seed, density) for code in rows.languages])
+        return sums.counts
+
+    def check_rows(self, store: SubNetworkStore, keys: Sequence[RowKey], on_progress: Progress | None = None) -> None:
+        """Compare the bits of some rows with their records; rows that were compared before are left out.
+
+        Raises:
+            StoreError: Some rows are damaged.
+        """
+        missing = tuple(key for key in dict.fromkeys(keys) if key not in self._checked)
+        if self._client is None:
+            store.check_rows(missing, on_progress)
+            return
+        damaged: dict[RowKey, StoreError] = {}
+        items = [missing[at : at + _ROWS_AT_ONCE] for at in range(0, len(missing), _ROWS_AT_ONCE)]
+        job = CheckJob(location(store))
+        self._hand_out(self._client, job, items, damaged.update, len(missing), on_progress)
+        refuse_damaged({key: damaged[key] for key in missing if key in damaged}, len(missing))
+        self._checked.update(missing)
+
+    def _hand_out(
+        self, client: Client, job: Job[Any, Any], items: Sequence[Any], add: Any, total: int, on_progress: Any
+    ) -> None:
+        """Let workers do all items, and pass each result to `add`."""
+        done = 0
+
+        def finished(item: Any, work: WorkDoneBy) -> None:
+            nonlocal done
+            add(work.result)
+            done += int(job.size(item))
+            if on_progress is not None:
+                on_progress(done, total)
+
+        def failed(item: Any, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+            raise XsnsError(
+                f"the rows were not compared, because a part of them was not finished: {error.message}",
+                "give workers more memory, or run the same command without workers.",
+            )
+
+        run_on_cluster(
+            client,
+            job,
+            items,
+            on_started=lambda item, worker: None,
+            on_done=finished,
+            on_failed=failed,
+            on_note=self._note,
+            options=self._workers.options,
+        )
+
+    def _connect(self, store: SubNetworkStore, rows: RowCount, words: int) -> Client | None:
+        """Return a client of the workers; None if this process counts, because workers would not pay."""
+        if self._client is not None:
+            return self._client
+        memory, free = _COUNTING_BYTES + 3 * 8 * len(rows.languages) ** 2, free_memory_here()
+        if self._workers.number == AUTO and (reason := _too_small(rows, words, memory, free)):
+            if not self._told:
+                self._note(f"this process compares the rows itself, because {reason}.")
+            self._told = True
+            return None
+        refuse_memory(store)
+        most = len(ranges_of(words, rows, 1 << 30, 1))
+        self._client = self._opened.enter_context(self._workers.connect(self._note, memory, free, most))
+        return self._client
+
+    def _note(self, text: str) -> None:
+        self._on_event(Noted(text))
+
+
+class _Sums:
+    """Sums of the counts of ranges."""
+
+    def __init__(self, groups: int) -> None:
+        self._groups = groups
+        self.counts: tuple[Counts, ...] = ()
+
+    def add(self, part: PartialCounts) -> None:
+        """Add the counts of a range."""
+        if not self.counts:
+            self.counts = tuple(np.zeros((self._groups, *each.shape[1:]), np.int64) for each in part.counts)
+        for total, each in zip(self.counts, part.counts, strict=True):
+            for group, counts in zip(part.groups, each, strict=True):
+                total[group] += counts
+
+
+def ranges_of(words: int, rows: RowCount, threads: int, alignment: int) -> list[ColumnRange]:
+    """Divide the words of rows into ranges of about the same size.
+
+    Args:
+        words: W, the number of words of a row.
+        rows: What is counted.
+        threads: Threads of all workers.
+        alignment: Every range but the last has a multiple of so many words.
+    """
+    work = words * (rows.pairs + _READING * len(rows.languages))
+    number = max(1, min(_RANGES_A_THREAD * threads, work // _LEAST_WORK, words))
+    step = -(-words // number)
+    step = -(-step // alignment) * alignment
+    return [ColumnRange(start, min(start + step, words)) for start in range(0, words, step)]
+
+
+def location(store: SubNetworkStore) -> str:
+    """Return the path or URL of a store under which other processes open it."""
+    return str(Path(store.path).absolute() if store.storage.in_folder else store.path)
+
+
+def refuse_memory(store: SubNetworkStore) -> None:
+    """Raise an error if a store is in the memory of this process.
+
+    Raises:
+        UsageError: The store is in memory.
+    """
+    if str(store.path).startswith("memory://"):
+        raise UsageError(
+            f"workers cannot read the store '{store.path}', which is in the memory of this process.",
+            "copy it to a folder, or count without workers.",
+        )
+
+
+def _digests(records: Sequence[CommitRecord]) -> tuple[str, ...]:
+    return tuple(record.sha256 for record in records)
+
+
+def _check_unchanged(store: SubNetworkStore, before: Sequence[CommitRecord]) -> None:
+    """Raise an error if a row was built again while it was counted: workers may have read either of both."""
+    key = before[0].key
+    _, after = store.records_at([record.language for record in before], key.seed, key.density)
+    changed = [old.language for old, new in zip(before, after, strict=True) if old.sha256 != new.sha256]
+    if changed:
+        raise StoreError(
+            f"rows have changed while they were compared: {', '.join(map(repr, changed))}.",
+            "run the same command again when no other program writes to the store.",
+        )
+
+
+def _threads(client: Client) -> int:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(int(worker.get("nthreads", 1)) for worker in workers) or _ASSUMED_THREADS
+
+
+def _too_small(rows: RowCount, words: int, memory: int, free: int) -> str:
+    """Return why workers of this machine would not save time; empty if they would."""
+    compared = rows.pairs * words * 8
+    if compared < WORKERS_PAY_FROM:
+        size = f"{compared / 1e9:,.1f} GB" if compared >= 1e8 else f"{compared / 1e6:,.1f} MB"
+        return f"{size} of pairs of rows are few; workers save time from {WORKERS_PAY_FROM / 1e9:,.0f} GB on"
+    if automatic_workers(memory, free) < 2:
+        return "the cores or the memory of this machine allow one worker only"
+    return ""
