@@ -46,13 +46,13 @@ def test_a_matrix_is_printed_and_written(name: str, baseline: Any, tmp_path: Pat
     assert done.out.split()[:4] == ["source", "sw", "fi", "et"]
     matrix = read_matrix(path)
     assert (matrix.coefficient, matrix.sources, matrix.seeds) == (name, ("sw", "fi", "et"), (42, 16))
-    told = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
-    assert told["command"] == "baseline"
-    assert told["result"]["failed"] == []
-    values = np.array(told["result"]["values"], np.float64)
+    document = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
+    assert document["command"] == "baseline"
+    assert document["result"]["failed"] == []
+    values = np.array(document["result"]["values"], np.float64)
     np.testing.assert_allclose(matrix.values, values)
     assert matrix.per_seed is not None
-    np.testing.assert_allclose(matrix.per_seed, np.array(told["result"]["per_seed"], np.float64))
+    np.testing.assert_allclose(matrix.per_seed, np.array(document["result"]["per_seed"], np.float64))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -94,13 +94,13 @@ def store(tmp_path: Path) -> SubNetworkStore:
 def tables(result: Any) -> list[tuple[Any, ...]]:
     """Return all numbers of a matrix, or of the matrices of groups."""
     matrices = getattr(result, "matrices", [result])
-    found: list[tuple[Any, ...]] = []
+    collected: list[tuple[Any, ...]] = []
     for matrix in matrices:
-        found.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
+        collected.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
         for counts in matrix.counts:
             sides = [getattr(counts, name).tolist() for name in vars(counts) if name.endswith("cardinalities")]
-            found.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
-    return found
+            collected.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
+    return collected
 
 
 def assert_same(store: SubNetworkStore, client: Any, **options: Any) -> None:
