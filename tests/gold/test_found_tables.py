@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from xsns_stream.errors import XsnsError
@@ -286,3 +287,28 @@ def test_a_table_of_tabulate(load: Any) -> None:
 def test_placeholders_instead_of_a_table(load: Any, text: str, kind: str) -> None:
     with pytest.raises(XsnsError, match=f"is {kind}, not the file itself"):
         load(text)
+
+
+def test_other_separators_and_missing_values(load: Any) -> None:
+    for name in ("scores.csv", "scores.txt"):
+        assert values(load("source|en|fi\nen|90|80\nfi|60|85\n", name)) == MATRIX
+    assert values(load("source,en,fi\nen,NaN,80\nfi,<NA>,#N/A\nsw,None,70\n")) == {"en fi": 80, "sw fi": 70}
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.jsonl"])
+def test_frames_of_pandas(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"source": ["en", "en", "fi"], "target": ["fi", "sw", "sw"], "f1": [80.0, None, 70.5]})
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        frame.to_parquet(path)
+        table = pd.DataFrame([[90, 80], [60, 85]], index=pd.Index(["en", "fi"], name="source"), columns=["en", "fi"])
+        table.to_parquet(tmp_path / "matrix.parquet")
+        assert values(import_scores(tmp_path / "matrix.parquet")) == MATRIX
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    found = import_scores(path)
+    assert values(found) == {"en fi": 80, "fi sw": 70.5}
+    assert found.scores.metric == "f1"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(XsnsError, match="cannot be read as a table"):
+        import_scores(path)

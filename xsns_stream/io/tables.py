@@ -27,10 +27,12 @@ from xsns_stream.languages import code_or_none, normalise
 #: Suffix → separator of the fields.
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 #: Other separators that spreadsheets write in .csv files → their names.
-_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
+_OTHER_SEPARATORS: Final = {"|": "vertical bars", ";": "semicolons", "\t": "tabs"}
 _ENCODINGS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 #: Suffixes of files in which a table is looked for: Markdown, LaTeX, and fields between tabs or spaces.
 MARKED_UP: Final = (".md", ".markdown", ".tex", ".txt")
+#: Suffixes of frames, which pandas writes.
+FRAMES: Final = (".parquet", ".jsonl")
 #: Suffixes of workbooks, and the first bytes of such files: of a ZIP archive, and of a compound file.
 WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _WORKBOOK_MARKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -139,8 +141,8 @@ def _without_margins(rows: TextRows) -> TextRows:
     return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
-def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:
-    """Read the rows of a CSV or TSV file, or of the table in a Markdown, LaTeX or text file.
+def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
+    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a frame of pandas.
 
     Rows may have different numbers of fields.
 
@@ -157,6 +159,8 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -
         raise UsageError(f"'{path}' is a workbook of a spreadsheet program, not a table of text.", _SAVE_AS_CSV)
     if suffix not in suffixes:
         raise UsageError(f"'{path}' is not a table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
+    if suffix in FRAMES:
+        return _frame_rows(path)
     text, notes = _decoded(path)
     if suffix in MARKED_UP and is_markdown(text):
         rows, separator = markdown_rows(text), ""
@@ -169,6 +173,32 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -
         notes = (*notes, *more)
     cleaned = [(number, tuple(map(_visible_text, row))) for number, row in rows]
     return TextRows(tuple((number, row) for number, row in cleaned if any(row)), path.name, notes, separator)
+
+
+def _frame_rows(path: Path) -> TextRows:
+    """Return the rows of a frame in a Parquet file, or of a file with a JSON object on each line.
+
+    Raises:
+        XsnsError: The file cannot be read.
+    """
+    import pandas as pd
+
+    try:
+        frame = (
+            pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_json(path, lines=True, dtype=False)
+        )
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValueError as error:
+        # Errors of pyarrow are also of this type.
+        raise XsnsError(
+            f"'{path}' cannot be read as a table: {str(error).splitlines()[0]}.", "write it again."
+        ) from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    cells = frame.astype(object).where(frame.notna(), "")
+    lines = [tuple(map(str, line)) for line in cells.itertuples(index=False, name=None)]
+    return TextRows(tuple(enumerate((tuple(map(str, frame.columns)), *lines), 1)), path.name)
 
 
 def _of(tables: int, kind: str) -> str:
