@@ -16,6 +16,7 @@ from xsns_stream.corpora.embedded import EMBEDDED
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import Naming, UnreadFile
 from xsns_stream.corpora.hub import open_hub, refuse_options
+from xsns_stream.corpora.hub_tables import open_hub_table
 from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, has_place
 from xsns_stream.corpora.layouts import without_compression
@@ -157,7 +158,9 @@ def open_corpus(
             refuse_options(options, kind=f"the corpus {head}")
             return EMBEDDED[head](head)
         if data_set := recipe_of(head):
-            return open_hub(data_set[0], data_set[1], **options, language_column=language_column)
+            if language_column is not None:
+                return open_hub_table(data_set[0], data_set[1], language_column, **options)
+            return open_hub(data_set[0], data_set[1], **options)
     refuse_options(options, "config", "revision", kind="local files")
     return _open_local(parts, options | local_options, naming)
 
