@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from xsns_stream.fisher import diagonal_fisher, self_check, selfcheck, without_rules
+from xsns_stream.io.cache_folder import FOLDER_VARIABLE
 from xsns_stream.models import parameter_layout
 
 BLOCK = "roberta.encoder.layer.0."
@@ -31,7 +32,7 @@ def checks(monkeypatch) -> list[str]:
 
 @pytest.fixture
 def folder(monkeypatch, tmp_path) -> Path:
-    monkeypatch.setenv(selfcheck.FOLDER_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
@@ -226,16 +227,6 @@ def test_damaged_weights_leave_no_result_of_the_check(value, make_model, checks,
         model.get_parameter(layout.names[0])[0, 0] = keep
     assert without_rules(model, layout, cached=True) == ()
     assert len(entries(folder)) == 1
-
-
-def test_the_folder_follows_the_environment(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv(selfcheck.FOLDER_VARIABLE, str(tmp_path / "own"))
-    assert selfcheck.cache_folder() == tmp_path / "own"
-    monkeypatch.delenv(selfcheck.FOLDER_VARIABLE)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert selfcheck.cache_folder() == tmp_path / "xdg" / "xsns-stream"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert selfcheck.cache_folder() == Path.home() / ".cache" / "xsns-stream"
 
 
 def test_small_values_are_compared_in_float64(monkeypatch) -> None:

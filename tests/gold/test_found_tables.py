@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from xsns_stream.errors import XsnsError
@@ -219,3 +220,95 @@ def test_cells_of_predictors_that_would_lose_something(cell: str, tmp_path: Path
     (tmp_path / "s.csv").write_text(f'source,en,fi\nen,1,"{cell}"\nfi,0.4,1\n', encoding="utf-8")
     with pytest.raises(XsnsError, match=r"1 cell of 's\.csv' contains no number: en → fi"):
         read_matrix(tmp_path / "s.csv")
+
+
+# ----------------------------------------------------------------------------------- tables of papers and pages
+
+LONG = {"en fi": 80, "en sw": 70, "fi en": 60, "fi sw": 50}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # The text of a field over several rows is in the last of them, in the first of them, and as pandas writes it.
+        r" & fi & 80 \\ \multirow{-2}{*}{en} & sw & 70 \\ \hline & en & 60 \\ \multirow{-2}{*}{fi} & sw & 50 \\",
+        r"\multirow{2}{*}{en} & fi & 80 \\ & sw & 70 \\ \hline \multirow{2}{2em}{fi} & en & 60 \\ & sw & 50 \\",
+        r"\multirow[t]{2}{*}{en} & fi & 80 \\ & sw & 70 \\ \hline \multirow[t]{2}{*}{fi} & en & 60 \\ & sw & 50 \\",
+    ],
+)
+@pytest.mark.parametrize("header", [r"source & target & f1 \\", r" & & f1 \\ source & target & \\"])
+def test_labels_over_several_rows(load: Any, rows: str, header: str) -> None:
+    found = load(f"\\begin{{tabular}}{{llr}}\n{header} \\hline\n{rows}\n\\end{{tabular}}", "scores.tex")
+    assert values(found) == LONG
+    assert not any("above the header" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Line ends and tables within a field.
+        r"source & \makecell{English\\(en)} & fi \\ en & 90 & 80 \\ fi & 60 & 85 \\",
+        r"source & \begin{tabular}[c]{@{}c@{}}English\\ (en)\end{tabular} & fi \\ en & 90 & 80 \\ fi & 60 & 85 \\",
+        r"source & en & fi \\ en & \makecell{90\\ \tiny{$\pm$ 0.3}} & $80_{\pm 0.2}$ \\ fi & 60 {\small (0.1)} & 85 \\",
+        # Formatting around and beside numbers.
+        r"source & en & fi \\ en & 90\textsuperscript{*} & 80\rlap{$^\dagger$} \\ fi & \phantom{0}60 & \emph{85} \\",
+        r"source & en & fi \\ en~\cite{x} & 90.0(3) & \num{80.0} \\ fi & 60 \pm 0.2 & \cellcolor{red}\textbf{85} \\",
+    ],
+)
+def test_fields_of_latex(load: Any, body: str) -> None:
+    assert values(load(f"\\begin{{tabular}}{{lcc}}\n{body}\n\\end{{tabular}}\n", "scores.tex")) == MATRIX
+
+
+def test_only_the_first_of_several_tables_is_read(load: Any) -> None:
+    latex = "\\begin{{tabular}}{{lrr}}\nsource & en & fi \\\\\nen & {} & 80 \\\\\nfi & 60 & 85 \\\\\n\\end{{tabular}}\n"
+    found = load(latex.format(90) + latex.format(9), "scores.tex")
+    assert values(found) == MATRIX
+    assert "'scores.tex' was read as the first of 2 LaTeX tables." in found.notes
+    table = "| source | {} | fi |\n|:--|--:|--:|\n| en | **90** | 80 |\n| fi | 60 | 85<br>± 0.2 |\n"
+    found = load(f"# Scores\n\n{table.format('en')}\nand\n\n{table.format('sw')}", "scores.md")
+    assert values(found) == MATRIX
+    assert "'scores.md' was read as the first of 2 Markdown tables." in found.notes
+
+
+def test_a_table_of_tabulate(load: Any) -> None:
+    text = (
+        "|    | source   | target   |   score |\n|---:|:---------|:---------|--------:|\n|  0 | en | fi |      80 |\n"
+    )
+    assert values(load(text, "scores.md")) == {"en fi": 80}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 150\n", "a pointer of Git LFS"),
+        ("<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", "an HTML page"),
+    ],
+)
+def test_placeholders_instead_of_a_table(load: Any, text: str, kind: str) -> None:
+    with pytest.raises(XsnsError, match=f"is {kind}, not the file itself"):
+        load(text)
+
+
+def test_other_separators_and_missing_values(load: Any) -> None:
+    for name in ("scores.csv", "scores.txt"):
+        assert values(load("source|en|fi\nen|90|80\nfi|60|85\n", name)) == MATRIX
+    assert values(load("source,en,fi\nen,NaN,80\nfi,<NA>,#N/A\nsw,None,70\n")) == {"en fi": 80, "sw fi": 70}
+
+
+@pytest.mark.parametrize("name", ["scores.parquet", "scores.jsonl"])
+def test_frames_of_pandas(name: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"source": ["en", "en", "fi"], "target": ["fi", "sw", "sw"], "f1": [80.0, None, 70.5]})
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        frame.to_parquet(path)
+        table = pd.DataFrame([[90, 80], [60, 85]], index=pd.Index(["en", "fi"], name="source"), columns=["en", "fi"])
+        table.to_parquet(tmp_path / "matrix.parquet")
+        assert values(import_scores(tmp_path / "matrix.parquet")) == MATRIX
+    else:
+        frame.to_json(path, orient="records", lines=True)
+    found = import_scores(path)
+    assert values(found) == {"en fi": 80, "fi sw": 70.5}
+    assert found.scores.metric == "f1"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(XsnsError, match="cannot be read as a table"):
+        import_scores(path)

@@ -311,7 +311,7 @@ def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
     [
         ("", "is empty"),
         ("x,sw\n", "is empty"),
-        ("x|sw\nfi|1\n", "has a single column"),
+        ("x/sw\nfi/1\n", "has a single column"),
         ("x,sw,sw\nfi,1,2\n", "has columns with the same label: sw"),
         ("x,sw\nfi,1\nfi,2\n", "has rows with the same label: fi"),
         ("x,sw,de\nfi,high,2\n", "1 cell of 'ldnd.csv' contains no number: fi → sw"),

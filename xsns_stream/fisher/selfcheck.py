@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from weakref import WeakKeyDictionary
 
 import torch
 import transformers
-from platformdirs import user_cache_path
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError
@@ -37,6 +35,7 @@ from xsns_stream.fisher.model_state import evaluating
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.fisher.rules import NotExactError
 from xsns_stream.io.atomic import atomic_file
+from xsns_stream.io.cache_folder import cache_folder
 from xsns_stream.types import ParameterLayout
 
 LENGTHS = (7, 5, 4)
@@ -293,17 +292,8 @@ def _up_to(lengths: Sequence[int]) -> Tensor:
 
 
 SCHEMA_VERSION = 1
-#: Environment variable with the folder of the results.
-FOLDER_VARIABLE = "XSNS_STREAM_CACHE"
 #: Fields of a configuration that do not affect the computation.
 _NOT_COMPUTED = ("_name_or_path", "transformers_version", "architectures", "id2label", "label2id")
-
-
-def cache_folder() -> Path:
-    """Return the folder of the results: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen)
-    return user_cache_path("xsns-stream", appauthor=False)
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:

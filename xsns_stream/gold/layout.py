@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -262,7 +263,7 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
     if start is None:
         return as_table(rows, path)
     body, footnotes = _without_footnotes(rows.rows[start + 1 :])
-    header_number, header = rows.rows[start]
+    header_number, header, above = _header_with_names_above(rows.rows, start)
     table = as_table(replace(rows, rows=_trimmed(((header_number, header), *body))), path)
     names = _with_seeds(tuple(_long_names(table.header)), table)
     renamed = [
@@ -273,12 +274,25 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
     lines, filled = _filled_down(table.lines, [names.index(side) for side in _SIDES])
     notes = (
         *table.notes,
-        *_line_note("they are above the header", rows.rows[:start]),
+        *_line_note("they are above the header", above),
         *_line_note("they have no score", footnotes),
         *([f"in '{table.name}' the column {' and '.join(renamed)}."] if renamed else []),
         *([f"empty labels were filled from the line above, as in merged cells: {filled}."] if filled else []),
     )
     return TextTable(names, lines, table.name, notes)
+
+
+def _header_with_names_above(rows: Sequence[Line], start: int) -> tuple[int, tuple[str, ...], Sequence[Line]]:
+    """Return the number and the fields of the header, and the lines above it that are not part of it.
+
+    If the columns of the pair are an index of pandas, the names of the other columns are on a line of their own.
+    """
+    number, header = rows[start]
+    above = rows[:start]
+    if above and not any(one and two for one, two in zip_longest(header, above[-1][1], fillvalue="")):
+        filled = zip_longest(header, above[-1][1], fillvalue="")
+        return number, tuple(one or two for one, two in filled), above[:-1]
+    return number, header, above
 
 
 def _long_names(header: Sequence[str]) -> Iterator[str]:

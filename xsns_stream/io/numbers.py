@@ -22,7 +22,7 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", 
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
 #: Other cells that mean a missing score in tables of scores.
-_MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "n.a.", "n. a."})
+_MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "<na>", "n.a.", "n. a."})
 
 _NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"
 #: What may stand behind a number: its spread after ±, or a second number in brackets.

@@ -19,17 +19,20 @@ from typing import Final
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.atomic import unreadable
 from xsns_stream.io.escaping import visible
-from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, markdown_rows
+from xsns_stream.io.markup import is_latex, is_markdown, latex_rows, latex_tables, markdown_rows, markdown_tables
+from xsns_stream.io.placeholders import placeholder
 from xsns_stream.io.table_orientation import name_of_lines
 from xsns_stream.languages import code_or_none, normalise
 
 #: Suffix → separator of the fields.
 SEPARATORS: Final = {".csv": ",", ".tsv": "\t"}
 #: Other separators that spreadsheets write in .csv files → their names.
-_OTHER_SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
+_OTHER_SEPARATORS: Final = {"|": "vertical bars", ";": "semicolons", "\t": "tabs"}
 _ENCODINGS: Final = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig"}
 #: Suffixes of files in which a table is looked for: Markdown, LaTeX, and fields between tabs or spaces.
 MARKED_UP: Final = (".md", ".markdown", ".tex", ".txt")
+#: Suffixes of frames, which pandas writes.
+FRAMES: Final = (".parquet", ".jsonl")
 #: Suffixes of workbooks, and the first bytes of such files: of a ZIP archive, and of a compound file.
 WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods", ".numbers")
 _WORKBOOK_MARKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -138,8 +141,8 @@ def _without_margins(rows: TextRows) -> TextRows:
     return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
-def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -> TextRows:
-    """Read the rows of a CSV or TSV file, or of the table in a Markdown, LaTeX or text file.
+def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
+    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a frame of pandas.
 
     Rows may have different numbers of fields.
 
@@ -156,18 +159,50 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP)) -
         raise UsageError(f"'{path}' is a workbook of a spreadsheet program, not a table of text.", _SAVE_AS_CSV)
     if suffix not in suffixes:
         raise UsageError(f"'{path}' is not a table of text.", f"give a file that ends in {' or '.join(SEPARATORS)}.")
+    if suffix in FRAMES:
+        return _frame_rows(path)
     text, notes = _decoded(path)
     if suffix in MARKED_UP and is_markdown(text):
         rows, separator = markdown_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as a Markdown table.")
+        notes = (*notes, f"'{path.name}' was read as {_of(len(markdown_tables(text)), 'Markdown')}.")
     elif suffix in MARKED_UP and is_latex(text):
         rows, separator = latex_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as a LaTeX table.")
+        notes = (*notes, f"'{path.name}' was read as {_of(latex_tables(text), 'LaTeX')}.")
     else:
         rows, separator, more = _separated_rows(text, path)
         notes = (*notes, *more)
     cleaned = [(number, tuple(map(_visible_text, row))) for number, row in rows]
     return TextRows(tuple((number, row) for number, row in cleaned if any(row)), path.name, notes, separator)
+
+
+def _frame_rows(path: Path) -> TextRows:
+    """Return the rows of a frame in a Parquet file, or of a file with a JSON object on each line.
+
+    Raises:
+        XsnsError: The file cannot be read.
+    """
+    import pandas as pd
+
+    try:
+        frame = (
+            pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_json(path, lines=True, dtype=False)
+        )
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except ValueError as error:
+        # Errors of pyarrow are also of this type.
+        raise XsnsError(
+            f"'{path}' cannot be read as a table: {str(error).splitlines()[0]}.", "write it again."
+        ) from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    cells = frame.astype(object).where(frame.notna(), "")
+    lines = [tuple(map(str, line)) for line in cells.itertuples(index=False, name=None)]
+    return TextRows(tuple(enumerate((tuple(map(str, frame.columns)), *lines), 1)), path.name)
+
+
+def _of(tables: int, kind: str) -> str:
+    return f"the first of {tables} {kind} tables" if tables > 1 else f"a {kind} table"
 
 
 def _visible_text(field: str) -> str:
@@ -264,6 +299,8 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         raise unreadable(path, error) from None
     if data.startswith(_WORKBOOK_MARKS):
         raise XsnsError(f"'{path}' is a workbook of a spreadsheet program, or another archive.", _SAVE_AS_CSV)
+    if found := placeholder(data):
+        raise XsnsError(f"'{path}' is {found.kind}, not the file itself.", found.hint)
     encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
     if encoding != "utf-16" and b"\0" in data:
         raise XsnsError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from inspect import signature
@@ -15,6 +15,7 @@ from xsns_stream.corpora.file_names import StoredLabels
 from xsns_stream.errors import (
     PartialError,
     UsageError,
+    XsnsError,
 )
 from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.pipeline.arguments import flag
@@ -28,6 +29,7 @@ from xsns_stream.pipeline.events import (
     Noted,
     reasons_of,
 )
+from xsns_stream.pipeline.finished_builds import finished_build, remember_finished
 from xsns_stream.pipeline.row_selection import require_path
 from xsns_stream.pipeline.run_build import run_build
 from xsns_stream.pipeline.settings import BuildSettings, build_settings
@@ -233,16 +235,27 @@ def carry_out(
         XsnsError: See :func:`build`.
     """
     if workers is not None:
-        from xsns_stream.pipeline.cluster_build import run_build_on_cluster
         from xsns_stream.pipeline.cluster_items import refuse_loaded_model
 
         refuse_loaded_model(plan.model)
-        if not dry_run:
-            return run_build_on_cluster(plan.settings, plan.model, plan.model_options, store, workers, on_event)
-    settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
     if dry_run:
+        settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
         return estimate_build(settings, loaded, store, on_event, workers)
-    return run_build(settings, loaded, store, on_event)
+    if (finished := finished_build(plan, store)) is not None:
+        return finished
+    if workers is not None:
+        from xsns_stream.pipeline.cluster_build import run_build_on_cluster
+
+        result = run_build_on_cluster(plan.settings, plan.model, plan.model_options, store, workers, on_event)
+    else:
+        settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
+        result = run_build(settings, loaded, store, on_event)
+    if not result.failed:
+        # The same command takes options from the store when it is repeated.
+        texts, model, options = plan.given
+        with suppress(XsnsError):
+            remember_finished(build_plan(store, texts, model, **options), store, result)
+    return result
 
 
 #: The value of `labels` that uses names of files as labels; it is not a value of the estimator.
@@ -261,6 +274,7 @@ class PlannedBuild:
         model_options: Options of :func:`load_for_build`.
         taken: {option: value} of the options from the store.
         note: One sentence that names these options; empty if nothing was.
+        given: The arguments of :func:`build_plan` except the store.
     """
 
     settings: BuildSettings
@@ -268,6 +282,7 @@ class PlannedBuild:
     model_options: Mapping[str, Any]
     taken: Mapping[str, Any]
     note: str
+    given: tuple[Any, Any, Mapping[str, Any]]
 
     def notes(self) -> tuple[str, ...]:
         """Return sentences on the options from the store, and on the reading of the text."""
@@ -288,6 +303,7 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
         UsageError: An option is unknown, not valid, or does not apply to the texts.
     """
     _refuse_unknown(options)
+    given = (texts, model, dict(options))
     if options.get("labels") == AS_GIVEN:
         del options["labels"]
         options["labels_as_given"] = True
@@ -310,7 +326,7 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
         **text,
     )
     settings = replace(build_settings(corpus, **options), inputs=inputs)
-    return PlannedBuild(settings, known.model, model_options, known.taken, known.note)
+    return PlannedBuild(settings, known.model, model_options, known.taken, known.note, given)
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:

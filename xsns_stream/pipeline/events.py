@@ -201,6 +201,7 @@ class BuildResult:
         notes: Sentences about the loading of the model, and about common texts of languages.
         texts: {row: record of its text}, for texts that this run read.
         row_notes: Notes on single rows.
+        model_notes: Those of `notes` that are about the loading of the model.
     """
 
     committed: tuple[Row, ...]
@@ -211,6 +212,7 @@ class BuildResult:
     notes: tuple[str, ...] = ()
     texts: Mapping[Row, Mapping[str, Any]] = field(default_factory=dict)
     row_notes: tuple[Noted, ...] = ()
+    model_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def prepare_build(
         names = dict.fromkeys(f"{row.language} is {label}" for row, label in relabelled.items())
         on_event(Noted(f"rows that were relabelled are in the store already: {', '.join(names)}."))
     not_measured = [row for row in settings.rows() if row not in set(missing) - from_fisher and row not in relabelled]
-    if note := _note_on_finished_rows(settings, store, not_measured):
+    if note := note_on_finished_rows(settings, store, not_measured):
         on_event(Noted(note))
     if settings.quantile_used == "histogram" and missing:
         on_event(
@@ -177,6 +177,7 @@ def finish_build(
         (*model_notes, *notes),
         progress.texts.records,
         tuple(progress.row_notes),
+        model_notes,
     )
 
 
@@ -382,7 +383,7 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
+def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
     """Return a note on rows that are in the store and lack a requested result; empty without such rows."""
     lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
     if not lacking:

@@ -140,7 +140,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
     return {
         name: value
         for name, value in record.items()
-        if name == "options" or not any(_path_in(part) for part in ([value] if name == "model" else value))
+        if name == "options" or not any(path_in(part) for part in ([value] if name == "model" else value))
     }
 
 
@@ -170,14 +170,14 @@ def _absolute(part: str, *, is_model: bool = False) -> str:
     return part if is_name or not Path(path).exists() else f"{prefix}{Path(path).absolute()}"
 
 
-def _path_in(part: str) -> str:
+def path_in(part: str) -> str:
     """Return the absolute path in a specification; empty if it has none."""
     path = part if part.startswith("/") else _split(part)[1]
     return path if Path(path).is_absolute() else ""
 
 
 def _relative(part: str, root: Path) -> str:
-    path = _path_in(part)
+    path = path_in(part)
     return f"{part.removesuffix(path)}{os.path.relpath(path, root.absolute())}" if path else part
 
 

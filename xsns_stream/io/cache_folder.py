@@ -1,0 +1,19 @@
+"""The folder of the user for results that can be computed again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_cache_path
+
+#: Environment variable with the folder.
+FOLDER_VARIABLE: Final = "XSNS_STREAM_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen)
+    return user_cache_path("xsns-stream", appauthor=False)
