@@ -41,8 +41,8 @@ from xsns_stream.errors import LanguageError
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores
 from xsns_stream.languages import counterparts, normalise
+from xsns_stream.pipeline.baseline_run import model_baselines
 from xsns_stream.pipeline.build import build
-from xsns_stream.pipeline.model_baselines import model_baselines
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.regression import feature_matrix, fit, parse_feature
 from xsns_stream.regression import read_features as read_language_features

@@ -20,9 +20,10 @@ from xsns_stream.errors import CorpusError, FisherError, LanguageError, ModelErr
 from xsns_stream.models import EMBEDDED, LoadedModel, load_model, parameter_layout
 from xsns_stream.models.auto_classes import LANGUAGE_MODELLING
 from xsns_stream.objectives import MaskedLanguageModelling
+from xsns_stream.pipeline.baseline_run import model_baselines
 from xsns_stream.pipeline.baseline_values import Body, encode_plain
-from xsns_stream.pipeline.events import ExamplesDone, Noted, Row, RowFailed, RowStarted
-from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, NeighboursFound, RowMeasured, model_baselines
+from xsns_stream.pipeline.events import ExamplesDone, NeighboursFound, Noted, Row, RowFailed, RowMeasured, RowStarted
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.types import LanguageSample, SimilarityMatrix, TextExample
 
 LANGUAGES = ("sw", "fi", "et")

@@ -111,3 +111,27 @@ class UnitFault(Fault):
         run_transfer.fine_tune, cluster_transfer.make_unit = tune, make
         if self.kind == "no model":
             run_transfer.save_model = save
+
+
+class BaselineFault(Fault):
+    """A fault of baselines in every present and future worker: `kill while measuring` or `kill while searching`."""
+
+    def setup(self, worker: Any) -> None:
+        """Patch the modules of a worker; Dask calls this."""
+        from xsns_stream.pipeline import cluster_baselines
+
+        fault, text = self, cluster_baselines.BaselineSession._text
+        search = cluster_baselines.NeighboursSession.run
+
+        def read(self: Any, row: Any) -> Any:
+            if fault.kind == "kill while measuring" and fault.happens(row.language):
+                fault.act()
+            return text(self, row)
+
+        def run(self: Any, item: str, attempt: int) -> Any:
+            if fault.kind == "kill while searching" and fault.happens(item):
+                fault.act()
+            return search(self, item, attempt)
+
+        cluster_baselines.BaselineSession._text = read  # type: ignore[method-assign]
+        cluster_baselines.NeighboursSession.run = run  # type: ignore[method-assign]

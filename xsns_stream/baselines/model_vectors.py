@@ -55,6 +55,7 @@ class GradientFile:
     """
 
     def __init__(self, path: Path, languages: int, size: int) -> None:
+        self._path = path
         # The file is sparse if the file system supports it, so that the row of a language that fails needs no space.
         self._values: NDArray[np.float32] = np.memmap(path, np.float32, "w+", shape=(max(1, languages), max(1, size)))
         self._rows: dict[str, int] = {}
@@ -74,6 +75,15 @@ class GradientFile:
         if start != len(row):
             raise ValueError(f"a gradient of {start} values does not fill a row of {len(row)}")
         self._rows[language] = len(self._rows)
+
+    def written(self) -> Path:
+        """Write everything to the file and return its path, for :meth:`add_file` of another object."""
+        self._values.flush()  # type: ignore[attr-defined]
+        return self._path
+
+    def add_file(self, language: str, path: Path) -> None:
+        """Copy the gradient of a language from the file of another object, which has one row."""
+        self.add(language, [np.memmap(path, np.float32, "r")])
 
     def lines(self, languages: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
         """Return the gradients of some languages, each float32 [P], mapped from the file."""

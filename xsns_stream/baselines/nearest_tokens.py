@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from xsns_stream.types import Counts, Reals
 
 Floats = NDArray[np.float32]
+#: Callback that gets (target tokens done, number of target tokens).
+OnProgress = Callable[[int, int], None]
 #: Types of stored token states; inner products are always computed in float32.
 STATE_TYPES: Final = ("float32", "float16")
 #: Numbers of target tokens and source tokens in a block of comparisons: 32 MiB of inner products.
@@ -45,7 +47,7 @@ class TokenStates:
         self._file = path.open("xb")
         self._count = 0
 
-    def add(self, language: str, states: Floats) -> None:
+    def add(self, language: str, states: NDArray[np.floating]) -> None:
         """Append states [N, D] of a language; all calls for one language must follow one another.
 
         Raises:
@@ -68,12 +70,21 @@ class TokenStates:
         self._count += len(stored)
         self._spans[language] = (start, self._count)
 
+    def written(self) -> Path:
+        """Close the file and return its path, for :meth:`add_file` of another object with the same width and type."""
+        self._file.close()
+        return self._path
+
+    def add_file(self, language: str, path: Path) -> None:
+        """Append the states of a language from the file of another object, which has no other language."""
+        self.add(language, np.fromfile(path, self._dtype).reshape(-1, self._width))
+
     def states(self, languages: Sequence[str]) -> dict[str, NDArray[np.floating]]:
         """Return {language: [N, D]} for the languages that have tokens, mapped from the file.
 
         No states can be added after this call.
         """
-        self._file.close()
+        self.close()
         if not self._count:
             return {}
         everything: NDArray[np.floating] = np.memmap(self._path, self._dtype, "r", shape=(self._count, self._width))
@@ -81,7 +92,12 @@ class TokenStates:
 
     def close(self) -> None:
         """Close the file; the owner of its folder removes it."""
-        self._file.close()
+        if (file := vars(self).get("_file")) is not None:
+            file.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return the content of a pickle, whose copy reads the file and cannot add to it."""
+        return {name: value for name, value in vars(self).items() if name != "_file"}
 
 
 def neighbour_shares(
@@ -92,7 +108,7 @@ def neighbour_shares(
     k: int = 5,
     rows: int = ROWS,
     columns: int = COLUMNS,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Reals:
     """Return float64 [S, T]: the share of the target's k nearest neighbours that belong to each source.
 

@@ -17,6 +17,7 @@ from xsns_stream.cli.baseline import (
     store_default_option,
 )
 from xsns_stream.cli.choices import DEFAULT_CORPUS
+from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     SCORED_TOKENS_HELP,
     SectionedCommand,
@@ -106,7 +107,7 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
 
 
 def _from_text(function: Decorated) -> Decorated:
-    return apply(function, _text_options(DEFAULT_CORPUS), _shared)
+    return apply(function, _text_options(DEFAULT_CORPUS), cluster_options("language"), _shared)
 
 
 def _weights(function: Decorated) -> Decorated:
@@ -269,7 +270,7 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
             raise UsageError(f"every layer would be written to '{path}'.", f"put {LAYER_FIELD} into the name.")
     check_outputs([path.replace(LAYER_FIELD, "0") if every else path for path in outputs])
     requested = requested_languages_of(options)
-    computed = _compute((name,), requested, options, quiet)
+    computed = _compute((name,), requested, options, quiet, outputs[0] if outputs else None)
     if every:
         _write_layers(computed.matrices, outputs, quiet)
     failed = [
@@ -290,12 +291,15 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
 
 
 def _compute(
-    names: Sequence[str], requested: RequestedLanguages, options: Mapping[str, Any], quiet: bool
+    names: Sequence[str], requested: RequestedLanguages, options: Mapping[str, Any], quiet: bool, output: str | None
 ) -> TextBaselines:
-    """Compute baselines from text with the options of a command."""
+    """Compute baselines from text with the options of a command; logs of failures are beside the output."""
+    from xsns_stream.pipeline.failure_logs import log_folder
     from xsns_stream.pipeline.progress import RowProgress
-    from xsns_stream.pipeline.text_baselines import text_baselines
+    from xsns_stream.pipeline.text_baselines import DEFAULT_LOGS, text_baselines
 
+    options = dict(options)
+    workers = asked_workers(options)
     context = click.get_current_context()
     given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     console = stderr_console(quiet)
@@ -305,6 +309,8 @@ def _compute(
         given=frozenset(given),
         display=lambda rows: RowProgress(console, rows),
         status=console.status,
+        workers=workers,
+        logs=DEFAULT_LOGS if output is None else log_folder(output),
         **options,
     )
 
@@ -344,6 +350,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 @_batch_option
 @_max_tokens_option
 @scratch_option
+@cluster_options("language")
 @language_options
 @click.option(
     "-o",
@@ -372,7 +379,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     folder = _folder(output)
     _write(computed, folder, requested, quiet)
     left_out |= {name: f"needs {one.needs}." for name, one in TEXT_BASELINES.items() if name not in names}
-    from_text = _compute(names, requested, options, quiet) if names else None
+    from_text = _compute(names, requested, options, quiet, output) if names else None
     if from_text is not None:
         origin = " and ".join(filter(None, (" ".join(options["texts"]), options["model"], options["store"])))
         matrices = {name: Baseline(matrix, origin=origin) for name, matrix in from_text.matrices.items()}

@@ -55,7 +55,7 @@ def cluster_options(item: str, few: str = "") -> Callable[[Decorated], Decorated
                 default=None,
                 metavar="SECONDS",
                 help=f"Seconds after which a worker that has not finished a {item} is restarted.  [default: 20 times "
-                f"the time of the slowest {item} so far, and at least 600]",
+                "the slowest so far, and at least 600]",
             ),
         )
 

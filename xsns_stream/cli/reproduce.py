@@ -6,13 +6,14 @@ import io
 import shlex
 import sys
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
+from xsns_stream.cli.cluster_options import NAMES, asked_workers, cluster_options
 from xsns_stream.cli.option_groups import DEVICE_HELP, PRECISIONS, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
     LANG,
@@ -34,6 +35,7 @@ from xsns_stream.reproduce.config import PRESETS
 from xsns_stream.reproduce.step import ALL, TARGETS
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.cluster_clients import Workers
     from xsns_stream.reproduce.plan import Plan
     from xsns_stream.reproduce.running import Event, Outcome, RecipePlan
 
@@ -178,14 +180,52 @@ class _Log(io.TextIOWrapper):
         return super().write(text)
 
 
-def run_verb(quiet: bool) -> Callable[[Sequence[str], Path, Path | None], int]:
+@contextmanager
+def _words_of_workers(options: Mapping[str, Any], workers: Workers | None, quiet: bool) -> Iterator[tuple[str, ...]]:
+    """Yield the options of workers as words for the steps.
+
+    A given number of processes is started once for all steps. `auto` depends on the model, so that each step starts its
+    own processes.
+    """
+    if workers is not None and isinstance(workers.number, int):
+        from xsns_stream.pipeline.cluster_clients import local_cluster
+
+        others = {name: value for name, value in options.items() if name != "workers"}
+        with local_cluster(workers.number, lambda text: note(f"note: {text}", quiet)) as client:
+            yield _words(others | {"scheduler": client.scheduler_info(n_workers=0)["address"]})
+    else:
+        yield _words(options)
+
+
+def _words(options: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value)))
+
+
+def _takes_workers(args: Sequence[str]) -> bool:
+    """Return whether the command of a step has the options of workers."""
+    from xsns_stream.cli import cli
+
+    command: click.Command | None = cli
+    for word in args:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+    return command is not None and "scheduler" in {parameter.name for parameter in command.params}
+
+
+def run_verb(quiet: bool, words: Sequence[str] = ()) -> Callable[[Sequence[str], Path, Path | None], int]:
     """Return a function that runs a verb in this process.
+
+    Args:
+        quiet: Whether the stderr of the verb is written to its log only.
+        words: Options of workers, for verbs that have them. They do not change results, and are not recorded.
 
     The stderr of the verb is written to its log and, unless quiet, to stderr; its stdout is written to a file beside
     the log, or to the given file.
     """
 
     def run(args: Sequence[str], log: Path, stdout: Path | None) -> int:
+        args = (*args, *words) if words and _takes_workers(args) else args
         with _Log(log, None if quiet else sys.stderr) as log_stream:
             if stdout is None:
                 with _Log(log.with_suffix(".out")) as result:
@@ -279,6 +319,7 @@ class _Reproduce(SectionedCommand):
 )
 @click.argument("target", type=click.Choice([*TARGETS, ALL]), metavar="TARGET")
 @reproduce_options
+@cluster_options("row or unit")
 @common_options
 @click.pass_context
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -286,12 +327,16 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
 
     A table or figure consists of command lines of the other verbs, and of a page with their results in the folder -o.
     The same command continues an interrupted run. --dry-run prints the command lines.
+
+    With --workers or --scheduler, each step that measures or fine-tunes uses several processes.
     """
     from xsns_stream.reproduce.plan import RunOptions, plan
     from xsns_stream.reproduce.running import plan_recipes, with_follow_ups
     from xsns_stream.reproduce.step import recipes
 
     called = shlex.join(("xsns-stream", "reproduce", *ctx.meta[_ARGUMENTS]))
+    given = {name: options[name] for name in NAMES if options[name] is not None}
+    workers = asked_workers(options)
     for name in ("tasks", "languages", "low_resource"):
         options[name] = split_codes(options[name])
     made = plan(RunOptions(command=called, **options))
@@ -303,7 +348,8 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
         return
     from xsns_stream.reproduce.running import reproduce
 
-    outcome = reproduce(chosen, made.config, run_verb(quiet), Progress(quiet))
+    with _words_of_workers(given, workers, quiet) as words:
+        outcome = reproduce(chosen, made.config, run_verb(quiet, words), Progress(quiet))
     _tell(outcome, made, as_json)
     _refuse(outcome, made, target)
     if target != ALL:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 
 from xsns_stream.baselines.model_vectors import GradientFile, embedding_cosine, gradient_cosine
-from xsns_stream.baselines.nearest_tokens import TokenStates, neighbour_shares
+from xsns_stream.baselines.nearest_tokens import OnProgress, TokenStates, neighbour_shares
 from xsns_stream.baselines.subwords import (
     TokenCounts,
     count_tokens,
@@ -63,6 +63,12 @@ class Collector(Protocol):
     def add_text(self, text: LanguageText) -> None:
         """Add the text of a language."""
 
+    def value(self, language: str) -> Any:
+        """Return what was collected for a language: something small, or the path of a file that contains it."""
+
+    def add_value(self, language: str, value: Any) -> None:
+        """Add what :meth:`value` returned in another process."""
+
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Return the matrices of the languages added so far."""
 
@@ -97,6 +103,14 @@ class LexicalCollector:
         assert text.plain is not None
         self._counts[text.language] = count_tokens((each.input_ids for each in text.plain.examples), self._special)
 
+    def value(self, language: str) -> TokenCounts:
+        """Return the counts of a language."""
+        return self._counts[language]
+
+    def add_value(self, language: str, value: TokenCounts) -> None:
+        """Add the counts of a language."""
+        self._counts[language] = value
+
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the distributions of tokens."""
         everybody = _all(sources, targets)
@@ -115,6 +129,14 @@ class EvennessCollector:
         """Learn the language's sub-words and compute their evenness."""
         words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
         self._values[text.language] = evenness(segments_of(words, self._merges).values())
+
+    def value(self, language: str) -> float:
+        """Return the evenness of a language."""
+        return self._values[language]
+
+    def add_value(self, language: str, value: float) -> None:
+        """Add the evenness of a language."""
+        self._values[language] = value
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Return the evenness of every source."""
@@ -146,6 +168,14 @@ class EmbeddingsCollector:
         added = np.stack([mean.double().sum(0).cpu().numpy() for mean in means])
         self._sums[language] = self._sums.get(language, 0.0) + added
 
+    def value(self, language: str) -> tuple[Reals, int]:
+        """Return the sums of a language, float64 [layers, D], and its number of examples."""
+        return self._sums[language], self._examples[language]
+
+    def add_value(self, language: str, value: tuple[Reals, int]) -> None:
+        """Add the sums of a language."""
+        self._sums[language], self._examples[language] = value
+
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the language vectors, layer by layer."""
         everybody = _all(sources, targets)
@@ -175,6 +205,8 @@ class NeighboursCollector:
     ) -> None:
         self._layer, self._k, self._most, self._on_progress = layer, k, most, on_progress
         self._special = special_ids(tokenizer)
+        #: The search; workers may do it.
+        self.search: Callable[..., Reals] = _search
         self._examples: frozenset[int] = frozenset()
         self.states = TokenStates(path, body.width, dtype)
 
@@ -189,10 +221,23 @@ class NeighboursCollector:
         chosen = np.isin(keys, list(self._examples))[:, None] & (mask == 1) & ~np.isin(ids, self._special)
         self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
 
+    def value(self, language: str) -> Path:
+        """Return the file with the token states of the only language."""
+        return self.states.written()
+
+    def add_value(self, language: str, value: Path) -> None:
+        """Copy the token states of a language from a file."""
+        self.states.add_file(language, value)
+
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Find the nearest neighbours of every target token."""
-        states = self.states.states(_all(sources, targets))
-        return {"nn-rank": neighbour_shares(states, sources, targets, k=self._k, on_progress=self._on_progress)}
+        return {"nn-rank": self.search(self.states, sources, targets, k=self._k, on_progress=self._on_progress)}
+
+
+def _search(
+    states: TokenStates, sources: Sequence[str], targets: Sequence[str], *, k: int, on_progress: OnProgress
+) -> Reals:
+    return neighbour_shares(states.states(_all(sources, targets)), sources, targets, k=k, on_progress=on_progress)
 
 
 class GradientsCollector:
@@ -208,6 +253,14 @@ class GradientsCollector:
         """Compute the mean gradient of the language."""
         gradient = self._gradient(text)
         self._file.add(text.language, [gradient[name].float().cpu().numpy() for name in self._layout.names])
+
+    def value(self, language: str) -> Path:
+        """Return the file with the gradient of the only language."""
+        return self._file.written()
+
+    def add_value(self, language: str, value: Path) -> None:
+        """Copy the gradient of a language from a file."""
+        self._file.add_file(language, value)
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Compare the gradients."""

@@ -8,11 +8,12 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xsns_stream.corpora import Corpus, Texts
 from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.pipeline.cluster_clients import Workers, workers_asked
 from xsns_stream.pipeline.events import BaselineEvent, Noted
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.pipeline.requested_languages import RequestedLanguages, request_languages, require_choice
@@ -56,6 +57,11 @@ def baseline(
     tokenizer: Any = None,
     progress: bool = True,
     on_event: Callable[[BaselineEvent], None] = lambda event: None,
+    workers: int | Literal["auto"] | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    retries: int | None = None,
+    worker_timeout: float | None = None,
     **options: Any,
 ) -> SimilarityMatrix:
     """Compute a baseline, like the command `xsns-stream baseline NAME`.
@@ -79,6 +85,14 @@ def baseline(
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
+        workers: Number of processes on this machine that measure languages, for baselines from text, or `auto` for as
+            many as its cores and its memory allow; needs the extra `distributed`. A script that gives it calls
+            `baseline` below the line `if __name__ == "__main__":`, because each process imports the script.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure.
+        client: A client of Dask, whose workers measure.
+        retries: Number of times that a language is measured again after its worker died (default 3).
+        worker_timeout: Seconds after which a worker that has not finished a language is restarted. The default is 20
+            times the time of the slowest language so far, for the size of its text, and at least ten minutes.
         **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42), `batch` (8),
             `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`, `merges`,
             `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text from
@@ -93,6 +107,7 @@ def baseline(
         UsageError: An option is not valid, or does not apply to this baseline.
         XsnsError: The data cannot be read.
     """
+    cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     path_of_store = None
     if store is not None:
         path_of_store = str(store.path) if isinstance(store, SubNetworkStore) else os.fspath(store)
@@ -100,12 +115,14 @@ def baseline(
     if name in TEXT_BASELINES:
         if options.get("layer") == "all":
             raise UsageError("baseline returns one matrix, but layer='all' gives several.", "give one layer.")
-        return _from_text(name, texts, requested, path_of_store, model, tokenizer, progress, on_event, options)
+        return _from_text(name, texts, requested, path_of_store, model, tokenizer, progress, on_event, options, cluster)
     if name not in (*TABLE_BASELINES, "file"):
         raise UsageError(
             f"there is no baseline '{name}'.",
             f"choose one of {', '.join((*TABLE_BASELINES, *TEXT_BASELINES, 'file'))}.",
         )
+    if cluster is not None:
+        raise UsageError(f"the baseline {name} reads no text.", f"workers are for {', '.join(TEXT_BASELINES)}.")
     if table is None and name != "script":
         raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
     path = None if table is None else str(table)
@@ -129,6 +146,7 @@ def _from_text(
     progress: bool,
     on_event: Callable[[BaselineEvent], None],
     options: dict[str, Any],
+    workers: Workers | None,
 ) -> SimilarityMatrix:
     from xsns_stream.pipeline.progress import RowProgress, notebook_console
     from xsns_stream.pipeline.text_baselines import refuse_failures, text_baselines
@@ -158,6 +176,7 @@ def _from_text(
         store=store,
         given=given,
         display=display,
+        workers=workers,
         **options,
     )
     for note in computed.notes:

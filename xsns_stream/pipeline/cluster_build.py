@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +21,7 @@ from xsns_stream.pipeline.cluster_items import (
     own_device,
     refuse_loaded_model,
     refuse_other_record,
+    text_digests,
 )
 from xsns_stream.pipeline.events import (
     BuildResult,
@@ -39,7 +39,6 @@ from xsns_stream.pipeline.jobs import Job, Session
 from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
-    ONE_LANGUAGE,
     BuildProgress,
     PreparedBuild,
     describe_waiting,
@@ -228,7 +227,7 @@ def run_build_on_cluster(
         run = prepare_run(prepared, loaded, store, progress.notify)
         store.add_labels(run.provenance, prepared.layout, _keys(prepared), settings.parts)
         memory, free = worker_memory(settings, loaded, prepared.layout), free_memory(loaded.model)
-        digests, sizes = _texts(prepared)
+        digests, sizes = text_digests(settings.corpus, prepared.missing, settings.examples)
         names = dict(model_options)
         job = BuildJob(settings, str(model), names, str(store.path), run.provenance, digests, sizes, str(Path.cwd()))
         # Workers have their own copies of the model.
@@ -260,20 +259,6 @@ def _noting(progress: BuildProgress) -> Callable[[str], None]:
 
 def _keys(prepared: PreparedBuild) -> list[RowKey]:
     return [RowKey.checked(row.language, row.seed, d) for row in prepared.missing for d in prepared.settings.densities]
-
-
-def _texts(prepared: PreparedBuild) -> tuple[dict[Row, str], dict[Row, int]]:
-    """Return the digest and the size in characters of the text of each row that is measured, if the corpus is local."""
-    settings = prepared.settings
-    digests: dict[Row, str] = {}
-    sizes: dict[Row, int] = {}
-    if settings.corpus.local:
-        for row in prepared.missing:
-            # A worker that cannot read the text reports it as the failure of the row.
-            with suppress(*ONE_LANGUAGE):
-                sample = settings.corpus.sample(row.language, settings.examples, row.seed)
-                digests[row], sizes[row] = sample.digest, sum(len(example.key()) for example in sample.examples)
-    return digests, sizes
 
 
 def _hand_out(

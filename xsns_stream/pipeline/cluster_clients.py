@@ -5,13 +5,18 @@ Nothing of Dask is imported before a cluster is needed.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import multiprocessing
 import os
+import sys
+import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xsns_stream.errors import UsageError, XsnsError
@@ -148,6 +153,8 @@ def workers_asked(
         workers = whole_number(workers, "workers")
         if workers < 1:
             raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+    if workers is not None:
+        refuse_unguarded_script()
     import_distributed()
     if client is not None:
         _check_client(client)
@@ -230,11 +237,7 @@ def local_cluster(
 
     if workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}.")
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(
-            "a worker runs the main script again when it starts, and would start workers of its own.",
-            'put the calls of the script below the line `if __name__ == "__main__":`.',
-        )
+    refuse_unguarded_script()
     settings = {
         # An item is tried again by the client, which counts how often it was begun.
         "distributed.scheduler.allowed-failures": 0,
@@ -257,12 +260,70 @@ def local_cluster(
             # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            # The process from which workers are forked may have been started before a variable was set.
+            env={name: value for name, value in os.environ.items() if name not in _THREADS},
         ) as cluster,
         Client(cluster) as client,
     ):
         if cluster.dashboard_link and _has_dashboard():
             on_note(f"the dashboard of the workers is at {cluster.dashboard_link}")
         yield client
+
+
+def refuse_unguarded_script() -> None:
+    """Raise an error if the main script starts workers outside of `if __name__ == "__main__":`.
+
+    Every worker that is spawned runs the main script again under another name, and would start workers of its own.
+
+    Raises:
+        UsageError: The script has no such line before the statement that runs now; or this process is such a worker.
+    """
+    main = sys.modules["__main__"]
+    path, line = getattr(main, "__file__", None), _line_of_main(main)
+    # `python -m package` is not run again.
+    package = str(getattr(getattr(main, "__spec__", None), "name", "")).endswith("__main__")
+    inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
+    if inheriting or (path is not None and line is not None and not package and not _is_guarded(path, line)):
+        where = f"line {line} of '{path}'" if line is not None else "the main script"
+        raise UsageError(
+            f"{where} starts workers, which run the script again when they start: put this statement below the line "
+            'if __name__ == "__main__":',
+            "workers of a scheduler that runs already (`scheduler=`) do not run the script.",
+        )
+
+
+def _line_of_main(main: ModuleType) -> int | None:
+    """Return the line of the main script that runs now; None in a notebook, in a prompt, or in a thread."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals is main.__dict__:
+            return frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def _is_guarded(path: str, line: int) -> bool:
+    """Return whether workers skip a line of a script, because of a test of `__name__`; True if this is not known."""
+    try:
+        with tokenize.open(path) as file:
+            statements = [each for each in ast.parse(file.read()).body if each.lineno <= line]
+    except (OSError, SyntaxError, ValueError):
+        return True
+    running = statements.pop() if statements else None
+    return (running is not None and _tests_name(running)) or any(map(_leaves_by_name, statements))
+
+
+def _tests_name(statement: ast.AST) -> bool:
+    tests = (node.test for node in ast.walk(statement) if isinstance(node, ast.If))
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for test in tests for node in ast.walk(test))
+
+
+def _leaves_by_name(statement: ast.AST) -> bool:
+    """Return whether a statement may end the script after a test of `__name__`."""
+    return _tests_name(statement) and any(
+        isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and "exit" in ast.unparse(node.func))
+        for node in ast.walk(statement)
+    )
 
 
 @contextmanager

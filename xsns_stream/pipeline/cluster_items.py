@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from xsns_stream.corpora import Corpus
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.events import Row
 from xsns_stream.pipeline.failure_logs import write_failure_log
 from xsns_stream.pipeline.jobs import Item, Job
+from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -95,6 +99,20 @@ def hand_out(
         items = tuple(taken)
         while items and not any(is_free(item) for item in items):
             time.sleep(_POLL_S)
+
+
+def text_digests(corpus: Corpus, rows: Iterable[Row], examples: int) -> tuple[dict[Row, str], dict[Row, int]]:
+    """Return the digest, and the size in characters, of the text of each row; nothing if the corpus is not local.
+
+    A row whose text cannot be read is left out: a worker reports it as the failure of the row.
+    """
+    digests: dict[Row, str] = {}
+    sizes: dict[Row, int] = {}
+    for row in rows if corpus.local else ():
+        with suppress(*ONE_LANGUAGE):
+            sample = corpus.sample(row.language, examples, row.seed)
+            digests[row], sizes[row] = sample.digest, sum(len(example.key()) for example in sample.examples)
+    return digests, sizes
 
 
 def refuse_loaded_model(model: Any) -> None:

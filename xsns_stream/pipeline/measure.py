@@ -461,11 +461,10 @@ def split_into_folds(
 
 
 def free_memory(model: Any) -> int:
-    """Return the free memory of the model's device in bytes."""
+    """Return the free memory of the model's device in bytes; of this machine without a model."""
     import torch
 
-    device = next(model.parameters()).device
-    if device.type == "cuda":
+    if model is not None and (device := next(model.parameters()).device).type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_memory_here()
 

@@ -6,16 +6,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from xsns_stream.corpora import Corpus, open_corpus, reading_notes
 from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import LanguageError, PartialError, UsageError, XsnsError
 from xsns_stream.languages import counterparts
-from xsns_stream.models.auto_classes import TASKS
 from xsns_stream.pipeline.arguments import flag, whole_number
+from xsns_stream.pipeline.baseline_model import MODEL_OPTIONS, PARAMETER_OPTIONS, load_for_baselines
+from xsns_stream.pipeline.baseline_run import Elsewhere, model_baselines
+from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed, reasons_of
-from xsns_stream.pipeline.model_baselines import model_baselines, needs_tokenizer, needs_weights
+from xsns_stream.pipeline.model_baselines import needs_tokenizer
 from xsns_stream.pipeline.requested_languages import RequestedLanguages, require_choice
 from xsns_stream.pipeline.row_selection import as_seeds
 from xsns_stream.pipeline.store_settings import TEXT_OPTIONS
@@ -32,19 +36,19 @@ from xsns_stream.types import SimilarityMatrix
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
+#: Folder for the logs of languages that failed, if no file is written.
+DEFAULT_LOGS: Final = Path("baselines.logs")
 #: Displays events of baselines, for a number of rows.
 Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEvent], None]]]
 #: Shows a line while a block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
-_MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective")
-_PARAMETERS: Final = ("stack", "include", "exclude")
 #: Fields of :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings` that are options.
 _SETTINGS: Final = (
     *("examples", "seeds", "batch", "max_length", "layer", "centre", "neighbour_layer", "neighbours", "max_tokens"),
     *("states", "merges", "token_reduction", "scratch"),
 )
-_OPTIONS: Final = (*TEXT_OPTIONS, "corpus_revision", *_MODEL_OPTIONS, *_PARAMETERS, *_SETTINGS)
+_OPTIONS: Final = (*TEXT_OPTIONS, "corpus_revision", *MODEL_OPTIONS, *PARAMETER_OPTIONS, *_SETTINGS)
 #: Conversions of options to numbers of Python.
 _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     **dict.fromkeys(("examples", "batch", "max_length", "neighbours", "merges"), whole_number),
@@ -82,6 +86,8 @@ def text_baselines(
     given: frozenset[str] = frozenset(),
     display: Display | None = None,
     status: Status = nullcontext,
+    workers: Workers | None = None,
+    logs: Path = DEFAULT_LOGS,
     **options: Any,
 ) -> TextBaselines:
     """Compute baselines in one pass over the text.
@@ -96,6 +102,8 @@ def text_baselines(
         given: Names of the arguments that the user gave; the store determines the others.
         display: Displays the events.
         status: Displays a line about loading.
+        workers: The workers that measure languages; None for this process.
+        logs: Folder for the logs of languages that failed on workers.
         **options: See :func:`xsns_stream.baseline`.
 
     Raises:
@@ -113,6 +121,7 @@ def text_baselines(
     if store is not None:
         stored = stored_text(store)
         options |= options_of_store(stored, options, given, names)
+    elsewhere = None if workers is None else _on_cluster(names, options, workers, logs)
     corpus = open_corpus(
         options["texts"],
         revision=options.get("corpus_revision"),
@@ -126,7 +135,7 @@ def text_baselines(
         with status("comparing the text with the store's …"):
             notes = check_text(stored, corpus, chosen, settings["examples"], settings["seeds"])
     with status("loading the model …"):
-        loaded, more = _load(names, options)
+        loaded, more = load_for_baselines(names, options)
         if stored is not None:
             check_model(stored, loaded, names)
             if "grad-cosine" in names:
@@ -149,6 +158,7 @@ def text_baselines(
                 sources=_side(requested.sources, chosen),
                 targets=_side(requested.targets, chosen),
                 on_event=notify,
+                elsewhere=elsewhere,
                 **(settings | more),
             )
     spelling = [f"'{code}' has the label '{other}' in the corpus." for other, code in chosen.items() if other != code]
@@ -159,6 +169,22 @@ def text_baselines(
         rows,
         corpus,
     )
+
+
+def _on_cluster(names: Sequence[str], options: Mapping[str, Any], workers: Workers, logs: Path) -> Elsewhere:
+    """Return a function that computes baselines on workers.
+
+    Raises:
+        UsageError: The model is in memory.
+    """
+    from xsns_stream.pipeline.cluster_baselines import baselines_on_cluster
+    from xsns_stream.pipeline.cluster_items import refuse_loaded_model
+
+    if needs_tokenizer(names):
+        refuse_loaded_model(options["model"])
+    known = ("model", "max_length", *MODEL_OPTIONS, *PARAMETER_OPTIONS)
+    of_model = {name: options[name] for name in known if name in options}
+    return partial(baselines_on_cluster, model_options=of_model, workers=workers, logs=logs)
 
 
 def refuse_failures(computed: TextBaselines) -> None:
@@ -230,31 +256,6 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
     )
 
 
-# ------------------------------------------------------------------------------------------------------ the model
-
-
-def _load(names: Sequence[str], options: dict[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
-    """Load the required parts of the model, and return settings that depend on the model."""
-    if not needs_weights(names):
-        return (_tokenizer_alone(options), {}) if needs_tokenizer(names) else (None, {})
-    from xsns_stream.models import longest_input, parameter_layout
-    from xsns_stream.models.in_memory import open_model
-    from xsns_stream.pipeline.build_model import check_length
-
-    if options.get("objective", "auto") in TASKS:
-        raise UsageError(
-            f"baselines do not read labels, which the objective {options['objective']} needs.",
-            "omit --objective, or give one of language modelling.",
-        )
-    arguments = {name: options[name] for name in _MODEL_OPTIONS if name in options}
-    loaded = open_model(options["model"], options["tokenizer"], **arguments)
-    check_length(loaded, options.get("max_length", 128), longest_input(loaded.model, loaded.tokenizer))
-    theta = {name: options[name] for name in _PARAMETERS if name in options}
-    if "grad-cosine" not in names or not theta:
-        return loaded, {}
-    return loaded, {"layout": parameter_layout(loaded.model, **theta)}
-
-
 def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
     """Return a context that disables mixed precision of the caller; torch is imported only if needed."""
     if loaded is None or loaded.model is None:
@@ -262,22 +263,3 @@ def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None
     from xsns_stream.fisher.model_state import caller_modes_off
 
     return caller_modes_off()
-
-
-def _tokenizer_alone(options: dict[str, Any]) -> LoadedModel:
-    """Load a tokenizer; the `model` of the result is None if only a name was given."""
-    from xsns_stream.models.auto_classes import reads_both_ways
-    from xsns_stream.models.hub import locate
-    from xsns_stream.models.in_memory import open_model
-    from xsns_stream.models.loading import LoadedModel, config_alone
-    from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
-
-    name = options["model"]
-    if not isinstance(name, str):
-        return open_model(name, options["tokenizer"])
-    folder, commit = locate(name, options.get("revision"))
-    config = config_alone(folder, name)
-    tokenizer = load_tokenizer(folder, name)
-    masked = reads_both_ways(config) and not config.is_encoder_decoder
-    objective = "masked-lm" if masked else "causal-lm"
-    return LoadedModel(None, tokenizer, name, commit, "", tokenizer_digest(tokenizer), objective, 0)

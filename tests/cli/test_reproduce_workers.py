@@ -1,0 +1,78 @@
+"""`xsns-stream reproduce` with workers: which steps get them, and the results of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.tagged_text import write_tagged_folder
+from xsns_stream.cli.reproduce import _takes_workers, _words, _words_of_workers
+from xsns_stream.pipeline.cluster_clients import workers_asked
+from xsns_stream.store import open_store
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread, as in workers, so that sums are rounded in the same way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("step", "takes"),
+    [
+        ("build --model mini", True),
+        ("transfer --task pos", True),
+        ("baseline emb --model mini", True),
+        ("baseline nn-rank", True),
+        ("baseline l2v FILE", False),
+        ("evaluate --gold gold.parquet", False),
+    ],
+)
+def test_steps_that_measure_or_fine_tune_get_workers(step: str, takes: bool) -> None:
+    assert _takes_workers(step.split()) is takes
+
+
+def test_options_that_are_not_a_number_of_processes_are_handed_on() -> None:
+    options = {"scheduler": "tcp://a:1", "retries": 2, "worker_timeout": 60.0}
+    with _words_of_workers(options, workers_asked(**options), quiet=True) as words:
+        assert words == ("--scheduler", "tcp://a:1", "--retries", "2", "--worker-timeout", "60.0")
+    with _words_of_workers({"workers": "auto"}, workers_asked(workers="auto"), quiet=True) as words:
+        assert words == ("--workers", "auto")
+    with _words_of_workers({}, None, quiet=True) as words:
+        assert words == _words({}) == ()
+
+
+def test_options_that_do_not_go_together_are_refused_first(xsns: Callable[..., Any], tmp_path: Path) -> None:
+    done = xsns("reproduce", "table2", "--data", "pos=nowhere", "-o", tmp_path, "--workers", 2, "--scheduler", "a")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: workers and scheduler were both given.")
+
+
+@pytest.mark.slow
+def test_workers_give_the_results_of_one_process(
+    one_thread: None, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    data = write_tagged_folder(tmp_path) / "pos"
+    sizes = ("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24, "--limit", 12)
+    options = ("--data", f"pos={data}", "--model", tiny_folder, "--languages", "en,fi,sw", *sizes)
+    for folder, more in (("one", ()), ("two", ("--workers", 2))):
+        done = xsns("reproduce", "table2", *options, "-o", tmp_path / folder, *more)
+        assert done.code == 0, done.err
+    work = [tmp_path / folder / "work" for folder in ("one", "two")]
+    files = [{path.relative_to(one) for path in one.rglob("*.parquet")} for one in work]
+    assert files[0] == files[1] != set()
+    for file in files[0]:
+        assert (work[0] / file).read_bytes() == (work[1] / file).read_bytes(), file
+    (one,), (two,) = (list(folder.rglob("*.zarr")) for folder in work)
+    digests = [{record.key: record.sha256 for record in open_store(store).records()} for store in (one, two)]
+    assert digests[0] == digests[1]
+    tables = [(tmp_path / folder / "table2.md").read_text().partition("## Commands")[0] for folder in ("one", "two")]
+    assert tables[0] == tables[1]

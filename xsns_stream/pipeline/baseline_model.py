@@ -1,0 +1,70 @@
+"""Loading of the model of baselines from text: the whole model, its tokenizer alone, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import UsageError
+from xsns_stream.models.auto_classes import TASKS
+from xsns_stream.pipeline.model_baselines import needs_tokenizer, needs_weights
+
+if TYPE_CHECKING:
+    from xsns_stream.models import LoadedModel
+
+MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective")
+PARAMETER_OPTIONS: Final = ("stack", "include", "exclude")
+
+
+def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
+    """Load the required parts of the model, and return settings that depend on the model.
+
+    Args:
+        names: Names of baselines from text.
+        options: The model and its options; the others are ignored.
+
+    Returns:
+        The model (None if no baseline needs it; its `model` is None if only the tokenizer is needed), and fields of
+        :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings`.
+
+    Raises:
+        UsageError: The objective needs labels, or the maximum length is not possible.
+        ModelError: The model cannot be loaded.
+    """
+    if not needs_weights(names):
+        return (_tokenizer_alone(options), {}) if needs_tokenizer(names) else (None, {})
+    from xsns_stream.models import longest_input, parameter_layout
+    from xsns_stream.models.in_memory import open_model
+    from xsns_stream.pipeline.build_model import check_length
+
+    if options.get("objective", "auto") in TASKS:
+        raise UsageError(
+            f"baselines do not read labels, which the objective {options['objective']} needs.",
+            "omit --objective, or give one of language modelling.",
+        )
+    arguments = {name: options[name] for name in MODEL_OPTIONS if name in options}
+    loaded = open_model(options["model"], options.get("tokenizer"), **arguments)
+    check_length(loaded, options.get("max_length", 128), longest_input(loaded.model, loaded.tokenizer))
+    theta = {name: options[name] for name in PARAMETER_OPTIONS if name in options}
+    if "grad-cosine" not in names or not theta:
+        return loaded, {}
+    return loaded, {"layout": parameter_layout(loaded.model, **theta)}
+
+
+def _tokenizer_alone(options: Mapping[str, Any]) -> LoadedModel:
+    """Load a tokenizer; the `model` of the result is None if only a name was given."""
+    from xsns_stream.models.auto_classes import reads_both_ways
+    from xsns_stream.models.hub import locate
+    from xsns_stream.models.in_memory import open_model
+    from xsns_stream.models.loading import LoadedModel, config_alone
+    from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
+
+    name = options["model"]
+    if not isinstance(name, str):
+        return open_model(name, options.get("tokenizer"))
+    folder, commit = locate(name, options.get("revision"))
+    config = config_alone(folder, name)
+    tokenizer = load_tokenizer(folder, name)
+    masked = reads_both_ways(config) and not config.is_encoder_decoder
+    objective = "masked-lm" if masked else "causal-lm"
+    return LoadedModel(None, tokenizer, name, commit, "", tokenizer_digest(tokenizer), objective, 0)

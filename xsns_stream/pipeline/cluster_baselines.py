@@ -1,0 +1,359 @@
+"""Baselines from text on a Dask cluster: each worker measures languages, and the client compares their values.
+
+Small values, such as a mean vector, travel. Token states and gradients are files in the folder of temporary files.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from xsns_stream.baselines.nearest_tokens import OnProgress, TokenStates, neighbour_shares
+from xsns_stream.errors import IncompatibleError, XsnsError
+from xsns_stream.pipeline.baseline_model import load_for_baselines
+from xsns_stream.pipeline.baseline_run import BaselineRun
+from xsns_stream.pipeline.baseline_values import Collector, LanguageText, Matrices, NeighboursCollector
+from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
+from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
+from xsns_stream.pipeline.cluster_items import (
+    Outcome,
+    enter_folder,
+    keep_log,
+    own_device,
+    refuse_other_record,
+    text_digests,
+)
+from xsns_stream.pipeline.events import BaselineEvent, ExamplesDone, Noted, Row, RowFailed, RowStarted
+from xsns_stream.pipeline.failure_logs import details_here
+from xsns_stream.pipeline.jobs import Job, Session
+from xsns_stream.pipeline.measure import free_memory
+from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, BaselineSettings
+from xsns_stream.store.format import on_disk
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from xsns_stream.types import Reals
+
+#: Largest number of texts that a worker keeps for languages that it has not begun.
+_TEXTS_AHEAD: Final = 2
+
+
+@dataclass(frozen=True)
+class BaselineJob(Job[Row, Outcome]):
+    """Baselines as workers get them: settings and names, no weights and no text files.
+
+    Attributes:
+        settings: What to compute.
+        model_options: The model and its options; see :func:`~xsns_stream.pipeline.baseline_model.load_for_baselines`.
+        records: {name: origin of the baseline on the client, which that of every worker must equal}.
+        digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
+        sizes: {row: characters of its examples}.
+        files: Folder of temporary files, which client and workers share; None if nothing is written.
+        folder: The client's working folder, in which relative paths are.
+    """
+
+    settings: BaselineSettings
+    model_options: Mapping[str, Any]
+    records: Mapping[str, Mapping[str, Any]]
+    digests: Mapping[Row, str]
+    sizes: Mapping[Row, int]
+    files: Path | None
+    folder: str
+
+    def size(self, item: Row) -> float:
+        """Return the number of characters of a row's examples."""
+        return float(self.sizes.get(item, 1))
+
+    def open(self) -> BaselineSession:
+        """Load the model on a worker.
+
+        Raises:
+            IncompatibleError: The model or its tokenizer is not that of the client.
+        """
+        enter_folder(self.folder)
+        loaded, _ = load_for_baselines(self.settings.names, own_device(self.model_options))
+        run = BaselineRun(self.settings, loaded, _ignore, together=1)
+        for name, record in self.records.items():
+            refuse_other_record(record, asdict(run.record(name)))
+        return BaselineSession(self, run)
+
+
+def _ignore(event: BaselineEvent) -> None:
+    """Ignore an event."""
+
+
+class BaselineSession(Session[Row, Outcome]):
+    """Baselines on one worker, with its loaded model."""
+
+    def __init__(self, job: BaselineJob, run: BaselineRun) -> None:
+        self.job, self._run = job, run
+        self._texts: dict[Row, LanguageText] = {}
+
+    def prepare(self, item: Row) -> None:
+        """Read the text of the next language."""
+        if item not in self._texts:
+            while len(self._texts) > _TEXTS_AHEAD:
+                # Dask may have given these rows to other workers.
+                self._texts.pop(next(iter(self._texts)))
+            self._texts[item] = self._run.read(item)
+
+    def run(self, item: Row, attempt: int) -> Outcome:
+        """Measure a language, and return its sample and the value of each baseline."""
+        run = self._run
+        events: list[BaselineEvent] = []
+        run.notify = lambda event: None if isinstance(event, ExamplesDone) else events.append(event)
+        with ExitStack() as undo:
+            undo.enter_context(self._caller_modes_off())
+            collectors = run.collectors(item.seed, self._folder(item), undo)
+            run.measure(item, lambda: self._text(item), collectors)
+            error = run.failed.pop(item, None)
+            if error is not None:
+                return Outcome(False, tuple(events), None, details_here(error))
+            values = [collector.value(item.language) for collector in collectors]
+        return Outcome(False, tuple(events), (run.drawn.pop(item.language)[item.seed], values))
+
+    def _caller_modes_off(self) -> AbstractContextManager[None]:
+        if self._run.loaded is None or self._run.loaded.model is None:
+            return nullcontext()
+        from xsns_stream.fisher.model_state import caller_modes_off
+
+        return caller_modes_off()
+
+    def _text(self, row: Row) -> LanguageText:
+        text = self._texts.pop(row) if row in self._texts else self._run.read(row)
+        expected = self.job.digests.get(row)
+        if expected and text.sample.digest != expected:
+            raise IncompatibleError(
+                f"a worker reads other text of '{row.language}' than the client does.",
+                "give every worker the same files.",
+            )
+        return text
+
+    def _folder(self, row: Row) -> Path:
+        """Return a new folder for the files of a row; it is not used if there are none."""
+        if self.job.files is None:
+            return Path()
+        try:
+            return Path(tempfile.mkdtemp(prefix=f"{on_disk(row.language)}-{row.seed}-", dir=self.job.files))
+        except OSError as error:
+            raise XsnsError(
+                f"a worker cannot write to the folder '{self.job.files}' of the client: {error.strerror}.",
+                "give --scratch a folder to which the client and every worker can write, such as on a shared disk.",
+            ) from error
+
+
+def baselines_on_cluster(
+    run: BaselineRun, *, model_options: Mapping[str, Any], workers: Workers, logs: Path
+) -> list[Matrices]:
+    """Measure the languages on the workers of a cluster, and return the matrices of each seed.
+
+    Args:
+        run: The computation in this process.
+        model_options: The model and its options.
+        workers: The workers.
+        logs: Folder for the logs of languages that failed.
+
+    Raises:
+        IncompatibleError: A worker has other packages, another model or other text.
+        XsnsError: There is no scheduler, or the connection to it is lost; a worker cannot write its files; or nothing
+            is left to compare.
+    """
+    settings = run.settings
+    rows = [Row(language, seed) for seed in settings.seeds for language in settings.languages]
+    digests, sizes = text_digests(settings.corpus, rows, settings.examples)
+    with ExitStack() as undo:
+        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=settings.scratch))
+        files = Path(folder).resolve()
+        collectors = {seed: run.collectors(seed, _made(files / str(seed)), undo) for seed in settings.seeds}
+        report = _Report(run, collectors, logs)
+        job = BaselineJob(
+            settings,
+            model_options,
+            {name: asdict(run.record(name)) for name in settings.names},
+            digests,
+            sizes,
+            files if any(TEXT_BASELINES[name].files for name in settings.names) else None,
+            str(Path.cwd()),
+        )
+        free = free_memory(None if run.loaded is None else run.loaded.model)
+        with workers.connect(report.note, worker_memory(run), free, most=len(rows)) as client:
+            run_on_cluster(
+                client,
+                job,
+                rows,
+                on_started=lambda row, worker: run.notify(RowStarted(row)),
+                on_done=report.done,
+                on_failed=report.failed,
+                on_note=report.note,
+                options=workers.options,
+            )
+            run.drawn = _in_order(run)
+            return [_finish(run, seed, collectors[seed], client, workers.options) for seed in settings.seeds]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _in_order(run: BaselineRun) -> dict[str, Any]:
+    """Return the samples in the order of languages and seeds, which does not depend on the workers."""
+    return {
+        code: {seed: run.drawn[code][seed] for seed in run.settings.seeds if seed in run.drawn[code]}
+        for code in run.settings.languages
+        if code in run.drawn
+    }
+
+
+def worker_memory(run: BaselineRun) -> int:
+    """Return an estimate of the bytes that a worker needs: libraries, model, gradient, activations of a batch."""
+    if run.loaded is None or run.loaded.model is None:
+        return PROCESS_BYTES
+    from xsns_stream.fisher import activation_bytes
+    from xsns_stream.models import parameter_layout
+    from xsns_stream.types import FisherSettings
+
+    model, settings = run.loaded.model, run.settings
+    if not settings.reads("states", "gradients"):
+        return PROCESS_BYTES
+    layout = run.layout or parameter_layout(model)
+    weights = sum(each.numel() * each.element_size() for each in model.parameters())
+    gradient = 2 * 4 * layout.size if settings.reads("gradients") else 0
+    activations: int = activation_bytes(model, layout, FisherSettings(), settings.max_length)
+    return PROCESS_BYTES + int(weights) + gradient + settings.batch * activations
+
+
+class _Report:
+    """What workers report, as events and as values of the collectors."""
+
+    def __init__(self, run: BaselineRun, collectors: Mapping[int, Sequence[Collector]], logs: Path) -> None:
+        self.run, self.collectors, self.logs = run, collectors, logs
+
+    def note(self, text: str) -> None:
+        self.run.notify(Noted(text))
+
+    def done(self, row: Row, work: WorkDoneBy) -> None:
+        """Take over the values of a row, or its failure."""
+        outcome: Outcome = work.result
+        if outcome.value is not None:
+            drawn, values = outcome.value
+            self.run.drawn.setdefault(row.language, {})[row.seed] = drawn
+            for collector, value in zip(self.collectors[row.seed], values, strict=True):
+                collector.add_value(row.language, value)
+            for path in values:
+                if isinstance(path, Path):
+                    shutil.rmtree(path.parent, ignore_errors=True)
+        for event in outcome.events:
+            if isinstance(event, RowFailed):
+                self._failed(row, event.error, (), outcome.details)
+            else:
+                self.run.notify(event)
+
+    def failed(self, row: Row, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+        """Record a row whose workers died or did not finish in time."""
+        self._failed(row, error, attempts, "")
+
+    def _failed(self, row: Row, error: XsnsError, attempts: Sequence[Attempt], details: str) -> None:
+        self.run.fail(row, error)
+        name = f"{on_disk(row.language)}-seed{row.seed}"
+        self.run.notify(Noted(keep_log(self.logs, name, error, attempts, details), row))
+
+
+# ------------------------------------------------------------------------------------------------ the neighbours
+
+
+@dataclass(frozen=True)
+class NeighboursJob(Job[str, "Reals"]):
+    """The search for the nearest tokens of each target.
+
+    Attributes:
+        states: Token states of all languages, in a file that client and workers share.
+        sources: The languages whose tokens are searched.
+        tokens: {target: number of its tokens}.
+        k: Number of neighbours of each token.
+    """
+
+    states: TokenStates
+    sources: tuple[str, ...]
+    tokens: Mapping[str, int]
+    k: int
+
+    def size(self, item: str) -> float:
+        """Return the number of tokens of a target."""
+        return float(max(1, self.tokens[item]))
+
+    def open(self) -> NeighboursSession:
+        """Map the token states."""
+        return NeighboursSession(self)
+
+
+class NeighboursSession(Session[str, "Reals"]):
+    """The search on one worker."""
+
+    def __init__(self, job: NeighboursJob) -> None:
+        self.job = job
+        self._states = job.states.states(list(dict.fromkeys((*job.sources, *job.tokens))))
+
+    def run(self, item: str, attempt: int) -> Reals:
+        """Return float64 [S]: the shares of the sources in the neighbours of a target's tokens."""
+        column: Reals = neighbour_shares(self._states, self.job.sources, [item], k=self.job.k)[:, 0]
+        return column
+
+
+def _finish(
+    run: BaselineRun, seed: int, collectors: Sequence[Collector], client: Client, options: ClusterOptions
+) -> Matrices:
+    """Return the matrices of a seed; workers search the nearest tokens."""
+    for collector in collectors:
+        if isinstance(collector, NeighboursCollector):
+            collector.search = partial(_search, client, options, run)
+    return run.finish(seed, collectors)
+
+
+def _search(
+    client: Client,
+    options: ClusterOptions,
+    run: BaselineRun,
+    states: TokenStates,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    k: int,
+    on_progress: OnProgress,
+) -> Reals:
+    """Return what :func:`neighbour_shares` returns, target by target from workers.
+
+    Raises:
+        XsnsError: A worker died too often, or another error of workers.
+    """
+    states.written()
+    tokens = {target: len(values) for target, values in states.states(targets).items()}
+    columns: dict[str, Reals] = {}
+
+    def done(target: str, work: WorkDoneBy) -> None:
+        columns[target] = work.result
+        on_progress(sum(tokens[one] for one in columns), sum(tokens.values()))
+
+    def failed(target: str, error: XsnsError, attempts: Sequence[Attempt]) -> None:
+        raise XsnsError(f"the nearest tokens of '{target}' were not found: {error.message}", error.hint)
+
+    run_on_cluster(
+        client,
+        NeighboursJob(states, tuple(sources), tokens, k),
+        list(tokens),
+        on_started=lambda target, worker: None,
+        on_done=done,
+        on_failed=failed,
+        on_note=lambda text: run.notify(Noted(text)),
+        options=options,
+    )
+    return np.stack([columns[target] for target in targets], axis=1)
