@@ -120,31 +120,32 @@ class HubTable(HubCorpus):
         return stream.filter(lambda row: _text(row[self.language_column]) in values)
 
 
-def open_hub_table(
-    recipe: Recipe, root: Path | None, language_column: str, *, config: str | None = None, **options: str | None
-) -> HubTable:
-    """Open a data set in the Hub's layout that has a column of languages.
+def open_data_set(
+    recipe: Recipe, root: Path | None, *, language_column: str | None = None, **options: str | None
+) -> HubCorpus:
+    """Open a data set in the Hub's layout, with a configuration for each language or with a column of languages.
 
     Args:
         recipe: The description of the data set.
         root: A folder that contains a copy of the data set; None for the Hub.
-        language_column: The column that contains the language of each row.
-        config: The configuration; None for the only one.
+        language_column: See :class:`HubTable`; None for a configuration for each language.
         **options: The other options of :func:`~xsns_stream.corpora.hub.open_hub`.
 
     Raises:
         UsageError: An option cannot be used with this data set.
     """
+    corpus = open_hub(recipe, root, **options)
+    if language_column is None:
+        return corpus
     if recipe.name in RECIPES:
         refuse_options({"language_column": language_column}, kind=f"the corpus {recipe.name}")
-    if config is not None and LANG in config:
+    if corpus.config is not None and LANG in corpus.config:
         raise UsageError(
             f"--language-column and {LANG} in --config were both given.",
             "a data set has a column of languages, or a configuration for each language: give one of them.",
         )
-    corpus = open_hub(recipe, root, config=config, **options)
-    values = {each.name: getattr(corpus, each.name) for each in fields(corpus)}
-    return HubTable(**values, language_column=language_column)
+    settings = {each.name: getattr(corpus, each.name) for each in fields(corpus)}
+    return HubTable(**settings, language_column=language_column)
 
 
 def _text(value: object) -> str:
