@@ -16,6 +16,7 @@ import evidence_tables
 import fisher_tables
 import kernel_tables
 import scale_tables
+import simulation_tables
 import transfer_tables
 
 RESULTS = Path(__file__).parent / "results"
@@ -35,7 +36,12 @@ MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end of table -->)", 
 
 #: Name in the markers of a page → function that returns the table.
 TABLES: dict[str, Callable[[Path], str]] = (
-    evidence_tables.TABLES | fisher_tables.TABLES | kernel_tables.TABLES | scale_tables.TABLES | transfer_tables.TABLES
+    evidence_tables.TABLES
+    | fisher_tables.TABLES
+    | kernel_tables.TABLES
+    | scale_tables.TABLES
+    | transfer_tables.TABLES
+    | simulation_tables.TABLES
 )
 
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.paths import MINI, SUPPORT
+from tests.support.s3_faults import FaultyServer
 
 # The first call of a kernel may compile it, which takes longer than the deadline of a single example.
 settings.register_profile("house", deadline=None)
@@ -223,3 +224,12 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     request = urllib.request.Request(f"{s3_endpoint}/{name}", method="PUT")
     urllib.request.urlopen(request, timeout=60).close()
     return f"s3://{name}"
+
+
+@pytest.fixture
+def faulty_s3(s3: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, FaultyServer]]:
+    """The URL of an empty bucket, and the server in front of it, which fails as it is told."""
+    server = FaultyServer(s3_endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    yield s3, server
+    server.stop()

@@ -106,7 +106,7 @@ def test_a_language_is_found_by_its_other_codes(baseline: Any) -> None:
     done = baseline("lex", "--lang", "sw,fi-FI", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["result"]["sources"] == ["sw", "fi-FI"]
-    assert "note: 'fi-FI' is 'fi' in the corpus." in done.err
+    assert "note: 'fi-FI' has the label 'fi' in the corpus." in done.err
 
 
 def test_a_language_without_usable_text_gives_exit_code_3(

@@ -86,7 +86,7 @@ def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path)
     (three / "et.txt").write_bytes("tere".encode("utf-16"))
     done = build("-q", corpus=three, lang="all", seed="1,2")
     assert done.code == 3
-    assert "The reasons: et: et.txt is UTF-16, not UTF-8. convert it: `iconv" in done.err
+    assert "The reasons: et: et.txt is UTF-16, not UTF-8. Convert it: `iconv" in done.err
     assert "fi: fi.txt has no usable text: it contains no line, row or sentence." in done.err
     assert done.err.count("fi.txt has no usable text") == 1, "one reason for both seeds"
 
@@ -97,7 +97,7 @@ def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path
     done = build("--dry-run", "-q", corpus=three, lang="all")
     assert done.code == 3
     assert "\nto measure: et\n" in done.out
-    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (both sw.txt and swh_Latn.txt are" in done.out
+    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (sw.txt and swh_Latn.txt both mean" in done.out
     shown = xsns("info", "--corpus", three)
     rows = {line.split()[0]: " ".join(line.split()[2:]) for line in shown.out.splitlines()[2:]}
     assert rows["et"] == ""

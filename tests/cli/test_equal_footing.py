@@ -73,7 +73,7 @@ def test_the_text_of_a_relabelled_row_has_its_former_label(
     done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", "texts", "-o", tmp_path / "m.parquet")
     assert done.code == 0, done.err
     assert read_matrix(tmp_path / "m.parquet").sources == ("en", "et-x-bible", "qaa-x-last", "sw")
-    assert "'qaa-x-last' is 'fi' in the corpus." in done.err
+    assert "'qaa-x-last' has the label 'fi' in the corpus." in done.err
     (tmp_path / "other").mkdir()
     for code in CODES:
         (tmp_path / "other" / f"{code}.txt").write_text("".join(f"{code} {n}\n" for n in range(20)), encoding="utf-8")

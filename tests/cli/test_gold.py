@@ -147,7 +147,7 @@ def test_a_regime_is_shown_by_name(folder, in_process):
         ("import run1.csv run2.csv --format matrix -o g.parquet", 2, "2 files and 0 different seeds", "one --seed"),
         ("import --format long -o g.parquet", 2, "Missing argument 'FILE...'", "--help"),
         ("show none.parquet", 1, "there is no file 'none.parquet'", "check the path"),
-        ("show scores.csv", 1, "its columns are source, target, score", "gold import FILE --format long"),
+        ("show scores.csv", 1, "its columns are source, target, score", "gold import scores.csv -o gold.parquet"),
         ("", 2, "Missing command", "--help"),
         ("shw g.parquet", 2, "No such command 'shw'", ""),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from xsns_stream.corpora import open_corpus, open_task, read_text, reading_notes
+from xsns_stream.corpora import open_corpus, open_task, opening_notes, read_text, reading_notes
 from xsns_stream.errors import CorpusError
 
 CONLLU = "{}\t{}\t_\tX\t_\t_\t0\troot\t_\t_\n"
@@ -168,7 +168,7 @@ def test_a_text_column_applies_to_the_tables_among_files_of_text(tmp_path: Path)
     read = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
     assert read == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
     note = "--text-column applies to tables only: fi.conllu, sw.txt are files of text, which are read without it."
-    assert reading_notes(corpus) == (note,)
+    assert reading_notes(corpus) == opening_notes(corpus) == (note,)
     pairs = open_corpus(
         [f"{code}={tmp_path / name}" for code, name in (("sw", "sw.txt"), ("ak", "ak.jsonl"))],
         text_column="content.text",

@@ -248,7 +248,7 @@ def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Calla
     assert corpus.languages() == ("en", "nl")
     assert (
         "1 language has no file of the split that is read, and cannot be measured: de has only dev, test; read another "
-        "split: --split dev; --task pos takes the dev file where there is no train file."
+        "split: --split dev; --task pos takes the dev file if there is no train file."
     ) in reading_notes(corpus)
     done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
     assert done.code == 2

@@ -88,6 +88,28 @@ def folder_of_readme(tmp_path: Path, write_texts: Callable[..., Path]) -> Path:
 
 
 @pytest.mark.slow
+def test_the_ranking_of_readme_is_what_its_commands_print(
+    xsns: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```text\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    commands, shown = (
+        [line for line in block.splitlines() if line.startswith("$ ") is is_command] for is_command in (True, False)
+    )
+    built, ranked = (xsns(*shlex.split(command)[2:]) for command in commands)
+    assert built.code == ranked.code == 0, built.err
+    printed = [line.strip() for line in ranked.out.splitlines()]
+    assert printed[0] == shown[0]
+    assert shown[-1] in printed
+    rows, expected = ([line.split() for line in lines if re.match(r"[ \d]+[~ ] ", line)] for lines in (printed, shown))
+    assert len(expected) == 5
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row[:3] == wanted[:3]
+        # Another processor rounds sums in another order, which changes a few bits of a sub-network.
+        assert float(row[3]) == pytest.approx(float(wanted[3]), abs=0.002)
+
+
+@pytest.mark.slow
 def test_the_commands_of_readme_run_from_top_to_bottom(
     folder_of_readme: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

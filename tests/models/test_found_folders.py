@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import xsns_stream as xs
 from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 
@@ -164,3 +165,60 @@ def test_a_tokenizer_without_a_limit(tiny_copy: Path) -> None:
     tokens = load_model(str(tiny_copy)).tokenizer("hello world")["input_ids"]
     configure(tiny_copy, "tokenizer_config.json", model_max_length=1000000000000000019884624838656)
     assert load_model(str(tiny_copy)).tokenizer("hello world")["input_ids"] == tokens
+
+
+# -------------------------------------------------------------------------------------------- configuration
+
+
+def test_a_configuration_that_lets_the_model_return_a_tuple(tiny_copy: Path, tmp_path: Path) -> None:
+    texts = {"en": ["The cat sat on the mat.", "A dog barked loudly.", "Birds fly south in autumn."]}
+    rows = []
+    for number, values in enumerate(({}, {"return_dict": False, "torchscript": True, "output_attentions": True})):
+        configure(tiny_copy, "config.json", **values)
+        store = xs.build(
+            texts, model=str(tiny_copy), store=tmp_path / f"{number}.zarr", examples=3, max_length=64, progress=False
+        )
+        rows.append(store["en"])
+    assert len(rows[0] - rows[1]) == len(rows[1] - rows[0]) == 0
+    loaded = load_model(str(tiny_copy))
+    loaded.model.config.return_dict = False
+    with pytest.raises(ModelError, match="returns a tuple, whose parts have no names"):
+        xs.build(texts, model=loaded.model, tokenizer=loaded.tokenizer, store=tmp_path / "m.zarr", max_length=64)
+
+
+def test_quantised_weights(tiny_copy: Path) -> None:
+    configure(tiny_copy, "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    error = refused(tiny_copy)
+    assert error.message == f"the weights of model '{tiny_copy}' are quantised (bitsandbytes)."
+    assert "remove quantization_config from config.json" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("truncation", {"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0}),
+        (
+            "padding",
+            {
+                "strategy": {"Fixed": 32},
+                "direction": "Left",
+                "pad_to_multiple_of": None,
+                "pad_id": 1,
+                "pad_type_id": 0,
+                "pad_token": "<pad>",
+            },
+        ),
+    ],
+)
+def test_a_tokenizer_that_was_saved_while_it_truncated_or_padded(
+    part: str, value: dict[str, Any], tiny_copy: Path, tmp_path: Path
+) -> None:
+    texts = {"en": ["The cat sat on the mat, and the dog slept.", "A dog barked loudly.", "Birds fly south in autumn."]}
+    rows = []
+    for number in (0, 1):
+        store = xs.build(
+            texts, model=str(tiny_copy), store=tmp_path / f"{number}.zarr", examples=3, max_length=64, progress=False
+        )
+        rows.append(store["en"])
+        configure(tiny_copy, "tokenizer.json", **{part: value})
+    assert len(rows[0] - rows[1]) == len(rows[1] - rows[0]) == 0

@@ -240,6 +240,25 @@ def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
     assert not (tmp_path / "x.zarr").exists()
 
 
+@pytest.mark.parametrize(("attempt", "size"), [(1, 8), (2, 8), (3, 4), (4, 2), (9, 1)])
+def test_a_row_whose_workers_died_gets_smaller_batches(attempt: int, size: int) -> None:
+    from types import SimpleNamespace
+
+    from xsns_stream.pipeline.cluster_build import BuildSession
+    from xsns_stream.pipeline.events import Row
+    from xsns_stream.pipeline.measure import Batching
+
+    notes: list[Any] = []
+    whole = Batching(8, None, "random")
+    settings = SimpleNamespace(fisher=SimpleNamespace(batch_wise=False))
+    run: Any = SimpleNamespace(settings=settings, batching=whole, notify=notes.append)
+    BuildSession.__new__(BuildSession)._shrink(run, Row("sw", 1), attempt)
+    assert (run.batching.size, whole.size) == (size, 8), "the batches of other rows stay"
+    assert [note.text.partition(";")[0] for note in notes] == (
+        [f"its worker died {attempt - 1} times"] if attempt > 2 else []
+    )
+
+
 # ------------------------------------------------------------------------------------------ with faults
 
 

@@ -355,6 +355,18 @@ def test_a_row_that_is_built_again_meanwhile_is_refused(client: Any, store: SubN
     assert_same(store, client, seeds=1)
 
 
+def test_a_row_that_is_gone_meanwhile_is_refused(client: Any, store: SubNetworkStore) -> None:
+    gone: list[bool] = []
+
+    def discard(event: Any) -> None:
+        if isinstance(event, WorkDone) and not gone:
+            gone.append(store.discard("sw", 1, 0.15))
+
+    with pytest.raises(XsnsError, match="sw"):
+        xs.similarity(store, density=0.15, seeds=1, client=client, on_event=discard)
+    assert not list(store.path.glob("overlaps/**/c/0/0"))
+
+
 def test_damaged_rows_are_refused_as_by_one_process(client: Any, store: SubNetworkStore) -> None:
     damage(store, "sw")
     messages = []

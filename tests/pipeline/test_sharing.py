@@ -358,6 +358,35 @@ def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: 
     assert not list(path.rglob(".lock-claim*"))
 
 
+@pytest.mark.slow
+def test_four_builds_measure_each_row_once(two_builds: Any, path: Path) -> None:
+    """As the jobs of an array: every job is given all rows, and some may find nothing left."""
+    results = [finished(process) for process in [two_builds() for _ in range(4)]]
+    measured = [tuple(row) for result in results for row in result["committed"]]
+    assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
+    for result in results:
+        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+    store = open_store(path)
+    assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
+
+
+@pytest.mark.slow
+def test_one_store_for_each_job_and_merge_give_the_store_of_one_process(
+    two_builds: Any, path: Path, tmp_path: Path, xsns: Any
+) -> None:
+    parts = {tmp_path / "part1.zarr": "sw", tmp_path / "part2.zarr": "fi,et"}
+    jobs = [two_builds("--store", part, "--lang", languages) for part, languages in parts.items()]
+    for process in [*jobs, two_builds()]:
+        finished(process)
+    merged = tmp_path / "merged.zarr"
+    assert xsns("merge", merged, *parts).code == 0
+    ours, theirs = open_store(merged), open_store(path)
+    assert ours.verify() == []
+    assert ours.languages == theirs.languages
+    assert {each.key: each.sha256 for each in ours.records()} == {each.key: each.sha256 for each in theirs.records()}
+
+
 def test_a_row_whose_process_is_killed_is_taken_up(two_builds: Any, path: Path) -> None:
     """The first process is stopped while it holds a row, the second waits for the row, and the first is killed."""
     first = two_builds()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import xsns_stream as xs
 from tests.support.browsers import chromium
 from tests.support.paths import BENCHMARKS, SHARED_DATA
 
@@ -53,11 +54,37 @@ def test_the_benchmark_of_the_report_page_runs(tmp_path: Path) -> None:
     assert 0.3 < row["megabytes"] < 1.0
 
 
+def test_the_benchmark_of_workers_compares_all_pairs(tmp_path: Path) -> None:
+    document = run("bench_workers.py", tmp_path, "matrix")
+    names = {"1 thread", "2 threads", "2 workers", "command", "command, 2 workers"}
+    assert {(row["contestant"], row["languages"]) for row in document["results"]} == {
+        (name, size) for name in names for size in (4, 8)
+    }
+    assert "pays_from_gb" in document["parameters"]
+
+
 @pytest.mark.shared_data
 @pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
 def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:
     document = run("bench_families.py", tmp_path, "--data", str(NTREX))
     assert {row["text"] for row in document["results"]} == {"seen", "unseen", "halves"}
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
+def test_the_family_benchmark_reads_a_store(tmp_path: Path) -> None:
+    languages = "sw,zu,fi,et,fr,fr-CA"
+    xs.build(store=tmp_path / "s.zarr", languages=languages, examples=16, max_length=48, progress=False)
+    document = run("bench_families.py", tmp_path, "--data", str(NTREX), "--store", str(tmp_path / "s.zarr"))
+    (row,) = document["results"]
+    assert row["text"] == "seed 42, density 0.15"
+    # French of Canada is left out, so that French has no relative.
+    assert row["languages"] == 4
+    assert row["random"] == pytest.approx(1 / 4)
+    relatives = {"sw": "zu", "zu": "sw", "fi": "et", "et": "fi"}
+    matrix = xs.similarity(tmp_path / "s.zarr", languages=[*relatives, "fr"]).to_frame()
+    nearest = {code: matrix[code].drop(code).idxmax() for code in relatives}
+    assert row["same_family"] == sum(nearest[code] == relatives[code] for code in relatives) / 4
 
 
 @pytest.mark.shared_data

@@ -12,7 +12,7 @@ from tests.support.paths import SUPPORT
 from xsns_stream.errors import StoreError
 from xsns_stream.store import RowKey, open_store
 from xsns_stream.store.row_array import RowArray
-from xsns_stream.store.storage import remote
+from xsns_stream.store.storage import remote, remote_requests
 
 SCRIPT = SUPPORT / "remote_writers.py"
 SECRETS = ("key-of-the-tests", "secret-of-the-tests")
@@ -218,6 +218,7 @@ def test_a_missing_bucket(s3, networks):
 
 
 def test_a_server_that_does_not_answer_is_given_up_soon(s3, monkeypatch):
+    monkeypatch.setattr(remote_requests, "FIRST_S", 1.0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     begun = time.monotonic()
     with pytest.raises(StoreError, match="the server does not answer") as caught:

@@ -14,6 +14,7 @@ from xsns_stream.corpora.open import (
     draw_sample,
     not_read,
     open_corpus,
+    opening_notes,
     reading_notes,
     select_languages,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "open_corpus",
     "open_task",
     "open_texts",
+    "opening_notes",
     "read_text",
     "reading_notes",
     "select_languages",

@@ -414,7 +414,6 @@ def open_hub(
     revision: str | None = None,
     labels: str | None = None,
     words: str | None = None,
-    language_column: str | None = None,
 ) -> HubCorpus:
     """Open a data set in the Hub's layout with the options of `--corpus`.
 
@@ -427,7 +426,6 @@ def open_hub(
         revision: See :class:`HubCorpus`.
         labels: See :class:`HubCorpus`.
         words: `running` (the default) or `given`.
-        language_column: See :class:`~xsns_stream.corpora.hub_tables.HubTable`.
 
     Raises:
         UsageError: An option cannot be used with this data set.
@@ -441,19 +439,7 @@ def open_hub(
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:
         raise UsageError(f"the corpus {recipe.name} has no labels.", _LABELLED)
-    settings = (recipe, root, split, text_column, config, revision, labels, words or RUNNING)
-    if language_column is None:
-        return HubCorpus(*settings)
-    from xsns_stream.corpora.hub_tables import HubTable
-
-    if recipe.name in RECIPES:
-        refuse_options({"language_column": language_column}, kind=f"the corpus {recipe.name}")
-    if config is not None and LANG in config:
-        raise UsageError(
-            f"--language-column and {LANG} in --config were both given.",
-            "a data set has a column of languages, or a configuration for each language: give one of them.",
-        )
-    return HubTable(*settings, language_column)
+    return HubCorpus(recipe, root, split, text_column, config, revision, labels, words or RUNNING)
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:

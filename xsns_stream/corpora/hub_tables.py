@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from xsns_stream.corpora.file_names import CODES, UnreadFile
-from xsns_stream.corpora.hub import HubCorpus
+from xsns_stream.corpora.hub import HubCorpus, open_hub, refuse_options
 from xsns_stream.corpora.language_tables import TableLanguages
-from xsns_stream.errors import CorpusError, LanguageError
+from xsns_stream.corpora.recipes import LANG, RECIPES, Recipe
+from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.io.tables import column_list
 
 _DEFAULT_CONFIG = "default"
@@ -116,6 +118,34 @@ class HubTable(HubCorpus):
     def _rows_of(self, stream: Any, subset: str) -> Any:
         values = self._values[subset]
         return stream.filter(lambda row: _text(row[self.language_column]) in values)
+
+
+def open_data_set(
+    recipe: Recipe, root: Path | None, *, language_column: str | None = None, **options: str | None
+) -> HubCorpus:
+    """Open a data set in the Hub's layout, with a configuration for each language or with a column of languages.
+
+    Args:
+        recipe: The description of the data set.
+        root: A folder that contains a copy of the data set; None for the Hub.
+        language_column: See :class:`HubTable`; None for a configuration for each language.
+        **options: The other options of :func:`~xsns_stream.corpora.hub.open_hub`.
+
+    Raises:
+        UsageError: An option cannot be used with this data set.
+    """
+    corpus = open_hub(recipe, root, **options)
+    if language_column is None:
+        return corpus
+    if recipe.name in RECIPES:
+        refuse_options({"language_column": language_column}, kind=f"the corpus {recipe.name}")
+    if corpus.config is not None and LANG in corpus.config:
+        raise UsageError(
+            f"--language-column and {LANG} in --config were both given.",
+            "a data set has a column of languages, or a configuration for each language: give one of them.",
+        )
+    settings = {each.name: getattr(corpus, each.name) for each in fields(corpus)}
+    return HubTable(**settings, language_column=language_column)
 
 
 def _text(value: object) -> str:

@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 from xsns_stream.corpora.embedded import EMBEDDED
 from xsns_stream.corpora.examples import collect
 from xsns_stream.corpora.file_names import Naming, UnreadFile
-from xsns_stream.corpora.hub import open_hub, refuse_options
+from xsns_stream.corpora.hub import refuse_options
+from xsns_stream.corpora.hub_tables import open_data_set
 from xsns_stream.corpora.labels import AUTO, check_split, label_union
 from xsns_stream.corpora.language_tables import TABLE_SUFFIXES, has_place
 from xsns_stream.corpora.layouts import without_compression
@@ -157,7 +158,7 @@ def open_corpus(
             refuse_options(options, kind=f"the corpus {head}")
             return EMBEDDED[head](head)
         if data_set := recipe_of(head):
-            return open_hub(data_set[0], data_set[1], **options, language_column=language_column)
+            return open_data_set(data_set[0], data_set[1], **options, language_column=language_column)
     refuse_options(options, "config", "revision", kind="local files")
     return _open_local(parts, options | local_options, naming)
 
@@ -195,21 +196,37 @@ def not_read(corpus: object) -> tuple[UnreadFile, ...]:
     return files
 
 
+def opening_notes(corpus: object) -> tuple[str, ...]:
+    """Return sentences on the opening of a corpus, without one on files that are not read."""
+    columns, splits = _note_on_columns(corpus), _note_on_splits(corpus)
+    return (*getattr(corpus, "notes", ()), *filter(None, (columns, splits)))
+
+
+def _note_on_columns(corpus: object) -> str:
+    """Return a note on files of text to which `--text-column` does not apply; empty if there are none."""
+    text = sorted(path.name for path in getattr(corpus, "without_columns", ()))
+    if not text:
+        return ""
+    listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
+    are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
+    return f"--text-column applies to tables only: {listed} {are} read without it."
+
+
+def _note_on_splits(corpus: object) -> str:
+    """Return a note on languages that have no file of the split that is read; empty if there are none."""
+    others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
+    if not others:
+        return ""
+    listed = "; ".join(f"{code} has only {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
+    more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+    hint = other_splits_hint(others.values(), treebanks="words=" in str(getattr(corpus, "name", "")))
+    have = "1 language has" if len(others) == 1 else f"{len(others)} languages have"
+    return f"{have} no file of the split that is read, and cannot be measured: {listed}{more}; {hint}"
+
+
 def reading_notes(corpus: object) -> tuple[str, ...]:
     """Return sentences on the opening of a corpus, such as unexpected languages of file names and omitted files."""
-    notes: list[str] = list(getattr(corpus, "notes", ()))
-    text = sorted(path.name for path in getattr(corpus, "without_columns", ()))
-    if text:
-        listed = ", ".join(text[:_NAMED]) + (" …" if len(text) > _NAMED else "")
-        are = "is a file of text, which is" if len(text) == 1 else "are files of text, which are"
-        notes.append(f"--text-column applies to tables only: {listed} {are} read without it.")
-    others: Mapping[str, tuple[str, ...]] = getattr(corpus, "other_splits", {})
-    if others:
-        listed = "; ".join(f"{code} has only {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
-        more = f"; and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-        hint = other_splits_hint(others.values(), treebanks="words=" in str(getattr(corpus, "name", "")))
-        have = "1 language has" if len(others) == 1 else f"{len(others)} languages have"
-        notes.append(f"{have} no file of the split that is read, and cannot be measured: {listed}{more}; {hint}")
+    notes = list(opening_notes(corpus))
     left = sorted(not_read(corpus), key=_unlike_data)
     if left:
         shown = "; ".join(f"{each.file} ({each.reason})" for each in left[:_NAMED])

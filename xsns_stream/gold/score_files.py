@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -203,8 +204,7 @@ def _read_csv(file: Path) -> TransferScores:
     if set(table.header) - {_NOTES, _TRIVIAL} != set(_COLUMNS):
         raise XsnsError(
             f"'{file}' is not a file of gold scores: its columns are {column_list(table.header)}.",
-            "import it first: `xsns-stream gold import FILE --format long -o gold.parquet`; use `--format matrix` "
-            "if sources are rows and targets are columns.",
+            f"import it first: `xsns-stream gold import {shlex.quote(str(file))} -o gold.parquet`.",
         )
     columns = {name: table.column(name) for name in _COLUMNS}
     seeds = [int(seed) if seed else None for seed in columns["seed"]]

@@ -116,6 +116,10 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         raise ModelError(
             f"{type(model).__name__} is not a model of transformers.", "give a model, a folder, a Hub id or `mini`."
         )
+    if getattr(model.config, "return_dict", True) is False:
+        raise ModelError(
+            f"the model '{name}' returns a tuple, whose parts have no names.", "set `model.config.return_dict = True`."
+        )
     if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
             f"the model '{name}' is on the device meta, which has no values.", "load its weights with from_pretrained."

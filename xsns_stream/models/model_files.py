@@ -123,7 +123,7 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
         )
     try:
         with quiet_transformers():
-            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
@@ -132,6 +132,9 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
             f"the configuration of model '{name}' cannot be read: transformers refuses it ({reason(error)}).",
             "the files may be incomplete; download or export them again.",
         ) from error
+    # Configurations of old versions and of exports let a model return a tuple, whose parts have no names.
+    config.return_dict = True
+    return config
 
 
 def _hint_on_kind(kind: str, fields: Fields, installed: str, known: list[str]) -> str:

@@ -5,13 +5,18 @@ Nothing of Dask is imported before a cluster is needed.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import logging
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sys
+import tokenize
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xsns_stream.errors import UsageError, XsnsError
@@ -31,6 +36,8 @@ _USED_SHARE: Final = 0.9
 _START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 #: Variables that set the number of threads of numerical libraries.
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Modules that workers of a build need.
+BUILD_MODULES: Final = ("xsns_stream.pipeline.cluster_preload",)
 _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 
@@ -73,7 +80,14 @@ class Workers:
             preload_workers()
 
     @contextmanager
-    def connect(self, on_note: Callable[[str], None], memory: int, free: int, most: int = 1 << 30) -> Iterator[Client]:
+    def connect(
+        self,
+        on_note: Callable[[str], None],
+        memory: int,
+        free: int,
+        most: int = 1 << 30,
+        modules: Sequence[str] = BUILD_MODULES,
+    ) -> Iterator[Client]:
         """Yield a client; a cluster of this machine starts before the block and ends with it.
 
         Args:
@@ -81,6 +95,7 @@ class Workers:
             memory: Bytes that a worker needs.
             free: Free bytes of this machine.
             most: Largest useful number of workers.
+            modules: Modules that all workers of this machine need.
 
         Raises:
             UsageError: `distributed` is not installed.
@@ -100,7 +115,7 @@ class Workers:
                     f"{number} workers need about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are "
                     "free; --workers auto starts as many as fit."
                 )
-            with local_cluster(number, on_note) as client:
+            with local_cluster(number, on_note, modules) as client:
                 yield client
 
 
@@ -138,6 +153,8 @@ def workers_asked(
         workers = whole_number(workers, "workers")
         if workers < 1:
             raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+    if workers is not None:
+        refuse_unguarded_script()
     import_distributed()
     if client is not None:
         _check_client(client)
@@ -173,10 +190,14 @@ def automatic_workers(memory: int, free: int) -> int:
     return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
 
 
-def preload_workers() -> None:
-    """Start the process from which the workers of this machine are forked, unless it is running."""
+def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:
+    """Start the process from which the workers of this machine are forked, unless it is running.
+
+    Args:
+        modules: Modules that all workers need, which this process imports.
+    """
     if _START_METHOD == "forkserver":
-        multiprocessing.set_forkserver_preload(["xsns_stream.pipeline.cluster_preload"])
+        multiprocessing.set_forkserver_preload(list(modules))
         # Libraries read these variables when they are imported.
         with _environment(dict.fromkeys(_THREADS, "1")):
             forkserver.ensure_running()
@@ -197,8 +218,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
+def local_cluster(
+    workers: int, on_note: Callable[[str], None], modules: Sequence[str] = BUILD_MODULES
+) -> Iterator[Client]:
     """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
+
+    Args:
+        workers: Number of processes.
+        on_note: Called with a sentence for the user.
+        modules: Modules that all workers need.
 
     Raises:
         UsageError: `distributed` is not installed, the number is not positive, or the process is a worker itself.
@@ -209,11 +237,7 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
 
     if workers < 1:
         raise UsageError(f"the number of workers must be at least 1, not {workers}.")
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise UsageError(
-            "a worker runs the main script again when it starts, and would start workers of its own.",
-            'put the calls of the script below the line `if __name__ == "__main__":`.',
-        )
+    refuse_unguarded_script()
     settings = {
         # An item is tried again by the client, which counts how often it was begun.
         "distributed.scheduler.allowed-failures": 0,
@@ -224,7 +248,7 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
         # Dask sets the numbers of threads of the other libraries.
         "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
     }
-    preload_workers()
+    preload_workers(modules)
     with (
         config.set(settings),
         LocalCluster(
@@ -236,12 +260,70 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
             # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            # The process from which workers are forked may have been started before a variable was set.
+            env={name: value for name, value in os.environ.items() if name not in _THREADS},
         ) as cluster,
         Client(cluster) as client,
     ):
         if cluster.dashboard_link and _has_dashboard():
             on_note(f"the dashboard of the workers is at {cluster.dashboard_link}")
         yield client
+
+
+def refuse_unguarded_script() -> None:
+    """Raise an error if the main script starts workers outside of `if __name__ == "__main__":`.
+
+    Every worker that is spawned runs the main script again under another name, and would start workers of its own.
+
+    Raises:
+        UsageError: The script has no such line before the statement that runs now; or this process is such a worker.
+    """
+    main = sys.modules["__main__"]
+    path, line = getattr(main, "__file__", None), _line_of_main(main)
+    # `python -m package` is not run again.
+    package = str(getattr(getattr(main, "__spec__", None), "name", "")).endswith("__main__")
+    inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
+    if inheriting or (path is not None and line is not None and not package and not _is_guarded(path, line)):
+        where = f"line {line} of '{path}'" if line is not None else "the main script"
+        raise UsageError(
+            f"{where} starts workers, which run the script again when they start: put this statement below the line "
+            'if __name__ == "__main__":',
+            "workers of a scheduler that runs already (`scheduler=`) do not run the script.",
+        )
+
+
+def _line_of_main(main: ModuleType) -> int | None:
+    """Return the line of the main script that runs now; None in a notebook, in a prompt, or in a thread."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and frame.f_globals is main.__dict__:
+            return frame.f_lineno
+        frame = frame.f_back
+    return None
+
+
+def _is_guarded(path: str, line: int) -> bool:
+    """Return whether workers skip a line of a script, because of a test of `__name__`; True if this is not known."""
+    try:
+        with tokenize.open(path) as file:
+            statements = [each for each in ast.parse(file.read()).body if each.lineno <= line]
+    except (OSError, SyntaxError, ValueError):
+        return True
+    running = statements.pop() if statements else None
+    return (running is not None and _tests_name(running)) or any(map(_leaves_by_name, statements))
+
+
+def _tests_name(statement: ast.AST) -> bool:
+    tests = (node.test for node in ast.walk(statement) if isinstance(node, ast.If))
+    return any(isinstance(node, ast.Name) and node.id == "__name__" for test in tests for node in ast.walk(test))
+
+
+def _leaves_by_name(statement: ast.AST) -> bool:
+    """Return whether a statement may end the script after a test of `__name__`."""
+    return _tests_name(statement) and any(
+        isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and "exit" in ast.unparse(node.func))
+        for node in ast.walk(statement)
+    )
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
     reasons: dict[str, None] = {}
     for item, error in failed.items():
         name = item.language if isinstance(item, Row) else str(item)
-        reasons[f"{name}: {error.message} {error.hint}".rstrip()] = None
+        hint = f"{error.hint[:1].upper()}{error.hint[1:]}"
+        reasons[f"{name}: {error.message} {hint}".rstrip()] = None
     if len(reasons) == 1:
         return f"The reason: {next(iter(reasons)).partition(': ')[2]}"
     more = f" And {len(reasons) - _EXPLAINED} more." if len(reasons) > _EXPLAINED else ""

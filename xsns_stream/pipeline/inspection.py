@@ -101,11 +101,11 @@ def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **option
 
 def corpus_record(corpus: object) -> dict[str, Any]:
     """Return files of a corpus that are not read, and notes on it, as plain values."""
-    from xsns_stream.corpora import not_read
+    from xsns_stream.corpora import not_read, opening_notes
 
     return {
         "files_not_read": [{"file": each.file, "reason": each.reason} for each in not_read(corpus)],
-        "corpus_notes": list(getattr(corpus, "notes", ())),
+        "corpus_notes": list(opening_notes(corpus)),
     }
 
 

@@ -282,8 +282,10 @@ def _make_page(
     matrix, rows, density = compared.matrix, compared.rows, compared.density
     everyone = page_languages(tuple(dict.fromkeys((*matrix.sources, *matrix.targets))))
     note_on_labels(matrix, log)
-    calibrated = None if gold is None else _calibrated(matrix, gold, regime, log)
     resampling = None if rows is None or density is None else resample(rows, matrix, density, log)
+    # The evaluation shows its own notes.
+    comparison_notes = tuple(log.notes)
+    calibrated = None if gold is None else _calibrated(matrix, gold, regime, log)
     ranked = rank_every_target(
         matrix,
         _first_target(matrix, target),
@@ -304,7 +306,7 @@ def _make_page(
     main = replace(_coefficient_matrix(matrix, exact=True), low=ranked.low, high=ranked.high)
     others = [_coefficient_matrix(other) for other in compared.others.values()]
     return ReportPage(
-        summarise(matrix, title=title, rows=rows, density=density, origin=compared.origin, notes=tuple(log.notes)),
+        summarise(matrix, title=title, rows=rows, density=density, origin=compared.origin, notes=comparison_notes),
         everyone,
         (main, *others, *of_groups),
         ranked.section,

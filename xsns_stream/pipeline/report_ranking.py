@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -124,14 +126,17 @@ def rank_every_target(
     targets = [code for code in matrix.targets if any(source != code for source in matrix.sources)]
     ends = [np.full(matrix.values.shape, np.nan) for _ in range(2)]
     expected = [np.full(matrix.values.shape, np.nan) for _ in range(4)]
-    ranked, basis, report = [], "", None
+    ranked, basis = [], ""
     progress = progress_of("ranking", on_event)
-    for done, target in enumerate(targets, 1):
-        report = _report(matrix, target, rows, density, resampling, calibrated)
-        _fill(matrix, report.candidates, ends, expected)
-        ranked.append(_ranked_target(report))
-        basis = basis or report.candidates.basis
-        progress(done, len(targets))
+    with ThreadPoolExecutor(max_workers=_threads()) as threads:
+        # NumPy draws and sorts without the lock of the interpreter.
+        rankings = threads.map(lambda target: _with_intervals(matrix, target, resampling), targets)
+        for done, ranking in enumerate(rankings, 1):
+            report = _report(ranking, rows, density, calibrated)
+            _fill(matrix, report.candidates, ends, expected)
+            ranked.append(_ranked_target(report))
+            basis = basis or report.candidates.basis
+            progress(done, len(targets))
     section = RankingSection(
         tuple(ranked),
         first,
@@ -142,20 +147,29 @@ def rank_every_target(
     return RankedTargets(section, *(ends if basis else (None, None)))
 
 
+def _threads() -> int:
+    """Return the number of threads: that of the cores of this process, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, cores)
+
+
+def _with_intervals(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SourceRanking:
+    from xsns_stream.ranking import rank_sources
+
+    return rank_sources(matrix, target, draws=_draws(matrix, target, resampling))
+
+
 def _report(
-    matrix: SimilarityMatrix,
-    target: str,
+    ranking: SourceRanking,
     rows: SubNetworkStore | None,
     density: float | None,
-    resampling: Resampling | None,
     calibrated: CalibratedScores | None,
 ) -> RankingReport:
     """Return the report on one target."""
-    from xsns_stream.ranking import rank_sources
-
-    ranking = rank_sources(matrix, target, draws=_draws(matrix, target, resampling))
     if rows is not None and density is not None:
-        ranking = with_reliability(ranking, rows, density)
+        # The page shows the reliability of targets only. That of all sources would read every record for every target.
+        target_alone = with_reliability(replace(ranking, sources=()), rows, density)
+        ranking = replace(ranking, reliability=target_alone.reliability)
     facts = None
     if calibrated is not None:
         ranking, facts = calibrated.with_expected(ranking)

@@ -53,15 +53,22 @@ def summarise(
     if rows is None or density is None:
         facts = _matrix_facts(matrix, origin)
         meaning = (f"A number is the {matrix.coefficient} similarity of a source to a target, as the file gives it.",)
-        warnings, versions = tuple(notes), (f"xsns-stream {version('xsns-stream')}",)
+        warnings, versions = _sentences(notes), (f"xsns-stream {version('xsns-stream')}",)
         name = f"Similarity of {_counted(matrix)}: {matrix.coefficient}"
     else:
         facts = _store_facts(matrix, rows, density)
         meaning = _meaning(matrix, rows, density)
-        warnings = tuple(dict.fromkeys((*settings_statements(rows), *_warnings(matrix, rows, density), *notes)))
+        warnings = tuple(
+            dict.fromkeys((*settings_statements(rows), *_warnings(matrix, rows, density), *_sentences(notes)))
+        )
         versions = _versions(rows)
         name = f"Similarity of {_counted(matrix)} in {rows.experiment.get('model') or 'a model'}"
     return SummarySection(title or name, _facts(facts), (*meaning, _CAUTION), warnings, versions)
+
+
+def _sentences(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return notes, which begin in lower case, as sentences."""
+    return tuple(note[:1].upper() + note[1:] for note in notes)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> tuple[Any, ...]:

@@ -78,11 +78,12 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
         return ranking
     values = draws.values[:, [column[language] for language in known]]
     ends = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [ends, 1 - ends], axis=0)
+    # Quantiles of contiguous rows need two thirds of the time of quantiles of columns, and are the same numbers.
+    low, high = np.quantile(np.ascontiguousarray(values.T), [ends, 1 - ends], axis=1)
     shares = _best_shares(values)
     # Differences are computed within a draw, so that variation that both sources share, such as that of the target's
     # examples, cancels out.
-    difference = np.quantile(values[:, :1] - values, [ends, 1 - ends], axis=0)
+    difference = np.quantile(np.ascontiguousarray((values[:, :1] - values).T), [ends, 1 - ends], axis=1)
     level = (difference[0] <= 0) & (difference[1] >= 0)
     index: Mapping[str, int] = {language: i for i, language in enumerate(known)}
     sources = tuple(

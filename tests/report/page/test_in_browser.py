@@ -8,11 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import xsns_stream as xs
 from tests.support.browsers import chromium
 from tests.support.pages import CODES, EVIL, full_page
 from xsns_stream.report.page import write_page
+from xsns_stream.types import SimilarityMatrix
 
 pytestmark = pytest.mark.xdist_group("browser")
 SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
@@ -267,6 +270,9 @@ def test_on_paper_it_is_light_and_without_controls(browser: Any, path: Path, tmp
     assert not opened.page.locator(".controls").first.is_visible()
     assert not opened.page.locator("nav").is_visible()
     assert opened.page.locator("#ranking-table").is_visible()
+    # A4 without its margins; a wider table would be cut off.
+    opened.page.set_viewport_size({"width": 703, "height": 1000})
+    assert opened.page.evaluate("() => document.documentElement.scrollWidth") <= 703
     opened.page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
     assert opened.page.get_attribute("html", "data-theme") == "light"
     opened.page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
@@ -285,4 +291,34 @@ def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
     evaluation = opened.page.evaluate("() => axe.run()")["violations"]
     named = [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in evaluation]
     assert not named, json.dumps(named)
+    opened.context.close()
+
+
+def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
+    """A rectangular matrix with undefined pairs, a single target that is no source, and no families."""
+    values = np.array([[0.5], [np.nan], [0.25], [1.0]])
+    matrix = SimilarityMatrix(("x-a", "x-b", "x-c", "fi"), ("fi",), values, "mine")
+    path = xs.report(matrix=matrix, output=tmp_path / "wide.html").path
+    assert path is not None
+    opened = Opened(browser, path)
+    assert opened.errors == []
+    assert opened.sources() == ["x-a", "x-c", "x-b"]
+    assert opened.page.locator("#ranking-table tbody tr").last.inner_text().split("\t")[-1].strip() == "–"
+    opened.page.locator("#heat").press("ArrowDown")
+    assert opened.text("#heat-status") != ""
+    for order in ("name", "family", "target"):
+        opened.page.select_option("#order", order)
+    assert opened.page.locator("nav a").count() == 3
+    assert opened.errors == []
+    opened.context.close()
+
+
+def test_two_languages(browser: Any, tmp_path: Path) -> None:
+    matrix = SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.array([[1.0, 0.5], [0.5, 1.0]]), "mine")
+    path = xs.report(matrix=matrix, output=tmp_path / "two.html").path
+    assert path is not None
+    opened = Opened(browser, path)
+    assert opened.sources() == ["Finnish"]
+    assert opened.page.get_attribute("html", "data-ready") == "yes"
+    assert opened.errors == []
     opened.context.close()

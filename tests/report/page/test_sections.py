@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import zlib
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -145,6 +148,29 @@ def test_neighbours_are_the_most_similar_languages() -> None:
         values[i] = -1
         assert list(near) == np.argsort(-values)[:3].tolist()
     assert section.umap is None or section.umap.shape == (len(CODES), 2)
+
+
+def test_umap_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Umap:
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+
+        def fit_transform(self, distance: np.ndarray) -> np.ndarray:
+            given["distance"] = distance
+            return np.arange(2 * len(distance), dtype=np.float32).reshape(-1, 2)
+
+    module = ModuleType("umap")
+    module.UMAP = Umap  # type: ignore[attr-defined]
+    module.__spec__ = ModuleSpec("umap", None)
+    monkeypatch.setitem(sys.modules, "umap", module)
+    section = map_section(similarities())
+    assert section.umap is not None
+    assert section.umap.shape == (len(CODES), 2)
+    assert (given["metric"], given["random_state"], given["n_neighbors"]) == ("precomputed", 0, 9)
+    assert (np.diag(given["distance"]) == 0).all()
+    assert section.to_json({code: i for i, code in enumerate(CODES)})["umap"][0] == [0.0, 0.0556]
 
 
 # ------------------------------------------------------------------------------------------ layers

@@ -23,11 +23,16 @@ from xsns_stream.errors import StoreError, UsageError
 from xsns_stream.io.json import FieldError, check_size, describe, encode, format_error, parse
 from xsns_stream.store.storage import base
 from xsns_stream.store.storage.base import Document, MissingObjectError, Storage, checked_key
+from xsns_stream.store.storage.remote_requests import (
+    NO_RETRIES,
+    PatientRequests,
+    is_passing,
+    no_bucket,
+    patient_retries,
+    remote_errors,
+)
 
 SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "memory")
-#: Requests to a server that does not answer fail after this number of retries, or after this number of seconds.
-MOST_RETRIES: Final = 2
-RETRY_S: Final = 20
 #: Seconds after which a writer that has put an object but not committed its row is taken to be dead.
 SETTLE_S: Final = 60.0
 _POLL_S: Final = 1.0
@@ -63,11 +68,14 @@ def open_remote(scheme: str, url: str) -> RemoteStorage:
     clean = f"{scheme}://{parts.netloc}{parts.path}".rstrip("/")
     if scheme == "memory":
         return RemoteStorage(_memories.setdefault(clean, obstore.store.MemoryStore()), clean)
-    from datetime import timedelta
+    return RemoteStorage(_client(clean, NO_RETRIES), clean)
 
-    with _errors("open", clean):
-        retries: Any = {"max_retries": MOST_RETRIES, "retry_timeout": timedelta(seconds=RETRY_S)}
-        return RemoteStorage(obstore.store.from_url(clean, retry_config=retries), clean)
+
+def _client(url: str, retries: Any) -> Any:
+    import obstore.store
+
+    with remote_errors("open", url):
+        return obstore.store.from_url(url, retry_config=retries)
 
 
 def _check_url(scheme: str, url: str) -> None:
@@ -93,25 +101,13 @@ def _check_url(scheme: str, url: str) -> None:
         )
 
 
-@contextmanager
-def _errors(action: str, url: str) -> Iterator[None]:
-    """Turn the errors of obstore into a :class:`StoreError` that names the attempt."""
-    from obstore.exceptions import BaseError
-
-    try:
-        yield
-    except (BaseError, FileNotFoundError, PermissionError, NotImplementedError) as error:
-        reason, hint = explain(error)
-        # The message omits the cause, because its text may contain a signed URL.
-        raise StoreError(f"cannot {action} '{url}': {reason}.", hint) from None
-
-
 class RemoteStorage(Storage):
     """Storage in a prefix of an object store."""
 
     def __init__(self, store: Any, url: str) -> None:
         self.url = url
         self._store = store
+        self._requests = PatientRequests()
 
     @property
     def path(self) -> str:
@@ -133,7 +129,12 @@ class RemoteStorage(Storage):
 
     def errors(self, action: str) -> AbstractContextManager[None]:
         """Turn the errors of obstore into a :class:`StoreError`."""
-        return _errors(action, self.url)
+        return remote_errors(action, self.url)
+
+    def _ask(self, action: str, send: Callable[[int], _Result]) -> _Result:
+        """Send a request, and repeat it while the server fails; the number of repetitions so far is passed to it."""
+        with self.errors(action):
+            return self._requests.send(send)
 
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
         """Yield the result of `work` for each item, in order; several requests run in parallel."""
@@ -166,13 +167,15 @@ class RemoteStorage(Storage):
     def _head(self, key: str) -> Any | None:
         import obstore
 
-        with self.errors("read"):
+        def head(repeated: int) -> Any | None:
             try:
                 return obstore.head(self._store, checked_key(key))
             except FileNotFoundError as error:
                 if no_bucket(error):
                     raise
                 return None
+
+        return self._ask("read", head)
 
     def read(self, key: str, start: int = 0, stop: int | None = None) -> bytes:
         """Return a part of an object."""
@@ -181,7 +184,8 @@ class RemoteStorage(Storage):
 
         if stop is not None and stop <= start:
             return b""
-        with self.errors("read"):
+
+        def get(repeated: int) -> bytes:
             try:
                 if stop is not None:
                     return bytes(obstore.get_range(self._store, checked_key(key), start=start, end=stop))
@@ -191,12 +195,14 @@ class RemoteStorage(Storage):
                 if no_bucket(error):
                     raise
                 raise MissingObjectError(f"there is no '{self.full_name(key)}'.") from None
-            except BaseError:
-                size = self.size(key) if start else None
+            except BaseError as error:
+                size = self.size(key) if start and not is_passing(error) else None
                 # Servers refuse a range past the end; this method returns no bytes, like a slice.
                 if size is None or start < size:
                     raise
                 return b""
+
+        return self._ask("read", get)
 
     def fetch(self, key: str, check: Callable[[int], None] | None = None) -> tuple[bytes, Version] | None:
         """Return an object and the identity of its state; None if there is no object.
@@ -207,7 +213,7 @@ class RemoteStorage(Storage):
         """
         import obstore
 
-        with self.errors("read"):
+        def get(repeated: int) -> tuple[bytes, Version] | None:
             try:
                 answer = obstore.get(self._store, checked_key(key))
                 if check is not None:
@@ -217,6 +223,8 @@ class RemoteStorage(Storage):
                 if no_bucket(error):
                     raise
                 return None
+
+        return self._ask("read", get)
 
     def read_document(self, key: str) -> bytes | None:
         """Return the bytes of a document; None if there is no object."""
@@ -233,10 +241,20 @@ class RemoteStorage(Storage):
         """Yield the keys of all objects below `prefix/`."""
         import obstore
 
-        with self.errors("list"):
-            for batch in obstore.list(self._store, prefix=prefix or None):
-                for entry in batch:
-                    yield entry["path"]
+        batches: Iterator[Any] | None = None
+        last: str | None = None
+
+        def following(repeated: int) -> Any:
+            nonlocal batches
+            if batches is None or repeated:
+                # A listing that broke off goes on after the last key that was seen.
+                batches = iter(obstore.list(self._store, prefix=prefix or None, offset=last))
+            return next(batches, None)
+
+        while (batch := self._ask("list", following)) is not None:
+            for entry in batch:
+                last = entry["path"]
+                yield entry["path"]
 
     # -------------------------------------------------------------------------------- writing objects
 
@@ -258,12 +276,16 @@ class RemoteStorage(Storage):
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self.errors(action):
+        def put(repeated: int) -> Version | None:
             try:
                 # The object is put in one request, because a multipart upload cannot have a condition.
                 return _version(obstore.put(self._store, checked_key(key), data, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
-                return None
+                # The server may have done what it was asked, although its answer was an error or was lost.
+                there = self.fetch(key) if repeated else None
+                return there[1] if there is not None and there[0] == data else None
+
+        return self._ask(action, put)
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
         """Put a JSON object."""
@@ -301,12 +323,14 @@ class RemoteStorage(Storage):
     def _delete(self, keys: Sequence[str]) -> None:
         import obstore
 
-        with self.errors("remove something from"):
+        def delete(repeated: int) -> None:
             try:
                 obstore.delete(self._store, [*keys])
             except FileNotFoundError as error:
                 if no_bucket(error):
                     raise
+
+        self._ask("remove something from", delete)
 
     def check_no_links(self, key: str) -> None:
         """Do nothing, because an object store has no links."""
@@ -445,49 +469,9 @@ class RemoteStorage(Storage):
         """Return the storage as a Zarr store."""
         from zarr.storage import ObjectStore
 
-        return ObjectStore(self._store)
+        memory = self.url.startswith("memory:")
+        return ObjectStore(self._store if memory else _client(self.url, patient_retries()))
 
 
 def _version(head: Any) -> Version:
     return {name: head[name] for name in ("e_tag", "version") if head[name] is not None}
-
-
-_CODE = re.compile(r"<Code>(\w+)</Code>")
-_STATUS = re.compile(r"non-2xx status code: (\d{3})([A-Za-z ]*)")
-_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")
-_SILENT = re.compile(r"error sending request|connect|timed out|timeout|dns", re.IGNORECASE)
-
-_CREDENTIALS = "check the credentials and their rights; they are taken from the environment, such as AWS_ACCESS_KEY_ID."
-
-
-def no_bucket(error: BaseException) -> bool:
-    """Return whether the bucket is missing, rather than an object in it."""
-    return _NO_BUCKET.search(str(error)) is not None
-
-
-def explain(error: BaseException) -> tuple[str, str]:
-    """Return the reason for an error of obstore, and a hint."""
-    text, kind = str(error), type(error).__name__
-    status, code = _STATUS.search(text), _CODE.search(text)
-    if no_bucket(error):
-        meaning = "there is no such bucket", "create it, or check the URL and the endpoint (AWS_ENDPOINT_URL)."
-    elif kind in ("PermissionDeniedError", "UnauthenticatedError", "PermissionError"):
-        meaning = "access was denied", _CREDENTIALS
-    elif "//169.254." in text or "//metadata.google" in text:
-        # These addresses provide the credentials of a machine in the cloud.
-        meaning = "there are no credentials", _CREDENTIALS
-    elif isinstance(error, FileNotFoundError):
-        meaning = "an object is missing", "run `xsns-stream verify`."
-    elif kind in ("NotSupportedError", "NotImplementedError"):
-        meaning = "the server lacks a feature", "use a server with conditional writes (If-Match, If-None-Match)."
-    elif status is not None:
-        answer = f"{status.group(1)}{status.group(2).rstrip()}" + (f", {code.group(1)}" if code else "")
-        hint = "check the URL, the endpoint and the credentials, or try again later."
-        meaning = f"the server answered {answer}", hint
-    elif _SILENT.search(text):
-        hint = "check the network and the endpoint (AWS_ENDPOINT_URL); plain http needs AWS_ALLOW_HTTP=true."
-        meaning = "the server does not answer", hint
-    else:
-        hint = "check the URL and the settings in the environment; plain http needs AWS_ALLOW_HTTP=true."
-        meaning = f"the object store's client failed ({kind})", hint
-    return meaning

@@ -64,7 +64,7 @@ async function startLayers() {
   }
 
   function plot(node, x, value, mean, spread) {
-    const svg = node.selectAll("svg").data([0]).join("svg").attr("width", WIDTH).attr("height", 16).attr("aria-hidden", "true");
+    const svg = node.selectAll("svg").data([0]).join("svg").attr("width", WIDTH).attr("height", 16).attr("viewBox", `0 0 ${WIDTH} 16`).attr("aria-hidden", "true");
     svg.selectAll("rect").data(finite(spread) ? [0] : []).join("rect").attr("x", x(mean - spread)).attr("width", x(mean + spread) - x(mean - spread)).attr("y", 4).attr("height", 8).style("fill", "var(--land)");
     svg.selectAll("line").data(finite(mean) ? [0] : []).join("line").attr("x1", x(mean)).attr("x2", x(mean)).attr("y1", 2).attr("y2", 14).style("stroke", "var(--quiet)").attr("stroke-width", 2);
     svg.selectAll("circle").data(finite(value) ? [0] : []).join("circle").attr("cx", x(value)).attr("cy", 8).attr("r", 4.5).style("fill", "var(--accent)");

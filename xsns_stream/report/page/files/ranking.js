@@ -115,7 +115,7 @@ async function startRanking() {
         cell.selectAll(".code").data(row.source.name === row.source.code ? [] : [row.source.code]).join("span")
           .attr("class", "code").text((code) => ` ${code}`);
       } else if (column.plot) {
-        const svg = cell.selectAll("svg").data([row]).join("svg").attr("width", WIDTH).attr("height", 16).attr("aria-hidden", "true");
+        const svg = cell.selectAll("svg").data([row]).join("svg").attr("width", WIDTH).attr("height", 16).attr("viewBox", `0 0 ${WIDTH} 16`).attr("aria-hidden", "true");
         const bars = finite(row.low) ? [row] : [];
         svg.selectAll("line").data(bars).join("line").attr("x1", x(row.low)).attr("x2", x(row.high)).attr("y1", 8).attr("y2", 8)
           .style("stroke", "var(--quiet)").attr("stroke-width", 2);

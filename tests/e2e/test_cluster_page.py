@@ -1,0 +1,83 @@
+"""The scripts of docs/cluster.md run on processes of this machine, in place of the cluster that each names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import DOCS, ROOT
+from xsns_stream.store import open_store
+
+TEXT = (DOCS / "cluster.md").read_text(encoding="utf-8")
+SCRIPTS = re.findall(r"```py\n(.*?)```", TEXT, re.DOTALL)
+LAUNCHERS = ("SLURM", "SSH", "Kubernetes", "MPI")
+
+#: Modules of the launchers, with a cluster of this machine behind their names.
+LOCAL = """
+from distributed import LocalCluster
+
+
+def local(*hosts, **options):
+    return LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+
+
+SLURMCluster = KubeCluster = SSHCluster = local
+
+
+def initialize(nthreads):
+    import distributed
+
+    distributed.Client.__init__.__defaults__ = (local(), *distributed.Client.__init__.__defaults__[1:])
+"""
+
+
+def script_of(name: str) -> str:
+    (script,) = [each for each in SCRIPTS if each.startswith(f"# {name}")]
+    return script
+
+
+def test_scripts_are_short_and_guarded() -> None:
+    for name in LAUNCHERS:
+        script = script_of(name)
+        assert len([line for line in script.splitlines() if line and not line.startswith("#")]) <= 10
+        assert 'if __name__ == "__main__":' in script
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LAUNCHERS)
+def test_a_script_runs_with_a_local_cluster(
+    name: str, tmp_path: Path, write_texts: Callable[..., Path], tiny_folder: Path
+) -> None:
+    texts = write_texts(tmp_path / "texts", "sw fi", 6)
+    for module in ("dask_jobqueue", "dask_mpi", "dask_kubernetes/__init__", "dask_kubernetes/operator"):
+        path = tmp_path / f"{module}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(LOCAL, encoding="utf-8")
+    script = script_of(name)
+    both = "from distributed import Client\nfrom dask_jobqueue import SSHCluster"
+    script = script.replace("from distributed import Client, SSHCluster", both)
+    script = re.sub(r'"(/shared/texts|cldr)"', repr(str(texts)), script)
+    script = re.sub(r'"/(shared|models)/xlm-r"', repr(str(tiny_folder)), script)
+    script = re.sub(r'"(/shared|s3://bucket)/xsns.zarr"', '"x.zarr", examples=4, max_length=24, seeds=(1,)', script)
+    assert "/shared" not in script
+    assert "s3:" not in script
+    (tmp_path / "script.py").write_text(script.replace("cluster.scale(jobs=64)", "cluster.scale(2)"), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    store = open_store(tmp_path / "x.zarr")
+    assert (store.languages, store.verify()) == (("fi", "sw"), [])
