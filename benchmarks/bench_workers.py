@@ -1,5 +1,7 @@
 """Time of a build on workers, compared with one process of one and of two threads.
 
+The mode `matrix` times comparisons of all pairs instead (`workers_matrix.py`).
+
 First the stores of all contestants are compared bit by bit. Then whole builds are timed, interleaved:
 
 * `1 process`: one process with one thread;
@@ -24,6 +26,7 @@ from pathlib import Path
 from statistics import median
 
 import harness
+import workers_matrix
 
 from xsns_stream.corpora import open_corpus, select_languages
 from xsns_stream.store import open_store
@@ -66,12 +69,17 @@ def check(stores: Sequence[Path]) -> None:
 
 def main() -> None:
     parser = harness.arguments(__doc__ or "")
+    parser.add_argument("mode", nargs="?", choices=("build", "matrix"), default="build")
+    workers_matrix.add_arguments(parser)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--corpus", default="cldr", help="A corpus, such as a folder of NTREX files.")
     parser.add_argument("--languages", type=int, default=24)
     parser.add_argument("--examples", type=int, default=256)
     options = parser.parse_args()
+    if options.mode == "matrix":
+        workers_matrix.run(options)
+        return
     if options.smoke:
         options.languages, options.examples, options.rounds = 3, 8, 1
     results = measure(options)

@@ -33,10 +33,10 @@ def imports(path: Path) -> Iterator[str]:
 
 def modules() -> dict[str, list[Path]]:
     """Return {name of a module or subpackage of xsns_stream: its files}."""
-    found: dict[str, list[Path]] = {}
+    collected: dict[str, list[Path]] = {}
     for path in sorted((ROOT / "xsns_stream").rglob("*.py")):
-        found.setdefault(path.relative_to(ROOT / "xsns_stream").parts[0].removesuffix(".py"), []).append(path)
-    return found
+        collected.setdefault(path.relative_to(ROOT / "xsns_stream").parts[0].removesuffix(".py"), []).append(path)
+    return collected
 
 
 MODULES = modules()

@@ -34,18 +34,18 @@ def write(tmp_path: Path):
 
 
 def test_label_of_the_code_itself_is_preferred() -> None:
-    found = match_labels(["arb", "ara", "swh", "zul", "swa", "en", "eng"], "t.csv")
-    assert dict(zip(found.codes, found.indices, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
-    assert found.notes == ()
+    matched = match_labels(["arb", "ara", "swh", "zul", "swa", "en", "eng"], "t.csv")
+    assert dict(zip(matched.codes, matched.indices, strict=True)) == {"ar": 1, "sw": 4, "zu": 3, "en": 5}
+    assert matched.notes == ()
     assert match_labels(["drw", "prs"], "t.csv").notes == (
         "t.csv has several entries for fa-AF; the first one was used.",
     )
 
 
 def test_invalid_and_repeated_labels_are_noted() -> None:
-    found = match_labels(["sw", "Klingon!", "", "sw"], "t.csv")
-    assert (found.codes, found.indices) == (("sw",), (0,))
-    assert found.notes == (
+    matched = match_labels(["sw", "Klingon!", "", "sw"], "t.csv")
+    assert (matched.codes, matched.indices) == (("sw",), (0,))
+    assert matched.notes == (
         "2 labels of t.csv are not language codes and were left out: Klingon!, an empty label.",
         "t.csv has several entries for sw; the first one was used.",
     )
@@ -114,39 +114,39 @@ def test_words_for_a_missing_value_are_not_a_family(write) -> None:
     words = ("NA", "na", "nan", "-", "?", "None", "unknown", "Unknown", "n/a", "Unclassified")
     codes = ("eu", "ja", "ko", "ain", "sw", "zu", "wo", "ff", "qu", "ka")
     lines = [f"{code},{word}" for code, word in zip(codes, words, strict=True)]
-    found = read_families(write("f.csv", "code,family", "en,Indo-European", "na,Austronesian", *lines))
-    assert dict(found.values) == {"en": ("Indo-European",), "na": ("Austronesian",)}
-    (note,) = found.notes
+    families = read_families(write("f.csv", "code,family", "en,Indo-European", "na,Austronesian", *lines))
+    assert dict(families.values) == {"en": ("Indo-European",), "na": ("Austronesian",)}
+    (note,) = families.notes
     assert note.startswith("f.csv has 'NA', 'na', 'nan', '-', '?', 'None', 'unknown', 'Unknown', 'n/a', 'Unclassified'")
     assert note.endswith("left out: eu, ja, ko, ain, sw, zu, wo, ff, qu, ka.")
 
 
 def test_missing_branch_is_left_out_and_isolates_are_alone(write) -> None:
     lines = ("en,Indo-European,NA", "de,Indo-European,Germanic", "eu,Isolate,", "ain,language isolate,-")
-    found = read_families(write("f.csv", "code,family,branch", *lines), ["family", "branch"])
-    assert dict(found.values) == {
+    families = read_families(write("f.csv", "code,family,branch", *lines), ["family", "branch"])
+    assert dict(families.values) == {
         "en": ("Indo-European",),
         "de": ("Indo-European", "Germanic"),
         "eu": ("eu",),
         "ain": ("ain",),
     }
-    assert found.notes == ()
-    assert family(found, ["eu"], ["ain"]).values.tolist() == [[0]]
+    assert families.notes == ()
+    assert family(families, ["eu"], ["ain"]).values.tolist() == [[0]]
 
 
 def test_words_for_a_missing_value_are_not_a_script(write) -> None:
     lines = ("en,Latin", "fi,latin", "eu,NA", "ja,?", "ase,Zxxx", "zu,")
-    found = read_scripts(write("s.csv", "code,script", *lines))
-    assert dict(found.values) == {"en": "latin", "fi": "latin"}
-    assert found.notes == (
+    scripts = read_scripts(write("s.csv", "code,script", *lines))
+    assert dict(scripts.values) == {"en": "latin", "fi": "latin"}
+    assert scripts.notes == (
         "s.csv has 'NA', '?', 'Zxxx' for a missing value; these languages are left out: eu, ja, ase.",
     )
 
 
 def test_missing_size_does_not_exclude_the_column(write) -> None:
-    found = read_sizes(write("s.csv", "code,articles", "en,6000000", "no,NA", "na,10", "nan,400", "sw,0"))
-    assert dict(found.values) == {"en": 6e6, "na": 10.0, "nan": 400.0, "sw": 0.0}
-    assert found.notes == ("s.csv has 'NA' for a missing value; these languages are left out: no.",)
+    sizes = read_sizes(write("s.csv", "code,articles", "en,6000000", "no,NA", "na,10", "nan,400", "sw,0"))
+    assert dict(sizes.values) == {"en": 6e6, "na": 10.0, "nan": 400.0, "sw": 0.0}
+    assert sizes.notes == ("s.csv has 'NA' for a missing value; these languages are left out: no.",)
 
 
 @pytest.mark.parametrize("field", ["6,000,000", "1.2GB", "300 M"])

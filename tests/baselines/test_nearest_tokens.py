@@ -42,14 +42,14 @@ def integer_states(draw: st.DrawFn) -> dict[str, np.ndarray]:
 
 @given(integer_states(), st.integers(1, 9), st.integers(1, 7), st.integers(1, 7))
 def test_blocks_of_any_size_equal_a_full_sort(states: dict[str, np.ndarray], k: int, rows: int, columns: int) -> None:
-    found = neighbour_shares(states, CODES, CODES, k=k, rows=rows, columns=columns)
-    np.testing.assert_array_equal(found, by_sorting(states, CODES, CODES, k))
+    shares = neighbour_shares(states, CODES, CODES, k=k, rows=rows, columns=columns)
+    np.testing.assert_array_equal(shares, by_sorting(states, CODES, CODES, k))
 
 
 @given(integer_states(), st.integers(1, 5))
 def test_sources_and_targets_may_differ(states: dict[str, np.ndarray], k: int) -> None:
-    found = neighbour_shares(states, ("zu", "fi"), ("sw", "zu"), k=k, rows=2, columns=3)
-    np.testing.assert_array_equal(found, by_sorting(states, ("zu", "fi"), ("sw", "zu"), k))
+    shares = neighbour_shares(states, ("zu", "fi"), ("sw", "zu"), k=k, rows=2, columns=3)
+    np.testing.assert_array_equal(shares, by_sorting(states, ("zu", "fi"), ("sw", "zu"), k))
 
 
 def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
@@ -57,13 +57,13 @@ def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
     rng = np.random.default_rng(11)
     states = {code: rng.normal(size=(40, 8)) for code in CODES}
     states = {code: one / np.linalg.norm(one, axis=1, keepdims=True) for code, one in states.items()}
-    found = neighbour_shares(states, CODES, CODES, k=5, rows=16, columns=16)
+    shares = neighbour_shares(states, CODES, CODES, k=5, rows=16, columns=16)
     for column, target in enumerate(CODES):
         others = [code for code in CODES if code != target]
         index = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(np.concatenate([states[c] for c in others]))
         places = index.kneighbors(states[target], return_distance=False)
         for n, other in enumerate(others):
-            assert found[CODES.index(other), column] == pytest.approx((places // 40 == n).mean())
+            assert shares[CODES.index(other), column] == pytest.approx((places // 40 == n).mean())
 
 
 def test_shares_do_not_depend_on_the_order_of_languages() -> None:
@@ -85,10 +85,10 @@ def test_target_without_another_source_is_undefined() -> None:
 def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
     """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
     rng = np.random.default_rng(9)
-    kept = TokenStates(tmp_path / "states", 64)
+    token_states = TokenStates(tmp_path / "states", 64)
     for code in ("sw", "zu"):
-        kept.add(code, rng.normal(size=(16_384, 64)).astype(np.float32))
-    states = kept.states(("sw", "zu"))
+        token_states.add(code, rng.normal(size=(16_384, 64)).astype(np.float32))
+    states = token_states.states(("sw", "zu"))
     few = {"sw": states["sw"], "zu": states["zu"][:512]}
     tracemalloc.start()
     try:
@@ -106,20 +106,20 @@ def test_number_of_neighbours_must_be_positive() -> None:
 
 def test_progress_counts_target_tokens() -> None:
     states = {code: np.ones((5, 2), np.float32) for code in CODES}
-    told: list[tuple[int, int]] = []
-    neighbour_shares(states, CODES, CODES[:2], rows=3, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(3, 10), (5, 10), (8, 10), (10, 10)]
+    progress: list[tuple[int, int]] = []
+    neighbour_shares(states, CODES, CODES[:2], rows=3, on_progress=lambda done, total: progress.append((done, total)))
+    assert progress == [(3, 10), (5, 10), (8, 10), (10, 10)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_states_are_read_back_from_the_file(tmp_path: Path, dtype: str) -> None:
     rng = np.random.default_rng(4)
     parts = {code: rng.normal(size=(n + 2, 4)).astype(np.float32) for n, code in enumerate(CODES)}
-    kept = TokenStates(tmp_path / "states", 4, dtype)
+    token_states = TokenStates(tmp_path / "states", 4, dtype)
     for code in ("fi", "sw"):
-        kept.add(code, parts[code][:1])
-        kept.add(code, parts[code][1:])
-    found = kept.states(CODES)
+        token_states.add(code, parts[code][:1])
+        token_states.add(code, parts[code][1:])
+    found = token_states.states(CODES)
     assert list(found) == ["sw", "fi"]
     for code, states in found.items():
         np.testing.assert_array_equal(states, parts[code].astype(dtype))
@@ -128,8 +128,8 @@ def test_states_are_read_back_from_the_file(tmp_path: Path, dtype: str) -> None:
 
 
 def test_file_without_states(tmp_path: Path) -> None:
-    kept = TokenStates(tmp_path / "states", 4)
-    assert kept.states(CODES) == {}
+    token_states = TokenStates(tmp_path / "states", 4)
+    assert token_states.states(CODES) == {}
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ def test_file_without_states(tmp_path: Path) -> None:
     ],
 )
 def test_states_that_are_not_finite_are_errors(tmp_path: Path, value: float, dtype: str, says: str) -> None:
-    kept = TokenStates(tmp_path / "states", 2, dtype)
+    token_states = TokenStates(tmp_path / "states", 2, dtype)
     with pytest.raises(ModelError, match=says):
-        kept.add("sw", np.array([[1, value]], np.float32))
-    kept.close()
+        token_states.add("sw", np.array([[1, value]], np.float32))
+    token_states.close()
 
 
 def test_unknown_type_is_an_error(tmp_path: Path) -> None:

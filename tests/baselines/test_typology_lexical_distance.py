@@ -201,13 +201,13 @@ def ndcg(matrix: SimilarityMatrix) -> float:
     import pandas as pd
 
     gold = pd.read_csv(SHARED / "xpos" / "gold_xlmr_base_pos_matrix.csv", index_col=0, keep_default_na=False)
-    found = []
+    collected = []
     for target in POS:
         others = [source for source in POS if source != target]
         predicted = rankdata([matrix[source, target] for source in others])
         relevance = rankdata([gold.loc[source, target] for source in others])
-        found.append(ndcg_score([relevance], [predicted], k=3))
-    return 100 * float(np.mean(found))
+        collected.append(ndcg_score([relevance], [predicted], k=3))
+    return 100 * float(np.mean(collected))
 
 
 @pytest.mark.shared_data

@@ -71,8 +71,8 @@ def result(done: Any) -> dict[str, Any]:
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert (document["schema_version"], document["command"]) == (1, "baseline")
-    found: dict[str, Any] = document["result"]
-    return found
+    collected: dict[str, Any] = document["result"]
+    return collected
 
 
 # ----------------------------------------------------------------------------------------- the group
@@ -109,16 +109,16 @@ def write_gold(path: Path) -> None:
 
 def test_json_and_file_contain_the_same_matrix(baseline: Callable[..., Any], tmp_path: Path) -> None:
     written = tmp_path / "f.parquet"
-    found = result(
+    document = result(
         baseline("family", "languages.csv", "--sources", "en,sw", "--targets", "sv,zu", "--json", "-o", written)
     )
-    assert found["coefficient"] == "family"
-    assert (found["sources"], found["targets"]) == (["en", "sw"], ["sv", "zu"])
-    assert found["values"] == [[1.0, 0.0], [0.0, 1.0]]
-    assert (found["lacking"], found["notes"], found["seeds"], found["per_seed"]) == ([], [], [], None)
+    assert document["coefficient"] == "family"
+    assert (document["sources"], document["targets"]) == (["en", "sw"], ["sv", "zu"])
+    assert document["values"] == [[1.0, 0.0], [0.0, 1.0]]
+    assert (document["lacking"], document["notes"], document["seeds"], document["per_seed"]) == ([], [], [], None)
     matrix = read_matrix(written)
     assert (matrix.coefficient, matrix.sources, matrix.targets) == ("family", ("en", "sw"), ("sv", "zu"))
-    assert matrix.values.tolist() == found["values"]
+    assert matrix.values.tolist() == document["values"]
 
 
 def test_languages_without_data_are_named(baseline: Callable[..., Any]) -> None:
@@ -130,20 +130,20 @@ def test_languages_without_data_are_named(baseline: Callable[..., Any]) -> None:
 
 
 def test_distances_are_converted_to_similarities(baseline: Callable[..., Any], tables: Path) -> None:
-    found = result(baseline("ldnd", "ldnd.csv", "--lang", "zu,en,sv", "--json"))
+    document = result(baseline("ldnd", "ldnd.csv", "--lang", "zu,en,sv", "--json"))
     table = pd.read_csv(tables / "ldnd.csv", index_col=0)
     for i, one in enumerate(("Zulu", "English", "Swedish")):
         for j, other in enumerate(("Zulu", "English", "Swedish")):
-            value = found["values"][i][j]
+            value = document["values"][i][j]
             assert (value is None) if i == j else value == pytest.approx(1 - table.loc[one, other] / 100)
 
 
 def test_sources_and_targets_may_come_from_gold_scores(baseline: Callable[..., Any], tmp_path: Path) -> None:
     write_gold(tmp_path / "g.parquet")
-    found = result(baseline("source-size", "sizes.csv", "--gold", tmp_path / "g.parquet", "--json"))
-    assert (found["sources"], found["targets"]) == (["en", "fi", "sw"], ["sw", "et"])
-    assert found["values"] == [[55608.0] * 2, [6730.0] * 2, [275.0] * 2]
-    assert found["notes"] == ["amounts are from sizes.csv, column tokens."]
+    document = result(baseline("source-size", "sizes.csv", "--gold", tmp_path / "g.parquet", "--json"))
+    assert (document["sources"], document["targets"]) == (["en", "fi", "sw"], ["sw", "et"])
+    assert document["values"] == [[55608.0] * 2, [6730.0] * 2, [275.0] * 2]
+    assert document["notes"] == ["amounts are from sizes.csv, column tokens."]
     some = result(baseline("script", "--gold", tmp_path / "g.parquet", "--targets", "ru", "--json"))
     assert (some["targets"], some["values"]) == (["ru"], [[0.0]] * 3)
 
@@ -169,17 +169,17 @@ def test_many_languages_are_shown_by_their_nearest_neighbours(baseline: Callable
 
 
 def test_a_matrix_is_read_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:
-    found = result(baseline("file", "similarity.csv", "--sources", "sw,en", "--json"))
-    assert (found["sources"], found["values"]) == (["sw", "en"], [[1.0, 0.4], [0.1, 0.2]])
+    document = result(baseline("file", "similarity.csv", "--sources", "sw,en", "--json"))
+    assert (document["sources"], document["values"]) == (["sw", "en"], [[1.0, 0.4], [0.1, 0.2]])
     turned = result(baseline("file", "similarity.csv", "--transpose", "--json"))
     assert (turned["sources"], turned["targets"]) == (["sw", "fi"], ["en", "fi", "sw"])
     distances = ("file", "distances.tsv", "--distance", "--scale", "100")
     assert np.allclose(result(baseline(*distances, "--json"))["values"], [[0.1, 0.2], [0.3, 1.0]])
     per_seed = np.random.default_rng(1).random((2, 3, 2))
-    kept = SimilarityMatrix(
+    matrix = SimilarityMatrix(
         ("en", "fi", "sw"), ("sw", "fi"), per_seed.mean(0), "jaccard", seeds=(1, 2), per_seed=per_seed
     )
-    write_matrix(kept, tmp_path / "kept.parquet")
+    write_matrix(matrix, tmp_path / "kept.parquet")
     again = result(baseline("file", tmp_path / "kept.parquet", "--lang", "fi,sw", "--json"))
     assert again["seeds"] == [1, 2]
     assert np.allclose(again["per_seed"], per_seed[:, 1:, ::-1])
@@ -280,8 +280,8 @@ def test_a_baseline_of_thousands_of_languages_needs_a_choice(baseline: Callable[
 
 def test_all_lists_written_files_and_missing_input(baseline: Callable[..., Any], tmp_path: Path) -> None:
     place = tmp_path / "new" / "out"
-    found = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", place, "--json"))
-    written = {entry["baseline"]: entry for entry in found["written"]}
+    document = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", place, "--json"))
+    written = {entry["baseline"]: entry for entry in document["written"]}
     assert set(written) == {"l2v", "ldnd", "family", "source-size", "script"}
     assert sorted(path.name for path in place.iterdir()) == sorted(f"{name}.parquet" for name in written)
     for name, entry in written.items():
@@ -294,7 +294,7 @@ def test_all_lists_written_files_and_missing_input(baseline: Callable[..., Any],
         )
     assert written["l2v"]["lacking"] == ["is"]
     assert written["script"]["lacking"] == []
-    left_out = {entry["baseline"]: entry["why"] for entry in found["left_out"]}
+    left_out = {entry["baseline"]: entry["why"] for entry in document["left_out"]}
     assert set(left_out) == {"lex", "emb", "nn-rank", "grad-cosine", "sue"}
     assert all("--model" in why or "--corpus" in why for why in left_out.values())
 
@@ -305,10 +305,10 @@ def test_all_computes_every_baseline_of_text_in_one_pass(
     """One pass gives the results of the single baselines. A language that is not in the corpus is named."""
     text = ("--corpus", texts, "--lang", "sw,fi,got", "--examples", "4", "--max-length", "24")
     model = ("--model", tiny_folder)
-    found = result(baseline("all", *text, *model, "-o", tmp_path, "--json", "-q"))
-    written = {entry["baseline"]: entry for entry in found["written"]}
+    document = result(baseline("all", *text, *model, "-o", tmp_path, "--json", "-q"))
+    written = {entry["baseline"]: entry for entry in document["written"]}
     assert set(written) == {"script", "lex", "emb", "nn-rank", "grad-cosine", "sue"}
-    assert {entry["baseline"] for entry in found["left_out"]} == {"l2v", "ldnd", "family", "source-size"}
+    assert {entry["baseline"] for entry in document["left_out"]} == {"l2v", "ldnd", "family", "source-size"}
     assert all(written[name]["lacking"] == ["got"] for name in written if name != "script")
     for name in ("lex", "emb"):
         alone = result(baseline(name, *text, *model, "--json", "-q"))
@@ -342,10 +342,10 @@ def test_all_uses_the_file_with_most_languages(baseline: Callable[..., Any], tmp
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "languages.csv").write_text(f"code,family\n{rows}", encoding="utf-8")
     (tmp_path / "ldnd.csv").write_text("no matrix\n", encoding="utf-8")
-    found = result(baseline("all", "--data", tmp_path, "--lang", "sw,fi", "-o", tmp_path / "out", "--json"))
-    origins = {entry["baseline"]: entry["from"] for entry in found["written"]}
+    document = result(baseline("all", "--data", tmp_path, "--lang", "sw,fi", "-o", tmp_path / "out", "--json"))
+    origins = {entry["baseline"]: entry["from"] for entry in document["written"]}
     assert origins["family"] == str(tmp_path / "b" / "languages.csv")
-    left_out = {entry["baseline"]: entry["why"] for entry in found["left_out"]}
+    left_out = {entry["baseline"]: entry["why"] for entry in document["left_out"]}
     assert "is empty" in left_out["ldnd"]
 
 
@@ -354,8 +354,8 @@ def test_all_uses_the_file_with_most_languages(baseline: Callable[..., Any], tmp
 def test_all_reads_the_real_tables(baseline: Callable[..., Any], tmp_path: Path) -> None:
     codes = "bg,zh,nl,en,fi,fr,hi,id,it,ja,ko,no,pl,pt,ru,sk,es,sv,tr,uk"
     tables = ("--data", SHARED / "typology", "--data", SHARED / "xpos")
-    found = result(baseline("all", *tables, "--lang", codes, "-o", tmp_path, "--json", "-q"))
-    assert {entry["baseline"]: len(entry["sources"]) for entry in found["written"]} == dict.fromkeys(
+    document = result(baseline("all", *tables, "--lang", codes, "-o", tmp_path, "--json", "-q"))
+    assert {entry["baseline"]: len(entry["sources"]) for entry in document["written"]} == dict.fromkeys(
         ("l2v", "ldnd", "family", "source-size", "script"), 20
     )
 

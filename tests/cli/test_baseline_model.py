@@ -46,13 +46,13 @@ def test_a_matrix_is_printed_and_written(name: str, baseline: Any, tmp_path: Pat
     assert done.out.split()[:4] == ["source", "sw", "fi", "et"]
     matrix = read_matrix(path)
     assert (matrix.coefficient, matrix.sources, matrix.seeds) == (name, ("sw", "fi", "et"), (42, 16))
-    told = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
-    assert told["command"] == "baseline"
-    assert told["result"]["failed"] == []
-    values = np.array(told["result"]["values"], np.float64)
+    document = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
+    assert document["command"] == "baseline"
+    assert document["result"]["failed"] == []
+    values = np.array(document["result"]["values"], np.float64)
     np.testing.assert_allclose(matrix.values, values)
     assert matrix.per_seed is not None
-    np.testing.assert_allclose(matrix.per_seed, np.array(told["result"]["per_seed"], np.float64))
+    np.testing.assert_allclose(matrix.per_seed, np.array(document["result"]["per_seed"], np.float64))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -106,7 +106,7 @@ def test_a_language_is_found_by_its_other_codes(baseline: Any) -> None:
     done = baseline("lex", "--lang", "sw,fi-FI", "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["result"]["sources"] == ["sw", "fi-FI"]
-    assert "note: 'fi-FI' is 'fi' in the corpus." in done.err
+    assert "note: 'fi-FI' has the label 'fi' in the corpus." in done.err
 
 
 def test_a_language_without_usable_text_gives_exit_code_3(

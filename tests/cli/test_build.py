@@ -97,7 +97,7 @@ def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path
     done = build("--dry-run", "-q", corpus=three, lang="all")
     assert done.code == 3
     assert "\nto measure: et\n" in done.out
-    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (both sw.txt and swh_Latn.txt are" in done.out
+    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (sw.txt and swh_Latn.txt both mean" in done.out
     shown = xsns("info", "--corpus", three)
     rows = {line.split()[0]: " ".join(line.split()[2:]) for line in shown.out.splitlines()[2:]}
     assert rows["et"] == ""

@@ -79,13 +79,13 @@ def test_a_copy_may_be_compressed_and_its_copy_stays_compressed(folder, in_proce
     layout = networks.make_layout(3, 64_000)
     open_store(folder / "big.zarr", "a").write(networks.make_sub("sw", 7, layout=layout, bits=bits))
     done = in_process(folder, "copy", "big.zarr", "z.zarr", "--codec", "zstd", "--json")
-    found = result(done, "copy")
-    assert found["words_bytes"] == 24_000
-    assert found["ratio"] == pytest.approx(24_000 / found["target_bytes"])
-    assert found["ratio"] > 10
-    assert found["target_bytes"] == (folder / "z.zarr/subnetworks/c/0/0/0/0").stat().st_size
+    document = result(done, "copy")
+    assert document["words_bytes"] == 24_000
+    assert document["ratio"] == pytest.approx(24_000 / document["target_bytes"])
+    assert document["ratio"] > 10
+    assert document["target_bytes"] == (folder / "z.zarr/subnetworks/c/0/0/0/0").stat().st_size
     out = in_process(folder, "copy", "big.zarr", "z.zarr")[1]
-    assert f"{found['ratio']:.2f} × smaller than the bits." in out
+    assert f"{document['ratio']:.2f} × smaller than the bits." in out
     in_process(folder, "copy", "z.zarr", "zz.zarr")
     in_process(folder, "copy", "z.zarr", "plain.zarr", "--codec", "none")
     assert open_store(folder / "zz.zarr").info()["compressed"]
@@ -128,10 +128,10 @@ def test_stores_are_merged(folder, in_process):
     assert (done.code, without_next(done.err)) == (0, "")
     assert done.out.startswith("all.zarr: 5 rows copied, 0 already present.\n")
     assert names(folder / "all.zarr") == [("fi", 7), ("sw", 7), ("yo", 7), ("zh-Hant", 7), ("sw", 8)]
-    found = result(in_process(folder, "merge", "a.zarr", "b.zarr", "--json"), "merge")
-    assert (found["target"], found["sources"]) == ("a.zarr", ["b.zarr"])
-    assert [row["language"] for row in found["written"]] == ["yo"]
-    assert [row["language"] for row in found["skipped"]] == ["sw"]
+    document = result(in_process(folder, "merge", "a.zarr", "b.zarr", "--json"), "merge")
+    assert (document["target"], document["sources"]) == ("a.zarr", ["b.zarr"])
+    assert [row["language"] for row in document["written"]] == ["yo"]
+    assert [row["language"] for row in document["skipped"]] == ["sw"]
     assert in_process(folder, "verify", "-s", "a.zarr")[0] == 0
 
 
@@ -176,9 +176,9 @@ def test_a_dry_run_lists_the_rows_to_drop(folder, in_process):
 def test_the_chosen_rows_are_dropped(folder, options, left, in_process):
     done = in_process(folder, "prune", "a.zarr", *options, "--yes", "--json")
     assert (done[0], done[2]) == (0, "")
-    found = result(done, "prune")
-    assert found["dropped"]
-    assert len(found["rows"]) == 4 - len(left)
+    document = result(done, "prune")
+    assert document["dropped"]
+    assert len(document["rows"]) == 4 - len(left)
     assert names(folder / "a.zarr") == left
     # Fisher values are dropped only with the option.
     assert len(open_store(folder / "a.zarr").fisher_keys()) == (0 if "--fisher" in options else 1)
@@ -188,8 +188,8 @@ def test_the_chosen_rows_are_dropped(folder, options, left, in_process):
 def test_leftovers_of_a_crash_are_removed(folder, in_process):
     shutil.rmtree(folder / "a.zarr/commits/0.15/7/fi")
     size = (folder / "a.zarr/subnetworks/c/0/0/2/0").stat().st_size
-    found = result(in_process(folder, "prune", "a.zarr", "--unfinished", "--yes", "--json"), "prune")
-    assert (found["leftovers"], found["bytes"]) == (["subnetworks/c/0/0/2/0"], size)
+    document = result(in_process(folder, "prune", "a.zarr", "--unfinished", "--yes", "--json"), "prune")
+    assert (document["leftovers"], document["bytes"]) == (["subnetworks/c/0/0/2/0"], size)
     assert in_process(folder, "info", "-s", "a.zarr", "--json")[1].count('"unfinished_rows": []') == 1
 
 

@@ -73,7 +73,7 @@ def test_the_text_of_a_relabelled_row_has_its_former_label(
     done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", "texts", "-o", tmp_path / "m.parquet")
     assert done.code == 0, done.err
     assert read_matrix(tmp_path / "m.parquet").sources == ("en", "et-x-bible", "qaa-x-last", "sw")
-    assert "'qaa-x-last' is 'fi' in the corpus." in done.err
+    assert "'qaa-x-last' has the label 'fi' in the corpus." in done.err
     (tmp_path / "other").mkdir()
     for code in CODES:
         (tmp_path / "other" / f"{code}.txt").write_text("".join(f"{code} {n}\n" for n in range(20)), encoding="utf-8")
@@ -163,9 +163,9 @@ def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_
     assert "note: the numbers of examples per language differ: 9 ('x', 'same'), 5 ('other').\n" in done.err
     assert "note: the seeds differ: 1, 2 ('x', 'same'), 42 ('other').\n" in done.err
     assert "note: the maximum lengths of examples differ, in tokens: 24 ('x', 'same'), 32 ('other')." in done.err
-    found = json.loads(done.out)["result"]
-    assert [one["what"] for one in found["differences"]] == ["seeds", "max_length", "examples"]
-    cost = found["taken_from_pool"][2]
+    document = json.loads(done.out)["result"]
+    assert [one["what"] for one in document["differences"]] == ["seeds", "max_length", "examples"]
+    cost = document["taken_from_pool"][2]
     assert (cost["predictor"], cost["targets"], cost["sources"], len(cost["pairs"])) == ("other", ["et"], ["et"], 6)
     assert (
         "note: 'other' lacks pairs that all other predictors have: without it, the pool would have 6 more pairs, "

@@ -48,8 +48,8 @@ def result(done: Any) -> dict[str, Any]:
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert (document["schema_version"], document["command"]) == (1, "evaluate")
-    found: dict[str, Any] = document["result"]
-    return found
+    collected: dict[str, Any] = document["result"]
+    return collected
 
 
 def named(found: dict[str, Any]) -> dict[str, Any]:
@@ -75,27 +75,34 @@ def test_a_table(folder: Path, xsns: Any) -> None:
 
 
 def test_one_json_object(folder: Path, xsns: Any) -> None:
-    found = result(xsns(*BOTH, "--json", "--against", "best", "--ceiling", "5000"))
-    rows = named(found)
+    document = result(xsns(*BOTH, "--json", "--against", "best", "--ceiling", "5000"))
+    rows = named(document)
     assert list(rows) == ["l2v", "best", "random", "english", "source-mean", "ceiling"]
     assert rows["best"]["kendall"]["mean"] == pytest.approx(1.0)
     assert rows["best"]["regret"]["mean"] == 0
     assert rows["l2v"]["pearson"]["against"]["high"] < 0
     assert rows["ceiling"]["pearson"]["mean"] > 0.9
-    assert found["ceiling"] == "regime 5000"
+    assert document["ceiling"] == "regime 5000"
     assert rows["english"]["over-english"]["per_target"]["en"] is None
-    assert found["against"] == "best"
+    assert document["against"] == "best"
 
 
 def test_options_reach_the_evaluation(folder: Path, xsns: Any) -> None:
     options = ("--ndcg", "score", "--average", "matrices", "--random-seed", 3, "--no-trivial", "--regime", "5000")
-    found = result(xsns(*BOTH, *options, "--sources", "sw,en,fi,de", "--targets", "zu,et", "--targets", "sw", "--json"))
-    assert list(named(found)) == ["l2v", "best"]
-    assert "ndcg@3[score]" in found["metrics"]
-    assert (found["average"], found["seed"], found["regime"], found["resamples"]) == ("matrices", 3, "5000", 200)
-    assert found["sources"] == ["sw", "en", "fi", "de"]
-    assert [choice["target"] for choice in found["targets"]] == ["zu", "et", "sw"]
-    assert [choice["candidates"] for choice in found["targets"]] == [4, 4, 3]
+    document = result(
+        xsns(*BOTH, *options, "--sources", "sw,en,fi,de", "--targets", "zu,et", "--targets", "sw", "--json")
+    )
+    assert list(named(document)) == ["l2v", "best"]
+    assert "ndcg@3[score]" in document["metrics"]
+    assert (document["average"], document["seed"], document["regime"], document["resamples"]) == (
+        "matrices",
+        3,
+        "5000",
+        200,
+    )
+    assert document["sources"] == ["sw", "en", "fi", "de"]
+    assert [choice["target"] for choice in document["targets"]] == ["zu", "et", "sw"]
+    assert [choice["candidates"] for choice in document["targets"]] == [4, 4, 3]
 
 
 def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
@@ -115,9 +122,9 @@ def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
         assert "--rename max=max" in done.err
         (folder / "odd.csv").write_text("\n".join(lines) + "\n")
     (folder / "odd.csv").write_text("source,sw,en,max\nsw,0,.2,.1\nen,.3,0,.1\nfi,.3,.1,0\n")
-    found = result(xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--json"))
-    assert [choice["target"] for choice in found["targets"]] == ["sw", "en", "zu"]
-    assert found["sources"] == ["sw", "en", "fi"]
+    document = result(xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--json"))
+    assert [choice["target"] for choice in document["targets"]] == ["sw", "en", "zu"]
+    assert document["sources"] == ["sw", "en", "fi"]
     done = xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--rename", "mix=et")
     assert done.code == 2
     assert "no matrix has the label 'mix' to rename" in done.err
@@ -187,15 +194,15 @@ def test_after_an_evaluation_comes_a_regression(store: Path, xsns: Any) -> None:
 
 
 def test_a_store_is_a_predictor(store: Path, xsns: Any) -> None:
-    found = result(xsns(*GOLD, "--predict", "xsns=xsns.zarr", "--json"))
-    assert next(iter(named(found))) == "xsns"
-    assert found["sources"] == ["sw", "en", "fi", "et"]
-    assert any("'xsns'" in note and "de, zu" in note for note in found["notes"])
+    document = result(xsns(*GOLD, "--predict", "xsns=xsns.zarr", "--json"))
+    assert next(iter(named(document))) == "xsns"
+    assert document["sources"] == ["sw", "en", "fi", "et"]
+    assert any("'xsns'" in note and "de, zu" in note for note in document["notes"])
     direct = json.loads(xsns("matrix", "--store", "xsns.zarr", "--json").out)["result"]
     codes, values = direct["languages"], np.array(direct["jaccard"])
     np.fill_diagonal(values, -1.0)
     best = dict(zip(codes, (codes[row] for row in values.argmax(axis=0)), strict=True))
-    assert {choice["target"]: choice["followed"]["xsns"][0] for choice in found["targets"]} == best
+    assert {choice["target"]: choice["followed"]["xsns"][0] for choice in document["targets"]} == best
 
 
 def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:

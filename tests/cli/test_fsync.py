@@ -44,7 +44,7 @@ def test_verbs_continue_without_fsync_on_folders(
     ):
         syncing.forget_refusals()
         more = () if number == 0 else ("--store", store.path)
-        told = xsns(*words, *more)
-        assert (told.code, told.err.count("does not support fsync")) == (0, 1), told.err
+        finished = xsns(*words, *more)
+        assert (finished.code, finished.err.count("does not support fsync")) == (0, 1), finished.err
         syncing.forget_refusals()
         assert "fsync" not in xsns("matrix", "--store", store.path, "-q", "-o", tmp_path / "quiet.csv").err

@@ -22,16 +22,16 @@ pytestmark = pytest.mark.xdist_group("help")
 
 def commands() -> dict[str, click.Command]:
     """Return {verb, or verb and subcommand: click's command}."""
-    found: dict[str, click.Command] = {}
+    collected: dict[str, click.Command] = {}
     for verb in VERBS:
-        found[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
+        collected[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
         if isinstance(command, click.Group):
             context = click.Context(command)
             for name in command.list_commands(context):
                 part = command.get_command(context, name)
                 assert part is not None
-                found[f"{verb} {name}"] = part
-    return found
+                collected[f"{verb} {name}"] = part
+    return collected
 
 
 EVERY = commands()
@@ -78,11 +78,11 @@ def test_help_ends_with_examples(verb: str, xsns: Any) -> None:
     done = xsns(*verb.split(), "--help")
     assert (done.code, done.err) == (0, "")
     assert xsns(*verb.split(), "-h").out == done.out
-    found = examples(verb)
-    assert len(found) >= 2
-    assert all(command.startswith(f"xsns-stream {verb}") for command in found)
+    shown_examples = examples(verb)
+    assert len(shown_examples) >= 2
+    assert all(command.startswith(f"xsns-stream {verb}") for command in shown_examples)
     shown = [line.strip() for line in done.out.rstrip().splitlines()]
-    assert shown[-len(found) - 1 :] == ["Examples:", *found]
+    assert shown[-len(shown_examples) - 1 :] == ["Examples:", *shown_examples]
     assert done.out.startswith(f"Usage: xsns-stream {verb} ")
 
 

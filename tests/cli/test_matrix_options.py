@@ -47,10 +47,10 @@ def expected(folder, coefficient="jaccard", **options):
 @pytest.mark.parametrize("coefficient", ["dice", "overlap", "cosine", "corrected-jaccard", "mutual-information"])
 def test_coefficients(folder, matrix, coefficient):
     result = matrix("--coefficient", coefficient)
-    found = expected(folder, coefficient)
+    similarities = expected(folder, coefficient)
     assert result["coefficient"] == coefficient
-    assert result[coefficient] == found.values.tolist()
-    corrected = found.chance_corrected
+    assert result[coefficient] == similarities.values.tolist()
+    corrected = similarities.chance_corrected
     assert result["chance_corrected"] == (None if corrected is None else corrected.tolist())
 
 
@@ -63,8 +63,8 @@ def test_a_rectangle_reads_no_other_row(folder, matrix):
     assert (result["sources"], result["targets"]) == (["en", "sw"], ["sw", "fi", "zh-Hant"])
     assert "languages" not in result
     assert result["parameters"] == 38_400
-    found = expected(folder, "containment", sources=["en", "sw"], targets=["sw", "fi", "zh-Hant"])
-    assert result["containment"] == found.values.tolist()
+    similarities = expected(folder, "containment", sources=["en", "sw"], targets=["sw", "fi", "zh-Hant"])
+    assert result["containment"] == similarities.values.tolist()
 
 
 def test_a_rectangle_as_a_table(folder, in_process):
@@ -81,10 +81,10 @@ def test_a_rectangle_as_a_table(folder, in_process):
 def test_layers(folder, matrix):
     result = matrix("--by", "layer", "--lang", "sw,fi,en")
     store = open_store(folder / "xsns.zarr")
-    found = similarity_by_group(count_overlaps_by_seed(store, languages=("sw", "fi", "en"), by="layer"))
+    by_group = similarity_by_group(count_overlaps_by_seed(store, languages=("sw", "fi", "en"), by="layer"))
     assert (result["by"], result["languages"], result["seeds"]) == ("layer", ["sw", "fi", "en"], [7, 8])
     assert [group["name"] for group in result["groups"]] == ["layer.0", "layer.1", "layer.2"]
-    for group, (name, values) in zip(result["groups"], found, strict=True):
+    for group, (name, values) in zip(result["groups"], by_group, strict=True):
         assert group["jaccard"] == values.values.tolist()
         assert group["mean"] == values.mean_of_pairs
         assert (group["name"], group["parameters"]) == (name, 12_800)
@@ -100,10 +100,10 @@ def test_a_table_and_files_of_groups(folder, in_process):
     header, _, *lines = out.splitlines()
     assert header.split() == ["tensor", "parameters", "of", "all", "of", "selected", "mean", "dice"]
     store = open_store(folder / "xsns.zarr")
-    found = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
+    by_group = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
     shown = [
         [name, "12,800", "33.3%", f"{share:.1%}", f"{values.mean_of_pairs:.3f}"]
-        for (name, values), share in zip(found, found.shares, strict=True)
+        for (name, values), share in zip(by_group, by_group.shares, strict=True)
     ]
     assert [line.split() for line in lines] == shown
     frames = [
@@ -114,13 +114,13 @@ def test_a_table_and_files_of_groups(folder, in_process):
     for frame in frames:
         assert list(frame.columns) == ["group", "source", "target", "dice"]
         assert len(frame) == 3 * 6 * 6
-        np.testing.assert_allclose(frame["dice"].to_numpy().reshape(3, 6, 6), found.values, rtol=1e-15)
+        np.testing.assert_allclose(frame["dice"].to_numpy().reshape(3, 6, 6), by_group.values, rtol=1e-15)
     document = json.loads((folder / "g.json").read_text())
     assert (document["by"], document["density"], document["sources"]) == ("tensor", 0.15, list(CODES))
-    assert [group["values"] for group in document["groups"]] == found.values.tolist()
+    assert [group["values"] for group in document["groups"]] == by_group.values.tolist()
     with np.load(folder / "g.npz") as arrays:
-        assert np.array_equal(arrays["values"], found.values)
-        assert arrays["groups"].tolist() == list(found.names)
+        assert np.array_equal(arrays["values"], by_group.values)
+        assert arrays["groups"].tolist() == list(by_group.names)
         assert arrays["sizes"].tolist() == [12_800] * 3
 
 
@@ -129,16 +129,16 @@ def test_a_table_and_files_of_groups(folder, in_process):
 
 def test_a_sample_has_standard_errors(folder, matrix, in_process):
     result = matrix("--sample", "0.3", "-o", "s.json", "-o", "s.npz")
-    found = similarity(sample_overlaps_by_seed(open_store(folder / "xsns.zarr"), 0.3))
-    assert result["jaccard"] == found.values.tolist()
-    assert result["standard_error"] == found.standard_error.tolist()
+    similarities = similarity(sample_overlaps_by_seed(open_store(folder / "xsns.zarr"), 0.3))
+    assert result["jaccard"] == similarities.values.tolist()
+    assert result["standard_error"] == similarities.standard_error.tolist()
     assert 0.2 < result["sampled"] < 0.4
     assert json.loads((folder / "s.json").read_text())["standard_error"] == result["standard_error"]
     with np.load(folder / "s.npz") as arrays:
         assert arrays["standard_error"].tolist() == result["standard_error"]
     code, _, err = in_process(folder, "matrix", "--sample", "0.3")
     assert code == 0
-    off = found.standard_error[~np.eye(6, dtype=bool)]
+    off = similarities.standard_error[~np.eye(6, dtype=bool)]
     assert err.startswith(f"estimated from {result['sampled']:.1%} of the parameters; one standard deviation of ")
     assert f"± {off.mean():.4f} on average, ± {off.max():.4f} at most" in err
     assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never kept"
@@ -158,8 +158,8 @@ def test_counts_are_saved_unless_no_keep_is_given(folder, matrix):
     first = matrix("--no-keep")
     assert not overlaps.exists()
     assert matrix() == first
-    kept = sorted(overlaps.glob("*/*/*/zarr.json"))
-    assert [path.parent.parent.name for path in kept] == ["7", "8"]
+    cached = sorted(overlaps.glob("*/*/*/zarr.json"))
+    assert [path.parent.parent.name for path in cached] == ["7", "8"]
     objects = [path for path in (folder / "xsns.zarr/subnetworks/c").rglob("*") if path.is_file()]
     for path in objects:
         path.rename(path.with_suffix(".away"))
@@ -167,9 +167,9 @@ def test_counts_are_saved_unless_no_keep_is_given(folder, matrix):
     for path in objects:
         path.with_suffix(".away").rename(path)
     assert matrix("--recount", "--no-keep") == first
-    assert sorted(overlaps.glob("*/*/*/zarr.json")) == kept
+    assert sorted(overlaps.glob("*/*/*/zarr.json")) == cached
     assert matrix("--recount") == first
-    assert sorted(overlaps.glob("*/*/*/zarr.json")) != kept
+    assert sorted(overlaps.glob("*/*/*/zarr.json")) != cached
 
 
 def test_a_ranking_uses_saved_counts_and_is_the_same(folder, matrix, in_process):

@@ -39,20 +39,20 @@ def store(tmp_path: Path) -> Path:
     ],
 )
 def test_the_only_row_of_a_language_is_found(named: str, label: str, store: Path, xsns: Any) -> None:
-    said = f"the store '{store}' has no '{named}': '{label}'"
+    note = f"the store '{store}' has no '{named}': '{label}'"
     ranked = xsns("rank", "--store", store, "--target", named, "--json")
     assert ranked.code == 0
-    assert said in ranked.err
+    assert note in ranked.err
     result = json.loads(ranked.out)["result"]
     assert result["target"] == label
-    assert any(sentence.startswith(said) for sentence in result["notes"])
+    assert any(sentence.startswith(note) for sentence in result["notes"])
     matrix = xsns("matrix", "--store", store, "--lang", f"{named},zh-Hant")
     assert matrix.code == 0
-    assert matrix.err.count(said) == 1
+    assert matrix.err.count(note) == 1
 
 
 def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
-    said = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used instead."
+    sentence = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used instead."
     commands = (
         ("shared", "--store", store, "--lang", "eng,sw"),
         ("rank", "--store", store, "--target", "sw", "--sources", "eng,zh-Hant"),
@@ -65,7 +65,7 @@ def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
     for command in commands:
         done = xsns(*command, "--json")
         assert done.code == 0, done.err
-        assert done.err.count(said.removeprefix("note: ")) == 1, command
+        assert done.err.count(sentence.removeprefix("note: ")) == 1, command
         assert done.out.count("is used instead") == 1, command
     assert open_store(tmp_path / "copy.zarr").languages == ("en-GB",)
 
@@ -113,12 +113,12 @@ def test_labels_as_given_from_the_command_line_and_from_python(
     given = build("--label", "twi_Latn.txt=tw", corpus=folder, lang="all")
     assert given.code == 0
     assert open_store(tmp_path / "x.zarr").languages == ("ak", "sw", "tw")
-    kept = build("--labels", "as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
-    assert kept.code == 0
+    done = build("--labels", "as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
+    assert done.code == 0
     labels = ("aka_Latn", "dev", "sw", "sw_news", "twi_Latn")
     assert open_store(tmp_path / "y.zarr").languages == labels
     assert xsns("verify", "--store", tmp_path / "y.zarr").code == 0
-    assert "labels that are not codes of languages are not normalised: sw_news." in kept.err
+    assert "labels that are not codes of languages are not normalised: sw_news." in done.err
     again = build("--labels-as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
     assert "0 rows measured, 5 already present" in again.out
     listed = xsns("info", "--corpus", folder, "--labels-as-given", "--json")

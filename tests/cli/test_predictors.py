@@ -68,9 +68,14 @@ def parse(*arguments: str) -> Any:
 
 
 def test_predictors_have_names():
-    found = parse("--predict", "x=a/b.zarr", "--predict", "data/l2v.parquet", "--predict", "s3://b/c=d/e.zarr/")
-    assert found["predictors"] == {"x": "a/b.zarr", "l2v": "data/l2v.parquet", "e": "s3://b/c=d/e.zarr/"}
-    assert (found["gold"], found["regime"], found["sources"], found["targets"]) == ("gold.parquet", "main", (), ())
+    predictors = parse("--predict", "x=a/b.zarr", "--predict", "data/l2v.parquet", "--predict", "s3://b/c=d/e.zarr/")
+    assert predictors["predictors"] == {"x": "a/b.zarr", "l2v": "data/l2v.parquet", "e": "s3://b/c=d/e.zarr/"}
+    assert (predictors["gold"], predictors["regime"], predictors["sources"], predictors["targets"]) == (
+        "gold.parquet",
+        "main",
+        (),
+        (),
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,9 +109,9 @@ def test_the_first_regime_is_the_main_one(folder):
 def test_a_store_is_counted_for_the_gold_s_languages(folder):
     log = NoteLog(None)
     paths = {"xsns": str(folder / "mine.zarr"), "l2v": str(folder / "l2v.csv")}
-    found = load_predictors(paths, gold(), coefficient="dice", on_event=log)
-    assert list(found) == ["xsns", "l2v"]
-    store, table = found.values()
+    predictors = load_predictors(paths, gold(), coefficient="dice", on_event=log)
+    assert list(predictors) == ["xsns", "l2v"]
+    store, table = predictors.values()
     # Japanese is not in the store, Finnish lacks a seed, and Yoruba is not among the scores.
     assert (store.sources, store.targets) == (("en", "de", "zh-Hant"), ("sw", "en"))
     assert (store.coefficient, store.seeds, table.coefficient) == ("dice", (7, 8), "l2v")
@@ -114,15 +119,15 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder):
     rows = open_store(folder / "mine.zarr")
     whole = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
     assert store["de", "sw"] == whole["de", "sw"]
-    joined = join(gold(), found)
+    joined = join(gold(), predictors)
     assert joined.candidates.sum() == 5
     assert any("zh-Hant for zh" in note for note in joined.notes)
     assert any("'xsns' has no values for" in note and "ja" in note for note in joined.notes)
 
 
 def test_seeds_of_a_store_can_be_chosen(folder):
-    (found,) = load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(7,)).values()
-    assert (found.seeds, found.targets) == ((7,), ("sw", "fi", "en"))
+    (predictors,) = load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(7,)).values()
+    assert (predictors.seeds, predictors.targets) == ((7,), ("sw", "fi", "en"))
     with pytest.raises(UsageError, match="has no seed 9"):
         load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(9,))
 

@@ -102,7 +102,7 @@ def test_json_contains_all_sources(folder, in_process):
 def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process):
     store = open_store(folder / "xsns.zarr")
     damaged = [path for path in (folder / "xsns.zarr" / "subnetworks" / "c").rglob("*") if path.is_file()]
-    kept = {path: path.read_bytes() for path in damaged}
+    before = {path: path.read_bytes() for path in damaged}
     languages = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
     wanted = {str(languages.index(code)) for code in ("et", "fi", "en")}
     try:
@@ -111,7 +111,7 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process
                 path.unlink()
         code, out, err = in_process(folder, "rank", "--target", "et", "--sources", "fi,eng,et", "--seed", "7", "--json")
     finally:
-        for path, data in kept.items():
+        for path, data in before.items():
             path.write_bytes(data)
     assert store.verify() == []
     assert (code, err) == (0, "")

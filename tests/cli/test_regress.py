@@ -55,8 +55,8 @@ def result(done: Any) -> dict[str, Any]:
     assert done.code == 0, done.err
     document = json.loads(done.out)
     assert (document["schema_version"], document["command"]) == (1, "regress")
-    found: dict[str, Any] = document["result"]
-    return found
+    collected: dict[str, Any] = document["result"]
+    return collected
 
 
 def test_a_table(folder: Path, xsns: Any) -> None:
@@ -70,17 +70,17 @@ def test_a_table(folder: Path, xsns: Any) -> None:
 
 
 def test_one_json_object(folder: Path, xsns: Any) -> None:
-    found = result(xsns(*LDND, "--model", "mixed", "--random", "crossed", "--new", "sw,mt", "--json"))
-    assert found["model"] == "mixed"
-    assert found["random_intercepts"] == ["target", "source"]
-    slope = found["coefficients"][1]
+    document = result(xsns(*LDND, "--model", "mixed", "--random", "crossed", "--new", "sw,mt", "--json"))
+    assert document["model"] == "mixed"
+    assert document["random_intercepts"] == ["target", "source"]
+    slope = document["coefficients"][1]
     assert slope["name"] == "ldnd"
     assert slope["low"] < 40 < slope["high"]
-    assert found["coefficients"][0]["standardised"] is None
-    ways = {error["way"]: error for error in found["errors"]}
+    assert document["coefficients"][0]["standardised"] is None
+    ways = {error["way"]: error for error in document["errors"]}
     assert ways["in sample"]["rmse"] < ways["leave one target out"]["rmse"] < ways["leave one target out"]["of_mean"]
-    assert {row["predictor"] for row in found["ranking"]} >= {"in sample", "leave one source out", "source-mean"}
-    known, new = found["predictions"]
+    assert {row["predictor"] for row in document["ranking"]} >= {"in sample", "leave one source out", "source-mean"}
+    known, new = document["predictions"]
     assert (known["target"], known["known_target"]) == ("sw", True)
     assert (new["target"], new["known_target"]) == ("mt", False)
     assert [one["language"] for one in known["sources"]] == [code for code in CODES if code != "sw"]
@@ -89,19 +89,19 @@ def test_one_json_object(folder: Path, xsns: Any) -> None:
 
 
 def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
-    found = result(
+    document = result(
         xsns(*FEATURES, "--feature", "amount=log-source:size", "--predict", "near=ldnd.parquet", "--json", "-q")
     )
-    assert [one["name"] for one in found["coefficients"]] == ["intercept", "near", "same_family", "amount"]
-    assert found["pairs"] == 56
+    assert [one["name"] for one in document["coefficients"]] == ["intercept", "near", "same_family", "amount"]
+    assert document["pairs"] == 56
 
 
 def test_fewer_languages(folder: Path, xsns: Any) -> None:
     """`--targets` limits the fit; a target of `--new` is predicted although it is not among them."""
-    found = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
-    assert found["targets"] == ["en", "fi", "fr", "sw"]
-    assert found["pairs"] == 14
-    assert [one["language"] for one in found["predictions"][0]["sources"]] == ["en", "de", "fi", "tr"]
+    document = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
+    assert document["targets"] == ["en", "fi", "fr", "sw"]
+    assert document["pairs"] == 14
+    assert [one["language"] for one in document["predictions"][0]["sources"]] == ["en", "de", "fi", "tr"]
 
 
 def test_files(folder: Path, xsns: Any) -> None:
@@ -110,8 +110,8 @@ def test_files(folder: Path, xsns: Any) -> None:
     assert done.code == 0, done.err
     assert all(f"wrote {name}" in done.err for name in outputs)
     assert len(pd.read_parquet(folder / "out.parquet")) == 56
-    said = json.loads((folder / "out.json").read_text())
-    assert said["coefficients"] == result(xsns(*LDND, "--json"))["coefficients"]
+    document = json.loads((folder / "out.json").read_text())
+    assert document["coefficients"] == result(xsns(*LDND, "--json"))["coefficients"]
 
 
 @pytest.mark.parametrize(
@@ -198,11 +198,11 @@ def xpos() -> Any:
 def test_directions_of_effects(xpos: Any) -> None:
     """Each effect has the sign of the published model, and an interval without zero."""
     gold, matrices = xpos
-    found = fit(join(gold, matrices), "mixed", "crossed", left_out=())
-    assert (found.pairs, len(found.fitted.sources), len(found.fitted.targets)) == (5429, 61, 90)
+    regression = fit(join(gold, matrices), "mixed", "crossed", left_out=())
+    assert (regression.pairs, len(regression.fitted.sources), len(regression.fitted.targets)) == (5429, 61, 90)
     for name in ("family", "script", "type", "order", "source", "target"):
-        assert found[name].low > 0, name
-    assert found["ldnd"].high < 0
+        assert regression[name].low > 0, name
+    assert regression["ldnd"].high < 0
 
 
 @pytest.mark.shared_data
@@ -222,13 +222,13 @@ def test_similarity_and_good_sources_together(xpos: Any) -> None:
     """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
-    found = {}
+    collected = {}
     for random in ("target", "crossed"):
         predicted = fit(joined, "mixed", random, left_out=(LEFT_OUT_TARGET,)).left_out[LEFT_OUT_TARGET]
         ranks = evaluate(join(gold.restricted(POOL, POOL), {random: predicted}), resamples=200)
-        found[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
-        found["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
-    assert found == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
+        collected[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
+        collected["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
+    assert collected == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
 
 
 @pytest.mark.shared_data
@@ -236,7 +236,7 @@ def test_errors_of_ldnd_alone(xpos: Any) -> None:
     """Least squares by NumPy on the same pairs: in sample, and target by target."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]})
-    found = fit(joined)
+    regression = fit(joined)
     rows, columns = np.nonzero(joined.candidates)
     y, x = gold.values, joined.predictions[0].values
     scores = joined.gold.values[rows, columns]
@@ -247,7 +247,7 @@ def test_errors_of_ldnd_alone(xpos: Any) -> None:
         return float(np.sqrt(np.mean([(scores[i] - lines[i] @ left(i)) ** 2 for i in range(len(scores))])))
 
     whole = np.linalg.lstsq(lines, scores, rcond=None)[0]
-    assert found.error("in sample").rmse == pytest.approx(error(lambda _: whole))
+    assert regression.error("in sample").rmse == pytest.approx(error(lambda _: whole))
     by_target = {t: np.linalg.lstsq(lines[columns != t], scores[columns != t], rcond=None)[0] for t in set(columns)}
-    assert found.error("leave one target out").rmse == pytest.approx(error(lambda i: by_target[columns[i]]))
-    assert 0.93 < found.error("leave one target out").coverage < 0.99
+    assert regression.error("leave one target out").rmse == pytest.approx(error(lambda i: by_target[columns[i]]))
+    assert 0.93 < regression.error("leave one target out").coverage < 0.99

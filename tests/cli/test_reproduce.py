@@ -38,14 +38,14 @@ def split_sentences(write_texts: Callable[..., Path], folder: Path) -> Mapping[s
     """{language: {split: sentences of words}}."""
     count = sum(SIZES.values())
     texts = write_texts(folder, " ".join(LANGUAGES), count)
-    found: dict[str, dict[str, list[list[str]]]] = {}
+    collected: dict[str, dict[str, list[list[str]]]] = {}
     for language in LANGUAGES:
         lines = [line.split() for line in (texts / f"{language}.txt").read_text(encoding="utf-8").splitlines()]
-        found[language], start = {}, 0
+        collected[language], start = {}, 0
         for split, size in SIZES.items():
-            found[language][split] = lines[start : start + size]
+            collected[language][split] = lines[start : start + size]
             start += size
-    return found
+    return collected
 
 
 @pytest.fixture(scope="module")
@@ -130,17 +130,20 @@ def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> N
     commands = [line for line in lines if line.startswith("xsns-stream ")]
     assert [line.split()[1] for line in commands] == ["transfer", *["baseline"] * 6, "build", "evaluate"]
     assert sum(line.startswith("# ") and line.endswith(": to do") for line in lines) == len(commands)
-    told = json.loads(reproduce("table2", "--dry-run", "--json", folder=folder).out)["result"]
-    assert [step["command"] for step in told["steps"]] == commands
+    document = json.loads(reproduce("table2", "--dry-run", "--json", folder=folder).out)["result"]
+    assert [step["command"] for step in document["steps"]] == commands
 
 
 @SHARED
 def test_dry_run_knows_what_is_done(reproduce: Callable[..., Any], out: Path) -> None:
     reproduce("table2", "-q")
-    told = json.loads(reproduce("table2", "--dry-run", "--json").out)["result"]
-    assert {step["state"] for step in told["steps"]} == {"done"}
-    told = json.loads(reproduce("table2", "--dry-run", "--json", "--limit", 5).out)["result"]
-    assert {step["name"].split(".")[-1] for step in told["steps"] if step["state"] == "to do"} == {"gold", "evaluate"}
+    document = json.loads(reproduce("table2", "--dry-run", "--json").out)["result"]
+    assert {step["state"] for step in document["steps"]} == {"done"}
+    document = json.loads(reproduce("table2", "--dry-run", "--json", "--limit", 5).out)["result"]
+    assert {step["name"].split(".")[-1] for step in document["steps"] if step["state"] == "to do"} == {
+        "gold",
+        "evaluate",
+    }
 
 
 @pytest.mark.slow
@@ -261,10 +264,10 @@ def test_interrupted(
     units = units_below(tmp_path)
     wait_for(lambda: any(units().glob("*.json")), process)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert told.count("error: interrupted.") == 1
-    assert "Traceback" not in told
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.count("error: interrupted.") == 1
+    assert "Traceback" not in errors
 
 
 @SHARED
@@ -324,8 +327,8 @@ def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path)
     assert (done.code, done.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
     assert "error: no scores could be fitted for table 3." in done.err
     assert f"no model folder '{tmp_path / 'nowhere'}'" in done.err
-    told = xsns(*words, "--json", "-q")
-    result = json.loads(told.out)["result"]
+    finished = xsns(*words, "--json", "-q")
+    result = json.loads(finished.out)["result"]
     assert result["results"] == {}
     assert any("no model folder" in why for why in result["failed"].values())
 
@@ -349,6 +352,6 @@ def test_wrong_usage(words: tuple[str, ...], said: str, xsns: Callable[..., Any]
 
 
 def test_help_names_the_targets(xsns: Callable[..., Any]) -> None:
-    told = xsns("reproduce", "--help").out
+    done = xsns("reproduce", "--help").out
     for target in (*TARGETS, "all"):
-        assert f"\n  {target} " in told
+        assert f"\n  {target} " in done

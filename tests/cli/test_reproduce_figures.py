@@ -111,13 +111,13 @@ def test_a_second_run_changes_nothing(reproduce: Callable[..., Any], made: Calla
 
 
 def test_figure_1_has_the_gold_scores(made: Callable[[str], Any], out: Path) -> None:
-    found = made("figure1")["result"]
+    document = made("figure1")["result"]
     (path,) = out.glob("work/*/pos/gold.parquet")
     scores = read_scores(path)
-    assert sorted(found["sources"]) == sorted(SOURCES)
-    assert found["targets"] == found["sources"]
-    expected = scores.restricted(found["sources"], found["targets"]).values
-    np.testing.assert_array_equal(np.array(found["scores"]), expected)
+    assert sorted(document["sources"]) == sorted(SOURCES)
+    assert document["targets"] == document["sources"]
+    expected = scores.restricted(document["sources"], document["targets"]).values
+    np.testing.assert_array_equal(np.array(document["scores"]), expected)
     means = np.where(np.eye(4, dtype=bool), 0.0, expected).sum(axis=1) / 3
     assert list(means) == sorted(means, reverse=True)
     assert "The paper's figure shows NER" in (out / "figure1.md").read_text(encoding="utf-8")
@@ -136,27 +136,27 @@ def test_figure_3_is_one_fisher_pass(made: Callable[[str], Any], out: Path) -> N
 
 
 def test_figure_4_fine_tunes_each_set_of_three_once(made: Callable[[str], Any], out: Path) -> None:
-    found = made("figure4")["result"]["tasks"]["pos"]
-    assert found["targets"] == list(dict.fromkeys(found["targets"]))
-    assert {"LEX", "EMB", "NN-Rank", "X-SNS", "3 at random"} <= set(found["picks"])
-    for targets in found["picks"].values():
+    document = made("figure4")["result"]["tasks"]["pos"]
+    assert document["targets"] == list(dict.fromkeys(document["targets"]))
+    assert {"LEX", "EMB", "NN-Rank", "X-SNS", "3 at random"} <= set(document["picks"])
+    for targets in document["picks"].values():
         for target, sets in targets.items():
             assert all(len(one.split("+")) == 3 and target not in one.split("+") for one in sets)
-    picked = {one for targets in found["picks"].values() for sets in targets.values() for one in sets}
+    picked = {one for targets in document["picks"].values() for sets in targets.values() for one in sets}
     (gold,) = (out / "work" / "figure4").glob("*/pos.mixtures.parquet")
     scores = read_scores(gold)
     assert set(scores.sources) == picked
-    place = found["targets"].index("sw")
-    (chosen,) = found["picks"]["X-SNS"]["sw"]
-    assert found["scores"]["X-SNS"][place] == pytest.approx(scores[chosen, "sw"])
+    place = document["targets"].index("sw")
+    (chosen,) = document["picks"]["X-SNS"]["sw"]
+    assert document["scores"]["X-SNS"][place] == pytest.approx(scores[chosen, "sw"])
     # Three of three others: whatever a predictor says, it picks the same.
-    assert found["means"]["LEX"]["difference"] == 0.0
-    assert found["means"]["LEX"]["level"] == len(found["targets"])
+    assert document["means"]["LEX"]["difference"] == 0.0
+    assert document["means"]["LEX"]["level"] == len(document["targets"])
 
 
 def test_figure_6_shows_the_repeatability_of_sub_networks(made: Callable[[str], Any], out: Path) -> None:
-    found = made("figure6")["result"]["tasks"]["pos"]["agreement"]
-    few, most = found["12"], found[max(found, key=int)]
+    document = made("figure6")["result"]["tasks"]["pos"]["agreement"]
+    few, most = document["12"], document[max(document, key=int)]
     assert few["examples"] == 12.0 < most["examples"] <= sum(SIZES.values())
     assert (few["short"], most["short"], most["languages"]) == (0, 4, 4)
     assert 0 < few["largest"] < 1
@@ -167,10 +167,10 @@ def test_figure_6_shows_the_repeatability_of_sub_networks(made: Callable[[str], 
 
 
 def test_figure_7_compares_the_chosen_source_with_english(made: Callable[[str], Any], out: Path) -> None:
-    found = made("figure7")["result"]["tasks"]["pos"]
-    assert found["base"] == "en"
-    assert list(found["targets"]) == list(LOW)
-    means, targets = found["means"], found["targets"]
+    document = made("figure7")["result"]["tasks"]["pos"]
+    assert document["base"] == "en"
+    assert list(document["targets"]) == list(LOW)
+    means, targets = document["means"], document["targets"]
     gains = []
     for one in targets.values():
         picked = one["followed"]["X-SNS"]
@@ -198,8 +198,8 @@ def test_without_english_the_largest_source_is_used(reproduce: Callable[..., Any
     text = (tmp_path / "out" / "figure7.md").read_text(encoding="utf-8")
     assert "English is not a source here; the largest source, sw (14 examples), is used instead." in text
     assert "de: there is no text to measure." in text
-    found = result(tmp_path / "out", "figure7")["result"]["tasks"]["pos"]
-    assert (found["base"], list(found["targets"])) == ("sw", ["et", "zu"])
+    document = result(tmp_path / "out", "figure7")["result"]["tasks"]["pos"]
+    assert (document["base"], list(document["targets"])) == ("sw", ["et", "zu"])
 
 
 def test_figures_that_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
         read_scores(folder / "again.parquet").cells, read_scores(folder / "gold.parquet").cells
     )
     # What is told speaks of the targets of this command alone.
-    told = in_process(folder, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
-    result = json.loads(told.out)["result"]
+    done = in_process(folder, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
+    result = json.loads(done.out)["result"]
     assert (result["summary"]["pairs"], result["runs"][0]["best_target"], list(result["trivial"])) == (1, "sw", ["sw"])
 
 
@@ -228,7 +228,7 @@ def test_a_dry_run_estimates_and_writes_nothing(folder: Path, in_process: Callab
 
 def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments(sources="en")).code == 0
-    kept = (folder / "gold.parquet").read_bytes()
+    before = (folder / "gold.parquet").read_bytes()
     for more, named in (
         (("--lr", "1e-3"), "learning_rate"),
         (("--limit", "11"), "limit"),
@@ -242,7 +242,7 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
     done = in_process(folder, *arguments(sources="en"))
     assert done.code == 1
     assert "the test data of 'sw' have changed" in done.err
-    assert (folder / "gold.parquet").read_bytes() == kept
+    assert (folder / "gold.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -306,12 +306,12 @@ def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
     command = (*arguments("--targets", "en,sw", sources="en"), "--test-limit", "24", "--limit", "24")
     done = in_process(folder, *command, "--json")
     assert done.code == 0, done.err
-    said = "test examples that are also training examples: en 24 of 24 (100 %); these scores are too high."
-    assert said in json.loads(done.out)["result"]["notes"]
-    assert f"note: {said}" in done.err
+    sentence = "test examples that are also training examples: en 24 of 24 (100 %); these scores are too high."
+    assert sentence in json.loads(done.out)["result"]["notes"]
+    assert f"note: {sentence}" in done.err
     shown = in_process(folder, "gold", "show", "gold.parquet", "--json")
-    assert json.loads(shown.out)["result"]["notes"] == [said]
-    assert f"note: {said}" in in_process(folder, "gold", "show", "gold.parquet").err
+    assert json.loads(shown.out)["result"]["notes"] == [sentence]
+    assert f"note: {sentence}" in in_process(folder, "gold", "show", "gold.parquet").err
     assert in_process(folder, *command).code == 0, "the units that are there are taken"
 
 

@@ -22,9 +22,9 @@ def cldr() -> CldrCorpus:
 
 
 def texts(cldr: CldrCorpus, language: str) -> list[str]:
-    found = [example.text for example in cldr.read(language).examples]
-    assert all(isinstance(text, str) for text in found)
-    return found
+    network = [example.text for example in cldr.read(language).examples]
+    assert all(isinstance(text, str) for text in network)
+    return network
 
 
 def test_open_corpus_opens_cldr() -> None:
@@ -47,9 +47,9 @@ def test_languages_are_many_sorted_and_normalised(cldr: CldrCorpus) -> None:
 @pytest.mark.parametrize("language", SOME)
 def test_examples_are_enough_distinct_and_whole(language: str, cldr: CldrCorpus) -> None:
     sample = cldr.read(language)
-    found = texts(cldr, language)
-    assert len(set(found)) == len(found) >= 64
-    assert all(text == text.strip() and "\n" not in text and "{" not in text for text in found)
+    texts_read = texts(cldr, language)
+    assert len(set(texts_read)) == len(texts_read) >= 64
+    assert all(text == text.strip() and "\n" not in text and "{" not in text for text in texts_read)
     assert (sample.language, sample.source) == (language, cldr.name)
     assert sample.counts.read == sample.counts.usable == len(sample)
 

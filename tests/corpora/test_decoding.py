@@ -165,8 +165,8 @@ def test_a_line_without_end_is_cut_between_characters(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_text("aßßßß\nb\n", encoding="utf-8")
     with path.open("rb") as stream:
-        found = list(decoding._bounded_lines(stream, Path("x.txt"), 4))
-    assert found == [("aß\n".encode(), True), (b"b\n", False)]
+        units = list(decoding._bounded_lines(stream, Path("x.txt"), 4))
+    assert units == [("aß\n".encode(), True), (b"b\n", False)]
 
 
 def test_a_text_of_more_than_a_million_characters_is_cut_and_counted(tmp_path: Path) -> None:

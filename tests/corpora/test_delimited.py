@@ -42,8 +42,8 @@ def test_quoting_is_recognised_with_a_note(tmp_path: Path, kind: str) -> None:
     path.write_text(QUOTED[kind], encoding="utf-8")
     rows = list(csv.reader(io.StringIO(QUOTED[kind]), delimiter="\t"))[1:]
     assert texts(path) == [row[0] for row in rows]
-    said = "sw.tsv is read as a table with quotation marks around fields; the marks are not part of the text."
-    assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (said,)
+    sentence = "sw.tsv is read as a table with quotation marks around fields; the marks are not part of the text."
+    assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (sentence,)
 
 
 @pytest.mark.parametrize("kind", LITERAL)

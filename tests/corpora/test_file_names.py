@@ -96,8 +96,8 @@ def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write(tmp_path, "sw.txt")
     assert reading_notes(open_corpus(str(tmp_path))) == ()
     monkeypatch.setattr("xsns_stream.corpora.listing._LARGE", 8)
-    said = "large files are read twice, which may take minutes each: sw.txt."
-    assert reading_notes(open_corpus(str(tmp_path))) == (said,)
+    sentence = "large files are read twice, which may take minutes each: sw.txt."
+    assert reading_notes(open_corpus(str(tmp_path))) == (sentence,)
 
 
 def test_names_of_splits_are_not_languages(tmp_path: Path) -> None:

@@ -349,8 +349,8 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
         env=environment,
         timeout=60,
     )
-    said = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
-    assert done.stdout.strip() == said
+    sentence = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
+    assert done.stdout.strip() == sentence
     assert done.stderr == ""
 
 

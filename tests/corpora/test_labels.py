@@ -225,8 +225,8 @@ def test_answers_move_with_the_passage(tmp_path: Path, value: Any, expected: Ans
     rows = [{"question": "nani?", "context": PASSAGE, "answers": value}, {**QUESTION, "answers": GOOD}]
     sample = read_text("sw", write_jsonl(tmp_path / "x.jsonl", rows), labels="auto")
     assert sample.examples[-1] == TextExample("lini?", "leo", AnswerSpan(0, "leo"))
-    found = [example.label for example in sample.examples if example.text == "nani?"]
-    assert found == ([] if expected is None else [expected])
+    examples = [example.label for example in sample.examples if example.text == "nani?"]
+    assert examples == ([] if expected is None else [expected])
     assert sample.counts.unlabelled == (expected is None)
 
 

@@ -161,8 +161,8 @@ def test_the_command_line_and_python_agree(tmp_path: Path, xsns: Callable[..., A
 
 def test_labels_of_a_table(tmp_path: Path) -> None:
     table = write_table(tmp_path / "all.csv", {"lang": ["aka", "twi", "sw"], "text": ["a", "b", "c"]})
-    kept = open_corpus(str(table), language_column="lang", labels_as_given=True)
-    assert kept.languages() == ("aka", "sw", "twi")
-    assert texts(kept, "twi") == ["b"]
+    corpus = open_corpus(str(table), language_column="lang", labels_as_given=True)
+    assert corpus.languages() == ("aka", "sw", "twi")
+    assert texts(corpus, "twi") == ["b"]
     given = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
     assert texts(given, "qaa-x-twi") == ["b"]

@@ -114,8 +114,8 @@ def test_conllu_skips_a_sentence_that_is_not_utf8(tmp_path: Path) -> None:
 def test_broken_conllu_names_the_sentence(tmp_path: Path, broken: str) -> None:
     path = tmp_path / "x.conllu"
     path.write_text("1\tfine\n\n" + broken, encoding="utf-8")
-    said, hint = message(path)
-    assert said.startswith("sentence 2 of x.conllu is not CoNLL-U")
+    sentence, hint = message(path)
+    assert sentence.startswith("sentence 2 of x.conllu is not CoNLL-U")
     assert "FORM" in hint
 
 
@@ -165,8 +165,8 @@ def test_tables(tmp_path: Path, name: str, write: Writer) -> None:
 def test_tables_without_a_known_column(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     write(path, [{"id": "1", "body": "x"}])
-    said = f"no column of {name} has a usual name for text (columns: id, body)."
-    assert message(path) == (said, "name the column of the text with --text-column.")
+    sentence = f"no column of {name} has a usual name for text (columns: id, body)."
+    assert message(path) == (sentence, "name the column of the text with --text-column.")
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES[:3])
@@ -180,8 +180,8 @@ def test_lists_are_words(tmp_path: Path, name: str, write: Writer) -> None:
     sample = read_text("sw", path)
     assert texts(sample) == [("a", "b")]
     assert sample.counts.empty == 1
-    said, hint = message(path, "tags")
-    assert said == f"column 'tags' of {name} contains neither text nor lists of words, but list."
+    sentence, hint = message(path, "tags")
+    assert sentence == f"column 'tags' of {name} contains neither text nor lists of words, but list."
     assert "--text-column" in hint
 
 
@@ -207,9 +207,9 @@ def test_jsonl_counts_bad_bytes_and_lone_surrogates(tmp_path: Path) -> None:
 def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, complaint: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n' + line + "\n", encoding="utf-8")
-    said, _ = message(path)
-    assert said.startswith("line 2 of x.jsonl")
-    assert complaint in said
+    sentence, _ = message(path)
+    assert sentence.startswith("line 2 of x.jsonl")
+    assert complaint in sentence
 
 
 def test_tsv_has_no_quoting(tmp_path: Path) -> None:
@@ -224,16 +224,16 @@ def test_tsv_has_no_quoting(tmp_path: Path) -> None:
 def test_invalid_csv(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text\n" + rows, encoding="utf-8")
-    said, hint = message(path)
-    assert said.startswith("x.csv is not a table (")
+    sentence, hint = message(path)
+    assert sentence.startswith("x.csv is not a table (")
     assert "header" in hint
 
 
 def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes("text\ncafé\n".encode("latin-1"))
-    said, hint = message(path)
-    assert said.startswith("x.csv is not UTF-8")
+    sentence, hint = message(path)
+    assert sentence.startswith("x.csv is not UTF-8")
     assert hint.startswith("save it as UTF-8: ")
 
 
@@ -274,8 +274,8 @@ def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
     (tmp_path / "no.parquet").write_bytes(b"PAR1 but no more")
     assert message(tmp_path / "no.parquet")[0].startswith("no.parquet is not a complete Parquet file (")
     (tmp_path / "x.pkl").write_bytes(b"")
-    said, hint = message(tmp_path / "x.pkl")
-    assert said == "x.pkl has a suffix that cannot be read."
+    sentence, hint = message(tmp_path / "x.pkl")
+    assert sentence == "x.pkl has a suffix that cannot be read."
     assert ".conllu" in hint
     (tmp_path / "dir.txt").mkdir()
     assert "dir.txt cannot be read" in message(tmp_path / "dir.txt")[0]

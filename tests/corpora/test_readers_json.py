@@ -84,8 +84,8 @@ def test_rows_without_the_column_are_counted_apart(tmp_path: Path) -> None:
     assert sample.counts == ReadCounts(read=20, usable=19, malformed=1)
     assert sample.notes[-1] == "1 of 20 rows of sw.jsonl have no column 'text', and are counted as malformed."
     assert sample.notes[0].startswith("the column 'text' of sw.jsonl is read as the text, and not 'content'")
-    said = complaint(path, rows + '{"content": "other"}\n{"sentence": "more"}\n\n')
-    assert said == "2 of 21 rows of sw.jsonl have no column 'text'."
+    sentence = complaint(path, rows + '{"content": "other"}\n{"sentence": "more"}\n\n')
+    assert sentence == "2 of 21 rows of sw.jsonl have no column 'text'."
 
 
 def test_byte_order_marks_before_rows(tmp_path: Path) -> None:

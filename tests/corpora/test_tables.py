@@ -49,9 +49,9 @@ def complaint(path: Path, content: str | bytes, **options: str) -> str:
     ],
 )
 def test_quotation_marks_that_do_not_balance_are_refused(tmp_path: Path, content: str, reason: str) -> None:
-    said = complaint(tmp_path / "sw.csv", content)
-    assert said.startswith("sw.csv is not a table (")
-    assert reason in said
+    sentence = complaint(tmp_path / "sw.csv", content)
+    assert sentence.startswith("sw.csv is not a table (")
+    assert reason in sentence
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_headers_in_the_middle_are_left_out(tmp_path: Path, suffix: str, gap: st
 
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "sw.csv"
-    said = "sw.csv has 2 columns called 'text'."
-    assert complaint(path, "text,text\none,two\n") == said
-    assert complaint(path, "text,id,text\none,1,two\n", text_column="text") == said
+    sentence = "sw.csv has 2 columns called 'text'."
+    assert complaint(path, "text,text\none,two\n") == sentence
+    assert complaint(path, "text,id,text\none,1,two\n", text_column="text") == sentence
     assert complaint(path, "text,label,label\na,x,y\n", labels="auto") == "sw.csv has 2 columns called 'label'."
     assert texts(path, "id,text,id\n1,one,2\n") == ["one"]
     path = tmp_path / "sw.parquet"
@@ -162,17 +162,17 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
 
 
 def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
-    said = (
+    sentence = (
         "the column 'text' of {} is read as the text, and not 'sentence', 'content': --text-column chooses another one."
     )
     path = tmp_path / "sw.csv"
     content = "content,sentence,text\na,b,id7\n"
-    assert read(path, content).notes == (said.format("sw.csv"),)
+    assert read(path, content).notes == (sentence.format("sw.csv"),)
     assert read(path, content, text_column="sentence").notes == ()
     rows = '{"text": "a", "content": "b"}\n{"text": "b", "sentence": "c"}\n'
-    assert read(tmp_path / "sw.jsonl", rows).notes == (said.format("sw.jsonl"),)
+    assert read(tmp_path / "sw.jsonl", rows).notes == (sentence.format("sw.jsonl"),)
     buffer = io.BytesIO()
     parquet.write_table(pa.table({"text": ["a"], "sentence": ["b"], "content": ["c"]}), buffer)
-    assert read(tmp_path / "sw.parquet", buffer.getvalue()).notes == (said.format("sw.parquet"),)
+    assert read(tmp_path / "sw.parquet", buffer.getvalue()).notes == (sentence.format("sw.parquet"),)
     pairs = read(path, "sentence,sentence1,sentence2,label\na,b,c,1\n", labels="auto")
     assert pairs.notes == ()

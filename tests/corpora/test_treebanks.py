@@ -167,8 +167,8 @@ def test_no_file_name_ends_a_run(tmp_path: Path, name: str) -> None:
 def test_white_space_in_a_name_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sw.txt").write_text("habari\n", encoding="utf-8")
     (tmp_path / "de .txt").write_text("x\n", encoding="utf-8")
-    (found,) = not_read(open_corpus(str(tmp_path)))
-    assert found.reason == "its name has white space before or after 'de'; rename it"
+    (unread,) = not_read(open_corpus(str(tmp_path)))
+    assert unread.reason == "its name has white space before or after 'de'; rename it"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -178,8 +178,8 @@ def test_a_name_that_is_not_utf8(tmp_path: Path, task: str | None) -> None:
     (tmp_path / os.fsdecode(b"\xff\xfe.txt")).write_text("x O\n", encoding="utf-8")
     corpus = open_corpus(str(tmp_path), task=task)
     assert corpus.languages() == ("sw",)
-    (found,) = not_read(corpus)
-    assert found.reason == "its name is not UTF-8; rename it" if task is None else "its name does not state a language"
+    (unread,) = not_read(corpus)
+    assert unread.reason == "its name is not UTF-8; rename it" if task is None else "its name does not state a language"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -248,7 +248,7 @@ def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Calla
     assert corpus.languages() == ("en", "nl")
     assert (
         "1 language has no file of the split that is read, and cannot be measured: de has only dev, test; read another "
-        "split: --split dev; --task pos takes the dev file where there is no train file."
+        "split: --split dev; --task pos takes the dev file if there is no train file."
     ) in reading_notes(corpus)
     done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
     assert done.code == 2

@@ -40,16 +40,16 @@ def sentences_of(corpus: Path, language: str, **options: str) -> set[str]:
 
 
 def test_words_and_lines_give_the_same_row(build_from: Callable[..., Any], tmp_path: Path) -> None:
-    found = []
+    collected = []
     for suffix in ("conllu", "jsonl", "txt"):
         corpus = f"en={CASES / 'words' / f'en.{suffix}'}"
         done, languages = build_from(corpus, name=suffix)
         assert (done.code, languages) == (0, ("en",)), done.err
         row = open_store(tmp_path / f"{suffix}.zarr", "r").read("en")
-        found.append((row.provenance.corpus_digest, row.bits.tobytes()))
+        collected.append((row.provenance.corpus_digest, row.bits.tobytes()))
         assert open_corpus(corpus).sample("en", 4, 0).examples[0].sentence() == "Hello world"
     # In JSON Lines the words form a list, so that the example has another key and other tokens are masked.
-    assert found[0] == found[2]
+    assert collected[0] == collected[2]
 
 
 def test_a_treebank_without_its_text_is_an_error_of_its_language(build_from: Callable[..., Any]) -> None:

@@ -122,12 +122,12 @@ def test_ctrl_c_keeps_the_committed_rows(
     assert "Traceback" not in err
     assert 1 <= committed(store) < ROWS
     assert open_store(store).verify() == []
-    kept = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
+    before = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
 
     done = xsns(*long_build, "--store", store)
-    told = f"{store}: {ROWS - len(kept)} rows measured, {len(kept)} already present, 0 failed.\n"
-    assert (done.code, done.out) == (0, told)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "no committed row was written again"
+    sentence = f"{store}: {ROWS - len(before)} rows measured, {len(before)} already present, 0 failed.\n"
+    assert (done.code, done.out) == (0, sentence)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "no committed row was written again"
     assert digests(store) == digests(whole[0])
 
 
@@ -138,13 +138,13 @@ def test_a_killed_build_loses_no_committed_row(
     process = start_xsns(*long_build, "--store", store)
     stop_midway(process, store, 3, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    kept = digests(store)
-    assert 3 <= len(kept) < ROWS
+    before = digests(store)
+    assert 3 <= len(before) < ROWS
     assert open_store(store).verify() == []
-    assert kept.items() <= digests(whole[0]).items()
+    assert before.items() <= digests(whole[0]).items()
 
     done = xsns(*long_build, "--store", store)
-    assert (done.code, f"{ROWS - len(kept)} rows measured, {len(kept)} already present" in done.out) == (0, True)
+    assert (done.code, f"{ROWS - len(before)} rows measured, {len(before)} already present" in done.out) == (0, True)
     assert digests(store) == digests(whole[0])
     finished = open_store(store)
     assert (finished.verify(), finished.unfinished()) == ([], ())

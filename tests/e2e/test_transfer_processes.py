@@ -30,13 +30,13 @@ def test_a_killed_run_is_continued(folder: Path, start: list[str], in_process: C
     wait_for(lambda: (folder / "gold.parquet").exists() and len(list(units.glob("*.json"))) >= 1, process)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    kept = {path.name: path.read_bytes() for path in units.glob("*.json")}
-    assert 1 <= len(kept) < 6
+    before = {path.name: path.read_bytes() for path in units.glob("*.json")}
+    assert 1 <= len(before) < 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).any()
     done = in_process(folder, *arguments("--seed", "1", "--seed", "2", sources="all"))
     assert done.code == 0, done.err
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
-    assert all((units / name).read_bytes() == data for name, data in kept.items())
+    assert all((units / name).read_bytes() == data for name, data in before.items())
 
 
 @pytest.mark.slow
@@ -50,10 +50,10 @@ def test_ctrl_c_keeps_the_scores_so_far(folder: Path, start: list[str]) -> None:
     )
     wait_for((folder / "gold.parquet").exists, process)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert "error: interrupted." in told
-    assert "Traceback" not in told
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "error: interrupted." in errors
+    assert "Traceback" not in errors
     assert read_scores(folder / "gold.parquet").sources
 
 
@@ -88,12 +88,12 @@ def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: 
     first.send_signal(signal.SIGSTOP)
     second = subprocess.Popen(command, **pipes)
     assert second.stderr is not None
-    told = next((line for line in second.stderr if "waiting for them" in line), "")
+    sentence = next((line for line in second.stderr if "waiting for them" in line), "")
     first.send_signal(signal.SIGKILL)
     first.communicate(timeout=60)
     out, err = second.communicate(timeout=100)
     assert second.returncode == 0, err
-    assert told == "note: other processes are fine-tuning en (seed 1); waiting for them.\n"
+    assert sentence == "note: other processes are fine-tuning en (seed 1); waiting for them.\n"
     result = json.loads(out)["result"]
     assert result["committed"][-1] == ["en", 1]
     assert sorted(result["committed"]) == [["en", 1], ["en", 2], ["fi", 1], ["fi", 2]]
@@ -129,8 +129,10 @@ def test_two_processes_make_each_unit_once(folder: Path, start: list[str]) -> No
         subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         for _ in range(2)
     ]
-    told = [process.communicate(timeout=200)[1] for process in both]
-    assert all(process.returncode in (0, 3) for process in both), told
-    made = [line.partition("] ")[2].partition(":")[0] for text in told for line in text.splitlines() if line[:1] == "["]
+    errors = [process.communicate(timeout=200)[1] for process in both]
+    assert all(process.returncode in (0, 3) for process in both), errors
+    made = [
+        line.partition("] ")[2].partition(":")[0] for text in errors for line in text.splitlines() if line[:1] == "["
+    ]
     assert len(made) == len(set(made)) == 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()

@@ -63,7 +63,7 @@ def test_means_equal_a_loop_over_labels() -> None:
     sources, targets = ("fi", "en", "ru", "zu", "sw", "et", "mt", "de"), ("et", "sw", "de", "en", "fr", "ja")
     rows, columns = ("en", "sw", "fi", "zu", "de", "ru", "ja"), ("fr", "en", "de", "fi", "et", "sw", "zu", "ru")
     joined = join(gold(scores, sources, targets), {"x": matrix(values, rows, columns)})
-    found = evaluate(joined, resamples=100)
+    evaluation = evaluate(joined, resamples=100)
     expected = []
     for target in ("et", "sw", "de", "en", "fr"):
         there = [code for code in sources if code in rows and code != target]
@@ -84,55 +84,55 @@ def test_means_equal_a_loop_over_labels() -> None:
                 "over-english": np.nan if target == "en" else y[chosen] - y[there.index("en")],
             }
         )
-    assert found.targets == ("et", "sw", "de", "en", "fr")
-    assert found.metrics == tuple(expected[0])
-    for column, metric in enumerate(found.metrics):
+    assert evaluation.targets == ("et", "sw", "de", "en", "fr")
+    assert evaluation.metrics == tuple(expected[0])
+    for column, metric in enumerate(evaluation.metrics):
         values_of = [row[metric] for row in expected]
-        np.testing.assert_allclose(found.per_target[0, column], values_of, atol=1e-12)
-        assert found["x", metric] == pytest.approx(np.nanmean(values_of))
-    assert any("mt" in note for note in found.notes)
+        np.testing.assert_allclose(evaluation.per_target[0, column], values_of, atol=1e-12)
+        assert evaluation["x", metric] == pytest.approx(np.nanmean(values_of))
+    assert any("mt" in note for note in evaluation.notes)
 
 
 def test_trivial_baselines() -> None:
     scores = made_up()
-    found = small()
-    assert found.predictors == ("x", "y", "random", "english", "source-mean")
-    assert found.settings.trivial == ("random", "english", "source-mean")
+    evaluation = small()
+    assert evaluation.predictors == ("x", "y", "random", "english", "source-mean")
+    assert evaluation.settings.trivial == ("random", "english", "source-mean")
     own = np.eye(8, dtype=bool)
     others = np.where(own, np.nan, scores)
-    assert found["random", "regret"] == pytest.approx(np.mean(np.nanmax(others, 0) - np.nanmean(others, 0)))
-    assert found["random", "top-1"] == pytest.approx(1 / 7)
-    assert found["random", "pearson"] == 0
+    assert evaluation["random", "regret"] == pytest.approx(np.mean(np.nanmax(others, 0) - np.nanmean(others, 0)))
+    assert evaluation["random", "top-1"] == pytest.approx(1 / 7)
+    assert evaluation["random", "pearson"] == 0
     english = CODES.index("en")
     lost = np.nanmax(others, 0) - others[english]
     lost[english] = np.nanmax(others[:, english]) - np.nanmean(others[:, english])
-    np.testing.assert_allclose(found.per_target[3, found.metrics.index("regret")], lost)
-    over = found.per_target[3, found.metrics.index("over-english")]
+    np.testing.assert_allclose(evaluation.per_target[3, evaluation.metrics.index("regret")], lost)
+    over = evaluation.per_target[3, evaluation.metrics.index("over-english")]
     assert np.isnan(over[english])
     assert not np.delete(over, english).any()
     for place in range(8):
         means = [np.nanmean(np.delete(others[source], place)) for source in range(8)]
         chosen = max((source for source in range(8) if source != place), key=lambda source: means[source])
-        assert found.choices[place].followed[4] == (CODES[chosen],)
-    assert any("`ceiling`" in note for note in found.notes)
+        assert evaluation.choices[place].followed[4] == (CODES[chosen],)
+    assert any("`ceiling`" in note for note in evaluation.notes)
 
 
 def test_without_trivial_baselines() -> None:
-    found = small(with_trivial=False)
-    assert found.predictors == ("x", "y")
-    assert found.settings.trivial == ()
+    evaluation = small(with_trivial=False)
+    assert evaluation.predictors == ("x", "y")
+    assert evaluation.settings.trivial == ()
 
 
 def test_a_perfect_prediction() -> None:
     scores = made_up()
-    found = evaluate(join(gold(scores), {"x": matrix(scores), "y": matrix(-scores)}), resamples=100)
-    for metric in found.metrics[:-2]:
-        assert found["x", metric] == pytest.approx(1.0)
-        assert found.interval("x", metric) == pytest.approx((1.0, 1.0))
-    assert found["x", "regret"] == 0
-    assert found["y", "pearson"] == pytest.approx(-1.0)
-    assert found["y", "top-1"] == 0
-    assert found["x", "over-english"] > 0 > found["y", "over-english"]
+    evaluation = evaluate(join(gold(scores), {"x": matrix(scores), "y": matrix(-scores)}), resamples=100)
+    for metric in evaluation.metrics[:-2]:
+        assert evaluation["x", metric] == pytest.approx(1.0)
+        assert evaluation.interval("x", metric) == pytest.approx((1.0, 1.0))
+    assert evaluation["x", "regret"] == 0
+    assert evaluation["y", "pearson"] == pytest.approx(-1.0)
+    assert evaluation["y", "top-1"] == 0
+    assert evaluation["x", "over-english"] > 0 > evaluation["y", "over-english"]
 
 
 def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
@@ -154,16 +154,18 @@ def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
 @pytest.mark.parametrize("average", AVERAGES)
 def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
     scores = made_up(0, (3, 8, 8))
-    found = evaluate(join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100)
+    evaluation = evaluate(
+        join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100
+    )
     single = []
     for place in range(3):
         rest = np.delete(scores, place, axis=0).mean(axis=0)
         alone = evaluate(join(gold(scores[place]), {"x": matrix(rest)}), resamples=100)
         single.append([alone["x", "kendall"], alone["x", "regret"], alone["x", "over-english"]])
-    assert found.settings.ceiling == "each seed predicted by the mean of the others"
+    assert evaluation.settings.ceiling == "each seed predicted by the mean of the others"
     # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
-    assert found.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
-    ours = [found["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
+    assert evaluation.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
+    ours = [evaluation["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
     np.testing.assert_allclose(ours, np.mean(single, axis=0))
 
 
@@ -171,11 +173,11 @@ def test_ceiling_of_another_regime_is_aligned_by_label() -> None:
     scores = gold(made_up(0, (2, 1, 8, 8)))
     other = scores.regime("regime1").restricted(CODES[::-1], CODES[::-1])
     joined = join(scores.regime("regime0"), {"x": matrix(made_up(5))})
-    found = evaluate(joined, ceiling=other, resamples=100)
+    evaluation = evaluate(joined, ceiling=other, resamples=100)
     direct = evaluate(join(gold(scores.cells[0]), {"x": matrix(scores.cells[1, 0])}), resamples=100)
-    assert found["ceiling", NDCG_NAME] == pytest.approx(direct["x", NDCG_NAME])
-    assert found.settings.ceiling == "regime regime1"
-    assert not any("ceiling" in note for note in found.notes)
+    assert evaluation["ceiling", NDCG_NAME] == pytest.approx(direct["x", NDCG_NAME])
+    assert evaluation.settings.ceiling == "regime regime1"
+    assert not any("ceiling" in note for note in evaluation.notes)
     fewer = evaluate(joined, ceiling=other.restricted(CODES, CODES[:5]), resamples=100)
     assert fewer.undefined[fewer.predictors.index("ceiling"), 0] == 3
     assert "'ceiling' is undefined for et, fr, ru: it has no value for one of the candidates." in fewer.notes
@@ -184,14 +186,14 @@ def test_ceiling_of_another_regime_is_aligned_by_label() -> None:
 def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
     values = made_up(1)
     values[:, [2, 5]] = 7.0
-    found = evaluate(join(gold(made_up()), {"x": matrix(values)}), resamples=100)
-    assert found.undefined[0, :3].tolist() == [2, 2, 2]
-    assert found.undefined[0, 3] == 0
-    defined = np.delete(found.per_target[0, 0], [2, 5])
-    assert found["x", "pearson"] == pytest.approx(defined.mean())
-    assert "'x' has no correlation for fi, et: predictions or scores are equal." in found.notes
-    assert "'x' has several best sources for fi, et: metrics are averaged over them." in found.notes
-    np.testing.assert_allclose(found.per_target[0, 3:8, [2, 5]], found.per_target[1, 3:8, [2, 5]])
+    evaluation = evaluate(join(gold(made_up()), {"x": matrix(values)}), resamples=100)
+    assert evaluation.undefined[0, :3].tolist() == [2, 2, 2]
+    assert evaluation.undefined[0, 3] == 0
+    defined = np.delete(evaluation.per_target[0, 0], [2, 5])
+    assert evaluation["x", "pearson"] == pytest.approx(defined.mean())
+    assert "'x' has no correlation for fi, et: predictions or scores are equal." in evaluation.notes
+    assert "'x' has several best sources for fi, et: metrics are averaged over them." in evaluation.notes
+    np.testing.assert_allclose(evaluation.per_target[0, 3:8, [2, 5]], evaluation.per_target[1, 3:8, [2, 5]])
     nothing = evaluate(join(gold(made_up()), {"x": matrix(np.ones((8, 8)))}), resamples=100)
     assert np.isnan(nothing["x", "pearson"])
     assert all(np.isnan(nothing.interval("x", "pearson")))
@@ -200,9 +202,9 @@ def test_constant_predictions_have_no_correlation_and_are_counted() -> None:
 def test_constant_scores_have_no_correlation_with_random_order() -> None:
     scores = made_up()
     scores[:, 4] = 50.0
-    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}), resamples=100)
-    assert found.undefined[:, 0].tolist() == [1, 1, 2, 1]
-    assert found.per_target[0, found.metrics.index("regret"), 4] == 0
+    evaluation = evaluate(join(gold(scores), {"x": matrix(made_up(1))}), resamples=100)
+    assert evaluation.undefined[:, 0].tolist() == [1, 1, 2, 1]
+    assert evaluation.per_target[0, evaluation.metrics.index("regret"), 4] == 0
 
 
 @pytest.mark.parametrize(("candidates", "undefined"), [(0, 9), (1, 9), (2, 3), (3, 0)])
@@ -210,12 +212,12 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     scores = made_up()
     there = [place for place in range(8) if place != 4][:candidates]
     scores[[place for place in range(8) if place not in there], 4] = np.nan
-    found = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
-    assert found.choices[4].candidates == candidates
-    missing = np.isnan(found.per_target[0, :, 4])
+    evaluation = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
+    assert evaluation.choices[4].candidates == candidates
+    missing = np.isnan(evaluation.per_target[0, :, 4])
     # English is the second source: with fewer than two there is no choice that it could be.
     assert missing.sum() == undefined
-    about = [note for note in found.notes if " zu:" in note]
+    about = [note for note in evaluation.notes if " zu:" in note]
     expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
     expected[1] = expected[0]
     expected[2] = ["correlations are undefined for zu: two sources always correlate."]
@@ -240,29 +242,31 @@ def test_all_predictors_have_the_same_candidates() -> None:
 def test_cell_that_is_missing_for_one_gold_seed() -> None:
     scores = made_up(0, (2, 8, 8))
     scores[1, 3:, 0] = np.nan
-    found = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
+    evaluation = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
     # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
     alone = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
-    assert found.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
-    assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in found.notes
+    assert evaluation.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
+    assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in evaluation.notes
 
 
 def test_without_english() -> None:
     there = [place for place, code in enumerate(CODES) if code != "en"]
     codes = [CODES[place] for place in there]
     joined = join(gold(made_up()[there], codes), {"x": matrix(made_up(1)[there], codes)})
-    found = evaluate(joined, resamples=100)
-    assert "english" not in found.predictors
-    assert "over-english" not in found.metrics
-    assert "English is not a source of the pool: there is no comparison with always choosing English." in found.notes
+    evaluation = evaluate(joined, resamples=100)
+    assert "english" not in evaluation.predictors
+    assert "over-english" not in evaluation.metrics
+    assert (
+        "English is not a source of the pool: there is no comparison with always choosing English." in evaluation.notes
+    )
 
 
 def test_comparison_with_a_reference() -> None:
-    found = small(reference="y")
-    made = found.comparison
+    evaluation = small(reference="y")
+    made = evaluation.comparison
     assert made is not None
     assert made.reference == "y"
-    paired = found.per_target - found.per_target[1]
+    paired = evaluation.per_target - evaluation.per_target[1]
     np.testing.assert_allclose(made.difference[0], np.nanmean(paired[0], axis=1))
     assert np.isnan(made.difference[1]).all()
     assert np.isnan(made.p[1]).all()
@@ -276,14 +280,14 @@ def test_comparison_with_a_reference() -> None:
 
 def test_real_difference_is_significant() -> None:
     scores = made_up(0, (8, 8))
-    found = evaluate(
+    evaluation = evaluate(
         join(gold(scores), {"good": matrix(scores + made_up(7) / 20), "bad": matrix(made_up(8))}),
         reference="good",
         resamples=500,
     )
-    made = found.comparison
+    made = evaluation.comparison
     assert made is not None
-    row, column = found.predictors.index("bad"), found.metrics.index("spearman")
+    row, column = evaluation.predictors.index("bad"), evaluation.metrics.index("spearman")
     assert made.high[row, column] < 0
     assert made.p_holm[row, column] < 0.05
 
@@ -322,10 +326,10 @@ def test_monotone_transforms_of_a_predictor() -> None:
         gold(made_up()),
         {"x": matrix(values), "shifted": matrix(values / 3 + 40), "squared": matrix(values**2)},
     )
-    found = evaluate(joined, resamples=100)
-    np.testing.assert_allclose(found.mean[1], found.mean[0], atol=1e-9)
-    np.testing.assert_allclose(found.mean[2, 1:], found.mean[0, 1:], atol=1e-12)
-    assert abs(found.mean[2, 0] - found.mean[0, 0]) > 1e-4
+    evaluation = evaluate(joined, resamples=100)
+    np.testing.assert_allclose(evaluation.mean[1], evaluation.mean[0], atol=1e-9)
+    np.testing.assert_allclose(evaluation.mean[2, 1:], evaluation.mean[0, 1:], atol=1e-12)
+    assert abs(evaluation.mean[2, 0] - evaluation.mean[0, 0]) > 1e-4
 
 
 def test_the_same_seed_gives_the_same_evaluation() -> None:
@@ -368,28 +372,28 @@ def test_names_of_trivial_baselines_are_reserved() -> None:
 
 
 def test_unknown_predictors_and_metrics() -> None:
-    found = small()
+    evaluation = small()
     with pytest.raises(UsageError, match="there is no predictor 'z'"):
-        found["z", "mrr"]
+        evaluation["z", "mrr"]
     with pytest.raises(UsageError, match="there is no metric 'ndcg'"):
-        found.interval("x", "ndcg")
+        evaluation.interval("x", "ndcg")
     with pytest.raises(ValueError, match="the labels need"):
-        dataclasses.replace(found, metrics=found.metrics[1:])
+        dataclasses.replace(evaluation, metrics=evaluation.metrics[1:])
 
 
 def test_frames() -> None:
-    found = small(reference="x")
-    frame = found.to_frame()
+    evaluation = small(reference="x")
+    frame = evaluation.to_frame()
     assert len(frame) == 5 * 9
     line = frame[(frame.predictor == "y") & (frame.metric == "regret")].iloc[0]
-    assert line["mean"] == found["y", "regret"]
+    assert line["mean"] == evaluation["y", "regret"]
     assert {"difference", "p_holm", "undefined"} <= set(frame.columns)
-    targets = found.per_target_frame()
+    targets = evaluation.per_target_frame()
     assert len(targets) == 5 * 8
     line = targets[(targets.predictor == "y") & (targets.target == "zu")].iloc[0]
-    assert line["regret"] == found.per_target[1, found.metrics.index("regret"), 4]
+    assert line["regret"] == evaluation.per_target[1, evaluation.metrics.index("regret"), 4]
     assert line["candidates"] == 7
-    assert line["followed"] == " ".join(found.choices[4].followed[1])
+    assert line["followed"] == " ".join(evaluation.choices[4].followed[1])
 
 
 def test_large_pool_is_fast_enough() -> None:
@@ -398,10 +402,10 @@ def test_large_pool_is_fast_enough() -> None:
     sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
     scores = TransferScores(sources, targets, rng.random((1, 1, 65, 105)), "pos", "accuracy", "fraction", "made up")
     made = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
-    found = evaluate(JoinedScores(scores, made), reference="p0")
-    assert found.settings.resamples == 10_000
+    evaluation = evaluate(JoinedScores(scores, made), reference="p0")
+    assert evaluation.settings.resamples == 10_000
     # Over 105 targets a mean of random predictions lies close to what random order gives.
-    assert found["p1", "mrr"] == pytest.approx(found["random", "mrr"], abs=0.08)
+    assert evaluation["p1", "mrr"] == pytest.approx(evaluation["random", "mrr"], abs=0.08)
 
 
 def test_evaluation_imports_neither_torch_nor_pandas() -> None:
@@ -456,7 +460,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
     scores = import_scores(ner, "nnrank", metric="f1").scores
     codes = ("de", "fi", "id", "hi", "ru", "tr", "vi", "ja")
     joined = join(scores, {"emb": read_matrix(SHARED / "typology/mplm_sim" / near)}, codes, codes)
-    found = evaluate(joined, resamples=100)
+    evaluation = evaluate(joined, resamples=100)
     gold_frame = pd.read_csv(ner, keep_default_na=False).pivot(index="source", columns="target", values="f1")
     table = pd.read_csv(SHARED / "typology/mplm_sim" / near, sep="\t", index_col=0)
     names = ("deu_Latn", "fin_Latn", "ind_Latn", "hin_Deva", "rus_Cyrl", "tur_Latn", "vie_Latn", "jpn_Jpan")
@@ -468,7 +472,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
         value = ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3)
         expected.append((stats.pearsonr(x, y).statistic, stats.spearmanr(x, y).statistic, value))
     metrics = ("pearson", "spearman", NDCG_NAME)
-    np.testing.assert_allclose([found["emb", metric] for metric in metrics], np.mean(expected, axis=0), atol=1e-9)
+    np.testing.assert_allclose([evaluation["emb", metric] for metric in metrics], np.mean(expected, axis=0), atol=1e-9)
 
 
 def test_rounding_differences_are_not_significant() -> None:
@@ -478,9 +482,9 @@ def test_rounding_differences_are_not_significant() -> None:
     gold = TransferScores(labels, labels, rng.random((1, 1, 20, 20)) * 100, "t", "m", "percent", "made up")
     per_seed = np.ones((3, 20, 20))
     constant = SimilarityMatrix(labels, labels, per_seed.mean(axis=0), "one", seeds=(1, 2, 3), per_seed=per_seed)
-    found = evaluate(join(gold, {"constant": constant}), reference="random", resamples=200)
-    assert found.comparison is not None
-    p = found.comparison.p[found.predictors.index("constant")]
+    evaluation = evaluate(join(gold, {"constant": constant}), reference="random", resamples=200)
+    assert evaluation.comparison is not None
+    p = evaluation.comparison.p[evaluation.predictors.index("constant")]
     np.testing.assert_array_equal(p[np.isfinite(p)], 1.0)
 
 

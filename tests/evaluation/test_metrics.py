@@ -32,14 +32,14 @@ def by_all_orders(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     best = set(np.flatnonzero(y == y.max()))
     relevance = stats.rankdata(y)
     ideal = sum(gain / math.log2(place + 2) for place, gain in enumerate(sorted(relevance, reverse=True)[:3]))
-    found = []
+    collected = []
     for order in itertools.permutations(range(len(x))):
         if any(x[a] < x[b] for a, b in itertools.pairwise(order)):
             continue
         place = next(place for place, source in enumerate(order, start=1) if source in best)
         gain = sum(relevance[source] / math.log2(place + 2) for place, source in enumerate(order[:3]))
-        found.append((place <= 1, place <= 3, 1 / place, y.max() - y[order[0]], gain / ideal))
-    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(found, axis=0), strict=True))
+        collected.append((place <= 1, place <= 3, 1 / place, y.max() - y[order[0]], gain / ideal))
+    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(collected, axis=0), strict=True))
 
 
 @settings(max_examples=50)

@@ -65,8 +65,8 @@ def test_fractions_and_percent_cell_by_cell(matrix: Any, text: str, unit: str | 
 
 def test_low_percentages_without_a_gap_are_accepted(matrix: Any) -> None:
     for low in ("0.4,0.9,5", "0,0.0,50"):
-        found = matrix(f"source,sw,fi,et\nsw,90,50,60\nfi,{low}\n", unit="percent")
-        assert found.notes == ()
+        imported = matrix(f"source,sw,fi,et\nsw,90,50,60\nfi,{low}\n", unit="percent")
+        assert imported.notes == ()
 
 
 def test_single_low_score_is_noted(matrix: Any) -> None:
@@ -81,9 +81,9 @@ def test_source_with_only_low_scores_is_accepted(matrix: Any, line: str) -> None
 
 def test_unit_is_inferred_and_noted(matrix: Any) -> None:
     for scale, unit in ((1, "percent"), (0.01, "fraction")):
-        found = matrix(f"source,sw\nfi,{scale * 40}\net,{scale * 50}\n")
-        assert found.scores.unit == unit
-        assert f"are assumed to be {unit}." in found.notes[-1]
+        imported = matrix(f"source,sw\nfi,{scale * 40}\net,{scale * 50}\n")
+        assert imported.scores.unit == unit
+        assert f"are assumed to be {unit}." in imported.notes[-1]
     with pytest.raises(UsageError, match="neither fractions nor percentages"):
         matrix("source,sw\nfi,-3\net,50\n")
     with pytest.raises(XsnsError, match="cannot be percentages"):
@@ -104,9 +104,9 @@ def test_cell_that_is_not_a_number_is_named(matrix: Any, cell: str) -> None:
 def test_infinite_cells_are_named_and_nan_is_missing(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="2 cells of the scores are infinite: sw → fi, fi → sw"):
         matrix("source,sw,fi\nsw,90,inf\nfi,-Infinity,80\n")
-    found = matrix("source,sw,fi\nsw,90,NaN\nfi,nan,80\n", unit="percent")
-    assert np.isnan(found.scores.values).sum() == 2
-    assert found.notes == ("2 of 4 pairs have no score: sw → fi, fi → sw.",)
+    imported = matrix("source,sw,fi\nsw,90,NaN\nfi,nan,80\n", unit="percent")
+    assert np.isnan(imported.scores.values).sum() == 2
+    assert imported.notes == ("2 of 4 pairs have no score: sw → fi, fi → sw.",)
 
 
 def test_duplicate_score_is_an_error(matrix: Any) -> None:
@@ -140,10 +140,10 @@ def test_empty_files_and_empty_cells(matrix: Any) -> None:
 
 
 def test_language_without_scores_is_left_out_and_noted(matrix: Any) -> None:
-    found = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
-    assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("sw", "fi"))
-    assert any("these sources are left out, because they have no score: de" in note for note in found.notes)
-    assert any("these targets are left out, because they have no score: et" in note for note in found.notes)
+    imported = matrix("source,sw,fi,et\nsw,90,50,\nfi,40,80,\nde,,,\n", unit="percent")
+    assert (imported.scores.sources, imported.scores.targets) == (("sw", "fi"), ("sw", "fi"))
+    assert any("these sources are left out, because they have no score: de" in note for note in imported.notes)
+    assert any("these targets are left out, because they have no score: et" in note for note in imported.notes)
 
 
 def test_line_that_is_too_long_is_named_by_its_number(matrix: Any) -> None:
@@ -160,9 +160,9 @@ def test_import_that_would_lose_labels_is_an_error_that_lists_them(matrix: Any) 
         matrix(text, unit="percent")
     assert "--rename" in caught.value.hint
     assert "--skip-unknown imports the rest, without 3 of 4 scores" in caught.value.hint
-    found = matrix(text, unit="percent", skip_unknown=True)
-    assert (found.scores.sources, found.scores.targets) == (("fi",), ("sw",))
-    assert found.left_out.to_json() == {
+    imported = matrix(text, unit="percent", skip_unknown=True)
+    assert (imported.scores.sources, imported.scores.targets) == (("fi",), ("sw",))
+    assert imported.left_out.to_json() == {
         "labels": {"Finno": 2, "all languages": 2},
         "ambiguous": {},
         "collisions": {},
@@ -171,7 +171,7 @@ def test_import_that_would_lose_labels_is_an_error_that_lists_them(matrix: Any) 
         "of": 4,
         "summaries": {},
     }
-    assert found.notes[0].startswith("3 of 4 scores are left out: ")
+    assert imported.notes[0].startswith("3 of 4 scores are left out: ")
 
 
 def test_all_problems_are_in_one_message(matrix: Any) -> None:
@@ -189,12 +189,12 @@ def test_all_problems_are_in_one_message(matrix: Any) -> None:
         "1 cell of the scores can be read in two ways: fi → mon_Cyrl ('1,234')",
     ):
         assert part in caught.value.message
-    found = matrix(text, unit="percent", skip_unknown=True)
-    assert (found.scores.sources, found.scores.targets) == (("et",), ("sw", "mn"))
-    assert found.scores.values.tolist() == [[30, 33]]
-    assert (found.left_out.scores, found.left_out.of) == (14, 16)
-    assert found.left_out.collisions == {"fi": ("fi", "Suomi")}
-    assert found.left_out.ambiguous == {"Ga": ("ga", "gaa")}
+    imported = matrix(text, unit="percent", skip_unknown=True)
+    assert (imported.scores.sources, imported.scores.targets) == (("et",), ("sw", "mn"))
+    assert imported.scores.values.tolist() == [[30, 33]]
+    assert (imported.left_out.scores, imported.left_out.of) == (14, 16)
+    assert imported.left_out.collisions == {"fi": ("fi", "Suomi")}
+    assert imported.left_out.ambiguous == {"Ga": ("ga", "gaa")}
 
 
 def test_a_score_that_stands_twice_cannot_be_skipped(matrix: Any) -> None:
@@ -219,12 +219,12 @@ def test_labels_of_one_language_on_one_side_are_not_merged(matrix: Any) -> None:
 
 
 def test_languages_are_recognised_by_name(matrix: Any) -> None:
-    found = matrix(
+    imported = matrix(
         ",English,Mandarin Chinese,Norwegian Bokmål,en-GB\nKiswahili,50,60,70,80\nfi,1,2,3,4\n", unit="percent"
     )
-    assert (found.scores.sources, found.scores.targets) == (("sw", "fi"), ("en", "zh", "nb", "en-GB"))
-    assert found.by_name == {"Kiswahili": "sw", "English": "en", "Mandarin Chinese": "zh", "Norwegian Bokmål": "nb"}
-    assert any(note.startswith("labels recognised by name: Kiswahili = sw, English = en") for note in found.notes)
+    assert (imported.scores.sources, imported.scores.targets) == (("sw", "fi"), ("en", "zh", "nb", "en-GB"))
+    assert imported.by_name == {"Kiswahili": "sw", "English": "en", "Mandarin Chinese": "zh", "Norwegian Bokmål": "nb"}
+    assert any(note.startswith("labels recognised by name: Kiswahili = sw, English = en") for note in imported.notes)
 
 
 def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
@@ -232,8 +232,8 @@ def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
     assert matrix(text.format("sw"), unit="percent").scores.targets == ("ga", "sw")
     with pytest.raises(XsnsError, match="'Ga' is the code of ga and the name of gaa"):
         matrix(text.format("Swahili"), unit="percent")
-    found = matrix(text.format("Swahili"), unit="percent", rename={"Ga": "gaa"})
-    assert found.scores.targets == ("gaa", "sw")
+    imported = matrix(text.format("Swahili"), unit="percent", rename={"Ga": "gaa"})
+    assert imported.scores.targets == ("gaa", "sw")
 
 
 # ------------------------------------------------------------------------------------------ numbers
@@ -242,11 +242,11 @@ def test_code_that_is_also_a_name_is_ambiguous_among_names(matrix: Any) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_numbers_as_spreadsheets_write_them(matrix: Any, separator: str) -> None:
     lines = [("", "sw", "en", "zh", "de"), ("fi", '"55,2"', "31.2%", "–", "40"), ("yo", "50", "29 %", '"33,1"', "-")]
-    found = matrix("\n".join(separator.join(line) for line in lines) + "\n")
-    np.testing.assert_array_equal(found.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
-    assert found.scores.unit == "percent"
-    assert "commas are decimal signs in 2 of 8 cells, such as 55,2." in found.notes
-    assert "2 of 8 cells have a percent sign: the scores are percentages." in found.notes
+    imported = matrix("\n".join(separator.join(line) for line in lines) + "\n")
+    np.testing.assert_array_equal(imported.scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan]])
+    assert imported.scores.unit == "percent"
+    assert "commas are decimal signs in 2 of 8 cells, such as 55,2." in imported.notes
+    assert "2 of 8 cells have a percent sign: the scores are percentages." in imported.notes
 
 
 def test_comma_before_three_digits_is_read_if_other_cells_have_decimal_commas(matrix: Any) -> None:
@@ -272,9 +272,9 @@ def test_text_of_other_encodings(tmp_path: Path) -> None:
     path, text = tmp_path / "scores.csv", "source,sw\nEspañol,50\n"
     for encoding in ("utf-16", "utf-8-sig"):
         path.write_bytes(text.encode(encoding))
-        found = import_scores(path, "matrix", unit="percent")
-        assert found.scores.sources == ("es",)
-        assert ("'scores.csv' was read as UTF-16." in found.notes) == (encoding == "utf-16")
+        imported = import_scores(path, "matrix", unit="percent")
+        assert imported.scores.sources == ("es",)
+        assert ("'scores.csv' was read as UTF-16." in imported.notes) == (encoding == "utf-16")
     path.write_bytes(text.encode("utf-16-le"))
     with pytest.raises(XsnsError, match="contains NUL characters"):
         import_scores(path, "matrix")
@@ -295,8 +295,8 @@ def test_labels_are_shown_without_control_characters(matrix: Any) -> None:
 
 def test_labels_can_be_renamed(matrix: Any) -> None:
     text = "source,Swahili,fi\nFinnish 2,50,60\n"
-    found = matrix(text, rename={"Swahili": "swh", "Finnish 2": "fi"}, unit="percent")
-    assert (found.scores.sources, found.scores.targets, found.notes) == (("fi",), ("sw", "fi"), ())
+    imported = matrix(text, rename={"Swahili": "swh", "Finnish 2": "fi"}, unit="percent")
+    assert (imported.scores.sources, imported.scores.targets, imported.notes) == (("fi",), ("sw", "fi"), ())
     with pytest.raises(UsageError, match="no label 'Swahli' to rename") as caught:
         matrix(text, rename={"Swahli": "sw"})
     assert "'Swahili'" in caught.value.hint
@@ -317,8 +317,8 @@ def test_codes_on_one_side_only_are_an_error(matrix: Any) -> None:
 
 
 def test_a_language_may_be_called_nan(matrix: Any) -> None:
-    found = matrix("source,nan,sw\nnan,90,50\nsw,40,\n", unit="percent")
-    assert found.scores.sources == ("nan", "sw")
+    imported = matrix("source,nan,sw\nnan,90,50\nsw,40,\n", unit="percent")
+    assert imported.scores.sources == ("nan", "sw")
 
 
 # --------------------------------------------------------------------------------------- orientation
@@ -328,8 +328,8 @@ def test_matrix_with_targets_as_rows_needs_transpose(matrix: Any) -> None:
     text = "target,sw,fi\nsw,90,50\nde,40,80\n"
     with pytest.raises(UsageError, match="is transposed: its rows are called 'target'"):
         matrix(text)
-    found = matrix(text, transpose=True, unit="percent").scores
-    assert (found.sources, found["fi", "de"]) == (("sw", "fi"), 80)
+    imported = matrix(text, transpose=True, unit="percent").scores
+    assert (imported.sources, imported["fi", "de"]) == (("sw", "fi"), 80)
     with pytest.raises(UsageError, match="--transpose reads them as targets"):
         matrix("source,sw,fi\nsw,90,50\n", transpose=True)
 
@@ -374,10 +374,10 @@ def test_summary_words_are_languages_only_after_rename(matrix: Any, word: str) -
     with pytest.raises(XsnsError, match=f"'{word}' is a word for a summary and the code of a language") as caught:
         matrix(text, unit="percent")
     assert f"--rename {word}={word} selects the language" in caught.value.hint
-    found = matrix(text, unit="percent", skip_unknown=True)
-    assert found.scores.sources == ("en", "sw")
-    assert list(found.left_out.to_json()["summaries"]) == [word]
-    assert found.left_out.scores == 2
+    imported = matrix(text, unit="percent", skip_unknown=True)
+    assert imported.scores.sources == ("en", "sw")
+    assert list(imported.left_out.to_json()["summaries"]) == [word]
+    assert imported.left_out.scores == 2
     meant = matrix(text, unit="percent", rename={word: word}).scores
     assert len(meant.sources) == 3
     assert meant.values[2].tolist() == [90, 80]
@@ -400,5 +400,5 @@ def test_seeds_for_some_lines_only_are_an_error(matrix: Any) -> None:
 def test_target_whose_scores_look_like_fractions_is_noted(tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_text("source,sw,fi,et\nen,0.61,80,75\nfr,0.50,70,72\nzu,0.55,40,30\n")
-    found = import_scores(table, "matrix", unit="percent")
-    assert any("target sw: are these fractions among percentages?" in note for note in found.notes)
+    imported = import_scores(table, "matrix", unit="percent")
+    assert any("target sw: are these fractions among percentages?" in note for note in imported.notes)

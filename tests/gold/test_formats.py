@@ -34,12 +34,12 @@ XPOS = {
 
 @pytest.mark.parametrize("name", XPOS)
 def test_xpos_in_each_of_its_layouts(tmp_path: Path, name: str) -> None:
-    found = import_scores(write(tmp_path, name, XPOS[name]), "xpos")
-    scores = found.scores
+    imported = import_scores(write(tmp_path, name, XPOS[name]), "xpos")
+    scores = imported.scores
     assert (scores.sources, scores.targets) == (("af", "ar"), ("af", "ku"))
     assert scores.values.tolist() == [[98.5, 17.25], [20, 30]]
     assert (scores.task, scores.metric, scores.unit, scores.regimes) == ("pos", "accuracy", "percent", ("main",))
-    assert found.notes == ()
+    assert imported.notes == ()
 
 
 def test_a_folder_of_xpos_has_training_sizes_as_regimes(tmp_path: Path) -> None:
@@ -81,17 +81,17 @@ fi,am,70,30,100
 
 def test_nnrank_has_two_metrics_and_names_small_test_sets(tmp_path: Path) -> None:
     path = write(tmp_path, "ner.csv", NNRANK)
-    found = import_scores(path, "nnrank")
-    assert (found.scores.metric, found.scores["af", "am"]) == ("f1", 38.5)
-    assert any("am (100)" in note for note in found.notes)
+    imported = import_scores(path, "nnrank")
+    assert (imported.scores.metric, imported.scores["af", "am"]) == ("f1", 38.5)
+    assert any("am (100)" in note for note in imported.notes)
     assert import_scores(path, "nnrank", metric="accuracy").scores["af", "am"] == 74.7
 
 
 def test_nnrank_leaves_out_small_test_sets_on_request(tmp_path: Path) -> None:
     path = write(tmp_path, "ner.csv", NNRANK)
-    found = import_scores(path, "nnrank", min_examples=500)
-    assert found.scores.targets == ("af",)
-    assert any("too few examples: am (100); they have 2 scores." in note for note in found.notes)
+    imported = import_scores(path, "nnrank", min_examples=500)
+    assert imported.scores.targets == ("af",)
+    assert any("too few examples: am (100); they have 2 scores." in note for note in imported.notes)
     with pytest.raises(UsageError, match="no target was tested on 2000") as caught:
         import_scores(path, "nnrank", min_examples=2000)
     assert "1000" in caught.value.hint
@@ -119,13 +119,14 @@ LANGRANK_TABLES = {
 
 
 def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path) -> None:
-    found = import_scores(write(tmp_path, "LangRank Raw Data - POS Results.csv", LANGRANK_POS), "langrank")
-    scores = found.scores
+    imported = import_scores(write(tmp_path, "LangRank Raw Data - POS Results.csv", LANGRANK_POS), "langrank")
+    scores = imported.scores
     assert (scores.sources, scores.targets) == (("bua", "ku", "am"), ("pcm", "am"))
     assert (scores.task, scores.metric, scores.unit) == ("pos", "accuracy", "fraction")
     assert scores["ku", "pcm"] == 0.2825
     assert (
-        "4 lines below the scores are left out, because they name the best three sources of each column." in found.notes
+        "4 lines below the scores are left out, because they name the best three sources of each column."
+        in imported.notes
     )
     translation = import_scores(write(tmp_path, "mt.csv", LANGRANK_MT), "langrank").scores
     assert (translation.task, translation.metric, translation["az", "ar"]) == ("mt", "BLEU", 0.286)
@@ -166,15 +167,15 @@ def test_sumeval_keeps_runs_on_one_language(tmp_path: Path) -> None:
             ({"ar": 0, "en": 0, "fi": 0}, {"ar": 0.1, "en": 0.1, "fi": 0.1}),
         ],
     )
-    found = import_scores(path, "sumeval")
-    scores = found.scores
+    imported = import_scores(path, "sumeval")
+    scores = imported.scores
     assert (scores.sources, scores.targets) == (("en", "fi"), ("ar", "en", "fi"))
     assert (scores.task, scores.unit) == ("tydiqa", "fraction")
     assert scores.regimes == ("largest", "6855", "3696", "100")
     assert (scores["en", "ar"], scores["fi", "ar"], scores.regime("100")["en", "ar"]) == (0.71, 0.6, 0.41)
-    assert "1 of 5 runs are left out, because they were trained on several languages." in found.notes
-    assert "1 of 5 runs are left out, because they have no training examples." in found.notes
-    assert any("--metric" in note for note in found.notes)
+    assert "1 of 5 runs are left out, because they were trained on several languages." in imported.notes
+    assert "1 of 5 runs are left out, because they have no training examples." in imported.notes
+    assert any("--metric" in note for note in imported.notes)
 
 
 def test_invalid_files_of_sumeval_are_errors(tmp_path: Path) -> None:
@@ -195,18 +196,18 @@ def test_invalid_files_of_sumeval_are_errors(tmp_path: Path) -> None:
 
 def test_a_long_table_with_regimes_and_seeds(tmp_path: Path) -> None:
     text = "source,target,regime,seed,score\nsw,fi,big,42,50\nsw,fi,big,16,52\nsw,fi,small,42,40\nfi,sw,big,42.0,60\n"
-    found = import_scores(write(tmp_path, "x.csv", text), "long", task="pos", metric="accuracy", unit="percent")
-    scores = found.scores
+    imported = import_scores(write(tmp_path, "x.csv", text), "long", task="pos", metric="accuracy", unit="percent")
+    scores = imported.scores
     assert (scores.regimes, scores.seeds) == (("big", "small"), (42, 16))
     np.testing.assert_array_equal(scores.per_seed[:, 0, :], [[50, np.nan], [52, np.nan]])
     assert scores["sw", "fi"] == 51
-    assert any("sw → sw" in note for note in found.notes)
+    assert any("sw → sw" in note for note in imported.notes)
 
 
 def test_the_metric_names_the_column_of_a_long_table(tmp_path: Path) -> None:
     path = write(tmp_path, "x.tsv", "source\ttarget\tf1\taccuracy\nsw\tfi\t50\t70\n")
-    found = import_scores(path, "long", metric="f1", unit="percent", task="ner").scores
-    assert (found.metric, found["sw", "fi"]) == ("f1", 50)
+    imported = import_scores(path, "long", metric="f1", unit="percent", task="ner").scores
+    assert (imported.metric, imported["sw", "fi"]) == ("f1", 50)
     with pytest.raises(XsnsError, match="no column 'score'") as caught:
         import_scores(path, "long")
     assert "f1, accuracy" in caught.value.hint
@@ -214,9 +215,9 @@ def test_the_metric_names_the_column_of_a_long_table(tmp_path: Path) -> None:
 
 def test_matrix_of_a_user(tmp_path: Path) -> None:
     path = write(tmp_path, "x.csv", "\ufeff,swh_Latn,fin\neng,50,\nSW,55.5,60\n")
-    found = import_scores(path, "matrix", task="pos", metric="accuracy", unit="percent")
-    assert (found.scores.sources, found.scores.targets) == (("en", "sw"), ("sw", "fi"))
-    assert found.notes == ("1 of 4 pairs have no score: en → fi.",)
+    imported = import_scores(path, "matrix", task="pos", metric="accuracy", unit="percent")
+    assert (imported.scores.sources, imported.scores.targets) == (("en", "sw"), ("sw", "fi"))
+    assert imported.notes == ("1 of 4 pairs have no score: en → fi.",)
 
 
 def test_several_files_are_runs_of_several_seeds(tmp_path: Path) -> None:
@@ -253,9 +254,9 @@ def test_published_xpos_is_the_same_in_every_layout() -> None:
     assert folder.cells.shape == (9, 1, 65, 105)
     assert folder.regimes[0] == "10000"
     for name in ("gold_xlmr_base_pos_matrix.csv", "gold_xlmr_base_pos_long.csv", "results/udpos-ft-10000.csv"):
-        found = import_scores(SHARED / "xpos" / name, "xpos")
-        assert not found.notes
-        scores = found.scores.restricted(folder.sources, folder.targets)
+        imported = import_scores(SHARED / "xpos" / name, "xpos")
+        assert not imported.notes
+        scores = imported.scores.restricted(folder.sources, folder.targets)
         # The two derived files are rounded to four decimals.
         np.testing.assert_allclose(scores.values, folder.values, atol=5.1e-5)
     summary = summarise(folder)
@@ -265,9 +266,9 @@ def test_published_xpos_is_the_same_in_every_layout() -> None:
 @needs_shared
 @pytest.mark.shared_data
 def test_published_nnrank() -> None:
-    found = import_scores(SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank")
-    assert found.scores.cells.shape == (1, 1, 51, 72)
-    assert np.isfinite(found.scores.cells).all()
+    imported = import_scores(SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank")
+    assert imported.scores.cells.shape == (1, 1, 51, 72)
+    assert np.isfinite(imported.scores.cells).all()
     # Three accuracies are those of the first lines of the file.
     accuracy = import_scores(
         SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="accuracy", min_examples=500

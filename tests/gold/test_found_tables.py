@@ -66,9 +66,9 @@ def test_forms_of_one_matrix(load: Any, text: str) -> None:
 
 
 def test_a_matrix_of_r_as_text(load: Any) -> None:
-    found = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
-    assert values(found) == MATRIX
-    assert "the header of 'scores.txt' has no field above the names of the lines, as R writes tables." in found.notes
+    imported = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
+    assert values(imported) == MATRIX
+    assert "the header of 'scores.txt' has no field above the names of the lines, as R writes tables." in imported.notes
 
 
 def test_a_long_table_of_r(load: Any) -> None:
@@ -131,9 +131,9 @@ def test_scores_of_several_metrics_or_tasks(load: Any, what: str) -> None:
         load(text)
     with pytest.raises(XsnsError, match=r"f1, acc, and 'las' is not one of them\."):
         load(text, **{what: "las"})
-    found = load(text, **{what: "F1"})
-    assert values(found) == {"en fi": 80, "en sw": 60}
-    assert f"1 line of 'scores.csv' was not read: its {what} is not f1." in found.notes
+    imported = load(text, **{what: "F1"})
+    assert values(imported) == {"en fi": 80, "en sw": 60}
+    assert f"1 line of 'scores.csv' was not read: its {what} is not f1." in imported.notes
     only = load(f"source,target,{what},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
     assert getattr(only, what) == "f1"
 
@@ -143,22 +143,22 @@ def test_scores_of_several_models(load: Any) -> None:
     with pytest.raises(XsnsError, match=r"column 'model' of .* has scores of several models: mbert, xlmr"):
         load("source,target,model,score\n" + lines.format("mbert", "xlmr", "mbert", "mbert"))
     # Each source may have a model of its own.
-    found = load("source,target,Model,score\n" + lines.format("xlmr-en", "xlmr-en", "xlmr-fi", "xlmr-fi"))
-    assert found.scores["fi", "sw"] == 50
-    assert "not read: columns Model of 'scores.csv'." in found.notes
+    imported = load("source,target,Model,score\n" + lines.format("xlmr-en", "xlmr-en", "xlmr-fi", "xlmr-fi"))
+    assert imported.scores["fi", "sw"] == 50
+    assert "not read: columns Model of 'scores.csv'." in imported.notes
 
 
 def test_columns_that_are_not_read_are_named(load: Any) -> None:
-    found = load("Unnamed: 0,source,target,score,std,note\n0,en,fi,80,1.2,\n1,en,sw,70,2,\n")
-    assert "not read: columns std of 'scores.csv'." in found.notes
+    imported = load("Unnamed: 0,source,target,score,std,note\n0,en,fi,80,1.2,\n1,en,sw,70,2,\n")
+    assert "not read: columns std of 'scores.csv'." in imported.notes
 
 
 @pytest.mark.parametrize("name", ["run", "Random Seed", "trial", "rep", "run_id"])
 def test_runs_with_numbers_are_seeds(load: Any, name: str) -> None:
-    found = load(f"source,target,{name},score\nen,fi,1,80\nen,fi,2,82\n")
-    assert found.scores.seeds == (1, 2)
-    assert f"in 'scores.csv' the column '{name}' is the seed." in found.notes
-    assert not any(note.startswith("not read") for note in found.notes)
+    imported = load(f"source,target,{name},score\nen,fi,1,80\nen,fi,2,82\n")
+    assert imported.scores.seeds == (1, 2)
+    assert f"in 'scores.csv' the column '{name}' is the seed." in imported.notes
+    assert not any(note.startswith("not read") for note in imported.notes)
 
 
 def test_runs_with_names_are_not_seeds(load: Any) -> None:
@@ -175,13 +175,13 @@ def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
 
 
 def test_the_utf_16_text_of_excel(load: Any) -> None:
-    found = load("source\ttarget\tscore\r\nen\tfi\t81,2\r\n", encoding="utf-16")
-    assert values(found) == {"en fi": 81.2}
+    imported = load("source\ttarget\tscore\r\nen\tfi\t81,2\r\n", encoding="utf-16")
+    assert values(imported) == {"en fi": 81.2}
 
 
 def test_missing_values_of_r_and_codes_that_look_like_them(load: Any) -> None:
-    found = load("source,target,score\nna,nan,1\nno,nan,2\nnan,no,NA\nnan,na,NaN\nnan,en,3\n", unit="percent")
-    assert values(found) == {"na nan": 1, "no nan": 2, "nan en": 3}
+    imported = load("source,target,score\nna,nan,1\nno,nan,2\nnan,no,NA\nnan,na,NaN\nnan,en,3\n", unit="percent")
+    assert values(imported) == {"na nan": 1, "no nan": 2, "nan en": 3}
 
 
 def test_an_import_of_the_exported_file(load: Any, tmp_path: Path) -> None:
@@ -238,9 +238,9 @@ LONG = {"en fi": 80, "en sw": 70, "fi en": 60, "fi sw": 50}
 )
 @pytest.mark.parametrize("header", [r"source & target & f1 \\", r" & & f1 \\ source & target & \\"])
 def test_labels_over_several_rows(load: Any, rows: str, header: str) -> None:
-    found = load(f"\\begin{{tabular}}{{llr}}\n{header} \\hline\n{rows}\n\\end{{tabular}}", "scores.tex")
-    assert values(found) == LONG
-    assert not any("above the header" in note for note in found.notes)
+    imported = load(f"\\begin{{tabular}}{{llr}}\n{header} \\hline\n{rows}\n\\end{{tabular}}", "scores.tex")
+    assert values(imported) == LONG
+    assert not any("above the header" in note for note in imported.notes)
 
 
 @pytest.mark.parametrize(
@@ -261,13 +261,13 @@ def test_fields_of_latex(load: Any, body: str) -> None:
 
 def test_only_the_first_of_several_tables_is_read(load: Any) -> None:
     latex = "\\begin{{tabular}}{{lrr}}\nsource & en & fi \\\\\nen & {} & 80 \\\\\nfi & 60 & 85 \\\\\n\\end{{tabular}}\n"
-    found = load(latex.format(90) + latex.format(9), "scores.tex")
-    assert values(found) == MATRIX
-    assert "'scores.tex' was read as the first of 2 LaTeX tables." in found.notes
+    imported = load(latex.format(90) + latex.format(9), "scores.tex")
+    assert values(imported) == MATRIX
+    assert "'scores.tex' was read as the first of 2 LaTeX tables." in imported.notes
     table = "| source | {} | fi |\n|:--|--:|--:|\n| en | **90** | 80 |\n| fi | 60 | 85<br>± 0.2 |\n"
-    found = load(f"# Scores\n\n{table.format('en')}\nand\n\n{table.format('sw')}", "scores.md")
-    assert values(found) == MATRIX
-    assert "'scores.md' was read as the first of 2 Markdown tables." in found.notes
+    imported = load(f"# Scores\n\n{table.format('en')}\nand\n\n{table.format('sw')}", "scores.md")
+    assert values(imported) == MATRIX
+    assert "'scores.md' was read as the first of 2 Markdown tables." in imported.notes
 
 
 def test_a_table_of_tabulate(load: Any) -> None:

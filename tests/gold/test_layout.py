@@ -103,23 +103,23 @@ MATRICES = {
 @pytest.mark.parametrize("kind", MATRICES)
 def test_matrices_of_people(load: Any, kind: str) -> None:
     text, note = MATRICES[kind]
-    found = load(text)
-    assert (found.scores.sources, found.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
-    assert found.scores.values.tolist() == SCORES
-    assert "the format of 'scores.csv' is matrix: lines are sources, and columns are targets." in found.notes
-    assert not note or note in found.notes
+    imported = load(text)
+    assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
+    assert imported.scores.values.tolist() == SCORES
+    assert "the format of 'scores.csv' is matrix: lines are sources, and columns are targets." in imported.notes
+    assert not note or note in imported.notes
     if kind == "plain":
-        assert len(found.notes) == 1
+        assert len(imported.notes) == 1
 
 
 @pytest.mark.parametrize("beside", ["", ";;;\n;;;"])
 def test_a_title_with_commas_above_decimal_commas(load: Any, beside: str) -> None:
     cells = "en;55,2;40,1;44,1\nfr;50,3;42,2;43,5\nde;51,3;41,2;43,7\nit;52,3;40,2;42,5\nes;53,3;39,2;41,5\n"
-    found = load(f"Accuracy, zero-shot, three targets{beside}\nsource;sw;yo;zu\n{cells}")
-    assert found.scores.targets == ("sw", "yo", "zu")
-    assert found.scores.values[0].tolist() == [55.2, 40.1, 44.1]
+    imported = load(f"Accuracy, zero-shot, three targets{beside}\nsource;sw;yo;zu\n{cells}")
+    assert imported.scores.targets == ("sw", "yo", "zu")
+    assert imported.scores.values[0].tolist() == [55.2, 40.1, 44.1]
     title = "line 1 ('Accuracy, zero-shot, three targets')"
-    assert f"these lines were not read, because they are above the header: {title}." in found.notes
+    assert f"these lines were not read, because they are above the header: {title}." in imported.notes
 
 
 MARKDOWN = "| source | sw | yo | zu |\n|---|--:|--:|--:|\n| en | **55.2** | 40.1 | 44 |\n| fr | 50.3 | 42.2 | 43 |\n"
@@ -142,10 +142,10 @@ fr & 50.3 & \underline{42.2} & 43$_{\pm 0.3}$ \\ \bottomrule
     ],
 )
 def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) -> None:
-    found = load(text, name)
-    assert (found.scores.sources, found.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
-    assert found.scores.values.tolist() == SCORES
-    assert any(note in one for one in found.notes)
+    imported = load(text, name)
+    assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
+    assert imported.scores.values.tolist() == SCORES
+    assert any(note in one for one in imported.notes)
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) 
     ],
 )
 def test_long_tables_of_people(load: Any, text: str, note: str) -> None:
-    found = load(text, metric=None)
-    assert (found.scores["en", "sw"], found.scores["fi", "sw"]) == (80, 70)
-    assert "the format of 'scores.csv' is long: it has a column of sources and a column of targets." in found.notes
-    assert any(note in one for one in found.notes)
+    imported = load(text, metric=None)
+    assert (imported.scores["en", "sw"], imported.scores["fi", "sw"]) == (80, 70)
+    assert "the format of 'scores.csv' is long: it has a column of sources and a column of targets." in imported.notes
+    assert any(note in one for one in imported.notes)
 
 
 def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
-    found = load("train_lang,test_lang,F1 (%)\nen,sw,0.8\nfi,sw,70\n", metric=None, unit=None)
-    assert (found.scores.metric, found.scores.unit) == ("f1", "percent")
+    imported = load("train_lang,test_lang,F1 (%)\nen,sw,0.8\nfi,sw,70\n", metric=None, unit=None)
+    assert (imported.scores.metric, imported.scores.unit) == ("f1", "percent")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def scores(cells: object = None, **more: object) -> TransferScores:
         cells = np.random.default_rng(3).uniform(0, 100, (2, 3, 2, 5))
         cells[:, :, 0, 1] = NAN
         cells[1, 2] = NAN
-    told = {
+    fields = {
         "sources": ("zh-Hant", "nan"),
         "targets": CODES,
         "task": "pos, ünïversal",
@@ -38,7 +38,7 @@ def scores(cells: object = None, **more: object) -> TransferScores:
         "regimes": ("10000", "630"),
         "seeds": (42, 16, -1),
     }
-    return TransferScores(cells=cells, **(told | more))  # type: ignore[arg-type]
+    return TransferScores(cells=cells, **(fields | more))  # type: ignore[arg-type]
 
 
 def same(one: TransferScores, two: TransferScores) -> None:
@@ -57,10 +57,10 @@ def test_everything_comes_back(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", SCORE_FORMATS)
 def test_trivial_answers_come_back(tmp_path: Path, suffix: str) -> None:
     known = scores(trivial={"sw": 1 / 3, "zh-Hant": 50.0}, notes=("one",))
-    found = read_scores(write_scores(known, tmp_path / f"gold{suffix}"))
-    same(found, known)
-    assert found.notes == ("one",)
-    assert found.restricted(found.sources, ("fi", "sw")).trivial == {"sw": 1 / 3}
+    read_back = read_scores(write_scores(known, tmp_path / f"gold{suffix}"))
+    same(read_back, known)
+    assert read_back.notes == ("one",)
+    assert read_back.restricted(read_back.sources, ("fi", "sw")).trivial == {"sw": 1 / 3}
 
 
 @pytest.mark.parametrize("suffix", SCORE_FORMATS)
@@ -78,8 +78,8 @@ def test_without_seeds_and_without_any_score_of_a_language(tmp_path: Path, suffi
 def test_every_bit_of_every_score_comes_back(
     tmp_path_factory: pytest.TempPathFactory, cells: np.ndarray, seeds: list[int], suffix: str
 ) -> None:
-    told = {"sources": ("sw", "fi", "et"), "targets": ("fi", "de"), "unit": "points"}
-    written = scores(cells, seeds=tuple(seeds), **told)
+    fields = {"sources": ("sw", "fi", "et"), "targets": ("fi", "de"), "unit": "points"}
+    written = scores(cells, seeds=tuple(seeds), **fields)
     same(read_scores(write_scores(written, tmp_path_factory.mktemp("gold") / f"g{suffix}")), written)
 
 
@@ -153,27 +153,27 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 def test_the_summary_leaves_a_language_with_itself_apart() -> None:
     cells = np.array([[[[90.0, 50, NAN], [60, 80, 70]]]])
-    found = summarise(scores(cells, sources=("sw", "fi"), targets=("sw", "fi", "et"), regimes=("main",), seeds=()))
-    assert found.missing == (("sw", "et"),)
-    assert (found.lowest, found.highest, found.mean, found.mean_own) == (50, 70, 60, 85)
-    assert found.best_source == {"sw": ("fi", 60), "fi": ("sw", 50), "et": ("fi", 70)}
-    assert found.source_means == {"sw": 50, "fi": 65}
+    summary = summarise(scores(cells, sources=("sw", "fi"), targets=("sw", "fi", "et"), regimes=("main",), seeds=()))
+    assert summary.missing == (("sw", "et"),)
+    assert (summary.lowest, summary.highest, summary.mean, summary.mean_own) == (50, 70, 60, 85)
+    assert summary.best_source == {"sw": ("fi", 60), "fi": ("sw", 50), "et": ("fi", 70)}
+    assert summary.source_means == {"sw": 50, "fi": 65}
 
 
 def test_a_mixture_knows_the_languages_it_was_trained_on() -> None:
     cells = np.array([[[[40.0, 50, 30], [90, 85, 20]]]])
-    found = summarise(scores(cells, sources=("et", "fi+sw"), targets=("sw", "fi", "et"), regimes=("main",), seeds=()))
-    assert (found.mean_own, found.highest) == ((30 + 90 + 85) / 3, 50)
-    assert found.best_source == {"sw": ("et", 40), "fi": ("et", 50), "et": ("fi+sw", 20)}
-    assert found.source_means == {"et": 45, "fi+sw": 20}
-    assert found.source_targets == {"et": 2, "fi+sw": 1}
+    summary = summarise(scores(cells, sources=("et", "fi+sw"), targets=("sw", "fi", "et"), regimes=("main",), seeds=()))
+    assert (summary.mean_own, summary.highest) == ((30 + 90 + 85) / 3, 50)
+    assert summary.best_source == {"sw": ("et", 40), "fi": ("et", 50), "et": ("fi+sw", 20)}
+    assert summary.source_means == {"et": 45, "fi+sw": 20}
+    assert summary.source_targets == {"et": 2, "fi+sw": 1}
 
 
 def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
     cells = np.array([[[[90.0]]]])
-    found = summarise(scores(cells, sources=("sw",), targets=("sw",), regimes=("main",), seeds=()))
-    assert np.isnan([found.lowest, found.highest, found.mean]).all()
-    assert (found.best_source, found.source_means, found.mean_own) == ({}, {}, 90)
+    summary = summarise(scores(cells, sources=("sw",), targets=("sw",), regimes=("main",), seeds=()))
+    assert np.isnan([summary.lowest, summary.highest, summary.mean]).all()
+    assert (summary.best_source, summary.source_means, summary.mean_own) == ({}, {}, 90)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
 )
 def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "gold.csv"
-    told = ",pos,accuracy,percent,made up"
-    lines = "\n".join(f"{part}{told}" for part in line.split("\n"))
+    sentence = ",pos,accuracy,percent,made up"
+    lines = "\n".join(f"{part}{sentence}" for part in line.split("\n"))
     path.write_text(f"source,target,regime,seed,score,task,metric,unit,origin\n{lines}\n")
     with pytest.raises(XsnsError, match=said):
         read_scores(path)

@@ -61,10 +61,10 @@ def test_same_among_ties_and_extremes(device, dtype, values):
 @every_dtype
 @pytest.mark.parametrize("cuts", CUTS, ids=len)
 def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
-    pieces = np.split(random_values(1003, dtype), cuts)
+    parts = np.split(random_values(1003, dtype), cuts)
     for k in (1, 150, 1003):
-        _same_kth(pieces, k, device)
-    _same_bits(pieces, 1e-8, device)
+        _same_kth(parts, k, device)
+    _same_bits(parts, 1e-8, device)
 
 
 @every_device
@@ -72,10 +72,10 @@ def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
 @pytest.mark.parametrize("part", [1, 7, 64, 100])
 def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
     monkeypatch.setattr(on_device, "_PART", part)
-    pieces = np.split(random_values(777, dtype), (3, 301))
+    parts = np.split(random_values(777, dtype), (3, 301))
     for k in (1, 117, 777):
-        _same_kth(pieces, k, device)
-        _same_bits(pieces, float(kernels.kth_largest(pieces, k)), device)
+        _same_kth(parts, k, device)
+        _same_bits(parts, float(kernels.kth_largest(parts, k)), device)
 
 
 @every_device
@@ -116,9 +116,9 @@ def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random
 @pytest.mark.skipif(len(DEVICES) == 1, reason="needs a GPU")
 def test_tensors_on_several_devices(random_values):
     values = random_values(1000, np.float32)
-    pieces = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]
-    assert on_device.kth_largest(pieces, 150) == kernels.kth_largest(values, 150)
-    assert np.array_equal(on_device.threshold_bits(pieces, 0.5)[0], kernels.threshold_bits(values, 0.5)[0])
+    parts = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]
+    assert on_device.kth_largest(parts, 150) == kernels.kth_largest(values, 150)
+    assert np.array_equal(on_device.threshold_bits(parts, 0.5)[0], kernels.threshold_bits(values, 0.5)[0])
 
 
 @every_device

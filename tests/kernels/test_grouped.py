@@ -137,14 +137,14 @@ def test_threads_change_no_bit(shape, monkeypatch):
     from xsns_kernels import _grouped_numba
 
     monkeypatch.setattr(_grouped_numba, "_WORK_OF_A_THREAD", 1)
-    found = []
+    collected = []
     for threads in (1, 2, 5):
         F, G, A, _, _ = _problem(shape, (5, 9))
         bounds = np.array([0, 5, 14])
         _grouped_numba.add_squared_products(F.numpy(), G.numpy(), A.numpy(), np.arange(14), bounds, threads)
-        found.append(F)
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+        collected.append(F)
+    assert torch.equal(collected[0], collected[1])
+    assert torch.equal(collected[0], collected[2])
 
 
 def test_half_precision_rows_are_not_rounded_again():

@@ -178,19 +178,19 @@ def specification():
 @pytest.mark.parametrize("size", [0, 1, 64, 65, 3001])
 def test_the_specification_agrees_with_the_kernels(specification, size, random_values):
     values = random_values(size)
-    pieces = np.split(values, [size // 3, size // 2])
+    parts = np.split(values, [size // 3, size // 2])
     bits = values > 1e-9
     words = kernels.pack_bits(bits)
     assert np.array_equal(specification["pack_bits"](bits), words)
     assert np.array_equal(specification["unpack_bits"](words, size), bits)
     assert specification["popcount"](words) == kernels.popcount(words)
-    packed, cardinality = kernels.threshold_bits(pieces, 1e-9)
-    expected, count = specification["threshold_bits"](pieces, 1e-9)
+    packed, cardinality = kernels.threshold_bits(parts, 1e-9)
+    expected, count = specification["threshold_bits"](parts, 1e-9)
     assert np.array_equal(packed, expected)
     assert cardinality == count
     for k in {1, size // 3 + 1, size} - {0} if size else ():
         for dtype in (np.float32, np.float64):
-            typed = [piece.astype(dtype) for piece in pieces]
+            typed = [piece.astype(dtype) for piece in parts]
             assert specification["kth_largest"](typed, k) == kernels.kth_largest(typed, k)
 
 
@@ -199,19 +199,19 @@ def test_the_specification_agrees_with_the_kernels(specification, size, random_v
 def test_the_specification_agrees_on_tops_and_quantiles(specification, size, dtype, random_values):
     from xsns_kernels.quantiles import estimate_kth
 
-    pieces = np.split(random_values(size, dtype), [size // 3, size // 2])
+    parts = np.split(random_values(size, dtype), [size // 3, size // 2])
     ranks = sorted({1, size // 3 + 1, size})
-    result = kernels.top_bits_many(pieces, ranks)
-    for mine, specified in zip(result, specification["top_bits_many"](pieces, ranks), strict=True):
+    result = kernels.top_bits_many(parts, ranks)
+    for mine, specified in zip(result, specification["top_bits_many"](parts, ranks), strict=True):
         assert np.array_equal(mine[0], specified[0])
         assert mine[1:] == specified[1:]
-    counts = kernels.pattern_histogram(pieces)
-    assert np.array_equal(counts, specification["pattern_histogram"](pieces))
+    counts = kernels.pattern_histogram(parts)
+    assert np.array_equal(counts, specification["pattern_histogram"](parts))
     for k in ranks:
         estimate = estimate_kth(counts, k, dtype)
         assert (estimate.value, estimate.error) == specification["estimate_kth"](counts, k, dtype)
     for percent in (0, 12.5, 85, 99.99, 100):
-        assert specification["percentile"](pieces, percent) == float(np.percentile(np.concatenate(pieces), percent))
+        assert specification["percentile"](parts, percent) == float(np.percentile(np.concatenate(parts), percent))
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 0), (5, 9)])

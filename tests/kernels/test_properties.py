@@ -60,11 +60,11 @@ def test_a_higher_threshold_selects_a_subset(dtype, data):
 @given(data=st.data())
 def test_cuts_do_not_change_kth_or_bits(dtype, data):
     values = data.draw(FLOATS[dtype])
-    pieces = np.split(values, sorted(data.draw(st.lists(st.integers(0, values.size), max_size=5))))
+    parts = np.split(values, sorted(data.draw(st.lists(st.integers(0, values.size), max_size=5))))
     k = data.draw(st.integers(1, values.size))
-    kth = kernels.kth_largest(pieces, k)
+    kth = kernels.kth_largest(parts, k)
     assert kth == kernels.kth_largest(values, k)
-    words, cardinality = kernels.threshold_bits(pieces, float(kth))
+    words, cardinality = kernels.threshold_bits(parts, float(kth))
     assert np.array_equal(words, kernels.threshold_bits(values, float(kth), impl="numpy")[0])
     assert cardinality == kernels.popcount(words)
 

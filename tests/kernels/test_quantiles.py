@@ -80,8 +80,8 @@ def test_the_estimate_lies_in_the_bin_of_the_kth_and_within_its_error(dtype, dat
 def test_the_estimate_is_close_where_bins_are_full():
     values = np.random.default_rng(1).standard_normal(200_000, np.float32) ** 2
     estimate = estimate_kth(kernels.pattern_histogram(values), 30_000, np.float32)
-    kept = np.count_nonzero(values >= estimate.value)
-    assert abs(kept - 30_000) < 30
+    count = np.count_nonzero(values >= estimate.value)
+    assert abs(count - 30_000) < 30
     assert estimate.value != kernels.kth_largest(values, 30_000)
 
 

@@ -63,9 +63,9 @@ def test_minus_zero_counts_as_zero(impl, dtype):
 @pytest.mark.parametrize("cuts", [(0,), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999)])
 def test_kth_of_several_arrays_is_the_kth_of_the_whole(impl, dtype, cuts, random_values):
     values = random_values(1000, dtype)
-    pieces = np.split(values, cuts)
+    parts = np.split(values, cuts)
     for k in (1, 333, 1000):
-        assert kernels.kth_largest(pieces, k, impl=impl) == kernels.kth_largest(values, k, impl="numpy")
+        assert kernels.kth_largest(parts, k, impl=impl) == kernels.kth_largest(values, k, impl="numpy")
 
 
 @every_select
@@ -97,10 +97,10 @@ def test_threshold_packs_the_comparison(impl, dtype, size, random_values):
 @every_dtype
 @pytest.mark.parametrize("cuts", [(0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))])
 def test_arrays_at_odd_offsets(impl, dtype, cuts, random_values, select):
-    pieces = np.split(random_values(1000, dtype), cuts)
-    words, cardinality = kernels.threshold_bits(pieces, 1e-8, impl=impl)
+    parts = np.split(random_values(1000, dtype), cuts)
+    words, cardinality = kernels.threshold_bits(parts, 1e-8, impl=impl)
     chosen = np.flatnonzero(kernels.unpack_bits(words, 1000)).tolist()
-    assert chosen == select(pieces, 1e-8)
+    assert chosen == select(parts, 1e-8)
     assert cardinality == len(chosen)
 
 

@@ -89,8 +89,8 @@ def test_the_result_is_that_of_sorting(impl, dtype, kind, k, fused):
 @pytest.mark.parametrize("kind", kinds())
 def test_threads_do_not_change_a_bit(dtype, kind, fused):
     values = kinds()[kind].astype(dtype)
-    pieces = np.split(values, (3, 20_000, 20_001))
-    one, two, three = (kernels.top_bits(pieces, 6_001, threads=threads) for threads in (1, 2, 3))
+    parts = np.split(values, (3, 20_000, 20_001))
+    one, two, three = (kernels.top_bits(parts, 6_001, threads=threads) for threads in (1, 2, 3))
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[0], three[0])
     assert one[1:] == two[1:] == three[1:]
@@ -107,9 +107,9 @@ def test_blocks_of_the_usual_size(threads):
 @pytest.mark.parametrize("sizes", [(0, 1, 63, 65, 64, 2) * 40, (1,) * 300, (15,) * 100, (0, 0, 500, 0)], ids=len)
 def test_many_tiny_arrays(dtype, sizes, fused, random_values):
     values = random_values(sum(sizes), dtype)
-    pieces = np.split(values, np.cumsum(sizes)[:-1])
+    parts = np.split(values, np.cumsum(sizes)[:-1])
     for k in (1, values.size // 7 + 1, values.size):
-        check(values, pieces, k)
+        check(values, parts, k)
 
 
 @every_impl
@@ -208,11 +208,11 @@ def test_read_only_misaligned_and_shaped_arrays(dtype, fused):
 @pytest.mark.parametrize("kind", kinds())
 def test_several_ranks_agree_with_single_ranks_and_are_nested(impl, dtype, kind, fused):
     values = kinds()[kind].astype(dtype)
-    pieces = np.split(values, (1, 1000))
+    parts = np.split(values, (1, 1000))
     ranks = (1, 400, 6_000, 6_001, 20_000, SIZE)
-    result = kernels.top_bits_many(pieces, ranks, impl=impl)
+    result = kernels.top_bits_many(parts, ranks, impl=impl)
     for k, (words, cardinality, threshold) in zip(ranks, result, strict=True):
-        alone = kernels.top_bits(pieces, k, impl=impl)
+        alone = kernels.top_bits(parts, k, impl=impl)
         assert np.array_equal(words, alone[0])
         assert (cardinality, threshold) == alone[1:]
     for (fewer, _, _), (more, _, _) in itertools.pairwise(result):
@@ -258,13 +258,13 @@ def test_all_forms_agree_for_all_values_cuts_and_ranks(dtype, data):
         st.floats(0, width=width, allow_infinity=False, allow_nan=False), st.sampled_from([0.0, -0.0, 1.0, 2.0])
     )
     values = data.draw(arrays.arrays(dtype, st.integers(1, 400), elements=elements, fill=st.sampled_from([0.0, 1.0])))
-    pieces = np.split(values, sorted(data.draw(st.lists(st.integers(0, values.size), max_size=5))))
+    parts = np.split(values, sorted(data.draw(st.lists(st.integers(0, values.size), max_size=5))))
     k = data.draw(st.integers(1, values.size))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(top, "LEAST_VALUES", 1)
         patch.setattr(top, "_FEWEST_LINES", 1)
         patch.setattr(top, "_BLOCK_OCTETS", 64 * 8)
-        check(np.abs(values), pieces, k, threads=data.draw(st.integers(1, 3)))
+        check(np.abs(values), parts, k, threads=data.draw(st.integers(1, 3)))
 
 
 ELSEWHERE = """

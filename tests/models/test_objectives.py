@@ -224,8 +224,8 @@ def test_a_new_head_is_drawn_from_its_seed(objective: str, save: Save) -> None:
     differ = {name for name in first if not torch.equal(first[name], other[name])}
     assert differ == {name for name in HEADS[objective] if name.endswith("weight")}, "biases start at zero"
     assert first[max(HEADS[objective])].shape[0] == (TASKS[objective] or 2)
-    kept = {name: values for name, values in first.items() if name in base}
-    assert all(torch.equal(values, base[name]) for name, values in kept.items())
+    remaining = {name: values for name, values in first.items() if name in base}
+    assert all(torch.equal(values, base[name]) for name, values in remaining.items())
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,9 @@ def test_code_in_a_folder_is_not_run(tiny_copy: Path) -> None:
 
 def test_a_checkpoint_without_its_head(tiny_copy: Path) -> None:
     weights = load_file(tiny_copy / "model.safetensors")
-    kept = {name: values for name, values in weights.items() if not name.startswith("lm_head.")}
-    assert len(kept) < len(weights)
-    save_file(kept, tiny_copy / "model.safetensors", metadata={"format": "pt"})
+    remaining = {name: values for name, values in weights.items() if not name.startswith("lm_head.")}
+    assert len(remaining) < len(weights)
+    save_file(remaining, tiny_copy / "model.safetensors", metadata={"format": "pt"})
     error = refused(tiny_copy)
     assert " tensors that its configuration needs, such as 'lm_head." in error.message
     assert "random values would be measured in their place" in error.hint
@@ -108,10 +108,10 @@ def test_a_checkpoint_without_its_head(tiny_copy: Path) -> None:
 
 def test_a_checkpoint_without_a_block(tiny_copy: Path) -> None:
     weights = load_file(tiny_copy / "model.safetensors")
-    kept = {name: values for name, values in weights.items() if ".layer.1." not in name}
-    save_file(kept, tiny_copy / "model.safetensors", metadata={"format": "pt"})
+    remaining = {name: values for name, values in weights.items() if ".layer.1." not in name}
+    save_file(remaining, tiny_copy / "model.safetensors", metadata={"format": "pt"})
     error = refused(tiny_copy)
-    assert f"lack {len(weights) - len(kept)} tensors" in error.message
+    assert f"lack {len(weights) - len(remaining)} tensors" in error.message
     assert ".layer.1." in error.message
 
 

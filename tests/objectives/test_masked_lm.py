@@ -149,11 +149,11 @@ def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
     assert candidates > 40_000
     assert within(len(pairs), candidates, rate)
     masked = sum(shown == tokenizer.mask_token_id for shown, _ in pairs)
-    kept = sum(shown == true for shown, true in pairs)
+    count = sum(shown == true for shown, true in pairs)
     assert within(masked, len(pairs), 0.8)
     # A random token is the true one once in 16,000 times: far within the tolerance.
-    assert within(kept, len(pairs), 0.1)
-    assert within(len(pairs) - masked - kept, len(pairs), 0.1)
+    assert within(count, len(pairs), 0.1)
+    assert within(len(pairs) - masked - count, len(pairs), 0.1)
     swapped = [shown for shown, true in pairs if shown not in (tokenizer.mask_token_id, true)]
     # n draws of N tokens give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
     assert len(set(swapped)) > 0.85 * len(swapped), "drawn from the whole vocabulary"

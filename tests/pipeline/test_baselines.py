@@ -44,15 +44,15 @@ def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, Similar
 def one_by_one(loaded: LoadedModel, corpus: Any, language: str, seed: int = 42) -> list[dict[str, Any]]:
     """Each example by itself: its ids, and its states [T, D] at every layer, by transformers alone."""
     special = set(loaded.tokenizer.all_special_ids)
-    found = []
+    collected = []
     for example in corpus.sample(language, EXAMPLES, seed).examples:
         given = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
         with torch.no_grad():
             states = loaded.model(**given, output_hidden_states=True).hidden_states
         ids = given["input_ids"][0].numpy()
         ordinary = np.array([number not in special for number in ids])
-        found.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
-    return found
+        collected.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
+    return collected
 
 
 def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
@@ -95,15 +95,15 @@ def test_emb_is_the_cosine_of_means_of_means(
         vectors.append(np.mean([example["states"][at].mean(axis=0) for example in examples], axis=0))
     stacked = np.stack(vectors).astype(np.float64)
     stacked -= stacked.mean(axis=0) if centre else 0
-    found = compute("emb", layer=layer, centre=centre)["emb"]
-    np.testing.assert_allclose(found.values, cosine_similarity(stacked), atol=2e-6)
+    matrix = compute("emb", layer=layer, centre=centre)["emb"]
+    np.testing.assert_allclose(matrix.values, cosine_similarity(stacked), atol=2e-6)
 
 
 def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
-    found = compute("emb", layer="all")
-    assert list(found) == ["emb-0", "emb-1", "emb-2"]
-    assert {matrix.coefficient for matrix in found.values()} == {"emb"}
-    np.testing.assert_array_equal(found["emb-1"].values, compute("emb", layer=1)["emb"].values)
+    similarities = compute("emb", layer="all")
+    assert list(similarities) == ["emb-0", "emb-1", "emb-2"]
+    assert {matrix.coefficient for matrix in similarities.values()} == {"emb"}
+    np.testing.assert_array_equal(similarities["emb-1"].values, compute("emb", layer=1)["emb"].values)
 
 
 @pytest.mark.parametrize(("neighbour_layer", "at"), [(None, 2), (1, 1)])
@@ -115,7 +115,7 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
         tokens[language] = np.concatenate([e["states"][at][e["ordinary"]] for e in examples])
-    found = compute("nn-rank", neighbour_layer=neighbour_layer, neighbours=3)["nn-rank"]
+    matrix = compute("nn-rank", neighbour_layer=neighbour_layer, neighbours=3)["nn-rank"]
     for target in LANGUAGES:
         others = [code for code in LANGUAGES if code != target]
         owners = np.concatenate([[code] * len(tokens[code]) for code in others])
@@ -123,8 +123,8 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
         nearest = owners[np.argsort(-products, axis=1)[:, :3]]
         for other in others:
             # The last bit of a product may turn a near tie.
-            assert found[other, target] == pytest.approx((nearest == other).mean(), abs=2 / nearest.size)
-        assert np.isnan(found[target, target])
+            assert matrix[other, target] == pytest.approx((nearest == other).mean(), abs=2 / nearest.size)
+        assert np.isnan(matrix[target, target])
 
 
 def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
@@ -142,11 +142,11 @@ def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
             total = total + torch.nn.functional.cross_entropy(
                 logits, torch.from_numpy(example.labels), ignore_index=-100, reduction="sum"
             )
-        found = torch.autograd.grad(total, [parameters[name] for name in layout.names], allow_unused=True)
-        gradients.append(torch.cat([g.flatten() for g in found if g is not None]).numpy())
+        matrix = torch.autograd.grad(total, [parameters[name] for name in layout.names], allow_unused=True)
+        gradients.append(torch.cat([g.flatten() for g in matrix if g is not None]).numpy())
     expected = cosine_similarity(np.stack(gradients).astype(np.float64))
-    found = compute("grad-cosine")["grad-cosine"]
-    np.testing.assert_allclose(found.values, expected, atol=1e-5)
+    matrix = compute("grad-cosine")["grad-cosine"]
+    np.testing.assert_allclose(matrix.values, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lex", "sue", "emb", "nn-rank", "grad-cosine"])
@@ -167,8 +167,8 @@ def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None
 
 
 def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
-    found = compute("lex", "emb", seeds=(42, 16))
-    for name, matrix in found.items():
+    similarities = compute("lex", "emb", seeds=(42, 16))
+    for name, matrix in similarities.items():
         assert matrix.seeds == (42, 16)
         assert matrix.per_seed is not None
         for place, seed in enumerate((42, 16)):
@@ -222,9 +222,9 @@ class Without:
 def test_a_language_that_fails_leaves_the_others_alone(compute: Callable[..., Any], texts: Path) -> None:
     events: list[Any] = []
     corpus = Without(open_corpus(str(texts)), ("fi", 42))
-    found = compute(*TEXT_BASELINES, corpus=corpus, on_event=events.append)
+    similarities = compute(*TEXT_BASELINES, corpus=corpus, on_event=events.append)
     others = compute(*TEXT_BASELINES, languages=("sw", "et"))
-    for name, matrix in found.items():
+    for name, matrix in similarities.items():
         assert matrix.sources == matrix.targets == ("sw", "et")
         np.testing.assert_array_equal(matrix.values, others[name].values)
     (failed,) = [event for event in events if isinstance(event, RowFailed)]
@@ -234,8 +234,8 @@ def test_a_language_that_fails_leaves_the_others_alone(compute: Callable[..., An
 
 def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable[..., Any], texts: Path) -> None:
     corpus = Without(open_corpus(str(texts)), ("fi", 16))
-    found = compute("lex", "nn-rank", corpus=corpus, seeds=(42, 16))
-    lex = found["lex"]
+    matrix = compute("lex", "nn-rank", corpus=corpus, seeds=(42, 16))
+    lex = matrix["lex"]
     assert lex.sources == LANGUAGES
     assert lex.per_seed is not None
     assert np.isfinite(lex.per_seed[0]).all()
@@ -243,8 +243,8 @@ def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable
     assert np.isnan(lex["fi", "sw"])
     assert np.isfinite(lex["et", "sw"])
     # Under the other seed nn-rank's sources compete without it.
-    assert found["nn-rank"].per_seed is not None
-    assert found["nn-rank"].per_seed[1][2, 0] == 1
+    assert matrix["nn-rank"].per_seed is not None
+    assert matrix["nn-rank"].per_seed[1][2, 0] == 1
 
 
 def test_a_gradient_that_is_no_number_is_one_language_s(
@@ -260,9 +260,9 @@ def test_a_gradient_that_is_no_number_is_one_language_s(
         return real(*args, language=language, **settings)
 
     monkeypatch.setattr(fisher, "mean_gradient", failing)
-    found = compute("nn-rank", "grad-cosine")
-    assert found["grad-cosine"].sources == ("sw", "et")
-    np.testing.assert_array_equal(found["nn-rank"].values, [[np.nan, 1], [1, np.nan]])
+    matrix = compute("nn-rank", "grad-cosine")
+    assert matrix["grad-cosine"].sources == ("sw", "et")
+    np.testing.assert_array_equal(matrix["nn-rank"].values, [[np.nan, 1], [1, np.nan]])
 
 
 def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
@@ -368,11 +368,11 @@ def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
 def test_relatives_find_each_other_in_real_text() -> None:
     files = {"de": "deu", "nl": "nld", "et": "est", "fi": "fin", "sw": "swa", "zu": "zul", "bg": "bul", "ru": "rus"}
     corpus = open_corpus([f"{code}={SHARED / 'ntrex' / name}.txt" for code, name in files.items()])
-    found = model_baselines(
+    matrices = model_baselines(
         ["lex", "emb", "nn-rank"], corpus, load_model(EMBEDDED), tuple(files), examples=48, max_tokens=800, centre=True
     )
     relative = dict(zip(files, [1, 0, 3, 2, 5, 4, 7, 6], strict=True))
-    for matrix in found.values():
+    for matrix in matrices.values():
         values = matrix.values.copy()
         np.fill_diagonal(values, -np.inf)
         assert values.argmax(axis=0).tolist() == [relative[code] for code in matrix.targets]

@@ -60,8 +60,8 @@ def run(made: BuildSettings, loaded: LoadedModel, path: Path) -> tuple[BuildResu
 
 def notes(events: list[Event]) -> list[str]:
     """Return what was said, but for texts that are longer than the short examples of these tests."""
-    told = (event.text for event in events if isinstance(event, Noted))
-    return [text for text in told if "tokens, and cut there" not in text]
+    sentences = (event.text for event in events if isinstance(event, Noted))
+    return [text for text in sentences if "tokens, and cut there" not in text]
 
 
 # ---------------------------------------------------------------------------------------- a whole run
@@ -97,18 +97,23 @@ def test_a_row_is_what_the_stages_give(texts: Path, loaded: LoadedModel, path: P
 def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: Path) -> None:
     made = settings(texts, "sw", seeds=(3,))
     _, _, store = run(made, loaded, path)
-    told = store["sw"].provenance
-    assert (told.model, told.revision, told.device, told.dtype) == ("tiny", "", "cpu", "float32")
-    assert (told.examples, told.examples_asked, told.seed, told.fallback) == (6, 6, 3, ())
-    assert told.objective == "masked-lm(rate=0.15,max_length=24)"
-    assert told.estimator == "per-example(token_reduction=sum)"
-    assert told.corpus == "folder(texts)"
-    assert told.corpus_digest == made.corpus.sample("sw", 6, 3).digest
-    assert told.weights_digest == loaded.weights_digest
-    assert told.tokenizer_digest == loaded.tokenizer_digest
-    assert told.layout_digest == parameter_layout(loaded.model).digest
-    assert {"torch", "transformers", "numpy"} <= set(told.versions)
-    assert store.experiment == told.experiment()
+    provenance = store["sw"].provenance
+    assert (provenance.model, provenance.revision, provenance.device, provenance.dtype) == (
+        "tiny",
+        "",
+        "cpu",
+        "float32",
+    )
+    assert (provenance.examples, provenance.examples_asked, provenance.seed, provenance.fallback) == (6, 6, 3, ())
+    assert provenance.objective == "masked-lm(rate=0.15,max_length=24)"
+    assert provenance.estimator == "per-example(token_reduction=sum)"
+    assert provenance.corpus == "folder(texts)"
+    assert provenance.corpus_digest == made.corpus.sample("sw", 6, 3).digest
+    assert provenance.weights_digest == loaded.weights_digest
+    assert provenance.tokenizer_digest == loaded.tokenizer_digest
+    assert provenance.layout_digest == parameter_layout(loaded.model).digest
+    assert {"torch", "transformers", "numpy"} <= set(provenance.versions)
+    assert store.experiment == provenance.experiment()
 
 
 def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:

@@ -53,14 +53,14 @@ def test_a_treebank_and_its_lines_are_one_row(tmp_path: Path) -> None:
     rows = ("".join(f"{at}\t{word}\n" for at, word in enumerate(sentence, 1)) for sentence in words)
     (tmp_path / "zh.conllu").write_text("\n".join(rows), encoding="utf-8")
     model = xs.load_model("mini")
-    found = []
+    collected = []
     for name in ("zh.txt", "zh.conllu"):
         store = xs.open_store(tmp_path / f"{name}.zarr", "a")
         corpus = xs.open_corpus(f"zh={tmp_path / name}")
         xs.build(xs.BuildSettings(corpus, ("zh",), examples=2), model, store)
         record = store.record("zh", 42, 0.15)
-        found.append((record.provenance.corpus_digest, record.sha256))
-    assert found[0] == found[1]
+        collected.append((record.provenance.corpus_digest, record.sha256))
+    assert collected[0] == collected[1]
 
 
 def test_malformed_sentences_are_said(tmp_path: Path) -> None:

@@ -108,10 +108,10 @@ def test_parts_halves_and_fisher_values_are_those_of_one_process(
     for ours, theirs in zip(two.folds(4), one.folds(4), strict=True):
         assert_digests_of_stores(ours, theirs)
     for language in ("fi", "sw"):
-        found, expected = (each.fisher_values(language, 1) for each in (two, one))
-        assert found is not None
+        fisher, expected = (each.fisher_values(language, 1) for each in (two, one))
+        assert fisher is not None
         assert expected is not None
-        assert all(map(np.array_equal, found.values, expected.values))
+        assert all(map(np.array_equal, fisher.values, expected.values))
         halves = [each.reliability(each.record(language, 1, 0.1))["split_half"] for each in (one, two)]
         assert halves[0] == halves[1]
 

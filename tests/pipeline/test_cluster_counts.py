@@ -94,13 +94,13 @@ def store(tmp_path: Path) -> SubNetworkStore:
 def tables(result: Any) -> list[tuple[Any, ...]]:
     """Return all numbers of a matrix, or of the matrices of groups."""
     matrices = getattr(result, "matrices", [result])
-    found: list[tuple[Any, ...]] = []
+    collected: list[tuple[Any, ...]] = []
     for matrix in matrices:
-        found.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
+        collected.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
         for counts in matrix.counts:
             sides = [getattr(counts, name).tolist() for name in vars(counts) if name.endswith("cardinalities")]
-            found.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
-    return found
+            collected.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
+    return collected
 
 
 def assert_same(store: SubNetworkStore, client: Any, **options: Any) -> None:
@@ -353,6 +353,18 @@ def test_a_row_that_is_built_again_meanwhile_is_refused(client: Any, store: SubN
     assert "run the same command again" in caught.value.hint
     assert not list(store.path.glob("overlaps/**/c/0/0"))
     assert_same(store, client, seeds=1)
+
+
+def test_a_row_that_is_gone_meanwhile_is_refused(client: Any, store: SubNetworkStore) -> None:
+    gone: list[bool] = []
+
+    def discard(event: Any) -> None:
+        if isinstance(event, WorkDone) and not gone:
+            gone.append(store.discard("sw", 1, 0.15))
+
+    with pytest.raises(XsnsError, match="sw"):
+        xs.similarity(store, density=0.15, seeds=1, client=client, on_event=discard)
+    assert not list(store.path.glob("overlaps/**/c/0/0"))
 
 
 def test_damaged_rows_are_refused_as_by_one_process(client: Any, store: SubNetworkStore) -> None:

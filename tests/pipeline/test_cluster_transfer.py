@@ -89,13 +89,13 @@ def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Transfe
 
 def units(output: Path) -> dict[str, dict[str, Any]]:
     """Return {name of a file: the unit, without times}."""
-    found = {}
+    collected = {}
     for path in output.with_name(f"{output.name}.units").glob("*.json"):
         unit = json.loads(path.read_text())
-        found[path.name] = unit | {
+        collected[path.name] = unit | {
             "training": {name: value for name, value in unit["training"].items() if name not in TIMES}
         }
-    return found
+    return collected
 
 
 def assert_same(output: Path, alone: Path) -> None:

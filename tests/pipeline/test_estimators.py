@@ -58,8 +58,8 @@ def test_example_by_example(
 ) -> None:
     _, _, store = run(make("sw", fisher=fisher))
     assert np.array_equal(store["sw"].bits, expected(fisher, 4, "length").bits)
-    told = store["sw"].provenance
-    assert (told.estimator, told.dtype, told.head) == (recorded, dtype, "")
+    provenance = store["sw"].provenance
+    assert (provenance.estimator, provenance.dtype, provenance.head) == (recorded, dtype, "")
 
 
 def test_whole_batches_keep_the_order_in_which_they_were_drawn(make: Any, run: Any, expected: Any) -> None:

@@ -62,13 +62,13 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
             values.append((total / count).numpy())
         for density in (0.15, 0.4):
             bits, cardinality, threshold = select_top(values, density)
-            found = left_out.read("sw", density=density)
-            assert np.array_equal(found.bits, bits)
-            assert (found.threshold, found.cardinality) == (threshold, cardinality)
-            assert found.provenance.examples == count
+            network = left_out.read("sw", density=density)
+            assert np.array_equal(network.bits, bits)
+            assert (network.threshold, network.cardinality) == (threshold, cardinality)
+            assert network.provenance.examples == count
             whole = store.read("sw", density=density)
-            assert found.provenance.corpus_digest == whole.provenance.corpus_digest
-            assert 0.3 < jaccard(found, whole) < 1
+            assert network.provenance.corpus_digest == whole.provenance.corpus_digest
+            assert 0.3 < jaccard(network, whole) < 1
 
 
 def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path: Path) -> None:

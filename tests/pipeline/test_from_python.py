@@ -223,6 +223,7 @@ def test_a_baseline_takes_text_and_model_of_a_store(
 def test_every_option_of_transfer_is_a_keyword(write_texts: Callable[..., Path], tmp_path: Path) -> None:
     from xsns_stream.cli import transfer as transfer_verb
     from xsns_stream.pipeline import finetune_settings
+    from xsns_stream.pipeline.cluster_clients import CLUSTER_OPTIONS
 
     verb = {parameter.name for parameter in transfer_verb.command.params}
     keywords = {
@@ -230,4 +231,4 @@ def test_every_option_of_transfer_is_a_keyword(write_texts: Callable[..., Path],
         *finetune_settings._HYPER_PARAMETERS,
     } - {"hyper_parameters"}
     printed = {"as_json", "quiet", "verbose", "dry_run", "output", "metric", "csv_guard"}
-    assert verb - printed == keywords
+    assert verb - printed - {*CLUSTER_OPTIONS} == keywords

@@ -24,8 +24,8 @@ from xsns_stream.types import FisherSettings
 
 def notes(events: list[Any]) -> list[str]:
     """Return what was said, but for texts that are longer than the short examples of these tests."""
-    told = (event.text for event in events if isinstance(event, Noted))
-    return [text for text in told if "tokens, and cut there" not in text]
+    sentences = (event.text for event in events if isinstance(event, Noted))
+    return [text for text in sentences if "tokens, and cut there" not in text]
 
 
 @contextmanager

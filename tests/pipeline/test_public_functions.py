@@ -153,9 +153,9 @@ def test_predictors_and_gold_scores_may_be_objects(folder: Path) -> None:
     long = pd.DataFrame(rows, columns=["source", "target", "score", "seed"])
     expected = xs.evaluate(paths, folder / "gold.parquet", resamples=100)
     for gold in (scores, long):
-        found = xs.evaluate(objects, gold, resamples=100)
-        np.testing.assert_array_equal(found.mean, expected.mean)
-        assert found["xsns", "pearson"] == found["matrix", "pearson"]
+        evaluation = xs.evaluate(objects, gold, resamples=100)
+        np.testing.assert_array_equal(evaluation.mean, expected.mean)
+        assert evaluation["xsns", "pearson"] == evaluation["matrix", "pearson"]
     for given in (paths, objects):
         del given["matrix"]
     assert xs.regress(paths, scores).r_squared == xs.regress(objects, long).r_squared

@@ -34,12 +34,12 @@ def test_every_density_is_selected_as_asked(
     )
     for density in DENSITIES:
         expected = extract_subnetwork(fisher, density, quantile=used)
-        found = store.read("sw", density=density)
-        assert np.array_equal(found.bits, expected.bits)
-        assert (found.threshold, found.provenance.quantile) == (expected.threshold, recorded)
+        network = store.read("sw", density=density)
+        assert np.array_equal(network.bits, expected.bits)
+        assert (network.threshold, network.provenance.quantile) == (expected.threshold, recorded)
     assert store.experiment["quantile"] == recorded
-    said = [event.text for event in events if isinstance(event, Noted) and "thresholds are estimated" in event.text]
-    assert len(said) == (used == "histogram")
+    notes = [event.text for event in events if isinstance(event, Noted) and "thresholds are estimated" in event.text]
+    assert len(notes) == (used == "histogram")
 
 
 @pytest.mark.parametrize(("quantile", "recorded"), [(None, ""), ("percentile", ""), ("exact", "exact")])
@@ -51,13 +51,13 @@ def test_the_authors_own_way_is_the_percentile(quantile: str | None, recorded: s
 
 
 def test_halves_are_compared_by_it_too(make: Any, run: Any, tmp_path: Path) -> None:
-    found = {}
+    collected = {}
     for quantile in ("exact", "histogram"):
         settings = make("sw", quantile=quantile, split_half=True, examples=12, densities=DENSITIES)
         _, _, store = run(settings, at=tmp_path / quantile)
-        found[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
-    assert found["exact"] == pytest.approx(found["histogram"], abs=0.01)
-    assert found["exact"] != found["histogram"], "or it made no difference"
+        collected[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
+    assert collected["exact"] == pytest.approx(collected["histogram"], abs=0.01)
+    assert collected["exact"] != collected["histogram"], "or it made no difference"
 
 
 def test_a_quantile_that_is_none(make: Any) -> None:

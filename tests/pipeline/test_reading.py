@@ -57,13 +57,13 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
             raise error
         return item
 
-    found: list[Any] = []
+    collected: list[Any] = []
     for _, take in ReadAhead(range(3), make):
         try:
-            found.append(take())
+            collected.append(take())
         except BaseException as caught:
-            found.append(caught)
-    assert found == [0, error, 2]
+            collected.append(caught)
+    assert collected == [0, error, 2]
 
 
 def test_waiting_for_a_long_text_is_reported_in_the_thread_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,13 +38,13 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert result.committed == (Row("sw", 42), Row("fi", 42))
     for language in ("sw", "fi"):
         for density in (0.05, 0.3):
-            found, wanted = store.read(language, density=density), expected.read(language, density=density)
-            assert np.array_equal(found.bits, wanted.bits)
-            assert found.threshold == wanted.threshold
-    told = store.read("sw", density=0.05).provenance
-    assert (told.values, told.examples) == ("kept-float32", 6)
+            network, wanted = store.read(language, density=density), expected.read(language, density=density)
+            assert np.array_equal(network.bits, wanted.bits)
+            assert network.threshold == wanted.threshold
+    provenance = store.read("sw", density=0.05).provenance
+    assert (provenance.values, provenance.examples) == ("kept-float32", 6)
     assert store.read("sw", density=0.3).provenance.values == ""
-    assert told.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
+    assert provenance.corpus_digest == store.read("sw", density=0.3).provenance.corpus_digest
     assert [event.stored_fisher for event in events if isinstance(event, RowCommitted)] == [True, True]
     assert [e.text for e in events if isinstance(e, Noted)] == ["is selected from the Fisher values in the store."] * 2
     assert store.verify() == []
@@ -55,9 +55,9 @@ def test_values_are_those_of_the_engine(make: Any, run: Any, loaded: LoadedModel
     _, _, store = run(settings)
     encoded = settings.objective.encode(settings.corpus.sample("sw", 6, 42), loaded.tokenizer, 42)
     wanted = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
-    kept = store.fisher_values("sw", 42)
-    assert kept.examples == 6
-    assert all(np.array_equal(a, b) for a, b in zip(kept.values, wanted.values, strict=True))
+    fisher = store.fisher_values("sw", 42)
+    assert fisher.examples == 6
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
 
 
 def test_rounded_values_give_an_approximation_and_say_so(
@@ -69,8 +69,8 @@ def test_rounded_values_give_an_approximation_and_say_so(
     _, events, store = run(make("sw", densities=(0.05,)))
     exact = store.read("sw", density=0.3)
     assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), "before it is rounded"
-    found, wanted = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
-    assert 0.95 < (found & wanted).sum() / (found | wanted).sum() <= 1
+    network, wanted = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
+    assert 0.95 < (network & wanted).sum() / (network | wanted).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
     assert note.endswith("from the Fisher values in the store, rounded to bf16: their sub-network is an approximation.")
@@ -79,8 +79,8 @@ def test_rounded_values_give_an_approximation_and_say_so(
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
     _, _, whole = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
     _, _, store = run(make("sw", keep_fisher="float32", memory=40_000))
-    kept, wanted = store.fisher_values("sw", 42), whole.fisher_values("sw", 42)
-    assert all(np.array_equal(a, b) for a, b in zip(kept.values, wanted.values, strict=True))
+    fisher, wanted = store.fisher_values("sw", 42), whole.fisher_values("sw", 42)
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
 
 
 def test_a_row_that_was_only_kept_is_finished_without_measuring(make: Any, run: Any, no_measuring: Any) -> None:
@@ -131,9 +131,9 @@ def test_an_encoding_that_is_none(make: Any) -> None:
 def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> None:
     run(make("sw"))
     _, events, _ = run(make("sw fi", keep_fisher="float32", split_half=True))
-    said = [event.text for event in events if isinstance(event, Noted) and event.row is None]
+    notes = [event.text for event in events if isinstance(event, Noted) and event.row is None]
     missing = "compared in halves or stored with its Fisher values"
-    assert said == [
+    assert notes == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
         "To add this, remove these rows with prune, and build again. "
         "--parts 8 adds intervals and split-half to rows that are in the store."

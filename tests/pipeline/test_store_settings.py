@@ -144,9 +144,9 @@ def test_a_store_of_an_earlier_version_says_what_must_be_given(project: Path, mo
         path.write_text(json.dumps(document))
     with pytest.raises(UsageError, match="the text 'folder\\(texts\\)' and the model 'tiny' of the store"):
         xs.build(store=project / "s.zarr", languages="fi", progress=False)
-    found = settings_of_store(open_store(project / "s.zarr"))
-    assert found is not None
-    assert (found.options["examples"], found.options["max_length"], found.options["seeds"]) == (6, 24, (42,))
+    settings = settings_of_store(open_store(project / "s.zarr"))
+    assert settings is not None
+    assert (settings.options["examples"], settings.options["max_length"], settings.options["seeds"]) == (6, 24, (42,))
     # In the folder of the first build, the names show where text and model are.
     monkeypatch.chdir(project)
     assert xs.build(store="s.zarr", languages="fi", progress=False).languages == ("fi", "sw")

@@ -24,10 +24,10 @@ def row_text(language: str, *texts: str) -> tuple[Row, RowText]:
 
 
 def texts_of(*rows: tuple[Row, RowText]) -> RowTexts:
-    found = RowTexts()
+    row_texts = RowTexts()
     for row, text in rows:
-        found.add(row, text)
-    return found
+        row_texts.add(row, text)
+    return row_texts
 
 
 # ------------------------------------------------------------------------------------------- what is cut
@@ -96,8 +96,8 @@ def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[...
 
 
 def test_common_examples_are_counted_of_the_smaller_language() -> None:
-    found = texts_of(row_text("en", *"abcdefghij"), row_text("zu", *"ax"), row_text("fi", *"ABCDEFGHIJ"))
-    (shared,) = found.shared()
+    row_texts = texts_of(row_text("en", *"abcdefghij"), row_text("zu", *"ax"), row_text("fi", *"ABCDEFGHIJ"))
+    (shared,) = row_texts.shared()
     assert (shared.languages, shared.share) == (("en", "zu"), 0.5)
     assert note_on_shared([shared]) == (
         "these languages have examples in common, which makes their sub-networks similar even if the languages "
@@ -108,8 +108,8 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
 @pytest.mark.parametrize(("common", "said"), [(0, False), (1, False), (2, True)])
 def test_few_common_examples_are_not_said(common: int, said: bool) -> None:
     other = [f"b{n}" for n in range(20 - common)] + [f"a{n}" for n in range(common)]
-    found = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
-    assert bool(found.shared()) is said
+    row_texts = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
+    assert bool(row_texts.shared()) is said
 
 
 def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
@@ -133,16 +133,16 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
         32,
         "--json",
     )
-    said = "rows of different languages were measured on the same text"
+    sentence = "rows of different languages were measured on the same text"
     (note,) = json.loads(built.out)["result"]["notes"]
-    assert note.startswith(said)
+    assert note.startswith(sentence)
     assert note.endswith(": en, zu.")
     for verb in (["matrix"], ["rank", "--target", "zu"]):
         assert (
-            f"{said}, so that their similarity does not depend on the languages: en, zu."
+            f"{sentence}, so that their similarity does not depend on the languages: en, zu."
             in xsns(*verb, "--store", store).err
         )
-    assert said not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err
+    assert sentence not in xsns("rank", "--target", "fi", "--sources", "en", "--store", store).err
     assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["same_text"] == [
         {"seed": 42, "languages": ["en", "zu"]}
     ]
@@ -209,7 +209,9 @@ def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable
         store,
     )
     assert xsns(*build).code == 0
-    said = "few examples lower a language's similarity to every other one: et (5), where other languages have up to 12."
+    sentence = (
+        "few examples lower a language's similarity to every other one: et (5), where other languages have up to 12."
+    )
     for verb in (("rank", "--target", "fi"), ("matrix",)):
-        assert said in xsns(*verb, "--store", store).err
+        assert sentence in xsns(*verb, "--store", store).err
     assert "few examples" not in xsns("rank", "--target", "fi", "--sources", "en,sw", "--store", store).err

@@ -224,9 +224,9 @@ def test_a_mixture_takes_as_many_of_each(ner: Path) -> None:
 
 
 def test_classes_are_those_of_all_data(ner: Path) -> None:
-    found = read_data(settings(ner))
-    assert found.labels == ("B-LOC", "B-ORG", "O")
-    assert found.notes == ("'en' has no training example of ORG.",)
+    data = read_data(settings(ner))
+    assert data.labels == ("B-LOC", "B-ORG", "O")
+    assert data.notes == ("'en' has no training example of ORG.",)
 
 
 def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
@@ -277,10 +277,10 @@ def test_iob1_beside_iob2(ner: Path) -> None:
     for split in ("train", "dev", "test"):
         path = ner / f"en-{split}.txt"
         path.write_text(path.read_text().replace("B-", "I-"))
-    found = read_data(settings(ner))
-    assert found.labels == plain.labels == ("B-LOC", "B-ORG", "O")
-    assert found.test["en"].digest == plain.test["en"].digest
-    assert "the tags of en-train.txt are IOB1, in which entities begin with I-: they are read as IOB2." in found.notes
+    data = read_data(settings(ner))
+    assert data.labels == plain.labels == ("B-LOC", "B-ORG", "O")
+    assert data.test["en"].digest == plain.test["en"].digest
+    assert "the tags of en-train.txt are IOB1, in which entities begin with I-: they are read as IOB2." in data.notes
 
 
 def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
@@ -324,10 +324,10 @@ def test_a_tag_that_is_no_part_of_speech(tmp_path: Path) -> None:
 def test_one_language_without_data_does_not_stop_the_others(ner: Path) -> None:
     (ner / "fi-train.txt").write_text("")
     tagged(ner, "sw-test.txt", "leo Turku", "O B-LOC", 3)
-    found = read_data(settings(ner, sources=("en", "fi"), targets=("en", "sw")))
-    assert list(found.train) == ["en"]
-    assert list(found.failed) == ["fi"]
-    assert list(found.test) == ["en", "sw"]
+    data = read_data(settings(ner, sources=("en", "fi"), targets=("en", "sw")))
+    assert list(data.train) == ["en"]
+    assert list(data.failed) == ["fi"]
+    assert list(data.test) == ["en", "sw"]
 
 
 def test_no_source_with_data(ner: Path) -> None:

@@ -22,14 +22,14 @@ def as_sets(store: Any, seed: int = 1) -> dict[str, set[int]]:
 def greedily(sets: dict[str, set[int]], target: str, count: int) -> list[tuple[str, int]]:
     """The greedy choice, with Python's sets: code and what it adds."""
     left = set(sets[target])
-    found: list[tuple[str, int]] = []
+    collected: list[tuple[str, int]] = []
     rest = [code for code in sets if code != target]
-    while rest and len(found) < count:
+    while rest and len(collected) < count:
         best = min(rest, key=lambda code: (-len(left & sets[code]), -len(sets[target] & sets[code]), code))
-        found.append((best, len(left & sets[best])))
+        collected.append((best, len(left & sets[best])))
         left -= sets[best]
         rest.remove(best)
-    return found
+    return collected
 
 
 @settings(max_examples=30)
@@ -38,20 +38,20 @@ def test_greedy_choice_equals_sets_and_is_near_the_optimum(salt: int, share: flo
     draw = np.random.default_rng(salt)
     store = Rows({(code, 1): draw.random(SIZE) < share for code in "tabcdef"})
     sets = as_sets(store)
-    found = greedy_cover(store, "t", list("fbadec"), count, (1,), DENSITY)
+    cover = greedy_cover(store, "t", list("fbadec"), count, (1,), DENSITY)
     size = max(1, len(sets["t"]))
     expected = greedily(sets, "t", count)
-    assert [(source.language, round(source.gain * size)) for source in found.sources] == expected
-    assert found.covered == pytest.approx(sum(gain for _, gain in expected) / size)
-    assert [source.alone for source in found.sources] == [
+    assert [(source.language, round(source.gain * size)) for source in cover.sources] == expected
+    assert cover.covered == pytest.approx(sum(gain for _, gain in expected) / size)
+    assert [source.alone for source in cover.sources] == [
         pytest.approx(len(sets["t"] & sets[code]) / size) for code, _ in expected
     ]
-    gains = [source.gain for source in found.sources]
+    gains = [source.gain for source in cover.sources]
     assert gains == sorted(gains, reverse=True), "submodular"
     best = max(
         len(sets["t"] & {bit for code in some for bit in sets[code]}) for some in combinations("abcdef", min(count, 6))
     )
-    assert found.covered * size >= (1 - 1 / np.e) * best - 1e-9
+    assert cover.covered * size >= (1 - 1 / np.e) * best - 1e-9
 
 
 def test_repeated_source_adds_nothing() -> None:
@@ -60,9 +60,9 @@ def test_repeated_source_adds_nothing() -> None:
     first, second = np.zeros((2, SIZE), bool)
     first[:60], second[55:80] = True, True
     rows = {("t", 1): target, ("a", 1): first, ("copy", 1): first, ("b", 1): second}
-    found = greedy_cover(Rows(rows), "t", ["copy", "b", "a"], 3, (1,), DENSITY)
-    assert [(source.language, source.gain) for source in found.sources] == [("a", 0.6), ("b", 0.2), ("copy", 0.0)]
-    assert (found.strategy, found.covered) == ("coverage", 0.8)
+    cover = greedy_cover(Rows(rows), "t", ["copy", "b", "a"], 3, (1,), DENSITY)
+    assert [(source.language, source.gain) for source in cover.sources] == [("a", 0.6), ("b", 0.2), ("copy", 0.0)]
+    assert (cover.strategy, cover.covered) == ("coverage", 0.8)
     similar = cover_by(Rows(rows), "t", ["a", "copy", "b"], (1,), DENSITY)
     assert [source.gain for source in similar.sources] == [0.6, 0.0, 0.2]
     assert [source.covered for source in similar.sources] == [0.6, 0.6, 0.8]
@@ -85,9 +85,9 @@ def test_all_blocks_of_a_long_row_are_removed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("xsns_stream.ranking.coverage._STEP", 3)
     store = random_rows("t a b c")
     expected = greedily(as_sets(store), "t", 3)
-    found = greedy_cover(store, "t", ["a", "b", "c"], 3, (1,), DENSITY)
+    cover = greedy_cover(store, "t", ["a", "b", "c"], 3, (1,), DENSITY)
     size = len(as_sets(store)["t"])
-    assert [(source.language, round(source.gain * size)) for source in found.sources] == expected
+    assert [(source.language, round(source.gain * size)) for source in cover.sources] == expected
 
 
 def test_empty_target_has_no_coverage() -> None:

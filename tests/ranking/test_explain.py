@@ -38,25 +38,25 @@ def counted(seed: int, sources: tuple[str, ...] = CODES) -> GroupedOverlaps:
 
 def test_excesses_sum_to_the_difference_from_the_mean_source() -> None:
     counts = [counted(1), counted(2)]
-    found = explain(counts, "t", ["c", "a"])
-    assert (found.by, found.names, found.sources) == ("layer", ("first", "second"), ("c", "a"))
+    explanation = explain(counts, "t", ["c", "a"])
+    assert (explanation.by, explanation.names, explanation.sources) == ("layer", ("first", "second"), ("c", "a"))
     matrix = jaccard([one.total for one in counts])
     mean = np.mean([matrix[code, "t"] for code in "abc"])
     expected = [matrix["c", "t"] - mean, matrix["a", "t"] - mean]
-    assert found.excess.sum(axis=0) == pytest.approx(expected)
+    assert explanation.excess.sum(axis=0) == pytest.approx(expected)
 
 
 def test_each_group_has_its_own_coefficient_and_excess() -> None:
-    found = explain([counted(3)], "t", ["b"])
+    explanation = explain([counted(3)], "t", ["b"])
     bits = rows(3)
     unions = {code: sum((own[code] | own["t"]).sum() for own in bits.values()) for code in "abc"}
     for g, (name, own) in enumerate(bits.items()):
         b, t, size = own["b"], own["t"], SIZES[name]
         shared = b.sum() * t.sum() / size
         chance = shared / (b.sum() + t.sum() - shared)
-        assert found.corrected[g, 0] == pytest.approx(((b & t).sum() / (b | t).sum() - chance) / (1 - chance))
+        assert explanation.corrected[g, 0] == pytest.approx(((b & t).sum() / (b | t).sum() - chance) / (1 - chance))
         terms = {code: (own[code] & t).sum() / unions[code] for code in "abc"}
-        assert found.excess[g, 0] == pytest.approx(terms["b"] - np.mean(list(terms.values())))
+        assert explanation.excess[g, 0] == pytest.approx(terms["b"] - np.mean(list(terms.values())))
 
 
 def test_target_is_not_a_candidate() -> None:

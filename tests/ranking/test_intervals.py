@@ -27,24 +27,24 @@ def test_target_and_sources_are_compared_without_each_of_their_folds(
     monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
     store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
     seen: list[tuple[int, int]] = []
-    found = fold_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
-    assert (found.sources, found.seeds, found.count) == (tuple(sources), (2, 1), 4)
+    fold_values = fold_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
+    assert (fold_values.sources, fold_values.seeds, fold_values.count) == (tuple(sources), (2, 1), 4)
     for r, seed in enumerate((2, 1)):
         for k, part in enumerate(parts):
             for s, code in enumerate(sources):
                 a, b = ("a", seed), (code, seed)
-                assert found.without_target[r, k, s] == jaccard(part.bits[a], store.bits[b])
-                assert found.without_source[r, k, s] == jaccard(store.bits[a], part.bits[b])
+                assert fold_values.without_target[r, k, s] == jaccard(part.bits[a], store.bits[b])
+                assert fold_values.without_source[r, k, s] == jaccard(store.bits[a], part.bits[b])
     assert seen[-1] == (2 * len(sources), 2 * len(sources))
 
 
 def test_asymmetric_coefficient_has_sources_first() -> None:
     store, parts = random_rows("a b"), [random_rows("a b", salt=salt) for salt in (1, 2)]
-    found = fold_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
+    fold_values = fold_similarities(store, parts, "a", ["b"], (1,), DENSITY, "containment")
     a, b = store.bits["a", 1], parts[0].bits["b", 1]
-    assert found.without_source[0, 0, 0] == (a & b).sum() / a.sum()
+    assert fold_values.without_source[0, 0, 0] == (a & b).sum() / a.sum()
     a, b = parts[1].bits["a", 1], store.bits["b", 1]
-    assert found.without_target[0, 1, 0] == (a & b).sum() / a.sum()
+    assert fold_values.without_target[0, 1, 0] == (a & b).sum() / a.sum()
 
 
 def test_invalid_comparisons_are_errors() -> None:
@@ -70,9 +70,9 @@ def matrix_of(values: dict[str, float], per_seed: Any = None) -> SimilarityMatri
 def test_draws_have_the_covariances_of_the_jackknife() -> None:
     draw = np.random.default_rng(5)
     target, source = draw.normal(0.5, 0.02, (2, 6, 3)), draw.normal(0.5, 0.01, (2, 6, 3))
-    found = FoldSimilarity("t", ("a", "b", "c"), target, source, "jaccard", (1, 2))
+    fold_values = FoldSimilarity("t", ("a", "b", "c"), target, source, "jaccard", (1, 2))
     matrix = matrix_of({"c": 0.3, "a": 0.5, "b": 0.4})
-    draws = draws_of_folds(found, matrix, draws=200_000)
+    draws = draws_of_folds(fold_values, matrix, draws=200_000)
     assert (draws.basis, draws.sources) == ("6 parts", ("a", "b", "c"))
     assert draws.values.mean(axis=0) == pytest.approx([0.5, 0.4, 0.3], abs=5e-4)
     expected = np.zeros((3, 3))
@@ -86,16 +86,16 @@ def test_jackknife_gives_the_variance_of_a_mean() -> None:
     """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
     values = np.random.default_rng(6).normal(0.5, 0.02, 8)
     without = (values.sum() - values) / 7
-    found = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
-    draws = draws_of_folds(found, matrix_of({"a": values.mean()}), draws=400_000)
+    fold_values = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
+    draws = draws_of_folds(fold_values, matrix_of({"a": values.mean()}), draws=400_000)
     assert draws.values.var() == pytest.approx(values.var(ddof=1) / 8, rel=0.01)
 
 
 @pytest.mark.parametrize(("coefficient", "low"), [("jaccard", 0), ("corrected-jaccard", -1)])
 def test_draws_are_clipped_to_the_range_of_the_coefficient(coefficient: str, low: float) -> None:
     wide = np.random.default_rng(8).normal(0.5, 1, (1, 4, 2))
-    found = FoldSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
-    draws = draws_of_folds(found, matrix_of({"a": 0.9, "b": 0.1}))
+    fold_values = FoldSimilarity("t", ("a", "b"), wide, wide, coefficient, (1,))
+    draws = draws_of_folds(fold_values, matrix_of({"a": 0.9, "b": 0.1}))
     assert (draws.values.min(), draws.values.max()) == (low, 1)
 
 

@@ -42,9 +42,9 @@ def world(seed: int = 0, noise: float = 2.0) -> tuple[TransferScores, Similarity
 @pytest.fixture(scope="module")
 def fitted() -> tuple[Regression, Evaluation]:
     gold, matrix = world()
-    found = fit(join(gold, {"x_s": matrix}), "mixed", "crossed")
-    ways = {"in sample": found.fitted, **found.left_out}
-    return found, evaluate(join(gold, ways), resamples=200)
+    regression = fit(join(gold, {"x_s": matrix}), "mixed", "crossed")
+    ways = {"in sample": regression.fitted, **regression.left_out}
+    return regression, evaluate(join(gold, ways), resamples=200)
 
 
 # -------------------------------------------------------------------------------------- calibration
@@ -52,14 +52,14 @@ def fitted() -> tuple[Regression, Evaluation]:
 
 def test_calibration_accounts_for_easy_targets_and_good_sources() -> None:
     gold, matrix = world()
-    found = calibrate(gold, matrix)
-    assert found.unit == "percent"
-    assert found.pairs == 132
-    assert found.slope == pytest.approx(30, abs=3)
-    assert 5 < found.rmse_left_out < 14
-    assert found.notes == ()
+    calibration = calibrate(gold, matrix)
+    assert calibration.unit == "percent"
+    assert calibration.pairs == 132
+    assert calibration.slope == pytest.approx(30, abs=3)
+    assert 5 < calibration.rmse_left_out < 14
+    assert calibration.notes == ()
     for target in CODES:
-        expected = found.predict(matrix.column(target), target)
+        expected = calibration.predict(matrix.column(target), target)
         others = [code != target for code in CODES]
         errors = expected.mean[others] - gold.values[others, CODES.index(target)]
         assert np.abs(errors).mean() < 3
@@ -69,10 +69,10 @@ def test_calibration_accounts_for_easy_targets_and_good_sources() -> None:
 
 def test_new_targets_and_sources_have_wider_intervals() -> None:
     gold, matrix = world()
-    found = calibrate(gold, matrix)
-    known = found.predict([0.5], "sw", ["fi"])
-    new_target = found.predict([0.5], "mt", ["fi"])
-    both_new = found.predict([0.5], "mt", ["yo"])
+    calibration = calibrate(gold, matrix)
+    known = calibration.predict([0.5], "sw", ["fi"])
+    new_target = calibration.predict([0.5], "mt", ["fi"])
+    both_new = calibration.predict([0.5], "mt", ["yo"])
     widths = [float(one.high[0] - one.low[0]) for one in (known, new_target, both_new)]
     assert widths == sorted(widths)
     assert widths[0] < 0.6 * widths[1]
@@ -105,22 +105,22 @@ def test_matrix_with_more_or_fewer_languages() -> None:
     )
     assert calibrate(gold, more).slope == pytest.approx(calibrate(gold, matrix).slope)
     fewer = SimilarityMatrix(CODES[:5], CODES, matrix.values[:5], "jaccard")
-    found = calibrate(gold, fewer)
-    assert found.pairs == 55
-    assert found.regression.fitted.sources == CODES[:5]
+    calibration = calibrate(gold, fewer)
+    assert calibration.pairs == 55
+    assert calibration.regression.fitted.sources == CODES[:5]
 
 
 def test_constant_similarity_is_an_error() -> None:
     gold, matrix = world()
-    found = calibrate(gold, matrix)
+    calibration = calibrate(gold, matrix)
     gaps = np.where(np.arange(12) == 3, np.nan, 0.5)
-    assert np.isnan(found.predict(gaps, "sw").mean).tolist() == [place == 3 for place in range(12)]
+    assert np.isnan(calibration.predict(gaps, "sw").mean).tolist() == [place == 3 for place in range(12)]
     with pytest.raises(UsageError, match="these predictors have the same value for all 132 pairs"):
         calibrate(gold, SimilarityMatrix(CODES, CODES, np.ones((12, 12)), "jaccard"))
     with pytest.raises(UsageError, match="2 sources, but a regression needs at least 3"):
         calibrate(gold, SimilarityMatrix(CODES[:2], CODES, matrix.values[:2], "jaccard"))
     with pytest.raises(UsageError, match="each predictor must have 12 values"):
-        found.predict([0.5], "sw")
+        calibration.predict([0.5], "sw")
 
 
 def test_predictions_are_clipped_to_the_range_of_the_unit() -> None:
@@ -134,19 +134,19 @@ def test_predictions_are_clipped_to_the_range_of_the_unit() -> None:
 
 
 def test_tables(fitted: tuple[Regression, Evaluation]) -> None:
-    found, ranks = fitted
-    coefficients, variances, errors, ranking = regression_sheets(found, ranks)
+    regression, ranks = fitted
+    coefficients, variances, errors, ranking = regression_sheets(regression, ranks)
     assert coefficients.title == ("mixed (target × source): ner f1 (percent) of 132 pairs, 12 sources and 12 targets")
     assert [line[0] for line in coefficients.lines] == ["intercept", "x_s"]
-    assert float(coefficients.lines[1][1]) == pytest.approx(found["x_s"].estimate, abs=1e-4)
+    assert float(coefficients.lines[1][1]) == pytest.approx(regression["x_s"].estimate, abs=1e-4)
     assert coefficients.lines[1][4] == "< 0.0001"
     assert [line[0] for line in variances.lines] == ["between targets", "between sources", "residual"]
     assert errors.header == ("prediction", "RMSE", "without predictors", "mean alone", "in 95 % interval", "pairs")
-    assert float(errors.lines[1][1]) == pytest.approx(found.error(LEFT_OUT_TARGET).rmse, abs=0.005)
+    assert float(errors.lines[1][1]) == pytest.approx(regression.error(LEFT_OUT_TARGET).rmse, abs=0.005)
     assert ranking.header == ("prediction", "pearson %", "top-1 %", "ndcg@3[rank-linear] %", "regret")
     assert [line[0] for line in ranking.lines][:3] == ["in sample", "leave one target out", "leave one source out"]
     assert {"random", "english", "source-mean"} <= {line[0] for line in ranking.lines}
-    assert all(len(line) == len(sheet.header) for sheet in regression_sheets(found, ranks) for line in sheet.lines)
+    assert all(len(line) == len(sheet.header) for sheet in regression_sheets(regression, ranks) for line in sheet.lines)
 
 
 def test_table_of_least_squares_has_no_random_intercepts() -> None:
@@ -160,27 +160,27 @@ def test_expected_scores_best_first() -> None:
     gold, matrix = world()
     similarities = matrix.column("sw").copy()
     similarities[4] = np.nan
-    found = prediction_sheet(calibrate(gold, matrix).predict(similarities, "mt"))
-    assert found.title == "Expected for Maltese (mt), a target without scores"
-    assert "fi" not in {line[0] for line in found.lines}
-    means = [float(line[2]) for line in found.lines]
+    sheet = prediction_sheet(calibrate(gold, matrix).predict(similarities, "mt"))
+    assert sheet.title == "Expected for Maltese (mt), a target without scores"
+    assert "fi" not in {line[0] for line in sheet.lines}
+    means = [float(line[2]) for line in sheet.lines]
     assert means == sorted(means, reverse=True)
     assert len(means) == 11
 
 
 @pytest.mark.parametrize("suffix", RESULT_FORMATS)
 def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
-    found, ranks = fitted
-    target = write_regression(found, ranks, tmp_path / f"regression{suffix}")
+    regression, ranks = fitted
+    target = write_regression(regression, ranks, tmp_path / f"regression{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
     first = target.read_bytes()
-    write_regression(found, ranks, target)
+    write_regression(regression, ranks, target)
     assert target.read_bytes() == first, "the same regression gives the same file"
 
 
 def test_contents_of_files(fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
-    found, ranks = fitted
-    paths = {suffix: write_regression(found, ranks, tmp_path / f"r{suffix}") for suffix in RESULT_FORMATS}
+    regression, ranks = fitted
+    paths = {suffix: write_regression(regression, ranks, tmp_path / f"r{suffix}") for suffix in RESULT_FORMATS}
     markdown = paths[".md"].read_text()
     assert "| x\\_s |" in markdown
     assert "&lt; 0.0001" in markdown
@@ -188,25 +188,29 @@ def test_contents_of_files(fitted: tuple[Regression, Evaluation], tmp_path: Path
     assert r"x\_s & " in latex
     assert "95 \\%" in latex
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 4
-    said = json.loads(paths[".json"].read_text())
-    assert said["schema_version"] == 1
-    assert said["coefficients"][0]["standardised"] is None
-    assert said["ranking"][0]["predictor"] == "in sample"
+    document = json.loads(paths[".json"].read_text())
+    assert document["schema_version"] == 1
+    assert document["coefficients"][0]["standardised"] is None
+    assert document["ranking"][0]["predictor"] == "in sample"
     pairs, notes = read_parquet(paths[".parquet"])
-    pd.testing.assert_frame_equal(pairs, found.to_frame())
-    pd.testing.assert_frame_equal(pd.read_csv(paths[".csv"]), found.to_frame(), check_dtype=False)
+    pd.testing.assert_frame_equal(pairs, regression.to_frame())
+    pd.testing.assert_frame_equal(pd.read_csv(paths[".csv"]), regression.to_frame(), check_dtype=False)
     assert notes is not None
     assert notes["kind"] == "regression"
-    assert notes["coefficients"] == said["coefficients"]
+    assert notes["coefficients"] == document["coefficients"]
     assert paths[".png"].read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in paths[".svg"].read_bytes()
 
 
 def test_document_agrees_with_the_tables(fitted: tuple[Regression, Evaluation]) -> None:
-    found, ranks = fitted
-    said = regression_document(found, ranks)
-    assert said["pairs"] == 132
-    assert said["random_intercepts"] == ["target", "source"]
-    assert set(said["intercepts"]["target"]) == set(CODES)
-    assert [error["way"] for error in said["errors"]] == ["in sample", "leave one target out", "leave one source out"]
-    assert "ranking" not in regression_document(found)
+    regression, ranks = fitted
+    document = regression_document(regression, ranks)
+    assert document["pairs"] == 132
+    assert document["random_intercepts"] == ["target", "source"]
+    assert set(document["intercepts"]["target"]) == set(CODES)
+    assert [error["way"] for error in document["errors"]] == [
+        "in sample",
+        "leave one target out",
+        "leave one source out",
+    ]
+    assert "ranking" not in regression_document(regression)

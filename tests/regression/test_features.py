@@ -33,9 +33,9 @@ def write(tmp_path: Path):
 
 
 def values(text: str, *paths: Path) -> np.ndarray:
-    found = feature_matrix(parse_feature(text), read_features(paths), SOURCES, TARGETS)
-    assert (found.sources, found.targets) == (SOURCES, TARGETS)
-    return found.values
+    matrix = feature_matrix(parse_feature(text), read_features(paths), SOURCES, TARGETS)
+    assert (matrix.sources, matrix.targets) == (SOURCES, TARGETS)
+    return matrix.values
 
 
 @pytest.mark.parametrize("word", ["NA", "-", "?", "nan", "None", "n/a"])
@@ -110,8 +110,8 @@ def test_invalid_features_are_errors(text: str, message: str, hint: str) -> None
 
 
 def test_labels_that_are_not_codes_are_noted(write) -> None:
-    found = read_features([write(LANGUAGES)])
-    assert found.notes == ("labels of 'languages.csv' that are not language codes were left out: xx-none.",)
+    features = read_features([write(LANGUAGES)])
+    assert features.notes == ("labels of 'languages.csv' that are not language codes were left out: xx-none.",)
 
 
 def complaint(text: str, *paths: Path) -> XsnsError:
@@ -150,8 +150,8 @@ def test_languages_are_found_by_name_and_under_other_codes_and_notes_say_so(writ
     path = write("code,size\nEnglish (GB),7\nKiswahili,5\nzh-Hans,9\nKlingonish,1\n", "sizes.csv")
     codes = ("en", "sw", "zh")
     tables = read_features([path], codes)
-    found = feature_matrix(parse_feature("source:size"), tables, codes, codes)
-    np.testing.assert_array_equal(found.values[:, 0], [7, 5, 9])
+    matrix = feature_matrix(parse_feature("source:size"), tables, codes, codes)
+    np.testing.assert_array_equal(matrix.values[:, 0], [7, 5, 9])
     assert tables.notes == (
         "labels of 'sizes.csv' that are not language codes were left out: Klingonish.",
         "languages of 'sizes.csv' were recognised by name: English (GB) = en-GB, Kiswahili = sw.",

@@ -58,14 +58,14 @@ def with_gaps(scores: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def lines_of(joined: JoinedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """y [n], X [n, P], source and target places [n], pair by pair and without any of the code that is tested."""
-    found = []
+    collected = []
     for s, source in enumerate(joined.sources):
         for t, target in enumerate(joined.targets):
             values = [prediction.values[s, t] for prediction in joined.predictions]
             score = joined.gold.values[s, t]
             if source != target and np.isfinite([score, *values]).all():
-                found.append((score, [1.0, *values], s, t))
-    y, lines, rows, columns = zip(*found, strict=True)
+                collected.append((score, [1.0, *values], s, t))
+    y, lines, rows, columns = zip(*collected, strict=True)
     return np.array(y), np.array(lines), np.array(rows), np.array(columns)
 
 
@@ -81,17 +81,17 @@ def test_least_squares_by_hand() -> None:
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
     expected, residual, *_ = np.linalg.lstsq(lines, y, rcond=None)
-    found = fit(joined)
-    np.testing.assert_allclose(coefficients(found), expected, rtol=1e-10)
-    assert found.pairs == len(y)
-    assert found.error(IN_SAMPLE).rmse == pytest.approx(math.sqrt(residual[0] / len(y)))
-    assert found.error(IN_SAMPLE).of_mean == pytest.approx(y.std())
-    assert found.error(IN_SAMPLE).without_predictors == pytest.approx(y.std())
-    assert found.r_squared == pytest.approx(1 - residual[0] / len(y) / y.var())
-    np.testing.assert_allclose(found.fitted.values[rows, columns], lines @ expected)
-    assert np.isfinite(found.fitted.values).sum() == len(y)
+    regression = fit(joined)
+    np.testing.assert_allclose(coefficients(regression), expected, rtol=1e-10)
+    assert regression.pairs == len(y)
+    assert regression.error(IN_SAMPLE).rmse == pytest.approx(math.sqrt(residual[0] / len(y)))
+    assert regression.error(IN_SAMPLE).of_mean == pytest.approx(y.std())
+    assert regression.error(IN_SAMPLE).without_predictors == pytest.approx(y.std())
+    assert regression.r_squared == pytest.approx(1 - residual[0] / len(y) / y.var())
+    np.testing.assert_allclose(regression.fitted.values[rows, columns], lines @ expected)
+    assert np.isfinite(regression.fitted.values).sum() == len(y)
     standardised = expected[1:] * lines[:, 1:].std(axis=0) / y.std()
-    np.testing.assert_allclose([one.standardised for one in found.coefficients[1:]], standardised)
+    np.testing.assert_allclose([one.standardised for one in regression.coefficients[1:]], standardised)
 
 
 def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
@@ -106,9 +106,9 @@ def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
             others = labels != group
             moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - whole
             expected += np.outer(moved, moved) * (len(groups) - 1) / len(groups)
-    found = fit(joined)
-    np.testing.assert_allclose([one.standard_error for one in found.coefficients], np.sqrt(np.diag(expected)))
-    assert {one.degrees for one in found.coefficients} == {len(set(rows)) - 1}
+    regression = fit(joined)
+    np.testing.assert_allclose([one.standard_error for one in regression.coefficients], np.sqrt(np.diag(expected)))
+    assert {one.degrees for one in regression.coefficients} == {len(set(rows)) - 1}
 
 
 def test_least_squares_against_statsmodels() -> None:
@@ -157,18 +157,18 @@ def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
     y, lines, rows, columns = lines_of(joined)
     groups = [columns, rows] if random == "crossed" else [columns]
     variances, beta, covariance = dense_reml(y, lines, groups)
-    found = fit(joined, "mixed", random, left_out=())
-    solution = found.solution
+    regression = fit(joined, "mixed", random, left_out=())
+    solution = regression.solution
     ours = [effects.variance for effects in solution.effects.values()]
     np.testing.assert_allclose([*ours, solution.residual_variance], variances, rtol=2e-4)
-    np.testing.assert_allclose(coefficients(found), beta, rtol=1e-4)
-    errors = [one.standard_error for one in found.coefficients]
+    np.testing.assert_allclose(coefficients(regression), beta, rtol=1e-4)
+    errors = [one.standard_error for one in regression.coefficients]
     np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=2e-4)
 
     # The best linear unbiased predictions, by their definition: G Z' V⁻¹ (y − X β).
     total = np.eye(len(y)) * solution.residual_variance
     total += sum(v * (labels[:, None] == labels[None, :]) for v, labels in zip(ours, groups, strict=True))
-    weighted = np.linalg.solve(total, y - lines @ coefficients(found))
+    weighted = np.linalg.solve(total, y - lines @ coefficients(regression))
     for effects, labels, variance in zip(solution.effects.values(), groups, ours, strict=True):
         expected = [variance * weighted[labels == place].sum() for place in np.unique(labels)]
         np.testing.assert_allclose(effects.values, expected, atol=1e-8)
@@ -193,13 +193,13 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = model.fit(reml=True, method="powell")
-    found = fit(joined, "mixed", random, left_out=())
+    regression = fit(joined, "mixed", random, left_out=())
     between = [float(theirs.cov_re[0, 0])] if random == "target" else list(theirs.vcomp)
-    ours = [effects.variance for effects in found.solution.effects.values()]
-    np.testing.assert_allclose([*ours, found.solution.residual_variance], [*between, theirs.scale], rtol=1e-3)
-    np.testing.assert_allclose(coefficients(found), theirs.fe_params, rtol=1e-3)
+    ours = [effects.variance for effects in regression.solution.effects.values()]
+    np.testing.assert_allclose([*ours, regression.solution.residual_variance], [*between, theirs.scale], rtol=1e-3)
+    np.testing.assert_allclose(coefficients(regression), theirs.fe_params, rtol=1e-3)
     # Theirs come from the information on variances and coefficients together, ours from that on coefficients.
-    np.testing.assert_allclose([one.standard_error for one in found.coefficients], theirs.bse_fe, rtol=0.02)
+    np.testing.assert_allclose([one.standard_error for one in regression.coefficients], theirs.bse_fe, rtol=0.02)
 
 
 def test_balanced_one_way_layout_has_a_closed_form() -> None:
@@ -210,16 +210,16 @@ def test_balanced_one_way_layout_has_a_closed_form() -> None:
     scores = 10 * x + 4 * rng.standard_normal((1, columns)) + rng.standard_normal((rows, columns))
     gold = gold_of(scores, CODES[:rows], CODES[10 : 10 + columns])
     joined = join(gold, {"x": SimilarityMatrix(gold.sources, gold.targets, x, "x")})
-    found = fit(joined, "mixed", left_out=())
+    regression = fit(joined, "mixed", left_out=())
     means = scores.mean(axis=0)
     slope = np.polyfit(x[:, 0], scores.mean(axis=1), 1)[0]
     within = scores - means - slope * (x - x.mean())
     residual = (within**2).sum() / (rows * columns - columns - 1)
     between = means.var(ddof=1) - residual / rows
     assert between > 0
-    assert found["x"].estimate == pytest.approx(slope)
-    assert found.solution.residual_variance == pytest.approx(residual, rel=1e-5)
-    assert found.solution.effects["target"].variance == pytest.approx(between, rel=1e-4)
+    assert regression["x"].estimate == pytest.approx(slope)
+    assert regression.solution.residual_variance == pytest.approx(residual, rel=1e-5)
+    assert regression.solution.effects["target"].variance == pytest.approx(between, rel=1e-4)
 
 
 def test_zero_variance_between_targets_equals_least_squares() -> None:
@@ -228,11 +228,11 @@ def test_zero_variance_between_targets_equals_least_squares() -> None:
     noise = rng.standard_normal((6, 8))
     scores = 30 * x + noise - noise.mean(axis=0)  # less alike within targets than chance
     joined = joined_of(scores, x=x)
-    found = fit(joined, "mixed")
-    assert found.solution.effects["target"].variance == 0
-    assert not found.solution.effects["target"].values.any()
-    np.testing.assert_allclose(coefficients(found), coefficients(fit(joined)), rtol=1e-9)
-    assert any("the variance of the random intercepts of targets" in note for note in found.notes)
+    regression = fit(joined, "mixed")
+    assert regression.solution.effects["target"].variance == 0
+    assert not regression.solution.effects["target"].values.any()
+    np.testing.assert_allclose(coefficients(regression), coefficients(fit(joined)), rtol=1e-9)
+    assert any("the variance of the random intercepts of targets" in note for note in regression.notes)
 
 
 def test_sums_over_the_grid_are_sums_over_pairs() -> None:
@@ -259,7 +259,7 @@ def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, wa
     """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
     scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
-    found = fit(joined, model, random, left_out=(way,))
+    regression = fit(joined, model, random, left_out=(way,))
     square, covered, means = [], [], []
     for s, t in zip(*np.nonzero(joined.candidates), strict=True):
         out = np.zeros(joined.candidates.shape, bool)
@@ -269,13 +269,13 @@ def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, wa
         values = {one.name: one.values[s : s + 1, t] for one in joined.predictions}
         expected = predict(others, values, joined.targets[t], [joined.sources[s]])
         assert expected.known_target == (way == LEFT_OUT_SOURCE)
-        ours = found.left_out[way].values[found.fitted.sources.index(joined.sources[s]), t]
+        ours = regression.left_out[way].values[regression.fitted.sources.index(joined.sources[s]), t]
         assert ours == pytest.approx(expected.mean[0], abs=1e-3)
         score = joined.gold.values[s, t]
         square.append((score - ours) ** 2)
         covered.append(expected.low[0] <= score <= expected.high[0])
         means.append((score - joined.gold.values[joined.candidates & ~out].mean()) ** 2)
-    error = found.error(way)
+    error = regression.error(way)
     assert error.pairs == len(square)
     assert error.rmse == pytest.approx(math.sqrt(np.mean(square)))
     assert error.of_mean == pytest.approx(math.sqrt(np.mean(means)))
@@ -287,12 +287,13 @@ def test_target_that_the_other_pairs_do_not_determine() -> None:
     scores, predictors = simulated(10, rows=5, columns=6)
     only = np.zeros(scores.shape)
     only[:, 2] = 1.0
-    found = fit(joined_of(scores, x=predictors["x"], only=only), "mixed")
-    lost = ~np.isfinite(found.left_out[LEFT_OUT_TARGET].values[:, 2])
+    regression = fit(joined_of(scores, x=predictors["x"], only=only), "mixed")
+    lost = ~np.isfinite(regression.left_out[LEFT_OUT_TARGET].values[:, 2])
     assert lost.all()
-    assert found.error(LEFT_OUT_TARGET).pairs == found.pairs - 4
+    assert regression.error(LEFT_OUT_TARGET).pairs == regression.pairs - 4
     assert (
-        f"{LEFT_OUT_TARGET}: no prediction for bg, because the other pairs do not determine the model." in found.notes
+        f"{LEFT_OUT_TARGET}: no prediction for bg, because the other pairs do not determine the model."
+        in regression.notes
     )
 
 
@@ -310,16 +311,16 @@ def test_prediction_intervals_have_nominal_coverage(model: str, random: str, sou
         seen[:, 15] = np.nan
         seen[4, 3] = np.nan
         joined = joined_of(seen, **predictors)
-        found = fit(joined, model, random, left_out=())
+        regression = fit(joined, model, random, left_out=())
         for name, value in truth.items():
-            hits[name].append(found[name].low <= value <= found[name].high)
+            hits[name].append(regression[name].low <= value <= regression[name].high)
         for kind, row, column in (("new", 2, 15), ("known", 4, 3)):
             values = {name: x[row : row + 1, column] for name, x in predictors.items()}
-            expected = predict(found, values, CODES[column], [CODES[row]])
+            expected = predict(regression, values, CODES[column], [CODES[row]])
             hits[kind].append(bool(expected.low[0] <= scores[row, column] <= expected.high[0]))
     # 80 draws of 95 %: fewer than 70 happens in four of a thousand, and 80 in sixteen.
-    assert {kind: sum(found) >= 70 for kind, found in hits.items()} == dict.fromkeys(hits, True)
-    assert min(sum(found) for found in hits.values()) < 80
+    assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
+    assert min(sum(regression) for regression in hits.values()) < 80
 
 
 @pytest.mark.parametrize("source", [0.0, 5.0])
@@ -329,23 +330,23 @@ def test_least_squares_intervals_have_nominal_coverage(source: float) -> None:
         scores, predictors = simulated(seed, rows=10, columns=12, source=source)
         seen = scores.copy()
         seen[:, 11] = np.nan
-        found = fit(joined_of(seen, **predictors), left_out=())
-        hits["x"].append(found["x"].low <= 20.0 <= found["x"].high)
-        hits["z"].append(found["z"].low <= -4.0 <= found["z"].high)
+        regression = fit(joined_of(seen, **predictors), left_out=())
+        hits["x"].append(regression["x"].low <= 20.0 <= regression["x"].high)
+        hits["z"].append(regression["z"].low <= -4.0 <= regression["z"].high)
         values = {name: x[2:3, 11] for name, x in predictors.items()}
-        expected = predict(found, values, CODES[11], [CODES[2]])
+        expected = predict(regression, values, CODES[11], [CODES[2]])
         hits["new"].append(bool(expected.low[0] <= scores[2, 11] <= expected.high[0]))
     # Too wide is allowed, as the docstring of `solve_ols` says; the usual estimate holds 60 of 80 at most.
-    assert {kind: sum(found) >= 70 for kind, found in hits.items()} == dict.fromkeys(hits, True)
+    assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
 
 
 def test_too_narrow_interval_is_noted() -> None:
     scores, predictors = simulated(11)
     joined = joined_of(scores, **predictors)
-    said = "'z' is a property of the source"
-    assert any(note.startswith(said) for note in fit(joined, "mixed", left_out=()).notes)
+    sentence = "'z' is a property of the source"
+    assert any(note.startswith(sentence) for note in fit(joined, "mixed", left_out=()).notes)
     crossed = fit(joined, "mixed", "crossed", left_out=())
-    assert not any(note.startswith(said) for note in crossed.notes)
+    assert not any(note.startswith(sentence) for note in crossed.notes)
     assert crossed["z"].degrees == 8 - 1 - 1
     assert crossed["x"].degrees == crossed.pairs - 8 - 12 - 1
 
@@ -463,42 +464,42 @@ def test_nearly_collinear_predictors_are_noted() -> None:
 def test_exact_fit() -> None:
     x = np.random.default_rng(18).random((5, 6))
     for which in MODELS:
-        found = fit(joined_of(3 + 2 * x, x=x), *which)
-        assert found["x"].estimate == pytest.approx(2, rel=1e-5)
-        assert found.error(LEFT_OUT_TARGET).rmse < 1e-4
+        regression = fit(joined_of(3 + 2 * x, x=x), *which)
+        assert regression["x"].estimate == pytest.approx(2, rel=1e-5)
+        assert regression.error(LEFT_OUT_TARGET).rmse < 1e-4
 
 
 def test_prediction_needs_every_predictor() -> None:
     scores, predictors = simulated(19, rows=5, columns=6)
-    found = fit(joined_of(scores, **predictors), "mixed", left_out=())
+    regression = fit(joined_of(scores, **predictors), "mixed", left_out=())
     with pytest.raises(UsageError, match="needs the predictor 'z'"):
-        predict(found, {"x": [0.5] * 5}, "sw")
+        predict(regression, {"x": [0.5] * 5}, "sw")
     with pytest.raises(UsageError, match="each predictor must have 5 values"):
-        predict(found, {"x": [0.5], "z": [0.1]}, "sw")
-    said = predict(found, {"x": [0.5, np.nan], "z": [0.1, 0.1]}, "sw", ["af", "ar"])
-    assert np.isfinite(said.mean).tolist() == [True, False]
-    assert not said.known_target
-    assert ((said.low[:1] >= 0) & (said.high[:1] <= 100)).all()
+        predict(regression, {"x": [0.5], "z": [0.1]}, "sw")
+    predictions = predict(regression, {"x": [0.5, np.nan], "z": [0.1, 0.1]}, "sw", ["af", "ar"])
+    assert np.isfinite(predictions.mean).tolist() == [True, False]
+    assert not predictions.known_target
+    assert ((predictions.low[:1] >= 0) & (predictions.high[:1] <= 100)).all()
 
 
 def test_known_target_has_narrower_intervals() -> None:
     scores, predictors = simulated(20, rows=8, columns=10, target=8.0, noise=1.0)
-    found = fit(joined_of(scores, **predictors), "mixed", "crossed", left_out=())
+    regression = fit(joined_of(scores, **predictors), "mixed", "crossed", left_out=())
     values = {name: x[:1, 4] for name, x in predictors.items()}
-    known, new = (predict(found, values, target, [CODES[0]]) for target in (CODES[4], "sw"))
+    known, new = (predict(regression, values, target, [CODES[0]]) for target in (CODES[4], "sw"))
     assert known.high[0] - known.low[0] < 0.5 * (new.high[0] - new.low[0])
-    new_source = predict(found, values, CODES[4], ["sw"])
+    new_source = predict(regression, values, CODES[4], ["sw"])
     assert new_source.high[0] - new_source.low[0] > known.high[0] - known.low[0]
 
 
 def test_frame_has_one_row_per_pair() -> None:
     scores, predictors = simulated(21, rows=5, columns=6)
-    found = fit(joined_of(with_gaps(scores), **predictors), "mixed")
-    frame = found.to_frame()
-    assert len(frame) == found.pairs
+    regression = fit(joined_of(with_gaps(scores), **predictors), "mixed")
+    frame = regression.to_frame()
+    assert len(frame) == regression.pairs
     assert list(frame) == ["source", "target", "score", "fitted", "leave_one_target_out", "leave_one_source_out"]
     assert (frame.source != frame.target).all()
     rmse = math.sqrt(np.square(frame.score - frame.leave_one_target_out).mean())
-    assert rmse == pytest.approx(found.error(LEFT_OUT_TARGET).rmse)
+    assert rmse == pytest.approx(regression.error(LEFT_OUT_TARGET).rmse)
     with pytest.raises(KeyError):
-        found["nothing"]
+        regression["nothing"]

@@ -54,6 +54,15 @@ def test_the_benchmark_of_the_report_page_runs(tmp_path: Path) -> None:
     assert 0.3 < row["megabytes"] < 1.0
 
 
+def test_the_benchmark_of_workers_compares_all_pairs(tmp_path: Path) -> None:
+    document = run("bench_workers.py", tmp_path, "matrix")
+    names = {"1 thread", "2 threads", "2 workers", "command", "command, 2 workers"}
+    assert {(row["contestant"], row["languages"]) for row in document["results"]} == {
+        (name, size) for name in names for size in (4, 8)
+    }
+    assert "pays_from_gb" in document["parameters"]
+
+
 @pytest.mark.shared_data
 @pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
 def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_nothing_but_zeros() -> None:
 def test_values_that_are_not_squares(wrong: float, at: int) -> None:
     values = np.ones(SIZE)
     values[at] = wrong
-    with pytest.raises(FisherError, match=r"these Fisher values have no top 0\.15: "):
+    with pytest.raises(FisherError, match=r"the top 0\.15 of these Fisher values cannot be selected: "):
         extract_subnetwork(fisher_of(values))
 
 
@@ -304,7 +304,7 @@ def test_sub_networks_of_many_densities() -> None:
 
 def test_densities_that_are_refused_together() -> None:
     fisher = fisher_of(np.full(SIZE, np.nan))
-    with pytest.raises(FisherError, match=r"these Fisher values have no top 0\.15, 0\.5: "):
+    with pytest.raises(FisherError, match=r"the top 0\.15, 0\.5 of these Fisher values cannot be selected: "):
         extract_subnetworks(fisher, (0.15, 0.5))
     with pytest.raises(UsageError, match=r"not 1\.5"):
         extract_subnetworks(fisher, (0.15, 1.5))

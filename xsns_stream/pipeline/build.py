@@ -241,7 +241,7 @@ def carry_out(
     if dry_run:
         settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
         return estimate_build(settings, loaded, store, on_event, workers)
-    if (finished := finished_build(plan, store)) is not None:
+    if (finished := finished_build(plan.settings, plan.model_options, store)) is not None:
         return finished
     if workers is not None:
         from xsns_stream.pipeline.cluster_build import run_build_on_cluster
@@ -254,7 +254,8 @@ def carry_out(
         # The same command takes options from the store when it is repeated.
         texts, model, options = plan.given
         with suppress(XsnsError):
-            remember_finished(build_plan(store, texts, model, **options), store, result)
+            again = build_plan(store, texts, model, **options)
+            remember_finished(again.settings, again.model_options, store, result)
     return result
 
 

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import tokenize
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -36,6 +36,8 @@ _USED_SHARE: Final = 0.9
 _START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 #: Variables that set the number of threads of numerical libraries.
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Modules that workers of a build need.
+BUILD_MODULES: Final = ("xsns_stream.pipeline.cluster_preload",)
 _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 
@@ -78,7 +80,14 @@ class Workers:
             preload_workers()
 
     @contextmanager
-    def connect(self, on_note: Callable[[str], None], memory: int, free: int, most: int = 1 << 30) -> Iterator[Client]:
+    def connect(
+        self,
+        on_note: Callable[[str], None],
+        memory: int,
+        free: int,
+        most: int = 1 << 30,
+        modules: Sequence[str] = BUILD_MODULES,
+    ) -> Iterator[Client]:
         """Yield a client; a cluster of this machine starts before the block and ends with it.
 
         Args:
@@ -86,6 +95,7 @@ class Workers:
             memory: Bytes that a worker needs.
             free: Free bytes of this machine.
             most: Largest useful number of workers.
+            modules: Modules that all workers of this machine need.
 
         Raises:
             UsageError: `distributed` is not installed.
@@ -105,7 +115,7 @@ class Workers:
                     f"{number} workers need about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are "
                     "free; --workers auto starts as many as fit."
                 )
-            with local_cluster(number, on_note) as client:
+            with local_cluster(number, on_note, modules) as client:
                 yield client
 
 
@@ -180,10 +190,14 @@ def automatic_workers(memory: int, free: int) -> int:
     return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
 
 
-def preload_workers() -> None:
-    """Start the process from which the workers of this machine are forked, unless it is running."""
+def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:
+    """Start the process from which the workers of this machine are forked, unless it is running.
+
+    Args:
+        modules: Modules that all workers need, which this process imports.
+    """
     if _START_METHOD == "forkserver":
-        multiprocessing.set_forkserver_preload(["xsns_stream.pipeline.cluster_preload"])
+        multiprocessing.set_forkserver_preload(list(modules))
         # Libraries read these variables when they are imported.
         with _environment(dict.fromkeys(_THREADS, "1")):
             forkserver.ensure_running()
@@ -204,8 +218,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Client]:
+def local_cluster(
+    workers: int, on_note: Callable[[str], None], modules: Sequence[str] = BUILD_MODULES
+) -> Iterator[Client]:
     """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
+
+    Args:
+        workers: Number of processes.
+        on_note: Called with a sentence for the user.
+        modules: Modules that all workers need.
 
     Raises:
         UsageError: `distributed` is not installed, the number is not positive, or the process is a worker itself.
@@ -227,7 +248,7 @@ def local_cluster(workers: int, on_note: Callable[[str], None]) -> Iterator[Clie
         # Dask sets the numbers of threads of the other libraries.
         "distributed.nanny.pre-spawn-environ.NUMBA_NUM_THREADS": 1,
     }
-    preload_workers()
+    preload_workers(modules)
     with (
         config.set(settings),
         LocalCluster(

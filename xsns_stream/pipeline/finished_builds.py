@@ -12,22 +12,20 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import atomic_file
 from xsns_stream.io.cache_folder import cache_folder
 from xsns_stream.models.huggingface import EMBEDDED, EMBEDDED_FOLDER
 from xsns_stream.pipeline.events import BuildResult
+from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.pipeline.store_settings import path_in
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types.provenance import library_versions
-
-if TYPE_CHECKING:
-    from xsns_stream.pipeline.build import PlannedBuild
 
 SCHEMA_VERSION: Final = 1
 #: Number of builds that are remembered for a store.
@@ -40,31 +38,37 @@ _SETTLED_S: Final = 2.0
 _ASSETS: Final = EMBEDDED_FOLDER.parent
 
 
-def finished_build(plan: PlannedBuild, store: SubNetworkStore) -> BuildResult | None:
+def finished_build(
+    settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore
+) -> BuildResult | None:
     """Return the result of a build that is known to have nothing left to do; None if it has to be checked.
 
     Args:
-        plan: What to measure.
+        settings: What to measure.
+        model_options: The options with which the model is loaded.
         store: The store.
     """
-    if (key := _key(plan, store)) is None or (notes := _remembered(store).get(key)) is None:
+    if (key := _key(settings, model_options, store)) is None or (notes := _remembered(store).get(key)) is None:
         return None
-    return BuildResult((), plan.settings.rows(), {}, notes=tuple(notes))
+    return BuildResult((), settings.rows(), {}, notes=tuple(notes))
 
 
-def remember_finished(plan: PlannedBuild, store: SubNetworkStore, result: BuildResult) -> None:
+def remember_finished(
+    settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore, result: BuildResult
+) -> None:
     """Remember a build after which its store lacks nothing, if its files can be compared later.
 
     Args:
-        plan: What the same command would measure now.
+        settings: What the same command would measure now.
+        model_options: The options with which it would load the model.
         store: The store.
         result: The result of the build, in which no row failed.
     """
     from xsns_stream.pipeline.run_build import note_on_finished_rows
 
-    if note_on_finished_rows(plan.settings, store, plan.settings.rows()):
+    if note_on_finished_rows(settings, store, settings.rows()):
         return
-    if (key := _key(plan, store, settled=True)) is None:
+    if (key := _key(settings, model_options, store, settled=True)) is None:
         return
     builds = _remembered(store) | {key: list(result.model_notes)}
     document = {"schema_version": SCHEMA_VERSION, "builds": dict(list(builds.items())[-_MOST:])}
@@ -89,16 +93,18 @@ def _path(store: SubNetworkStore) -> Path:
     return cache_folder() / "finished-builds" / f"{digest}.json"
 
 
-def _key(plan: PlannedBuild, store: SubNetworkStore, *, settled: bool = False) -> str | None:
+def _key(
+    settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore, *, settled: bool = False
+) -> str | None:
     """Return a digest of everything that a finished build depends on; None if rows are missing or it is not known.
 
     Args:
-        plan: What to measure.
+        settings: What to measure.
+        model_options: The options with which the model is loaded.
         store: The store.
         settled: Whether to return None if a file has just been changed.
     """
-    settings = plan.settings
-    files = _files(plan, store)
+    files = _files(settings, store)
     if files is None or any(settings.is_missing(row, store) for row in settings.rows()):
         return None
     try:
@@ -114,8 +120,8 @@ def _key(plan: PlannedBuild, store: SubNetworkStore, *, settled: bool = False) -
         return None
     everything = {
         # Everything but the corpus, whose files and options are in `inputs`.
-        "settings": repr(replace(settings, corpus=settings.corpus.name, notes=())),  # type: ignore[arg-type]
-        "model_options": repr(sorted(plan.model_options.items())),
+        "settings": _without_corpus(settings),
+        "model_options": repr(sorted(model_options.items())),
         "versions": library_versions(),
         "files": stamps,
         "rows": rows,
@@ -123,10 +129,15 @@ def _key(plan: PlannedBuild, store: SubNetworkStore, *, settled: bool = False) -
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def _files(plan: PlannedBuild, store: SubNetworkStore) -> list[Path] | None:
+def _without_corpus(settings: BuildSettings) -> str:
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    return repr(values | {"corpus": settings.corpus.name, "notes": None})
+
+
+def _files(settings: BuildSettings, store: SubNetworkStore) -> list[Path] | None:
     """Return all files that a build reads, and the header of its store; None if some are not on this machine."""
-    inputs: Mapping[str, Any] = plan.settings.inputs
-    if not ("texts" in inputs and "model" in inputs and plan.settings.corpus.local and isinstance(store.path, Path)):
+    inputs: Mapping[str, Any] = settings.inputs
+    if not ("texts" in inputs and "model" in inputs and settings.corpus.local and isinstance(store.path, Path)):
         return None
     roots = [_ASSETS, *(Path(path) for part in inputs["texts"] if (path := path_in(part)))]
     if inputs["model"] != EMBEDDED:

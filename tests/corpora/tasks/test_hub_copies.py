@@ -58,8 +58,8 @@ def xnli(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_rows_keep_order_and_repetitions(xnli: Path) -> None:
     corpus = HubCorpus(RECIPES["xnli"], xnli, labels=AUTO)
-    found = [unit and (unit.text, unit.label) for unit in corpus.in_order("swa")]
-    assert found == [("b", "0"), ("a", "1"), ("b", "2"), ("a", "0")]
+    examples = [unit and (unit.text, unit.label) for unit in corpus.in_order("swa")]
+    assert examples == [("b", "0"), ("a", "1"), ("b", "2"), ("a", "0")]
     with pytest.raises(LanguageError, match="ur"):
         next(corpus.in_order("ur"))
     rows = HubCorpus(RECIPES["xnli"], xnli, split="test").in_order("sw")
@@ -70,8 +70,8 @@ def test_rows_keep_order_and_repetitions(xnli: Path) -> None:
 def test_rows_of_a_configuration_that_holds_all_languages(tmp_path: Path) -> None:
     rows = [asked(f"{name}-{n}", f"{name} {n} leo") for n in range(2) for name in ("telugu", "swahili")]
     root = write_copy(tmp_path / "x", {"secondary_task": {"train": rows, "validation": rows[:2]}})
-    found = list(HubCorpus(RECIPES["tydiqa"], root, labels=AUTO).in_order("te"))
-    assert [unit and unit.pair for unit in found] == ["telugu 0 leo", "telugu 1 leo"]
+    units = list(HubCorpus(RECIPES["tydiqa"], root, labels=AUTO).in_order("te"))
+    assert [unit and unit.pair for unit in units] == ["telugu 0 leo", "telugu 1 leo"]
 
 
 def test_splits_of_a_copy(xnli: Path) -> None:
@@ -88,9 +88,9 @@ def test_splits_of_a_copy(xnli: Path) -> None:
 
 
 def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
-    found = open_task(f"xnli={xnli}", "nli").split("sw", "test")
-    assert [example.text for example in found.examples] == ["b", "b", "x"]
-    assert found.note == "1 of the 4 examples of the test data of 'sw' is left out: 1 empty."
+    split = open_task(f"xnli={xnli}", "nli").split("sw", "test")
+    assert [example.text for example in split.examples] == ["b", "b", "x"]
+    assert split.note == "1 of the 4 examples of the test data of 'sw' is left out: 1 empty."
 
 
 @pytest.mark.parametrize(("language", "source"), [("fr", "train"), ("de", "validation")])

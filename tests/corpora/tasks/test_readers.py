@@ -176,17 +176,17 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
 def test_note_on_examples_left_out_of_a_test_set(
     tmp_path: Path, name: str, content: bytes | str, task: str, said: str
 ) -> None:
-    found = read(tmp_path / f"sw-{name}", content, task)
-    assert [example.text if task == "topic" else example.text[0] for example in found.examples] == ["a", "b"]
-    assert found.note == said.format(f"sw-{name}")
+    split = read(tmp_path / f"sw-{name}", content, task)
+    assert [example.text if task == "topic" else example.text[0] for example in split.examples] == ["a", "b"]
+    assert split.note == said.format(f"sw-{name}")
 
 
 def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     rows = "".join(f"x\tt{number}\n" for number in range(100))
     for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
-        found = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
-        assert found.note.startswith(made)
-        assert found.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
+        split = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
+        assert split.note.startswith(made)
+        assert split.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
 
 
 @pytest.mark.parametrize(
@@ -249,15 +249,15 @@ def test_language_before_words_is_removed(tmp_path: Path, name: str, language: s
 
 def test_other_words_with_a_colon_stay(tmp_path: Path) -> None:
     words = ("s:x", "test:x", "swa:x", "sw:", ":x", "10:30", "fi:x")
-    found = read(tmp_path / "sw-test.txt", "".join(f"{word} O\n" for word in words), "ner")
-    assert found.examples[0].text == words
+    split = read(tmp_path / "sw-test.txt", "".join(f"{word} O\n" for word in words), "ner")
+    assert split.examples[0].text == words
 
 
 @pytest.mark.parametrize("gap", [" ", "\t"])
 def test_words_of_white_space_are_removed_with_their_tags(tmp_path: Path, gap: str) -> None:
     lines = ["a{}X", "\u00a0{}Y", "b{}Z", "", "\u3000{}Y", ""]
-    found = read(tmp_path / "sw-test.txt", "\n".join(lines).format(gap, gap, gap, gap), "pos")
-    assert found.examples == (TextExample(("a", "b"), label=("X", "Z")),)
+    split = read(tmp_path / "sw-test.txt", "\n".join(lines).format(gap, gap, gap, gap), "pos")
+    assert split.examples == (TextExample(("a", "b"), label=("X", "Z")),)
 
 
 @pytest.mark.parametrize(
@@ -271,9 +271,9 @@ def test_words_of_white_space_are_removed_with_their_tags(tmp_path: Path, gap: s
     ],
 )
 def test_iob1_is_read_as_iob2(tmp_path: Path, tags: str, expected: str) -> None:
-    found = read(tmp_path / "en-test.txt", "".join(f"w{n} {tag}\n" for n, tag in enumerate(tags.split())), "ner")
-    assert found.examples[0].label == tuple(expected.split())
-    assert ("are IOB1" in found.note) == (tags != expected)
+    split = read(tmp_path / "en-test.txt", "".join(f"w{n} {tag}\n" for n, tag in enumerate(tags.split())), "ner")
+    assert split.examples[0].label == tuple(expected.split())
+    assert ("are IOB1" in split.note) == (tags != expected)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -289,16 +289,16 @@ def test_classes_that_are_numbers_have_one_spelling(tmp_path: Path, suffix: str)
     else:
         table.to_csv(path, index=False)
     corpus = open_task(str(tmp_path), "topic")
-    found = corpus.split("sw", "test")
-    assert [example.label for example in found.examples] == ["0", "1", "2"]
-    assert found.unlabelled == 2
+    split = corpus.split("sw", "test")
+    assert [example.label for example in split.examples] == ["0", "1", "2"]
+    assert split.unlabelled == 2
 
 
 def test_placeholders_of_a_class_are_not_labels(tmp_path: Path) -> None:
     rows = ["text,label", "a,-", "b,nan", "c,-1", "d,x", "e,<NA>", "f,"]
-    found = read(tmp_path / "en-test.csv", "\n".join(rows) + "\n", "topic")
-    assert [example.label for example in found.examples] == ["x"]
-    assert found.unlabelled == 5
+    split = read(tmp_path / "en-test.csv", "\n".join(rows) + "\n", "topic")
+    assert [example.label for example in split.examples] == ["x"]
+    assert split.unlabelled == 5
 
 
 def test_a_suffix_is_listed_once(tmp_path: Path) -> None:
@@ -322,30 +322,30 @@ def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
     path = tmp_path / "en" / "train"
     path.parent.mkdir()
     path.write_text("EU O\nen:10 O\nen:it O\n\n" + "x O\n\n" * 20)
-    found = open_task(str(tmp_path), "ner").split("en", "train")
-    assert found.examples[0].text == ("EU", "en:10", "en:it")
+    split = open_task(str(tmp_path), "ner").split("en", "train")
+    assert split.examples[0].text == ("EU", "en:10", "en:it")
 
 
 def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
     rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
     header = "id\tsentence1\tsentence2\tlabel\n"
-    found = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
-    assert len(found) == 22
-    assert found.note == (
+    split = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")
+    assert len(split) == 22
+    assert split.note == (
         "2 of the 22 labelled examples of sw-test.tsv are not translated: they have 'NS' instead of a sentence, and "
         "are used unchanged."
     )
     often = "".join(f"{number + 50}\tno translation\tc {number}\t0\n" for number in range(11))
-    found = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")
-    assert found.note == "11 of the 31 labelled examples of sw-test.tsv share the sentence 'no translation'."
+    split = read(tmp_path / "sw-test.tsv", header + rows + often, "pi")
+    assert split.note == "11 of the 31 labelled examples of sw-test.tsv share the sentence 'no translation'."
     assert read(tmp_path / "sw-test.tsv", header + rows, "pi").note == ""
 
 
 def test_note_on_how_labelled_tables_are_read(tmp_path: Path) -> None:
     content = "sentence,text,label\na,b,x\nsentence,text,label\nc,d,y\n"
-    found = read(tmp_path / "sw-test.csv", content, "topic")
-    assert [example.text for example in found.examples] == ["b", "d"]
-    assert found.note == (
+    split = read(tmp_path / "sw-test.csv", content, "topic")
+    assert [example.text for example in split.examples] == ["b", "d"]
+    assert split.note == (
         "the column 'text' of sw-test.csv is read as the text, and not 'sentence': --text-column chooses another one. "
         "1 row that repeats the header of sw-test.csv is left out."
     )

@@ -46,8 +46,8 @@ def test_every_file_is_read(place: str, task: str, languages: int, sizes: tuple[
     corpus = opened(place, task)
     assert corpus.skipped == ()
     assert {len(corpus.languages(split)) for split in (None, *SPLITS)} == {languages}
-    found = [sum(len(corpus.split(code, split)) for code in corpus.languages(split)) for split in SPLITS]
-    assert tuple(found) == sizes
+    test_split = [sum(len(corpus.split(code, split)) for code in corpus.languages(split)) for split in SPLITS]
+    assert tuple(test_split) == sizes
 
 
 def test_treebanks() -> None:
@@ -67,8 +67,8 @@ def test_wikiann_without_splits() -> None:
     assert len(corpus.languages()) == 40
     parts = [corpus.split("de", split) for split in SPLITS]
     assert all(part.note == "de.txt is cut into 70, 10 and 20 % (train, dev, test)." for part in parts)
-    found = [{example.text for example in part.examples} for part in parts]
-    assert len(set().union(*found)) == sum(map(len, found))
+    examples = [{example.text for example in part.examples} for part in parts]
+    assert len(set().union(*examples)) == sum(map(len, examples))
     tags = {tag for part in parts for example in part.examples for _, tag in tagged(example)}
     assert tags <= {"O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"}
 
@@ -92,8 +92,8 @@ def test_no_translation_of_a_passage_is_in_another_split() -> None:
     sizes: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for code in ("ar", "en", "zh"):
         for split in SPLITS:
-            found = corpus.split(code, split)
-            assert all(isinstance(example.label, AnswerSpan) for example in found.examples)
-            sizes[split].add((len(found), len({example.pair for example in found.examples})))
+            test_split = corpus.split(code, split)
+            assert all(isinstance(example.label, AnswerSpan) for example in test_split.examples)
+            sizes[split].add((len(test_split), len({example.pair for example in test_split.examples})))
     # The same questions, and the same passages, everywhere.
     assert {split: len(each) for split, each in sizes.items()} == dict.fromkeys(SPLITS, 1)

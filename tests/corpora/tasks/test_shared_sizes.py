@@ -49,7 +49,7 @@ def test_every_treebank_can_be_a_source_and_a_target() -> None:
     ],
 )
 def test_translations_are_in_one_split(place: str, task: str, share: float) -> None:
-    found: dict[str, set[str]] = defaultdict(set)
+    collected: dict[str, set[str]] = defaultdict(set)
     for path in sorted(folder(place).iterdir()):
         if path.suffix not in (".tsv", ".jsonl") or path.name.startswith("manifest"):
             continue
@@ -58,6 +58,6 @@ def test_translations_are_in_one_split(place: str, task: str, share: float) -> N
         split = {id(example): name for name, part in cut_into_splits(items).items() for example in part}
         for item in items:
             assert item.identifier
-            found[item.identifier].add(split[id(item.example)])
-    assert len(found) > 700
-    assert sum(len(splits) > 1 for splits in found.values()) <= share * len(found)
+            collected[item.identifier].add(split[id(item.example)])
+    assert len(collected) > 700
+    assert sum(len(splits) > 1 for splits in collected.values()) <= share * len(collected)

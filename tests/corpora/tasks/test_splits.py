@@ -44,21 +44,21 @@ def places(items: list[IdentifiedExample]) -> list[tuple[IdentifiedExample, str,
 @given(ITEMS)
 def test_the_same_identifier_is_in_the_same_split(items: list[IdentifiedExample]) -> None:
     for number in (1, 2):
-        found = defaultdict(set)
+        collected = defaultdict(set)
         for placed in places(items):
             if placed[0].identifier:
-                found[placed[0].identifier].add(placed[number])
-        assert all(len(splits) == 1 for splits in found.values())
+                collected[placed[0].identifier].add(placed[number])
+        assert all(len(splits) == 1 for splits in collected.values())
 
 
 @given(ITEMS)
 def test_the_same_text_is_in_the_same_split(items: list[IdentifiedExample]) -> None:
     for number in (1, 2):
-        found = defaultdict(set)
+        collected = defaultdict(set)
         for placed in places(items):
             example = placed[0].example
-            found[example.pair if isinstance(example.label, AnswerSpan) else example.text].add(placed[number])
-        assert all(len(splits) == 1 for splits in found.values())
+            collected[example.pair if isinstance(example.label, AnswerSpan) else example.text].add(placed[number])
+        assert all(len(splits) == 1 for splits in collected.values())
 
 
 @pytest.mark.parametrize("length", [2, 5000])

@@ -55,8 +55,8 @@ def test_every_example_is_in_one_split(items: list[IdentifiedExample]) -> None:
 
 @given(ITEMS)
 def test_no_text_is_in_two_splits(items: list[IdentifiedExample]) -> None:
-    found = [{leading(example) for example in part} for part in cut_into_splits(items).values()]
-    assert len(set().union(*found)) == sum(map(len, found))
+    examples = [{leading(example) for example in part} for part in cut_into_splits(items).values()]
+    assert len(set().union(*examples)) == sum(map(len, examples))
 
 
 @given(ITEMS, st.randoms(use_true_random=False))

@@ -67,12 +67,12 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
     corpus = open_task(folder, "pos")
     assert corpus.languages() == ("de", "sr")
     assert corpus.languages("train") == ("de",)
-    found = corpus.split("deu", "test")
-    assert found.examples == (
+    split = corpus.split("deu", "test")
+    assert split.examples == (
         TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN"), running="im de_gsd-ud-test"),
     ), "a range has no tag"
-    assert (found.language, found.split, found.note) == ("de", "test", "")
-    assert found.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
+    assert (split.language, split.split, split.note) == ("de", "test", "")
+    assert split.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
     assert corpus.local
     assert corpus.name == f"task({tmp_path.name}, task=pos)"
 
@@ -171,8 +171,8 @@ def test_a_file_without_splits_is_cut(tmp_path: Path) -> None:
     for split, percent in (("train", 70), ("dev", 10), ("test", 20)):
         assert abs(len(parts[split]) / 20 - percent) < 4, split
         assert parts[split].note == "sw.txt is cut into 70, 10 and 20 % (train, dev, test)."
-    found = [{example.text for example in part.examples} for part in parts.values()]
-    assert len(set().union(*found)) == sum(map(len, found)) == 1000
+    examples = [{example.text for example in part.examples} for part in parts.values()]
+    assert len(set().union(*examples)) == sum(map(len, examples)) == 1000
 
 
 def test_test_data_keep_repeated_examples(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ def test_a_tab_separates_before_spaces_do(tmp_path: Path) -> None:
 
 def test_sentences_without_a_label_are_left_out_and_counted(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"en-test.txt": tagged("a/_ b/_", "a/X b/_")}), "pos")
-    found = corpus.split("en", "test")
-    assert found.examples == (TextExample(("a", "b"), label=("X", "")),)
-    assert found.unlabelled == 1
+    split = corpus.split("en", "test")
+    assert split.examples == (TextExample(("a", "b"), label=("X", "")),)
+    assert split.unlabelled == 1
 
 
 def test_gzip(tmp_path: Path) -> None:
@@ -270,8 +270,8 @@ def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
             frame.to_csv(path, sep="\t" if suffix == ".tsv" else ",", index=False)
         else:
             frame.to_json(path, orient="records", lines=True)
-    found = open_task(str(tmp_path / "split"), "pi").split("sw", "test").examples
-    assert list(found) == EXPECTED
+    test_split = open_task(str(tmp_path / "split"), "pi").split("sw", "test").examples
+    assert list(test_split) == EXPECTED
     whole = open_task(str(tmp_path / "whole"), "pi")
     cut = [whole.split("sw", split).examples for split in ("train", "dev", "test")]
     assert sorted(e.pair or "" for part in cut for e in part) == sorted(row["sentence2"] for row in ROWS)
@@ -282,9 +282,9 @@ def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
 def test_words_in_tables(tmp_path: Path) -> None:
     rows = [{"tokens": ["leo", "na"], "upos": ["ADV", "_"]}, {"tokens": ["na"], "upos": ["_"]}]
     corpus = open_task(write(tmp_path, {"sw-test.jsonl": "\n".join(map(json.dumps, rows))}), "pos")
-    found = corpus.split("sw", "test")
-    assert found.examples == (TextExample(("leo", "na"), label=("ADV", "")),)
-    assert found.unlabelled == 1
+    split = corpus.split("sw", "test")
+    assert split.examples == (TextExample(("leo", "na"), label=("ADV", "")),)
+    assert split.unlabelled == 1
 
 
 def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
@@ -404,8 +404,8 @@ def test_split_names_are_not_languages(tmp_path: Path) -> None:
 
 def test_lines_that_end_as_on_old_machines(tmp_path: Path) -> None:
     (tmp_path / "en-test.txt").write_bytes(b"dog NOUN\rcat NOUN\r\rx VERB\r")
-    found = open_task(str(tmp_path), "pos").split("en", "test").examples
-    assert found == (TextExample(("dog", "cat"), label=("NOUN", "NOUN")), TextExample(("x",), label=("VERB",)))
+    split = open_task(str(tmp_path), "pos").split("en", "test").examples
+    assert split == (TextExample(("dog", "cat"), label=("NOUN", "NOUN")), TextExample(("x",), label=("VERB",)))
 
 
 def test_a_home_that_is_not_known() -> None:
@@ -431,10 +431,10 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     corpus = open_task(
         write(tmp_path, {"sw-test.json": squad(paragraph(1), paragraph(2, []), paragraph(3, wrong))}), "qa"
     )
-    found = corpus.split("sw", "test")
+    split = corpus.split("sw", "test")
     context = " passage\u2028 1 says leo"
-    assert found.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
-    assert found.unlabelled == 4, "no answer, and one that is not at its stated position"
+    assert split.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
+    assert split.unlabelled == 4, "no answer, and one that is not at its stated position"
 
 
 def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:

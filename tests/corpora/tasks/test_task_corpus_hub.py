@@ -88,11 +88,11 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_splits_under_their_names_on_the_hub(copies: Path) -> None:
     corpus = open_task(f"wikiann={copies / 'wikiann'}", "ner")
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
-        found = corpus.split("swa", split)
+        test_split = corpus.split("swa", split)
         expected = tuple(TextExample((name, str(n)), label=("B-LOC", "O")) for n in (0, 1, 2, 0, 1, 2))
-        assert found.examples == expected, "in the order of the data set, and repeated rows stay"
-        assert (found.language, found.split, found.note, found.unlabelled) == ("sw", split, "", 0)
-        assert found.source == f"wikiann(split={name}, labels=ner_tags, copy=wikiann)"
+        assert test_split.examples == expected, "in the order of the data set, and repeated rows stay"
+        assert (test_split.language, test_split.split, test_split.note, test_split.unlabelled) == ("sw", split, "", 0)
+        assert test_split.source == f"wikiann(split={name}, labels=ner_tags, copy=wikiann)"
     assert corpus.local
     assert corpus.skipped == ()
     assert corpus.name == "wikiann(split=train, labels=ner_tags, copy=wikiann) as ner"
@@ -136,9 +136,9 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
 
 
 def test_pairs(copies: Path) -> None:
-    found = open_task(f"xnli={copies / 'xnli'}", "nli").split("sw", "dev")
-    assert found.examples == (TextExample("p", "h 0", "entailment"), TextExample("p", "h 2", "contradiction"))
-    assert found.unlabelled == 1
+    split = open_task(f"xnli={copies / 'xnli'}", "nli").split("sw", "dev")
+    assert split.examples == (TextExample("p", "h 0", "entailment"), TextExample("p", "h 2", "contradiction"))
+    assert split.unlabelled == 1
     other = open_task(f"paws-x={copies / 'paws-x'}", "pi", relabel={"1": "same", "2": "x"})
     assert [example.label for example in other.split("de", "test").examples] == ["0", "same"]
     assert other.renamed == {"1"}

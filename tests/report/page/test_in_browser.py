@@ -288,8 +288,8 @@ def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
     pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     opened = Opened(browser, path, color_scheme=scheme, bypass_csp=True)
     opened.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = opened.page.evaluate("() => axe.run()")["violations"]
-    named = [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in found]
+    evaluation = opened.page.evaluate("() => axe.run()")["violations"]
+    named = [(each["id"], [node["target"] for node in each["nodes"]][:3]) for each in evaluation]
     assert not named, json.dumps(named)
     opened.context.close()
 
