@@ -303,6 +303,7 @@ def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
     opened = Opened(browser, path)
     assert opened.errors == []
     assert opened.sources() == ["x-a", "x-c", "x-b"]
+    assert "There are no intervals" in opened.text("#ranking .lead")
     assert opened.page.locator("#ranking-table tbody tr").last.inner_text().split("\t")[-1].strip() == "–"
     opened.page.locator("#heat").press("ArrowDown")
     assert opened.text("#heat-status") != ""
