@@ -83,6 +83,8 @@ def test_the_default_is_report_html_and_layers_can_be_left_out(
     assert (tmp_path / "report.html").is_file()
     assert "layers" not in result["sections"]
     assert result["languages"] == ["sw", "zu", "fi"]
+    done = in_process(folder, "report", "--first-target", "Swahili", "--no-layers", "-o", "first.html")
+    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target sw"
 
 
 def test_the_rankings_are_those_of_rank(folder: Path) -> None:

@@ -53,7 +53,14 @@ def page_options(function: Decorated) -> Decorated:
             "targets",
             multiple=True,
             metavar="CODES",
-            help="Compare the sources only with these targets, such as `wo,fo`. The page begins with the first one.",
+            help="Compare the sources only with these targets, such as `wo,fo`.",
+        ),
+        click.option(
+            "--first-target",
+            "target",
+            default=None,
+            metavar="CODE",
+            help="Target whose ranking the page shows at first.  [default: the first one]",
         ),
         click.option(
             *SOURCES,
