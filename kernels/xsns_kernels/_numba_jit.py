@@ -95,7 +95,10 @@ def plus(builder: Any, value: Any, constant: int) -> Any:
 def row_addresses(
     context: Any, builder: Any, array_type: Any, array: Any, first: Any, offset: Any, count: int
 ) -> list[Any]:
-    """Emit the addresses `offset` bytes past `count` rows, from row `first` on; `array` [R] contains row addresses."""
+    """Emit, for each of the `count` rows from row `first` on, the address of the row plus `offset` bytes.
+
+    `array` [R] contains the addresses of the rows.
+    """
     fields = context.make_array(array_type)(context, builder, array)
     start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
     return [

@@ -1,6 +1,7 @@
 """Rows of packed bits for the intersection kernels: blocks of columns, and ranges of bits to count.
 
-A row may be in memory, in a file or in a store. Every object with the three members of `Columns` can be counted.
+A row may be in memory, in a file or in a store. The kernels accept every object that has the three members of
+`Columns`.
 """
 
 from __future__ import annotations

@@ -90,8 +90,8 @@ def top_bits_many(
 
     Args:
         values: See `top_bits`.
-        ranks: Ranks from the largest, each from 1 to n, in any order. A larger rank selects all values that a smaller
-            rank selects.
+        ranks: Ranks, each from 1 (the largest value) to n, in any order. A larger rank selects all values that a
+            smaller rank selects.
         impl: One of `implementations("top_bits_many")`, or ``"auto"``.
         threads: See `top_bits`.
 
@@ -205,7 +205,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
     Args:
         arrays: Flat arrays of one float dtype.
-        ranks: Ranks from the largest, each from 1 to n.
+        ranks: Ranks, each from 1 (the largest value) to n.
         threads: Largest number of threads; None means one for each core, if there is enough work.
 
     Raises:

@@ -133,7 +133,7 @@ class BaselineSession(Session[Row, Outcome]):
         expected = self.job.digests.get(row)
         if expected and text.sample.digest != expected:
             raise IncompatibleError(
-                f"a worker reads other text of '{row.language}' than the client does.",
+                f"a worker reads different text of '{row.language}' than the client does.",
                 "give every worker the same files.",
             )
         return text

@@ -173,7 +173,7 @@ class BuildSession(Session[Row, RowOutcome]):
         expected = self.job.digests.get(row)
         if text is not None and expected and text.sample.digest != expected:
             raise IncompatibleError(
-                f"a worker reads other text of '{row.language}' than the client does.",
+                f"a worker reads different text of '{row.language}' than the client does.",
                 "give every worker the same files.",
             )
         return text

@@ -88,7 +88,9 @@ class Workers:
         most: int = 1 << 30,
         modules: Sequence[str] = BUILD_MODULES,
     ) -> Iterator[Client]:
-        """Yield a client; a cluster of this machine starts before the block and ends with it.
+        """Yield a client.
+
+        If neither a client nor a scheduler was given, a local cluster runs for the duration of the `with` block.
 
         Args:
             on_note: Called with a sentence for the user.
@@ -137,9 +139,8 @@ def workers_asked(
     Raises:
         UsageError: An option is not valid, or does not go with another one; or `distributed` is not installed.
     """
-    given = [
-        name for name, value in zip(CLUSTER_OPTIONS, (workers, scheduler, client), strict=False) if value is not None
-    ]
+    clusters = {"workers": workers, "scheduler": scheduler, "client": client}
+    given = [name for name, value in clusters.items() if value is not None]
     if len(given) > 1:
         raise UsageError(
             f"{given[0]} and {given[1]} were both given.", "workers belong to one cluster; give one of them."

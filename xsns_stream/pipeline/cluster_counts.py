@@ -138,7 +138,7 @@ class CountJob(Job[ColumnRange, PartialCounts]):
                 f"a worker cannot read the rows of '{self.store}': {error.message}", _SAME_STORE
             ) from error
         if layout.digest != self.layout or _digests(records) != self.digests:
-            raise StoreError(f"a worker reads other rows of '{self.store}' than the client.", _SAME_STORE)
+            raise StoreError(f"a worker reads different rows of '{self.store}' than the client does.", _SAME_STORE)
         return CountSession(self, layout, array, records)
 
 

@@ -184,7 +184,7 @@ def keep_log(folder: Path, name: str, error: XsnsError, attempts: Sequence[Attem
         folder: Folder of the logs.
         name: Name of the item, which becomes the name of the file.
         error: The error.
-        attempts: Every time that a worker began the item.
+        attempts: The attempts, one for each start of the item on a worker.
         details: Lines from the worker, such as a traceback.
     """
     try:

@@ -138,7 +138,8 @@ class TransferSession(Session[Unit, Outcome]):
 def _refuse_other_data(split: str, client: Mapping[str, str], worker: Mapping[str, str]) -> None:
     if other := next((code for code in client if client[code] != worker.get(code)), None):
         raise IncompatibleError(
-            f"a worker reads other {split} data of '{other}' than the client does.", "give every worker the same files."
+            f"a worker reads different {split} data of '{other}' than the client does.",
+            "give every worker the same files.",
         )
 
 

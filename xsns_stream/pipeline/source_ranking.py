@@ -394,7 +394,7 @@ class CalibratedScores:
 def _calibrate(
     rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
 ) -> CalibratedScores:
-    """Fit gold scores to the similarities of a store, and compare the orders of both."""
+    """Regress gold scores on the similarities of a store, and compare the orders of both."""
     from xsns_stream.pipeline.predictors import load_gold, store_similarity
     from xsns_stream.regression import calibrate
 

@@ -334,9 +334,10 @@ def _listed() -> str:
 
 
 def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> DiagonalFisher | None:
-    """Return the saved Fisher values of a row, compared with their record; None if none are saved.
+    """Return the saved Fisher values of a row after checking them against their record; None if none are saved.
 
-    float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8 bits.
+    float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8
+    significant bits.
 
     Raises:
         StoreError: The values are damaged.

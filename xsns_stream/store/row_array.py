@@ -195,7 +195,7 @@ class RowArray:
     def pieces_between(
         self, record: CommitRecord, first: int, last: int, words: int | None = None
     ) -> Iterator[tuple[int, Words]]:
-        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces`, without a comparison."""
+        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces` does, without a comparison."""
         if words is None:
             # A compressed chunk is always decoded as a whole.
             words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
