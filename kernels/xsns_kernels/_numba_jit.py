@@ -83,12 +83,12 @@ def at(builder: Any, address: Any, element: Any) -> Any:
 
 
 def times(builder: Any, value: Any, factor: int) -> Any:
-    """Emit a product with a constant."""
+    """Emit the product of a value and a constant."""
     return builder.mul(value, ir.Constant(value.type, factor))
 
 
 def plus(builder: Any, value: Any, constant: int) -> Any:
-    """Emit a sum with a constant."""
+    """Emit the sum of a value and a constant."""
     return builder.add(value, ir.Constant(value.type, constant))
 
 
@@ -108,7 +108,7 @@ def row_addresses(
 
 
 def load_vector(builder: Any, address: Any, offset: Any) -> Any:
-    """Emit a load of eight words from an address that need not be aligned."""
+    """Emit a load of eight words from an address, which need not be aligned."""
     return builder.load(at(builder, builder.add(address, offset), VECTOR), align=WORD_BYTES)
 
 

@@ -100,9 +100,9 @@ class Part:
     """A part of a segment: whole words, or some bits of a single word.
 
     Attributes:
-        start: First word.
-        stop: The word after the last.
-        group: The group of the bits.
+        start: Index of the first word.
+        stop: Index of the word after the last.
+        group: Index of the group of the bits.
         mask: The bits of a single word to count; None for all bits.
     """
 

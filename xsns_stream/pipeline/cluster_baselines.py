@@ -49,7 +49,7 @@ _TEXTS_AHEAD: Final = 2
 
 @dataclass(frozen=True)
 class BaselineJob(Job[Row, Outcome]):
-    """Baselines as workers get them: settings and names, no weights and no text files.
+    """The job of computing baselines, in the form that is sent to workers: settings and names, not weights or text.
 
     Attributes:
         settings: What to compute.

@@ -86,7 +86,7 @@ class RowOutcome:
 
 @dataclass(frozen=True)
 class BuildJob(Job[Row, RowOutcome]):
-    """A build as workers get it: settings and names, no weights and no text files.
+    """The job of a build, in the form that is sent to workers: settings and names, without weights and text files.
 
     Attributes:
         settings: What to measure.

@@ -162,8 +162,8 @@ def refuse_other_record(client: Mapping[str, Any], worker: Mapping[str, Any]) ->
     """Raise an error if the record of a worker's work differs from that of the client.
 
     Args:
-        client: {what determines the result: its value on the client}.
-        worker: The same on the worker.
+        client: {setting that determines the result: its value on the client}.
+        worker: The same settings, with their values on the worker.
 
     Raises:
         IncompatibleError: A value differs; the message names it.

@@ -54,7 +54,7 @@ _EACH_STEP: Final = (UnitStarted, StepsDone)
 
 @dataclass(frozen=True)
 class TransferJob(Job[Unit, Outcome]):
-    """Fine-tuning as workers get it: settings and digests, no weights and no data.
+    """The job of fine-tuning, in the form that is sent to workers: settings and digests, without weights and data.
 
     Attributes:
         settings: Settings of the units.

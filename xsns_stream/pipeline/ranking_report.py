@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class RankingReport:
-    """A ranking of source languages, with everything that was computed beside it.
+    """A ranking of source languages, with its explanation, expected scores and notes.
 
     Iterating over a report yields its sources, best first.
 
@@ -66,7 +66,7 @@ class RankingReport:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Sentences on conclusions from the numbers."""
+        """Sentences that draw conclusions from the numbers of the ranking."""
         return tuple(_verdicts(self))
 
     def first(self, count: int) -> RankingReport:

@@ -53,12 +53,12 @@ def from_bf16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class FisherArray:
-    """The array of Fisher values, with metadata as they were when they were read.
+    """The array of Fisher values, with its metadata at the time of reading.
 
     Attributes:
         storage: The storage of the store.
         size: P, the number of parameters.
-        chunk: Values of an inner chunk.
+        chunk: Number of values in an inner chunk.
         encoding: `float32` or `bf16`.
         seeds: Labels of axis 0.
         languages: Labels of axis 1.

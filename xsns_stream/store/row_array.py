@@ -44,7 +44,7 @@ _COPY_HINT: Final = "delete '{}', which is a copy of the labels; it will be writ
 
 @dataclass(frozen=True)
 class RowArray:
-    """The array of rows, with metadata as they were when they were read.
+    """The array of rows, with its metadata at the time of reading.
 
     Attributes:
         storage: The storage of the store.
@@ -210,7 +210,7 @@ class RowArray:
                 yield start, piece
 
     def read_row(self, record: CommitRecord) -> Words:
-        """Return all words of a committed row, compared with the digest in its record: uint64 [W].
+        """Return all words of a committed row after checking them against the digest in its record: uint64 [W].
 
         Raises:
             StoreError: The row cannot be read, or does not have the committed bits.
