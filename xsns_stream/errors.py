@@ -67,6 +67,6 @@ class IncompatibleError(XsnsError):
 
 
 class PartialError(XsnsError):
-    """Finished work that failed for some languages; the rows of the others are committed."""
+    """A command that finished, but failed for some languages; the results of the others are complete."""
 
     exit_code = ExitCode.SOME_LANGUAGES_FAILED

@@ -96,7 +96,7 @@ def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> 
         patterns: Unsigned integers [n]; n need not be a multiple of 64.
         lowest: The smallest pattern that is selected; at most the largest value of the dtype.
         span: The largest pattern that is selected, minus `lowest`.
-        start: Bit of the first pattern, any number.
+        start: Bit index of the first pattern; it need not be a multiple of 64.
         words: uint64, zeros at the bits to be set.
     """
     total = 0
@@ -233,7 +233,7 @@ def bracket_into(
         lowest: The smallest pattern to collect; a pattern is collected with its position `start + i`.
         highest: The smallest pattern whose bit is set; above `lowest` and below `infinity`.
         infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
-        start: Bit of the first pattern, any number.
+        start: Bit index of the first pattern; it need not be a multiple of 64.
         words: uint64, zeros at the bits to be set.
         collected_patterns: Collected patterns. The array is 64 elements longer than the number of patterns at which the
             search stops.

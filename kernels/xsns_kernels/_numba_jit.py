@@ -83,19 +83,22 @@ def at(builder: Any, address: Any, element: Any) -> Any:
 
 
 def times(builder: Any, value: Any, factor: int) -> Any:
-    """Emit a product with a constant."""
+    """Emit the product of a value and a constant."""
     return builder.mul(value, ir.Constant(value.type, factor))
 
 
 def plus(builder: Any, value: Any, constant: int) -> Any:
-    """Emit a sum with a constant."""
+    """Emit the sum of a value and a constant."""
     return builder.add(value, ir.Constant(value.type, constant))
 
 
 def row_addresses(
     context: Any, builder: Any, array_type: Any, array: Any, first: Any, offset: Any, count: int
 ) -> list[Any]:
-    """Emit the addresses `offset` bytes past `count` rows, from row `first` on; `array` [R] contains row addresses."""
+    """Emit, for each of the `count` rows from row `first` on, the address of the row plus `offset` bytes.
+
+    `array` [R] contains the addresses of the rows.
+    """
     fields = context.make_array(array_type)(context, builder, array)
     start = builder.add(builder.ptrtoint(fields.data, INT64), times(builder, first, WORD_BYTES))
     return [
@@ -105,7 +108,7 @@ def row_addresses(
 
 
 def load_vector(builder: Any, address: Any, offset: Any) -> Any:
-    """Emit a load of eight words from an address that need not be aligned."""
+    """Emit a load of eight words from an address, which need not be aligned."""
     return builder.load(at(builder, builder.add(address, offset), VECTOR), align=WORD_BYTES)
 
 

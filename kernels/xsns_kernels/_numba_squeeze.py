@@ -175,7 +175,7 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
     Args:
         rows: int64 [R], addresses; the first `count` rows are examined.
         count: L, at least 1.
-        first: First word.
+        first: Index of the first word.
         words: Number of words, a multiple of 8, at most the length of the next three arrays.
         keep: uint64, output: the useful columns.
         twice: uint64, scratch.

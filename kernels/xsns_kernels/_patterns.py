@@ -46,7 +46,7 @@ def locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
 
 
 def check_rank(k: int, size: int) -> None:
-    """Check a rank from the largest.
+    """Check a rank, which is counted from the largest value.
 
     Raises:
         ValueError: The rank is not in 1 to `size`.

@@ -1,6 +1,7 @@
 """Rows of packed bits for the intersection kernels: blocks of columns, and ranges of bits to count.
 
-A row may be in memory, in a file or in a store. Every object with the three members of `Columns` can be counted.
+A row may be in memory, in a file or in a store. The kernels accept every object that has the three members of
+`Columns`.
 """
 
 from __future__ import annotations
@@ -99,9 +100,9 @@ class Part:
     """A part of a segment: whole words, or some bits of a single word.
 
     Attributes:
-        start: First word.
-        stop: The word after the last.
-        group: The group of the bits.
+        start: Index of the first word.
+        stop: Index of the word after the last.
+        group: Index of the group of the bits.
         mask: The bits of a single word to count; None for all bits.
     """
 

@@ -51,7 +51,7 @@ def kth_largest(values: Tensor | Sequence[Tensor], k: int) -> np.floating[Any]:
     Args:
         values: One tensor or a sequence of tensors, all float32 or all float64, of any shape, on any devices,
             contiguous, n values in total. -0.0 is treated as 0.0. Equal values have separate ranks.
-        k: Rank from the largest, 1 to n.
+        k: Rank, from 1 (the largest value) to n.
 
     Returns:
         A NumPy scalar of the dtype of `values`, equal to one of them.

@@ -1,7 +1,8 @@
 """Intersection counts on a device: products of unpacked blocks of columns as 8-bit integers.
 
-A product of two matrices of zeros and ones counts common ones. This takes one multiplication for each bit. The matrix
-units of a GPU multiply much faster than its other units count words. On a CPU, the same code is exact but slow.
+The product of two 0/1 matrices counts the bits that each pair of rows has in common. This is faster on a GPU although
+it takes one multiplication for each bit, because the matrix units of a GPU multiply much faster than its other units
+count the bits of packed words. On a CPU, the same code is exact but slow.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def _read(columns: Columns, part: Part, device: torch.device) -> torch.Tensor:
 
 
 def _product(packed: torch.Tensor, shifts: torch.Tensor, height: int) -> Counts:
-    """Return the common ones of all pairs of rows: int64 [L, L]."""
+    """Return the number of bits that each pair of rows has in common: int64 [L, L]."""
     rows = len(packed)
     bits = torch.zeros((height, packed.shape[1], 8), dtype=torch.uint8, device=packed.device)
     # The order of the bits within a byte is arbitrary, but the same in all rows.

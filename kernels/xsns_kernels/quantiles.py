@@ -1,4 +1,4 @@
-"""Thresholds by other rules than the exact K-th largest: from a histogram, and by `numpy.percentile`.
+"""Thresholds that are not the exact K-th largest: estimated from a histogram, or by the rule of `numpy.percentile`.
 
 These functions compute with counts and with adjacent values in order, for arrays and for tensors on a device.
 """
@@ -85,7 +85,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
 
     Args:
         counts: int64 [32768], from `pattern_histogram`.
-        k: Rank from the largest, 1 to the sum of the counts.
+        k: Rank, from 1 (the largest value) to the sum of the counts.
         dtype: float32 or float64, the dtype of the values that were counted.
 
     Returns:
@@ -126,7 +126,7 @@ class Between:
     weight: float
 
     def interpolate(self, low: float, high: float, dtype: Any) -> float:
-        """Return the number between two values of a dtype, rounded in this dtype like in `numpy.percentile`."""
+        """Return the interpolated value between two values of a dtype, rounded as `numpy.percentile` rounds it."""
         kind = np.dtype(dtype).type
         smaller, larger = kind(low), kind(high)
         step = larger - smaller

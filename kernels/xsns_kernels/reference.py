@@ -118,8 +118,8 @@ def accumulate_intersections(rows_block: Words, out: Counts, impl: str = "auto",
 
     out[i, j] += Σ_w popcount(rows_block[i, w] & rows_block[j, w])
 
-    For any division of the columns into blocks, the sum over the blocks is the count of all columns. With blocks of
-    some thousand words of each row, the cost of a call is small.
+    However the columns are divided into blocks, the sum over the blocks equals `intersection_counts` of the whole rows.
+    With blocks of a few thousand words per row, the call overhead is negligible.
 
     Args:
         rows_block: uint64 [L, w], the same columns of every row, any strides.

@@ -43,7 +43,7 @@ def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[
     Args:
         values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in
             total. -0.0 is treated as 0.0. Equal values have separate ranks.
-        k: Rank from the largest, 1 to n.
+        k: Rank, from 1 (the largest value) to n.
         impl: One of `implementations("kth_largest")`, or ``"auto"``.
 
     Returns:

@@ -55,7 +55,7 @@ def top_bits(values: FloatArrays, k: int, impl: str = "auto", threads: int | Non
         values: One array or a sequence of arrays, all float32 or all float64, of any shape, C-contiguous, n values in
             total. The arrays follow one another at running offsets, which need not be multiples of 64. -0.0 is treated
             as 0.0.
-        k: Rank from the largest, 1 to n.
+        k: Rank, from 1 (the largest value) to n.
         impl: One of `implementations("top_bits")`, or ``"auto"``.
         threads: Largest number of threads that share the work. None means one for each core, if there is enough work.
             The result does not depend on it.
@@ -90,8 +90,8 @@ def top_bits_many(
 
     Args:
         values: See `top_bits`.
-        ranks: Ranks from the largest, each from 1 to n, in any order. A larger rank selects all values that a smaller
-            rank selects.
+        ranks: Ranks, each from 1 (the largest value) to n, in any order. A larger rank selects all values that a
+            smaller rank selects.
         impl: One of `implementations("top_bits_many")`, or ``"auto"``.
         threads: See `top_bits`.
 
@@ -205,7 +205,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
     Args:
         arrays: Flat arrays of one float dtype.
-        ranks: Ranks from the largest, each from 1 to n.
+        ranks: Ranks, each from 1 (the largest value) to n.
         threads: Largest number of threads; None means one for each core, if there is enough work.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import takewhile
 
 import pytest
 
@@ -83,6 +84,25 @@ def test_every_file_of_rules_is_selected() -> None:
 def test_every_metric_is_documented() -> None:
     page = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
     compare("docs/evaluation.md", [name for name in METRICS if f"`{name}`" in page], "evaluation/metrics.py", METRICS)
+
+
+def first_cells(page: str, heading: str) -> list[str]:
+    """Return the names in code style in the first column of the table whose first heading is `heading`."""
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {heading} |"))
+    rows = takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def test_every_coefficient_is_documented() -> None:
+    documented = first_cells("docs/sub-networks.md", "name")
+    compare("docs/sub-networks.md", documented, "similarity/coefficients.py", COEFFICIENTS)
+
+
+def test_the_readme_lists_every_verb_once() -> None:
+    verbs = first_cells("README.md", "verb")
+    compare("README.md", verbs, "VERBS of cli/__init__.py", VERBS)
+    assert len(verbs) == len(VERBS)
 
 
 def test_a_missing_name_is_named() -> None:

@@ -106,7 +106,7 @@ def test_matrices_of_people(load: Any, kind: str) -> None:
     imported = load(text)
     assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
     assert imported.scores.values.tolist() == SCORES
-    assert "the format of 'scores.csv' is matrix: lines are sources, and columns are targets." in imported.notes
+    assert "the format of 'scores.csv' is matrix: rows are sources, and columns are targets." in imported.notes
     assert not note or note in imported.notes
     if kind == "plain":
         assert len(imported.notes) == 1

@@ -140,7 +140,7 @@ def _use_digest(digest: str | None) -> None:
 def test_a_worker_with_other_text_is_refused_by_name(client: Any, compute: Any) -> None:
     client.run(_read_less, True)
     try:
-        with pytest.raises(IncompatibleError, match=r"a worker reads other text of '..' than the client does"):
+        with pytest.raises(IncompatibleError, match=r"a worker reads different text of '..' than the client does"):
             compute(client, names=("sue",))
     finally:
         client.run(_read_less, False)

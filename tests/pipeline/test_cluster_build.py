@@ -204,7 +204,7 @@ def _use_digest(digest: str | None) -> None:
 def test_a_worker_with_other_text_is_refused_by_name(client: Any, build: Any) -> None:
     client.run(_read_more, True)
     try:
-        with pytest.raises(IncompatibleError, match=r"a worker reads other text of '.*' than the client does"):
+        with pytest.raises(IncompatibleError, match=r"a worker reads different text of '.*' than the client does"):
             build(client=client)
     finally:
         client.run(_read_more, False)

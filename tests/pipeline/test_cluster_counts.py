@@ -333,7 +333,7 @@ def test_a_worker_without_the_store_is_refused(
     other = open_store(elsewhere, "a")
     for code in CODES:
         other.write(networks.make_sub(code, 1, 0.15, LAYOUT, networks.make_bits(LAYOUT.size, 7)))
-    with pytest.raises(StoreError, match=r"a worker reads other rows of '.*elsewhere\.zarr' than the client\."):
+    with pytest.raises(StoreError, match=r"a worker reads different rows of '.*elsewhere\.zarr' than the client"):
         xs.similarity(store, density=0.15, seeds=1, client=client)
 
 

@@ -177,7 +177,7 @@ def _use_digest(digest: str | None) -> None:
 def test_a_worker_with_other_data_is_refused_by_name(split: str, client: Any, tune: Any) -> None:
     client.run(_read_less, split)
     try:
-        with pytest.raises(IncompatibleError, match=f"a worker reads other {split} data of '..' than the client does"):
+        with pytest.raises(IncompatibleError, match=f"a worker reads different {split} data of '..' than the client"):
             tune(client=client)
     finally:
         client.run(_read_less, None)

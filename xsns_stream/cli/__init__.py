@@ -32,7 +32,7 @@ VERBS: Final = {
     "gold": "Import and show gold transfer scores.",
     "baseline": "Compute other predictors of transfer: typology, text, embeddings.",
     "evaluate": "Compare predictors with gold scores, with intervals and trivial baselines.",
-    "regress": "Fit gold scores to predictors; predict scores with intervals.",
+    "regress": "Regress gold scores on predictors; predict scores with intervals.",
     "reproduce": "Run the paper's tables and figures, step by step.",
     "info": "Show the contents of a store or of a corpus.",
     "verify": "Compare every bit of a store with its records.",

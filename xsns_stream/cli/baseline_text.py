@@ -339,7 +339,7 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
     "folders",
     multiple=True,
     metavar="DIR",
-    help="Folder in which, and below which, tables are looked for; repeatable. Names of tables: "
+    help="Folder that is searched for tables, with its subfolders; repeatable. Names of tables: "
     "feature_predictions.npz, ldnd.csv, languages.csv, fams.txt, wiki-langs.csv, langs-xlmr.txt, "
     "udpos-sizes-train.csv, sizes.csv.",
 )

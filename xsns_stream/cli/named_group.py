@@ -13,7 +13,7 @@ class NamedGroup(click.Group):
     """A group of commands, each with a summary. A wrong name is an error with a hint.
 
     Attributes:
-        noun: Word for a command of the group in messages.
+        noun: What messages call a command of this group, such as `baseline`.
     """
 
     noun: ClassVar[str]

@@ -1,4 +1,4 @@
-"""`xsns-stream regress`: fit gold scores to predictors, and predict scores with intervals."""
+"""`xsns-stream regress`: regress gold scores on predictors, and predict scores with intervals."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ from xsns_stream.cli.output import (
     "--new",
     multiple=True,
     metavar="CODES",
-    help="Also predict the scores of all sources on these targets, such as `sw,zu`, with or without gold scores.",
+    help="Also predict the scores of all sources on these targets, such as `sw,zu`. They need no gold scores.",
 )
 @output_option("The rows of a file are pairs of languages.")
 @row_options
@@ -87,7 +87,7 @@ from xsns_stream.cli.output import (
 def command(
     predictors: Mapping[str, str], gold: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
 ) -> None:
-    """Fit gold scores to predictors, and predict scores with intervals.
+    """Regress gold scores on predictors, and predict scores with intervals.
 
     Errors are reported in sample, as in papers, and with every target and every source left out in turn, which shows
     the errors for languages without any score. The last table shows the quality of the ranking of sources by the same

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     type=click.Choice(GROUPINGS),
     default="layer",
     show_default=True,
-    help="Count layers, kinds of modules, or tensors separately.",
+    help="Show the counts for each layer, kind of module, or tensor.",
 )
 @cluster_options("range of columns", few="few or short rows are compared in this process")
 @common_options

@@ -222,7 +222,7 @@ def _iconv(encoding: str, path: Path) -> str:
 
 
 def not_utf8_hint(path: Path) -> str:
-    """Return a hint for a file in an encoding of single bytes, with a command that converts it."""
+    """Return a hint for a file in a single-byte encoding, with a command that converts it."""
     return (
         f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', path)} "
         "Latin-1 is for languages of western Europe only: others are WINDOWS-1250 (central Europe), WINDOWS-1251 or "

@@ -145,7 +145,7 @@ class StoredLabels(dict[str, str]):
 
     @classmethod
     def of(cls, label: Mapping[str, str] | Iterable[str]) -> StoredLabels:
-        """Return the labels of an option; see :meth:`Naming.of`."""
+        """Return the labels that a `label` option gives (a mapping, or texts FILE=LABEL); see :meth:`Naming.of`."""
         return cls(Naming.of(label=label).given)
 
 

@@ -40,12 +40,12 @@ def find_format(path: Path) -> tuple[str, str]:
         return "long", f"the format of '{path.name}' is long: it has a column of sources and a column of targets"
     columns, lines = _matrix_labels(rows, path)
     if any(map(language_of, columns)) and any(map(language_of, lines)):
-        return "matrix", f"the format of '{path.name}' is matrix: lines are sources, and columns are targets"
+        return "matrix", f"the format of '{path.name}' is matrix: rows are sources, and columns are targets"
     if any(map(language_of, columns)):
         raise UsageError(
             f"no line of '{path}' has the label of a language: {listed(lines)}.",
-            "lines of a matrix are sources; `--format matrix --rename LABEL=CODE` gives a line the code of the source "
-            "on which its model was fine-tuned.",
+            "each row of a matrix is a source language; use `--format matrix --rename LABEL=CODE` to name the source "
+            "language of a row.",
         )
     first = listed([visible(field) for field in rows.rows[0][1] if field]) if rows.rows else "nothing"
     raise UsageError(f"the format of '{path}' is not plain; its first line has {first}.", _HINT)

@@ -239,11 +239,13 @@ _NO_SCORE: Final = "x"
 
 
 def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
-    """Read the runs on single languages from a file of SumEval 2022, with the usual metric of the task.
+    """Read the runs on single languages from a file of SumEval 2022.
+
+    A file does not name its metric. If `options` does not name it either, the metric of the scores is unknown.
 
     The file is a JSON list of objects, each with `train_config`, {language: number of training examples}, and
     `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only runs
-    on a single language give transfer scores. Runs on several languages are left out, and a note has their number.
+    on a single language give transfer scores. Runs on several languages are left out, and a note says how many.
 
     Raises:
         XsnsError: The file does not have this structure, or has no run on a single language, or no score.

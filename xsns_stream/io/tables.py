@@ -373,7 +373,7 @@ def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str
 
 
 def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
-    """Return {code: labels} of the languages that several labels are codes of, such as `aka_Latn` and `twi_Latn`.
+    """Return {code: labels} of the languages for which several labels are codes, as `aka_Latn` and `twi_Latn` are.
 
     Labels that are not codes, such as names of languages, are left out.
     """

@@ -100,8 +100,9 @@ class LoadedModel:
 def weights_checksum(model: Any) -> int:
     """Return a fast checksum of the bits of a model's state dict, to detect changes of the weights.
 
-    It is a sum over the bits as integers, with wrap-around, in which each tensor is multiplied by its number. It is
-    much faster than a digest.
+    It is a sum modulo 2⁶⁴: the bits of each tensor are summed as integers of 64 bits (of 8 bits if the tensor cannot be
+    read as such), and the sum is multiplied by the position of the tensor in the state dict, from 1. It is much faster
+    than a digest.
     """
     import torch
 

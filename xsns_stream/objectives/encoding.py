@@ -279,7 +279,7 @@ def require_offsets(tokenizer: Any) -> None:
     """Raise an error if the tokenizer does not provide the character range of each token.
 
     Raises:
-        ModelError: The tokenizer is not one of the library `tokenizers`.
+        ModelError: The tokenizer is not a fast tokenizer (library `tokenizers`).
     """
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Loading of the model of baselines from text: the whole model, its tokenizer alone, or nothing."""
+"""Loading of what text-based baselines need: the whole model, its tokenizer alone, or nothing."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ Matrices = dict[str, Reals]
 
 @dataclass(frozen=True)
 class LanguageText:
-    """Text of a language with one seed.
+    """Text of a language that was drawn with one seed.
 
     Attributes:
         language: Its code.
@@ -58,7 +58,7 @@ class LanguageText:
 
 
 class Collector(Protocol):
-    """The values that one baseline collects for the languages with one seed."""
+    """Collector of the values of one baseline, for all languages and one seed."""
 
     def add_text(self, text: LanguageText) -> None:
         """Add the text of a language."""
@@ -222,7 +222,7 @@ class NeighboursCollector:
         self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
 
     def value(self, language: str) -> Path:
-        """Return the file with the token states of the only language."""
+        """Return the path of the file that contains the token states of the only language."""
         return self.states.written()
 
     def add_value(self, language: str, value: Path) -> None:
@@ -255,7 +255,7 @@ class GradientsCollector:
         self._file.add(text.language, [gradient[name].float().cpu().numpy() for name in self._layout.names])
 
     def value(self, language: str) -> Path:
-        """Return the file with the gradient of the only language."""
+        """Return the path of the file that contains the gradient of the only language."""
         return self._file.written()
 
     def add_value(self, language: str, value: Path) -> None:
@@ -299,7 +299,7 @@ class Body:
         loaded: The model.
 
     Attributes:
-        layers: Number of the last layer; layer 0 is the input of the first block.
+        layers: Index of the last layer; layer 0 is the input of the first block.
         width: D, the size of a token state.
     """
 
@@ -340,10 +340,10 @@ class Body:
         return tuple(states)
 
     def layer(self, requested: int | None, default: int) -> int:
-        """Return the number of a layer.
+        """Return the index of a layer.
 
         Args:
-            requested: A number from 0 (the input of the first block) to `layers`; None for the default.
+            requested: An index from 0 (the input of the first block) to `layers`; None for the default.
             default: The default, or the last layer if the model has fewer layers.
 
         Raises:

@@ -45,8 +45,8 @@ class WorkDoneBy:
 
     Attributes:
         result: What the session returned.
-        attempts: Number of times that workers began the item.
-        seconds: Time from its last beginning to its result.
+        attempts: Number of attempts, one for each start of the item on a worker.
+        seconds: Seconds from the last start of the item to its result.
     """
 
     result: Any
@@ -60,7 +60,7 @@ class Attempt:
 
     Attributes:
         worker: Address of the worker.
-        begun: Time of its beginning in seconds since the epoch.
+        begun: Time at which the attempt started, in seconds since the epoch.
     """
 
     worker: str

@@ -49,7 +49,7 @@ _TEXTS_AHEAD: Final = 2
 
 @dataclass(frozen=True)
 class BaselineJob(Job[Row, Outcome]):
-    """Baselines as workers get them: settings and names, no weights and no text files.
+    """The job of computing baselines, in the form that is sent to workers: settings and names, not weights or text.
 
     Attributes:
         settings: What to compute.
@@ -133,7 +133,7 @@ class BaselineSession(Session[Row, Outcome]):
         expected = self.job.digests.get(row)
         if expected and text.sample.digest != expected:
             raise IncompatibleError(
-                f"a worker reads other text of '{row.language}' than the client does.",
+                f"a worker reads different text of '{row.language}' than the client does.",
                 "give every worker the same files.",
             )
         return text

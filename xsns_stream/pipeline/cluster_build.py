@@ -86,7 +86,7 @@ class RowOutcome:
 
 @dataclass(frozen=True)
 class BuildJob(Job[Row, RowOutcome]):
-    """A build as workers get it: settings and names, no weights and no text files.
+    """The job of a build, in the form that is sent to workers: settings and names, without weights and text files.
 
     Attributes:
         settings: What to measure.
@@ -173,7 +173,7 @@ class BuildSession(Session[Row, RowOutcome]):
         expected = self.job.digests.get(row)
         if text is not None and expected and text.sample.digest != expected:
             raise IncompatibleError(
-                f"a worker reads other text of '{row.language}' than the client does.",
+                f"a worker reads different text of '{row.language}' than the client does.",
                 "give every worker the same files.",
             )
         return text

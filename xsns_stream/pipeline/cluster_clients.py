@@ -1,4 +1,4 @@
-"""Clusters that a verb works on: processes of this machine, the scheduler of the user, or a client of a program.
+"""Dask clusters that a verb can use: a local cluster, the scheduler of the user, or the client of a program.
 
 Nothing of Dask is imported before a cluster is needed.
 """
@@ -43,7 +43,7 @@ _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers that do the items; exactly one of the first three fields is given.
+    """The workers that process the items; exactly one of the first three fields is given.
 
     Attributes:
         number: Number of processes on this machine, or `auto` for as many as its cores and its memory allow.
@@ -88,7 +88,9 @@ class Workers:
         most: int = 1 << 30,
         modules: Sequence[str] = BUILD_MODULES,
     ) -> Iterator[Client]:
-        """Yield a client; a cluster of this machine starts before the block and ends with it.
+        """Yield a client.
+
+        If neither a client nor a scheduler was given, a local cluster runs for the duration of the `with` block.
 
         Args:
             on_note: Called with a sentence for the user.
@@ -137,9 +139,8 @@ def workers_asked(
     Raises:
         UsageError: An option is not valid, or does not go with another one; or `distributed` is not installed.
     """
-    given = [
-        name for name, value in zip(CLUSTER_OPTIONS, (workers, scheduler, client), strict=False) if value is not None
-    ]
+    clusters = {"workers": workers, "scheduler": scheduler, "client": client}
+    given = [name for name, value in clusters.items() if value is not None]
     if len(given) > 1:
         raise UsageError(
             f"{given[0]} and {given[1]} were both given.", "workers belong to one cluster; give one of them."
@@ -221,7 +222,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def local_cluster(
     workers: int, on_note: Callable[[str], None], modules: Sequence[str] = BUILD_MODULES
 ) -> Iterator[Client]:
-    """Yield a client of a cluster of single-threaded processes on this machine, which end with the block.
+    """Yield a client of a local cluster of single-threaded processes, which runs for the duration of the `with` block.
 
     Args:
         workers: Number of processes.

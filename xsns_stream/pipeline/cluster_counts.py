@@ -72,8 +72,8 @@ class ColumnRange:
     """A range of columns of the rows.
 
     Attributes:
-        start: First word.
-        stop: The word after the last.
+        start: Index of the first word.
+        stop: Index of the word after the last.
     """
 
     start: int
@@ -85,8 +85,8 @@ class PartialCounts:
     """Counts of a range of columns.
 
     Attributes:
-        groups: Numbers of the groups that have bits in the range.
-        counts: Arrays of counts whose first axis is the group.
+        groups: Indices of the groups that have bits in the range.
+        counts: Arrays of counts; the first axis is the group.
     """
 
     groups: tuple[int, ...]
@@ -95,7 +95,7 @@ class PartialCounts:
 
 @dataclass(frozen=True)
 class CountJob(Job[ColumnRange, PartialCounts]):
-    """A count as workers get it.
+    """The job of counting overlaps, in the form that is sent to workers.
 
     Attributes:
         store: Absolute path or URL of the store.
@@ -138,7 +138,7 @@ class CountJob(Job[ColumnRange, PartialCounts]):
                 f"a worker cannot read the rows of '{self.store}': {error.message}", _SAME_STORE
             ) from error
         if layout.digest != self.layout or _digests(records) != self.digests:
-            raise StoreError(f"a worker reads other rows of '{self.store}' than the client.", _SAME_STORE)
+            raise StoreError(f"a worker reads different rows of '{self.store}' than the client does.", _SAME_STORE)
         return CountSession(self, layout, array, records)
 
 
@@ -190,7 +190,7 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 def segments_within(groups: Groups, words: ColumnRange) -> tuple[tuple[int, ...], list[Segment]]:
     """Return the groups that have bits in a range of words, and their segments relative to the first word.
 
-    The segments number these groups from 0.
+    In the segments, these groups have the indices 0, 1, …, in this order.
     """
     from xsns_kernels.columns import Segment
 
@@ -209,7 +209,7 @@ Faults = tuple[tuple[RowKey, StoreError], ...]
 
 @dataclass(frozen=True)
 class CheckJob(Job[tuple[RowKey, ...], Faults]):
-    """A comparison of rows with their records, as workers get it.
+    """The job of comparing rows with their records, in the form that is sent to workers.
 
     Attributes:
         store: Absolute path or URL of the store.
@@ -248,7 +248,7 @@ class CheckSession(Session[tuple[RowKey, ...], Faults]):
 def counted_on_workers(
     workers: Workers | None, device: str, on_event: OnReadEvent
 ) -> Iterator[CountedOnWorkers | None]:
-    """Yield a counter for a block, which ends the workers that it started; None without workers."""
+    """Yield a counter that uses workers, or None if there are none; the workers that it starts end with the block."""
     if workers is None:
         yield None
         return
@@ -257,7 +257,7 @@ def counted_on_workers(
 
 
 class CountedOnWorkers:
-    """Counts that workers make. Workers of this machine start when the first rows have to be read.
+    """Counter of overlaps that uses workers. A local cluster starts when the first rows have to be read.
 
     Args:
         workers: The workers.
@@ -430,7 +430,7 @@ def _digests(records: Sequence[CommitRecord]) -> tuple[str, ...]:
 
 
 def _check_unchanged(store: SubNetworkStore, before: Sequence[CommitRecord]) -> None:
-    """Raise an error if a row was built again while it was counted: workers may have read either of both."""
+    """Raise an error if a row was built again while it was counted: workers may have read the old or the new row."""
     key = before[0].key
     _, after = store.records_at([record.language for record in before], key.seed, key.density)
     changed = [old.language for old, new in zip(before, after, strict=True) if old.sha256 != new.sha256]

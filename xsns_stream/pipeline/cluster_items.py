@@ -162,8 +162,8 @@ def refuse_other_record(client: Mapping[str, Any], worker: Mapping[str, Any]) ->
     """Raise an error if the record of a worker's work differs from that of the client.
 
     Args:
-        client: {what determines the result: its value on the client}.
-        worker: The same on the worker.
+        client: {setting that determines the result: its value on the client}.
+        worker: The same settings, with their values on the worker.
 
     Raises:
         IncompatibleError: A value differs; the message names it.
@@ -184,7 +184,7 @@ def keep_log(folder: Path, name: str, error: XsnsError, attempts: Sequence[Attem
         folder: Folder of the logs.
         name: Name of the item, which becomes the name of the file.
         error: The error.
-        attempts: Every time that a worker began the item.
+        attempts: The attempts, one for each start of the item on a worker.
         details: Lines from the worker, such as a traceback.
     """
     try:

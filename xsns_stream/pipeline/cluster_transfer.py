@@ -54,7 +54,7 @@ _EACH_STEP: Final = (UnitStarted, StepsDone)
 
 @dataclass(frozen=True)
 class TransferJob(Job[Unit, Outcome]):
-    """Fine-tuning as workers get it: settings and digests, no weights and no data.
+    """The job of fine-tuning, in the form that is sent to workers: settings and digests, without weights and data.
 
     Attributes:
         settings: Settings of the units.
@@ -138,7 +138,8 @@ class TransferSession(Session[Unit, Outcome]):
 def _refuse_other_data(split: str, client: Mapping[str, str], worker: Mapping[str, str]) -> None:
     if other := next((code for code in client if client[code] != worker.get(code)), None):
         raise IncompatibleError(
-            f"a worker reads other {split} data of '{other}' than the client does.", "give every worker the same files."
+            f"a worker reads different {split} data of '{other}' than the client does.",
+            "give every worker the same files.",
         )
 
 

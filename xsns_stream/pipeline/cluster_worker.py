@@ -69,7 +69,7 @@ class JobPlugin(WorkerPlugin):
         """Do the work of an item.
 
         Args:
-            key: Key of the task, which ends with the number of the attempt and the number of the task.
+            key: Key of the task, which ends with the index of the attempt, from 1, and the index of the task.
             item: The item.
         """
         attempt = int(key.split("-")[-2])

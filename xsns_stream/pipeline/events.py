@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a store: a language with a seed."""
+    """One row of a store, which has a language and a seed."""
 
     language: str
     seed: int

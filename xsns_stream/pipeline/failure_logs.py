@@ -33,7 +33,7 @@ def write_failure_log(
         folder: Folder of the logs; it is created.
         name: Name of the item, which becomes the name of the file.
         error: The error.
-        attempts: Every time that a worker began the item.
+        attempts: The attempts, one for each start of the item on a worker.
         details: Lines from the worker, such as a traceback.
     """
     begun = [

@@ -163,6 +163,6 @@ def _files_below(root: Path) -> Iterator[Path]:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return the size of a file, the time of its last change in nanoseconds, and its number in the file system."""
+    """Return the size of a file, the time of its last change in nanoseconds, and its inode."""
     status = path.stat()
     return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns), status.st_ino

@@ -239,7 +239,7 @@ def regress(
     as_given: bool = False,
     on_event: OnReadEvent | None = None,
 ) -> RegressionReport:
-    """Fit gold transfer scores to predictors, and predict scores with intervals, like `xsns-stream regress`.
+    """Regress gold transfer scores on predictors, and predict scores with intervals, like `xsns-stream regress`.
 
     Errors are reported in sample, and with every target and every source left out in turn, which shows the errors for
     languages without any score.

@@ -23,7 +23,7 @@ class Session(ABC, Generic[Item, Result]):
 
         Args:
             item: The item.
-            attempt: Number of times that workers began this item, 1 for the first.
+            attempt: Index of the attempt, 1 for the first start of the item on a worker.
         """
 
     def prepare(self, item: Item) -> None:
@@ -50,7 +50,7 @@ class Job(ABC, Generic[Item, Result]):
 
 
 def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
-    """Raise an error if a worker has other versions of libraries.
+    """Raise an error if the versions of libraries on a worker differ.
 
     Raises:
         IncompatibleError: A version differs (the message names each library), or the worker cannot load the package.

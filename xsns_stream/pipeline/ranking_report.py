@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class RankingReport:
-    """A ranking of source languages, with everything that was computed beside it.
+    """A ranking of source languages, with its explanation, expected scores and notes.
 
     Iterating over a report yields its sources, best first.
 
@@ -66,7 +66,7 @@ class RankingReport:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Sentences on conclusions from the numbers."""
+        """Sentences that draw conclusions from the numbers of the ranking."""
         return tuple(_verdicts(self))
 
     def first(self, count: int) -> RankingReport:
@@ -74,7 +74,7 @@ class RankingReport:
         return replace(self, ranking=replace(self.ranking, sources=self.ranking.sources[: count or None]))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with one row for each source, as :meth:`xsns_stream.SourceRanking.to_frame`."""
+        """Return a pandas frame with one row for each source; see :meth:`xsns_stream.SourceRanking.to_frame`."""
         return self.ranking.to_frame()
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -228,7 +228,7 @@ class RankingReports:
         return [report.plot(ax) for report, ax in zip(self.reports, axes[:, 0], strict=True)]
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the rankings of all targets to one file; as :meth:`RankingReport.save`."""
+        """Write the rankings of all targets to one file; see :meth:`RankingReport.save`."""
         from xsns_stream.report import write_rankings
 
         return write_rankings([report.shown() for report in self.reports], os.fspath(path), self.to_dict())

@@ -24,7 +24,7 @@ _NAMES: Final = "cldr"
 
 @dataclass(frozen=True)
 class GoldCheck:
-    """The order by similarity, compared with the order of gold scores, on the targets that have gold scores.
+    """Comparison of the order by similarity with the order by gold scores, on the targets that have gold scores.
 
     Attributes:
         targets: Number of these targets with at least two candidates.

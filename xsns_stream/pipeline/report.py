@@ -160,7 +160,7 @@ def _check_arguments(
 
 @dataclass(frozen=True)
 class Compared:
-    """What the page is made of.
+    """The data of which the page is made.
 
     Attributes:
         matrix: The similarities.

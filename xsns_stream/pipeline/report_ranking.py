@@ -44,11 +44,11 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """What was resampled."""
+        """The resampled parts in words, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return matrices as if other examples were sampled; None if a language of the matrix has no parts."""
+        """Return matrices resampled over the examples; None if a language of the matrix has no parts."""
         from xsns_stream.ranking import resampled_matrices
 
         if set(matrix.sources) != set(self.languages):

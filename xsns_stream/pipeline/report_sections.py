@@ -37,7 +37,7 @@ OWN: Final = "similarity"
 def tree_and_maps(
     matrix: SimilarityMatrix, languages: Sequence[PageLanguage], resampling: Resampling | None
 ) -> tuple[TreeSection | None, MapSection | None]:
-    """Return the tree and the maps of a matrix; None for a matrix with other rows than columns, or of two languages.
+    """Return the tree and the maps of a matrix; None if its rows and columns differ, or for two languages.
 
     Args:
         matrix: The similarities.

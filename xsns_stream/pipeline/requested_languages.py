@@ -19,8 +19,8 @@ class RequestedLanguages:
     """Normalised languages of a matrix; None means all languages of the data.
 
     Attributes:
-        sources: Rows.
-        targets: Columns.
+        sources: Languages of the rows of the matrix.
+        targets: Languages of the columns of the matrix.
         everything: Whether the user gave the word `all`.
     """
 

@@ -288,7 +288,9 @@ class UnitsRun:
         return tuple(target for target in self.targets(unit) if target not in finished.scores)
 
     def sizes(self, unit: Unit, *, tested_only: bool) -> tuple[int, int]:
-        """Return the numbers of training examples in all epochs, and of tests including dev data after every epoch.
+        """Return two numbers of examples: those trained on in all epochs, and those tested on.
+
+        The second number counts the test data once, and the dev data after every epoch.
 
         Args:
             unit: A unit that is not finished.

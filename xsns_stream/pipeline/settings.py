@@ -192,9 +192,10 @@ class BuildSettings:
         return tuple(row for row in missing if row not in relabelled)
 
     def relabelled_rows(self, rows: Iterable[Row], store: SubNetworkStore) -> dict[Row, str]:
-        """Return {row: its present label} of rows that the store has under another label with the same text.
+        """Return {row: label in the store} of the rows that were relabelled.
 
-        The text of a corpus on the Hub is not compared, because it would be downloaded again.
+        The store has a row with the same text under that label. The text of a corpus on the Hub is not compared,
+        because it would be downloaded again.
         """
         others = set(store.languages) - set(self.languages) if store.exists else set()
         if not others:

@@ -93,9 +93,10 @@ def rank(
 ) -> RankingReport | RankingReports:
     """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
-    The similarity is averaged over seeds; only pairs with the target are counted. If the store was built with parts, or
-    with three seeds or more, the report also has 95 % intervals, the probability that each source is the most similar
-    one, and marks of sources that cannot be distinguished from the first.
+    The similarity is averaged over seeds. Only the pairs of the target with each source are compared, not all pairs of
+    the store. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
+    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
+    first.
 
     Args:
         store: A store, or its folder or URL.
@@ -394,7 +395,7 @@ class CalibratedScores:
 def _calibrate(
     rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
 ) -> CalibratedScores:
-    """Fit gold scores to the similarities of a store, and compare the orders of both."""
+    """Regress gold scores on the similarities of a store, and compare the orders of both."""
     from xsns_stream.pipeline.predictors import load_gold, store_similarity
     from xsns_stream.regression import calibrate
 

@@ -163,8 +163,8 @@ def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None
     for target, digest in run.settings.get("tests", {}).items():
         if tests.get(target, digest) != digest:
             raise IncompatibleError(
-                f"the test data of '{target}' have changed since '{run.source}' (seed {run.seed}) in '{where}' was "
-                "tested.",
+                f"the test data of '{target}' have changed since the model fine-tuned on '{run.source}' (seed "
+                f"{run.seed}, in '{where}') was tested.",
                 "other files, --test-limit or --relabel change the test data; give another -o, or delete the folder to "
                 "start again.",
             )

@@ -130,7 +130,7 @@ def _caption(evaluation: Evaluation) -> str:
         if settings.average == "metrics"
         else "of matrices averaged over seeds, mean over targets",
     }[settings.resampled]
-    in_unit = "regret and over English" if "over-english" in evaluation.metrics else "regret"
+    in_unit = " and ".join(METRICS[metric].title for metric in evaluation.metrics if METRICS[metric].in_unit)
     ceiling = f" ceiling: {settings.ceiling}." if settings.ceiling else ""
     return (
         f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, less regret is better. "

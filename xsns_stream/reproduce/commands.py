@@ -203,7 +203,7 @@ def evaluation(
 def regression(
     name: str, output: Path, task: TaskConfig, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
 ) -> Step:
-    """Fit gold scores to predictors by `ols` or `mixed`; the output is a JSON document with coefficients and errors."""
+    """Regress gold scores on predictors by `ols` or `mixed`; the output is JSON with coefficients and errors."""
     args = (
         *("regress", "--gold", str(scores.output)),
         *_predict(predictors),

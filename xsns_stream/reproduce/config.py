@@ -76,7 +76,8 @@ class RunConfig:
         model: The model of all tables and figures.
         other_models: Further models of table 4.
         tasks: {name: task} of the tasks that have data, in the order of `TASKS`.
-        swept: The tasks of the sweeps (figures 3 and 6, choices).
+        swept: The tasks for which density and number of examples are varied (figures 3 and 6, and the figure of
+            choices).
         left_out: {task: reason} of the tasks that are not run.
         general: Corpus of general text, which replaces Wikipedia; None if it is not given.
         general_languages: Languages of the general text that the tasks need.
@@ -214,7 +215,8 @@ class Preset:
         neighbour_tokens: Maximum number of tokens of a language that NN-Rank reads.
         control: Whether table 4 includes the model with random weights.
         low_resource: {task: further targets outside the pool}.
-        swept: Tasks of the sweeps (figures 3 and 6, choices); None for all tasks.
+        swept: Tasks for which density and number of examples are varied (figures 3 and 6, and the figure of choices);
+            None for all tasks.
     """
 
     model: str

@@ -14,7 +14,7 @@ from xsns_stream.reproduce.step import Step, StepOutputs
 UNKNOWN: Final = "–"
 NDCG: Final = "ndcg@3[rank-linear]"
 #: {name of a metric in `evaluate`: heading of the paper's tables}.
-METRICS: Final[Mapping[str, str]] = {
+PAPER_COLUMNS: Final[Mapping[str, str]] = {
     "pearson": "Pearson",
     "spearman": "Spearman",
     "top-1": "Top-1",
@@ -43,13 +43,13 @@ NOT_COMPARABLE: Final = (
 def evaluation_page(document: Mapping[str, Any]) -> str:
     """Return the table of an evaluation: a line for each predictor, with its test against the reference."""
     against = document["against"]
-    header = ["predictor", *METRICS.values(), "regret"]
+    header = ["predictor", *PAPER_COLUMNS.values(), "regret"]
     if against:
         header += [f"NDCG@3 less {against}", "p (Holm)"]
     lines = []
     for predictor in document["predictors"]:
         metrics = predictor["metrics"]
-        line = [predictor["name"], *(metric_cell(metrics, metric) for metric in METRICS)]
+        line = [predictor["name"], *(metric_cell(metrics, metric) for metric in PAPER_COLUMNS)]
         line.append(metric_cell(metrics, _REGRET, scale=1.0))
         if against:
             line += _difference_cells(metrics[NDCG].get("against"))
@@ -87,7 +87,7 @@ def overview(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str],
         for name in ordered
     ]
     heads = [f"{titles(task)} ({target_count(document)})" for task, document in documents.items()]
-    return table([METRICS.get(metric, metric), *heads], lines)
+    return table([PAPER_COLUMNS.get(metric, metric), *heads], lines)
 
 
 def metric_cell(metrics: Mapping[str, Any], metric: str, *, scale: float = 100.0) -> str:
@@ -305,5 +305,5 @@ def paper_table(config: RunConfig, rows: Mapping[str, Mapping[str, Row]], what: 
         if same
         else NOT_COMPARABLE
     )
-    header = ["task", what, *METRICS.values()]
+    header = ["task", what, *PAPER_COLUMNS.values()]
     return f"## The paper's numbers\n\n{sentence}\n\n{table(header, lines, text_columns=2)}"

@@ -12,8 +12,8 @@ from xsns_stream.reproduce.commands import evaluation, gold, restrict_to_scores
 from xsns_stream.reproduce.config import RunConfig, TaskConfig, slug, task_title
 from xsns_stream.reproduce.pages import (
     CAPTION,
-    METRICS,
     NDCG,
+    PAPER_COLUMNS,
     REFERENCE_ROWS,
     evaluation_notes,
     gold_quality,
@@ -163,12 +163,12 @@ def metric_table(document: Mapping[str, Any], name: str, more: Mapping[str, Mapp
         more: {heading of a further column: {predictor: cell}}.
     """
     against = document["against"]
-    header = [name, *more, *METRICS.values()]
+    header = [name, *more, *PAPER_COLUMNS.values()]
     header += [f"NDCG@3 less {against}", "p (Holm)"] if against else []
     lines = []
     for predictor in document["predictors"]:
         cells = [column.get(predictor["name"], "") for column in more.values()]
-        for metric in METRICS:
+        for metric in PAPER_COLUMNS:
             values = predictor["metrics"][metric]
             mean, low, high = (_percent(values[key]) for key in ("mean", "low", "high"))
             cells.append(with_interval(mean, low, high, decimals=1))
@@ -271,7 +271,7 @@ def metric_panels(documents: Documents, values: Mapping[str, Sequence[float]]) -
         values: {task: the numbers, ascending}.
     """
     panels = []
-    for metric, title in METRICS.items():
+    for metric, title in PAPER_COLUMNS.items():
         curves = []
         for task, document in documents.items():
             metrics = {one["name"]: one["metrics"][metric] for one in document["predictors"]}

@@ -226,7 +226,7 @@ def count_selection(
     on_progress: Progress | None = None,
     counter: RowCounter | None = None,
 ) -> tuple[Overlaps, ...]:
-    """Count |A ∩ B| for the pairs of a selection, once for each seed, as :func:`count_overlaps_by_seed`.
+    """Count |A ∩ B| for the pairs of a selection, once for each seed, as :func:`count_overlaps_by_seed` does.
 
     Args:
         store: The store of the rows.

@@ -191,7 +191,7 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
     """Plan the copies of the folds of the copied rows.
 
     Raises:
-        IncompatibleError, StoreError: As for the rows.
+        IncompatibleError, StoreError: The same errors as for rows.
     """
     counts = sorted({count for source in wanted for count in source.store.fold_counts})
     plans = []

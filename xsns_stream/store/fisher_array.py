@@ -53,12 +53,12 @@ def from_bf16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class FisherArray:
-    """The array of Fisher values, with metadata as they were when they were read.
+    """The array of Fisher values, with its metadata at the time of reading.
 
     Attributes:
         storage: The storage of the store.
         size: P, the number of parameters.
-        chunk: Values of an inner chunk.
+        chunk: Number of values in an inner chunk.
         encoding: `float32` or `bf16`.
         seeds: Labels of axis 0.
         languages: Labels of axis 1.
@@ -334,9 +334,10 @@ def _listed() -> str:
 
 
 def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> DiagonalFisher | None:
-    """Return the saved Fisher values of a row, compared with their record; None if none are saved.
+    """Return the saved Fisher values of a row after checking them against their record; None if none are saved.
 
-    float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8 bits.
+    float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8
+    significant bits.
 
     Raises:
         StoreError: The values are damaged.

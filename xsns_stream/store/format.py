@@ -169,7 +169,7 @@ class FoldKey:
 
     Attributes:
         count: K, the number of folds.
-        number: The fold that is left out, from 1.
+        number: Index of the fold that is left out, from 1.
         row: The row.
     """
 

@@ -44,7 +44,7 @@ _COPY_HINT: Final = "delete '{}', which is a copy of the labels; it will be writ
 
 @dataclass(frozen=True)
 class RowArray:
-    """The array of rows, with metadata as they were when they were read.
+    """The array of rows, with its metadata at the time of reading.
 
     Attributes:
         storage: The storage of the store.
@@ -195,7 +195,7 @@ class RowArray:
     def pieces_between(
         self, record: CommitRecord, first: int, last: int, words: int | None = None
     ) -> Iterator[tuple[int, Words]]:
-        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces`, without a comparison."""
+        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces` does, without a comparison."""
         if words is None:
             # A compressed chunk is always decoded as a whole.
             words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
@@ -210,7 +210,7 @@ class RowArray:
                 yield start, piece
 
     def read_row(self, record: CommitRecord) -> Words:
-        """Return all words of a committed row, compared with the digest in its record: uint64 [W].
+        """Return all words of a committed row after checking them against the digest in its record: uint64 [W].
 
         Raises:
             StoreError: The row cannot be read, or does not have the committed bits.

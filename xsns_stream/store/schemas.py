@@ -81,7 +81,7 @@ class Separator(Struct):
 
 
 class ChunkKeys(Struct):
-    """The names of chunks."""
+    """The encoding of the keys of chunks."""
 
     name: Literal["default"]
     configuration: Separator
@@ -101,7 +101,7 @@ class Grid(Struct):
 
 
 class Endian(Struct):
-    """The order of bytes."""
+    """The byte order of words."""
 
     endian: Literal["little"]
 

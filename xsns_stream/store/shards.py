@@ -43,9 +43,9 @@ class Geometry:
     """Sizes of the object of a row that is not compressed.
 
     Attributes:
-        length: Elements of a row: W words, or P Fisher values.
-        chunk: Elements of an inner chunk.
-        width: Bytes of an element.
+        length: Number of elements in a row: W words, or P Fisher values.
+        chunk: Number of elements in an inner chunk.
+        width: Size of an element in bytes.
     """
 
     length: int
@@ -92,7 +92,7 @@ def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: i
     Args:
         document: The metadata.
         dimensions: The names of the axes; the last axis runs within a row.
-        length: Elements of a row.
+        length: Number of elements in a row.
 
     Raises:
         FieldError: The axes have wrong names, or a row is not one object.
@@ -194,7 +194,7 @@ class LocalRow:
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """The open file and its first byte, if its chunks are in order."""
+        """Descriptor of the open file and the byte offset of the first chunk; None if the chunks are not in order."""
         return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
 
     def read(self, start: int, out: Words) -> None:

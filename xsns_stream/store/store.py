@@ -129,8 +129,8 @@ class SubNetworkStore(StoreReader):
     def reliability(self, record: CommitRecord) -> dict[str, Any]:
         """Return the measures of the repeatability of a row, from its record or the records of its folds.
 
-        If folds were added to a row that had been committed without split-half, their records contain it, because
-        records are never rewritten.
+        Records are never rewritten. If folds were added to a row that was committed without split-half, its split-half
+        is therefore in the records of the folds.
         """
         known = dict(record.provenance.reliability)
         for count in self.fold_counts if "split_half" not in known else ():

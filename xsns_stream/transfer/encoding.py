@@ -36,7 +36,7 @@ def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
 
     Args:
         task: The task.
-        splits: The data of all languages, so that a class has the same number in every language.
+        splits: The data of all languages, so that a class has the same index in every language.
 
     Raises:
         CorpusError: A tag is not a tag of named entities.

@@ -41,7 +41,7 @@ class LanguageTree:
         """Return the tree in the Newick format, with quoted codes and with branch lengths.
 
         The height of a join is half the distance of the joined groups. The path between two leaves is thus as long as
-        the distance of the groups that contain them.
+        the distance between the two groups whose join first connects them.
 
         >>> import numpy as np
         >>> LanguageTree(("sw", "zu"), np.array([[0.0, 1.0, 0.5, 2.0]])).newick()

@@ -280,7 +280,7 @@ class ChoiceLine:
 
 @dataclass(frozen=True)
 class ChoicePanel:
-    """The lines of one task.
+    """One panel of the figure: a task, with a horizontal line for each target.
 
     Attributes:
         title: The task.

@@ -1,4 +1,4 @@
-"""Recipe of fine-tuning on three sources together, which each predictor chooses for a target (figure 4).
+"""Recipe of figure 4: for each target, fine-tuning on the three sources that a predictor chooses, together.
 
 Fine-tuning on the chosen sources is a second stage, because the choices depend on the outputs of the predictors.
 """

@@ -388,7 +388,7 @@ def os_errors(action: str, path: object) -> Iterator[None]:
 
     Args:
         action: A verb with its preposition, such as `write to`.
-        path: The object of the attempt.
+        path: The file or folder that was to be accessed.
     """
     try:
         yield
