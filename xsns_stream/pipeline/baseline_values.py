@@ -119,14 +119,14 @@ class LexicalCollector:
 
 
 class EvennessCollector:
-    """Collector of sue, which computes the evenness of the sub-words of each language."""
+    """Collector of sue, which computes how evenly the words of each language are split into sub-words (evenness)."""
 
     def __init__(self, merges: int) -> None:
         self._merges = merges
         self._values: dict[str, float] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Learn a byte-pair encoding of the text of a language, and compute the evenness of its sub-words."""
+        """Learn a byte-pair encoding of the text of a language, and compute how evenly it splits the words."""
         words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
         self._values[text.language] = evenness(segments_of(words, self._merges).values())
 

@@ -306,8 +306,8 @@ def table_baseline(name: str, file: str | None, requested: RequestedLanguages, *
         name: A key of :data:`TABLE_BASELINES`.
         file: Path of the table; may be None for `script`.
         requested: The requested languages.
-        **options: `names` (a table of language names, if the table has names instead of codes), `columns` and `binary` of `family`, `column` of
-            `script` and `source-size`, `log` of `source-size`.
+        **options: `names` (a table of language names, if the table has names instead of codes), `columns` and
+            `binary` of `family`, `column` of `script` and `source-size`, `log` of `source-size`.
 
     Raises:
         UsageError: An option does not apply to this baseline, or the table has so many languages that some must be

@@ -172,9 +172,9 @@ def build(
         worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
             the time of the slowest row so far, scaled by the size of the row, and at least ten minutes.
         **options: All options of the verb, under the same names. If the store has rows, each option that is not given
-            has the value of these rows; a note names all options that come from the store. For a new store: `languages` (default all),
-            `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            has the value of these rows; a note names all options that come from the
+            store. For a new store: `languages` (default all), `examples` (64), `seeds` (42), `densities` (0.15),
+            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
             `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
             key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
             `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
@@ -182,9 +182,10 @@ def build(
             `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
-        The store, open for reading and writing; with `dry_run`, the plan. A call `build(settings, loaded, store, on_event)` with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel` measures with these settings,
-        shows no progress, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        The store, open for reading and writing; with `dry_run`, the plan. A call
+        `build(settings, loaded, store, on_event)` with :class:`xsns_stream.BuildSettings` and a
+        :class:`~xsns_stream.models.LoadedModel` measures with these settings, shows no progress, and returns a
+        :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.
