@@ -174,7 +174,8 @@ def build(
         **options: All options of the verb, under the same names. If the store has rows, each option that is not given
             has the value of these rows; a note names all options that come from the
             store. For a new store: `languages` (default all), `examples` (64), `seeds` (42), `densities` (0.15),
-            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128),
+            `device`, `dtype`, `revision`, `head_seed`; `text_column`,
             `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
             key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
             `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,

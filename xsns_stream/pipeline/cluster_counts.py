@@ -249,7 +249,7 @@ class CheckSession(Session[tuple[RowKey, ...], Faults]):
 def counted_on_workers(
     workers: Workers | None, device: str, on_event: OnReadEvent
 ) -> Iterator[CountedOnWorkers | None]:
-    """Yield a counter that uses workers; None if `workers` is None. A local cluster is closed after the `with` block."""
+    """Yield a counter that uses workers; None if `workers` is None. A local cluster ends with the `with` block."""
     if workers is None:
         yield None
         return

@@ -57,7 +57,7 @@ class JobPlugin(WorkerPlugin):
         self.session = None
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-        """Prepare the item of a task that becomes ready, in a thread; Dask calls this method at each change of state."""
+        """Prepare the item of a task that becomes ready, in a thread; Dask calls this at each change of state."""
         if finish == "ready" and str(key).startswith(self.token) and self.session is not None:
             item = self.worker.state.tasks[key].run_spec.args[2]
             threading.Thread(target=self._prepare, args=(self.session, item), daemon=True).start()
@@ -71,7 +71,7 @@ class JobPlugin(WorkerPlugin):
         """Do an item, and return the result and the duration in seconds.
 
         Args:
-            key: Key of the task. Its last two parts, separated by `-`, are the index of the attempt and the index of the
+            key: Key of the task. Its last two parts, after `-`, are the index of the attempt and the index of the
                 submission, both counted from 1.
             item: The item.
         """
@@ -97,7 +97,7 @@ class JobPlugin(WorkerPlugin):
             self.session = None
 
     def _announce(self, key: str) -> None:
-        """Tell the client that an item begins, and wait until the scheduler has the message: the item may end the worker."""
+        """Tell the client that an item begins, and wait for the answer, because the item may end the worker."""
         message = {"key": key, "worker": self.worker.address}
         sending = self.worker.scheduler.log_event(topic=self.token, msg=message)
         asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_MESSAGE_S)
