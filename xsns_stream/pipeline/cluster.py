@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Number of times that an item is tried again after the worker that had it died.
 DEFAULT_RETRIES: Final = 3
-#: Seconds that a worker may always spend on an item; only after them is it assumed to hang, if the user sets no limit.
+#: Minimum of the time limit for an item in seconds, if the user sets no limit.
 LEAST_LIMIT_S: Final = 600.0
 #: A worker is assumed to hang when an item takes this many times as long, per unit of size, as the slowest item so far.
 _SLOWER: Final = 20.0

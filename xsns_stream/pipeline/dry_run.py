@@ -103,7 +103,7 @@ def _count_workers(workers: Workers, settings: BuildSettings, loaded: LoadedMode
 
 
 def _checked_text(row: Row, settings: BuildSettings, objective: Objective, run: Run) -> RowText:
-    """Read the text of a row, send notes on the text as events, and check that it can be divided into folds.
+    """Read the text of a row, send notes on it as events, and check that it can be divided into parts, if any.
 
     Raises:
         CorpusError, FisherError, LanguageError: The row cannot be measured.
