@@ -1,7 +1,6 @@
-"""Checks of numbers and flags that are arguments of the public functions.
+"""Validation and conversion of the arguments of the public functions.
 
-The command line passes numbers of Python. A script may also pass numbers of NumPy, which JSON does not support, or
-text.
+The command line passes Python numbers. A script may also pass strings, or NumPy scalars, which JSON does not support.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from xsns_stream.errors import UsageError
 
 
 def whole_number(value: Any, name: str) -> int:
-    """Return an integer of Python for an integer of any library.
+    """Return an integer as a Python `int`; the value may be an integer of another library, such as NumPy.
 
     >>> import numpy as np
     >>> whole_number(np.int64(3), "seeds")
@@ -26,9 +25,9 @@ def whole_number(value: Any, name: str) -> int:
         name: Name of the argument, for the message.
 
     Raises:
-        UsageError: The value is not an integer; `True` and `8.0` are not.
+        UsageError: The value is not an integer. `True` and `8.0` are not accepted as integers.
     """
-    # The bool of NumPy has no index; the bool of Python has one.
+    # A Python bool has the method `__index__`; a NumPy bool does not.
     if not isinstance(value, bool):
         try:
             return operator.index(value)
@@ -38,14 +37,14 @@ def whole_number(value: Any, name: str) -> int:
 
 
 def real_number(value: Any, name: str) -> float:
-    """Return a number of Python for a number of any library.
+    """Return a number as a Python `int` or `float`; the value may be a number of another library, such as NumPy.
 
     Args:
         value: The value that the caller gave.
         name: Name of the argument, for the message.
 
     Raises:
-        UsageError: The value is not a number; `True` is not.
+        UsageError: The value is not a number. `True` is not accepted as a number.
     """
     if type(value) in (int, float):
         number: float = value
@@ -57,14 +56,14 @@ def real_number(value: Any, name: str) -> float:
 
 
 def flag(value: Any, name: str) -> bool:
-    """Return a bool of Python for a bool of any library, or for 0 and 1.
+    """Return a truth value as a Python `bool`; the value may be a bool of any library, 0, or 1.
 
     Args:
         value: The value that the caller gave.
         name: Name of the argument, for the message.
 
     Raises:
-        UsageError: The value has another type, for example the text "no", which Python treats as true.
+        UsageError: The value is neither a bool nor 0 or 1; for example the string "no", which `bool` converts to True.
     """
     if not isinstance(value, str) and any(value is each or value == each for each in (False, True)):
         return bool(value)
@@ -72,7 +71,7 @@ def flag(value: Any, name: str) -> bool:
 
 
 def strings(values: Any, name: str) -> tuple[str, ...]:
-    """Return strings, or one string, as a tuple.
+    """Return one string, or several strings, as a tuple of strings.
 
     Args:
         values: A string, or an iterable of strings.
@@ -89,10 +88,10 @@ def strings(values: Any, name: str) -> tuple[str, ...]:
 
 
 def several(values: Any, name: str) -> list[Any]:
-    """Return the items of an iterable, or one value as a list.
+    """Return the items of an iterable as a list; a single value becomes a list with one item.
 
     Args:
-        values: A value, which may be text, or an iterable of values.
+        values: A single value, or an iterable of values. A string is a single value.
         name: Name of the argument, for the message.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Loading of what text-based baselines need: the whole model, its tokenizer alone, or nothing."""
+"""Loading of the parts of the model that baselines from text need: the whole model, only its tokenizer, or nothing."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ PARAMETER_OPTIONS: Final = ("stack", "include", "exclude")
 
 
 def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tuple[LoadedModel | None, dict[str, Any]]:
-    """Load the required parts of the model, and return settings that depend on the model.
+    """Load the parts of the model that the baselines need, and return the settings that depend on the model.
 
     Args:
         names: Names of baselines from text.
-        options: The model and its options; the others are ignored.
+        options: The model and the options of its loading. Other entries are ignored.
 
     Returns:
-        The model (None if no baseline needs it; its `model` is None if only the tokenizer is needed), and fields of
+        A tuple (model, fields). The model is None if no baseline needs it; its attribute `model` is None if only the
+        tokenizer is needed. The fields are values for
         :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings`.
 
     Raises:
-        UsageError: The objective needs labels, or the maximum length is not possible.
+        UsageError: The objective needs labels, or `max_length` is more than the model supports.
         ModelError: The model cannot be loaded.
     """
     if not needs_weights(names):
@@ -52,7 +53,7 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
 
 
 def _tokenizer_alone(options: Mapping[str, Any]) -> LoadedModel:
-    """Load a tokenizer; the `model` of the result is None if only a name was given."""
+    """Load a tokenizer without weights, so that `model` of the result is None; or return a model that is in memory."""
     from xsns_stream.models.auto_classes import reads_both_ways
     from xsns_stream.models.hub import locate
     from xsns_stream.models.in_memory import open_model

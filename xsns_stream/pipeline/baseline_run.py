@@ -1,8 +1,8 @@
 """Computation of baselines from text: one pass over the examples of a build computes all requested baselines.
 
-For emb and nn-rank, the body of the model is run once on the unchanged text. grad-cosine uses the objective of the
-build on the same examples, and therefore runs the model again. Memory contains one batch, and a vector or counts for
-each language; token states and gradients are in temporary files.
+For emb and nn-rank, the encoder or decoder of the model is run once, on text without masked tokens. grad-cosine
+evaluates the objective of the build on the same examples, which needs further runs of the model. Only one batch, and a
+vector or counts for each language, are in memory at a time; token states and gradients are in temporary files.
 """
 
 from __future__ import annotations
@@ -72,28 +72,28 @@ def model_baselines(
     elsewhere: Elsewhere | None = None,
     **settings: Any,
 ) -> dict[str, SimilarityMatrix]:
-    """Compute baselines on the examples of a build with the same corpus, number of examples and seeds.
+    """Compute baselines on the examples that a build with this corpus, number of examples and seeds measures.
 
-    If a language fails with a seed, an event reports it, and its values are NaN for this seed and in the mean over
-    seeds. A language that fails with every seed is left out.
+    If the text of a language cannot be used with one seed, an event reports this. The values of the language are then
+    NaN for this seed and in the mean over seeds. A language that fails with every seed is left out.
 
     Args:
         names: Names of :data:`TEXT_BASELINES`.
-        corpus: Source of the text.
+        corpus: The corpus from which the examples are drawn.
         loaded: The model with its tokenizer. For lex, its `model` may be None; for sue, `loaded` may be None.
-        languages: Normalised codes.
+        languages: Normalised language codes.
         on_event: Called with each event, in order.
         elsewhere: Computes the matrices on workers; None computes them in this process.
         **settings: Further fields of :class:`BaselineSettings`.
 
     Returns:
-        {name: matrix}, in the order of the names, each with `per_seed`.
+        {name: matrix}, in the order of `names`. Each matrix has `per_seed`, the matrices of the single seeds.
 
     Raises:
-        UsageError: A name is unknown, a number is below 1, or the model lacks a layer.
+        UsageError: A name is unknown, a number is below 1, or the model does not have a requested layer.
         LanguageError: A source or target is not among the languages.
-        CorpusError: No source and target are left to compare.
-        ModelError: The model does not return its states, or a batch does not fit into memory.
+        CorpusError: After failures of languages, no pair of a source and a target is left.
+        ModelError: The model does not return its token states, or a batch does not fit into memory.
     """
     for side in ("sources", "targets", "seeds"):
         if settings.get(side) is not None:
@@ -108,9 +108,10 @@ class BaselineRun:
 
     Args:
         settings: The settings.
-        loaded: The model, as far as the baselines need it.
+        loaded: The parts of the model that the baselines need, from
+            :func:`~xsns_stream.pipeline.baseline_model.load_for_baselines`.
         notify: Called with each event.
-        together: Number of languages whose values one collector gets; by default all languages.
+        together: Number of languages whose values are added to one collector; by default all languages.
     """
 
     settings: BaselineSettings
@@ -161,11 +162,11 @@ class BaselineRun:
             return self.finish(seed, collectors)
 
     def collectors(self, seed: int, folder: Path, undo: ExitStack) -> list[Collector]:
-        """Return an empty collector of each baseline; its temporary files are in `folder`, and are closed by `undo`."""
+        """Return one empty collector for each baseline. Temporary files are in `folder`, and `undo` closes them."""
         return [TEXT_BASELINES[name].make(self, seed, folder, undo) for name in self.settings.names]
 
     def measure(self, row: Row, text: Callable[[], LanguageText], collectors: Sequence[Collector]) -> None:
-        """Pass a language to the collectors; if its text cannot be used, the row is in `failed`."""
+        """Add the text of a row to every collector; if the text cannot be used, record the row in `failed`."""
         started = time.perf_counter()
         try:
             drawn_text = text()
@@ -183,7 +184,7 @@ class BaselineRun:
         self.notify(RowFailed(row, error))
 
     def joined(self, seeds: Sequence[Matrices]) -> dict[str, SimilarityMatrix]:
-        """Return the mean matrix of each baseline over the seeds, without languages that failed with all seeds."""
+        """Return {name: mean of a baseline's matrices over seeds}, without languages that failed with every seed."""
         settings = self.settings
         lost = {code for code in settings.languages if all(Row(code, seed) in self.failed for seed in settings.seeds)}
         rows = [at for at, code in enumerate(settings.rows) if code not in lost]
@@ -203,7 +204,7 @@ class BaselineRun:
         return matrices_by_name
 
     def record(self, name: str) -> PredictorRecord:
-        """Return the record of the origin of a baseline."""
+        """Return the record of the model, the text and the settings from which a baseline is computed."""
         settings, kind = self.settings, kind_of(name)
         baseline = TEXT_BASELINES[kind]
         loaded = None if baseline.reads == "text" else self.model
@@ -223,17 +224,17 @@ class BaselineRun:
 
     @property
     def model_body(self) -> Body:
-        """The body of the model, whose token states are read."""
+        """The encoder or decoder of the model, which computes the token states."""
         assert self.body is not None
         return self.body
 
     @property
     def neighbour_layer(self) -> int:
-        """The layer of nn-rank."""
+        """Index of the layer whose token states nn-rank compares."""
         return self.model_body.layer(self.settings.neighbour_layer, NEIGHBOUR_LAYER)
 
     def embedding_layer(self, name: str) -> int:
-        """Return the layer of a matrix that is named `emb`, or `emb-N`."""
+        """Return the layer index of a matrix from its name: N for `emb-N`, and the layer of the settings for `emb`."""
         if name != kind_of(name):
             return int(name.removeprefix("emb-"))
         return self.model_body.layer(_number(self.settings), self.model_body.layers)
@@ -244,7 +245,7 @@ class BaselineRun:
         return GradientsCollector(self.layout, path, self.together, lambda text: self._gradient(text, seed))
 
     def neighbours(self, seed: int, path: Path, undo: ExitStack) -> NeighboursCollector:
-        """Return the collector of nn-rank, whose file is closed by `undo`."""
+        """Return the collector of nn-rank; `undo` closes its file of token states."""
         settings = self.settings
         collector = NeighboursCollector(
             self.model_body,
@@ -263,7 +264,7 @@ class BaselineRun:
         self.notify(TextRead(row, self.read_so_far.get(row, 0)))
 
     def read(self, row: Row) -> LanguageText:
-        """Read and encode the text of a row."""
+        """Draw the examples of a row, and encode them as far as the baselines need it."""
         settings = self.settings
         on_read = partial(self.read_so_far.__setitem__, row)
         sample = draw_sample(settings.corpus, row.language, settings.examples, row.seed, on_read)
@@ -275,7 +276,7 @@ class BaselineRun:
         return LanguageText(row.language, sample, plain, scored)
 
     def _add(self, row: Row, text: LanguageText, collectors: Sequence[Collector]) -> None:
-        """Pass the text of a language and its token states to the collectors."""
+        """Add the text of a language, and the token states of each batch, to the collectors that use them."""
         for note in text_notes(text, self.settings.examples):
             self.notify(Noted(note, row))
         for collector in collectors:
@@ -311,10 +312,11 @@ class BaselineRun:
             )
 
     def finish(self, seed: int, collectors: Sequence[Collector]) -> Matrices:
-        """Return the matrices of a seed; NaN if a language failed.
+        """Return the matrices [S, T] of a seed; rows and columns of languages that failed are NaN.
 
         Raises:
-            CorpusError: Fewer than two languages are left; the error includes the first failure.
+            CorpusError: No source, no target, or fewer than two languages are left. The message contains the first
+                failure.
         """
         settings = self.settings
         here = [code for code in settings.languages if Row(code, seed) not in self.failed]

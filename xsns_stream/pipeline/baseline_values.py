@@ -1,4 +1,4 @@
-"""Collectors of the model baselines, which collect values for every language and compute matrices from them."""
+"""Collectors of the baselines from text: each collects values of every language, and computes a matrix from them."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ Matrices = dict[str, Reals]
 
 @dataclass(frozen=True)
 class LanguageText:
-    """Text of a language that was drawn with one seed.
+    """The examples of one language, drawn with one seed.
 
     Attributes:
-        language: Its code.
+        language: Code of the language.
         sample: The examples that were drawn.
-        plain: The same examples as tokens; None if no baseline needs them.
-        scored: The same examples, encoded for the objective; None if no baseline needs them.
+        plain: The token ids of these examples, without masking; None if no baseline needs them.
+        scored: These examples, encoded for the objective; None if no baseline needs them.
     """
 
     language: str
@@ -64,24 +64,24 @@ class Collector(Protocol):
         """Add the text of a language."""
 
     def value(self, language: str) -> Any:
-        """Return what was collected for a language: something small, or the path of a file that contains it."""
+        """Return the values of a language: a small object, or the path of a file that contains the values."""
 
     def add_value(self, language: str, value: Any) -> None:
-        """Add what :meth:`value` returned in another process."""
+        """Add the values of a language that :meth:`value` returned in another process."""
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Return the matrices of the languages added so far."""
+        """Return {name: matrix [S, T]} for languages whose values were added."""
 
 
 class StatesCollector(Collector, Protocol):
-    """A collector that gets the token states of every batch of a language, after its text."""
+    """A collector to which, after the text of a language, the token states of all its batches are added."""
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
-        """Add the states [B, T, D] of every layer."""
+        """Add the token states of a batch: one tensor [B, T, D] for each layer."""
 
 
 def _between(square: Reals, languages: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Reals:
-    """Return the part [sources, targets] of a matrix of all languages."""
+    """Return the rows `sources` and the columns `targets` of a square matrix of all languages."""
     index = {language: at for at, language in enumerate(languages)}
     part: Reals = square[np.ix_([index[code] for code in sources], [index[code] for code in targets])]
     return part
@@ -92,41 +92,41 @@ def _all(sources: Sequence[str], targets: Sequence[str]) -> list[str]:
 
 
 class LexicalCollector:
-    """Collector of lex: counts of tokens."""
+    """Collector of lex, which counts the tokens of each language."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._special = special_ids(tokenizer)
         self._counts: dict[str, TokenCounts] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Count the language's tokens."""
+        """Count the tokens in the text of a language."""
         assert text.plain is not None
         self._counts[text.language] = count_tokens((each.input_ids for each in text.plain.examples), self._special)
 
     def value(self, language: str) -> TokenCounts:
-        """Return the counts of a language."""
+        """Return the token counts of a language."""
         return self._counts[language]
 
     def add_value(self, language: str, value: TokenCounts) -> None:
-        """Add the counts of a language."""
+        """Add the token counts of a language."""
         self._counts[language] = value
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Compare the distributions of tokens."""
+        """Return the lexical overlap of each source and target, from their token distributions."""
         everybody = _all(sources, targets)
         square = lexical_overlap({code: self._counts[code] for code in everybody})
         return {"lex": _between(square, everybody, sources, targets)}
 
 
 class EvennessCollector:
-    """Collector of sue: evenness of sub-words."""
+    """Collector of sue, which computes how evenly the words of each language are split into sub-words (evenness)."""
 
     def __init__(self, merges: int) -> None:
         self._merges = merges
         self._values: dict[str, float] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Learn the language's sub-words and compute their evenness."""
+        """Learn a byte-pair encoding of the text of a language, and compute how evenly it splits the words."""
         words = words_of(part for example in text.sample.examples for part in (example.text, example.pair) if part)
         self._values[text.language] = evenness(segments_of(words, self._merges).values())
 
@@ -139,14 +139,14 @@ class EvennessCollector:
         self._values[language] = value
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Return the evenness of every source."""
+        """Return the matrix of sue, computed from the evenness of each language."""
         everybody = _all(sources, targets)
         square = evenness_matrix({code: self._values[code] for code in everybody})
         return {"sue": _between(square, everybody, sources, targets)}
 
 
 class EmbeddingsCollector:
-    """Collector of emb: mean token states."""
+    """Collector of emb, which averages the token states of each language."""
 
     def __init__(self, body: Body, layer: int | Literal["all"] | None, centre: bool) -> None:
         self._centre = centre
@@ -156,28 +156,28 @@ class EmbeddingsCollector:
         self._examples: dict[str, int] = {}
 
     def add_text(self, text: LanguageText) -> None:
-        """Start the mean of the language."""
+        """Start the sums of token states for a language."""
         assert text.plain is not None
         self._examples[text.language] = len(text.plain.examples)
         self._sums.pop(text.language, None)
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
-        """Add the mean of each example over its tokens, including special tokens around the text."""
+        """Add the mean token state of each example; special tokens around the text are included in the mean."""
         mask = batch["attention_mask"].unsqueeze(-1)
         means = [(states[at].float() * mask).sum(1) / mask.sum(1) for at in self._layers]
         added = np.stack([mean.double().sum(0).cpu().numpy() for mean in means])
         self._sums[language] = self._sums.get(language, 0.0) + added
 
     def value(self, language: str) -> tuple[Reals, int]:
-        """Return the sums of a language, float64 [layers, D], and its number of examples."""
+        """Return the sums over the examples of a language, float64 [layers, D], and the number of examples."""
         return self._sums[language], self._examples[language]
 
     def add_value(self, language: str, value: tuple[Reals, int]) -> None:
-        """Add the sums of a language."""
+        """Add the sums and the number of examples of a language."""
         self._sums[language], self._examples[language] = value
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Compare the language vectors, layer by layer."""
+        """Return the cosine similarities of the mean vectors of languages, one matrix for each layer."""
         everybody = _all(sources, targets)
         matrices: Matrices = {}
         for index, layer in enumerate(self._layers):
@@ -189,7 +189,7 @@ class EmbeddingsCollector:
 
 
 class NeighboursCollector:
-    """Collector of nn-rank: token states in a temporary file."""
+    """Collector of nn-rank, which writes token states to a temporary file."""
 
     def __init__(
         self,
@@ -205,13 +205,13 @@ class NeighboursCollector:
     ) -> None:
         self._layer, self._k, self._most, self._on_progress = layer, k, most, on_progress
         self._special = special_ids(tokenizer)
-        #: The search; workers may do it.
+        #: Function that finds the nearest neighbours; it may be replaced by one that lets workers do the search.
         self.search: Callable[..., Reals] = _search
         self._examples: frozenset[int] = frozenset()
         self.states = TokenStates(path, body.width, dtype)
 
     def add_text(self, text: LanguageText) -> None:
-        """Choose the examples whose token states are stored."""
+        """Choose the examples of a language whose token states are stored."""
         assert text.plain is not None
         self._examples = first_tokens(text.plain, self._special, self._most, text.language)
 
@@ -222,15 +222,15 @@ class NeighboursCollector:
         self.states.add(language, states[self._layer].float().cpu().numpy()[chosen])
 
     def value(self, language: str) -> Path:
-        """Return the path of the file that contains the token states of the only language."""
+        """Return the path of the file of token states; the collector must contain only this language."""
         return self.states.written()
 
     def add_value(self, language: str, value: Path) -> None:
-        """Copy the token states of a language from a file."""
+        """Copy the token states of a language from the file at the path `value`."""
         self.states.add_file(language, value)
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Find the nearest neighbours of every target token."""
+        """Return the shares of the sources in the nearest neighbours of the tokens of each target."""
         return {"nn-rank": self.search(self.states, sources, targets, k=self._k, on_progress=self._on_progress)}
 
 
@@ -241,7 +241,7 @@ def _search(
 
 
 class GradientsCollector:
-    """Collector of grad-cosine: mean gradients in a temporary file."""
+    """Collector of grad-cosine, which writes the mean gradient of each language to a temporary file."""
 
     def __init__(
         self, layout: ParameterLayout, path: Path, languages: int, gradient: Callable[[LanguageText], Mapping[str, Any]]
@@ -250,20 +250,20 @@ class GradientsCollector:
         self._file = GradientFile(path, languages, layout.size)
 
     def add_text(self, text: LanguageText) -> None:
-        """Compute the mean gradient of the language."""
+        """Compute the mean gradient of a language, and write it to the file."""
         gradient = self._gradient(text)
         self._file.add(text.language, [gradient[name].float().cpu().numpy() for name in self._layout.names])
 
     def value(self, language: str) -> Path:
-        """Return the path of the file that contains the gradient of the only language."""
+        """Return the path of the file of gradients; the collector must contain only this language."""
         return self._file.written()
 
     def add_value(self, language: str, value: Path) -> None:
-        """Copy the gradient of a language from a file."""
+        """Copy the gradient of a language from the file at the path `value`."""
         self._file.add_file(language, value)
 
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
-        """Compare the gradients."""
+        """Return the cosine similarities of the mean gradients of sources and targets."""
         everybody = _all(sources, targets)
         square = gradient_cosine(self._file.lines(everybody))
         return {"grad-cosine": _between(square, everybody, sources, targets)}
@@ -274,10 +274,10 @@ _INPUTS: Final = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def encode_plain(sample: LanguageSample, loaded: LoadedModel, seed: int, max_length: int) -> EncodedSample:
-    """Encode a sample like a build, but without hiding tokens.
+    """Encode a sample as a build encodes it, but without masking tokens.
 
     Raises:
-        UsageError: `max_length` is too small for text beside the special tokens.
+        UsageError: `max_length` leaves no room for text after the special tokens.
         CorpusError: No example has a token in the tokenizer's vocabulary.
     """
 
@@ -340,11 +340,11 @@ class Body:
         return tuple(states)
 
     def layer(self, requested: int | None, default: int) -> int:
-        """Return the index of a layer.
+        """Return the requested layer index, or the default.
 
         Args:
             requested: An index from 0 (the input of the first block) to `layers`; None for the default.
-            default: The default, or the last layer if the model has fewer layers.
+            default: The default index; if the model has fewer layers, the last layer is returned instead.
 
         Raises:
             UsageError: The model has no such layer.
@@ -360,10 +360,12 @@ class Body:
 
 
 def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
-    """Return the keys of the first examples with together at most `most` tokens, without special tokens; at least one.
+    """Return the keys of the first examples, which together have at most `most` tokens; at least one key.
+
+    Special tokens are not counted. The first example is always included. If `most` is None, all examples are.
 
     Raises:
-        CorpusError: All tokens are special.
+        CorpusError: All tokens of the sample are special tokens.
     """
     counts = [int((~np.isin(example.input_ids, special)).sum()) for example in sample.examples]
     if not sum(counts):
@@ -387,10 +389,10 @@ def text_notes(text: LanguageText, requested: int) -> Iterator[str]:
 
 @contextmanager
 def fitting(batch: int) -> Iterator[None]:
-    """Raise a clear error if a batch does not fit into memory.
+    """Convert an out-of-memory error in the `with` block into an error with advice.
 
     Raises:
-        ModelError: A batch does not fit.
+        ModelError: A batch does not fit into memory.
     """
     from xsns_stream.fisher import is_out_of_memory
 

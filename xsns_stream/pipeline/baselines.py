@@ -1,4 +1,4 @@
-"""Baselines by name, computed from tables or text, or read from a file."""
+"""The function `baseline`, and baselines that are computed from tables or read from a file."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ class Baseline:
     """A baseline that was computed.
 
     Attributes:
-        matrix: Its similarities; larger means a better source.
+        matrix: The similarities [S, T]; a larger value means a better source.
         notes: Sentences on data that were left out.
-        origin: The file or the text of the computation.
-        labels: Entries on labels of a file that were left out or recognised by name.
+        origin: The file or the text from which the baseline was computed.
+        labels: For a matrix from a file: the labels that were left out, and the labels that are names of languages;
+            otherwise None.
     """
 
     matrix: SimilarityMatrix
@@ -74,33 +75,34 @@ def baseline(
         name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
             `sue` (from text); or `file` (a matrix in a file).
         texts: Text for baselines from text; see :func:`xsns_stream.build`.
-        table: The table, or the matrix of `file`; `script` needs none.
-        languages: Codes to compare with one another, or `all`; by default all languages of the data.
-        sources: Codes of the rows.
-        targets: Codes of the columns.
-        gold: File of gold scores; its sources and targets are the default.
-        store: Store of sub-networks, or its path, for baselines from text: model, text, number of examples, seeds and
-            maximum length are those of the store, and the text is compared with that of the store.
+        table: File of the table; for `file`, the file of the matrix. `script` needs no table.
+        languages: Codes of the languages to compare with one another, or `all`; by default all languages of the data.
+        sources: Codes of the sources, which are the rows of the matrix.
+        targets: Codes of the targets, which are the columns of the matrix.
+        gold: File of gold scores. The default sources and targets are those of the file.
+        store: Store of sub-networks, or its path, for baselines from text. The model, the text, the number of examples,
+            the seeds and the maximum length are those of the store, and it is checked that the text is the same.
         model: Model for baselines from text, except `sue`; see :func:`xsns_stream.build`.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         workers: Number of processes on this machine that measure languages, for baselines from text, or `auto` for as
-            many as its cores and its memory allow; needs the extra `distributed`. A script that gives it calls
-            `baseline` below the line `if __name__ == "__main__":`, because each process imports the script.
-        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure.
-        client: A client of Dask, whose workers measure.
+            many as the cores and the memory allow; needs the extra `distributed`. A script that gives `workers` must
+            call `baseline` below the line `if __name__ == "__main__":`, because each process imports the script.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure the
+            languages.
+        client: A Dask client, whose workers measure the languages.
         retries: Number of times that a language is measured again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a language is restarted. The default is 20
-            times the time of the slowest language so far, for the size of its text, and at least ten minutes.
+            times the time of the slowest language so far, scaled by the size of the text, and at least ten minutes.
         **options: All other options of the verb, under the same names: `examples` (64), `seeds` (42), `batch` (8),
             `max_length` (128), `layer`, `centre`, `neighbour_layer`, `neighbours`, `max_tokens`, `states`, `merges`,
-            `token_reduction`, `scratch`; `stack`, `include`, `exclude`; options of model and text from
-            :func:`xsns_stream.build`; `names`, `columns`, `column`, `binary`, `log` of tables; `distance`, `scale`,
-            `transpose`, `skip_unknown`, `rename`, `as_given` of files.
+            `token_reduction`, `scratch`; `stack`, `include`, `exclude`; the options of
+            :func:`xsns_stream.build` for the model and the text; for tables, `names`, `columns`, `column`, `binary`
+            and `log`; for files, `distance`, `scale`, `transpose`, `skip_unknown`, `rename` and `as_given`.
 
     Returns:
-        The similarities, with a record of how they were computed.
+        The matrix of similarities. Its attribute `record` says how the matrix was computed.
 
     Raises:
         PartialError: Some languages failed.
@@ -196,7 +198,7 @@ def _differs(value: Any, default: str) -> bool:
 
 
 def with_record(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix; if it has no record, add that of a baseline without text."""
+    """Return the matrix; if it has no record, add a record that contains only the name of the baseline."""
     return matrix if matrix.record is not None else replace(matrix, record=PredictorRecord(matrix.coefficient))
 
 
@@ -265,9 +267,9 @@ class TableBaseline:
     """A baseline that is computed from a table.
 
     Attributes:
-        compute: Function of the table, the languages and the options.
-        files: Names of usable tables in a folder, the best first; empty if no table is needed.
-        needs: The needed table, for messages.
+        compute: (path of the table, requested languages, options) → the baseline.
+        files: File names of the tables that can be used, in order of preference; empty if no table is needed.
+        needs: Description of the table that is needed, for messages.
     """
 
     compute: Callable[..., Baseline]
@@ -302,14 +304,15 @@ def table_baseline(name: str, file: str | None, requested: RequestedLanguages, *
 
     Args:
         name: A key of :data:`TABLE_BASELINES`.
-        file: The table; may be None for `script`.
-        requested: The languages.
-        **options: `names` (a table of names, if labels are names), `columns` and `binary` of `family`, `column` of
-            `script` and `source-size`, `log` of `source-size`.
+        file: Path of the table; may be None for `script`.
+        requested: The requested languages.
+        **options: `names` (a table of language names, if the table has names instead of codes), `columns` and
+            `binary` of `family`, `column` of `script` and `source-size`, `log` of `source-size`.
 
     Raises:
-        UsageError: An option does not apply, or languages must be chosen.
-        XsnsError: The table cannot be read, or lacks the languages.
+        UsageError: An option does not apply to this baseline, or the table has so many languages that some must be
+            chosen.
+        XsnsError: The table cannot be read, or lacks requested languages.
     """
     function = TABLE_BASELINES[name].compute
     allowed = function.__code__.co_varnames[2 : function.__code__.co_argcount]
@@ -331,20 +334,22 @@ def file_baseline(
     rename: Mapping[str, str] | None = None,
     as_given: bool = False,
 ) -> Baseline:
-    """Read any matrix of similarities or distances, and check it.
+    """Read a matrix of similarities or distances from a file, and check it.
 
     Args:
-        file: A .csv, .tsv, .parquet, .json or .npz file with codes or names of languages on both sides.
-        requested: The languages.
-        distance: Whether the numbers are distances; similarity is then 1 − distance / scale.
+        file: A .csv, .tsv, .parquet, .json or .npz file with codes or names of languages as labels of the rows and
+            of the columns.
+        requested: The requested languages.
+        distance: Whether the values are distances. The similarity is then 1 − distance / scale.
         scale: The distance of two languages without any similarity.
         transpose: Whether rows are targets and columns are sources.
         skip_unknown: Whether to leave out labels that are not languages.
         rename: {label of the file: code}.
-        as_given: Whether to accept a table whose numbers look like distances or similarities contrary to `distance`.
+        as_given: Whether to accept a matrix whose values look like distances although `distance` is False, or like
+            similarities although it is True.
 
     Raises:
-        XsnsError: The file cannot be read, or lacks the languages.
+        XsnsError: The file cannot be read, or lacks requested languages.
     """
     from xsns_stream.pipeline.predictors import check_renamed, label_notes
     from xsns_stream.similarity.matrix_io import known_languages, read_matrix
@@ -357,7 +362,7 @@ def file_baseline(
 
 
 def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: str) -> SimilarityMatrix:
-    """Return the part of a matrix with the requested languages."""
+    """Return the rows and columns of a matrix that belong to the requested languages."""
     from xsns_stream.baselines.language_values import restrict
 
     rows = restrict(matrix.sources, requested.sources, f"'{file}'")
@@ -382,9 +387,10 @@ def _restricted(matrix: SimilarityMatrix, requested: RequestedLanguages, file: s
 def baselines_in_folders(
     folders: Sequence[str], requested: RequestedLanguages
 ) -> tuple[dict[str, Baseline], dict[str, str]]:
-    """Compute all baselines with a table in one of the folders, and `script`, which needs no table.
+    """Compute every baseline whose table is in one of the folders, and `script`, which needs no table.
 
-    If several tables can be used, the table with most of the languages is used, or the first of several.
+    If several tables can be used for a baseline, the one that gives the largest matrix is used; among tables that give
+    matrices of the same size, the first one.
 
     Returns:
         {name: baseline} and {name: reason why it is left out}.
@@ -409,7 +415,7 @@ def baselines_in_folders(
 
 
 def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
-    """Return {file name: paths in alphabetical order} of usable tables, folder by folder."""
+    """Return {file name: paths of the tables with this name}, ordered by folder, then alphabetically."""
     wanted = {name for one in TABLE_BASELINES.values() for name in one.files}
     tables: dict[str, list[Path]] = {}
     for folder in folders:
@@ -422,7 +428,7 @@ def _find_tables(folders: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def _widest(name: str, paths: Sequence[Path], requested: RequestedLanguages) -> Baseline | str:
-    """Return the baseline from the table with most languages, or the reason why the first table cannot be used."""
+    """Return the baseline with the largest matrix; if no table can be used, return the reason for the first table."""
     best: Baseline | None = None
     reasons = []
     for path in paths:
@@ -437,7 +443,7 @@ def _widest(name: str, paths: Sequence[Path], requested: RequestedLanguages) -> 
 
 
 def different_settings(computed: Mapping[str, Baseline], store: str | None) -> tuple[Difference, ...]:
-    """Return the differences between the records of baselines, and from the record of a store."""
+    """Return the differences between the records of baselines and, if a store is given, the record of the store."""
     from xsns_stream.pipeline.row_selection import as_store, record_of_store
 
     records = {name: with_record(one.matrix).record for name, one in computed.items()}

@@ -1,4 +1,4 @@
-"""The function `build`, with all options of the verb."""
+"""The function `build`, which has all options of the command `xsns-stream build`."""
 
 from __future__ import annotations
 
@@ -153,27 +153,29 @@ def build(
     Args:
         texts: {language: texts}; a pandas frame or a `datasets.Dataset` with the columns `language` and `text`; a
             corpus name, a folder or `language=file` pairs (see :func:`xsns_stream.open_corpus`); or an open corpus.
-            None takes the text of the store, or `ntrex` for a new store.
+            None means the text of the rows in the store, or `ntrex` for a new store.
         model: `mini`, a folder, a Hub id, a loaded model of transformers, or a result of
-            :func:`xsns_stream.load_model`. None takes the model of the store, or `mini` for a new store.
+            :func:`xsns_stream.load_model`. None means the model of the rows in the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
-        dry_run: Whether only to check everything, time one row, and return a
-            :class:`~xsns_stream.pipeline.events.BuildPlan`; nothing is written.
-        workers: Number of processes on this machine that measure rows, or `auto` for as many as its cores and its
-            memory allow; needs the extra `distributed`. A script that gives it calls `build` below the line
+        dry_run: Whether to check everything, time one row, and return a
+            :class:`~xsns_stream.pipeline.events.BuildPlan`, without a build. Nothing is written to the store.
+        workers: Number of processes on this machine that measure rows, or `auto` for as many as the cores and the
+            memory allow; needs the extra `distributed`. A script that gives `workers` must call `build` below the line
             `if __name__ == "__main__":`, because each process imports the script.
-        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure.
-        client: A client of Dask, whose workers measure.
+        scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers measure
+            the rows.
+        client: A Dask client, whose workers measure the rows.
         retries: Number of times that a row is measured again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a row is restarted. The default is 20 times
-            the time of the slowest row so far, for the size of the row, and at least ten minutes.
-        **options: All options of the verb, under the same names. If the store has rows, an option that is not given
-            has the value that these rows have; a note names all of them. For a new store: `languages` (default all),
-            `examples` (64), `seeds` (42), `densities` (0.15), `parts`, `keep_fisher`; `objective`, `mask_rate`,
-            `mean_span`, `max_length` (128), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            the time of the slowest row so far, scaled by the size of the row, and at least ten minutes.
+        **options: All options of the verb, under the same names. If the store has rows, each option that is not given
+            has the value of these rows; a note names all options that come from the
+            store. For a new store: `languages` (default all), `examples` (64), `seeds` (42), `densities` (0.15),
+            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128),
+            `device`, `dtype`, `revision`, `head_seed`; `text_column`,
             `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
             key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
             `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
@@ -181,9 +183,10 @@ def build(
             `docs/models.md` and `docs/fisher.md` describe them.
 
     Returns:
-        The store, open for reading and writing. A call `build(settings, loaded, store, on_event)` with
-        :class:`xsns_stream.BuildSettings` and a :class:`~xsns_stream.models.LoadedModel` measures with these settings,
-        shows no progress, and returns a :class:`~xsns_stream.pipeline.events.BuildResult`.
+        The store, open for reading and writing; with `dry_run`, the plan. A call
+        `build(settings, loaded, store, on_event)` with :class:`xsns_stream.BuildSettings` and a
+        :class:`~xsns_stream.models.LoadedModel` measures with these settings, shows no progress, and returns a
+        :class:`~xsns_stream.pipeline.events.BuildResult`.
 
     Raises:
         PartialError: Some rows failed; the others are committed.
@@ -221,14 +224,14 @@ def carry_out(
     dry_run: bool = False,
     tokenizer: Any = None,
 ) -> BuildResult | BuildPlan:
-    """Load the model, and measure the rows or estimate the costs of their measurement.
+    """Load the model, and measure the rows; in a dry run, estimate the costs of the measurement instead.
 
     Args:
-        plan: What to measure.
+        plan: The planned build.
         store: The store, open for writing.
         on_event: Called with each event.
-        workers: The workers that measure; None measures in this process.
-        dry_run: Whether only to estimate.
+        workers: The workers that measure the rows; None to measure them in this process.
+        dry_run: Whether to estimate costs instead of measuring the rows.
         tokenizer: The tokenizer of a loaded model of transformers.
 
     Raises:
@@ -259,7 +262,7 @@ def carry_out(
     return result
 
 
-#: The value of `labels` that uses names of files as labels; it is not a value of the estimator.
+#: Value of the option `labels` that means `labels_as_given=True`; the estimator has no such value.
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
 _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
@@ -267,14 +270,14 @@ _MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate"
 
 @dataclass(frozen=True)
 class PlannedBuild:
-    """What a build measures, before the model is loaded.
+    """Settings of a build, and the options of its model, before the model is loaded.
 
     Attributes:
-        settings: The settings, without the objective.
-        model: The model, as for :func:`build`.
+        settings: The settings of the build, without the objective.
+        model: The argument `model` of :func:`build`, or the model of the store.
         model_options: Options of :func:`load_for_build`.
-        taken: {option: value} of the options from the store.
-        note: One sentence that names these options; empty if nothing was.
+        taken: {option: value} of the options whose values are from the store.
+        note: A sentence that names these options; empty if no option is from the store.
         given: The arguments of :func:`build_plan` except the store.
     """
 
@@ -286,18 +289,18 @@ class PlannedBuild:
     given: tuple[Any, Any, Mapping[str, Any]]
 
     def notes(self) -> tuple[str, ...]:
-        """Return sentences on the options from the store, and on the reading of the text."""
+        """Return sentences about the options whose values are from the store, and about the reading of the text."""
         notes = (*reading_notes(self.settings.corpus), *self.settings.notes)
         return (*([self.note] if self.note else []), *notes)
 
 
 def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **options: Any) -> PlannedBuild:
-    """Open the text and return the settings of a build; options that are not given are taken from the store.
+    """Open the text, and return the planned build; options that are not given have the values of the store.
 
     Args:
-        store: The store that rows are added to; it need not exist.
+        store: The store to which the build adds rows; it need not exist yet.
         texts: See :func:`build`.
-        model: As for :func:`build`.
+        model: See :func:`build`.
         **options: See :func:`build`.
 
     Raises:
@@ -350,7 +353,7 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
     Raises:
         UsageError: The value is neither a store nor a path.
-        StoreError: The path contains something else.
+        StoreError: There is something at the path that is not a store.
     """
     if isinstance(store, SubNetworkStore):
         return store
@@ -359,7 +362,7 @@ def store_for_build(store: str | Path | SubNetworkStore) -> SubNetworkStore:
 
 
 def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) -> None:
-    """Raise an error if rows of a build failed, or would fail.
+    """Raise an error if rows of a build failed or, after a dry run, would fail.
 
     Raises:
         PartialError: Some rows failed; the error names their languages.

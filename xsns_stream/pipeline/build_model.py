@@ -1,4 +1,4 @@
-"""The model of a build, loaded with the head of its objective."""
+"""Loading of the model of a build, with the head that its objective needs."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ def load_for_build(
     mean_span: float | None = None,
     max_length: int = 128,
 ) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return the settings with the objective, and the model.
+    """Load the model of a build, and return a tuple of the settings, to which the objective is added, and the model.
 
     Args:
         settings: The settings; their objective is replaced.
         model: See :func:`~xsns_stream.pipeline.build.build`.
         tokenizer: See :func:`~xsns_stream.pipeline.build.build`.
         revision: Commit, branch or tag of a model on the Hub.
-        device: The device of torch.
+        device: The PyTorch device.
         dtype: Data type of the weights.
-        objective: The training objective; `auto` is that of the pre-training.
-        mask_rate: Share of tokens that are hidden.
-        mean_span: Mean length of a hidden span in tokens, for span corruption.
-        max_length: Longest example in tokens; longer text is cut.
+        objective: The training objective; `auto` means the objective of the pre-training.
+        mask_rate: Share of tokens that are masked.
+        mean_span: Mean length of a masked span in tokens, for span corruption.
+        max_length: Maximum length of an example in tokens; longer examples are truncated.
 
     Raises:
         ModelError: The model cannot be loaded.
-        UsageError: The objective does not have one of the options, or the model does not support examples of this
-            length.
+        UsageError: An option does not apply to the objective, or the model does not support examples of `max_length`
+            tokens.
     """
     from xsns_stream.models import longest_input
     from xsns_stream.models.in_memory import open_model
@@ -79,10 +79,10 @@ def load_for_build(
 
 
 def check_length(loaded: LoadedModel, max_length: int, longest: int) -> None:
-    """Check that a model supports examples of a length.
+    """Check that a model supports examples of `max_length` tokens.
 
     Raises:
-        UsageError: It does not support this length.
+        UsageError: The length is more than `longest`, the largest length that the model supports.
     """
     if max_length > longest:
         raise UsageError(

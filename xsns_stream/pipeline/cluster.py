@@ -1,8 +1,7 @@
-"""Work on a Dask cluster: items are handed to workers one by one, and small results come back.
+"""Work on a Dask cluster: the client submits items to workers, and the workers return small results.
 
-Dask schedules, restarts and watches workers. This module adds what Dask cannot know: a worker opens a job once and
-keeps it, an item whose worker died is tried again a limited number of times, and a worker that hangs is
-restarted.
+Dask schedules the items, and restarts workers that died. This module adds three rules: a worker opens a job once and
+keeps it open; an item whose worker died is tried again a limited number of times; and a worker that hangs is restarted.
 """
 
 from __future__ import annotations
@@ -24,27 +23,27 @@ if TYPE_CHECKING:
 
 #: Number of times that an item is tried again after the worker that had it died.
 DEFAULT_RETRIES: Final = 3
-#: Shortest time in seconds after which a worker is taken to hang.
+#: Minimum of the time limit for an item in seconds, if the user sets no limit.
 LEAST_LIMIT_S: Final = 600.0
-#: A worker is taken to hang when an item takes so many times longer than the slowest item so far, for its size.
+#: A worker is assumed to hang when an item takes this many times as long, per unit of size, as the slowest item so far.
 _SLOWER: Final = 20.0
-#: Seconds between two looks at workers that may hang, and at the scheduler.
+#: Seconds between two checks of the workers and of the scheduler.
 _LOOK_S: Final = 1.0
 #: Seconds without any worker after which the user is told.
 _NO_WORKER_S: Final = 30.0
 #: Seconds without a connection to the scheduler after which the client gives up.
 _LOST_S: Final = 60.0
 _DIED: Final = "the worker died each time: it may be out of memory, or may have been stopped."
-#: Times that an item is handed out for each time that it may be begun.
+#: Largest number of submissions of an item, for each time that a worker may begin it.
 _SUBMISSIONS: Final = 5
 
 
 @dataclass(frozen=True)
 class WorkDoneBy:
-    """An item that a worker has finished.
+    """Result of an item that a worker has finished, with the attempts and the time.
 
     Attributes:
-        result: What the session returned.
+        result: The value that the session returned.
         attempts: Number of attempts, one for each start of the item on a worker.
         seconds: Seconds from the last start of the item to its result.
     """
@@ -56,7 +55,7 @@ class WorkDoneBy:
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt of a worker to do an item.
+    """One attempt at an item by one worker.
 
     Attributes:
         worker: Address of the worker.
@@ -73,8 +72,8 @@ class ClusterOptions:
 
     Attributes:
         retries: Number of times that an item is tried again after its worker died or was restarted.
-        limit: Seconds after which a worker that has not finished an item is restarted; None is 20 times the time of
-            the slowest item so far, for the size of the item, and at least ten minutes.
+        limit: Seconds after which a worker that has not finished an item is restarted. None means 20 times the time of
+            the slowest item so far, scaled by the size of the item, and at least ten minutes.
     """
 
     retries: int = DEFAULT_RETRIES
@@ -101,21 +100,21 @@ def run_on_cluster(
     on_note: Callable[[str], None],
     options: ClusterOptions | None = None,
 ) -> None:
-    """Hand items to the workers of a cluster, and return when each is finished or has failed for good.
+    """Let the workers of a cluster do all items, and return when each item is finished or is not tried again.
 
     Args:
         client: A client of the cluster.
-        job: The work.
+        job: The job to which the items belong.
         items: The items; each must be hashable.
-        on_started: Called with an item and the address of its worker.
-        on_done: Called with an item and its outcome.
-        on_failed: Called with an item whose workers died or hung too often, the error, and the attempts.
+        on_started: Called with an item and the address of its worker, when the worker begins the item.
+        on_done: Called with an item and a :class:`WorkDoneBy`, when the item is finished.
+        on_failed: Called with an item, an error and the attempts, if the workers of the item died or hung too often.
         on_note: Called with a sentence for the user.
-        options: How the cluster is used.
+        options: Number of retries and limit of time.
 
     Raises:
-        IncompatibleError: A worker has other versions of libraries.
-        XsnsError: A worker cannot do this work, or the connection to the scheduler is lost.
+        IncompatibleError: A worker has other versions of libraries than this process.
+        XsnsError: A worker cannot do this job, or the connection to the scheduler is lost.
     """
     if not items:
         return
@@ -127,7 +126,7 @@ def run_on_cluster(
 
 @dataclass
 class _Running:
-    """An item that a worker has begun."""
+    """The worker that is doing an item, and the time at which it began."""
 
     worker: str
     since: float
@@ -135,7 +134,10 @@ class _Running:
 
 @dataclass
 class _ClientRun(Generic[Item, Result]):
-    """The state of one call of :func:`run_on_cluster`. Callbacks of Dask's threads only put messages into a queue."""
+    """The state of one call of :func:`run_on_cluster`.
+
+    Dask calls the callbacks in its own threads, so that they only put messages into a queue.
+    """
 
     client: Client
     job: Job[Item, Result]
@@ -169,7 +171,7 @@ class _ClientRun(Generic[Item, Result]):
 
     @contextmanager
     def registered(self) -> Iterator[None]:
-        """Install the job on every worker, present and future, while the block runs."""
+        """Register the job as a plugin of all workers, including those that join later, for the `with` block."""
         from xsns_stream.pipeline.cluster_worker import JobPlugin
 
         self.client.subscribe_topic(self.token, self._on_event)
@@ -188,7 +190,7 @@ class _ClientRun(Generic[Item, Result]):
         self.messages.put(("started", message["key"], message["worker"]))
 
     def loop(self, items: Sequence[Item]) -> None:
-        """Hand out the items and handle messages until none is left."""
+        """Submit the items, and handle messages until no item is left."""
         for index, item in enumerate(items):
             key = f"{self.token}-{index}"
             self.items[key] = item
@@ -226,7 +228,7 @@ class _ClientRun(Generic[Item, Result]):
         future.add_done_callback(lambda done: self.messages.put(("ended", key, done)))
 
     def _count_begun(self) -> None:
-        """Handle the messages about items that workers have begun, ahead of other messages."""
+        """Handle the messages of the kind `started` in the queue before all other messages."""
         others = []
         while not self.messages.empty():
             message = self.messages.get()
@@ -293,7 +295,7 @@ class _ClientRun(Generic[Item, Result]):
         self.running.pop(key, None)
 
     def _look(self) -> None:
-        """Look for workers that hang, for missing workers, and for a lost scheduler."""
+        """Check for workers that hang, for a cluster without workers, and for a lost connection to the scheduler."""
         now = time.monotonic()
         if self.client.status != "running":
             self.lost_since = self.lost_since or now
@@ -339,10 +341,11 @@ class _ClientRun(Generic[Item, Result]):
 
 
 def check_workers(client: Client) -> None:
-    """Check that all present workers have this version of the package and of its libraries.
+    """Check that all present workers have the same versions of the package and libraries as this process.
 
     Raises:
-        IncompatibleError: A version of a worker differs. The message names the differing versions.
+        IncompatibleError: A worker has another version of a library, or does not answer. The message names the
+            versions that differ.
     """
     try:
         versions = client.run(library_versions, on_error="return")

@@ -1,6 +1,7 @@
 """Baselines from text on a Dask cluster: each worker measures languages, and the client compares their values.
 
-Small values, such as a mean vector, travel. Token states and gradients are files in the folder of temporary files.
+Workers send small values, such as a mean vector, to the client. They write token states and gradients to files in the
+folder of temporary files, which they share with the client.
 """
 
 from __future__ import annotations
@@ -43,22 +44,23 @@ if TYPE_CHECKING:
 
     from xsns_stream.types import Reals
 
-#: Largest number of texts that a worker keeps for languages that it has not begun.
+#: A worker that keeps more texts than this, for languages that it has not begun, discards the oldest texts.
 _TEXTS_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
 class BaselineJob(Job[Row, Outcome]):
-    """The job of computing baselines, in the form that is sent to workers: settings and names, not weights or text.
+    """The computation of baselines, as a job that is sent to workers. It contains settings, but no weights and no text.
 
     Attributes:
-        settings: What to compute.
-        model_options: The model and its options; see :func:`~xsns_stream.pipeline.baseline_model.load_for_baselines`.
-        records: {name: origin of the baseline on the client, which that of every worker must equal}.
-        digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
-        sizes: {row: characters of its examples}.
-        files: Folder of temporary files, which client and workers share; None if nothing is written.
-        folder: The client's working folder, in which relative paths are.
+        settings: The baselines to compute, and their settings.
+        model_options: The model and the options of its loading; see
+            :func:`~xsns_stream.pipeline.baseline_model.load_for_baselines`.
+        records: {name: record of the baseline on the client}. The record on every worker must be equal.
+        digests: {row: digest of its examples on the client}, without rows that the client did not read.
+        sizes: {row: number of characters of its examples}.
+        files: Folder of temporary files, which client and workers share; None if no baseline writes files.
+        folder: The client's working directory, to which paths are relative.
     """
 
     settings: BaselineSettings
@@ -77,7 +79,7 @@ class BaselineJob(Job[Row, Outcome]):
         """Load the model on a worker.
 
         Raises:
-            IncompatibleError: The model or its tokenizer is not that of the client.
+            IncompatibleError: The worker's model, tokenizer or settings differ from those of the client.
         """
         enter_folder(self.folder)
         loaded, _ = load_for_baselines(self.settings.names, own_device(self.model_options))
@@ -92,7 +94,7 @@ def _ignore(event: BaselineEvent) -> None:
 
 
 class BaselineSession(Session[Row, Outcome]):
-    """Baselines on one worker, with its loaded model."""
+    """The computation of baselines on one worker, with the loaded model."""
 
     def __init__(self, job: BaselineJob, run: BaselineRun) -> None:
         self.job, self._run = job, run
@@ -107,7 +109,7 @@ class BaselineSession(Session[Row, Outcome]):
             self._texts[item] = self._run.read(item)
 
     def run(self, item: Row, attempt: int) -> Outcome:
-        """Measure a language, and return its sample and the value of each baseline."""
+        """Measure a language; return events, the record of its sample, and one value for each baseline."""
         run = self._run
         events: list[BaselineEvent] = []
         run.notify = lambda event: None if isinstance(event, ExamplesDone) else events.append(event)
@@ -139,7 +141,7 @@ class BaselineSession(Session[Row, Outcome]):
         return text
 
     def _folder(self, row: Row) -> Path:
-        """Return a new folder for the files of a row; it is not used if there are none."""
+        """Return a new folder for the files of a row; an unused path if no baseline writes files."""
         if self.job.files is None:
             return Path()
         try:
@@ -157,15 +159,15 @@ def baselines_on_cluster(
     """Measure the languages on the workers of a cluster, and return the matrices of each seed.
 
     Args:
-        run: The computation in this process.
-        model_options: The model and its options.
+        run: The state of the computation in this process, to which the values of the workers are added.
+        model_options: The model and the options of its loading.
         workers: The workers.
         logs: Folder for the logs of languages that failed.
 
     Raises:
-        IncompatibleError: A worker has other packages, another model or other text.
-        XsnsError: There is no scheduler, or the connection to it is lost; a worker cannot write its files; or nothing
-            is left to compare.
+        IncompatibleError: A worker has other packages, another model or other text than the client.
+        XsnsError: There is no scheduler, or the connection to it is lost; a worker cannot write its files; or after
+            failures, fewer than two languages are left.
     """
     settings = run.settings
     rows = [Row(language, seed) for seed in settings.seeds for language in settings.languages]
@@ -206,7 +208,7 @@ def _made(folder: Path) -> Path:
 
 
 def _in_order(run: BaselineRun) -> dict[str, Any]:
-    """Return the samples in the order of languages and seeds, which does not depend on the workers."""
+    """Return `run.drawn`, sorted by language and seed, so that the order does not depend on the workers."""
     return {
         code: {seed: run.drawn[code][seed] for seed in run.settings.seeds if seed in run.drawn[code]}
         for code in run.settings.languages
@@ -215,7 +217,7 @@ def _in_order(run: BaselineRun) -> dict[str, Any]:
 
 
 def worker_memory(run: BaselineRun) -> int:
-    """Return an estimate of the bytes that a worker needs: libraries, model, gradient, activations of a batch."""
+    """Return an estimate of the bytes that a worker needs for libraries, model, gradient and activations of a batch."""
     if run.loaded is None or run.loaded.model is None:
         return PROCESS_BYTES
     from xsns_stream.fisher import activation_bytes
@@ -233,7 +235,7 @@ def worker_memory(run: BaselineRun) -> int:
 
 
 class _Report:
-    """What workers report, as events and as values of the collectors."""
+    """Handler of the outcomes of workers: it sends their events, and adds their values to the collectors."""
 
     def __init__(self, run: BaselineRun, collectors: Mapping[int, Sequence[Collector]], logs: Path) -> None:
         self.run, self.collectors, self.logs = run, collectors, logs
@@ -242,7 +244,7 @@ class _Report:
         self.run.notify(Noted(text))
 
     def done(self, row: Row, work: WorkDoneBy) -> None:
-        """Take over the values of a row, or its failure."""
+        """Add the values of a row to the collectors, or record its failure."""
         outcome: Outcome = work.result
         if outcome.value is not None:
             drawn, values = outcome.value
@@ -273,13 +275,13 @@ class _Report:
 
 @dataclass(frozen=True)
 class NeighboursJob(Job[str, "Reals"]):
-    """The search for the nearest tokens of each target.
+    """The search for the nearest neighbours of the tokens of each target, as a job that is sent to workers.
 
     Attributes:
         states: Token states of all languages, in a file that client and workers share.
-        sources: The languages whose tokens are searched.
+        sources: The languages among whose tokens the neighbours are searched.
         tokens: {target: number of its tokens}.
-        k: Number of neighbours of each token.
+        k: Number of neighbours of each target token.
     """
 
     states: TokenStates
@@ -292,19 +294,19 @@ class NeighboursJob(Job[str, "Reals"]):
         return float(max(1, self.tokens[item]))
 
     def open(self) -> NeighboursSession:
-        """Map the token states."""
+        """Open the file of token states as a memory map."""
         return NeighboursSession(self)
 
 
 class NeighboursSession(Session[str, "Reals"]):
-    """The search on one worker."""
+    """The search for nearest neighbours on one worker."""
 
     def __init__(self, job: NeighboursJob) -> None:
         self.job = job
         self._states = job.states.states(list(dict.fromkeys((*job.sources, *job.tokens))))
 
     def run(self, item: str, attempt: int) -> Reals:
-        """Return float64 [S]: the shares of the sources in the neighbours of a target's tokens."""
+        """Return the share of each source among the neighbours of the tokens of a target, float64 [S]."""
         column: Reals = neighbour_shares(self._states, self.job.sources, [item], k=self.job.k)[:, 0]
         return column
 
@@ -312,7 +314,7 @@ class NeighboursSession(Session[str, "Reals"]):
 def _finish(
     run: BaselineRun, seed: int, collectors: Sequence[Collector], client: Client, options: ClusterOptions
 ) -> Matrices:
-    """Return the matrices of a seed; workers search the nearest tokens."""
+    """Return the matrices of a seed; the workers search the nearest neighbours for nn-rank."""
     for collector in collectors:
         if isinstance(collector, NeighboursCollector):
             collector.search = partial(_search, client, options, run)
@@ -330,10 +332,10 @@ def _search(
     k: int,
     on_progress: OnProgress,
 ) -> Reals:
-    """Return what :func:`neighbour_shares` returns, target by target from workers.
+    """Return the result of :func:`neighbour_shares`; the workers compute one target at a time.
 
     Raises:
-        XsnsError: A worker died too often, or another error of workers.
+        XsnsError: The workers that had a target died too often, or another error occurred on a worker.
     """
     states.written()
     tokens = {target: len(values) for target, values in states.states(targets).items()}

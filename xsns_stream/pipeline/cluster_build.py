@@ -59,23 +59,23 @@ if TYPE_CHECKING:
 
     from xsns_stream.models import LoadedModel
 
-#: Events that do not travel: the client has its own of the first kind, and there are many of the second.
+#: Events that workers do not send to the client: it creates `RowStarted` itself, and there are many `ExamplesDone`.
 _EACH_BATCH: Final = (RowStarted, ExamplesDone)
-#: Attempt from which on an item gets smaller batches: its worker died twice, perhaps for lack of memory.
+#: First attempt with smaller batches: before it, two workers of the item died, perhaps for lack of memory.
 _SMALLER_FROM: Final = 3
-#: Largest number of texts that a worker keeps for rows that it has not begun.
+#: A worker that keeps more texts than this, for rows that it has not begun, discards the oldest texts.
 _TEXTS_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """The report of a worker on a row.
+    """The report of a worker about a row.
 
     Attributes:
-        taken: Whether another build of the same store is measuring the row, so that nothing was done.
-        events: Notes on the row, and its commit or its failure; neither if another process has committed it.
-        texts: Record of the row's text.
-        details: Machine and traceback of a failure.
+        taken: Whether another build of the same store is measuring the row, so that the worker did nothing.
+        events: Notes on the row, followed by its commit or its failure. Empty if another process had committed the row.
+        texts: Record of the text of the row.
+        details: Machine and traceback of a failure; otherwise empty.
     """
 
     taken: bool = False
@@ -86,17 +86,17 @@ class RowOutcome:
 
 @dataclass(frozen=True)
 class BuildJob(Job[Row, RowOutcome]):
-    """The job of a build, in the form that is sent to workers: settings and names, without weights and text files.
+    """A build, as a job that is sent to workers. It contains settings, but no weights and no text files.
 
     Attributes:
-        settings: What to measure.
+        settings: The settings of the build.
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: Path or URL of the store.
-        provenance: Provenance of the rows on the client; it must be the same on every worker.
-        digests: {row: digest of its examples on the client}; empty for rows that the client did not read.
-        sizes: {row: characters of its examples}.
-        folder: The client's working folder, in which relative paths are.
+        provenance: Provenance of the rows on the client. The provenance on every worker must be equal.
+        digests: {row: digest of its examples on the client}, without rows that the client did not read.
+        sizes: {row: number of characters of its examples}.
+        folder: The client's working directory, to which paths are relative.
     """
 
     settings: BuildSettings
@@ -116,7 +116,7 @@ class BuildJob(Job[Row, RowOutcome]):
         """Load the model and open the store on a worker.
 
         Raises:
-            IncompatibleError: The model, its tokenizer or the settings are not those of the client.
+            IncompatibleError: The worker's model, tokenizer or settings differ from those of the client.
         """
         enter_folder(self.folder)
         settings, loaded = load_for_build(self.settings, self.model, **own_device(self.model_options))
@@ -135,7 +135,7 @@ def _ignore(event: Event) -> None:
 
 
 class BuildSession(Session[Row, RowOutcome]):
-    """A build on one worker, with its loaded model."""
+    """A build on one worker, with the loaded model."""
 
     def __init__(self, job: BuildJob, prepared: PreparedBuild, run: Run) -> None:
         self.job, self.prepared, self._run = job, prepared, run
@@ -198,13 +198,13 @@ def run_build_on_cluster(
     workers: Workers,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> BuildResult:
-    """Measure every row of `settings` that `store` lacks on the workers of a cluster.
+    """Let the workers of a cluster measure every row of `settings` that is not in `store`.
 
-    This process loads the model once to check the experiment, frees it, and appends all labels to the store. Workers
-    load the model themselves, read the text themselves, and write their rows; they never change labels.
+    This process loads the model to check the experiment, appends the labels of all missing rows to the store, and frees
+    the model. Each worker loads the model, reads the text and writes its rows; workers never change labels.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         model: `mini`, a folder, or a Hub id.
         model_options: Options of :func:`~xsns_stream.pipeline.build_model.load_for_build`.
         store: The store, open for writing.
@@ -213,8 +213,8 @@ def run_build_on_cluster(
 
     Raises:
         IncompatibleError: The store contains another experiment, or a worker has other packages, another model or
-            other text.
-        UsageError: The model is in memory, or the settings are not allowed.
+            other text than the client.
+        UsageError: The model is an object in memory, or the settings are not allowed.
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
     refuse_loaded_model(model)
@@ -240,7 +240,7 @@ def run_build_on_cluster(
 
 
 def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout) -> int:
-    """Return an estimate of the bytes that a worker needs: libraries, model, Fisher values, activations of a batch."""
+    """Estimate the bytes that a worker needs for libraries, model, Fisher values and activations of a batch."""
     from xsns_stream.fisher import MOST_TOKENS, activation_bytes
 
     objective = make_objective(loaded.objective) if settings.objective is None else settings.objective
@@ -269,7 +269,7 @@ def _hand_out(
     progress: BuildProgress,
     options: ClusterOptions,
 ) -> None:
-    """Hand out the missing rows; rows that another build of the store holds are handed out when it releases them."""
+    """Submit the missing rows; rows that another build has claimed are submitted again when it releases them."""
 
     def done(row: Row, work: WorkDoneBy) -> None:
         _replay(row, work.result, work.attempts, prepared, store, progress)
@@ -306,7 +306,7 @@ def _replay(
     store: SubNetworkStore,
     progress: BuildProgress,
 ) -> None:
-    """Record what a worker reports on a row."""
+    """Record the report of a worker about a row, and send its events."""
     progress.texts.update(outcome.texts)
     ended = False
     for event in outcome.events:
@@ -327,7 +327,7 @@ def _replay(
     if ended:
         return
     if attempts > 1:
-        # A worker that died after its commit took its report along.
+        # A worker committed the row, and died before it sent its report.
         record = store.record(row.language, row.seed, prepared.settings.densities[-1])
         progress.add(RowCommitted(row, record.provenance.examples, record.cardinality, record.density_realised, 0.0))
         return

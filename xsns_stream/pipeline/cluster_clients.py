@@ -1,6 +1,6 @@
-"""Dask clusters that a verb can use: a local cluster, the scheduler of the user, or the client of a program.
+"""Dask clusters for the commands: a local cluster, the cluster of a given scheduler, or that of a given client.
 
-Nothing of Dask is imported before a cluster is needed.
+Dask is imported only when a cluster is needed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, ClusterOptions
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Options of a cluster, as functions of Python name them.
+#: Names of the keyword arguments of public functions that concern a cluster.
 CLUSTER_OPTIONS: Final = ("workers", "scheduler", "client", "retries", "worker_timeout")
-#: Bytes of a process with Python and its libraries, before it loads a model.
+#: Memory in bytes of a Python process that has imported the libraries and has not loaded a model.
 PROCESS_BYTES: Final = 600_000_000
-#: Share of the free memory that workers of this machine may take together.
+#: Share of the free memory of this machine that all local workers together may use.
 _USED_SHARE: Final = 0.9
-#: Workers are forked from a process that has imported everything, where the system can do it.
+#: Where the system supports it, workers are forked from a server process that has imported their libraries.
 _START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 #: Variables that set the number of threads of numerical libraries.
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -43,13 +43,13 @@ _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 @dataclass(frozen=True)
 class Workers:
-    """The workers that process the items; exactly one of the first three fields is given.
+    """The workers that do the items. Exactly one of `number`, `scheduler` and `client` is not None.
 
     Attributes:
-        number: Number of processes on this machine, or `auto` for as many as its cores and its memory allow.
+        number: Number of processes on this machine, or `auto` for as many as the cores and the memory allow.
         scheduler: Address of a running Dask scheduler, or the path of its scheduler file.
-        client: A client of a running cluster; it is not closed.
-        options: How the cluster is used.
+        client: A client of a running cluster; it stays open.
+        options: Number of retries and limit of time.
     """
 
     number: int | Literal["auto"] | None = None
@@ -75,7 +75,7 @@ class Workers:
             return int(client.scheduler_info(n_workers=0)["n_workers"])
 
     def preload(self) -> None:
-        """Begin to import what workers of this machine need, while this process goes on."""
+        """Start the import of the libraries that local workers need, in another process; return at once."""
         if self.number is not None:
             preload_workers()
 
@@ -88,20 +88,20 @@ class Workers:
         most: int = 1 << 30,
         modules: Sequence[str] = BUILD_MODULES,
     ) -> Iterator[Client]:
-        """Yield a client.
+        """Yield a client of the cluster.
 
-        If neither a client nor a scheduler was given, a local cluster runs for the duration of the `with` block.
+        If `number` is given, a local cluster starts, and is closed at the end of the `with` block.
 
         Args:
             on_note: Called with a sentence for the user.
             memory: Bytes that a worker needs.
             free: Free bytes of this machine.
-            most: Largest useful number of workers.
-            modules: Modules that all workers of this machine need.
+            most: Largest useful number of local workers, for example the number of items.
+            modules: Modules that all local workers import.
 
         Raises:
             UsageError: `distributed` is not installed.
-            XsnsError: There is no scheduler.
+            XsnsError: The scheduler cannot be reached.
         """
         if self.client is not None:
             yield self.client
@@ -127,17 +127,17 @@ AUTO: Final = "auto"
 def workers_asked(
     workers: Any = None, scheduler: Any = None, client: Any = None, retries: Any = None, worker_timeout: Any = None
 ) -> Workers | None:
-    """Return the workers that the options of a verb name; None if this process does the work.
+    """Return the workers that the options of a command name; None if no workers were given.
 
     Args:
         workers: Number of processes on this machine, or `auto`.
-        scheduler: Address or file of a Dask scheduler.
-        client: A client of Dask.
+        scheduler: Address of a Dask scheduler, or the path of its scheduler file.
+        client: A Dask client.
         retries: Number of times that an item is tried again after its worker died; default 3.
         worker_timeout: Seconds after which a worker that has not finished an item is restarted.
 
     Raises:
-        UsageError: An option is not valid, or does not go with another one; or `distributed` is not installed.
+        UsageError: An option is not valid, or cannot be combined with another one; or `distributed` is not installed.
     """
     clusters = {"workers": workers, "scheduler": scheduler, "client": client}
     given = [name for name, value in clusters.items() if value is not None]
@@ -185,17 +185,19 @@ def automatic_workers(memory: int, free: int) -> int:
         memory: Bytes that a worker needs.
         free: Free bytes of this machine.
     """
-    # It respects the limits of containers and batch systems: cgroups, and the cores of this process.
+    # `cpu_count` respects cgroups and the CPU affinity of this process, which containers and batch systems set.
     from dask.system import cpu_count
 
     return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
 
 
 def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:
-    """Start the process from which the workers of this machine are forked, unless it is running.
+    """Start the server process from which local workers are forked, unless it is running.
+
+    Where the system cannot fork from a server process, nothing is done.
 
     Args:
-        modules: Modules that all workers need, which this process imports.
+        modules: Modules that the server process imports, so that workers need not import them again.
     """
     if _START_METHOD == "forkserver":
         multiprocessing.set_forkserver_preload(list(modules))
@@ -222,15 +224,16 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 def local_cluster(
     workers: int, on_note: Callable[[str], None], modules: Sequence[str] = BUILD_MODULES
 ) -> Iterator[Client]:
-    """Yield a client of a local cluster of single-threaded processes, which runs for the duration of the `with` block.
+    """Start a local cluster of single-threaded processes, yield its client, and close it after the `with` block.
 
     Args:
         workers: Number of processes.
         on_note: Called with a sentence for the user.
-        modules: Modules that all workers need.
+        modules: Modules that all workers import.
 
     Raises:
-        UsageError: `distributed` is not installed, the number is not positive, or the process is a worker itself.
+        UsageError: `distributed` is not installed, `workers` is not positive, or the main script is not guarded; see
+            :func:`refuse_unguarded_script`.
     """
     import_distributed()
     from dask import config
@@ -274,10 +277,12 @@ def local_cluster(
 def refuse_unguarded_script() -> None:
     """Raise an error if the main script starts workers outside of `if __name__ == "__main__":`.
 
-    Every worker that is spawned runs the main script again under another name, and would start workers of its own.
+    Every worker runs the main script again when it starts, under another `__name__`. Without this line, it would start
+    workers of its own.
 
     Raises:
-        UsageError: The script has no such line before the statement that runs now; or this process is such a worker.
+        UsageError: The statement of the main script that runs now is not guarded by such a line; or this process is a
+            worker that is running the main script.
     """
     main = sys.modules["__main__"]
     path, line = getattr(main, "__file__", None), _line_of_main(main)
@@ -294,7 +299,7 @@ def refuse_unguarded_script() -> None:
 
 
 def _line_of_main(main: ModuleType) -> int | None:
-    """Return the line of the main script that runs now; None in a notebook, in a prompt, or in a thread."""
+    """Return the line number at which the main module runs now; None if this thread does not run the main module."""
     frame = inspect.currentframe()
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals is main.__dict__:
@@ -304,7 +309,7 @@ def _line_of_main(main: ModuleType) -> int | None:
 
 
 def _is_guarded(path: str, line: int) -> bool:
-    """Return whether workers skip a line of a script, because of a test of `__name__`; True if this is not known."""
+    """Return whether a test of `__name__` keeps workers from running a line of a script; True if this is unknown."""
     try:
         with tokenize.open(path) as file:
             statements = [each for each in ast.parse(file.read()).body if each.lineno <= line]
@@ -320,7 +325,7 @@ def _tests_name(statement: ast.AST) -> bool:
 
 
 def _leaves_by_name(statement: ast.AST) -> bool:
-    """Return whether a statement may end the script after a test of `__name__`."""
+    """Return whether a statement tests `__name__`, and then may end the script by an exception or an exit."""
     return _tests_name(statement) and any(
         isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and "exit" in ast.unparse(node.func))
         for node in ast.walk(statement)
@@ -329,14 +334,14 @@ def _leaves_by_name(statement: ast.AST) -> bool:
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """Yield a client of a running cluster.
+    """Connect to a running cluster, and yield a client, which is closed after the `with` block.
 
     Args:
         scheduler: Address such as `tcp://host:8786`, or the path of a scheduler file.
 
     Raises:
         UsageError: `distributed` is not installed.
-        XsnsError: There is no scheduler.
+        XsnsError: The scheduler cannot be reached.
     """
     import_distributed()
     from distributed import Client

@@ -1,9 +1,9 @@
-"""Counts of overlaps on a Dask cluster: each worker opens the store, and counts ranges of columns of the rows.
+"""Overlap counts on a Dask cluster: each worker opens the store, and counts overlaps in ranges of columns.
 
-The counts of all ranges are added as they arrive, one after the other. The work of a range of w words is L² · w / 2
-pairs of words, and its result has L² integers, so that the ratio does not depend on L. With 65,536 words and 282
-languages, a thread counts for 0.45 s, and the client receives and adds 0.6 MB in 1 to 2 ms. Sums of sums on the workers
-would therefore save time only for some hundred workers.
+The client adds the counts of each range as they arrive. For L languages, a range of w words is L² · w / 2 pairs of
+words, and its result has L² integers, so that the ratio of work to result does not depend on L. For 65,536 words and
+282 languages, a thread counts for 0.45 s, and the client receives 0.6 MB and adds them in 1 to 2 ms. A tree reduction
+on the workers would therefore save time only if there were hundreds of workers.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 #: Compared bytes (pairs of rows times bytes of a row) from which on `--workers auto` starts workers. Below, this
 #: process counts faster with one thread for each core, because it need not start other processes.
 WORKERS_PAY_FROM: Final = 10 * 10**12
-#: Least pairs of words of a range, about 0.1 s of one thread, so that handing out a range takes a small share of it.
+#: Smallest work of a range in pairs of words, about 0.1 s of one thread; submitting a range takes much less time.
 _LEAST_WORK: Final = 600_000_000
-#: Work of reading a word of a row, in pairs of words that are counted in the same time.
+#: Number of pairs of words that are counted in the time in which one word is read.
 _READING: Final = 20
-#: Ranges for each thread of the cluster, so that no worker waits long for the last ranges.
+#: Number of ranges for each thread of the cluster: several, so that no worker waits long for the last ranges.
 _RANGES_A_THREAD: Final = 8
-#: Threads that are assumed for a cluster whose workers have not started yet.
+#: Assumed number of threads of a cluster whose workers have not started yet.
 _ASSUMED_THREADS: Final = 16
-#: Rows that a worker compares with their records at a time.
+#: Number of rows in an item that compares rows with their records.
 _ROWS_AT_ONCE: Final = 4
-#: Bytes of a process with Python and the libraries that count, and of its buffers.
+#: Memory in bytes of a Python process that has imported the libraries for counting, including its buffers.
 _COUNTING_BYTES: Final = 350_000_000
-#: Modules that workers of this machine need; they need no PyTorch.
+#: Modules that local workers import; PyTorch is not among them.
 _MODULES: Final = (
     "distributed",
     "xsns_kernels._blocks",
@@ -69,11 +69,11 @@ _SAME_STORE: Final = (
 
 @dataclass(frozen=True)
 class ColumnRange:
-    """A range of columns of the rows.
+    """A range of columns of the matrix of rows, in words of 64 bits.
 
     Attributes:
         start: Index of the first word.
-        stop: Index of the word after the last.
+        stop: Index after the last word.
     """
 
     start: int
@@ -82,11 +82,11 @@ class ColumnRange:
 
 @dataclass(frozen=True)
 class PartialCounts:
-    """Counts of a range of columns.
+    """Overlap counts of one range of columns.
 
     Attributes:
-        groups: Indices of the groups that have bits in the range.
-        counts: Arrays of counts; the first axis is the group.
+        groups: Indices of the parameter groups that have bits in the range.
+        counts: Arrays of counts; the index on the first axis is the position in `groups`.
     """
 
     groups: tuple[int, ...]
@@ -95,17 +95,17 @@ class PartialCounts:
 
 @dataclass(frozen=True)
 class CountJob(Job[ColumnRange, PartialCounts]):
-    """The job of counting overlaps, in the form that is sent to workers.
+    """The counting of overlaps, as a job that is sent to workers.
 
     Attributes:
         store: Absolute path or URL of the store.
-        rows: What is counted.
+        rows: The rows, and which of their overlaps are counted.
         seed: Seed of the rows.
         density: Density of the rows.
-        digests: SHA-256 of each row in the client's view of the store.
-        layout: Digest of the layout of the client's store.
-        by: Kind of the groups; None for one group.
-        device: Device that counts.
+        digests: SHA-256 of each row, as the client reads it from the commit records.
+        layout: Digest of the parameter layout that the client reads from the store.
+        by: `layer`, `module` or `tensor` to count each group separately; None to count all parameters together.
+        device: Device on which overlaps are counted.
     """
 
     store: str
@@ -127,7 +127,7 @@ class CountJob(Job[ColumnRange, PartialCounts]):
         """Open the store on a worker.
 
         Raises:
-            StoreError: The worker has no such store, or another one.
+            StoreError: The worker cannot open the store, or reads other rows than the client.
         """
         try:
             store = open_store(self.store)
@@ -143,7 +143,7 @@ class CountJob(Job[ColumnRange, PartialCounts]):
 
 
 class CountSession(Session[ColumnRange, PartialCounts]):
-    """A count on one worker, with its open store."""
+    """The counting of overlaps on one worker, with the open store."""
 
     def __init__(
         self, job: CountJob, layout: ParameterLayout, array: RowArray, records: Sequence[CommitRecord]
@@ -154,7 +154,7 @@ class CountSession(Session[ColumnRange, PartialCounts]):
         self.opened = ExitStack()
 
     def run(self, item: ColumnRange, attempt: int) -> PartialCounts:
-        """Count the bits of a range."""
+        """Count the overlaps in a range of columns."""
         job, segments = self.job, None
         groups: tuple[int, ...] = (0,)
         if self.groups is not None:
@@ -164,7 +164,7 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 
     @contextmanager
     def _columns(self, item: ColumnRange) -> Iterator[Columns]:
-        """Open a range of the columns; rows that are not plain files are copied for this range only."""
+        """Open a range of columns; if the rows are not plain files, only this range of them is copied."""
         words = (item.start, item.stop)
         if self.array.plain_files:
             yield Picked(self._files, [words])
@@ -188,9 +188,10 @@ class CountSession(Session[ColumnRange, PartialCounts]):
 
 
 def segments_within(groups: Groups, words: ColumnRange) -> tuple[tuple[int, ...], list[Segment]]:
-    """Return the groups that have bits in a range of words, and their segments relative to the first word.
+    """Return the indices of the groups that have bits in a range of words, and the segments of these groups.
 
-    In the segments, these groups have the indices 0, 1, …, in this order.
+    Positions in the segments are bits, counted from the first word of the range. The group of a segment is the
+    position of its index among the returned indices.
     """
     from xsns_kernels.columns import Segment
 
@@ -209,7 +210,7 @@ Faults = tuple[tuple[RowKey, StoreError], ...]
 
 @dataclass(frozen=True)
 class CheckJob(Job[tuple[RowKey, ...], Faults]):
-    """The job of comparing rows with their records, in the form that is sent to workers.
+    """The comparison of rows with their commit records, as a job that is sent to workers.
 
     Attributes:
         store: Absolute path or URL of the store.
@@ -220,7 +221,7 @@ class CheckJob(Job[tuple[RowKey, ...], Faults]):
     uses_threads: ClassVar[bool] = True
 
     def size(self, item: tuple[RowKey, ...]) -> float:
-        """Return the number of rows."""
+        """Return the number of rows of an item."""
         return float(len(item))
 
     def open(self) -> CheckSession:
@@ -229,13 +230,13 @@ class CheckJob(Job[tuple[RowKey, ...], Faults]):
 
 
 class CheckSession(Session[tuple[RowKey, ...], Faults]):
-    """A comparison of rows with their records on one worker."""
+    """The comparison of rows with their commit records, on one worker."""
 
     def __init__(self, store: SubNetworkStore) -> None:
         self.store = store
 
     def run(self, item: tuple[RowKey, ...], attempt: int) -> Faults:
-        """Compare some rows with their records."""
+        """Compare the rows of an item with their records, and return the errors of damaged rows."""
         from distributed import get_worker
 
         return tuple(self.store.damaged_rows(item, threads=int(get_worker().state.nthreads)).items())
@@ -248,7 +249,7 @@ class CheckSession(Session[tuple[RowKey, ...], Faults]):
 def counted_on_workers(
     workers: Workers | None, device: str, on_event: OnReadEvent
 ) -> Iterator[CountedOnWorkers | None]:
-    """Yield a counter that uses workers, or None if there are none; the workers that it starts end with the block."""
+    """Yield a counter that uses workers; None if `workers` is None. A local cluster ends with the `with` block."""
     if workers is None:
         yield None
         return
@@ -257,13 +258,13 @@ def counted_on_workers(
 
 
 class CountedOnWorkers:
-    """Counter of overlaps that uses workers. A local cluster starts when the first rows have to be read.
+    """Counter of overlaps that uses workers. A local cluster starts only when rows are counted.
 
     Args:
         workers: The workers.
         device: Device on which each worker counts.
-        on_event: Handler of notes.
-        opened: Holds the cluster until it ends.
+        on_event: Called with each note.
+        opened: Exit stack that closes the cluster.
     """
 
     def __init__(self, workers: Workers, device: str, on_event: OnReadEvent, opened: ExitStack) -> None:
@@ -281,10 +282,10 @@ class CountedOnWorkers:
         groups: Groups | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[Counts, ...]:
-        """Count the bits of some rows.
+        """Count the overlaps of some rows, as :meth:`~xsns_stream.similarity.row_counts.CountedHere.count` does.
 
         Raises:
-            StoreError: A row cannot be read or has changed meanwhile, or a worker has another store.
+            StoreError: A row cannot be read, a row has changed during the count, or a worker reads another store.
             XsnsError: Workers died too often, or have other versions of libraries.
         """
         assert isinstance(store, SubNetworkStore)
@@ -310,7 +311,7 @@ class CountedOnWorkers:
         return sums.counts
 
     def check_rows(self, store: SubNetworkStore, keys: Sequence[RowKey], on_progress: Progress | None = None) -> None:
-        """Compare the bits of some rows with their records; rows that were compared before are left out.
+        """Compare the bits of some rows with their records; workers do not compare a row again.
 
         Raises:
             StoreError: Some rows are damaged.
@@ -329,7 +330,7 @@ class CountedOnWorkers:
     def _hand_out(
         self, client: Client, job: Job[Any, Any], items: Sequence[Any], add: Any, total: int, on_progress: Any
     ) -> None:
-        """Let workers do all items, and pass each result to `add`."""
+        """Let workers do all items, and call `add` with each result."""
         done = 0
 
         def finished(item: Any, work: WorkDoneBy) -> None:
@@ -357,7 +358,7 @@ class CountedOnWorkers:
         )
 
     def _connect(self, store: SubNetworkStore, rows: RowCount, words: int) -> Client | None:
-        """Return a client of the workers; None if this process counts, because workers would not pay."""
+        """Return a client of the workers; None if this process counts, because workers would not save time."""
         if self._client is not None:
             return self._client
         memory, free = _COUNTING_BYTES + 3 * 8 * len(rows.languages) ** 2, free_memory_here()
@@ -376,7 +377,7 @@ class CountedOnWorkers:
 
 
 class _Sums:
-    """Sums of the counts of ranges."""
+    """Overlap counts, summed over ranges of columns."""
 
     def __init__(self, groups: int) -> None:
         self._groups = groups
@@ -392,13 +393,13 @@ class _Sums:
 
 
 def ranges_of(words: int, rows: RowCount, threads: int, alignment: int) -> list[ColumnRange]:
-    """Divide the words of rows into ranges of about the same size.
+    """Divide the words of the rows into ranges of the same size; the last range may be smaller.
 
     Args:
         words: W, the number of words of a row.
-        rows: What is counted.
-        threads: Threads of all workers.
-        alignment: Every range but the last has a multiple of so many words.
+        rows: The rows that are counted, which determine the work for each word.
+        threads: Number of threads of all workers together.
+        alignment: Number of words; the size of every range except the last is a multiple of it.
     """
     work = words * (rows.pairs + _READING * len(rows.languages))
     number = max(1, min(_RANGES_A_THREAD * threads, work // _LEAST_WORK, words))
@@ -408,7 +409,7 @@ def ranges_of(words: int, rows: RowCount, threads: int, alignment: int) -> list[
 
 
 def location(store: SubNetworkStore) -> str:
-    """Return the path or URL of a store under which other processes open it."""
+    """Return the absolute path, or the URL, with which other processes can open a store."""
     return str(Path(store.path).absolute() if store.storage.in_folder else store.path)
 
 
@@ -430,7 +431,7 @@ def _digests(records: Sequence[CommitRecord]) -> tuple[str, ...]:
 
 
 def _check_unchanged(store: SubNetworkStore, before: Sequence[CommitRecord]) -> None:
-    """Raise an error if a row was built again while it was counted: workers may have read the old or the new row."""
+    """Raise an error if a row was replaced during the count, because workers may have read the old or the new row."""
     key = before[0].key
     _, after = store.records_at([record.language for record in before], key.seed, key.density)
     changed = [old.language for old, new in zip(before, after, strict=True) if old.sha256 != new.sha256]
@@ -447,7 +448,7 @@ def _threads(client: Client) -> int:
 
 
 def _too_small(rows: RowCount, words: int, memory: int, free: int) -> str:
-    """Return why workers of this machine would not save time; empty if they would."""
+    """Return the reason why local workers would not save time; an empty string if they would."""
     compared = rows.pairs * words * 8
     if compared < WORKERS_PAY_FROM:
         size = f"{compared / 1e9:,.1f} GB" if compared >= 1e8 else f"{compared / 1e6:,.1f} MB"

@@ -1,4 +1,4 @@
-"""Work of the verbs on a cluster: items that other processes may have claimed, checks of workers, logs of failures."""
+"""Functions for work on a cluster: submission of items that may be claimed, checks of workers, logs of failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xsns_stream.pipeline.run_build import ONE_LANGUAGE
 if TYPE_CHECKING:
     from distributed import Client
 
-#: Seconds between two looks at items that other processes have claimed.
+#: Seconds between two checks whether other processes have released their items.
 _POLL_S: Final = 2.0
 DIFFERENT: Final = "a worker measures something else than the client"
 SAME_INPUTS: Final = "give every worker the same model, text, device and packages."
@@ -29,13 +29,13 @@ SAME_INPUTS: Final = "give every worker the same model, text, device and package
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker reports on an item.
+    """The report of a worker about an item.
 
     Attributes:
-        taken: Whether another process has claimed the item, so that nothing was done.
-        events: Notes on the item, and its end; no end if another process has finished the item.
-        value: A small result of the item, or the path of a file with a large one.
-        details: Machine and traceback of a failure.
+        taken: Whether another process has claimed the item, so that the worker did nothing.
+        events: Events of the item. Empty if another process had finished the item.
+        value: The result of the item if it is small, or the path of the file that contains it.
+        details: Machine and traceback of a failure; otherwise empty.
     """
 
     taken: bool = False
@@ -57,19 +57,19 @@ def hand_out(
     is_free: Callable[[Item], bool],
     options: ClusterOptions,
 ) -> None:
-    """Hand items to workers; items that another process has claimed are handed out again when it releases them.
+    """Let workers do all items; claimed items are submitted again when one is released.
 
     Args:
         client: A client of the cluster.
-        job: The work, whose results have the attribute `taken` of :class:`Outcome`.
+        job: The job to which the items belong. Its results need the attribute `taken`; see :class:`Outcome`.
         items: The items.
         on_started: See :func:`~xsns_stream.pipeline.cluster.run_on_cluster`.
-        on_done: Called with an item that a worker finished, and the outcome.
+        on_done: See `run_on_cluster`; not called for results whose `taken` is True.
         on_failed: See `run_on_cluster`.
         on_note: See `run_on_cluster`.
         on_waiting: Called with the items that other processes have claimed, when no other item is left.
-        is_free: Item → whether no process has claimed it.
-        options: How the cluster is used.
+        is_free: Function of an item that returns whether no process has claimed it.
+        options: Number of retries and limit of time.
 
     Raises:
         XsnsError: See `run_on_cluster`.
@@ -102,9 +102,9 @@ def hand_out(
 
 
 def text_digests(corpus: Corpus, rows: Iterable[Row], examples: int) -> tuple[dict[Row, str], dict[Row, int]]:
-    """Return the digest, and the size in characters, of the text of each row; nothing if the corpus is not local.
+    """Return {row: digest of its text} and {row: its number of characters}; both are empty if the corpus is not local.
 
-    A row whose text cannot be read is left out: a worker reports it as the failure of the row.
+    Rows whose text cannot be read are left out here; a worker reports them as failed rows.
     """
     digests: dict[Row, str] = {}
     sizes: dict[Row, int] = {}
@@ -129,7 +129,7 @@ def refuse_loaded_model(model: Any) -> None:
 
 
 def enter_folder(folder: str) -> None:
-    """Let a worker work in the folder of the client, in which relative paths are.
+    """Change the working directory of a worker to that of the client, so that relative paths mean the same.
 
     Raises:
         XsnsError: The worker's machine does not have the folder.
@@ -145,9 +145,9 @@ def enter_folder(folder: str) -> None:
 
 
 def own_device(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options of a model with one GPU for each worker of this machine, if the device is `cuda`.
+    """Return the options of a model; for a local worker, the device `cuda` is replaced by one GPU, such as `cuda:1`.
 
-    Workers that a user starts see the GPUs that `CUDA_VISIBLE_DEVICES` names, and use the first of them.
+    Workers that a user has started keep `cuda`: they use the first GPU that `CUDA_VISIBLE_DEVICES` names.
     """
     import torch
     from distributed import get_worker
@@ -159,7 +159,7 @@ def own_device(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_other_record(client: Mapping[str, Any], worker: Mapping[str, Any]) -> None:
-    """Raise an error if the record of a worker's work differs from that of the client.
+    """Raise an error if the settings recorded on a worker differ from those on the client.
 
     Args:
         client: {setting that determines the result: its value on the client}.
@@ -178,13 +178,13 @@ def refuse_other_record(client: Mapping[str, Any], worker: Mapping[str, Any]) ->
 
 
 def keep_log(folder: Path, name: str, error: XsnsError, attempts: Sequence[Attempt], details: str = "") -> str:
-    """Write the log of a failed item, and return a sentence for the user; a full disk does not end the run.
+    """Write the log of a failed item, and return a sentence for the user, also if the log cannot be written.
 
     Args:
         folder: Folder of the logs.
         name: Name of the item, which becomes the name of the file.
         error: The error.
-        attempts: The attempts, one for each start of the item on a worker.
+        attempts: The attempts at the item, one for each time that a worker began it.
         details: Lines from the worker, such as a traceback.
     """
     try:

@@ -1,7 +1,7 @@
-"""The imports of a worker, done once for all workers of this machine.
+"""Imports of the libraries that local workers need, done once for all of them.
 
-Workers are forked from a server process that has imported this module, so that they start without importing PyTorch and
-Transformers again. The server starts before this process loads its model, and both import at the same time.
+Workers are forked from a server process that has imported this module, so that they need not import PyTorch and
+Transformers again. The server process starts before the main process loads its model, and imports meanwhile.
 """
 
 from __future__ import annotations

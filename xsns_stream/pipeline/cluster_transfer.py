@@ -1,4 +1,4 @@
-"""Fine-tuning on a Dask cluster: each worker fine-tunes and tests units, and commits them itself."""
+"""Fine-tuning on a Dask cluster: each worker fine-tunes, tests and commits units."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ from xsns_stream.types import LabelledSplit
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Events that do not travel: the client has its own of the first kind, and there are many of the second.
+#: Events that workers do not send to the client: it creates `UnitStarted` itself, and there are many `StepsDone`.
 _EACH_STEP: Final = (UnitStarted, StepsDone)
 
 
 @dataclass(frozen=True)
 class TransferJob(Job[Unit, Outcome]):
-    """The job of fine-tuning, in the form that is sent to workers: settings and digests, without weights and data.
+    """Fine-tuning, as a job that is sent to workers. It contains settings and digests, but no weights and no data.
 
     Attributes:
         settings: Settings of the units.
         labels: Names of the classes of all units.
-        tests: {target with test data: digest of its test data on the client}.
-        records: {unit: what determines its result on the client}.
+        tests: {target: digest of its test data on the client}, without targets that have no test data.
+        records: {unit: the settings and digests on the client that determine the result of the unit}.
         sizes: {unit: its expected work}.
         units: Folder of the units.
-        folder: The client's working folder, in which relative paths are.
+        folder: The client's working directory, to which paths are relative.
     """
 
     settings: TransferSettings
@@ -79,7 +79,7 @@ class TransferJob(Job[Unit, Outcome]):
         return self.sizes[item]
 
     def open(self) -> TransferSession:
-        """Prepare a worker; units load the model themselves, because fine-tuning changes it."""
+        """Open the job on a worker. The model is loaded for each unit, because fine-tuning changes it."""
         enter_folder(self.folder)
         tuning = self.settings.fine_tuning
         device = own_device({"device": tuning.device})["device"]
@@ -87,7 +87,7 @@ class TransferJob(Job[Unit, Outcome]):
 
 
 class TransferSession(Session[Unit, Outcome]):
-    """Fine-tuning on one worker, with the test data, and the digests of the model, that its units share."""
+    """Fine-tuning on one worker. All its units share the test data and the digests of the model."""
 
     def __init__(self, job: TransferJob, settings: TransferSettings) -> None:
         self.job, self.settings = job, settings
@@ -116,10 +116,10 @@ class TransferSession(Session[Unit, Outcome]):
         return Outcome(False, sent, bool(done.committed), "" if failure is None else details_here(failure))
 
     def _prepared(self, unit: Unit) -> UnitsRun:
-        """Read the data of a unit, and compare them and the model with those of the client.
+        """Read the data of a unit, and check that the data and the model are those of the client.
 
         Raises:
-            IncompatibleError: Something differs; the message names it.
+            IncompatibleError: The data, the model or a setting differ; the message names the difference.
         """
         wanted = [target for target in self.settings.targets_of(unit.source) if target in self.job.tests]
         data = read_unit_data(self.settings, unit.source, self.job.labels, wanted, self._tests)
@@ -152,20 +152,22 @@ def run_transfer_on_cluster(
     logs: Path,
     on_event: Callable[[TransferEvent], None] = lambda event: None,
 ) -> TransferResult:
-    """Compute every missing unit on the workers of a cluster, as :func:`run_transfer` does in this process.
+    """Let the workers of a cluster fine-tune and test every missing unit.
+
+    The function :func:`~xsns_stream.pipeline.run_transfer.run_transfer` does the same in this process.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
+        data: The result of :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         folder: Folder of the units.
-        load: Seed of the head → model.
+        load: Function of the seed of the head that returns the model.
         workers: The workers.
         logs: Folder of the logs of failed units.
         on_event: Called with each event, in order.
 
     Raises:
         IncompatibleError: A finished unit has other settings, or a worker has other packages, another model or other
-            data.
+            data than the client.
         ModelError, UsageError: Fine-tuning is not possible with these settings.
         XsnsError: There is no scheduler, or the connection to it is lost.
     """
@@ -203,13 +205,13 @@ def run_transfer_on_cluster(
 
 
 def _work(run: UnitsRun, unit: Unit) -> float:
-    """Return the expected work of a unit in forward passes; a training step takes about three."""
+    """Return the expected work of a unit in forward passes of examples; a training example counts as three."""
     trained, tested = run.sizes(unit, tested_only=run.has_model(unit))
     return 3.0 * trained + tested
 
 
 class _Report:
-    """What workers report, as events and as the outcome of the run."""
+    """Handler of the outcomes of workers: it sends their events, and collects the result of the run."""
 
     def __init__(self, run: UnitsRun, logs: Path, on_event: Callable[[TransferEvent], None]) -> None:
         self.run, self.logs, self.on_event = run, logs, on_event
@@ -223,7 +225,7 @@ class _Report:
             return mine
 
     def done(self, unit: Unit, work: WorkDoneBy) -> None:
-        """Record what a worker reports on a unit."""
+        """Record the report of a worker about a unit, and send its events."""
         outcome: Outcome = work.result
         if outcome.value:
             self.units.committed.append(unit)
@@ -236,7 +238,7 @@ class _Report:
             return
         finished = self.run.folder.read(unit)
         if work.attempts > 1 and finished is not None:
-            # A worker that died after its commit took its report along.
+            # A worker committed the unit, and died before it sent its report.
             self.units.committed.append(unit)
             self.on_event(UnitDone(unit, finished, finished.training["seconds"]))
             if self.run.settings.keep_models is not None and not self.run.has_model(unit):

@@ -1,4 +1,4 @@
-"""The worker's side of work on a Dask cluster. Only this module needs `distributed` when it is imported."""
+"""Code that runs on the workers of a Dask cluster. Only this module imports `distributed` at the top level."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from distributed import WorkerPlugin, get_worker
 from xsns_stream.pipeline.jobs import Job, Session, refuse_other_versions
 from xsns_stream.types.provenance import library_versions
 
-#: Seconds that a message to the scheduler may take.
+#: Timeout in seconds of a message to the scheduler.
 _MESSAGE_S: Final = 60.0
 #: Seconds without an item after which a session is closed. A client that was killed does not close its sessions.
 _IDLE_S: Final = 300.0
 
 
 def run_item(token: str, key: str, item: Any) -> tuple[Any, float]:
-    """Do the work of an item on a worker; return the result and the seconds that it took."""
+    """Do an item on a worker, and return the result and the duration in seconds."""
     plugin = get_worker().plugins[token]
     assert isinstance(plugin, JobPlugin)
     return plugin.run(key, item)
 
 
 class JobPlugin(WorkerPlugin):
-    """A job on a worker. The first item opens the job, because opening may take longer than a heartbeat.
+    """Dask plugin that keeps a job open on a worker.
+
+    The first item opens the job, not `setup`, because opening may take longer than the interval between heartbeats.
 
     Args:
-        token: Name of the run; it begins the keys of its tasks.
+        token: Name of the run, which is the prefix of the keys of its tasks.
         job: The job.
     """
 
@@ -39,7 +41,7 @@ class JobPlugin(WorkerPlugin):
         self.token, self.job, self.versions = token, job, library_versions()
 
     def setup(self, worker: Any) -> None:
-        """Prepare a worker; Dask calls this."""
+        """Initialise the plugin on a worker; Dask calls this method."""
         self.worker = worker
         self.lock = threading.Lock()
         self.session: Session[Any, Any] | None = None
@@ -49,13 +51,13 @@ class JobPlugin(WorkerPlugin):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def teardown(self, worker: Any) -> None:
-        """Release the session; Dask calls this."""
+        """Close the session; Dask calls this method."""
         if self.idle is not None:
             self.idle.cancel()
         self.session = None
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-        """Prepare an item that waits for its turn while another one runs; Dask calls this."""
+        """Prepare the item of a task that becomes ready, in a thread; Dask calls this at each change of state."""
         if finish == "ready" and str(key).startswith(self.token) and self.session is not None:
             item = self.worker.state.tasks[key].run_spec.args[2]
             threading.Thread(target=self._prepare, args=(self.session, item), daemon=True).start()
@@ -66,10 +68,11 @@ class JobPlugin(WorkerPlugin):
             session.prepare(item)
 
     def run(self, key: str, item: Any) -> tuple[Any, float]:
-        """Do the work of an item.
+        """Do an item, and return the result and the duration in seconds.
 
         Args:
-            key: Key of the task, which ends with the index of the attempt, from 1, and the index of the task.
+            key: Key of the task. Its last two parts, after `-`, are the index of the attempt and the index of the
+                submission, both counted from 1.
             item: The item.
         """
         attempt = int(key.split("-")[-2])
@@ -94,7 +97,7 @@ class JobPlugin(WorkerPlugin):
             self.session = None
 
     def _announce(self, key: str) -> None:
-        """Tell the client that an item begins, and wait for the scheduler, because the item may end the worker."""
+        """Tell the client that an item begins, and wait for the answer, because the item may end the worker."""
         message = {"key": key, "worker": self.worker.address}
         sending = self.worker.scheduler.log_event(topic=self.token, msg=message)
         asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_MESSAGE_S)

@@ -1,8 +1,8 @@
 """Comparison of the rows of a store: overlap counts, similarity matrices, and shared parameters of languages.
 
-:func:`similarity` and :func:`shared` are the public functions; the verbs `matrix` and `shared` call them.
+:func:`similarity` and :func:`shared` are the public functions; the commands `matrix` and `shared` call them.
 
-The parameter `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
+The handler `on_event` of each function receives progress (:class:`~xsns_stream.pipeline.events.WorkDone`) and notes
 (:class:`~xsns_stream.pipeline.events.Noted`) while the function runs. The result contains the same notes as `notes`.
 """
 
@@ -121,31 +121,31 @@ def similarity(
 ) -> SimilarityMatrix | GroupedSimilarity:
     """Compare the languages of a store, like the command `xsns-stream matrix`.
 
-    Overlap counts are saved in the store, so that rows that were compared before are not read again.
+    Overlap counts are saved in the store. Rows whose counts are saved are not read again.
 
     Args:
         store: A store, or its folder or URL.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (share of the target that the source contains),
-            `cosine`, `corrected-jaccard` or `mutual-information` (in nats); averaged over seeds.
+            `cosine`, `corrected-jaccard` or `mutual-information` (in nats). The coefficients are averaged over seeds.
         languages: Languages to compare with one another; by default all languages that have every seed.
         sources: Sources to compare with the targets, instead of `languages`.
         targets: Targets. Only pairs of a source and a target are counted.
         seeds: Seeds; by default all seeds of the store.
-        density: Density; required if the store has several.
+        density: Density; required if the store has several densities.
         by: `layer`, `module` or `tensor`, to compare each layer, kind of module or tensor separately.
-        sample: Fraction of the parameters, in (0, 1], for an estimate of overlaps. The result then has standard errors.
-            By default, all parameters are counted.
+        sample: Fraction of the parameters, in (0, 1], from which overlaps are estimated. The result then has standard
+            errors. By default, all parameters are counted.
         device: Device on which overlaps are counted: `cpu` (the default), or `cuda`, which needs torch.
         recount: Whether to ignore saved counts and read every row.
         save_counts: Whether to save new counts in the store, if it is writable.
         verify: Whether to compare the bits of every row with its record first.
-        workers: Number of processes on this machine that count ranges of columns, or `auto` for as many as its cores
-            and its memory allow. With `auto`, this process counts if workers would not save time, and a note says so.
+        workers: Number of processes on this machine that count ranges of columns, or `auto` for as many as the cores
+            and the memory allow. With `auto`, this process counts if workers would not save time, and a note says so.
             By default, this process counts with one thread for each core. A script that gives `workers` must call this
             function below `if __name__ == "__main__":`.
         scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers count. They open
             the store themselves, so that it must be on a shared disk or in an object store.
-        client: A client of Dask, whose workers count.
+        client: A Dask client, whose workers count.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
         on_event: Handler of progress and notes.
@@ -155,11 +155,12 @@ def similarity(
         given.
 
     Raises:
-        UsageError: Arguments that exclude one another, an unknown seed or density, or fewer than two languages.
+        UsageError: Arguments cannot be combined, a seed or density is not in the store, or there are fewer than two
+            languages.
         LanguageError: A language is not in the store, or lacks a seed.
-        StoreError: The store cannot be read, or a row differs from its record; or a worker reads another store, or a
-            row changed while workers counted.
-        IncompatibleError: A worker has other versions of libraries.
+        StoreError: The store cannot be read, a row differs from its record, a worker reads another store, or a row
+            changed while workers counted.
+        IncompatibleError: A worker has other versions of libraries than this process.
 
     >>> import xsns_stream as xs
     >>> matrix = xs.similarity("xsns.zarr")
@@ -193,7 +194,7 @@ def similarity(
 
 @dataclass(frozen=True)
 class _Comparison:
-    """How rows are compared: checked arguments of :func:`similarity`."""
+    """The validated arguments of :func:`similarity` that say how rows are compared."""
 
     coefficient: str
     by: By | None
@@ -237,7 +238,7 @@ def _check_modes(
     save_counts: bool,
     workers: Workers | None = None,
 ) -> None:
-    """Raise an error for arguments that exclude one another."""
+    """Raise an error if arguments were given that cannot be combined."""
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:
@@ -261,7 +262,7 @@ def _sides(
     targets: Codes | None,
     on_event: OnReadEvent,
 ) -> list[tuple[str, ...] | None]:
-    """Return the languages of the store for each argument; None if an argument means all languages."""
+    """Return the codes of `languages`, `sources` and `targets`, each None if the argument means all languages."""
     sides = [select_languages(codes, rows, noting(on_event)) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
@@ -302,13 +303,13 @@ def _check_counts(
 
 @dataclass(frozen=True)
 class SharedGroup:
-    """Numbers of common parameters of several sub-networks in one group.
+    """Sizes of the intersection and the union of several sub-networks, within one group of parameters.
 
     Attributes:
-        name: The group, for example `layer.3`.
+        name: Name of the group, for example `layer.3`.
         parameters: Number of parameters in the group.
-        common: For each seed, the number of parameters that are in all sub-networks.
-        united: For each seed, the number of parameters that are in at least one sub-network.
+        common: For each seed, the number of parameters of the group that are in all sub-networks.
+        united: For each seed, the number of parameters of the group that are in at least one sub-network.
     """
 
     name: str
@@ -319,15 +320,15 @@ class SharedGroup:
 
 @dataclass(frozen=True)
 class SharedParameters:
-    """Numbers of common parameters of the sub-networks of several languages, in total and by group.
+    """Sizes of the intersection and the union of the sub-networks of several languages, in total and for each group.
 
     Attributes:
-        languages: The languages.
+        languages: Codes of the languages.
         seeds: The seeds.
         density: The density.
         by: Kind of the groups: `layer`, `module` or `tensor`.
-        total: Numbers of all parameters; its name is `all`.
-        groups: One entry for each group.
+        total: The sizes over all parameters; the name of this group is `all`.
+        groups: The sizes within each group.
         notes: Notes on languages that were left out.
     """
 
@@ -361,7 +362,7 @@ class SharedParameters:
         } | ({"notes": list(self.notes)} if self.notes else {})
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with one row for each group, and a last row `all`; numbers are means over seeds."""
+        """Return a pandas frame with one row for each group and a last row `all`; the sizes are means over seeds."""
         import pandas as pd
 
         rows = [
@@ -399,19 +400,19 @@ def shared(
     worker_timeout: float | None = None,
     on_event: OnReadEvent | None = None,
 ) -> SharedParameters:
-    """Count the common parameters of the sub-networks of several languages, like `xsns-stream shared`.
+    """Count the parameters that the sub-networks of several languages share, like the command `xsns-stream shared`.
 
-    :func:`xsns_stream.common` and :func:`xsns_stream.united` return the parameters themselves.
+    :func:`xsns_stream.common` and :func:`xsns_stream.united` return the parameters instead of their number.
 
     Args:
         store: A store, or its folder or URL.
         languages: The languages; `all` means all languages that have every seed.
         seeds: Seeds; by default all seeds of the store.
-        density: Density; required if the store has several.
+        density: Density; required if the store has several densities.
         by: `layer`, `module` or `tensor`, to count each layer, kind of module or tensor separately.
-        workers: Number of processes on this machine that count; see :func:`similarity`, also for the next arguments.
+        workers: Number of processes on this machine that count, or `auto`; see :func:`similarity`.
         scheduler: Address of a running Dask scheduler, or the path of its scheduler file.
-        client: A client of Dask.
+        client: A Dask client.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
         on_event: Handler of progress and notes.
@@ -452,7 +453,7 @@ def shared(
 def _shared_groups(
     counts: Sequence[tuple[Counts, Counts]], groups: Groups
 ) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
-    """Return the numbers of all parameters, and those of each group, from the counts of each seed."""
+    """Return the sizes over all parameters, and those within each group, from the counts of each seed."""
     common, united = ([seed[part].tolist() for seed in counts] for part in (0, 1))
     total = SharedGroup("all", sum(groups.sizes), tuple(map(sum, common)), tuple(map(sum, united)))
     return total, tuple(

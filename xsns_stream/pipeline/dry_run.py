@@ -1,4 +1,4 @@
-"""Dry run of a build: its errors and notes, and estimates of time, disk and memory from one timed row."""
+"""Dry run of a build, which finds errors, and estimates time, disk space and memory from one timed row."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from xsns_stream.types import ParameterLayout
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Largest number of examples of the timed row; the time of more examples is extrapolated.
+#: Largest number of examples that are timed; the time of a row with more examples is extrapolated.
 TIMED_EXAMPLES: Final = 64
-#: Number of examples of a second, smaller measurement, which shows the fixed cost of a row.
+#: Number of examples of a second, smaller measurement, from which the fixed cost of a row is computed.
 _FEW_EXAMPLES: Final = 8
 _BYTES_OF_FISHER: Final = {"float32": 4, "bf16": 2}
 
@@ -39,20 +39,20 @@ def estimate_build(
     on_event: Callable[[Event], None] = lambda event: None,
     workers: Workers | None = None,
 ) -> BuildPlan:
-    """Do everything that :func:`~xsns_stream.pipeline.run_build.run_build` does before it measures, and time one row.
+    """Make all checks that :func:`~xsns_stream.pipeline.run_build.run_build` makes before a measurement; time one row.
 
-    The text of every missing row is read. Nothing is written to the store, or beside it; the timed row is written to a
+    The text of every missing row is read. Nothing is written to the store or its folder; the timed row is written to a
     temporary folder of the system.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         loaded: The model with its tokenizer.
         store: The store.
         on_event: Called with each event, in order.
-        workers: The workers that would measure; None for this process.
+        workers: The workers that would measure the rows; None if this process would measure them.
 
     Raises:
-        IncompatibleError, UsageError, ModelError, StoreError: As for `run_build`.
+        IncompatibleError, UsageError, ModelError, StoreError: See `run_build`.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 
@@ -103,7 +103,7 @@ def _count_workers(workers: Workers, settings: BuildSettings, loaded: LoadedMode
 
 
 def _checked_text(row: Row, settings: BuildSettings, objective: Objective, run: Run) -> RowText:
-    """Read the text of a row and send the notes on it.
+    """Read the text of a row, send notes on it as events, and check that it can be divided into parts, if any.
 
     Raises:
         CorpusError, FisherError, LanguageError: The row cannot be measured.
@@ -123,7 +123,7 @@ def _tokens(text: RowText) -> int:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Cost of a row: seconds apart from its examples, seconds for each token, and bytes in the store."""
+    """Cost of a row: a constant in seconds, the seconds for each token, and the bytes in the store."""
 
     constant: float
     per_token: float
@@ -134,7 +134,10 @@ class _Cost:
 
 
 def _time(row: Row, text: RowText, objective: Objective, run: Run) -> _Cost:
-    """Measure one row in a temporary store, after a first measurement that is not timed."""
+    """Measure a row with few and with many examples, after a warm-up, and return its cost.
+
+    The row is written to temporary stores.
+    """
     examples = text.encoded.examples
     parts = run.settings.parts or 1
     many = min(len(examples), max(TIMED_EXAMPLES, 2 * parts))
@@ -153,7 +156,7 @@ def _time(row: Row, text: RowText, objective: Objective, run: Run) -> _Cost:
 
 
 def _measure(row: Row, text: RowText, count: int, objective: Objective, run: Run, path: Path) -> float:
-    """Measure the first examples of a row, and return the seconds that it took."""
+    """Measure the first `count` examples of a row, and return the duration in seconds."""
     encoded = replace(text.encoded, examples=text.encoded.examples[:count])
     settings = replace(run.settings, keep_fisher=None)
     quiet = replace(run, settings=settings, store=open_store(path, "a"), notify=lambda event: None)
@@ -163,7 +166,7 @@ def _measure(row: Row, text: RowText, count: int, objective: Objective, run: Run
 
 
 def _row_bytes(store: SubNetworkStore, run: Run) -> int:
-    """Return the bytes of a row with its parts and its Fisher values."""
+    """Return the size of a row in bytes, including its parts and its stored Fisher values."""
     stores = (store, *(store.folds(run.settings.parts) if run.settings.parts else ()))
     fisher = 0 if run.settings.keep_fisher is None else _BYTES_OF_FISHER[run.settings.keep_fisher] * run.layout.size
     return fisher + sum(record.bytes for each in stores for record in each.records())

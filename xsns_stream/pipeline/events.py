@@ -1,4 +1,4 @@
-"""Events of a build and of fine-tuning, and their results."""
+"""Events that functions report while they run, and the results of builds and of fine-tuning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a store, which has a language and a seed."""
+    """Language and seed of a row of a store."""
 
     language: str
     seed: int
@@ -24,18 +24,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowStarted:
-    """Event: the measurement of a row begins. Its text may have been read before."""
+    """Event: the measurement of a row begins. The text of the row may have been read earlier."""
 
     row: Row
 
 
 @dataclass(frozen=True, slots=True)
 class TextRead:
-    """The text of the current row is still being read.
+    """Event: the text of the current row is still being read.
 
     Attributes:
         row: The row.
-        count: Number of lines, rows or sentences that were read so far. A large text is read twice.
+        count: Number of lines, table rows or sentences read so far. A large text is read twice.
     """
 
     row: Row
@@ -44,7 +44,7 @@ class TextRead:
 
 @dataclass(frozen=True, slots=True)
 class ExamplesDone:
-    """Event: more examples of the current row were measured. The count starts again with each pass."""
+    """Event: `count` of `total` examples of the current row were measured. Each pass counts from 0."""
 
     row: Row
     count: int
@@ -58,11 +58,11 @@ class RowCommitted:
     Attributes:
         row: The row.
         examples: |D|, the number of measured examples.
-        cardinality: Number of selected parameters at the last density.
-        density_realised: Share of selected parameters at the last density.
-        seconds: Time from the start of the row to its commit.
-        stored_fisher: Whether the row was selected from Fisher values in the store, without a measurement.
-        reliability: See :class:`xsns_stream.types.Provenance`; for the first density.
+        cardinality: Number of selected parameters at the last density of the settings.
+        density_realised: Share of selected parameters at this density.
+        seconds: Seconds from the start of the row to its commit.
+        stored_fisher: Whether the parameters were selected by Fisher values from the store, without a measurement.
+        reliability: Reliability at the first density; see :class:`xsns_stream.types.Provenance`.
     """
 
     row: Row
@@ -76,7 +76,7 @@ class RowCommitted:
 
 @dataclass(frozen=True, slots=True)
 class RowMeasured:
-    """Event: a baseline has processed a language with a seed. Nothing is written to a store."""
+    """Event: the baselines have processed a row, which is not written to a store."""
 
     row: Row
     examples: int
@@ -85,7 +85,7 @@ class RowMeasured:
 
 @dataclass(frozen=True, slots=True)
 class RowByOther:
-    """Event: another process has committed a row of this run since the run began."""
+    """Event: since this run began, another process has committed one of its rows."""
 
     row: Row
 
@@ -103,7 +103,7 @@ _EXPLAINED: Final = 20
 
 
 def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
-    """Return a sentence with the reason of each failure; failures of one language with the same reason are one.
+    """Return text with the reason of each failure; equal reasons of one language are given once.
 
     Args:
         failed: {row, or name of a language or unit: its error}.
@@ -121,7 +121,7 @@ def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Event: a sentence for the user about a row, or about the whole run if the row is None."""
+    """Event: a sentence for the user about a row; if `row` is None, about the whole run."""
 
     text: str
     row: Row | None = None
@@ -129,11 +129,12 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class WorkDone:
-    """Event: progress of one task that reads a store or matrices.
+    """Event: progress of a task that reads a store or matrices.
 
     Attributes:
-        task: The work, such as `comparing` or `verifying`.
-        done: Amount of finished work. total: Total amount of work; the task is finished when `done` equals `total`.
+        task: Name of the task, such as `comparing` or `verifying`.
+        done: Amount of finished work.
+        total: Total amount of work, in the same unit. The task is finished when `done` equals `total`.
     """
 
     task: str
@@ -150,7 +151,7 @@ OnReadEvent: TypeAlias = Callable[[ReadEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class NeighboursFound:
-    """Event: the nearest neighbours of more target tokens were found."""
+    """Event: the nearest neighbours of `count` of `total` target tokens were found."""
 
     seed: int
     count: int
@@ -158,12 +159,12 @@ class NeighboursFound:
 
 
 class NoteLog:
-    """Handler that collects the text of notes without duplicates, and passes events on to another handler.
+    """Event handler that collects the texts of notes, and calls another handler with each event except repeated notes.
 
-    Without this handler, a note on the rows of a store would be repeated each time that rows are counted.
+    Each count of rows reports the notes on the store again, so that duplicates must be removed.
 
     Attributes:
-        notes: Texts of the notes so far.
+        notes: Texts of the notes so far, without duplicates.
     """
 
     def __init__(self, on_event: OnReadEvent | None) -> None:
@@ -171,7 +172,7 @@ class NoteLog:
         self._on_event = on_event
 
     def __call__(self, event: ReadEvent) -> None:
-        """Collect or pass on one event."""
+        """Collect the text of a note, and call the other handler unless the note is a duplicate."""
         if isinstance(event, Noted):
             if event.text in self.notes:
                 return
@@ -181,7 +182,7 @@ class NoteLog:
 
 
 def progress_of(task: str, on_event: OnReadEvent) -> Callable[[int, int], None]:
-    """Return a function of (done, total) that reports the progress of a task as events."""
+    """Return a function of (done, total) that calls the handler with a :class:`WorkDone`."""
     return lambda done, total: on_event(WorkDone(task, done, total))
 
 
@@ -191,18 +192,18 @@ BaselineEvent: TypeAlias = RowStarted | TextRead | ExamplesDone | RowMeasured | 
 
 @dataclass(frozen=True)
 class BuildResult:
-    """Outcome of a build.
+    """Result of a build.
 
     Attributes:
         committed: Rows that this run committed.
         skipped: Rows that were in the store before the run.
         failed: {row: error}.
-        reliability: {row: measures of its repeatability}, if requested.
+        reliability: {row: measures of its reliability}, if they were requested.
         by_others: Rows that other processes committed during this run.
-        notes: Sentences about the loading of the model, and about common texts of languages.
+        notes: Sentences about the loading of the model, and about languages that have texts in common.
         texts: {row: record of its text}, for texts that this run read.
         row_notes: Notes on single rows.
-        model_notes: Those of `notes` that are about the loading of the model.
+        model_notes: The entries of `notes` that are about the loading of the model.
     """
 
     committed: tuple[Row, ...]
@@ -218,20 +219,20 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """The plan of a build, from its checks, its texts and the time of one row.
+    """Result of the dry run of a build: its rows, and estimates of time, disk space and memory.
 
     Attributes:
         rows: All rows of the settings.
         missing: The rows that the store lacks.
         failed: {row: error} of the rows whose text cannot be used.
-        seconds: Estimated time of all rows that are missing; None if nothing was timed.
-        disk: Bytes that these rows take in the store; None if it is not known.
-        memory: Peak memory of this process so far in bytes or, with a GPU, the peak memory of torch on the GPU; None if
-            it is unknown.
+        seconds: Estimated seconds for all missing rows; None if no row was timed.
+        disk: Estimated bytes of the missing rows in the store; None if unknown.
+        memory: Peak memory of this process so far in bytes; if the model is on a GPU, the peak memory of PyTorch on the
+            GPU. None if unknown.
         row_notes: Notes on the texts of single rows.
-        workers: Number of workers that would measure; None for this process.
-        seconds_on_workers: Estimated time of these workers together, at least that of the longest row; None without
-            workers.
+        workers: Number of workers that would measure the rows; None if this process would measure them.
+        seconds_on_workers: Estimated seconds until these workers have finished all rows, at least the time of the
+            longest row; None without workers.
     """
 
     rows: tuple[Row, ...]
@@ -276,12 +277,12 @@ class UnitStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepsDone:
-    """Event: more training steps, or more tests, of a unit are done.
+    """Event: a unit has done more training steps, or has been tested on more targets.
 
     Attributes:
         unit: The unit.
-        done: Number of steps, or of tested targets.
-        total: The largest possible number for the unit.
+        done: Number of training steps, or of tested targets, so far.
+        total: Largest possible value of `done` for the unit.
         activity: `dev 61.2` after an evaluation on dev data, `testing fi` while testing, or an empty text.
     """
 
@@ -310,14 +311,14 @@ class UnitFailed:
 
 @dataclass(frozen=True, slots=True)
 class UnitByOther:
-    """Event: another process has committed a unit since the run began."""
+    """Event: since this run began, another process has committed one of its units."""
 
     unit: Unit
 
 
 @dataclass(frozen=True, slots=True)
 class UnitsAwaited:
-    """Event: only units of other processes are left, and this process waits for them."""
+    """Event: other processes are working on all units that are left, and this process waits for them."""
 
     units: tuple[Unit, ...]
 
@@ -327,20 +328,22 @@ TransferEvent: TypeAlias = UnitStarted | StepsDone | UnitDone | UnitFailed | Uni
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """Units that a run would fine-tune, and an estimate of the time.
+    """Plan of a run of fine-tuning: the units that need work, and an estimate of the time.
 
     Attributes:
-        todo: Units that need work.
-        done: Units that are finished, with all their targets.
-        again: Finished units of `todo` that lack targets and have no saved model; they are fine-tuned again.
-        kept: Finished units of `todo` that lack targets and have a saved model; they are only tested.
+        todo: Units that must be fine-tuned or tested.
+        done: Finished units that were tested on all their targets.
+        again: Units of `todo` that are finished except for some targets, and whose model was not saved; they are
+            fine-tuned again.
+        kept: Units of `todo` that are finished except for some targets, and whose model was saved; they are only
+            tested.
         notes: Sentences on the finished units.
         times: Seconds for one example; None if they were not measured.
-        training_examples: Training examples in all epochs of all units of `todo`; fewer if training stops early.
-        test_examples: Test examples of all units of `todo`, including dev data after every epoch.
-        workers: Number of workers that would fine-tune; None for this process.
-        seconds_on_workers: Longest possible time of these workers together, at least that of the longest unit; None
-            without workers.
+        training_examples: Number of training examples in all epochs of all units of `todo`, if no training stops early.
+        test_examples: Number of test examples of all units of `todo`, including the dev examples after every epoch.
+        workers: Number of workers that would fine-tune; None if this process would.
+        seconds_on_workers: Upper bound of the seconds until these workers have finished all units, at least the time of
+            the longest unit; None without workers.
     """
 
     todo: tuple[Unit, ...]
@@ -356,7 +359,7 @@ class TransferPlan:
 
     @property
     def seconds(self) -> float | None:
-        """The longest possible time of the work on this machine; None without a measurement."""
+        """Upper bound of the seconds for all units in this process; None if no times were measured."""
         if self.times is None:
             return None
         return self.training_examples * self.times.training + self.test_examples * self.times.testing
@@ -364,14 +367,14 @@ class TransferPlan:
 
 @dataclass(frozen=True)
 class TransferResult:
-    """Outcome of a run of fine-tuning.
+    """Result of a run of fine-tuning.
 
     Attributes:
-        scores: Scores of all finished units, of this run and of earlier runs; None without a finished unit.
+        scores: Scores of all units that this run or earlier runs finished; None if no unit is finished.
         runs: The finished units with the settings of this run.
         committed: Units that this run committed.
         failed: {unit: error}.
-        elsewhere: Units that another process is working on; always empty, because this process waits for them.
+        elsewhere: Units on which other processes are working; always empty, because a run waits for them.
         by_others: Units that other processes committed during this run.
     """
 

@@ -1,4 +1,4 @@
-"""Logs of items that failed on workers, as text files beside the results."""
+"""Logs of items that failed on workers; each log is a text file in a folder beside the results."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xsns_stream.pipeline.cluster import Attempt
 
 
 def log_folder(results: str) -> Path:
-    """Return the folder of the logs of a store or file: `xsns.zarr.logs` beside `xsns.zarr`.
+    """Return the folder for the failure logs of a store or file, such as `xsns.zarr.logs` beside `xsns.zarr`.
 
-    Logs of a store at a URL are in the working folder.
+    For a store at a URL, the folder is in the working directory.
     """
     if "://" in results:
         return Path(f"{results.rstrip('/').rpartition('/')[2]}.logs")
@@ -27,13 +27,13 @@ def log_folder(results: str) -> Path:
 def write_failure_log(
     folder: Path, name: str, error: XsnsError, attempts: Sequence[Attempt], details: str = ""
 ) -> Path:
-    """Write why an item failed, with its attempts, and return the path of the file.
+    """Write a text file with the error and the attempts of an item, and return its path.
 
     Args:
         folder: Folder of the logs; it is created.
         name: Name of the item, which becomes the name of the file.
         error: The error.
-        attempts: The attempts, one for each start of the item on a worker.
+        attempts: The attempts at the item, one for each time that a worker began it.
         details: Lines from the worker, such as a traceback.
     """
     begun = [
@@ -48,6 +48,6 @@ def write_failure_log(
 
 
 def details_here(error: BaseException) -> str:
-    """Return machine, process and traceback of an error in this process."""
+    """Return lines with the machine, the process id, and the traceback of an error in this process."""
     where = f"on {platform.node()}, process {os.getpid()}"
     return f"{where}\n{''.join(traceback.format_exception(error))}"

@@ -1,4 +1,4 @@
-"""The function `transfer` for fine-tuning, with all options of the verb."""
+"""The function `transfer` for fine-tuning, which has all options of the command `xsns-stream transfer`."""
 
 from __future__ import annotations
 
@@ -65,18 +65,18 @@ def transfer(
     Args:
         data: Labelled data: a folder, a recipe such as `wikiann`, or `RECIPE=FOLDER` for a local copy.
         task: `ner`, `pos`, `nli`, `pi`, `qa` or `topic`.
-        output: File of gold scores, .parquet or .csv.
-        metric: The metric in the file and in the result; the first metric of the task by default.
+        output: File to which the gold scores are written, .parquet or .csv.
+        metric: The metric of the scores in the file and in the result; the first metric of the task by default.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        workers: Number of processes on this machine that work on units, or `auto` for as many as its cores and its
-            memory allow; needs the extra `distributed`. A script that gives it calls `transfer` below the line
-            `if __name__ == "__main__":`, because each process imports the script.
+        workers: Number of processes on this machine that work on units, or `auto` for as many as the cores and the
+            memory allow; needs the extra `distributed`. A script that gives `workers` must call `transfer` below the
+            line `if __name__ == "__main__":`, because each process imports the script.
         scheduler: Address of a running Dask scheduler, or the path of its scheduler file; its workers fine-tune.
-        client: A client of Dask, whose workers fine-tune.
+        client: A Dask client, whose workers fine-tune.
         retries: Number of times that a unit is tried again after its worker died (default 3).
         worker_timeout: Seconds after which a worker that has not finished a unit is restarted. The default is 20 times
-            the time of the slowest unit so far, for the size of the unit, and at least ten minutes.
+            the time of the slowest unit so far, scaled by the size of the unit, and at least ten minutes.
         **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
@@ -89,7 +89,7 @@ def transfer(
     Raises:
         PartialError: Some languages or units failed; the others are in the file.
         IncompatibleError: The folder contains units with other settings.
-        CorpusError, LanguageError: The data cannot be read, or lack a language.
+        CorpusError, LanguageError: The data cannot be read, or do not contain a requested language.
         UsageError: An option is not valid.
         ModelError: The model cannot be loaded.
     """
@@ -121,24 +121,24 @@ def transfer(
 
 
 def check_output(output: str | Path) -> Path:
-    """Return the path of a file of gold scores.
+    """Check that gold scores can be written to a file, and return its path.
 
     Raises:
-        UsageError: Its suffix is not a known format, or it cannot be written.
+        UsageError: The suffix is not a known format, or the file cannot be written.
     """
     return writable(output, SCORE_FORMATS)
 
 
 def units_folder(output: Path) -> Path:
-    """Return the folder of the units beside a file of gold scores."""
+    """Return the folder of the units, which is beside the file of gold scores."""
     return output.with_name(f"{output.name}.units")
 
 
 def refuse_failures(result: TransferResult, data: TransferData) -> None:
-    """Raise an error if languages or units failed; called after all other work.
+    """Raise an error if languages or units failed; call this after all other work.
 
     Raises:
-        PartialError: Some of them failed, or another process is working on units.
+        PartialError: Some languages or units failed, or another process is working on units.
     """
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
@@ -163,16 +163,16 @@ def transfer_to_file(
     on_event: Callable[[TransferEvent], None],
     workers: Workers | None = None,
 ) -> TransferResult:
-    """Compute every missing unit, and write the scores of all units to a file after each.
+    """Fine-tune and test every missing unit; after each unit, write the scores of all units to a file.
 
     Args:
         settings: Settings of the units.
         data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
         output: File of gold scores; the units are in the folder beside it.
         metric: The metric in the file; None for the first metric of the task.
-        load: Seed of the head → model.
+        load: Function of the seed of the head that returns the model.
         on_event: Called with each event, in order.
-        workers: The workers that fine-tune; None for this process.
+        workers: The workers that fine-tune; None to fine-tune in this process.
     """
     from xsns_stream.fisher.model_state import caller_modes_off
 

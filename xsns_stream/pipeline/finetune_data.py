@@ -1,4 +1,4 @@
-"""Labelled data of fine-tuning: the splits of every language, their labels, and notes on them."""
+"""Labelled data for fine-tuning: the splits of every language, their labels, and notes on the data."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from xsns_stream.transfer.encoding import labels_of
 from xsns_stream.transfer.finetune import subsample
 from xsns_stream.types import LabelledSplit, TransferRun
 
-#: Largest number of dev examples of a source; more of them take time without benefit.
+#: Largest number of dev examples of a source; more examples would take time without benefit.
 DEV_LIMIT: Final = 500
 
 
 @dataclass(frozen=True)
 class TransferData:
-    """The labelled data of all units, checked.
+    """The labelled data of the units.
 
     Attributes:
-        labels: Names of the classes; empty if labels are answers.
+        labels: Names of the classes; empty for tasks whose labels are answers.
         train: {source: its training splits, one for each language}.
         dev: {source: its dev splits}.
         test: {target: its test split}.
-        failed: {language: error in its data}.
+        failed: {language: error from the reading of its data}.
         notes: Sentences on the data.
     """
 
@@ -47,11 +47,11 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
 
     Args:
         settings: Settings of the units.
-        on_read: Called with the language and the split before they are read.
+        on_read: Called before a split is read, with text such as `en train`.
 
     Raises:
         CorpusError: No source or no target has data, or targets have classes that no source has.
-        UsageError: A label to rename does not occur.
+        UsageError: A label that is to be renamed does not occur.
     """
     failed: dict[str, XsnsError] = {}
     notes: dict[str, None] = {}
@@ -118,14 +118,14 @@ def read_unit_data(
     targets: Iterable[str],
     tests: dict[str, LabelledSplit],
 ) -> TransferData:
-    """Read the data of one unit, as :func:`read_data` reads them, without the checks of all data together.
+    """Read the data of one unit as :func:`read_data` does, without the checks that compare the data of several units.
 
     Args:
         settings: Settings of the units.
         source: The source of the unit.
         labels: Names of the classes of all units.
         targets: The targets with test data.
-        tests: {target: its test split} of the targets read so far; the others are added.
+        tests: {target: its test split} of the targets read so far; splits that are read now are added.
 
     Raises:
         CorpusError, LanguageError: The data cannot be read.
@@ -149,15 +149,15 @@ def _dev_limit(settings: TransferSettings) -> int:
 
 
 def _tested(settings: TransferSettings, split: LabelledSplit) -> LabelledSplit:
-    """Return the test examples that are used."""
+    """Return the part of a test split that `test_limit` allows."""
     return subsample(split, settings.test_limit or len(split))
 
 
 def _check_spellings(settings: TransferSettings, splits: Sequence[LabelledSplit]) -> None:
-    """Check that no class has several spellings.
+    """Check that no class name occurs in several spellings.
 
     Raises:
-        CorpusError: A class has several spellings.
+        CorpusError: A class name occurs in several spellings.
     """
     if settings.task.classes is not None:
         return
@@ -181,10 +181,10 @@ def _same_data(data: TransferData) -> list[str]:
 
 
 def _check_renamed(corpus: TaskCorpus) -> None:
-    """Check that every label to rename occurs in the data.
+    """Check that every label that is to be renamed occurs in the data.
 
     Raises:
-        UsageError: A label does not occur.
+        UsageError: Such a label does not occur.
     """
     if unknown := sorted(set(corpus.relabel) - set(corpus.renamed)):
         raise UsageError(f"the data have no label '{unknown[0]}'.", "check --relabel OLD=NEW.")
@@ -193,7 +193,7 @@ def _check_renamed(corpus: TaskCorpus) -> None:
 def _mixed(
     codes: Sequence[str], splits: Mapping[str, LabelledSplit | None], limit: int | None
 ) -> tuple[LabelledSplit, ...]:
-    """Return equal shares of the splits of a source's languages; nothing if one of the splits is missing."""
+    """Return one split for each language of a source, all of the same size; nothing if a split is missing."""
     available = [split for code in codes if (split := splits[code]) is not None]
     if len(available) < len(codes):
         return ()
@@ -202,7 +202,7 @@ def _mixed(
 
 
 def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[str]:
-    """Return notes on classes that some sources lack.
+    """Return notes on sources whose training data lack a class.
 
     Raises:
         CorpusError: A target has a class that no source has, so that no model can predict it.
@@ -228,7 +228,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
 
 
 def _kinds(task: Task, split: LabelledSplit) -> set[str]:
-    """Return the classes of a split; the types of entities for named entities."""
+    """Return the classes in a split; for named entity recognition, the entity types."""
     labels = labels_of(split)
     return {label.partition("-")[2] for label in labels if "-" in label} if task.entities else labels
 
@@ -237,7 +237,7 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
-#: Entry in the training record of a unit: {target: [shared examples, test examples]}.
+#: Key in the training record of a unit; its value is {target: [shared examples, test examples]}.
 OVERLAP: Final = "test_examples_in_training"
 # The largest number of pairs that a sentence names.
 _NAMED: Final = 8
@@ -246,7 +246,7 @@ _NAMED: Final = 8
 def overlaps(
     train: Mapping[str, Sequence[LabelledSplit]], tests: Mapping[str, LabelledSplit]
 ) -> dict[str, dict[str, int]]:
-    """Return {source: {target: number of test examples with the text of a training example}}, without zeros.
+    """Return {source: {target: number of test examples whose text is also a training example}}, without zeros.
 
     Args:
         train: {source: its training splits}.
@@ -263,7 +263,7 @@ def overlaps(
 
 
 def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tuple[str, ...]:
-    """Return a list with a sentence on shared examples, largest shares first; empty without shared examples.
+    """Return a tuple of one sentence on shared examples, largest shares first; empty if no examples are shared.
 
     Args:
         split: `test` or `dev`.
@@ -298,7 +298,7 @@ def data_notes(
 
 
 def run_notes(runs: Iterable[TransferRun]) -> tuple[str, ...]:
-    """Return a sentence on test examples that were in the training data of these units."""
+    """Return a tuple of one sentence on test examples that were also training examples of units; empty if none were."""
     shares: dict[tuple[str, str], Any] = {
         (run.source, target): counts for run in runs for target, counts in run.training.get(OVERLAP, {}).items()
     }

@@ -16,16 +16,16 @@ from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.transfer import PRESETS, FineTuning
 
-#: Seeds must be smaller, because the Trainer passes them to NumPy.
+#: Seeds must be smaller than this number, because the Trainer passes them to NumPy.
 _SEEDS: Final = 2**32
-#: Longest name of a source that becomes part of a file name.
+#: Largest length of a source code that is used in file names; longer codes are hashed.
 _LONGEST_NAME: Final = 64
 _ARROW: Final = ">"
 
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """One model to fine-tune.
+    """Unit of fine-tuning: one model, which is fine-tuned on one source with one seed.
 
     Attributes:
         source: Code of the source; the codes of a mixture are sorted and joined by `+`.
@@ -37,12 +37,12 @@ class Unit:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages on which the model is fine-tuned."""
+        """Codes of the languages on which the model is fine-tuned."""
         return constituents(self.source)
 
     @property
     def file_name(self) -> str:
-        """Name of the unit's files without a suffix; long mixtures are hashed, because file systems limit names."""
+        """File name of the unit, without suffix; long mixtures are hashed, because file systems limit the length."""
         short = len(self.source) <= _LONGEST_NAME
         name = self.source if short else hashlib.sha256(self.source.encode()).hexdigest()[:16]
         return f"{name}-{self.seed}"
@@ -59,7 +59,7 @@ class TransferSettings:
         corpus: Labelled data of the task.
         task: The task.
         model: `mini`, a folder, or a Hub id.
-        sources: Normalised codes, or several codes joined by `+`, sorted.
+        sources: Normalised codes; the codes of a mixture are sorted and joined by `+`.
         targets: Normalised codes.
         seeds: Seeds of fine-tuning; each source gets one unit for each seed.
         fine_tuning: Hyper-parameters.
@@ -70,7 +70,7 @@ class TransferSettings:
             examples and 500 dev examples.
         pairs: The (source, target) pairs to measure; None for all.
         keep_models: Folder for the fine-tuned models; None to save no models.
-        notes: Sentences on languages that have another label in the data than in the request.
+        notes: Sentences on languages whose label in the data is not the requested code.
     """
 
     corpus: TaskCorpus
@@ -101,7 +101,7 @@ class TransferSettings:
                 raise UsageError(f"{name} must be at least 1, not {value}.")
 
     def units(self) -> tuple[Unit, ...]:
-        """Return all units, seed by seed, so that an interrupted run has complete tables first."""
+        """Return all units, ordered by seed, so that an interrupted run has finished all sources of the first seeds."""
         return tuple(Unit(source, seed) for seed in self.seeds for source in self.sources)
 
     def targets_of(self, source: str) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def transfer_settings(
     treebank: str | None = None,
     **hyper_parameters: Any,
 ) -> TransferSettings:
-    """Return the settings of fine-tuning from the plain values of :func:`xsns_stream.transfer` and the verb.
+    """Return the settings of fine-tuning from the arguments of :func:`xsns_stream.transfer` or of the command.
 
     Raises:
         CorpusError: The data cannot be read.
@@ -177,10 +177,10 @@ def transfer_settings(
 
 
 def _open(data: object, task: str, relabel: Mapping[str, str] | Iterable[str], **options: str | None) -> TaskCorpus:
-    """Return open labelled data; open them with the options of :func:`xsns_stream.open_task` if necessary.
+    """Return `data` if it is an open corpus; otherwise open it with the options of :func:`xsns_stream.open_task`.
 
     Raises:
-        UsageError: Options are given for open data.
+        UsageError: `data` is an open corpus, and options are given.
     """
     if isinstance(data, str | os.PathLike):
         return open_task(os.fspath(data), task, relabel=_relabelling(relabel), **options)
@@ -205,7 +205,7 @@ def _languages(
     pairs: str | Iterable[tuple[str, str]] | None,
     note: Callable[[str], None],
 ) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]] | None]:
-    """Look up sources, targets and pairs in the data."""
+    """Look up the requested languages in the data; return sources, targets and pairs (None for all pairs)."""
     with_training, with_tests = corpus.languages("train"), corpus.languages("test")
     for split, languages, use in (("train", with_training, "training"), ("test", with_tests, "test")):
         if not languages:
@@ -239,7 +239,7 @@ def _languages(
 
 
 def _sources(written: str, known: Sequence[str], where: str, note: Callable[[str], None]) -> tuple[str, ...]:
-    """Return the sources of a code, of `all`, or of a mixture such as `es+it`."""
+    """Return the sources that a code, `all`, or a mixture such as `es+it` means."""
     parts = constituents(written)
     if len(parts) == 1:
         return select(parts, known, where, note)
@@ -257,7 +257,7 @@ def _mixture(codes: Sequence[str], known: Sequence[str], where: str, written: st
 
 
 def _pairs(pairs: str | Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return pairs (source, target) without normalising them: from a text, from a named file, or from tuples."""
+    """Return (source, target) pairs, not normalised, from tuples, from text, or from the file that the text names."""
     if not isinstance(pairs, str):
         return [(source, target) for source, target in pairs]
     if _ARROW not in pairs and Path(pairs).is_file():

@@ -1,7 +1,7 @@
-"""Builds that had nothing left to do, remembered so that the same command need not load its model again.
+"""Cache of finished builds. If a command is repeated after its build is finished, it need not load the model again.
 
-A build is remembered with the sizes and times of change of all files that it depends on: model, text, and header of the
-store. If one of them differs, or anything else of the command, the build checks everything as if it were new.
+The key of an entry is a digest of the settings of the build, and of the sizes and change times of all its files: the
+model, the text, and the header of the store. If anything differs, the build checks everything as if it were new.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCHEMA_VERSION: Final = 1
 _MOST: Final = 8
 #: Largest number of files of a model or a text; a build of more files is not remembered.
 _MOST_FILES: Final = 20_000
-#: Seconds that a file must be older than the build, because two changes within the resolution of a clock look alike.
+#: Seconds since the last change of every file before a build is remembered: quick changes may have the same time.
 _SETTLED_S: Final = 2.0
 #: The texts and the model that come with the package.
 _ASSETS: Final = EMBEDDED_FOLDER.parent
@@ -41,10 +41,10 @@ _ASSETS: Final = EMBEDDED_FOLDER.parent
 def finished_build(
     settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore
 ) -> BuildResult | None:
-    """Return the result of a build that is known to have nothing left to do; None if it has to be checked.
+    """Return the result of a build if the cache shows that it is finished; None if the build has to be checked.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         model_options: The options with which the model is loaded.
         store: The store.
     """
@@ -56,11 +56,11 @@ def finished_build(
 def remember_finished(
     settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore, result: BuildResult
 ) -> None:
-    """Remember a build after which its store lacks nothing, if its files can be compared later.
+    """Add a build to the cache if the store has all its rows, and if all its files are on this machine.
 
     Args:
-        settings: What the same command would measure now.
-        model_options: The options with which it would load the model.
+        settings: The settings of the same command if it were repeated now.
+        model_options: The options with which the repeated command would load the model.
         store: The store.
         result: The result of the build, in which no row failed.
     """
@@ -96,13 +96,13 @@ def _path(store: SubNetworkStore) -> Path:
 def _key(
     settings: BuildSettings, model_options: Mapping[str, Any], store: SubNetworkStore, *, settled: bool = False
 ) -> str | None:
-    """Return a digest of everything that a finished build depends on; None if rows are missing or it is not known.
+    """Return a digest of everything on which a finished build depends; None if rows are missing, or files are unknown.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         model_options: The options with which the model is loaded.
         store: The store.
-        settled: Whether to return None if a file has just been changed.
+        settled: Whether to return None if a file was changed in the last two seconds.
     """
     files = _files(settings, store)
     if files is None or any(settings.is_missing(row, store) for row in settings.rows()):

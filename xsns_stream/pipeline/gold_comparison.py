@@ -1,6 +1,6 @@
-"""Comparison of predictors with gold transfer scores: evaluation by target, and regression.
+"""Comparison of predictors with gold transfer scores: evaluation for each target, and regression.
 
-:func:`evaluate` and :func:`regress` are the public functions; the verbs of the same names call them.
+:func:`evaluate` and :func:`regress` are the public functions; the commands `evaluate` and `regress` call them.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _Base = TypeVar("_Base", Evaluation, Regression)
 
 @dataclass(frozen=True, repr=False)
 class EvaluationReport(Evaluation):
-    """An evaluation with its scores and predictions.
+    """An evaluation, together with the gold scores and the predictions that it compares.
 
     Attributes:
-        joined: Scores and predictions, joined by language.
+        joined: Gold scores and predictions, joined by language.
     """
 
     joined: JoinedScores = field(kw_only=True)
@@ -81,9 +81,9 @@ def evaluate(
 ) -> EvaluationReport:
     """Evaluate predictors against gold transfer scores, target by target, like `xsns-stream evaluate`.
 
-    There are two forms. `evaluate({name: predictor}, gold)` opens stores, reads files and joins all scores by language
-    first. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; it uses only the arguments from `ndcg`
-    on.
+    There are two forms. `evaluate({name: predictor}, gold)` first opens stores, reads files, and joins all scores by
+    language. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; of the other arguments, it uses only
+    `ndcg` and those after it.
 
     For each target, the candidate sources are the same for every predictor, and do not include the target itself.
     Metrics are averaged over targets. Undefined values are counted and excluded from all means.
@@ -107,8 +107,8 @@ def evaluate(
         ndcg: Gain of NDCG@3: `rank-linear`, `score` or `exponential`.
         average: Kind of average over seeds: `metrics`, the mean of metrics over every pair of a prediction seed and a
             gold seed, as in the paper; or `matrices`, the metrics of mean matrices.
-        resamples: Number of bootstrap draws, and of draws of signs.
-        seed: Seed of these draws.
+        resamples: Number of bootstrap resamples, and of random draws of signs for tests.
+        seed: Seed of the random numbers.
         reference: Name of a predictor with which every other predictor is compared.
         ceiling: Predictor of the row `ceiling`: other scores of the same pairs, or the name of another regime of
             `gold`. By default, if the gold scores have several seeds, each seed is predicted by the mean of the other
@@ -121,7 +121,7 @@ def evaluate(
         values.
 
     Raises:
-        UsageError: An invalid argument; a predictor with the name of a reference row; no pair that can be compared.
+        UsageError: An argument is invalid, a predictor has the name of a reference row, or no pair can be compared.
         XsnsError: A predictor or the gold scores cannot be read.
 
     >>> import xsns_stream as xs
@@ -196,12 +196,12 @@ def _values_of(result: _Base) -> dict[str, Any]:
 
 @dataclass(frozen=True, repr=False)
 class RegressionReport(Regression):
-    """A regression with its predicted rankings and predicted scores of further targets.
+    """A regression, together with an evaluation of its rankings, and predicted scores of further targets.
 
     Attributes:
-        ranking: Evaluation of the fitted and of the left-out scores as predictors of the gold scores.
-        predictions: Predicted scores of the targets `new`.
-        joined: Scores and predictions of the fit, joined by language.
+        ranking: Evaluation of the predicted scores, in sample and out of sample, as predictors of the gold scores.
+        predictions: Predicted scores of the targets in the argument `new`.
+        joined: Gold scores and predictors of the fit, joined by language.
     """
 
     ranking: Evaluation = field(kw_only=True)
@@ -241,17 +241,18 @@ def regress(
 ) -> RegressionReport:
     """Regress gold transfer scores on predictors, and predict scores with intervals, like `xsns-stream regress`.
 
-    Errors are reported in sample, and with every target and every source left out in turn, which shows the errors for
-    languages without any score.
+    Errors are reported in sample, and for predictions of each target and each source that was left out of the fit.
+    The latter show how large errors are for languages without gold scores.
 
     Args:
         predictors: {name: predictor}; see :func:`xsns_stream.evaluate`. It may be empty if features are given.
         gold: Gold scores; see :func:`xsns_stream.evaluate`.
-        features: Further predictors `[NAME=]KIND:COLUMN` from the tables, such as `same:family` or `log-source:size`.
+        features: Further predictors from `tables`, in the form `[NAME=]KIND:COLUMN`, such as `same:family` or
+            `log-source:size`.
         tables: Files (.csv, .tsv) of languages, with a column `code`, or of pairs, with columns `source` and `target`.
         model: `ols` (least squares) or `mixed` (with random intercepts).
         random: Random intercepts of a mixed model: `target` (the default), or `crossed` for targets and sources.
-        new: Targets for which scores of all sources are predicted, measured or not.
+        new: Targets for which the scores of all sources are predicted, whether or not they have gold scores.
         sources: Sources of the fit; by default all sources that every predictor has.
         targets: Targets of the fit; by default all targets that every predictor has.
         regime: Training regime of the gold scores; the first regime by default.
@@ -316,7 +317,7 @@ def _normalised(codes: Codes | None) -> tuple[str, ...]:
 
 
 def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: Sequence[str]) -> list[Feature]:
-    """Return the features, and check that the names of features and predictors are distinct."""
+    """Parse the features, and check that the names of features and predictors are distinct."""
     from xsns_stream.regression import parse_feature
 
     parsed = [parse_feature(text) for text in features]
@@ -337,7 +338,7 @@ def _parse_features(tables: Sequence[Any], features: Sequence[str], predictors: 
 
 
 def _with_targets(gold: TransferScores, targets: Sequence[str]) -> TransferScores:
-    """Return the scores with empty columns for missing targets, so that these targets are joined too."""
+    """Add columns of NaN to the gold scores for targets that have none, so that `join` keeps these targets."""
     import numpy as np
 
     missing = tuple(code for code in targets if code not in gold.targets)
@@ -357,7 +358,7 @@ def _feature_matrices(
 
 
 def _predicted_matrices(result: Regression) -> dict[str, SimilarityMatrix]:
-    """Return the predicted scores in sample, and with each target or source left out, if there are any."""
+    """Return {kind of prediction: matrix}, in sample and out of sample, without matrices that have no finite value."""
     import numpy as np
 
     from xsns_stream.types.regressions import IN_SAMPLE

@@ -1,6 +1,6 @@
 """Files of gold transfer scores: import from public formats, and a summary of the scores.
 
-The verbs `gold import` and `gold show` call the functions of this module. :func:`xsns_stream.import_scores`,
+The commands `gold import` and `gold show` call the functions of this module. :func:`xsns_stream.import_scores`,
 :func:`xsns_stream.read_scores` and :func:`xsns_stream.write_scores` are the steps of an import.
 """
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GoldReport:
-    """Gold scores, with a summary of their main regime.
+    """Gold scores of a file, and a summary of one training regime.
 
     Attributes:
-        scores: The scores.
-        summary: Range, means and best sources.
+        scores: The gold scores; the summarised regime is the first.
+        summary: Range, means and best sources of the scores.
         regimes: Names of all regimes of the file.
         notes: Notes on the scores.
         output: File that the scores were written to; None if they were read from a file.
@@ -88,18 +88,18 @@ def import_gold(
     """Import gold scores, check them, and write them to a file.
 
     Args:
-        files: Files in a public format; several files are runs with several seeds.
+        files: Files in a public format. Several files contain the scores of several seeds.
         layout: Name of the format; None to detect it from the contents.
         output: File to write: .parquet or .csv.
         seeds: One seed for each file.
-        main_regime: Training regime to put first.
+        main_regime: Training regime that becomes the first one in the output.
         rename: {label in the files: language code}.
         **options: Further options of :func:`xsns_stream.import_scores`.
 
     Raises:
         UsageError: An option is invalid, or the output has an unknown suffix or is in a missing folder.
-        XsnsError: A file cannot be read, or contains data that cannot be imported. The hint contains a command line
-            that imports it.
+        XsnsError: A file cannot be read, or contains data that cannot be imported. If possible, the hint
+            contains a command line that imports the file despite these data.
     """
     from xsns_stream.gold import SCORE_FORMATS, FileProblemsError, import_scores, summarise, write_scores
     from xsns_stream.io.atomic import writable

@@ -1,4 +1,4 @@
-"""Inspection of stores, corpora and models: contents, verification, and measured parameters."""
+"""Inspection: contents of stores and corpora, verification of stores, and measured parameters of models."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class CorpusSummary:
     """Contents of a corpus.
 
     Attributes:
-        name: The name in provenance.
-        local: Whether reading needs no network.
+        name: Name of the corpus in provenance records.
+        local: Whether the corpus can be read without a network.
         languages: Codes of the languages, sorted.
         record: Files that are not read, and notes, from :func:`corpus_record`.
         notes: Sentences about the reading of the corpus.
-        refused: {code: reason} of languages that cannot be built, as far as the beginnings of their files show it.
+        refused: {code: reason} of languages that a build would refuse. Only the beginnings of files are checked.
     """
 
     name: str
@@ -100,7 +100,7 @@ def summarise_corpus(texts: Any, *, corpus_revision: str | None = None, **option
 
 
 def corpus_record(corpus: object) -> dict[str, Any]:
-    """Return files of a corpus that are not read, and notes on it, as plain values."""
+    """Return the files of a corpus that are not read, and the notes on the corpus, as a JSON object."""
     from xsns_stream.corpora import not_read, opening_notes
 
     return {
@@ -110,7 +110,7 @@ def corpus_record(corpus: object) -> dict[str, Any]:
 
 
 def corpus_notes(corpus: object) -> tuple[str, ...]:
-    """Return sentences on files of a corpus that are not read, or are read as another language."""
+    """Return sentences on files of a corpus that are not read, or that are read as another language."""
     from xsns_stream.corpora import reading_notes
 
     return reading_notes(corpus)
@@ -127,10 +127,10 @@ class Verification:
         store: Path of the store.
         findings: One entry for each error; empty for an intact store.
         rows: Number of rows that were compared.
-        kept_rows: Number of rows of Fisher values that were compared.
-        parts: Number of rows without one part that were compared.
+        kept_rows: Number of rows of stored Fisher values that were compared.
+        parts: Number of leave-one-part-out rows that were compared.
         unfinished_rows: Rows without a commit record. They are not errors: the next build measures them again.
-        unfinished_parts: Missing rows without one part, if other parts of the same row exist.
+        unfinished_parts: Leave-one-part-out rows that are missing although others of the same row exist.
     """
 
     store: str
@@ -161,7 +161,7 @@ class Verification:
 
 
 def verify_store(store: StoreLike, on_event: OnReadEvent | None = None) -> Verification:
-    """Compare every bit of a store with its records.
+    """Compare all data of a store with its commit records.
 
     Args:
         store: A store, or its folder or URL.
@@ -208,8 +208,8 @@ class ParameterReport:
         layout: Layout of the measured parameters.
         left_out: {name: shape} of the other parameters.
         modules: {name of a measured parameter: class of its module}.
-        checks: Comparison of the fast engine with a loop over single examples, one entry for each tensor; empty if it
-            was not requested.
+        checks: Results of the comparison of the fast engine with a loop over single examples, one for each tensor;
+            empty if the comparison was not requested.
         notes: Notes about the loading of the model.
     """
 

@@ -1,4 +1,4 @@
-"""Work that workers of a cluster do: a job, which a worker opens once, and its items."""
+"""Abstract classes of the work on a cluster: a job, and the session in which a worker does the items of the job."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ SAME_PACKAGES: Final = "install the same packages on every worker, for example f
 
 
 class Session(ABC, Generic[Item, Result]):
-    """A job that is open on one worker, with everything that its items share, such as a model."""
+    """A job that is open on one worker. It keeps what its items share, such as the model."""
 
     @abstractmethod
     def run(self, item: Item, attempt: int) -> Result:
-        """Do the work of an item and return a small result that can be pickled.
+        """Do an item, and return a small result that can be pickled.
 
         Args:
             item: The item.
-            attempt: Index of the attempt, 1 for the first start of the item on a worker.
+            attempt: Index of the attempt at the item, counted from 1.
         """
 
     def prepare(self, item: Item) -> None:
-        """Prepare the next item, in a thread, while another one runs."""
+        """Prepare an item, for example read its text; called in a thread while another item runs."""
 
 
 class Job(ABC, Generic[Item, Result]):
-    """Work that every worker can do for any of several items. It is pickled, and sent to each worker once."""
+    """Work that consists of items, which any worker can do. A job is pickled, and sent to each worker once."""
 
     #: Whether an item uses all threads of its worker. A worker does one item at a time in either case.
     uses_threads: ClassVar[bool] = False
@@ -50,7 +50,7 @@ class Job(ABC, Generic[Item, Result]):
 
 
 def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
-    """Raise an error if the versions of libraries on a worker differ.
+    """Raise an error if the versions of libraries on a worker differ from those on the client.
 
     Raises:
         IncompatibleError: A version differs (the message names each library), or the worker cannot load the package.

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Batching:
-    """Size and order of batches. If a batch does not fit into memory, smaller batches are used from then on.
+    """Size and order of batches. If a batch does not fit into memory, all later batches are smaller.
 
     Attributes:
-        size: Examples in a batch.
-        token_budget: Tokens in a batch (examples × longest example) instead of a number of examples; None if the
-            number of examples is fixed.
+        size: Number of examples in a batch.
+        token_budget: Maximum number of tokens in a batch (examples × longest example), which replaces `size`; None if
+            the number of examples is fixed.
         order: See :func:`xsns_stream.batches`.
     """
 
@@ -45,11 +45,11 @@ class Batching:
     order: str
 
     def halve(self, examples: int, longest: int) -> bool:
-        """Halve the batches for a row; return False if a batch already contains a single example.
+        """Halve the size of batches; return False if a batch already contains a single example.
 
         Args:
             examples: Number of examples of the row.
-            longest: Tokens of its longest example.
+            longest: Number of tokens of the longest example of the row.
         """
         if self.token_budget is None:
             self.size = min(self.size, examples) // 2
@@ -74,7 +74,7 @@ class Run:
         layout: θ.
         provenance: Provenance of every row, without the fields that differ between rows.
         store: The store that rows are written to.
-        batching: The present size and order of batches.
+        batching: The current size and order of batches.
         passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit into
             memory.
         notify: Receives each event.
@@ -97,7 +97,7 @@ class MeasuredRow:
     Attributes:
         fisher: The values; their provenance contains the stability curve, if there is one.
         halves: {density: Jaccard coefficient of the sub-networks of two halves of the examples}.
-        leave_one_out: For each fold of the examples, the sub-networks of all other folds, one for each density; empty
+        leave_one_out: For each fold, the sub-networks measured on the other folds, one for each density; empty
             if no folds were requested.
     """
 
@@ -106,7 +106,7 @@ class MeasuredRow:
     leave_one_out: tuple[tuple[SubNetwork, ...], ...] = ()
 
     def reliability(self, density: float) -> dict[str, Any]:
-        """Return the provenance of the row's sub-network at this density."""
+        """Return the measures of reliability at a density, as they are recorded in the provenance of the row."""
         recorded = dict(self.fisher.provenance.reliability)
         half = self.halves.get(density)
         return recorded if half is None else {"split_half": half} | recorded
@@ -306,7 +306,7 @@ def _batches(examples: Sequence[EncodedExample], run: Run) -> Iterator[dict[str,
 
 
 def _means(sums: Mapping[str, Tensor], count: float, layout: ParameterLayout) -> tuple[Any, ...]:
-    """Return the mean of each tensor, computed in place: arrays, or tensors if the model is on a device."""
+    """Divide the sums in place by `count`; return one array for each tensor, or a tensor if it is not on the CPU."""
     means = [sums[name].div_(count) for name in layout.names]
     return tuple(mean.numpy() if mean.device.type == "cpu" else mean for mean in means)
 
@@ -318,7 +318,7 @@ def jaccard_of_bits(a: Words, b: Words) -> float | None:
 
 
 class StabilityCurve:
-    """Stability of a row: coefficients between the sub-networks of successive checks.
+    """Stability curve of a row: Jaccard coefficients between the sub-networks of successive checks.
 
     Attributes:
         points: (examples, coefficient with the preceding check); the first coefficient is None.
@@ -418,7 +418,7 @@ class FoldSums:
         self._done += 1
 
     def add_up(self, sums: Mapping[str, Tensor], numbers: Iterable[int]) -> None:
-        """Replace the running sums with those of some folds, added in order."""
+        """Replace the running sums with the total over the folds whose indices are given, added in this order."""
         import torch
 
         if self._values is None:
@@ -461,7 +461,7 @@ def split_into_folds(
 
 
 def free_memory(model: Any) -> int:
-    """Return the free memory of the model's device in bytes; of this machine without a model."""
+    """Return the free memory in bytes of the GPU of the model; without a model on a GPU, of this machine."""
     import torch
 
     if model is not None and (device := next(model.parameters()).device).type == "cuda":

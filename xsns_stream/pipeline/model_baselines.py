@@ -1,4 +1,4 @@
-"""Baselines from text by name: what each reads, how its values are collected, and the settings of a computation."""
+"""Table of the baselines from text, with the input and the collector of each, and the settings of their computation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def kind_of(name: str) -> str:
-    """Return the baseline of a matrix, which may be named after a layer."""
+    """Return the name of the baseline of a matrix: `emb` for `emb-N`, otherwise the name of the matrix."""
     return "emb" if name.startswith("emb-") else name
 
 
@@ -41,7 +41,7 @@ class TextBaseline:
     """A baseline that is computed from text.
 
     Attributes:
-        needs: The required options, for messages.
+        needs: Description of the required options, for messages.
         reads: The input. Token states and gradients need the weights of the model, tokens its tokenizer.
         make: (run, seed, folder for temporary files, stack for closing files) → an empty collector.
         settings: (run, name of a matrix) → the settings that determine the values.
@@ -117,29 +117,30 @@ def needs_tokenizer(names: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class BaselineSettings:
-    """Baselines to compute, their text and their parameters.
+    """Settings of a computation of baselines: the baselines, the text and the parameters.
 
     Attributes:
         names: Names of :data:`TEXT_BASELINES`.
-        corpus: Source of the text.
-        languages: Normalised codes; emb subtracts the mean of their vectors if it is centred.
-        sources: Rows of the matrices; nn-rank searches their tokens. All languages by default.
-        targets: Columns; all languages by default.
+        corpus: The corpus from which examples are drawn.
+        languages: Normalised codes. If `centre` is True, emb subtracts the mean of the vectors of these languages.
+        sources: Codes of the rows; nn-rank searches neighbours among the tokens of these languages. All languages by
+            default.
+        targets: Codes of the columns; all languages by default.
         examples: |D|, the number of examples of each language and seed.
-        seeds: Seeds; the values are the mean over the matrices of the seeds.
-        batch: Examples in a batch. It affects results only by rounding.
+        seeds: Seeds; the result is the mean of the matrices of the seeds.
+        batch: Number of examples in a batch. It affects results only by rounding.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut, as in the
             build.
-        objective: Objective of grad-cosine; by default that of the pre-training, with its defaults.
-        layout: θ of grad-cosine; the blocks by default.
-        token_reduction: For grad-cosine; see :func:`xsns_stream.diagonal_fisher`.
+        objective: Objective of grad-cosine; by default, the objective of the pre-training.
+        layout: Parameters (θ) of grad-cosine; by default, the parameters of the transformer blocks.
+        token_reduction: Token reduction of grad-cosine; see :func:`xsns_stream.diagonal_fisher`.
         layer: Layer of emb: 0 is the input of the first block; the last layer by default; `all` returns one matrix for
             each layer, named `emb-0`, `emb-1`, ….
         centre: Whether emb subtracts the mean language vector.
         neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer layers.
         neighbours: Number k of neighbours of nn-rank.
         max_tokens: Maximum number of tokens of a language for nn-rank, from the first examples drawn; all by default.
-            Time grows with its square.
+            The run time grows with the square of this number.
         states: Data type of the token states of nn-rank on disk, `float32` or `float16`.
         merges: Number of merges of the byte-pair encodings of sue.
         scratch: Folder for temporary files; the default is that of the system. nn-rank needs tokens × width × 4 bytes
@@ -206,5 +207,5 @@ class BaselineSettings:
         return self.languages if self.targets is None else self.targets
 
     def reads(self, *what: Reads) -> bool:
-        """Return whether one of the baselines has one of these inputs."""
+        """Return whether at least one of the baselines reads one of these kinds of input."""
         return any(TEXT_BASELINES[name].reads in what for name in self.names)
