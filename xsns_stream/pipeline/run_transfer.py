@@ -345,7 +345,7 @@ class UnitsRun:
             self.folder.write(replace(made, training={**made.training, _MODEL_DIGEST: _digest(folder)}))
 
     def check_beside(self) -> None:
-        """Check that finished units of other sources have these settings, because one file of scores contains them all.
+        """Check that units of other sources have the same settings, because one file of scores contains all units.
 
         Raises:
             IncompatibleError: A unit has other settings.

@@ -84,11 +84,11 @@ class BuildSettings:
         exclude: Regular expressions; parameters whose names match are not measured.
         head_seed: Seed with which the task head of the loaded model was initialised. It is only recorded.
         memory: Largest total size of the Fisher values in memory, in bytes; None for no limit. If all values need more,
-            groups of layers are measured one after another, in one pass over the text for each group.
+            groups of layers are measured one after another, with one pass over the text for each group.
         stopping: Rule that finishes a row early; None uses all examples.
         split_half: Whether to compare the sub-networks of two halves of each row's examples.
-        parts: Number K of folds into which each row's examples are divided; None for no folds. The sub-networks that leave
-            one fold out are also stored, and rankings compute intervals from them. If K is even, the sub-networks of
+        parts: Number K of folds into which each row's examples are divided; None for no folds. The sub-networks that
+            leave one fold out are also stored, and rankings compute intervals from them. If K is even, the sub-networks of
             two halves are also compared.
         keep_fisher: Encoding with which Fisher values are saved in the store, `float32` or `bf16`; None to save none.
         quantile: Method that computes the threshold: `exact`, `histogram` or `percentile`; None for the default method
@@ -170,7 +170,7 @@ class BuildSettings:
 
     @property
     def order(self) -> str:
-        """How examples are ordered for batches: as `drawn` if the Fisher values depend on the batches, else by `length`."""
+        """Order of examples for batching: `drawn` if the Fisher values depend on the batches, otherwise `length`."""
         return "drawn" if self.fisher.batch_wise else "length"
 
     @property

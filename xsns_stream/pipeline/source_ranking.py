@@ -93,8 +93,8 @@ def rank(
 ) -> RankingReport | RankingReports:
     """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
-    The similarity is averaged over seeds. Only pairs of the target and a source are compared, not all pairs of languages
-    of the store. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals and
+    The similarity is averaged over seeds. Only pairs of the target and a source are compared, not all pairs of
+    languages of the store. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals and
     the probability that each source is the most similar one, and marks the sources that cannot be distinguished from
     the first.
 
@@ -110,8 +110,8 @@ def rank(
         explain: Whether to also compute the contributions of layers and kinds of modules to the similarity.
         sources_k: Number of sources to choose for joint training; None to choose no sources.
         strategy: Method that chooses the `sources_k` sources: `top` (the default) chooses the most similar sources;
-            `coverage` repeatedly chooses the source that covers most of the part of the target's sub-network that is not
-            covered yet.
+            `coverage` repeatedly chooses the source that covers most of the still uncovered part of the target's
+            sub-network.
         gold: Gold scores, from which the expected score of each source is predicted. They may be given as scores, as a
             file from `xsns-stream gold import`, or as a pandas frame in long format with the columns `source`, `target`
             and `score`.
