@@ -361,7 +361,7 @@ class UnitsRun:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Return whether the model from which the scores of a unit were computed was saved; other models are ignored."""
+        """Return whether the model that the scores of a unit belong to was saved; other models are ignored."""
         finished, folder = self.folder.read(unit), self._model_folder(unit)
         if finished is None or folder is None or not (folder / "config.json").is_file():
             return False

@@ -88,8 +88,8 @@ class BuildSettings:
         stopping: Rule that finishes a row early; None uses all examples.
         split_half: Whether to compare the sub-networks of two halves of each row's examples.
         parts: Number K of folds into which each row's examples are divided; None for no folds. The sub-networks that
-            leave one fold out are also stored, and rankings compute intervals from them. If K is even, the sub-networks of
-            two halves are also compared.
+            leave one fold out are also stored, and rankings compute intervals from them. If K is even, the
+            sub-networks of two halves are also compared.
         keep_fisher: Encoding with which Fisher values are saved in the store, `float32` or `bf16`; None to save none.
         quantile: Method that computes the threshold: `exact`, `histogram` or `percentile`; None for the default method
             of the estimator.

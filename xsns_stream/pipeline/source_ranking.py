@@ -94,9 +94,9 @@ def rank(
     """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
     The similarity is averaged over seeds. Only pairs of the target and a source are compared, not all pairs of
-    languages of the store. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals and
-    the probability that each source is the most similar one, and marks the sources that cannot be distinguished from
-    the first.
+    languages of the store. If the store was built with parts, or with three seeds or more, the report also has 95 %
+    intervals and the probability that each source is the most similar one, and marks the sources that cannot be
+    distinguished from the first.
 
     Args:
         store: A store, or its folder or URL.

@@ -236,8 +236,8 @@ def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = N
         on_progress: Called with (done, total).
 
     Raises:
-        LanguageError: The store has no row with the label `old`, or it has a row with the label `new`, or `new` is not a
-            valid label.
+        LanguageError: The store has no row with the label `old`, or it has a row with the label `new`, or `new` is not
+            a valid label.
         StoreError: The store does not exist or cannot be written, or a row is damaged, or another process is measuring
             a row.
     """
@@ -350,8 +350,8 @@ class ExportResult:
     """Result of an export of sub-networks.
 
     Attributes:
-        files: One dictionary for each written file. It has the path and size of the file, the language, seed and density
-            of the row, the numbers of selected and of all parameters, and the digest of the layout.
+        files: One dictionary for each written file. It has the path and size of the file, the language, seed and
+            density of the row, the numbers of selected and of all parameters, and the digest of the layout.
         failed: {language: error} of the rows that could not be read or written.
         left_out: Languages that have no sub-network of the exported seed and density in the store.
     """

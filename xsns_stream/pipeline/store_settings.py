@@ -160,7 +160,7 @@ def _plain(value: Any) -> Any:
 
 
 def _split(part: str) -> tuple[str, str]:
-    """Split a corpus specification into its prefix and its path, such as `sw=` and `sw.txt`, or `hub:` and `./folder`."""
+    """Split a corpus specification into prefix and path, such as `sw=` and `sw.txt`, or `hub:` and `./folder`."""
     if part.startswith("hub:"):
         return "hub:", part.removeprefix("hub:")
     name, equals, path = part.partition("=")
