@@ -203,8 +203,9 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
     """Return draws of the similarities, based on a delete-a-group jackknife over folds of the examples.
 
     The variance of a similarity is the sum of two jackknife variances: one over the folds of the target, and one over
-    the folds of the source. Each variance is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without fold k. A fold of
-    the target affects all sources together. The draws are normal with these covariances.
+    the folds of the source. Each variance is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without
+    fold k. Leaving out a fold of the target changes the similarities to all sources together, so that they covary. The
+    draws are normally distributed with these covariances.
 
     For any coefficient, the expected value of the jackknife estimate is at least the true variance (Efron and Stein
     1981). The variance between sub-networks of single folds would not be a usable estimate, because a few examples with

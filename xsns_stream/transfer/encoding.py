@@ -299,7 +299,7 @@ def _passage_features(
 
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
-    """Return the first `most` tokens of a question as text, so that enough tokens are left for the passage."""
+    """Return the first `most` tokens of a question as text, so that tokens are left for the passage."""
     offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]

@@ -1,8 +1,9 @@
 """Metrics of fine-tuned models, all in percent.
 
 Named entities are scored by the micro-averaged F1 of whole entities with the right type and extent, computed by seqeval
-as in CoNLL-2003 (an I- tag that does not follow a tag of the same type also begins an entity). Answers are scored by exact match and by the F1 of
-words, as in the evaluation script of SQuAD: an answer gets its highest score over all reference answers.
+as in CoNLL-2003 (an I- tag that does not follow a tag of the same type also begins an entity). Answers are scored by
+exact match and by the F1 of words, as in the evaluation script of SQuAD: an answer gets its highest score over all
+reference answers.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def exact_match(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
 def answer_f1(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
     """Return the mean over all questions of the F1 of the words of the predicted answer, in percent.
 
-    If a question has several reference answers, the highest F1 counts. Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is the
-    exact match.
+    If a question has several reference answers, the highest F1 counts. Words are separated by white space. An answer in
+    Chinese, Japanese or Thai is therefore usually one word, so that its F1 equals its exact match.
     """
 
     def highest(references: Answers, given: str) -> float:
