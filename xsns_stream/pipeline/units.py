@@ -1,4 +1,4 @@
-"""Units of fine-tuning on disk: a JSON file and a lock file for each fine-tuned model. Also the table of scores."""
+"""Units of fine-tuning on disk (a JSON file and a lock file for each fine-tuned model), and their table of scores."""
 
 from __future__ import annotations
 

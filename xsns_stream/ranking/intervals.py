@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Largest number of rows that are open at the same time.
+#: Largest number of rows with a left-out fold that are open at the same time.
 _AT_ONCE: Final = 256
 #: Smallest number of seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
