@@ -1,4 +1,7 @@
-"""Conversion of predictors and gold scores (stores, matrices, files, pandas frames) to matrices and transfer scores."""
+"""Loading of predictors as similarity matrices, and of gold scores as transfer scores.
+
+Predictors may be stores, matrices, files or pandas frames; gold scores may be objects, files or pandas frames.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ Predictor: TypeAlias = "SubNetworkStore | SimilarityMatrix | pd.DataFrame | str 
 #: optionally `seed` and `regime`.
 Gold: TypeAlias = "TransferScores | pd.DataFrame | str | os.PathLike[str]"
 
-#: Name that means the first regime of gold scores, independently of its own name.
+#: Alias for the first regime of gold scores, whatever the name of that regime is.
 MAIN_REGIME: Final = "main"
 
 
@@ -42,12 +45,12 @@ MAIN_REGIME: Final = "main"
 
 
 def load_gold(gold: Gold, regime: str | None, on_event: OnReadEvent) -> TransferScores:
-    """Return one regime of gold scores.
+    """Return the gold scores of one training regime.
 
     Args:
-        gold: Scores, a file of scores, or a long frame.
-        regime: Name of the regime; None or `main` means the first one.
-        on_event: Handler of notes on a frame.
+        gold: Scores, a file of scores, or a pandas frame in long format.
+        regime: Name of the regime; None or `main` means the first regime.
+        on_event: Handler of the notes that reading a frame gives.
 
     Raises:
         UsageError: The scores do not have this regime.
@@ -57,7 +60,7 @@ def load_gold(gold: Gold, regime: str | None, on_event: OnReadEvent) -> Transfer
 
 
 def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
-    """Return gold scores with all of their regimes."""
+    """Return gold scores, including all their regimes, as transfer scores."""
     from xsns_stream.types.transfer_scores import TransferScores
 
     if isinstance(gold, TransferScores):
@@ -80,7 +83,7 @@ def _scores(gold: Gold, on_event: OnReadEvent) -> TransferScores:
 
 
 def regime_of(scores: TransferScores, name: str) -> TransferScores:
-    """Return the scores of one regime; `main` means the first one, unless a regime has this name.
+    """Return the scores of one regime; `main` means the first regime, unless a regime has the name `main`.
 
     Raises:
         UsageError: The scores do not have this regime.
@@ -89,7 +92,13 @@ def regime_of(scores: TransferScores, name: str) -> TransferScores:
 
 
 def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: OnReadEvent) -> TransferScores:
-    """Return another regime of gold scores, as a predictor of the evaluated regime.
+    """Return the gold scores of another regime than the evaluated one; they serve as a predictor of the evaluated one.
+
+    Args:
+        gold: Gold scores that have both regimes.
+        regime: Name of the other regime.
+        predicted: The scores of the evaluated regime.
+        on_event: Handler of the notes that reading a frame gives.
 
     Raises:
         UsageError: `regime` is the evaluated regime, or does not exist.
@@ -108,7 +117,7 @@ def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: O
 
 
 def check_predictors(predictors: object) -> None:
-    """Check that predictors are {name: predictor}.
+    """Check that predictors are given as a mapping {name: predictor}.
 
     Raises:
         UsageError: The value is not a mapping, or a name is not a string.
@@ -137,20 +146,20 @@ def load_predictors(
     as_given: bool = False,
     on_event: OnReadEvent,
 ) -> dict[str, SimilarityMatrix]:
-    """Return the similarity matrix of every predictor; read files, and count overlaps of stores.
+    """Return the similarity matrix of every predictor.
 
-    Only pairs of languages of the gold scores are counted. This function does not report languages that a predictor
-    lacks, because :func:`xsns_stream.join` reports them for all predictors.
+    Files are read. For a store, overlaps are counted, but only for the language pairs of the gold scores. This function
+    does not report languages that a predictor lacks, because :func:`xsns_stream.join` reports them for all predictors.
 
     Args:
         predictors: {name: predictor}.
         gold: Gold scores for the comparison.
-        coefficient: Coefficient for stores.
-        seeds: Seeds of stores; empty for all.
-        density: Density of stores; may be None if each store has only one.
-        skip_unknown: Whether to leave out rows and columns of matrices with labels that do not name a language.
-        rename: {label of matrices: language code}.
-        as_given: Whether to accept tables with numbers that look like distances.
+        coefficient: Coefficient by which the sub-networks of stores are compared.
+        seeds: Seeds to use from stores; empty for all.
+        density: Density to use from stores; may be None if each store has only one density.
+        skip_unknown: Whether to leave out the rows and columns of a matrix whose labels do not name a language.
+        rename: {label in a matrix: language code that replaces it}.
+        as_given: Whether to accept tables whose numbers look like distances.
         on_event: Handler of progress and notes.
 
     Raises:
@@ -189,7 +198,7 @@ def is_store(predictor: Predictor) -> TypeGuard[StoreLike]:
 
 
 def matrix_of_predictor(predictor: Predictor, name: str, as_given: bool = False) -> tuple[SimilarityMatrix, str]:
-    """Return a matrix before the check of its labels, and a description for messages."""
+    """Return the matrix of a predictor, whose labels are not checked yet, and a description of it for messages."""
     import pandas as pd
 
     from xsns_stream.similarity.matrix_io import frame_matrix, read_matrix
@@ -216,7 +225,10 @@ def matrix_of_predictor(predictor: Predictor, name: str, as_given: bool = False)
 
 
 def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
-    """Return notes on the labels of a matrix that were left out, or recognised by the name of a language."""
+    """Return notes on unusual labels of a matrix.
+
+    These labels were left out, or were recognised as names of languages, or share one language.
+    """
     from xsns_stream.io.tables import all_listed
 
     prefix = f"'{name}': " if name else ""
@@ -233,7 +245,12 @@ def label_notes(known: KnownLanguages, name: str = "") -> tuple[str, ...]:
 
 
 def _shared_note(shared: Mapping[str, Sequence[str]], chosen_by: str) -> str:
-    """Return a note on labels of one language, with the option or command that chooses one of them."""
+    """Return a note on languages that have several labels.
+
+    Args:
+        shared: {language code: its labels}.
+        chosen_by: Option or command that chooses one of the labels, with the fields `{label}` and `{code}`.
+    """
     each = "; ".join(f"{', '.join(labels)} are {code}" for code, labels in shared.items())
     code, labels = next(iter(shared.items()))
     chosen = chosen_by.format(label=labels[0], code=code)
@@ -269,7 +286,9 @@ def store_similarity(
     density: float | None = None,
     on_event: OnReadEvent,
 ) -> SimilarityMatrix:
-    """Return the similarities of a store for the sources and targets of gold scores, with a record of the rows.
+    """Return the similarity matrix of a store for the sources and targets of gold scores.
+
+    The matrix has a record of the text, the model and the settings of the rows.
 
     Raises:
         UsageError: The store has no source or no target in common with the gold scores.
@@ -332,9 +351,10 @@ def _listed(codes: Sequence[str]) -> str:
 
 
 def comparability(joined: JoinedScores) -> dict[str, Any]:
-    """Return plain values on whether predictors can be compared.
+    """Return JSON values that show whether predictors can be compared.
 
-    They are the record of each predictor, the differences between records, and the pairs that only one predictor lacks.
+    The values are the record of each predictor, the differences between the records, and the pairs that were left out
+    because a single predictor lacks them.
     """
     from xsns_stream.types.predictor_records import differences
 

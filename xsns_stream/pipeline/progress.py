@@ -38,34 +38,34 @@ if TYPE_CHECKING:
     from xsns_stream.pipeline.finetune_settings import Unit
     from xsns_stream.types import TransferRun
 
-#: Seconds without output after which a log file gets a line about the current unit of fine-tuning.
+#: After this number of seconds without output, a line about the current unit of fine-tuning is printed to a log file.
 _SILENCE: Final = 60.0
-#: Share of the bar of a unit for fine-tuning; the rest is for testing.
+#: Share of a unit's part of the bar that stands for fine-tuning; the rest stands for testing.
 _TUNING_SHARE: Final = 0.9
-#: Largest number of languages beside the bar.
+#: Largest number of languages that are named beside the bar.
 _NAMED: Final = 4
 _Self = TypeVar("_Self", bound="ProgressBar")
 
 
 def notebook_console() -> Console:
-    """Return a console on stderr; in a notebook, its output is below the cell."""
+    """Return a console that writes to stderr, or below the cell in a notebook."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(stderr=True)
 
 
 def is_live(console: Console) -> bool:
-    """Return whether a console can update a bar: a terminal, or a notebook with ipywidgets."""
+    """Return whether a console can redraw a bar. Terminals can, and notebooks can if ipywidgets is installed."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 class ProgressBar:
-    """Context manager with a bar over a known number of items, and lines of text above it.
+    """Context manager that shows a progress bar for a known number of items, and prints lines of text above the bar.
 
     Args:
         console: The console to draw on.
         total: Number of items.
-        description: Text beside the bar at the beginning.
+        description: Text that is shown beside the bar at the beginning.
     """
 
     #: Whether the bar moves within an item; the number of finished items is then a separate column.
@@ -97,18 +97,23 @@ class ProgressBar:
         self.bar.__exit__(kind, value, trace)
 
     def describe(self, text: str, part: float = 0.0) -> None:
-        """Show a text beside the bar, and move the bar within the current item by a part of it, 0 to 1."""
+        """Show a text beside the bar, and set the bar to a position within the current item.
+
+        Args:
+            text: The text.
+            part: Finished part of the current item, from 0 to 1.
+        """
         self.bar.update(self.task, description=text, completed=self.done + part)
 
     def advance(self, line: str = "") -> None:
-        """Count one more item as done; print a line about it if no bar is drawn."""
+        """Count one more item as done; if no bar is drawn, print a line about the item."""
         self.done += 1
         self.bar.update(self.task, completed=self.done, count=self._count())
         if line and not is_live(self.console):
             self.say(f"[{self.done}/{self.total}] {line}")
 
     def say(self, text: str) -> None:
-        """Print a line above the bar; it is neither wrapped nor read as markup."""
+        """Print a line above the bar. The line is not wrapped, and markup in it is not interpreted."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def _count(self) -> str:
@@ -116,7 +121,7 @@ class ProgressBar:
 
 
 class RowProgress(ProgressBar):
-    """Display of the events of a build, or of baselines from text."""
+    """Progress bar that shows the events of a build, or of the computation of baselines from text."""
 
     def __init__(self, console: Console, rows: int, *, loading: bool = False) -> None:
         self.started = time.monotonic()
@@ -155,7 +160,7 @@ class RowProgress(ProgressBar):
 
 
 def _several(items: str, names: Iterable[str]) -> str:
-    """Return the names of the items that workers do at the same time."""
+    """Return a text that names the items that workers are processing at the same time, such as `2 rows: sw, yo`."""
     running = list(names)
     distinct = list(dict.fromkeys(running))
     return f"{len(running)} {items}: {', '.join(distinct[:_NAMED])}{', …' if len(distinct) > _NAMED else ''}"
@@ -188,7 +193,7 @@ def _row_summary(event: RowCommitted) -> str:
 
 
 class TransferProgress(ProgressBar):
-    """Display of the events of fine-tuning."""
+    """Progress bar that shows the events of fine-tuning."""
 
     fractional = True
 
@@ -232,7 +237,7 @@ class TransferProgress(ProgressBar):
         super().say(text)
 
     def _remind(self, event: StepsDone) -> None:
-        """Print a line to a log file after a long time without output."""
+        """Print a line about the current unit if no bar is drawn and nothing was printed for a long time."""
         if is_live(self.console) or time.monotonic() - self.last_line < _SILENCE:
             return
         if event.activity.startswith("testing"):
@@ -258,10 +263,12 @@ def _unit_summary(run: TransferRun) -> str:
 
 
 class ReadProgress:
-    """Display of the events of functions that read a store or matrices: notes as lines, the current task as a bar.
+    """Handler that shows the events of functions that read stores or matrices.
+
+    Notes are printed as lines, and the progress of the current task is drawn as a bar.
 
     Args:
-        console: The console to draw on. Without a terminal, or if it is quiet, no bar is drawn.
+        console: The console to draw on. No bar is drawn if the console is quiet or cannot redraw a bar.
         say: Function that prints a note.
     """
 

@@ -1,4 +1,4 @@
-"""Results of `rank`: a ranking with everything that was computed beside it, and rankings of several targets."""
+"""Results of :func:`xsns_stream.rank`: the report on one target, and the collection of reports on several targets."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class RankingReport:
-    """A ranking of source languages, with its explanation, expected scores and notes.
+    """A ranking of source languages for one target, together with explanations, expected scores and notes.
 
-    Iterating over a report yields its sources, best first.
+    Iterating over a report yields the ranked sources, best first.
 
     Attributes:
-        ranking: The ranked sources, cut off after `top`.
+        ranking: The ranking of the first `top` sources.
         candidates: The ranking of all candidates.
         density: Density of the sub-networks.
         together: Sources to train on together; None if `sources_k` was not given.
-        explanations: Explanations by layer and by module; empty if `explain` was not given.
-        calibration: Facts about the gold scores from which expected scores follow, and how well the similarity predicts
-            them (`check`); None if `gold` was not given.
+        explanations: Contributions to the similarity by layer and by kind of module; empty if `explain` was not given.
+        calibration: Facts about the gold scores from which expected scores are computed; the entry `check` shows how
+            well the similarity predicts the gold scores. None if `gold` was not given.
         notes: Notes on omissions and unknown values, and on the reliability of the ranking.
         worth: Sentences on the reliability of the ranking; the first always says that similarity is not transfer.
-        warning: A few words for a title if the gold scores contradict the ranking; usually empty.
+        warning: Short warning for a title if the gold scores contradict the ranking; otherwise empty.
         model: Name of the model that was measured.
         corpus: Name of the corpus that was measured.
     """
@@ -66,11 +66,11 @@ class RankingReport:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
-        """Sentences that draw conclusions from the numbers of the ranking."""
+        """Sentences that state what follows from the intervals, the reliability and the gold scores of the ranking."""
         return tuple(_verdicts(self))
 
     def first(self, count: int) -> RankingReport:
-        """Return the report with the first `count` sources of its ranking; all if `count` is 0."""
+        """Return a copy of the report whose ranking has only the first `count` sources; all sources if `count` is 0."""
         return replace(self, ranking=replace(self.ranking, sources=self.ranking.sources[: count or None]))
 
     def to_frame(self) -> pd.DataFrame:
@@ -78,9 +78,9 @@ class RankingReport:
         return self.ranking.to_frame()
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw a dot for the similarity of each source, and a bar for its interval.
+        """Draw the similarity of each source as a dot, and its interval as a bar.
 
-        :meth:`save` draws a whole page, with a title, expected scores and sentences.
+        The figure that :meth:`save` writes also has a title, expected scores and sentences.
 
         Args:
             ax: Axes to draw into; a new figure of pyplot if None.
@@ -96,7 +96,8 @@ class RankingReport:
         """Write the ranking to a file, as `xsns-stream rank -o` does.
 
         Args:
-            path: A file whose suffix names the format: .csv .tsv .json .parquet .md .tex, or .png .svg .pdf.
+            path: The file to write. Its suffix determines the format: .csv .tsv .json .parquet .md .tex, or
+                .png .svg .pdf.
 
         Returns:
             The path.
@@ -110,7 +111,7 @@ class RankingReport:
         return write_rankings([self.shown()], os.fspath(path), self.to_dict())
 
     def shown(self) -> ShownRanking:
-        """Return the content of tables, files and figures."""
+        """Return the ranking in the form that tables, files and figures of :mod:`xsns_stream.report` are made from."""
         from xsns_stream.report import ShownRanking
 
         ranking = self.ranking
@@ -141,7 +142,7 @@ class RankingReport:
         return "\n".join((repr(self.ranking), *self.verdicts, *notes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream rank --json` prints them."""
+        """Return the report as JSON values, as `xsns-stream rank --json` prints it."""
         from xsns_stream.ranking import CONFIDENCE
         from xsns_stream.report import shown_name
 
@@ -199,21 +200,24 @@ class RankingReports:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The notes of all reports, each once."""
+        """The notes of all reports, without duplicates."""
         return tuple(dict.fromkeys(note for report in self.reports for note in report.notes))
 
     def first(self, count: int) -> RankingReports:
-        """Return the reports with the first `count` sources of each ranking; all if `count` is 0."""
+        """Return copies of the reports with only the first `count` sources of each ranking, or all if `count` is 0."""
         return RankingReports(tuple(report.first(count) for report in self.reports))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas frame with one row for each target and source: target, rank, language, name, and values."""
+        """Return a pandas frame with one row for each pair of a target and a source.
+
+        The columns are the target, the rank, the code and the name of the source, and the values of the ranking.
+        """
         from xsns_stream.report import rankings_frame
 
         return rankings_frame([report.ranking for report in self.reports])
 
     def plot(self) -> list[Axes]:
-        """Draw the ranking of each target into separate axes, one below the other, with pyplot."""
+        """Draw the rankings into one new pyplot figure, with one axes for each target, and return the axes."""
         from matplotlib import pyplot
 
         lines = [len(report) for report in self.reports]
@@ -234,7 +238,7 @@ class RankingReports:
         return write_rankings([report.shown() for report in self.reports], os.fspath(path), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as `xsns-stream rank --json` prints them for several targets."""
+        """Return all reports as JSON values, as `xsns-stream rank --json` prints them for several targets."""
         return {"rankings": [report.to_dict() for report in self.reports]}
 
     def _repr_html_(self) -> str:
@@ -261,7 +265,10 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
 
 
 def compared_with_first(ranking: SourceRanking) -> str:
-    """Return a sentence on the sources that have an interval and cannot be distinguished from the first."""
+    """Return a sentence that says which sources cannot be distinguished from the first source.
+
+    Only sources that have an interval are considered.
+    """
     known = [source for source in ranking if source.low is not None]
     among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"
@@ -307,7 +314,7 @@ def _cover_dict(cover: SourceCover) -> dict[str, Any]:
 
 
 def _explanation_dict(explanation: Explanation) -> list[dict[str, Any]]:
-    """Return one entry for each group, with the numbers of each source."""
+    """Return one entry for each group of parameters, which has the values of each source."""
     return [
         {
             "group": name,

@@ -1,4 +1,4 @@
-"""Statements on the reliability of a ranking: model, text, number of examples, comparison with gold scores."""
+"""Statements on the reliability of a ranking, by its model, text, number of examples, and gold scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 #: The first statement on every ranking.
 NOT_TRANSFER: Final = "The ranking shows the similarity of sub-networks, not yet transfer."
-#: Number of examples from which a ranking is more than a first test, if split-half was not measured.
+#: Smallest number of examples for a ranking that is more than a first test; used if split-half was not measured.
 ENOUGH_EXAMPLES: Final = 256
 # Split-half is near a similarity if it closes less than this share of the distance from the similarity to 1.
 _NEAR: Final = 0.1
@@ -24,16 +24,18 @@ _NAMES: Final = "cldr"
 
 @dataclass(frozen=True)
 class GoldCheck:
-    """Comparison of the order by similarity with the order by gold scores, on the targets that have gold scores.
+    """Evaluation of the ranking by similarity against gold scores, on the targets that have gold scores.
 
     Attributes:
-        targets: Number of these targets with at least two candidates.
-        above_random: Number of them on which NDCG@3 is above that of a random order.
-        ndcg: Mean NDCG@3, a fraction of 1.
-        ndcg_random: The same of a random order.
-        spearman: Mean Spearman correlation; NaN if it is defined for no target.
-        regret: Mean of the best score minus the score of the first source, in the unit of the scores.
-        regret_random: The same of a random source.
+        targets: Number of targets that have gold scores and at least two candidates.
+        above_random: Number of these targets on which the NDCG@3 of the ranking is above that of a random order.
+        ndcg: NDCG@3 of the ranking, averaged over targets, between 0 and 1.
+        ndcg_random: NDCG@3 of a random order, averaged over targets.
+        spearman: Spearman correlation of similarities and scores, averaged over targets; NaN if it is undefined for
+            every target.
+        regret: Best score of a target minus the score of the first source, averaged over targets, in the unit of the
+            scores.
+        regret_random: Best score of a target minus the score of a random source, averaged over targets.
         unit: Unit of the scores.
     """
 
@@ -48,7 +50,7 @@ class GoldCheck:
 
     @property
     def warning(self) -> str:
-        """A few words for a title if the order is no better than random on most targets; otherwise empty."""
+        """Short warning for a title if a random order is at least as good on most targets; otherwise empty."""
         below = self.targets - self.above_random
         if 2 * below <= self.targets:
             return ""
@@ -56,7 +58,7 @@ class GoldCheck:
 
     @property
     def sentence(self) -> str:
-        """The result in words; empty if there is no target to compare."""
+        """A sentence that states the result of the comparison; empty if there is no target to compare."""
         if not self.targets:
             return ""
         unit = {"percent": "percentage points"}.get(self.unit, self.unit)
@@ -68,19 +70,19 @@ class GoldCheck:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the attributes as a dictionary."""
         return asdict(self)
 
 
 def check_with_gold(gold: TransferScores, matrix: SimilarityMatrix) -> GoldCheck:
-    """Compare the order by similarity with that of gold scores, for each target that both have.
+    """Compare the ranking by similarity with the ranking by gold scores, for each target that both have.
 
     Args:
-        gold: The scores.
-        matrix: Similarities of their languages.
+        gold: The gold scores.
+        matrix: Similarities of the languages of the gold scores.
 
     Raises:
-        UsageError: Both have no pair of two different languages in common.
+        UsageError: The gold scores and the matrix have no pair of two different languages in common.
     """
     import numpy as np
 
@@ -111,17 +113,17 @@ def statements(
     """Return sentences on the reliability of a ranking.
 
     Args:
-        ranking: The ranking, with the reliability of the target if it is known.
-        rows: The store of its rows.
-        density: Density of its rows.
-        check: Comparison with gold scores.
+        ranking: The ranking, including the reliability of the target if it is known.
+        rows: The store whose rows were compared.
+        density: Density of the rows.
+        check: Comparison of the ranking with gold scores; None without gold scores.
     """
     few = _few_examples(ranking, rows, density)
     return (NOT_TRANSFER, *settings_statements(rows), *filter(None, (few, check.sentence if check else "")))
 
 
 def settings_statements(rows: SubNetworkStore) -> tuple[str, ...]:
-    """Return sentences on the model and the text of a store, if they are for trying the program only."""
+    """Return a sentence for each of model and text of a store that is meant only for trying out the program."""
     from xsns_stream.types import Provenance
 
     return tuple(_settings(Provenance.from_json(rows.experiment)))
@@ -135,7 +137,7 @@ def _settings(shared: Provenance) -> Iterator[str]:
 
 
 def _few_examples(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> str:
-    """Return a sentence if there are too few examples; empty if there are enough, or if this is not known."""
+    """Return a sentence that says that there are too few examples; empty if there are enough, or this is unknown."""
     highest = max((source.similarity for source in ranking if not math.isnan(source.similarity)), default=math.nan)
     half = ranking.reliability
     if half is not None:

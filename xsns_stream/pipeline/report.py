@@ -1,6 +1,6 @@
 """The report page of a store or of a similarity matrix: one HTML file with figures and tables.
 
-:func:`report` is the public function; the verb `report` calls it.
+:func:`report` is the public function; the command `xsns-stream report` calls it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """A report page.
+    """A report page, and the file that it was written to.
 
     Attributes:
         page: The data of the page.
@@ -43,7 +43,7 @@ class Report:
         """Write the page to a file with the suffix .html.
 
         Raises:
-            UsageError: The suffix is another one, or the folder does not exist.
+            UsageError: The suffix is not .html, or the folder does not exist.
             XsnsError: The file cannot be written.
         """
         from xsns_stream.report.page import write_page
@@ -51,7 +51,7 @@ class Report:
         return write_page(self.page, os.fspath(path))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object that `xsns-stream report --json` prints: what the page contains."""
+        """Return a description of the contents of the page, as `xsns-stream report --json` prints it."""
         return {
             "path": None if self.path is None else str(self.path),
             "bytes": self.bytes,
@@ -89,22 +89,23 @@ def report(
 ) -> Report:
     """Make a report page of a store, or of a similarity matrix, like `xsns-stream report`.
 
-    The page is one HTML file that makes no request. Its sections are a summary, the ranking for every target, a heat
-    map, a tree, maps, the layers, and, with gold scores, an evaluation. A section without data is left out.
+    The page is one HTML file that loads nothing from the network. Its sections are a summary, the ranking for every
+    target, a heat map, a tree, maps, the layers, and, if gold scores are given, an evaluation. A section without data
+    is left out.
 
     Args:
         store: A store, or its folder or URL.
         output: The file to write, with the suffix .html; None to write nothing.
-        matrix: Instead of a store: similarities, a file of them, or a pandas frame.
+        matrix: Similarities to use instead of a store: a similarity matrix, its file, or a pandas frame.
         languages: Languages to compare with one another; by default all languages that have every seed.
         sources: Sources to compare with the targets, instead of `languages`.
-        targets: Targets. Only pairs of a source and a target are counted.
-        target: The target that the ranking shows at first; by default the first one.
+        targets: Targets to compare with the sources. Overlaps are counted only for pairs of a source and a target.
+        target: The target whose ranking is shown when the page is opened; by default the first target.
         coefficient: Coefficient of the ranking, the tree and the maps; see
             :func:`xsns_stream.pipeline.comparison.similarity`. The heat map can show every coefficient.
         seeds: Seeds; by default all seeds of the store.
         density: Density; required if the store has several.
-        layers: Whether layers and kinds of modules are compared separately, which reads all rows twice more.
+        layers: Whether to also compare layers and kinds of modules separately; this reads all rows two more times.
         gold: Gold scores, for expected scores and the evaluation; see :func:`xsns_stream.rank`.
         regime: Training regime of the gold scores; the first regime by default.
         predictors: {name: predictor} of further predictors for the evaluation; see :func:`xsns_stream.evaluate`.
@@ -115,7 +116,7 @@ def report(
         The page, and the file that was written.
 
     Raises:
-        UsageError: Neither or both of a store and a matrix were given, or another invalid argument.
+        UsageError: Neither a store nor a matrix was given, or both were given, or another argument is invalid.
         LanguageError: A language is not in the store, or lacks a seed.
         StoreError: The store cannot be read.
         XsnsError: The matrix or the gold scores cannot be read, or the file cannot be written.
@@ -160,14 +161,14 @@ def _check_arguments(
 
 @dataclass(frozen=True)
 class Compared:
-    """The data of which the page is made.
+    """The data from which the page is made.
 
     Attributes:
         matrix: The similarities.
-        others: {coefficient: similarities by it}, for the heat map.
-        rows: The store; None for a matrix without a store.
-        density: Density of the rows.
-        origin: Path of the store or of the file.
+        others: {other coefficient: similarities by that coefficient}, for the heat map.
+        rows: The store; None if only a matrix was given.
+        density: Density of the rows; None if only a matrix was given.
+        origin: Path of the store or of the file of the matrix.
     """
 
     matrix: SimilarityMatrix
@@ -227,7 +228,7 @@ def _read_matrix(
 
 
 def _chosen(labels: Sequence[str], codes: Codes | None) -> list[int]:
-    """Return the positions of the chosen labels; all if no codes are given."""
+    """Return the indices of the labels that `codes` choose; all indices if no codes are given."""
     from xsns_stream.languages import select
     from xsns_stream.pipeline.row_selection import as_codes
 
@@ -238,7 +239,10 @@ def _chosen(labels: Sequence[str], codes: Codes | None) -> list[int]:
 
 
 def _part(matrix: SimilarityMatrix, rows: Sequence[int], columns: Sequence[int]) -> SimilarityMatrix:
-    """Return some rows and columns of a matrix, with the rows in the order of the columns if they are the same."""
+    """Return the given rows and columns of a matrix.
+
+    If the rows and the columns have the same languages, the columns get the order of the rows.
+    """
     sources, targets = [matrix.sources[i] for i in rows], [matrix.targets[i] for i in columns]
     if set(sources) == set(targets):
         columns = [columns[targets.index(code)] for code in sources]
@@ -319,7 +323,7 @@ def _make_page(
 
 
 def _first_target(matrix: SimilarityMatrix, target: str | None) -> str:
-    """Return the label of the target that the page shows at first."""
+    """Return the label of the target whose ranking is shown when the page is opened."""
     from xsns_stream.languages import pick
 
     if target is None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import SimilarityDraws
 
-#: Sources with a lower probability to be the best are not listed.
+#: Sources whose probability of being the best is lower are not listed.
 _LEAST_SHARE: Final = 0.005
 #: Number of resampled trees.
 TREES: Final = 200
@@ -30,12 +30,12 @@ TREES: Final = 200
 
 @dataclass(frozen=True)
 class Resampling:
-    """Similarities of all pairs without one part of the examples.
+    """Similarities of all pairs of languages, recomputed with one part (fold) of the examples left out.
 
     Attributes:
-        languages: L labels.
+        languages: Labels of the L languages.
         similarities: Two arrays [R, K, L, L], from :func:`xsns_stream.ranking.all_fold_similarities`.
-        count: K, the number of parts.
+        count: Number K of parts.
     """
 
     languages: tuple[str, ...]
@@ -44,11 +44,11 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """The resampled parts in words, such as `8 parts`."""
+        """What was resampled, in words, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return matrices resampled over the examples; None if a language of the matrix has no parts."""
+        """Return similarity matrices as if other examples were sampled; None if a language of `matrix` has no parts."""
         from xsns_stream.ranking import resampled_matrices
 
         if set(matrix.sources) != set(self.languages):
@@ -61,7 +61,7 @@ class Resampling:
 def resample(
     rows: SubNetworkStore, matrix: SimilarityMatrix, density: float, on_event: OnReadEvent
 ) -> Resampling | None:
-    """Compare all languages without each part of their examples; None for a store without parts."""
+    """Compare all languages again with each part of their examples left out; return None if the store has no parts."""
     from xsns_stream.ranking import all_fold_similarities
 
     everyone = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
@@ -87,12 +87,12 @@ def resample(
 
 @dataclass(frozen=True)
 class RankedTargets:
-    """The rankings of all targets.
+    """The rankings of all targets, for the report page.
 
     Attributes:
-        section: The section of the page.
-        low: float64 [S, T], lower ends of the intervals; None without intervals.
-        high: float64 [S, T], upper ends.
+        section: The ranking section of the page.
+        low: Lower ends of the intervals of the similarities, float64 [S, T]; None if there are no intervals.
+        high: Upper ends of the intervals, float64 [S, T]; None if there are no intervals.
     """
 
     section: RankingSection
@@ -114,11 +114,11 @@ def rank_every_target(
 
     Args:
         matrix: The similarities.
-        first: The target that the page shows at first.
+        first: The target whose ranking is shown when the page is opened.
         rows: The store of the matrix; None for a matrix without a store.
-        density: Density of its rows.
-        resampling: Similarities without parts.
-        calibrated: Gold scores, and their regression on the similarities.
+        density: Density of the rows of the store.
+        resampling: Similarities with one part of the examples left out; None without parts.
+        calibrated: Gold scores, and their regression on the similarities; None without gold scores.
         on_event: Handler of progress.
     """
     from xsns_stream.report.page import RankingSection
@@ -148,7 +148,7 @@ def rank_every_target(
 
 
 def _threads() -> int:
-    """Return the number of threads: that of the cores of this process, at most eight."""
+    """Return the number of threads to use: one for each core that this process may use, but at most eight."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cores)
 
@@ -177,7 +177,7 @@ def _report(
 
 
 def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SimilarityDraws | None:
-    """Return draws of the similarities: of parts, or of three seeds or more."""
+    """Return draws of the similarities; they are based on the parts, or without parts on at least three seeds."""
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_of_target, rank_sources
 
     # `rank` draws in the order of the ranking, so that both show the same numbers.
@@ -194,7 +194,7 @@ def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None)
 
 
 def _own_worth(ranking: SourceRanking, rows: SubNetworkStore | None, density: float | None) -> tuple[str, ...]:
-    """Return the sentences on the reliability of one ranking that do not concern all rankings."""
+    """Return the sentences on reliability that concern one ranking only."""
     if rows is None or density is None:
         return ()
     shared = _worth(rows, None)
@@ -202,7 +202,7 @@ def _own_worth(ranking: SourceRanking, rows: SubNetworkStore | None, density: fl
 
 
 def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) -> tuple[str, ...]:
-    """Return sentences on the reliability of all rankings."""
+    """Return the sentences on reliability that concern all rankings."""
     from xsns_stream.pipeline.ranking_worth import settings_statements
 
     check = (calibrated.check.sentence,) if calibrated is not None and calibrated.check.sentence else ()

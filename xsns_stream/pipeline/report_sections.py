@@ -1,4 +1,4 @@
-"""Tree, maps, layers and evaluation of the report page."""
+"""Sections of the report page for the tree, the maps, the layers, and the evaluation on gold scores."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix
     from xsns_stream.types.transfer_scores import JoinedScores
 
-#: Trees and maps need at least this number of languages.
+#: Smallest number of languages for a tree and maps.
 FEWEST_IN_TREE: Final = 3
-#: Name of the store or of the matrix among the predictors of the evaluation.
+#: Name in the evaluation of the predictor that is the store or the matrix of the page.
 OWN: Final = "similarity"
 
 
 def tree_and_maps(
     matrix: SimilarityMatrix, languages: Sequence[PageLanguage], resampling: Resampling | None
 ) -> tuple[TreeSection | None, MapSection | None]:
-    """Return the tree and the maps of a matrix; None if its rows and columns differ, or for two languages.
+    """Return the sections for the tree and the maps of a matrix.
+
+    Both are None if the rows and columns of the matrix have different languages, or if there are fewer than three.
 
     Args:
         matrix: The similarities.
-        languages: Its languages, in their order.
-        resampling: Similarities without parts of the examples; None without support of joins.
+        languages: Languages of the matrix, in its order.
+        resampling: Similarities with one part of the examples left out, from which the support of the joins of the tree
+            is computed; None for a tree without support values.
     """
     from xsns_stream.report.page import map_section, tree_section
 
@@ -60,11 +63,11 @@ def layers_section(
     density: float,
     on_event: OnReadEvent,
 ) -> tuple[LayersSection | None, list[PageMatrix]]:
-    """Compare the layers and the kinds of modules of a store.
+    """Compare languages separately in each layer and each kind of module.
 
     Returns:
-        The section, and the matrices of all groups. The section is None for a matrix with other rows than columns, or
-        for a model with a single layer.
+        The section, and one matrix for each layer and each kind of module. The section is None, and there are no
+        matrices, if rows and columns of the matrix have different languages, or if the model has only one layer.
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report.page import LayersSection, group_set, matrix_of
@@ -98,7 +101,7 @@ def evaluation_section(
     on_event: OnReadEvent,
     **options: Any,
 ) -> EvaluationSection:
-    """Evaluate the matrix of the page, and further predictors, on gold scores.
+    """Evaluate the similarities of the page and further predictors against gold scores.
 
     Args:
         matrix: The similarities of the page.
@@ -106,7 +109,7 @@ def evaluation_section(
         regime: See :func:`xsns_stream.evaluate`.
         predictors: {name: predictor} of further predictors.
         on_event: Handler of progress and notes.
-        **options: `coefficient`, `seeds` and `density` of predictors that are stores.
+        **options: `coefficient`, `seeds` and `density` for further predictors that are stores.
 
     Raises:
         UsageError: A further predictor is called `similarity`, or no pair can be compared.
@@ -124,7 +127,7 @@ def evaluation_section(
 
 
 def _known_labels(matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the rows and columns of a matrix whose labels are languages, which gold scores may have."""
+    """Return the matrix without the rows and columns whose labels are not languages; gold scores cannot have them."""
     from xsns_stream.similarity.matrix_io import known_languages
 
     return known_languages(matrix, "the matrix", skip_unknown=True).matrix
@@ -151,7 +154,7 @@ def _section_of(result: EvaluationReport) -> EvaluationSection:
 
 
 def _mean(cells: Reals) -> Reals:
-    """Return the mean over all axes but the last two, without undefined values."""
+    """Return the mean over all axes except the last two; values that are not finite are ignored."""
     flat = cells.reshape(-1, *cells.shape[-2:])
     known = np.isfinite(flat)
     with np.errstate(invalid="ignore"):
@@ -160,7 +163,7 @@ def _mean(cells: Reals) -> Reals:
 
 
 def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows: Any, columns: Any) -> PredictorPairs:
-    """Return the values, the regret and the calibrated scores of one predictor."""
+    """Return the values, the regret and the calibrated scores of the predictor at one index."""
     from xsns_stream.report.page import PredictorPairs
 
     name = result.predictors[index]
@@ -173,7 +176,7 @@ def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows:
 
 
 def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tuple[Reals | None, float]:
-    """Return the score of each pair as predicted from the other targets, and the root mean squared error."""
+    """Return the scores of the pairs as a regression on the other targets predicts them, and its RMSE."""
     from xsns_stream.regression import fit
     from xsns_stream.types.regressions import LEFT_OUT_TARGET
 
@@ -192,7 +195,7 @@ def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tup
 
 
 def note_on_labels(matrix: SimilarityMatrix, on_event: OnReadEvent) -> None:
-    """Send a note on labels that are not languages: they have neither family nor place."""
+    """Send a note that names the labels that are not languages and thus have neither a family nor a location."""
     from xsns_stream.io.tables import listed
     from xsns_stream.languages import code_or_none
 

@@ -1,4 +1,4 @@
-"""Summary of the report page: facts on the store or the matrix, the meaning of the numbers, and warnings."""
+"""Summary section of the report page: facts about the store or matrix, meaning of the values, and warnings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
 
-#: A larger share of tokens that are not in the vocabulary is named.
+#: A warning names languages in which a larger share of the tokens is not in the vocabulary.
 MANY_UNKNOWN: Final = 0.1
 #: Split-half is low if it closes less than this share of the distance from a language's nearest neighbour to 1.
 _NEAR: Final = 0.1
@@ -34,15 +34,15 @@ def summarise(
     origin: str,
     notes: Sequence[str] = (),
 ) -> SummarySection:
-    """Return the summary of a page.
+    """Return the summary section of a page.
 
     Args:
         matrix: The similarities.
-        title: Title of the page; empty for a title that is made from the model.
+        title: Title of the page; if empty, a title is made from the languages and the model or coefficient.
         rows: The store of the matrix; None for a matrix without a store.
-        density: Density of its rows.
-        origin: Path of the store or of the file.
-        notes: Further warnings.
+        density: Density of the rows of the store; None for a matrix without a store.
+        origin: Path of the store, or of the file of the matrix.
+        notes: Notes that become further warnings.
     """
     from importlib.metadata import version
 
@@ -67,7 +67,7 @@ def summarise(
 
 
 def _sentences(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes, which begin in lower case, as sentences."""
+    """Return the notes with their first letters in upper case."""
     return tuple(note[:1].upper() + note[1:] for note in notes)
 
 
@@ -154,7 +154,7 @@ def _meaning(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) ->
 
 
 def _warnings(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> Iterable[str]:
-    """Yield sentences on few examples, low reliability and unknown tokens."""
+    """Yield warnings about languages with few examples, low split-half reliability, or many unknown tokens."""
     records = _records(matrix, rows, density)
     few = {r.language: r.provenance.examples for r in records if 0 < r.provenance.examples < ENOUGH_EXAMPLES}
     few = {code: number for code, number in few.items() if not _stopped(records, code)}
@@ -208,7 +208,7 @@ def _listed(codes: Iterable[str]) -> str:
 
 
 def _versions(rows: SubNetworkStore) -> tuple[str, ...]:
-    """Return the versions of libraries with which the rows were measured, and that of this program."""
+    """Return the library versions with which the rows were measured, and the version of xsns-stream."""
     from importlib.metadata import version
 
     found: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""Selection of the languages of a matrix: by code, from gold scores, or from a store."""
+"""Selection of the languages of a matrix: codes from the user, or the languages of gold scores or of a store."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from xsns_stream.errors import UsageError
 from xsns_stream.languages import code_or_name
 from xsns_stream.types import SimilarityMatrix
 
-#: Largest number of languages of a table that is used without a choice of languages.
+#: If a source of data has more languages than this, the user has to choose languages.
 MANY_LANGUAGES: Final = 1000
 
 
 @dataclass(frozen=True)
 class RequestedLanguages:
-    """Normalised languages of a matrix; None means all languages of the data.
+    """Normalised codes of the languages that were requested for a matrix.
 
     Attributes:
-        sources: Languages of the rows of the matrix.
-        targets: Languages of the columns of the matrix.
+        sources: Languages of the rows of the matrix; None for all languages of the data.
+        targets: Languages of the columns of the matrix; None for all languages of the data.
         everything: Whether the user gave the word `all`.
     """
 
@@ -30,7 +30,7 @@ class RequestedLanguages:
 
     @property
     def languages(self) -> tuple[str, ...] | None:
-        """Distinct languages of both sides; None if one side is not limited."""
+        """Distinct languages of rows and columns; None if sources or targets are None."""
         if self.sources is None or self.targets is None:
             return None
         return tuple(dict.fromkeys((*self.sources, *self.targets)))
@@ -48,17 +48,17 @@ def request_languages(
     gold: str | None = None,
     store: str | None = None,
 ) -> RequestedLanguages:
-    """Return the languages of a matrix: by code, or those of gold scores, or those of a store.
+    """Return the languages that were requested for a matrix.
 
     Args:
-        languages: Codes to compare with one another, or `all`.
-        sources: Codes of the rows.
-        targets: Codes of the columns.
-        gold: File of gold scores, with sources and targets as default.
-        store: Store with languages as default, if there are no gold scores.
+        languages: Codes of languages to compare with one another, or `all`.
+        sources: Codes of the languages of the rows.
+        targets: Codes of the languages of the columns.
+        gold: File of gold scores, whose sources and targets are used where none are given.
+        store: Store whose languages are used where none are given; ignored if `gold` is given.
 
     Raises:
-        UsageError: Arguments exclude each other.
+        UsageError: Arguments that exclude each other were given.
         LanguageError: A code is not a language.
         XsnsError: The gold scores or the store cannot be read.
     """
@@ -97,10 +97,15 @@ def _normal(codes: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_choice(requested: RequestedLanguages, number: int, source: str) -> None:
-    """Check that languages are chosen if a source of data has thousands.
+    """Check that the user has chosen languages if a source of data has more than :data:`MANY_LANGUAGES`.
+
+    Args:
+        requested: The requested languages.
+        number: Number of languages of the source.
+        source: Name of the source, for the message.
 
     Raises:
-        UsageError: No language is chosen.
+        UsageError: The source has more languages, and none was chosen.
     """
     unlimited = requested.sources is None or requested.targets is None
     if unlimited and not requested.everything and number > MANY_LANGUAGES:

@@ -1,4 +1,4 @@
-"""Selection of rows by store, languages, seeds and density as arguments, and a record of the selected rows."""
+"""Selection of the rows of a store from arguments of public functions, and records of the selected rows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ StoreLike: TypeAlias = "SubNetworkStore | str | os.PathLike[str]"
 #: Language codes: a sequence, or one string with commas between the codes. `all` means every language.
 Codes: TypeAlias = "str | Sequence[str]"
 
-#: Seeds: one, or a sequence.
+#: One seed, or a sequence of seeds.
 Seeds: TypeAlias = "int | Sequence[int]"
 
 
 def as_store(store: StoreLike) -> SubNetworkStore:
-    """Return an open store, or open the one at a path for reading.
+    """Return `store` if it is an open store; otherwise open the store at this path or URL for reading.
 
     Raises:
         UsageError: The value is neither a store nor a path.
@@ -81,7 +81,7 @@ def as_seeds(seeds: Seeds | None) -> tuple[int, ...]:
 
 
 def as_density(density: float | None) -> float | None:
-    """Return a density as a number of Python; None if none is given.
+    """Return a density as a Python float; None if none is given.
 
     Raises:
         UsageError: The density is not a number.
@@ -97,12 +97,13 @@ def noting(on_event: OnReadEvent) -> Callable[[str], None]:
 def select_languages(
     codes: Codes | None, store: SubNetworkStore, note: Callable[[str], None]
 ) -> tuple[str, ...] | None:
-    """Return the languages of a store for `codes`; None if `codes` is empty or means all languages.
+    """Return the labels of the languages that `codes` choose; None if `codes` is empty or contains `all`.
 
     Args:
-        codes: Labels of the store; or other codes, or names, of a language that has only one label there.
+        codes: Labels in the store. Another code or the name of a language is accepted too, if the language has only one
+            label in the store.
         store: The store.
-        note: Called with a sentence for each language that has another label in the store.
+        note: Called with a sentence for each language whose label in the store is not the given code.
 
     Raises:
         LanguageError: A language is not in the store. The hint suggests similar codes.
@@ -127,10 +128,10 @@ def select_rows(
     required: str | None = None,
     on_event: OnReadEvent,
 ) -> Selection:
-    """Return the rows of a comparison.
+    """Select the rows of a store for a comparison.
 
-    Notes name languages that are left out because they lack a seed, languages with the same text, and languages with
-    few examples.
+    Notes name the languages that are left out because they lack a seed, and the selected languages that have the same
+    text or few examples.
 
     Args:
         store: The store.
@@ -139,7 +140,7 @@ def select_rows(
         targets: Targets; by default all languages that have every seed.
         seeds: Seeds; all seeds of the store if empty.
         density: Density; may be None if the store has only one.
-        required: A language that must have every seed.
+        required: A language that must have every seed; None for no such language.
         on_event: Handler of notes.
 
     Raises:
@@ -181,10 +182,10 @@ def select_rows(
 
 
 def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float | None) -> None:
-    """Check that a store has at least one row of each seed, and one of the density.
+    """Check that a store has at least one row for each seed, and, if a density is given, one row for the density.
 
     Raises:
-        UsageError: The store has no row of the seed or the density.
+        UsageError: The store has no row for a seed or for the density.
     """
     for name, value, known in (
         *(("seed", seed, store.seeds) for seed in seeds),
@@ -203,7 +204,7 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
 def record_of_store(
     rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
 ) -> PredictorRecord:
-    """Return a record of the text, the model and the settings of the rows of a store.
+    """Return a record of the text, the model and the settings that some rows of a store were measured with.
 
     Args:
         rows: The store.
@@ -239,7 +240,7 @@ def record_of_store(
 
 
 def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
-    """Return the similarities of the rows of a store, with a record of their text, model and settings."""
+    """Add a record of the text, the model and the settings of the compared rows to a similarity matrix."""
     languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
 

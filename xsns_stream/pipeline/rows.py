@@ -1,4 +1,4 @@
-"""One row of a build: the record of its text, its measurement and its commit."""
+"""Steps of a build for one row: recording its text, measuring it, and committing its sub-networks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from xsns_stream.store import OtherBitsError, SubNetworkStore
 from xsns_stream.subnetworks.select import extract_subnetworks
 from xsns_stream.types import LanguageSample, Provenance, ReadCounts, SubNetwork
 
-#: With a larger share of unknown tokens, little more than the punctuation of a language is measured.
+#: If a larger share of the tokens is unknown, little more than the punctuation of a language is measured.
 MANY_UNKNOWN: Final = 0.2
-#: With at least this share of common examples, a note names two languages, because the common text makes them similar.
+#: A note names two languages that share at least this part of their examples, because shared text makes them similar.
 MANY_COMMON: Final = 0.1
 #: Largest number of pairs of languages in a message.
 SHOWN: Final = 5
@@ -50,7 +50,7 @@ class RowText:
 
 
 def text_record(sample: LanguageSample, encoded: EncodedSample) -> dict[str, Any]:
-    """Return the record about the reading of a row's text, as JSON values."""
+    """Return a record of how the text of a row was read and encoded, as JSON values."""
     lines = {name: number for name, number in asdict(sample.counts).items() if number}
     return {
         "lines": lines,
@@ -67,7 +67,7 @@ def notes_on_text(sample: LanguageSample, encoded: EncodedSample, requested: int
 
     Args:
         sample: The drawn examples.
-        encoded: The same examples, encoded.
+        encoded: The drawn examples, encoded for the model.
         requested: Requested number of examples.
         max_length: Maximum length of an example in tokens.
     """
@@ -97,7 +97,7 @@ def unknown_tokens(encoded: EncodedSample) -> str:
 
 
 def unit_of(source: str) -> str:
-    """Return the name of the units of a source: sentences, rows or lines."""
+    """Return the word for the units that a text source consists of: sentences, rows or lines."""
     suffix = _SUFFIX.search(source)
     return FORMATS[f".{suffix[1]}"].unit if suffix else "lines"
 
@@ -114,13 +114,13 @@ def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent; shares above 0 and below 1 are not rounded to 0 % or 100 %."""
+    """Return a share as text in percent; a share between 0 and 1 is never shown as 0 % or 100 %."""
     return "less than 0.1 %" if 0 < share < 0.001 else f"{100 * min(share, 0.999):.1f} %"
 
 
 @dataclass(frozen=True)
 class SharedText:
-    """Two languages with common examples.
+    """Two languages that have examples in common.
 
     Attributes:
         languages: The two languages.
@@ -135,7 +135,7 @@ class SharedText:
 
 @dataclass
 class RowTexts:
-    """Records and digests of the texts of all rows that were read in one build.
+    """Text records of all rows that were read in one build, and digests of their examples.
 
     Attributes:
         records: {row: record from :func:`text_record`}.
@@ -156,7 +156,7 @@ class RowTexts:
         self._digests.update(others._digests)
 
     def shared(self) -> list[SharedText]:
-        """Return the pairs of languages with many common examples, largest shares first."""
+        """Return the pairs of languages that have many examples in common, sorted by descending share."""
         rows_of: dict[tuple[int, bytes], list[Row]] = {}
         for row, digests in self._digests.items():
             for digest in digests:
@@ -191,10 +191,11 @@ def finish_row(
 
     Args:
         row: The row.
-        read_text: Returns the text of the row; None if the row is selected from the Fisher values in the store.
+        read_text: Function that returns the text of the row; it returns None if the sub-networks are selected from
+            Fisher values in the store.
         objective: The objective of the run.
-        run: The parts that all rows share.
-        texts: Receives the record of the row's text.
+        run: Settings, model and store, which all rows share.
+        texts: The collection to which the record of the row's text is added.
     """
     started = time.perf_counter()
     text = read_text()
@@ -230,7 +231,7 @@ def _announce_text(row: Row, text: RowText, objective: Objective, run: Run, text
 
 
 def _save(row: Row, measurement: MeasuredRow, run: Run) -> None:
-    """Write the Fisher values of a row to the store, if that was requested."""
+    """Write the Fisher values of a row to the store if the settings request it and the store lacks them."""
     settings = run.settings
     if settings.split_half and not measurement.reliability(settings.densities[0]).get("split_half"):
         run.notify(Noted("has too few examples to compare two halves of them.", row))
@@ -239,7 +240,7 @@ def _save(row: Row, measurement: MeasuredRow, run: Run) -> None:
 
 
 def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
-    """Return a row's Fisher values from the store."""
+    """Return the measurement of a row that consists of its Fisher values in the store."""
     fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
@@ -268,18 +269,19 @@ def _note_few_values(network: SubNetwork, commits: RowCommits) -> None:
 
 
 class RowCommits:
-    """The commits of one row: its sub-network at each density, and the sub-networks that leave out one fold.
+    """Writer of the sub-networks of one row: one for each density, and one for each density and left-out fold.
 
-    Earlier commits are not changed, although an interrupted run may have rounded them differently with other batches.
-    Commits of another process after the creation of this object are counted as lost.
+    Sub-networks that are in the store already are not written again, although an interrupted run may have rounded them
+    differently if its batches were different. A sub-network that another process commits after the creation of this
+    object is counted as lost.
 
     Args:
         row: The row.
-        run: The parts that all rows share.
+        run: Settings, model and store, which all rows share.
 
     Attributes:
-        written: Number of commits of this process.
-        lost: Number of commits of other processes since the creation of this object.
+        written: Number of sub-networks that this process has committed.
+        lost: Number of sub-networks that other processes committed first, since the creation of this object.
     """
 
     def __init__(self, row: Row, run: Run) -> None:
@@ -295,7 +297,10 @@ class RowCommits:
         }
 
     def write_folds(self, measurement: MeasuredRow) -> None:
-        """Commit the sub-networks that leave out a fold, before the row, so that a committed row has all of them."""
+        """Commit the sub-networks that leave out one fold.
+
+        They are committed before the row itself, so that a committed row has all of them.
+        """
         count = len(measurement.leave_one_out)
         for number, networks in enumerate(measurement.leave_one_out, start=1):
             write = partial(self.run.store.write_fold, count=count, number=number)

@@ -1,4 +1,8 @@
-"""The loop over the rows of a build: read, measure, select, store; skip finished rows; collect errors."""
+"""The loop over the rows of a build.
+
+For each row that the store lacks, it reads the text, measures the Fisher values, selects the sub-networks and stores
+them. Errors that concern one language are collected.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
 ONE_LANGUAGE: Final = (CorpusError, FisherError, LanguageError)
 #: Largest number of rows in a message.
 SHOWN: Final = 5
-#: Phrases for results that a finished row may lack.
+#: Phrases of notes, for results that a finished row may lack.
 _HALVES: Final = "compared in halves"
 _FISHER: Final = "stored with its Fisher values"
 _AUTOCAST: Final = {"bf16": "+bf16-autocast", "fp16": "+fp16-autocast"}
@@ -92,12 +96,12 @@ class PreparedBuild:
     """A build whose settings were checked against the model, the store and the texts of finished rows.
 
     Attributes:
-        settings: What to measure.
-        layout: θ.
-        objective: What the model predicts.
-        provenance: Provenance of every row, without the fields that differ between rows.
-        missing: The rows that the store lacks, in order.
-        from_fisher: The missing rows that are made from Fisher values in the store.
+        settings: The settings of the build.
+        layout: Layout of the measured parameters θ.
+        objective: The training objective.
+        provenance: The fields of provenance that all rows share.
+        missing: The rows that the store lacks, in the order of the build.
+        from_fisher: The missing rows whose sub-networks are selected from Fisher values in the store.
     """
 
     settings: BuildSettings
@@ -116,17 +120,17 @@ def prepare_build(
     *,
     check_text: bool = True,
 ) -> PreparedBuild:
-    """Check that the rows may be written to the store, and return the missing ones; nothing is written.
+    """Check that the rows may be written to the store, and find the rows that the store lacks; nothing is written.
 
     Args:
-        settings: What to measure.
+        settings: The settings of the build.
         loaded: The model with its tokenizer.
         store: The store.
         on_event: Called with the notes on the model and on finished rows.
-        check_text: Whether to compare the text of finished rows with their records.
+        check_text: Whether to compare the present text of finished rows with the text that they were measured on.
 
     Raises:
-        IncompatibleError, UsageError, ModelError, StoreError: As for :func:`run_build`.
+        IncompatibleError, UsageError, ModelError, StoreError: See :func:`run_build`.
     """
     from xsns_stream.models import parameter_layout
 
@@ -193,9 +197,9 @@ def read_text(
     Args:
         row: The row.
         settings: The settings of the build.
-        objective: What the model predicts.
+        objective: The training objective.
         loaded: The model with its tokenizer.
-        on_read: Function that takes the number of lines, rows or sentences that were read so far.
+        on_read: Called with the number of lines, rows or sentences that were read so far.
 
     Raises:
         CorpusError, LanguageError: The text cannot be read.
@@ -206,7 +210,7 @@ def read_text(
 
 @dataclass
 class BuildProgress:
-    """State of a run; most fields are those of :class:`BuildResult`."""
+    """Results of a build so far; most fields have the meaning of the fields of :class:`BuildResult`."""
 
     on_event: Callable[[Event], None]
     committed: list[Row] = field(default_factory=list)
@@ -217,14 +221,14 @@ class BuildProgress:
     texts: RowTexts = field(default_factory=RowTexts)
 
     def add(self, committed: RowCommitted) -> None:
-        """Record and report a commit."""
+        """Record that a row was committed, and send the event."""
         self.committed.append(committed.row)
         if committed.reliability:
             self.reliability[committed.row] = committed.reliability
         self.on_event(committed)
 
     def notify(self, event: Event) -> None:
-        """Send an event, and store notes on rows."""
+        """Send an event; if it is a note on a row, also record it."""
         if isinstance(event, Noted) and event.row is not None:
             self.row_notes.append(event)
         self.on_event(event)
@@ -244,7 +248,7 @@ def _notes_on_shared(settings: BuildSettings, store: SubNetworkStore, progress: 
 
 
 def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) -> None:
-    """Measure the rows that no other process has claimed, then rows that other processes did not finish."""
+    """Measure the missing rows: those that no other process has claimed, then those that others left unfinished."""
     settings, store = run.settings, run.store
     read_so_far: dict[Row, int] = {}
 
@@ -278,7 +282,7 @@ def _measure_rows(prepared: PreparedBuild, run: Run, progress: BuildProgress) ->
 def read_row(
     row: Row, prepared: PreparedBuild, run: Run, on_read: Callable[[int], None] = lambda count: None
 ) -> RowText | None:
-    """Read and encode the text of a row; return None if the row is made from Fisher values in the store."""
+    """Read and encode the text of a row; return None if it is not needed, because Fisher values are in the store."""
     settings = prepared.settings
     if row in prepared.from_fisher or _has_stored_fisher(row, settings, run.store):
         return None
@@ -288,7 +292,7 @@ def read_row(
 def measure_row(
     row: Row, read_text: Callable[[], RowText | None], objective: Objective, run: Run, progress: BuildProgress
 ) -> None:
-    """Measure and commit a row that this process has claimed; an error that concerns the row alone is recorded."""
+    """Measure and commit a row that this process has claimed; record an error that concerns only its language."""
     run.notify(RowStarted(row))
     try:
         committed = finish_row(row, read_text, objective, run, progress.texts)
@@ -305,7 +309,7 @@ def measure_row(
 
 
 def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, progress: BuildProgress) -> None:
-    """Record that another process has committed a row; send a note on missing results."""
+    """Record that another process has committed a row; send a note if the row lacks requested results."""
     progress.by_others.append(row)
     progress.notify(RowByOther(row))
     if lacking := _lacking(row, settings, store):
@@ -313,7 +317,7 @@ def leave_to_other(row: Row, settings: BuildSettings, store: SubNetworkStore, pr
 
 
 def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
-    """Return a phrase on requested results of a row that are missing, except sub-networks; may be empty."""
+    """Return a phrase that names the requested results (except sub-networks) that a row lacks; empty if none."""
     missing = {
         _HALVES: settings.split_half and not _has_halves(row, settings, store),
         _FISHER: bool(settings.keep_fisher) and store.fisher_record(row.language, row.seed) is None,
@@ -322,7 +326,7 @@ def _lacking(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str:
 
 
 def _has_halves(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether the record of a row has the coefficient of two halves of its examples."""
+    """Return whether the records of a row have its split-half reliability at every density."""
     return all(
         store.is_committed(row.language, row.seed, density)
         and "split_half" in store.reliability(store.record(row.language, row.seed, density))
@@ -339,7 +343,7 @@ def describe_waiting(rows: Sequence[Row]) -> str:
 
 
 def _has_stored_fisher(row: Row, settings: BuildSettings, store: SubNetworkStore) -> bool:
-    """Return whether a row can be selected from Fisher values in the store."""
+    """Return whether the missing sub-networks of a row can be selected from Fisher values in the store."""
     # The values of all examples do not determine the values without one part of the examples.
     return not settings.lacks_parts(row, store) and store.fisher_record(row.language, row.seed) is not None
 
@@ -379,12 +383,12 @@ def _provenance(
 
 
 def _printable(name: str) -> str:
-    """Return a file name as valid UTF-8, which records require."""
+    """Return a file name as valid UTF-8, which records require; other bytes are replaced by escape sequences."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_measured: Sequence[Row]) -> str:
-    """Return a note on rows that are in the store and lack a requested result; empty without such rows."""
+    """Return a note on rows that are in the store but lack a requested result; empty if there are no such rows."""
     lacking = [missing for row in not_measured if (missing := _lacking(row, settings, store))]
     if not lacking:
         return ""
@@ -398,7 +402,7 @@ def note_on_finished_rows(settings: BuildSettings, store: SubNetworkStore, not_m
 
 
 def _digest_before(row: Row, settings: BuildSettings, store: SubNetworkStore) -> str | None:
-    """Return the digest of the text of an existing row; None if the store has no part of the row."""
+    """Return the digest of the text that a row was measured on; None if the store has nothing of the row."""
     record = store.fisher_record(row.language, row.seed)
     if record is not None:
         return record.provenance.corpus_digest
@@ -434,7 +438,10 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
 def prepare_run(
     prepared: PreparedBuild, loaded: LoadedModel, store: SubNetworkStore, notify: Callable[[Event], None]
 ) -> Run:
-    """Prepare the measurement if there are rows to measure; without such rows, the model is not used."""
+    """Return the parts of a build that all rows share.
+
+    The model is used only if there are rows to measure, and not if all missing rows are selected from Fisher values.
+    """
     settings, layout, provenance = prepared.settings, prepared.layout, prepared.provenance
     batching = Batching(settings.batch, None, settings.order)
     if len(prepared.from_fisher) == len(prepared.missing):
@@ -479,7 +486,7 @@ def _passes(settings: BuildSettings, layout: ParameterLayout, notify: Callable[[
 def _fallback(
     settings: BuildSettings, loaded: LoadedModel, layout: ParameterLayout, notify: Callable[[Event], None]
 ) -> tuple[str, ...]:
-    """Return the parameters that are measured one example at a time, and send a note on them."""
+    """Return the names of the parameters that are measured one example at a time; send a note if there are any."""
     from xsns_stream.fisher import without_rules
 
     if settings.fisher.batch_wise:

@@ -1,4 +1,8 @@
-"""The loop over units of fine-tuning: fine-tune, test, commit; skip finished units; collect errors."""
+"""The loop over units of fine-tuning.
+
+For each unit that is not finished, it fine-tunes a model, tests it and commits the scores. Errors that concern one unit
+are collected.
+"""
 
 from __future__ import annotations
 
@@ -37,19 +41,21 @@ if TYPE_CHECKING:
 
 #: Errors that end the run, because every unit would raise them.
 _FATAL: Final = (ModelError, UsageError)
-#: Copies of the weights: weights, gradients, the two moments of AdamW, and the weights of the best epoch.
+#: Number of arrays of the size of the weights: weights, gradients, two moments of AdamW, weights of the best epoch.
 _COPIES_OF_WEIGHTS: Final = 5
-#: Entry in the training record of a unit: the digest of the saved model.
+#: Key in the training record of a unit; its value is the digest of the saved model.
 _MODEL_DIGEST: Final = "kept"
 
 
 class ModelLoader:
-    """Loader of the model for fine-tuning, with a head that depends on a seed; it collects notes about the loading.
+    """Function object that loads the model for fine-tuning, and collects the notes about the loading.
+
+    Its argument is the seed for the initialisation of the head.
 
     Args:
-        settings: The settings, which name the model.
+        settings: The settings of the units, which include the name of the model.
         labels: Names of the classes of the head.
-        on_note: Called once with each note.
+        on_note: Called once with each distinct note.
 
     Attributes:
         notes: The notes so far, without duplicates.
@@ -62,7 +68,7 @@ class ModelLoader:
         self.notes: list[str] = []
 
     def __call__(self, seed: int) -> LoadedModel:
-        """Load the model."""
+        """Load the model with a head that is initialised by `seed`."""
         from xsns_stream.models import load_model
 
         loaded = load_model(
@@ -89,14 +95,14 @@ def plan_transfer(
     timed: bool,
     workers: Workers | None = None,
 ) -> TransferPlan:
-    """Return the finished and the missing units, with an estimate of the time.
+    """Return the finished and the missing units, and an estimate of the time for the missing ones.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
+        data: The data, from :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         folder: Folder of the units.
-        load: Seed of the head → model.
-        timed: Whether to load the model and measure the time of a few steps.
+        load: Function that takes the seed of the head and returns the model.
+        timed: Whether to load the model and measure the time of a few steps; otherwise there is no estimate.
         workers: The workers that would fine-tune; None for this process.
 
     Raises:
@@ -153,16 +159,16 @@ def run_transfer(
     load: Callable[[int], LoadedModel],
     on_event: Callable[[TransferEvent], None] = lambda event: None,
 ) -> TransferResult:
-    """Compute every missing unit, and commit each as soon as it is finished.
+    """Compute every missing unit, and commit each unit as soon as it is finished.
 
-    Several processes may share a folder. Each process takes the next unit that no process has claimed. At the end it
-    waits for the units of other processes, and computes units that they did not finish.
+    Several processes may share a folder. Each process takes the next unit that no process has claimed. At the end, it
+    waits for the units that other processes have claimed, and computes those that they leave unfinished.
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
+        data: The data, from :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         folder: Folder of the units.
-        load: Seed of the head → model.
+        load: Function that takes the seed of the head and returns the model.
         on_event: Called with each event, in order.
 
     Raises:
@@ -194,7 +200,7 @@ def run_transfer(
 def prepare_units(
     settings: TransferSettings, data: TransferData, folder: Path, load: Callable[[int], LoadedModel]
 ) -> UnitsRun:
-    """Check the finished units of a folder, and make the folder of the models.
+    """Check the finished units of a folder, and create the folder for saved models if models are saved.
 
     Raises:
         IncompatibleError: A finished unit has other settings.
@@ -208,14 +214,14 @@ def prepare_units(
 
 @dataclass
 class UnitsDone:
-    """State of a run; the fields are those of :class:`TransferResult`."""
+    """Units that were done so far in a run; the fields have the meaning of those of :class:`TransferResult`."""
 
     committed: list[Unit] = field(default_factory=list)
     by_others: list[Unit] = field(default_factory=list)
     failed: dict[Unit, XsnsError] = field(default_factory=dict)
 
     def result(self, run: UnitsRun) -> TransferResult:
-        """Return the outcome of a run that has ended."""
+        """Return the result of a run that has ended."""
         runs = tuple(finished for unit in run.units if (finished := run.folder.read(unit)) is not None)
         there = run.folder.all()
         scores = gold_scores(there, run.settings) if there else None
@@ -249,14 +255,14 @@ def make_unit(unit: Unit, run: UnitsRun, done: UnitsDone, on_event: Callable[[Tr
 
 @dataclass(frozen=True)
 class UnitsRun:
-    """Settings, data and folder of the units, and functions of all three.
+    """Settings, data and folder of the units, and the methods that need all of them.
 
     Attributes:
         settings: The settings.
         data: The data of the units.
         folder: The folder of the units.
-        load: Seed of the head → model.
-        digests: The name of the model, and the digests of its weights and tokenizer; read when they are needed.
+        load: Function that takes the seed of the head and returns the model.
+        digests: Name of the model, and digests of its weights and tokenizer; empty until they are needed.
     """
 
     settings: TransferSettings
@@ -267,7 +273,7 @@ class UnitsRun:
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The units with data for the source and a target."""
+        """The units whose source has data and at least one of whose targets has data."""
         return tuple(unit for unit in self.settings.units() if unit.source in self.data.train and self.targets(unit))
 
     def targets(self, unit: Unit) -> tuple[str, ...]:
@@ -288,13 +294,13 @@ class UnitsRun:
         return tuple(target for target in self.targets(unit) if target not in finished.scores)
 
     def sizes(self, unit: Unit, *, tested_only: bool) -> tuple[int, int]:
-        """Return two numbers of examples: those trained on in all epochs, and those tested on.
+        """Return how many examples a unit trains on in all epochs, and how many it tests on.
 
-        The second number counts the test data once, and the dev data after every epoch.
+        The second number counts the test data once, and the dev data once for every epoch.
 
         Args:
             unit: A unit that is not finished.
-            tested_only: Whether a saved model is tested on the missing targets.
+            tested_only: Whether the model of the unit was saved, so that it is only tested on the missing targets.
         """
         if tested_only:
             return 0, sum(len(self.data.test[target]) for target in self.missing(unit))
@@ -304,7 +310,7 @@ class UnitsRun:
         return epochs * sum(map(len, self.data.train[unit.source])), epochs * dev + tested
 
     def make(self, unit: Unit, on_event: Callable[[TransferEvent], None]) -> tuple[TransferRun, LoadedModel]:
-        """Fine-tune and test a model; if the model was saved, test it on the missing targets."""
+        """Fine-tune a model and test it; if the model of the unit was saved, only test it on the missing targets."""
         finished, loaded = self.folder.read(unit), self._load_kept(unit)
         if finished is not None and loaded is not None:
             training, tests = dict(finished.training), self.missing(unit)
@@ -322,13 +328,13 @@ class UnitsRun:
         return TransferRun(unit.source, unit.seed, scores, training, settings), loaded
 
     def _shared(self, unit: Unit, tests: Sequence[str]) -> dict[str, list[int]]:
-        """Return {target: [test examples in the training data, all test examples]}, without zeros."""
+        """Return {target: [number of test examples in the training data, number of test examples]}, without zeros."""
         wanted = {target: self.data.test[target] for target in tests}
         shared = overlaps({unit.source: self.data.train[unit.source]}, wanted).get(unit.source, {})
         return {target: [count, len(wanted[target])] for target, count in shared.items()}
 
     def keep(self, unit: Unit, made: TransferRun, loaded: LoadedModel) -> None:
-        """Write the model of a unit if models are saved and this model is not written yet.
+        """Save the model of a unit, if the settings request it and the model is not saved yet.
 
         Raises:
             XsnsError: The model cannot be written.
@@ -339,7 +345,7 @@ class UnitsRun:
             self.folder.write(replace(made, training={**made.training, _MODEL_DIGEST: _digest(folder)}))
 
     def check_beside(self) -> None:
-        """Check the finished units of other sources, because one file of scores contains all of them.
+        """Check that units of other sources have the same settings, because one file of scores contains all units.
 
         Raises:
             IncompatibleError: A unit has other settings.
@@ -355,7 +361,7 @@ class UnitsRun:
         return {target: split.digest for target, split in self.data.test.items()}
 
     def has_model(self, unit: Unit) -> bool:
-        """Return whether the model of the scores of a unit was saved; models of other runs are ignored."""
+        """Return whether the model that the scores of a unit belong to was saved; other models are ignored."""
         finished, folder = self.folder.read(unit), self._model_folder(unit)
         if finished is None or folder is None or not (folder / "config.json").is_file():
             return False
@@ -410,7 +416,7 @@ class UnitsRun:
         return None if folder is None else folder / unit.file_name
 
     def record(self, unit: Unit) -> dict[str, Any]:
-        """Return the settings that determine the result of the unit, without its test data."""
+        """Return the settings that determine the result of the unit, except the test data."""
         if not self.digests:
             loaded = self.load(0)
             self.digests.update(weights=loaded.weights_digest, tokenizer=loaded.tokenizer_digest, name=loaded.name)
@@ -428,7 +434,10 @@ class UnitsRun:
 
 
 def worker_memory(loaded: LoadedModel, settings: TransferSettings) -> int:
-    """Return an estimate of the bytes that a worker needs: libraries, weights, optimiser, activations of a batch."""
+    """Return an estimate of the memory that a worker needs, in bytes.
+
+    It includes the libraries, the weights, the state of the optimiser, and the activations of a batch.
+    """
     from xsns_stream.fisher import activation_bytes
     from xsns_stream.models import parameter_layout
     from xsns_stream.types import FisherSettings

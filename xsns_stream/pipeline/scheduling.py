@@ -1,4 +1,4 @@
-"""Scheduling of work items: several processes share them, and a thread prepares the next one."""
+"""Scheduling of work items: sharing items between processes, and preparing the next item in a thread."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Item = TypeVar("Item")
 
 
 class SharedItems(Generic[Item]):
-    """Context manager with work items that several processes share.
+    """Context manager that distributes work items among several processes.
 
     This process claims an item before it works on it, and keeps the claim until :meth:`release` or the end of the
-    context. Items that another process has claimed are deferred. When no other item is left, this process waits for
-    them. An item is yielded here if the other process ends without finishing it.
+    context. Items that another process has claimed are deferred: when no other item is left, this process waits for
+    them. If the other process ends without finishing a deferred item, :meth:`deferred` yields the item.
 
     Args:
-        items: The items in the order of the work.
-        claim: Item → context manager that claims it without waiting, and yields whether the claim was granted.
-        is_done: Item → whether it is finished; called after every claim.
+        items: The items, in the order in which to work on them.
+        claim: Function that takes an item and returns a context manager. The context manager tries to claim the item
+            without waiting, and yields whether the claim was granted.
+        is_done: Function that takes an item and returns whether it is finished; called after every granted claim.
         on_other: Called with each item that another process has finished since the start.
         on_wait: Called once with the items of other processes, before this process waits for them.
     """
@@ -53,7 +54,7 @@ class SharedItems(Generic[Item]):
             self.release(item)
 
     def free(self) -> Iterator[Item]:
-        """Yield the items that no other process has claimed, in order; each is claimed just before."""
+        """Yield the unfinished items that no other process has claimed, in order; claim each item just before."""
         for item in self._items:
             mine = self._try(item)
             if mine:
@@ -62,10 +63,10 @@ class SharedItems(Generic[Item]):
                 self._deferred.append(item)
 
     def deferred(self) -> Iterator[Item]:
-        """Wait for the items of other processes, and yield those that they did not finish.
+        """Wait for the items that other processes have claimed, and yield the items that they leave unfinished.
 
-        This process must not have a claim when it calls this method, because two processes that wait for each other's
-        items would wait forever.
+        This process must not have a claim when it calls this method, because otherwise two processes could wait for
+        each other's items forever.
         """
         waiting = False
         while self._deferred:
@@ -84,7 +85,7 @@ class SharedItems(Generic[Item]):
             self._deferred = left
 
     def release(self, item: Item) -> None:
-        """Release an item that was yielded."""
+        """Release the claim on an item that was yielded."""
         self._held.pop(item).close()
 
     def _try(self, item: Item) -> bool | None:
@@ -100,20 +101,21 @@ class SharedItems(Generic[Item]):
 
 
 Made = TypeVar("Made")
-#: Seconds between two reports on a result that the caller waits for.
+#: Seconds between two calls of `on_wait` while the caller waits for a result.
 _WAIT: Final = 1.0
 
 
 class ReadAhead(Generic[Item, Made]):
-    """Results of a function for each item, in order; a thread computes the next result in advance.
+    """Iterable that computes a result for each item, in order; a thread computes the next result in advance.
 
-    Iteration yields each item with a function that returns its result, or raises its error. The function must be
-    called once for each item, and starts the computation for the next item.
+    Iteration yields pairs (item, function). The function returns the result for the item, or raises the error of its
+    computation. It must be called exactly once for each item, because it also starts the computation for the next item.
 
     Args:
-        items: The items in order, read in the thread of the caller, one item in advance.
-        make: Function of an item; it is called in the thread.
-        on_wait: Function of the item that the caller waits for. It is called every second in the thread of the caller.
+        items: The items in order. They are read in the thread of the caller, one item in advance.
+        make: Function that takes an item and returns its result; it is called in the other thread.
+        on_wait: Function that takes the item whose result the caller waits for. It is called every second in the thread
+            of the caller.
     """
 
     def __init__(
@@ -144,7 +146,7 @@ class ReadAhead(Generic[Item, Made]):
 
 
 class _Pending(Generic[Item, Made]):
-    """Computation of one result in a thread."""
+    """Computation of the result for one item in a thread."""
 
     def __init__(self, item: Item, make: Callable[[Item], Made]) -> None:
         self.item = item

@@ -1,4 +1,4 @@
-"""Settings of a build: everything except the model and the store."""
+"""Settings of a build: all its inputs except the model and the store."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class Stopping:
     """Rule that finishes a row early if its sub-network changes little between successive checks.
 
     Attributes:
-        jaccard: Coefficient of two successive checks at which the row is finished, in (0, 1].
-        check_every: Examples between two checks.
+        jaccard: Threshold in (0, 1]. A row is finished when the Jaccard coefficient of its sub-networks at two
+            successive checks reaches it.
+        check_every: Number of examples between two checks.
         at_least: Smallest number of examples of a row.
-        density: Density of the compared sub-networks. It is independent of the densities of the rows, so that rows of
-            other densities can be added to a store later.
+        density: Density of the compared sub-networks. It does not depend on the densities of the rows, so that rows
+            with other densities can be added to a store later.
     """
 
     jaccard: float
@@ -65,32 +66,36 @@ class Stopping:
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Settings of a build: everything except the model and the store.
+    """Settings of a build: all its inputs except the model and the store.
 
     Attributes:
         corpus: Source of the text.
-        languages: Normalised codes.
+        languages: Normalised codes of the languages.
         seeds: Seeds for sampling and masking; each language gets one row for each seed.
         densities: Shares of parameters to select; all densities are selected after one pass over the text.
-        examples: |D|, the number of examples to draw; with `stopping`, the largest number of examples of a row.
-        batch_size: Examples in a batch; `auto` for as many as fit into memory; None for 8, or 4 with the estimator
-            `authors`. It affects speed and memory, and results only for estimators that square whole batches.
-        objective: The training objective; None for that of the pre-training, with its defaults.
-        fisher: The estimator and its computation.
-        stack: `encoder`, `decoder` or `both`, for a model with encoder and decoder.
-        include: Regular expressions of parameter names that are measured in addition to the blocks.
-        exclude: Regular expressions of parameter names that are not measured.
-        head_seed: Seed of a new task head, for the record; the model was loaded with it.
-        memory: Largest size of the Fisher values of a pass in bytes; None for no limit. Larger values are measured in
-            groups of layers, with a pass over the text for each group.
+        examples: Number |D| of examples to draw for each row. With `stopping`, a row may use fewer.
+        batch_size: Number of examples in a batch; `auto` for as many as fit into memory; None for 4 if the estimator is
+            `authors`, and for 8 otherwise. It affects speed and memory. It affects results only for estimators that
+            square the gradient of a whole batch.
+        objective: The training objective; None for the objective of the pre-training with its default settings.
+        fisher: Settings of the estimator of the Fisher values.
+        stack: Which blocks of an encoder-decoder model are measured: `encoder`, `decoder` or `both`.
+        include: Regular expressions; parameters whose names match are measured in addition to the blocks.
+        exclude: Regular expressions; parameters whose names match are not measured.
+        head_seed: Seed with which the task head of the loaded model was initialised. It is only recorded.
+        memory: Largest total size of the Fisher values in memory, in bytes; None for no limit. If all values need more,
+            groups of layers are measured one after another, with one pass over the text for each group.
         stopping: Rule that finishes a row early; None uses all examples.
         split_half: Whether to compare the sub-networks of two halves of each row's examples.
-        parts: Number K of folds of each row's examples. The sub-networks that leave one fold out are also stored; a
-            ranking computes its intervals from them. None for no folds. An even number also compares halves.
-        keep_fisher: Encoding of Fisher values that are saved in the store, `float32` or `bf16`; None to save no values.
-        quantile: Method for the threshold, `exact`, `histogram` or `percentile`; None for the default of the estimator.
-        notes: Sentences on languages that have another label in the corpus than in the request.
-        inputs: Where text and model are, as :func:`~xsns_stream.pipeline.store_settings.inputs_record` returns it.
+        parts: Number K of folds into which each row's examples are divided; None for no folds. The sub-networks that
+            leave one fold out are also stored, and rankings compute intervals from them. If K is even, the
+            sub-networks of two halves are also compared.
+        keep_fisher: Encoding with which Fisher values are saved in the store, `float32` or `bf16`; None to save none.
+        quantile: Method that computes the threshold: `exact`, `histogram` or `percentile`; None for the default method
+            of the estimator.
+        notes: Sentences on languages whose label in the corpus is not the requested code.
+        inputs: Record of where text and model are, from
+            :func:`~xsns_stream.pipeline.store_settings.inputs_record`.
     """
 
     corpus: Corpus
@@ -158,44 +163,44 @@ class BuildSettings:
 
     @property
     def batch(self) -> int:
-        """Number of examples in a batch, if it is fixed."""
+        """Number of examples in a batch; the default number if `batch_size` is `auto` or None."""
         if isinstance(self.batch_size, int):
             return self.batch_size
         return AUTHORS_BATCH if self.fisher.estimator == "authors" else DEFAULT_BATCH
 
     @property
     def order(self) -> str:
-        """Order of examples in batches: `drawn` if the values depend on it, or `length`."""
+        """Order of examples for batching: `drawn` if the Fisher values depend on the batches, otherwise `length`."""
         return "drawn" if self.fisher.batch_wise else "length"
 
     @property
     def own_quantile(self) -> str:
-        """Default method for the threshold: `percentile` for the estimator `authors`, `exact` for the others."""
+        """The estimator's default method for the threshold: `percentile` for `authors`, `exact` for the others."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property
     def quantile_used(self) -> str:
-        """The method for the threshold in this build."""
+        """The method that computes the threshold in this build."""
         return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:
-        """Return all rows of the settings, language after language."""
+        """Return all rows that the settings describe, sorted by language and then by seed, in the given orders."""
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
-        """Return the rows that are missing in the store at one of the densities, and rows with missing parts.
+        """Return the rows for which the store lacks one of the densities or one of the parts.
 
-        Rows that the store has under another label, because they were relabelled, are not missing.
+        Rows that were relabelled, so that the store has them under another label, are not returned.
         """
         missing = tuple(row for row in self.rows() if self.is_missing(row, store))
         relabelled = self.relabelled_rows(missing, store)
         return tuple(row for row in missing if row not in relabelled)
 
     def relabelled_rows(self, rows: Iterable[Row], store: SubNetworkStore) -> dict[Row, str]:
-        """Return {row: label in the store} of the rows that were relabelled.
+        """Return {row: present label in the store} for those of `rows` that were relabelled.
 
-        The store has a row with the same text under that label. The text of a corpus on the Hub is not compared,
-        because it would be downloaded again.
+        A row counts as relabelled if the store has a row of the same text that had the row's label before. The text of
+        a corpus on the Hub is not compared, because it would have to be downloaded again.
         """
         others = set(store.languages) - set(self.languages) if store.exists else set()
         if not others:
@@ -211,7 +216,7 @@ class BuildSettings:
         return found
 
     def _is_text_of(self, row: Row, record: CommitRecord) -> bool:
-        """Return whether a row would be measured on the text that the row of a record was measured on."""
+        """Return whether the corpus has for `row` the text that the row of `record` was measured on."""
         if not self.corpus.local:
             return True
         try:
@@ -228,7 +233,7 @@ class BuildSettings:
         return all(store.is_committed(row.language, row.seed, density) for density in self.densities)
 
     def lacks_parts(self, row: Row, store: SubNetworkStore) -> bool:
-        """Return whether the settings have parts that the store lacks of a row."""
+        """Return whether the settings request parts that the store lacks for a row."""
         parts = self.parts
         return parts is not None and not all(
             store.has_folds(row.language, row.seed, density, parts) for density in self.densities
@@ -248,7 +253,7 @@ def _whole_number_or_none(value: Any, name: str) -> int | None:
 
 
 def _bytes(value: Any, name: str) -> int | None:
-    """Return a number of bytes, which may be given as 1.5e9 too."""
+    """Return a number of bytes as an integer; a float without a fraction, such as 1.5e9, is accepted."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return _whole_number_or_none(value, name)
@@ -258,7 +263,7 @@ def _batch_size(value: Any, name: str) -> int | Literal["auto"] | None:
     return "auto" if isinstance(value, str) and value == "auto" else _whole_number_or_none(value, name)
 
 
-#: Conversions of the fields of :class:`BuildSettings` to Python's own numbers, which alone can be recorded.
+#: Conversions of the fields of :class:`BuildSettings` to built-in Python types, because only these can be recorded.
 _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "seeds": _whole_numbers,
     "densities": _real_numbers,
@@ -303,9 +308,9 @@ def build_settings(
     exclude: str | Iterable[str] = (),
     head_seed: int = 0,
 ) -> BuildSettings:
-    """Return the settings of a build from plain values, as :func:`xsns_stream.build` and the command line have them.
+    """Return the settings of a build from plain values, as :func:`xsns_stream.build` and the command line take them.
 
-    The objective is missing: it depends on the model.
+    The field `objective` is not set, because it depends on the model.
 
     Raises:
         LanguageError: A language is not in the corpus.

@@ -1,6 +1,6 @@
-"""Ranking of the source languages for a target: similarities, intervals, expected scores, explanations.
+"""Ranking of the source languages for a target, including intervals, expected scores and explanations.
 
-:func:`rank` is the public function; the verb `rank` calls it.
+:func:`rank` is the public function; the command `xsns-stream rank` calls it.
 """
 
 from __future__ import annotations
@@ -93,30 +93,33 @@ def rank(
 ) -> RankingReport | RankingReports:
     """Rank source languages for a target language, or for each of several targets, like `xsns-stream rank`.
 
-    The similarity is averaged over seeds. Only the pairs of the target with each source are compared, not all pairs of
-    the store. If the store was built with parts, or with three seeds or more, the report also has 95 % intervals, the
-    probability that each source is the most similar one, and marks of sources that cannot be distinguished from the
-    first.
+    The similarity is averaged over seeds. Only pairs of the target and a source are compared, not all pairs of
+    languages of the store. If the store was built with parts, or with three seeds or more, the report also has 95 %
+    intervals and the probability that each source is the most similar one, and marks the sources that cannot be
+    distinguished from the first.
 
     Args:
         store: A store, or its folder or URL.
         target: The target language, or a list of target languages.
         sources: Candidates; by default all other languages that have every seed.
-        top: Number of sources in `ranking`; all by default, or if 0. `candidates` always contains all.
-        coefficient: See :func:`xsns_stream.pipeline.comparison.similarity`.
+        top: Number of sources in the attribute `ranking` of the report; all if None or 0. The attribute `candidates`
+            always contains all sources.
+        coefficient: Coefficient of similarity; see :func:`xsns_stream.pipeline.comparison.similarity`.
         seeds: Seeds; by default all seeds of the store.
         density: Density; required if the store has several.
         explain: Whether to also compute the contributions of layers and kinds of modules to the similarity.
-        sources_k: Number of sources to choose for joint training; None for no choice.
-        strategy: Method of this choice: `top` (the default) chooses the most similar sources; `coverage` repeatedly
-            chooses the source that adds the largest uncovered part of the target's sub-network.
-        gold: Gold scores of other pairs, from which the score with each source is predicted: scores, a file of
-            `xsns-stream gold import`, or a long pandas frame with columns `source`, `target` and `score`.
+        sources_k: Number of sources to choose for joint training; None to choose no sources.
+        strategy: Method that chooses the `sources_k` sources: `top` (the default) chooses the most similar sources;
+            `coverage` repeatedly chooses the source that covers most of the still uncovered part of the target's
+            sub-network.
+        gold: Gold scores, from which the expected score of each source is predicted. They may be given as scores, as a
+            file from `xsns-stream gold import`, or as a pandas frame in long format with the columns `source`, `target`
+            and `score`.
         regime: Training regime of the gold scores; the first regime by default.
         on_event: Handler of progress and notes.
 
     Returns:
-        The report of the target; for a list of targets, a collection with a report of each.
+        The report on the target; for a list of targets, a collection with one report for each target.
 
     Raises:
         UsageError: Arguments cannot be combined, a seed or density is unknown, or there is no candidate.
@@ -169,7 +172,9 @@ class _Options:
 def _targets(
     target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
 ) -> tuple[str, ...]:
-    """Return the targets as labels of the store, each once; add a note on each other label to `named`.
+    """Return the targets as labels of the store, without duplicates.
+
+    For each target whose label in the store is not the given name, a note is added to `named`, {label: note}.
 
     Raises:
         LanguageError: A target is not in the store.
@@ -199,7 +204,7 @@ def _targets(
 
 
 def _once(on_event: OnReadEvent | None) -> OnReadEvent:
-    """Return a handler that passes each note on only once, because several targets often have the same notes."""
+    """Return a handler that passes on each note only once, because the rankings of several targets repeat notes."""
     passed: set[str] = set()
 
     def handle(event: Any) -> None:
@@ -221,7 +226,10 @@ def _rank_one(
     on_event: OnReadEvent,
     named: str | None,
 ) -> RankingReport:
-    """Return the ranking of one target; `named` is a note on how the target was named."""
+    """Return the report on one target.
+
+    `named` is a note that the given name of the target is not its label in the store; None if it is.
+    """
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
@@ -272,7 +280,7 @@ def _rank_one(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a checked number of sources; None if none is given."""
+    """Return a number of sources as an integer, after a check that it is at least `least`; None if none is given."""
     if value is None:
         return None
     number = whole_number(value, name)
@@ -282,7 +290,7 @@ def _count(value: Any, name: str, least: int) -> int | None:
 
 
 def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | None, regime: str | None) -> None:
-    """Raise an error for arguments that need a missing argument."""
+    """Raise an error if an argument was given without the argument that it needs, or if the strategy is unknown."""
     if strategy is not None and sources_k is None:
         raise UsageError(
             "--strategy cannot be used without --sources-k.", "give a number of sources, such as --sources-k 3."
@@ -301,10 +309,10 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of the similarities as if other examples were sampled; None without folds and seeds.
+    """Return draws of the similarities as if other examples were sampled.
 
-    They are based on the folds of candidates that have folds. If no candidate has folds, they are based on the seeds,
-    of which at least three are needed.
+    The draws are based on folds, for the candidates that have folds. If no candidate has folds, they are based on the
+    seeds. The result is None if there are neither folds nor at least three seeds.
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
 
@@ -324,7 +332,7 @@ def _draws(
 def folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
-    """Return the number of folds of most candidates (the largest, if tied), and these candidates."""
+    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates."""
     best: tuple[int, list[str]] = (0, [])
     for count in rows.fold_counts:
         languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
@@ -336,7 +344,7 @@ def folds_of(
 
 
 def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:
-    """Add the split-half reliability of the target and of each source, if every seed has it."""
+    """Add the split-half reliability of the target and of each source, if it was measured for every seed."""
 
     def reliability_of(language: str) -> float | None:
         records = [rows.reliability(rows.record(language, seed, density)) for seed in ranking.seeds]
@@ -349,7 +357,7 @@ def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: flo
 
 @dataclass(frozen=True)
 class CalibratedScores:
-    """A regression of gold scores on the similarities of a store, and a comparison of the orders of both."""
+    """A regression of gold scores on the similarities of a store, and a comparison of the two rankings."""
 
     scores: TransferScores
     calibration: Calibration
@@ -357,7 +365,7 @@ class CalibratedScores:
     notes: tuple[str, ...]
 
     def with_expected(self, ranking: SourceRanking) -> tuple[SourceRanking, dict[str, Any]]:
-        """Add the expected score of each source and the measured one; also return facts about the calibration."""
+        """Add the expected score and the measured score of each source; also return facts about the regression."""
         import numpy as np
 
         from xsns_stream.types.source_ranking import ExpectedScore
@@ -385,7 +393,7 @@ class CalibratedScores:
         return replace(ranking, sources=sources, unit=predicted.unit), facts
 
     def _spelling(self, *codes: str) -> dict[str, str]:
-        """Return {code of the store: code of the gold scores}; the two codes of a language may differ."""
+        """Return {code in the store: code in the gold scores}, because the two codes of a language may differ."""
         from xsns_stream.languages import counterparts
 
         known = counterparts(codes, tuple(dict.fromkeys((*self.scores.sources, *self.scores.targets))))
@@ -395,7 +403,7 @@ class CalibratedScores:
 def _calibrate(
     rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
 ) -> CalibratedScores:
-    """Regress gold scores on the similarities of a store, and compare the orders of both."""
+    """Regress gold scores on the similarities of a store, and compare the two rankings."""
     from xsns_stream.pipeline.predictors import load_gold, store_similarity
     from xsns_stream.regression import calibrate
 

@@ -1,4 +1,4 @@
-"""Functions on the rows of stores: copy, merge, relabel, prune and export."""
+"""Functions that copy, merge, relabel, prune and export rows of stores."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ __all__ = [
     "select_keys",
 ]
 
-#: Placeholder for the code of the language in the name of an exported file.
+#: Placeholder in the name of an exported file that is replaced by the code of the language.
 LANGUAGE_FIELD: Final = "{lang}"
-#: Largest number of rows that an error names; the result of the verb names all.
+#: Largest number of rows that an error message names; the result of the function contains all.
 _NAMED: Final = 3
 OnProgress = Callable[[int, int], None] | None
-#: Handler of a sentence for each language that has another label in the store than it was named by.
+#: Handler that is called with a sentence for each language whose label in the store is not the given code.
 OnNote = Callable[[str], None]
 _Key = TypeVar("_Key", RowKey, FisherKey)
 
@@ -51,7 +51,7 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 def _unheard(sentence: str) -> None:
-    """Ignore a note."""
+    """Ignore a note; the default handler of notes."""
 
 
 def select_keys(
@@ -65,10 +65,10 @@ def select_keys(
     """Return the rows that match all filters; an empty filter matches all rows.
 
     Args:
-        keys: All rows.
-        lang: Codes of languages; a string may contain several codes with commas.
+        keys: Keys of all rows.
+        lang: Codes of languages; a string may contain several codes, separated by commas.
         seeds: Seeds.
-        densities: Densities; Fisher values have no density and always match.
+        densities: Densities. Keys of Fisher values have no density, and match every density.
         where: Name of the store, for messages.
         on_note: Called with a sentence for each language that has another label in the store.
 
@@ -123,14 +123,14 @@ def copy_store(
         lang: Codes of languages; empty for all.
         seeds: Seeds; empty for all.
         densities: Densities; empty for all.
-        codec: Compression of a new store, `none` or `zstd`; by default that of the source.
+        codec: Compression of a new store, `none` or `zstd`; by default the compression of the source.
         with_fisher: Whether to also copy Fisher values of the same languages and seeds.
-        on_progress: Called with (done, total).
+        on_progress: Called with (done, total) after each copied item.
         on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
-        StoreError: A store cannot be read or written, or `target` has a row with other bits.
-        UsageError: The target has another codec, or a filter selects no row.
+        StoreError: A store cannot be read or written, or `target` has one of the rows with different bits.
+        UsageError: The target has another codec, or a filter names a seed or density without rows.
     """
     origin = as_store(source)
     rows = select_keys(origin.keys(), lang, seeds, densities, f"the store '{source}'", on_note)
@@ -144,11 +144,11 @@ def copy_store(
 
 
 def _open_target(target: str, origin: SubNetworkStore, codec: str | None) -> SubNetworkStore:
-    """Open the store to copy to; a new store gets the codec, or that of the source.
+    """Open the store to copy to. A new store gets the given codec, or the codec of the source if none is given.
 
     Raises:
-        StoreError: The path contains something else.
-        UsageError: The store exists with another codec.
+        StoreError: There is something other than a store at the path.
+        UsageError: The store exists and has another codec.
     """
     opened = open_store(target, "a")
     if not opened.exists:
@@ -169,7 +169,7 @@ def _codec(store: SubNetworkStore) -> str:
 def merge(
     target: str, sources: Sequence[str], *, with_fisher: bool = False, on_progress: OnProgress = None
 ) -> CopyResult:
-    """Add the rows of stores of one experiment to a store, like `xsns-stream merge`.
+    """Copy the rows of several stores of the same experiment into one store, like `xsns-stream merge`.
 
     Args:
         target: The store to write to; it is created if it does not exist.
@@ -178,18 +178,23 @@ def merge(
         on_progress: Called with (done, total).
 
     Raises:
-        IncompatibleError: The experiments differ.
-        StoreError: A store cannot be read or written, or a row has other bits.
+        IncompatibleError: The stores contain different experiments.
+        StoreError: A store cannot be read or written, or two stores have the same row with different bits.
     """
     opened = [as_store(source) for source in sources]
     return merge_stores(open_store(target, "a"), opened, with_fisher=with_fisher, on_progress=on_progress)
 
 
 def require_rows(verb: str, result: CopyResult, target: str) -> None:
-    """Check that there was a row to copy.
+    """Check that a copy or merge found at least one row.
+
+    Args:
+        verb: The verb for the message, `copy` or `merge`.
+        result: The result of the copy or merge.
+        target: Path of the store that was written to.
 
     Raises:
-        StoreError: There was no row, and the target may not exist.
+        StoreError: There was no row. The target may not exist then.
     """
     if not (result.written or result.skipped or result.failed):
         raise StoreError(
@@ -201,7 +206,7 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
     """Raise an error if rows could not be read from their source.
 
     Raises:
-        PartialError: Some rows could not be read; the others are copied.
+        PartialError: Some rows could not be read. The other rows were copied.
     """
     if not result.failed:
         return
@@ -219,19 +224,22 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
 
 
 def relabel(store: StoreLike, old: str, new: str, *, on_progress: OnProgress = None) -> RelabelResult:
-    """Give the rows of a language another label: like `xsns-stream relabel`.
+    """Give the rows of a language another label, like `xsns-stream relabel`.
 
-    Folds, saved Fisher values and cached counts of the rows get the label too. After a crash, the same call continues.
+    The folds, the saved Fisher values and the cached overlap counts of the rows get the new label too. If a call is
+    interrupted, the same call completes the change.
 
     Args:
         store: The store.
-        old: The label, or another spelling of the same code (`swa` for `sw`).
-        new: The new label, which is not normalised.
+        old: The present label, or another spelling of it (such as `swa` for `sw`).
+        new: The new label; it is stored as given, without normalisation.
         on_progress: Called with (done, total).
 
     Raises:
-        LanguageError: The store has no row of `old`, or has a row of `new`, or `new` cannot be a label.
-        StoreError: The store does not exist or cannot be written, or a row is damaged or being measured.
+        LanguageError: The store has no row with the label `old`, or it has a row with the label `new`, or `new` is not
+            a valid label.
+        StoreError: The store does not exist or cannot be written, or a row is damaged, or another process is measuring
+            a row.
     """
     opened = _open_to_change(store)
     opened.load()
@@ -267,16 +275,16 @@ def prune_plan(
     writable: bool = True,
     on_note: OnNote = _unheard,
 ) -> tuple[SubNetworkStore, PrunePlan]:
-    """Open a store and return the plan of a removal; :func:`prune` removes it.
+    """Open a store, and return it with a plan of what to remove; :func:`prune` carries out the plan.
 
     Args:
         store: The store.
-        lang: Codes of languages to remove.
-        keep_lang: Codes of languages to keep; all others are removed.
-        seeds: Only these seeds.
-        densities: Only these densities.
+        lang: Codes of the languages whose rows are removed; empty for all.
+        keep_lang: Codes of languages to keep; the rows of all other languages are removed.
+        seeds: Only rows with these seeds are removed; empty for all seeds.
+        densities: Only rows with these densities are removed; empty for all densities.
         fisher: Whether to remove Fisher values instead of sub-networks.
-        parts: Whether to remove the parts of rows instead of the rows.
+        parts: Whether to remove the parts (folds) of rows instead of the rows.
         unfinished: Whether to remove the leftovers of killed builds.
         writable: Whether the store is opened for writing.
         on_note: Called with a sentence for each language that has another label in the store.
@@ -284,7 +292,7 @@ def prune_plan(
     Raises:
         StoreError: The store does not exist.
         LanguageError: A language is not in the store.
-        UsageError: No row is selected, or arguments exclude each other.
+        UsageError: No argument says what to remove, or arguments exclude each other, or a seed or density has no rows.
     """
     # Leftovers beside the store are part of the plan, so that they must not be removed here.
     opened = open_store(store, "a" if writable else "r", sweep=False)
@@ -324,7 +332,7 @@ def _keys_to_remove(
     where: str,
     on_note: OnNote,
 ) -> Sequence[_Key]:
-    """Return the selected keys: those of the given languages, or those of all other languages."""
+    """Return the keys of the rows to remove: of the languages in `lang`, or of all languages not in `keep_lang`."""
     if keep_lang:
         known = sorted({key.language for key in keys})
         kept = select(keep_lang, known, where, on_note)
@@ -339,12 +347,13 @@ def _keys_to_remove(
 
 @dataclass(frozen=True)
 class ExportResult:
-    """Files of exported sub-networks.
+    """Result of an export of sub-networks.
 
     Attributes:
-        files: One record for each file: path, labels of the row, sizes and digest of the layout.
-        failed: {language: error}.
-        left_out: Languages of the store without a sub-network of this seed and density.
+        files: One dictionary for each written file. It has the path and size of the file, the language, seed and
+            density of the row, the numbers of selected and of all parameters, and the digest of the layout.
+        failed: {language: error} of the rows that could not be read or written.
+        left_out: Languages that have no sub-network of the exported seed and density in the store.
     """
 
     files: tuple[dict[str, Any], ...]
@@ -365,12 +374,14 @@ def export_rows(
 
     Args:
         store: The store.
-        output: Path ending in .safetensors (boolean masks by the name of the tensor) or .npz (indices of the selected
-            parameters); `{lang}` in it becomes the code of the language.
+        output: Path of the file, in which `{lang}` is replaced by the code of the language. A file with the suffix
+            .safetensors has one boolean mask for each tensor; a file with the suffix .npz has the indices of the
+            selected parameters.
         languages: Codes, or `all`.
         seed: The seed; may be None if the store has only one.
         density: The density; may be None if the store has only one.
-        on_left_out: Called before the first file with languages that have no sub-network of this seed and density.
+        on_left_out: Called before the first file is written, with the languages that have no sub-network of this seed
+            and density; not called if there are none.
         on_note: Called with a sentence for each language that has another label in the store.
 
     Raises:
@@ -408,7 +419,7 @@ def _keys_to_export(
     density: float | None,
     on_note: OnNote,
 ) -> tuple[list[RowKey], tuple[str, ...]]:
-    """Return the rows to export, and languages without a row."""
+    """Return the keys of the rows to export, and the languages that have no such row."""
     named = select_languages(languages, rows, on_note)
     if named is not None:
         return [rows.record(language, seed, density).key for language in named], ()

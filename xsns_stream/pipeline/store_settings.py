@@ -1,4 +1,4 @@
-"""Settings of a build that are recorded in its store, as defaults for later builds that add rows."""
+"""Build settings that a store records, and that later builds use as defaults when they add rows."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from xsns_stream.objectives.factory import OBJECTIVES
 from xsns_stream.store import SubNetworkStore
 from xsns_stream.types import Provenance
 
-#: Options of :func:`xsns_stream.open_corpus` that a build passes on.
+#: Options of a build that are passed on to :func:`xsns_stream.open_corpus`.
 TEXT_OPTIONS: Final = (
     *("text_column", "language_column", "split", "treebank", "words", "config", "task"),
     *("labels_as_given", "label"),
 )
-#: Options that the provenance of a row names only in `inputs`, beside the text and the model.
+#: Options that the provenance of a row records only in its field `inputs`, next to the text and the model.
 OPTIONS_IN_INPUTS: Final = (
     *(*TEXT_OPTIONS, "label_column", "corpus_revision"),
     *("stack", "include", "exclude", "mask_rate", "mean_span"),
 )
 #: Largest number of values of `--corpus` that is recorded: every row has a copy of them.
 MOST_SPECIFICATIONS: Final = 64
-#: Options of the model, which do not apply to a model that is loaded already.
+#: Options for loading a model by name; they do not apply to a model that is loaded already.
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
-#: {option: the options that are taken from a store only if this one has the value of the store}.
+#: {option: dependent options, which are taken from a store only if the option has the same value as in the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": ("mask_rate", "mean_span"),
     "estimator": ("token_reduction", "labels", "batch_size"),
@@ -45,7 +45,7 @@ _EXCLUDES: Final[Mapping[str, tuple[str, ...]]] = {
     "check_every": ("parts",),
     "at_least": ("parts",),
 }
-#: Settings that the note always names, and their names in it.
+#: {setting that the note always names if it is taken from the store: word for it in the note}.
 _ALWAYS_NAMED: Final = {
     "model": "model",
     "texts": "corpus",
@@ -70,9 +70,9 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
 _DESCRIBED: Final = re.compile(r"([\w-]+)\((.*)\)", re.DOTALL)
 #: Pattern of a corpus name in provenance, such as `folder(ud, split=dev)`.
 _CORPUS: Final = re.compile(r"(?P<kind>[\w:-]+)(?:\((?P<rest>.*)\))?", re.DOTALL)
-#: Pattern of the part of the name of a folder about the default split.
+#: Pattern of the default split in the name of a folder corpus.
 _DEFAULT_SPLIT: Final = re.compile(r", split=train(?=[,)])")
-#: Pattern of the part of a corpus name about the reading of words, which older stores lack.
+#: Pattern of the option `words` in the name of a corpus; names in older stores lack it.
 WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
@@ -80,7 +80,7 @@ WORDS_IN_NAME: Final = re.compile(r"[(,] ?words=(running|given)(?=[,)])")
 
 
 def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of provenance about text and model, except their names.
+    """Return a record of where text and model are, for the field `inputs` of provenance.
 
     Args:
         texts: The text; see :func:`xsns_stream.build`.
@@ -88,8 +88,9 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
         options: The options of the build that were given.
 
     Returns:
-        `texts`, a list of specifications, if the text is not in memory; `model`, if it is a name or a folder;
-        `options`. Paths are absolute here; :func:`relative_inputs` makes them relative to a store.
+        A dictionary with up to three keys: `texts`, a list of corpus specifications, unless the text is in memory;
+        `model`, if the model was given as a name or a folder; and `options`, if options that provenance records only
+        here were given. Paths are absolute; :func:`relative_inputs` makes them relative to a store.
     """
     record: dict[str, Any] = {}
     if _is_specification(texts):
@@ -106,11 +107,11 @@ def inputs_record(texts: Any, model: Any, options: Mapping[str, Any]) -> dict[st
 def recorded_corpus(name: str, store: SubNetworkStore) -> str:
     """Return the name of a corpus as a store records it.
 
-    The default split of treebanks is in the name of a folder if treebanks are read. A store therefore accepts both
-    forms of the name: treebanks may be added to a folder of other files, or deleted.
+    The name of a folder corpus contains the default split only while the folder has treebanks. Names that differ only
+    in the default split are therefore treated as equal, because treebanks may be added to a folder or deleted from it.
 
     Args:
-        name: The name of the corpus now.
+        name: The present name of the corpus.
         store: The store, which may not exist yet.
     """
     stored = str(store.experiment.get("corpus", "")) if store.exists else name
@@ -120,7 +121,7 @@ def recorded_corpus(name: str, store: SubNetworkStore) -> str:
 
 
 def _is_recordable(part: str | os.PathLike[str]) -> bool:
-    """Return whether a path is valid UTF-8, which records must be and paths need not be."""
+    """Return whether a path is valid UTF-8, so that it can be recorded."""
     try:
         f"{Path(part).absolute()}".encode()
     except UnicodeEncodeError:
@@ -129,7 +130,10 @@ def _is_recordable(part: str | os.PathLike[str]) -> bool:
 
 
 def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[str, Any]:
-    """Return a record in which paths are relative to the folder of the store; without paths for an object store."""
+    """Return a record from :func:`inputs_record` with paths relative to the folder of a store.
+
+    If the store is in an object store, entries with absolute paths are omitted instead.
+    """
     record, root = dict(inputs), store.path
     if isinstance(root, Path):
         if "texts" in record:
@@ -145,7 +149,7 @@ def relative_inputs(inputs: Mapping[str, Any], store: SubNetworkStore) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Return an option as a value of JSON."""
+    """Return the value of an option as a JSON value."""
     if isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
@@ -156,7 +160,7 @@ def _plain(value: Any) -> Any:
 
 
 def _split(part: str) -> tuple[str, str]:
-    """Return the prefix of a specification and its path: `sw=` and `sw.txt`, `hub:` and `./folder`."""
+    """Split a corpus specification into prefix and path, such as `sw=` and `sw.txt`, or `hub:` and `./folder`."""
     if part.startswith("hub:"):
         return "hub:", part.removeprefix("hub:")
     name, equals, path = part.partition("=")
@@ -164,7 +168,7 @@ def _split(part: str) -> tuple[str, str]:
 
 
 def _absolute(part: str, *, is_model: bool = False) -> str:
-    """Return a specification with an absolute path, if it has a path."""
+    """Return a specification whose path, if it has one that exists, is made absolute."""
     prefix, path = ("", part) if is_model else _split(part)
     is_name = path == "mini" if is_model else not prefix and path in KNOWN_NAMES
     return part if is_name or not Path(path).exists() else f"{prefix}{Path(path).absolute()}"
@@ -182,7 +186,7 @@ def _relative(part: str, root: Path) -> str:
 
 
 def _located(part: str, root: Path | str, *, is_model: bool = False) -> str | None:
-    """Return a recorded specification as it is given on the command line; None if its path does not exist."""
+    """Return a recorded specification in the form for the command line; None if its path does not exist."""
     prefix, path = ("", part) if is_model else _split(part)
     if not path.startswith(".") or not isinstance(root, Path):
         return part
@@ -199,12 +203,12 @@ class StoreSettings:
     """Settings of the rows of a store, under the names that :func:`xsns_stream.build` uses.
 
     Attributes:
-        path: The store.
+        path: Path or URL of the store.
         options: {option: value}.
-        texts: The text, as a value for :func:`xsns_stream.open_corpus`; None if the store does not contain its
-            location.
-        model: The model; None if the store does not contain its location.
-        names: {`texts` or `model`: name in the provenance of the rows}.
+        texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if it is not where it was, or if the
+            store does not record where it was.
+        model: Name or folder of the model; None in the same cases.
+        names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
 
     path: str
@@ -261,7 +265,7 @@ def _texts(inputs: Mapping[str, Any], name: str, root: Path | str) -> tuple[str,
 
 
 def texts_by_name(name: str) -> tuple[str, ...] | None:
-    """Return a corpus whose recorded name shows where it is; None if it does not."""
+    """Return the specification of a corpus that can be found by its recorded name; None if it cannot be found."""
     plain = WORDS_IN_NAME.sub(lambda match: match[0][0], name).replace(",)", ")").replace("()", "")
     parsed = _CORPUS.fullmatch(plain)
     if parsed is None:
@@ -281,12 +285,12 @@ def _model(inputs: Mapping[str, Any], name: str, root: Path | str) -> str | None
 
 
 def model_by_name(name: str) -> str | None:
-    """Return a model whose recorded name shows where it is; None if it is a folder that is not here."""
+    """Return the recorded name of a model if the model can be loaded by it; None if the name does not suffice."""
     return name if name == "mini" or "/" in name or (name and Path(name).is_dir()) else None
 
 
 def _members(text: str) -> tuple[str, dict[str, str]]:
-    """Return the name and the settings of a description such as `masked-lm(rate=0.15,max_length=128)`."""
+    """Split a description such as `masked-lm(rate=0.15,max_length=128)` into its name and {setting: value}."""
     match = _DESCRIBED.fullmatch(text)
     if match is None:
         return text, {}
@@ -322,7 +326,7 @@ def _number_format(text: str) -> dict[str, Any]:
 
 
 def _parts(store: SubNetworkStore) -> dict[str, Any]:
-    """Return the number of parts that every row of the store has, or whether every row was compared in halves."""
+    """Return the option `parts` or `split_half` that all rows of the store share; empty if they share neither."""
     rows = set(store.keys())
     for count in reversed(store.fold_counts):
         if all(rows <= set(fold.keys()) for fold in store.folds(count)):
@@ -332,7 +336,7 @@ def _parts(store: SubNetworkStore) -> dict[str, Any]:
 
 
 def _kept_fisher(store: SubNetworkStore) -> dict[str, Any]:
-    """Return the encoding in which the store has the Fisher values of every row."""
+    """Return the option `keep_fisher` if the Fisher values of all rows have the same encoding; otherwise nothing."""
     rows = {(key.language, key.seed) for key in (*store.keys(),)}
     records = [store.fisher_record(language, seed) for language, seed in rows]
     encodings = {None if record is None else record.encoding for record in records}
@@ -344,14 +348,14 @@ def _kept_fisher(store: SubNetworkStore) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CompletedOptions:
-    """Text, model and options of a build; missing ones are those of the store.
+    """Text, model and options of a build, completed by those of the store.
 
     Attributes:
         texts: The text.
         model: The model.
         options: All other options.
-        taken: {name: value} of the options from the store; `texts` and `model` are names too.
-        note: One sentence that names them; empty if nothing was taken.
+        taken: {name: value} of what was taken from the store, including `texts` and `model`.
+        note: Sentence that names what was taken from the store; empty if nothing was taken.
     """
 
     texts: Any
@@ -362,16 +366,18 @@ class CompletedOptions:
 
 
 def complete_from_store(store: SubNetworkStore, texts: Any, model: Any, options: Mapping[str, Any]) -> CompletedOptions:
-    """Return the options of a build; those that were not given are taken from the store, or have their defaults.
+    """Complete the text, the model and the options of a build by those of the store.
+
+    If the store has no row, a missing text or model is replaced by the default.
 
     Args:
-        store: The store that rows are added to.
-        texts: The text that was given; None if none was.
-        model: The model that was given; None if none was.
+        store: The store to which the build adds rows.
+        texts: The text that was given; None if none was given.
+        model: The model that was given; None if none was given.
         options: The options that were given.
 
     Raises:
-        UsageError: Text or model were not given, and the store does not contain their location.
+        UsageError: The text or the model was not given, and the store does not show where it is.
     """
     stored = settings_of_store(store)
     if stored is None:
@@ -416,7 +422,7 @@ def _require_located(stored: StoreSettings, texts: Any, model: Any) -> None:
 
 
 def _not_applicable(stored: StoreSettings, texts: Any, model: Any, options: Mapping[str, Any]) -> set[str]:
-    """Return the options that are not taken from the store, because they do not fit the options that were given."""
+    """Return the names of the options that must not be taken from the store, because they conflict with given ones."""
     left_out: set[str] = set()
     for name, followers in _FOLLOWERS.items():
         if name in options and options[name] != stored.options.get(name):

@@ -1,4 +1,4 @@
-"""Text and model of a store, for baselines that are computed on the same text with the same model."""
+"""Description of the text and model of a store, for baselines from the same text and model."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class StoredText:
     """Description of the text and the model of a store, from its records.
 
     Attributes:
-        path: The store.
+        path: Path or URL of the store.
         shared: Provenance that all rows share.
-        revision: Commit of a model on the Hub.
-        languages: Codes of the rows.
+        revision: Commit of the model on the Hub; empty for other models.
+        languages: Labels of the rows.
         seeds: Seeds of the rows.
-        digests: {(language, seed): digest of the examples}; a digest is empty if the store has none. Former labels of
-            a row have its digest.
-        settings: Location of text and model, and the options that text was read with.
-        former: {label of relabelled rows: their former labels that no row has now, the newest first}.
+        digests: {(label, seed): digest of the examples of the row}; a digest is empty if the store has not recorded
+            it. If a row was relabelled, its former labels are keys too.
+        settings: Location of the text and the model, and the options that the text was read with.
+        former: {label of a relabelled row: its former labels, except those that another row has now, newest first}.
     """
 
     path: str
@@ -90,17 +90,17 @@ def stored_text(path: str) -> StoredText:
 def options_of_store(
     stored: StoredText, options: Mapping[str, Any], given: frozenset[str], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the options with the values of a store.
+    """Return the options of baselines, with the values that the store determines.
 
     Args:
-        stored: The store.
+        stored: The description of the store.
         options: All options, with their defaults.
         given: Names of the options that the user gave.
         names: Names of the baselines.
 
     Raises:
-        UsageError: Options differ from the store, or the folder of its text or model does not exist; one message names
-            all problems.
+        UsageError: Options that the user gave differ from the store, or the text or model of the store cannot be
+            found; one message names all problems.
     """
     wrong: list[str] = []
     hints: list[str] = []
@@ -144,7 +144,7 @@ def options_of_store(
 
 
 def _corpus(stored: StoredText, given: frozenset[str]) -> dict[str, Any] | None:
-    """Return the options for opening the corpus of a store; None if its location is not known."""
+    """Return the options that open the corpus of a store; None if the location of the corpus is not known."""
     texts, recorded = stored.settings.texts, stored.settings.options
     if texts is None:
         return None
@@ -155,7 +155,7 @@ def _corpus(stored: StoredText, given: frozenset[str]) -> dict[str, Any] | None:
 
 
 def _model(stored: StoredText) -> dict[str, Any] | None:
-    """Return the options for loading the model of a store; None if its folder does not exist here."""
+    """Return the options that load the model of a store; None if the location of the model is not known."""
     name = stored.settings.model
     if name is None or name == "mini" or Path(name).is_dir():
         return None if name is None else {"model": name}
@@ -168,17 +168,18 @@ def check_text(
     """Compare the text of a baseline with the text of a store, language by language.
 
     Args:
-        stored: The store.
+        stored: The description of the store.
         corpus: The corpus of the baseline.
         chosen: {code in the corpus: requested code}.
-        examples: Number of examples of a row.
+        examples: Number of examples to draw for a row.
         seeds: Seeds of the rows.
 
     Returns:
-        Sentences on text that could not be compared.
+        Notes: a different name of the corpus, languages whose text could not be compared, and rows that may have used
+        fewer examples.
 
     Raises:
-        CorpusError: Some text differs; the message names all languages concerned.
+        CorpusError: The text of some languages differs; the message names these languages.
     """
     differing: dict[str, None] = {}
     unknown: dict[str, None] = {}
@@ -221,10 +222,10 @@ def check_text(
 
 
 def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[str]) -> None:
-    """Compare a model with the model of a store.
+    """Check that a model is the model of a store.
 
     Args:
-        stored: The store.
+        stored: The description of the store.
         loaded: The model, or only its tokenizer; None if the baselines need neither.
         names: Names of the baselines.
 
@@ -246,7 +247,7 @@ def check_model(stored: StoredText, loaded: LoadedModel | None, names: Sequence[
 
 
 def objective_of(stored: StoredText) -> Objective:
-    """Return the objective of the store's rows, for grad-cosine.
+    """Return the training objective of the store's rows, which the baseline grad-cosine uses too.
 
     Raises:
         UsageError: The objective is a task, and baselines do not read labels.

@@ -1,4 +1,4 @@
-"""Baselines from text: opening of text and model, by arguments or as in a store, and comparison with the store."""
+"""Computation of baselines from text and model that the user names, or that are those of a store."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from xsns_stream.types import SimilarityMatrix
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Folder for the logs of languages that failed, if no file is written.
+#: Default folder for the logs of languages that failed; used if there is no output file.
 DEFAULT_LOGS: Final = Path("baselines.logs")
-#: Displays events of baselines, for a number of rows.
+#: Function that takes a number of rows and returns a context manager, which yields a handler that displays events.
 Display: TypeAlias = Callable[[int], AbstractContextManager[Callable[[BaselineEvent], None]]]
-#: Shows a line while a block runs.
+#: Function that returns a context manager, which shows a line of text while its block runs.
 Status: TypeAlias = Callable[[str], AbstractContextManager[Any]]
 
 #: Fields of :class:`~xsns_stream.pipeline.model_baselines.BaselineSettings` that are options.
@@ -49,7 +49,7 @@ _SETTINGS: Final = (
     *("states", "merges", "token_reduction", "scratch"),
 )
 _OPTIONS: Final = (*TEXT_OPTIONS, "corpus_revision", *MODEL_OPTIONS, *PARAMETER_OPTIONS, *_SETTINGS)
-#: Conversions of options to numbers of Python.
+#: Conversions of options to built-in Python types.
 _CONVERSIONS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     **dict.fromkeys(("examples", "batch", "max_length", "neighbours", "merges"), whole_number),
     "seeds": lambda seeds, name: as_seeds(seeds),
@@ -62,10 +62,11 @@ class TextBaselines:
     """Baselines that were computed from text.
 
     Attributes:
-        matrices: {name: matrix}, with the codes of the requested languages.
-        notes: Sentences on the model, the text, and languages with other codes in the corpus.
-        failed: {row: error}.
-        rows: Number of all rows (languages with a seed). corpus: The corpus.
+        matrices: {name of the baseline: matrix}; the labels are the requested codes of the languages.
+        notes: Sentences on the model, on the text, and on languages that have other codes in the corpus.
+        failed: {row: error} of the rows that could not be computed.
+        rows: Number of all rows, that is, pairs of a language and a seed.
+        corpus: The corpus.
     """
 
     matrices: Mapping[str, SimilarityMatrix]
@@ -94,15 +95,15 @@ def text_baselines(
 
     Args:
         names: Names of baselines from text.
-        requested: The languages; those that the corpus lacks are left out.
+        requested: The requested languages; languages that the corpus lacks are left out.
         texts: See :func:`xsns_stream.build`.
         model: See :func:`xsns_stream.build`.
-        tokenizer: As for :func:`xsns_stream.build`.
-        store: Store with the text, model, examples and seeds to use.
-        given: Names of the arguments that the user gave; the store determines the others.
+        tokenizer: See :func:`xsns_stream.build`.
+        store: Store whose text, model, examples and seeds are used; None to use the arguments.
+        given: Names of the arguments that the user gave. If there is a store, it determines the other arguments.
         display: Displays the events.
-        status: Displays a line about loading.
-        workers: The workers that measure languages; None for this process.
+        status: Displays a line while text is compared and the model is loaded.
+        workers: The workers that compute the rows; None to compute them in this process.
         logs: Folder for the logs of languages that failed on workers.
         **options: See :func:`xsns_stream.baseline`.
 
@@ -208,11 +209,12 @@ def _languages(
     """Return {code in the corpus: requested code}, without the languages that the corpus lacks.
 
     Args:
-        requested: The languages.
-        known: Codes of the corpus.
-        corpus: Its name, for messages.
-        stored: The text of a store. Its codes are preferred for a language: if it has `en-GB`, `en` means `en-GB` and
-            not `en-US`. The text of a row that was relabelled has the former label in the corpus.
+        requested: The requested languages.
+        known: Codes of the languages of the corpus.
+        corpus: Name of the corpus, for messages.
+        stored: Description of a store, or None. If several codes of the corpus match a language, codes of the store are
+            preferred: if the store has `en-GB`, `en` means `en-GB` and not `en-US`. The text of a relabelled row is
+            found by its former label.
 
     Raises:
         LanguageError: The corpus has fewer than two of the languages.
@@ -239,7 +241,7 @@ def _languages(
 
 
 def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the corpus's codes of the requested sources, or targets, in their order."""
+    """Return the codes in the corpus of the requested sources (or targets), in their order; None for all."""
     if wanted is None:
         return None
     in_corpus = {code: other for other, code in chosen.items()}
@@ -247,7 +249,7 @@ def _side(wanted: Sequence[str] | None, chosen: Mapping[str, str]) -> tuple[str,
 
 
 def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityMatrix:
-    """Return the matrix with the codes of the requested languages."""
+    """Replace the codes of the corpus in a matrix by the requested codes of the languages."""
     return replace(
         matrix,
         sources=tuple(chosen[code] for code in matrix.sources),
@@ -257,7 +259,7 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
 
 
 def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
-    """Return a context that disables mixed precision of the caller; torch is imported only if needed."""
+    """Return a context manager that disables the autocast of the caller; without a model, it does nothing."""
     if loaded is None or loaded.model is None:
         return nullcontext()
     from xsns_stream.fisher.model_state import caller_modes_off

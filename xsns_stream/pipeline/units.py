@@ -1,4 +1,4 @@
-"""Units of fine-tuning on disk: one JSON file and a lock for each fine-tuned model, and the table of scores."""
+"""Units of fine-tuning on disk (a JSON file and a lock file for each fine-tuned model), and their table of scores."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from xsns_stream.types.provenance import library_versions
 SCHEMA_VERSION: Final = 1
 _KIND: Final = "transfer-unit"
 _AGAIN: Final = "delete it; the same command fine-tunes the unit again."
-#: Entries of a training record that are printed.
+#: Keys of the training record whose values are printed.
 _PRINTED: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_second")
-#: Settings that may differ between sources in one file of scores: data and their classes.
+#: Settings that may differ between the sources of one file of scores: the data, and the classes of its labels.
 _DATA: Final = frozenset({"train", "dev", "labels"})
-#: Settings in which all units may differ.
+#: Settings that may differ between any units.
 _FREE: Final = frozenset({"versions", "tests"})
 
 
 class UnitFolder:
-    """The folder of units beside a file of gold scores.
+    """The folder that contains the units of a file of gold scores; it is in the same folder as the file.
 
     Args:
         folder: The folder; it is created when the first unit is written.
@@ -43,10 +43,10 @@ class UnitFolder:
         self.folder = folder
 
     def read(self, unit: Unit) -> TransferRun | None:
-        """Return a unit; None if it is not finished.
+        """Return the scores and the record of a unit; None if the unit is not finished.
 
         Raises:
-            XsnsError: Its file is damaged, or contains another unit.
+            XsnsError: The file of the unit is damaged, or contains another unit.
         """
         path = self._path(unit)
         return self._checked(path) if path.exists() else None
@@ -61,7 +61,7 @@ class UnitFolder:
         return sorted(runs, key=lambda run: (run.source, run.seed))
 
     def write(self, run: TransferRun) -> None:
-        """Commit a unit.
+        """Write the file of a unit, which then counts as finished.
 
         Raises:
             XsnsError: The file cannot be written.
@@ -93,14 +93,20 @@ class UnitFolder:
 
     @contextmanager
     def claimed(self, unit: Unit) -> Iterator[bool]:
-        """Lock a unit while the block runs; yield False if another process has locked it. A crash releases the lock."""
+        """Lock a unit while the block runs, and yield True; yield False if another process has locked it.
+
+        A crash of the process releases the lock.
+        """
         self._make()
         with try_lock(self._path(unit).with_suffix(".lock")) as held:
             yield held
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock the file of scores, so that the second of two writers has read the units of both."""
+        """Lock the file of scores while the block reads the units and writes the file.
+
+        If two processes write the file, the second one therefore includes the units of both.
+        """
         self._make()
         with hold_lock(self.folder / ".scores.lock"):
             yield
@@ -125,8 +131,8 @@ def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> No
     """Check that a finished unit has the same settings as this run; versions of libraries may differ.
 
     Args:
-        run: The unit.
-        settings: The present settings.
+        run: The finished unit.
+        settings: The settings of this run for the unit.
         where: The folder, for the message.
 
     Raises:
@@ -136,11 +142,11 @@ def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> No
 
 
 def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Check that a finished unit of another source has the same settings, because one file contains the scores.
+    """Check that a finished unit of another source has the same settings, because one file contains all scores.
 
     Args:
-        run: The unit.
-        settings: Settings of a present unit; data and classes may differ.
+        run: The finished unit.
+        settings: Settings of a unit of this run; data, classes and library versions may differ.
         where: The folder, for the message.
 
     Raises:
@@ -150,11 +156,11 @@ def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> 
 
 
 def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None:
-    """Check that a finished unit was tested on the same test data, because one column contains the scores.
+    """Check that a finished unit was tested on the present test data, so that all scores of a target are comparable.
 
     Args:
-        run: The unit.
-        tests: {target: digest of its present test data}.
+        run: The finished unit.
+        tests: {target: digest of the present test data of the target}.
         where: The folder, for the message.
 
     Raises:
@@ -171,7 +177,7 @@ def check_tests(run: TransferRun, tests: Mapping[str, str], where: Path) -> None
 
 
 def other_versions(runs: Iterable[TransferRun]) -> list[str]:
-    """Return a sentence for each library with different versions in finished units."""
+    """Return a sentence for each library whose version in some finished unit differs from the installed version."""
     now, others = library_versions(), dict[str, set[str]]()
     for run in runs:
         for name, version in run.settings.get("versions", {}).items():
@@ -183,7 +189,7 @@ def other_versions(runs: Iterable[TransferRun]) -> list[str]:
     ]
 
 
-#: Hints on settings that are recorded as a digest.
+#: {setting whose value does not explain itself in a message: additional hint}.
 _HINTS: Final = {
     "train": " Other files, --limit or --relabel change the training data.",
     "dev": " Other files, --test-limit or --relabel change the dev data.",
@@ -261,10 +267,10 @@ def _check(run: TransferRun) -> None:
 
 
 def check_metric(task: Task, metric: str | None) -> None:
-    """Check that a task has a metric.
+    """Check that a task has a metric; None is accepted.
 
     Raises:
-        UsageError: The task does not have it.
+        UsageError: The task does not have the metric.
     """
     if metric is not None and metric not in task.metrics:
         raise UsageError(f"{task.name} has no metric '{metric}'.", f"it has {', '.join(task.metrics)}.")
@@ -275,8 +281,9 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
 
     Args:
         runs: At least one unit.
-        settings: Settings with the order of sources, targets and seeds, and the origin of the scores.
-        metric: A metric of the task; None for the first.
+        settings: Settings of the run, which determine the order of sources, targets and seeds, and the description of
+            the origin of the scores.
+        metric: A metric of the task; None for the first metric of the task.
 
     Raises:
         UsageError: The task does not have the metric.

@@ -2,7 +2,7 @@
 
 The greedy algorithm repeatedly chooses the source with the largest gain of coverage. Coverage is a monotone submodular
 function of the set of sources, so that the greedy set covers at least 1 − 1/e of the coverage of the best set of the
-same size (Nemhauser, Wolsey and Fisher 1978). The mean over seeds is submodular too.
+same size (Nemhauser, Wolsey and Fisher 1978). The mean of the coverage over seeds is submodular too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Number of words of a row that are read in one step when a source is removed.
+#: Number of 64-bit words of a row that are read in one step when the parameters of a source are removed.
 _STEP: Final = 1 << 17
 
 
@@ -38,21 +38,21 @@ def greedy_cover(
 ) -> SourceCover:
     """Choose sources one by one that together cover most of a target's sub-network.
 
-    Each choice reads all candidates once. Memory contains one row for each seed: the part of the target that is not
-    covered yet.
+    Each choice reads the rows of all candidates once. Only one row for each seed is kept in memory: the part of the
+    target's sub-network that is not covered yet.
 
     Args:
-        store: The store of the rows.
-        target: A code.
-        candidates: Codes; the target itself is ignored.
+        store: The store that contains the rows.
+        target: Code of the target.
+        candidates: Codes of the candidate sources; the target is ignored if it is among them.
         count: Number of sources to choose; all candidates if there are fewer.
-        seeds: Coverage is averaged over these seeds.
+        seeds: Seeds over which the coverage is averaged.
         density: Density of all rows.
         on_progress: Called with (number of sources chosen, number of sources to choose).
 
     Returns:
-        The sources in the order of choice. Of two sources with equal gains, the source that alone covers more comes
-        first; if these are equal too, the codes decide.
+        The sources in the order in which they were chosen. Among sources with equal gains, the source that covers more
+        on its own is chosen; among sources that are equal in this too, the first one in the order of the codes.
 
     Raises:
         LanguageError: A language has no row.
@@ -82,7 +82,10 @@ def greedy_cover(
 def cover_by(
     store: RowSource, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> SourceCover:
-    """Return the coverage of sources in the given order, for example by similarity; see :func:`greedy_cover`."""
+    """Return the coverage of a target by sources that are added in the given order; see :func:`greedy_cover`.
+
+    The order may be, for example, that of a ranking by similarity.
+    """
     names = _checked(store, target, sources, seeds, density)
     whole, uncovered = (_Uncovered(store, target, seeds, density) for _ in range(2))
     cover: list[CoveringSource] = []
@@ -110,7 +113,7 @@ def _checked(
 
 
 class _Uncovered:
-    """The part of a target's sub-network that is not covered yet, with one row for each seed."""
+    """The part of a target's sub-network that is not covered yet, as one row of bits for each seed."""
 
     def __init__(self, store: RowSource, target: str, seeds: Sequence[int], density: float) -> None:
         self._store, self._seeds, self._density = store, seeds, density
@@ -127,12 +130,12 @@ class _Uncovered:
 
     @contextmanager
     def opened(self, names: Sequence[str]) -> Iterator[list[Columns]]:
-        """Open the rows of sources for each seed."""
+        """Open the rows of sources while the block runs; yield one reader for each seed."""
         with ExitStack() as stack:
             yield [stack.enter_context(self._store.columns(names, seed, self._density)) for seed in self._seeds]
 
     def gains(self, names: Sequence[str], columns: Sequence[Columns]) -> Reals:
-        """Return float64 [S]: the share of the target that each of the opened sources would add to the coverage."""
+        """Return the share of the target's sub-network that each source would add to the coverage, float64 [S]."""
         from xsns_kernels.columns import ArrayColumns
 
         shares = []
@@ -144,7 +147,7 @@ class _Uncovered:
         return mean
 
     def remove(self, source: str) -> None:
-        """Remove the parameters that a source covers."""
+        """Remove the parameters that a source covers from the uncovered part."""
         for row, seed in zip(self._rows, self._seeds, strict=True):
             with self._store.columns([source], seed, self._density) as columns:
                 for start in range(0, columns.words, _STEP):

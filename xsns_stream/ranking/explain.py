@@ -1,4 +1,4 @@
-"""Groups of parameters that make sources similar to a target."""
+"""Contributions of groups of parameters to the similarity of sources to a target."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
     """Return the contributions of groups of parameters to the similarity of sources to a target.
 
     Args:
-        counts: Overlap counts of all candidates with the target by group, one collection for each seed. Contributions
-            are relative to the mean of these candidates.
-        target: One of the targets.
+        counts: For each seed, the overlap counts of all candidates with the target in each group. Contributions are
+            computed relative to their mean over these candidates.
+        target: One of the targets of `counts`.
         sources: The sources to explain.
 
     Raises:
@@ -46,9 +46,9 @@ def explain(counts: Sequence[GroupedOverlaps], target: str, sources: Sequence[st
 
 
 def _terms(counts: GroupedOverlaps, target: str, candidates: Sequence[str]) -> Reals:
-    """Return float64 [G, S]: |A ∩ B| of each group divided by |A ∪ B| of all groups.
+    """Return |A ∩ B| in each group, divided by |A ∪ B| in all groups together, float64 [G, S].
 
-    The sum over groups is the Jaccard coefficient.
+    The sum of these values over the groups is the Jaccard coefficient.
     """
     tables = [table.between(candidates, [target]) for _, table in counts]
     shared = np.array([table.intersection[:, 0] for table in tables], np.float64)

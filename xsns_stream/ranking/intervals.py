@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Number of rows that are open at the same time.
+#: Largest number of rows with a left-out fold that are open at the same time.
 _AT_ONCE: Final = 256
 #: Smallest number of seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
@@ -38,16 +38,16 @@ def fold_similarities(
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
 ) -> FoldSimilarity:
-    """Return similarities with one fold of the examples left out.
+    """Return the similarities of a target and its sources, recomputed with one fold of the examples left out.
 
     The target without each of its folds is compared with the sources, and each source without each of its folds is
     compared with the target.
 
     Args:
-        store: The store of the complete rows.
-        folds: K stores, each without one fold of the examples, from :meth:`xsns_stream.store.SubNetworkStore.folds`.
-        target: A code. The target and all sources need a row in all stores for every seed.
-        sources: Codes. Sources are read in groups, so that memory use does not grow with their number.
+        store: The store of the rows that were measured on all examples.
+        folds: K stores from :meth:`xsns_stream.store.SubNetworkStore.folds`; the rows in each leave out one fold.
+        target: Code of the target. The target and all sources need a row in all stores for every seed.
+        sources: Codes of the sources. Sources are read in groups, so that memory use does not grow with their number.
         seeds: At least one seed.
         density: Density of all rows.
         coefficient: Name of a coefficient; see :func:`xsns_stream.similarity.similarity`.
@@ -89,21 +89,22 @@ def all_fold_similarities(
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
 ) -> tuple[Reals, Reals]:
-    """Return the similarities of all pairs of languages, with one fold of the examples of one of them left out.
+    """Return the similarities of all pairs, with one fold of the examples of one of the two languages left out.
 
-    :func:`fold_of_target` returns the part of one target, which equals the result of :func:`fold_similarities`.
+    :func:`fold_of_target` extracts the similarities of one target, as :func:`fold_similarities` computes them.
 
     Args:
         store: See :func:`fold_similarities`.
         folds: See :func:`fold_similarities`.
-        languages: L codes. Each needs a row in all stores for every seed.
+        languages: Codes of L languages. Each needs a row in all stores for every seed.
         seeds: See :func:`fold_similarities`.
         density: See :func:`fold_similarities`.
         coefficient: See :func:`fold_similarities`.
         on_progress: Called with (passes done, number of passes).
 
     Returns:
-        Two arrays float64 [R, K, S, T]: without a fold of the examples of the source, and of the target.
+        Two arrays float64 [R, K, L, L], with axes (seed, fold, source, target). The first leaves out a fold of the
+        examples of the source, the second a fold of the examples of the target.
 
     Raises:
         UsageError: There are fewer than two folds, no language, or no seed.
@@ -139,7 +140,7 @@ def fold_of_target(
     seeds: Sequence[int],
     coefficient: str,
 ) -> FoldSimilarity:
-    """Return the similarities of one target from the result of :func:`all_fold_similarities`."""
+    """Extract the similarities of one target from the result of :func:`all_fold_similarities`."""
     number = {code: i for i, code in enumerate(languages)}
     rows, column = [number[source] for source in sources], number[target]
     without_source, without_target = (array[:, :, rows, column] for array in similarities)
@@ -149,8 +150,8 @@ def fold_of_target(
 def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: int) -> Iterator[Reals]:
     """Yield similarities of all pairs as if other examples were sampled.
 
-    The distribution is that of :func:`draws_of_folds`, with the same random numbers for all pairs of a language, so
-    that a draw of one language changes its similarities to all others together.
+    The distribution is that of :func:`draws_of_folds`, but all pairs of a language share the random numbers of that
+    language. The similarities of a language to all others therefore vary together.
 
     Args:
         similarities: The result of :func:`all_fold_similarities`.
@@ -166,19 +167,19 @@ def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: 
         yield values + scale * (np.einsum("rks,rkst->st", normal, own) + np.einsum("rkt,rkst->st", normal, other))
 
 
-#: Stores with the languages to read from each.
+#: Pairs of a store and the languages to read from that store.
 _RowNames = Sequence[tuple[RowSource, Sequence[str]]]
 
 
 class _RowComparison:
-    """Comparison of rows of several stores with one seed and density."""
+    """Comparison of rows from several stores; all rows have the same seed and density."""
 
     def __init__(self, seed: int, density: float, coefficient: str) -> None:
         self._seed, self._density = seed, density
         self._formula = coefficient_named(coefficient)
 
     def similarities(self, targets: _RowNames, sources: _RowNames) -> Reals:
-        """Return float64 [T, S]: the similarity of each target row with each source row, in the given order."""
+        """Return the similarity of each target row to each source row, in the given orders, float64 [T, S]."""
         with ExitStack() as stack:
             opened: list[Columns] = [
                 stack.enter_context(store.columns(names, self._seed, self._density))
@@ -199,14 +200,16 @@ class _RowComparison:
 
 
 def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int = DRAWS) -> SimilarityDraws:
-    """Return draws of the similarities with a delete-a-group jackknife over folds of the examples.
+    """Return draws of the similarities, based on a delete-a-group jackknife over folds of the examples.
 
-    The variance of a similarity is the sum of two jackknife variances, over the folds of the target and over the folds
-    of the source. Each is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without fold k. A fold of
-    the target affects all sources together. The draws are normal with these covariances.
+    The variance of a similarity is the sum of two jackknife variances: one over the folds of the target, and one over
+    the folds of the source. Each variance is (K − 1) / K Σ_k (J_(k) − mean of J_(k))², where J_(k) is computed without
+    fold k. Leaving out a fold of the target changes the similarities to all sources together, so that they covary. The
+    draws are normally distributed with these covariances.
 
-    For any coefficient, the expected estimate is not below the true variance (Efron and Stein 1981). The variance
-    between the folds would not estimate it, because a few examples with large gradients dominate the sums.
+    For any coefficient, the expected value of the jackknife estimate is at least the true variance (Efron and Stein
+    1981). The variance between sub-networks of single folds would not be a usable estimate, because a few examples with
+    large gradients dominate the sums.
 
     Args:
         folds: Similarities with one fold left out.
@@ -228,9 +231,9 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
 def draws_of_seeds(
     matrix: SimilarityMatrix, target: str, sources: Sequence[str], draws: int = DRAWS
 ) -> SimilarityDraws | None:
-    """Return draws of the similarities averaged over seeds; None for fewer than three seeds.
+    """Return draws of the mean similarities over seeds; None if there are fewer than three seeds.
 
-    Each seed samples different examples, so that the variance of a mean over R seeds is the variance between seeds
+    Each seed samples different examples. The variance of the mean over R seeds is therefore the variance between seeds
     divided by R. The draws have a multivariate t distribution with R − 1 degrees of freedom: few seeds give wide
     intervals.
     """
@@ -246,5 +249,5 @@ def draws_of_seeds(
 
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
-    """Return draws, clipped to the range of the coefficient."""
+    """Return the draws, with values clipped to the range of the coefficient."""
     return SimilarityDraws(target, tuple(sources), values.clip(COEFFICIENTS[coefficient].lowest, 1.0), basis)

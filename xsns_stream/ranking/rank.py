@@ -1,4 +1,4 @@
-"""Ranking of the sources for one target by similarity, with confidence intervals."""
+"""Ranking of the sources for one target by similarity, and confidence intervals of the similarities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rank_sources(
 
     Args:
         matrix: The similarities.
-        target: A target of the matrix. The target is not one of its sources.
+        target: A target of the matrix. It is not ranked as a source of itself.
         sources: The candidates; by default all sources of the matrix.
         top: The number of sources to return; all by default. Ties with sources that are not returned are also marked.
         draws: Simulated similarities, from :func:`xsns_stream.ranking.draws_of_folds` or
@@ -71,7 +71,7 @@ def rank_sources(
 
 
 def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
-    """Add the interval of each source, its probability to be the best, and the mark of a tie with the first."""
+    """Add to each source its interval, its probability of being the best, and whether it is level with the first."""
     column = {language: i for i, language in enumerate(draws.sources)}
     known = [source.language for source in ranking if source.language in column and not math.isnan(source.similarity)]
     if not known:
@@ -102,7 +102,14 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
 
 
 def _best_shares(values: Reals) -> Reals:
-    """Return float64 [S]: the share of draws [B, S] in which each source is the largest; ties share a draw."""
+    """Return the share of draws in which each source has the largest value; sources that tie share the draw.
+
+    Args:
+        values: B draws of the similarities of S sources, float64 [B, S].
+
+    Returns:
+        float64 [S].
+    """
     largest = values == values.max(axis=1, keepdims=True)
     shares: Reals = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
     return shares

@@ -1,7 +1,8 @@
 """Measurement of transfer: fine-tuning on sources and testing on targets.
 
-`settings` has the settings of fine-tuning, `encoding` converts examples to features, `finetune` trains, and `scoring`
-tests; the tasks are in :mod:`xsns_stream.tasks`. Importing this package imports neither torch nor transformers.
+The module `settings` contains the settings of fine-tuning, `encoding` converts examples to features, `finetune` trains
+models, `scoring` tests them, and `metrics` contains the metrics. The tasks are in :mod:`xsns_stream.tasks`.
+Importing this package imports neither torch nor transformers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Classes of labelled data, features of labelled examples (inputs and labels of a model), and batches of features.
+"""Encoding of labelled examples: classes, features (inputs and labels of a model), and batches of features.
 
-Words are joined by spaces, as in the measurement of their sub-networks, and the first token of a word has the label of
-the word. Sentences that are too long are split into windows of whole words, and passages into overlapping windows, so
-that all words and answers are scored. Other texts are cut at the maximum length.
+The words of a sentence are joined by spaces, as when sub-networks are measured, and the first token of a word has the
+label of the word. Sentences that are too long are split into windows of whole words, and passages that are too long
+into overlapping windows, so that all words and answers are scored. Other texts are cut at the maximum length.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from xsns_stream.types.text import AnswerSpan
 
 #: Label of positions that the loss ignores.
 IGNORED: Final = -100
-#: Number of sentences that one call tokenizes.
+#: Number of sentences that are tokenized in one call.
 _SENTENCES_PER_CALL: Final = 1_000
-#: Start and end of the answer for windows without the answer: the position of the first special token.
+#: Start and end position in the targets of windows that do not contain the answer: that of the first special token.
 _NO_ANSWER: Final = 0
-#: Tags of named entities: outside, or beginning, inside, end or whole of an entity of a type.
+#: Pattern of tags of named entities: `O` for outside, or B, I, E or S (begin, inside, end, single) and a type.
 _ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
 
 
 def class_names(task: Task, splits: Iterable[LabelledSplit]) -> tuple[str, ...]:
-    """Return the names of a task's classes, in the order of the head's outputs; empty if labels are answers.
+    """Return the names of a task's classes, in the order of the head's outputs; empty if the labels are answer spans.
 
     Args:
         task: The task.
-        splits: The data of all languages, so that a class has the same index in every language.
+        splits: The data of all languages together, so that a class has the same index in every language.
 
     Raises:
-        CorpusError: A tag is not a tag of named entities.
+        CorpusError: The task is named-entity recognition, and a label is not a tag of named entities.
     """
     if task.classes is not None:
         return task.classes
@@ -61,7 +61,7 @@ def _check_tags(labels: set[str], split: LabelledSplit) -> None:
 
 
 def labels_of(split: LabelledSplit) -> set[str]:
-    """Return the labels that occur in a split; empty if labels are answers."""
+    """Return the labels that occur in a split; empty if the labels are answer spans."""
     labels: set[str] = set()
     for example in split.examples:
         if isinstance(example.label, str):
@@ -73,14 +73,16 @@ def labels_of(split: LabelledSplit) -> set[str]:
 
 @dataclass(frozen=True)
 class Feature:
-    """One input of a model.
+    """One encoded input of a model, with its targets: a text, a sentence, or a window of a sentence or passage.
 
     Attributes:
         inputs: `input_ids`, and `token_type_ids` if the model uses them, each [T].
-        targets: `labels` ([T] for words, a number for texts), or `start_positions` and `end_positions`.
+        targets: Either `labels`, which are class indices [T] if words are labelled and one class index if texts are; or
+            `start_positions` and `end_positions`, which are token positions.
         example: Index of the example in its split.
-        words: (index of a word, position of its first token) of the words in this window.
-        offsets: For each position, the characters of the token in the passage; None for tokens outside the passage.
+        words: Pairs (index of the word in its sentence, position of its first token) for the words in this window.
+        offsets: For each token position, the start and end of the token in the characters of the passage; None for
+            tokens outside the passage.
     """
 
     inputs: dict[str, list[int]]
@@ -96,10 +98,10 @@ class Feature:
 def encode(
     task: Task, labels: Sequence[str], split: LabelledSplit, tokenizer: Any, settings: FineTuning
 ) -> list[Feature]:
-    """Return the features of the examples of a split, in their order.
+    """Return the features of the examples of a split, in the order of the examples.
 
     Args:
-        task: The task, which defines the labels.
+        task: The task, which determines the kind of labels.
         labels: Names of the classes, in the order of the outputs of the head; empty if labels are answers.
         split: The examples.
         tokenizer: The tokenizer of the model.
@@ -107,7 +109,7 @@ def encode(
 
     Raises:
         CorpusError: A label is not one of the classes.
-        ModelError: The labels need the characters of each token, which the tokenizer does not return.
+        ModelError: The task needs character offsets of tokens, and the tokenizer does not return them.
         UsageError: The maximum length is invalid for the model.
     """
     room = _check_length(tokenizer, settings)
@@ -127,10 +129,10 @@ def encode(
 
 
 def _check_length(tokenizer: Any, settings: FineTuning) -> int:
-    """Return the largest number of text tokens, without special tokens.
+    """Return the largest number of tokens of an input, not counting special tokens.
 
     Raises:
-        UsageError: The length is larger than the model allows, or too small for special tokens and text.
+        UsageError: The maximum length is larger than the model allows, or too small for special tokens and text.
     """
     if settings.max_length > tokenizer_limit(tokenizer):
         raise UsageError(
@@ -161,7 +163,7 @@ def _class_numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str
 
 
 def _input_names(tokenizer: Any) -> list[str]:
-    """Return the names of a model's inputs, without the attention mask, which is computed from the padding."""
+    """Return the names of a model's inputs except the attention mask, which :func:`collate` computes."""
     return ["input_ids", *(["token_type_ids"] if "token_type_ids" in tokenizer.model_input_names else [])]
 
 
@@ -237,9 +239,9 @@ def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
 
 
 def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Split a sentence into runs of words with at most `room` tokens.
+    """Split a sentence into runs of words, and return the (start, stop) indices of the words of each run.
 
-    A longer word is a separate run, which the tokenizer cuts.
+    A run has at most `room` tokens. A word with more tokens is a run of its own, which the tokenizer cuts.
     """
     if count <= room:
         return [(0, len(words))]
@@ -253,7 +255,10 @@ def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> lis
 
 
 def _halved(words: Sequence[str], start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
-    """Halve a run until it fits; a word after a space may have more tokens than the word alone."""
+    """Halve a run of words until each part has at most `room` tokens.
+
+    A run may have too many tokens because a word after a space may have more tokens than the word alone.
+    """
     if stop - start == 1 or _token_counts([" ".join(words[start:stop])], tokenizer)[0] <= room:
         return [(start, stop)]
     middle = (start + stop) // 2
@@ -294,7 +299,7 @@ def _passage_features(
 
 
 def _shortened(question: str, tokenizer: Any, most: int) -> str:
-    """Return the beginning of a question, so that at least half of the tokens are left for the passage."""
+    """Return the first `most` tokens of a question as text, so that tokens are left for the passage."""
     offsets = tokenise(tokenizer, question, add_special_tokens=False, verbose=False, return_offsets_mapping=True)[
         "offset_mapping"
     ]
@@ -302,11 +307,13 @@ def _shortened(question: str, tokenizer: Any, most: int) -> str:
 
 
 def _answer_positions(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | None], end: int) -> tuple[int, int]:
-    """Return the positions of the answer's first and last token; `_NO_ANSWER` twice for an incomplete answer.
+    """Return the positions of the first and last token of the answer.
+
+    Both are `_NO_ANSWER` if the window does not contain the whole answer.
 
     Args:
-        answer: The characters of the answer in the passage.
-        offsets: The characters of the window's tokens; None for tokens outside the passage.
+        answer: The start and end of the answer in the characters of the passage.
+        offsets: The start and end of each token of the window in the passage; None for tokens outside the passage.
         end: The end of the passage's last token. Some tokenizers omit the text after it, such as a separate accent.
     """
     passage = [position for position, span in enumerate(offsets) if span is not None]
@@ -323,11 +330,11 @@ def _answer_positions(answer: AnswerSpan, offsets: Sequence[tuple[int, int] | No
 
 
 def collate(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
-    """Return a batch: inputs and attention mask, int64 [B, T], padded on the right, and the targets.
+    """Return a batch of inputs and attention mask, int64 [B, T], padded on the right, and of the targets.
 
     Args:
         features: B features.
-        pad_id: The token id of the padding.
+        pad_id: The id of the padding token.
     """
     import torch
 
@@ -348,7 +355,7 @@ def collate(features: Sequence[Feature], pad_id: int) -> dict[str, Any]:
 
 
 def by_length(features: Sequence[Feature], size: int) -> Iterator[list[int]]:
-    """Yield batches of indices, longest features first, so that a lack of memory is noticed early."""
+    """Yield batches of feature indices, sorted by descending length, so that out-of-memory errors occur early."""
     order = sorted(range(len(features)), key=lambda index: -len(features[index]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
@@ -359,8 +366,8 @@ def enough_memory(what: str, hint: str) -> Iterator[None]:
     """Turn out-of-memory errors into a :class:`~xsns_stream.errors.ModelError`.
 
     Args:
-        what: The work of the block, for the message.
-        hint: The hint of the message.
+        what: What the block does, for the error message.
+        hint: The hint of the error.
 
     Raises:
         ModelError: The device does not have enough memory for the block.

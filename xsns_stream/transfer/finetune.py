@@ -1,4 +1,4 @@
-"""Fine-tuning on a source with the Trainer of transformers; the result is the best epoch on the dev data."""
+"""Fine-tuning on a source with the Trainer of transformers, and selection of the best epoch on the dev data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xsns_stream.types import LabelledSplit
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) -> None:
-    """Write weights (safetensors), configuration with the names of the classes, and tokenizer to a folder.
+    """Write a model to a folder: weights (safetensors), configuration including class names, and tokenizer.
 
     The folder is written completely or not at all.
 
@@ -33,7 +33,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) 
         model: The fine-tuned model.
         tokenizer: The tokenizer of the model.
         folder: The folder to write; an existing folder is replaced.
-        labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
+        labels: Names of the classes, in the order of the head's outputs; empty if labels are answer spans.
 
     Raises:
         XsnsError: The folder cannot be written.
@@ -52,7 +52,7 @@ def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) 
         ) from error
 
 
-#: A callback that gets (steps done, largest number of steps, last dev metric in percent).
+#: Callback with the arguments (steps done, largest number of steps, last dev metric in percent or None).
 OnStep: TypeAlias = Callable[[int, int, float | None], None]
 
 
@@ -83,7 +83,7 @@ def fine_tune(
     *,
     on_step: OnStep | None = None,
 ) -> FineTuned:
-    """Fine-tune all weights of a model; the model is changed.
+    """Fine-tune all weights of a model in place.
 
     The same seed gives the same weights on the same machine. The random states of Python, NumPy and torch are restored
     afterwards.
@@ -91,7 +91,7 @@ def fine_tune(
     Args:
         model: The model with the head of the task, in float32.
         tokenizer: The tokenizer of the model.
-        task: The task. Its headline metric on the dev data, as a mean over languages, decides when training stops.
+        task: The task. Training stops depending on its headline metric on the dev data, averaged over languages.
         labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
         train: Training data of the source, or of several sources from :func:`equal_shares`.
         dev: Dev data of the same sources.
@@ -144,7 +144,7 @@ def fine_tune(
 
 
 def equal_shares(splits: Sequence[LabelledSplit], seed: int = 0) -> tuple[LabelledSplit, ...]:
-    """Return samples of all splits with the size of the smallest split; a single split is returned unchanged."""
+    """Return a random sample of each split, of the size of the smallest split; a single split is returned unchanged."""
     if len(splits) == 1:
         return tuple(splits)
     size = min(map(len, splits))
@@ -152,9 +152,9 @@ def equal_shares(splits: Sequence[LabelledSplit], seed: int = 0) -> tuple[Labell
 
 
 def subsample(split: LabelledSplit, count: int, seed: int = 0) -> LabelledSplit:
-    """Return a random sample of a split, in its order; the whole split if it has fewer examples.
+    """Return a random sample of `count` examples in the order of the split; the whole split if it has fewer examples.
 
-    A sample with a larger `count` and the same seed includes the sample with a smaller one.
+    If the seed is the same, a sample with a larger `count` includes every sample with a smaller `count`.
     """
     if count >= len(split):
         return split
@@ -239,7 +239,7 @@ def _train(trainer: Any) -> None:
 
 
 def _has_labels(feature: Feature) -> bool:
-    """Return whether a feature has a label, because the loss of a batch without labels is NaN."""
+    """Return whether a feature has a label. Features without labels are not trained on, because their loss is NaN."""
     labels = feature.targets.get("labels")
     return not isinstance(labels, list) or any(label != IGNORED for label in labels)
 
@@ -274,8 +274,8 @@ def _epoch_scorer(
 ) -> Any:
     """Return the callback that scores the dev data after every epoch.
 
-    The Trainer would write a checkpoint for each epoch and read the best one. Here the best weights stay in memory,
-    because these models are small enough for a second copy.
+    The callback keeps the best weights in memory, and stops the training early. The Trainer itself would write a
+    checkpoint to disk for each epoch, which is not needed for models that fit into memory twice.
     """
     from transformers import TrainerCallback
 
@@ -348,7 +348,7 @@ def time_steps(
     test: LabelledSplit,
     settings: FineTuning,
 ) -> StepTimes:
-    """Measure the times of fine-tuning and testing on a few batches; the model is changed.
+    """Measure the times of fine-tuning and testing on a few batches; the weights of the model change.
 
     Args:
         model: The model with the head of the task.

@@ -1,8 +1,9 @@
 """Metrics of fine-tuned models, all in percent.
 
 Named entities are scored by the micro-averaged F1 of whole entities with the right type and extent, computed by seqeval
-as in CoNLL-2003 (an I- tag without a B- tag begins an entity). Answers are scored by exact match and by the F1 of
-words, as in the evaluation script of SQuAD: of several reference answers, the one with the highest score counts.
+as in CoNLL-2003 (an I- tag that does not follow a tag of the same type also begins an entity). Answers are scored by
+exact match and by the F1 of words, as in the evaluation script of SQuAD: an answer gets its highest score over all
+reference answers.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _PUNCTUATION: Final = frozenset(string.punctuation)
 
 
 def accuracy(truth: Sequence[str], predicted: Sequence[str]) -> float:
-    """Return the share of equal labels, in percent."""
+    """Return the share of predicted labels that equal the true labels, in percent."""
     return 100 * sum(map(str.__eq__, truth, predicted)) / len(truth)
 
 
@@ -40,14 +41,14 @@ def entity_f1(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]
 
 
 def count_entities(sentences: Sequence[Sequence[str]]) -> int:
-    """Return the number of entities."""
+    """Return the number of named entities in sentences of tags."""
     from seqeval.metrics.sequence_labeling import get_entities
 
     return len(get_entities([list(tags) for tags in sentences]))
 
 
 def exact_match(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
-    """Return the share of answers that equal a reference answer after normalisation, in percent."""
+    """Return the share of predicted answers that equal a reference answer after normalisation, in percent."""
 
     def matches(references: Answers, given: str) -> bool:
         return normalised(given) in map(normalised, _several(references))
@@ -56,10 +57,10 @@ def exact_match(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
 
 
 def answer_f1(truth: Sequence[Answers], predicted: Sequence[str]) -> float:
-    """Return the mean F1 of the common words of answers, in percent; the highest over the reference answers of each.
+    """Return the mean over all questions of the F1 of the words of the predicted answer, in percent.
 
-    Words are separated by white space. In Chinese, Japanese and Thai an answer is one word, so that the result is the
-    exact match.
+    If a question has several reference answers, the highest F1 counts. Words are separated by white space. An answer in
+    Chinese, Japanese or Thai is therefore usually one word, so that its F1 equals its exact match.
     """
 
     def highest(references: Answers, given: str) -> float:

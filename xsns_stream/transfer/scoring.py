@@ -52,7 +52,7 @@ def measure(
     features: Sequence[Feature],
     settings: FineTuning,
 ) -> TestScore:
-    """Test a model like :func:`score`, with the features of `test` from :func:`encode`."""
+    """Test a model like :func:`score`; `features` are the features of `test`, from :func:`encode`."""
     with _testing(model), enough_memory("testing", "lower --max-length, or use another --device."):
         metrics_of_model, trivial, units = _MEASURES[task.objective](
             model, tokenizer, task, labels, test, features, settings
@@ -89,7 +89,7 @@ def _outputs(
 
 
 def padding(tokenizer: Any, model: Any) -> int:
-    """Return the token id of the padding; 0 if the tokenizer has no padding token, because attention ignores it."""
+    """Return the id of the padding token; 0 if neither tokenizer nor model has one, because padding is masked."""
     pad_id = tokenizer.pad_token_id
     if pad_id is None:
         pad_id = getattr(model.config.get_text_config(), "pad_token_id", None)
@@ -127,7 +127,7 @@ def _score_words(
 
 
 def _most_frequent(truth: Sequence[str]) -> float:
-    """Return the accuracy of the most frequent label, in percent."""
+    """Return the accuracy of always predicting the most frequent label, in percent."""
     return 100 * max(Counter(truth).values()) / len(truth)
 
 
@@ -173,14 +173,15 @@ def _score_answers(
 
 
 def _best_span(starts: Any, ends: Any, offsets: Sequence[tuple[int, int] | None]) -> tuple[float, int, int] | None:
-    """Return (logit, start, end) of the best span of characters within the passage; None if there is no span.
+    """Return (sum of the two logits, start, end) of the best answer span; None if there is no possible span.
 
-    All spans are compared, not only pairs of the best starts and the best ends.
+    Start and end are character offsets in the passage. All pairs of a start and an end token are compared, not only
+    those of the best starts and the best ends.
 
     Args:
-        starts: Logits of the start, float32 [T] or longer because of padding.
-        ends: Logits of the end, in the shape of `starts`.
-        offsets: The characters of the tokens at T positions; None outside the passage.
+        starts: Logits of the start token, float32, of length T or longer because of padding.
+        ends: Logits of the end token, of the same shape as `starts`.
+        offsets: Start and end of the token at each of T positions in the passage; None for tokens outside the passage.
     """
     inside = np.array([span is not None for span in offsets])
     logits = starts[: len(offsets), None] + ends[None, : len(offsets)]

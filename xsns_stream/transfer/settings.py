@@ -1,4 +1,4 @@
-"""Settings of fine-tuning, and their presets."""
+"""Settings of fine-tuning, and presets of these settings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class FineTuning:
 
     Attributes:
         preset: The name of the preset on which the settings are based.
-        learning_rate: The largest learning rate.
-        batch_size: Training examples per step.
+        learning_rate: The learning rate after the warm-up, from which it decays.
+        batch_size: Number of training examples in a batch.
         epochs: Maximum number of epochs.
         patience: Number of epochs without a better headline metric on the dev data before training stops.
-        warmup_share: Share of all steps in which the learning rate rises.
+        warmup_share: Share of all steps during which the learning rate rises, in [0, 1).
         weight_decay: Weight decay of AdamW.
         max_length: Maximum length of an input in tokens. Longer sentences of words and longer passages are split into
             windows; other texts are cut.
-        stride: Number of tokens in the overlap of two windows of a passage.
+        stride: Number of tokens that two successive windows of a passage share.
         group_by_length: Whether the examples of a batch have similar lengths, which reduces padding.
         precision: `float32`, or `bf16` or `fp16` by automatic mixed precision.
         device: `cpu`, `cuda`, or another device of torch; with several GPUs the Trainer uses the first one.
