@@ -89,7 +89,7 @@ def suffix_of(name: str, task: str) -> str | None:
 
 
 class IdentifiedExample(NamedTuple):
-    """An example, and its common identifier with its translations (:func:`shared_name`), which may be empty."""
+    """An example, and the identifier that it shares with its translations (:func:`shared_name`); it may be empty."""
 
     identifier: str
     example: TextExample
@@ -147,7 +147,7 @@ def labelled_examples(
         add_note: Called with sentences on pairs that were not translated or share a sentence, and on tag schemes.
 
     Raises:
-        CorpusError: A unit has a label of another kind.
+        CorpusError: The label of a unit is not of the kind that the task needs.
     """
     examples: list[IdentifiedExample] = []
     read = empty = undecodable = unlabelled = control = malformed = untranslated = small_o = 0
@@ -215,7 +215,7 @@ def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, a
 
 
 def skipped_note(counts: ReadCounts, where: str) -> str:
-    """Return sentences on examples that were left out independently of their label, or changed; may be empty."""
+    """Return sentences on examples that were changed, or left out for reasons other than their label; may be empty."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     lost = sum(number for number, _ in named)
@@ -252,7 +252,7 @@ def _readable_units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[
 
 
 def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit]]:
-    """Yield identifier and unit of each example of a file, with the reader of its suffix and task."""
+    """Yield the identifier and the unit of each example of a file. Its suffix and the task determine the reader."""
     kind = TASKS[task].labelled
     # The original files of WikiANN are named `train`, `dev` and `test`, without a suffix.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
