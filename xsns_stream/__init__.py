@@ -6,8 +6,8 @@
 >>> layout.size
 3159040
 
-Public names are loaded lazily, at their first use. Importing the package is therefore fast, and reading a store needs neither torch nor
-transformers.
+Public names are loaded lazily, at their first use. Importing the package is therefore fast, and reading a store needs
+neither torch nor transformers.
 
 A function and a subpackage may have the same name. `xs.NAME` is then always the function; the modules of the
 subpackage are imported as usual, for example with `from xsns_stream.similarity import count_overlaps`.

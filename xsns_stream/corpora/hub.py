@@ -59,7 +59,7 @@ class HubCorpus:
         config: Name of the configurations, with `{lang}` for the language; None for that of the recipe.
         revision: Branch, tag or commit on the Hub; None for the newest.
         labels: None for no labels, `auto` for those of the recipe or of a usual column, or the name of a column.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
     recipe: Recipe
@@ -283,7 +283,7 @@ class HubCorpus:
         yield from self._units(pick(language, self.languages(), self.name), None)
 
     def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, shuffled with `seed`; in their own order if it is None."""
+        """Yield the rows of a language as units, shuffled with `seed`; in the order of the data set if it is None."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
@@ -443,7 +443,7 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Raise an error for options without effect.
+    """Raise an error if an option was given that has no effect for a kind of corpus.
 
     Args:
         options: {name: value}; the value is None if the option was not given.
@@ -461,7 +461,7 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Return whether the Hub answers a request; one request per process.
+    """Return whether the Hub answers a request. The answer is cached, so that a process sends one request.
 
     The client of the Hub would retry for minutes, with a warning each time.
     """

@@ -349,7 +349,8 @@ class HubTask:
     def languages(self, split: str | None = None) -> tuple[str, ...]:
         """Return the sorted codes of the languages.
 
-        For a local copy, return only languages that have the split, or another split from which it is taken. On the Hub every language is assumed to have every split, since a check needs a request for each language.
+        For a local copy, return only languages that have the split, or another split from which it is taken. On the
+        Hub, every language is assumed to have every split, since a check needs a request for each language.
 
         Raises:
             UsageError: There is no such split.
