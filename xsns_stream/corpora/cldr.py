@@ -3,8 +3,8 @@
 The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
 names are only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
 
-Only words that are a locale's own are used. Names that it inherits from another locale, names that are the same in the CLDR
-root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another one.
+Only words that are a locale's own are used. Names that it inherits from another locale, names that are the same in the
+CLDR root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another.
 """
 
 from __future__ import annotations

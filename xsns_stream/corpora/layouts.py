@@ -69,7 +69,7 @@ class PublishedFile:
         corpus: Name of the corpus.
         number: Number of the part.
         split: `train`, `dev`, `devtest` or `test`; empty if the name has no split.
-        written: The language in the name.
+        written: The language as the name of the file states it.
     """
 
     file: str
@@ -82,7 +82,7 @@ class PublishedFile:
 
 
 def without_compression(name: str) -> str:
-    """Return a file name without the suffix of a compression."""
+    """Return a file name without the suffix of a compression format."""
     return next((name[: -len(suffix)] for suffix in COMPRESSIONS if name.lower().endswith(suffix)), name)
 
 
@@ -154,7 +154,7 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return the files of subfolders that are named by language or split, or have well-known corpora; and the rest.
+    """Return the files to read in subfolders, which a language, split or corpus names, and the remaining files.
 
     Args:
         folder: The folder of the corpus.
@@ -204,7 +204,7 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None if its name is no language."""
+    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None if its name is not a language."""
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value
