@@ -114,8 +114,8 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels that are the code of
-            one language and the name of another, in a table that also contains names.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels that are the code
+            of one language and the name of another, in a table that also contains names.
         summaries: {label: the language code with the same spelling} of labels that name summary lines or columns, such
             as `max`.
     """

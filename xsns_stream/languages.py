@@ -366,8 +366,8 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
     The counterpart of a code in `known` is the code itself. The counterpart of any other code is the only remaining
     code of `known` with the same main language (`zh` → `zh-Hani`). If several remain, it is the one with the same
-    script and region, where missing parts have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never have the same
-    counterpart, because two languages would look like one.
+    script and region, where missing parts have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of
+    `wanted` never have the same counterpart, because two languages would look like one.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -384,7 +384,10 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
-    """Return the only code of the same main language, or the only such code with the same script and region."""
+    """Return the only code of `known` with the same main language as `code`.
+
+    If several codes have it, return the only one of them that also has the same script and region. None otherwise.
+    """
     similar = [other for other in known if _main(other) == _main(code)]
     if len(similar) > 1:
         similar = [other for other in similar if _with_script_and_region(other) == _with_script_and_region(code)]

@@ -285,7 +285,7 @@ def language_of(stem: str) -> tuple[str, str]:
 
 
 def _if_meant(stem: str) -> str:
-    """Return a hint how to give the label, if the name is also the code of a language; otherwise empty."""
+    """Return a hint that says how to give the label, if the name is also the code of a language; otherwise empty."""
     if (code := code_or_none(stem)) is None:
         return ""
     return f"; if it is {_display(code)}, give the label: --label FILE={code}"

@@ -443,7 +443,7 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Raise an error if an option was given that has no effect for a kind of corpus.
+    """Raise an error if an option was given that has no effect for this kind of corpus.
 
     Args:
         options: {name: value}; the value is None if the option was not given.

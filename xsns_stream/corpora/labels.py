@@ -272,8 +272,8 @@ def check_spellings(
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Labels of one language may differ by case, because some tag sets use
-            case to distinguish labels.
+        words: Whether they are labels of words. Such labels may differ only by case within one language, because some
+            tag sets use case to distinguish labels.
         exempt: Labels that are not compared, because the user named them.
         hint: The hint of the error, which says how to rename a class; empty for a general hint.
 

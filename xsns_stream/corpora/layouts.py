@@ -154,7 +154,9 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return the files to read in subfolders, which a language, split or corpus names, and the remaining files.
+    """Return the files of subfolders that are read, and the other files of the same subfolders.
+
+    A subfolder is used if its name is a language or a split, or if it contains files of a well-known corpus.
 
     Args:
         folder: The folder of the corpus.
@@ -204,7 +206,7 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None if its name is not a language."""
+    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None for other names."""
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value

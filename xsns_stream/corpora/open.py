@@ -401,7 +401,7 @@ class TaskText:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read because they contain no language."""
+        """Names of files that are not read because their names do not state a language."""
         return self.data.skipped
 
     @property

@@ -72,7 +72,10 @@ def check_kind(beginning: bytes, name: str) -> None:
 
 
 def unpacking(file: str) -> tuple[str, str]:
-    """Return a folder, quoted for a shell, and the command that unpacks an archive into it; two empty texts for another file."""
+    """Return the name of a folder, quoted for a shell, and the command that unpacks an archive into it.
+
+    Return two empty texts for a file that is not an archive.
+    """
     for suffix, command in _ARCHIVES.items():
         if match := re.search(suffix, file, re.IGNORECASE):
             folder = shlex.quote(file[: match.start()])

@@ -126,7 +126,7 @@ def _has_no_space(left: str, right: str) -> bool:
 
 
 def _first_visible(letters: Iterable[str]) -> str:
-    """Return the first character that is neither a format character nor a variation selector; a space if there is none."""
+    """Return the first character that is neither a format character nor a variation selector; a space if none is."""
     return next((c for c in letters if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"), " ")
 
 
