@@ -210,7 +210,7 @@ def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes:
 
 
 def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
-    """Compare the pairs that all other predictors predict with those that this predictor also predicts."""
+    """Return the pairs, sources and targets that all other predictors have, and that this predictor lacks."""
     sources, targets = axes
     both = others & own
     lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))

@@ -278,8 +278,8 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
 
     The first field is the word and the last one is the tag; a tab or spaces separate fields. If the last field of
     every line is `+` or `-`, it states whether a space follows the word, as in data of flair, and the field before it
-    is the tag. The prefix `de:` of WikiANN is removed if all words of the file have it. A file with numbered words is read by
-    :func:`read_numbered`.
+    is the tag. The prefix `de:` of WikiANN is removed if all words of the file have it. A file with numbered words is
+    read by :func:`read_numbered`.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Lines of a text file from its bytes: decompression, encoding and line ends.
+"""Reading of the lines of a text file: decompression, decoding and line ends.
 
 A file is UTF-8, plain or compressed. UTF-16 and UTF-32, which look like UTF-8 with NULs between the letters, are an
 error with a command that converts them. Lines end with LF, CRLF, or CR (classic Mac OS). The separators of Unicode
@@ -282,7 +282,7 @@ def iter_whole_lines(path: Path, max_bytes: int) -> Generator[bytes, None, None]
     """Yield lines like :func:`iter_lines`; raise an error for a line of more than `max_bytes` bytes.
 
     Raises:
-        CorpusError: See :func:`iter_lines`; or a line is longer.
+        CorpusError: See :func:`iter_lines`; or a line has more than `max_bytes` bytes.
     """
     with open_bytes(path) as stream:
         for number, (line, was_cut) in enumerate(_bounded_lines(stream, path, max_bytes), 1):

@@ -481,7 +481,7 @@ class _RowParser:
         return fields
 
     def _quoted_field(self, text: str, end: str, start: int) -> tuple[str, str, str, int]:
-        """Return a quoted field, the row read so far, the end of its last line, and the index after the field."""
+        """Return a quoted field, the text of the row so far, its last line end, and the index after the field."""
         first = self.number
         self._quoted_line = self._quoted_line or first
         stop = start

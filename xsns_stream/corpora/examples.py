@@ -179,8 +179,8 @@ def without_invisible(example: TextExample) -> TextExample:
     """Return the example; a text that has only invisible characters is replaced by an empty text.
 
     If nothing changes, the same object is returned. Zero-width spaces, soft hyphens, direction marks and similar
-    characters have no meaning without other characters. A word that has only such characters is removed together with its label.
-    Other texts keep these characters, because joiners belong to the spelling of Persian and of Indic scripts.
+    characters have no meaning without other characters. A word that has only such characters is removed together with
+    its label. Other texts keep these characters, because joiners belong to the spelling of Persian and of Indic scripts.
     """
     no_pair = example.pair is not None and is_invisible(example.pair)
     pair = "" if no_pair else example.pair

@@ -51,8 +51,8 @@ class HubCorpus:
     """A data set in the Hub's layout.
 
     Attributes:
-        recipe: The description of the data set. Without subsets in the recipe, the languages are the names of the
-            configurations; without a text column, a column with a usual name is read.
+        recipe: The description of the data set. If it has no subsets, the names of the configurations are the
+            languages; if it has no text column, a column with a usual name is read.
         root: A folder that contains a copy of the data set; None for the Hub.
         split: The split to read; None for that of the recipe.
         text_column: The only column of text; None for the column, or the pair of columns, of the recipe.
@@ -168,7 +168,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None if its first rows have no text, or cannot be read."""
+        """Return the first text of a language; None if its first rows have no text or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)

@@ -132,7 +132,7 @@ def open_data_set(
         **options: The other options of :func:`~xsns_stream.corpora.hub.open_hub`.
 
     Raises:
-        UsageError: An option cannot be used with this data set.
+        UsageError: An option cannot be used with this data set, or both kinds of languages are given.
     """
     corpus = open_hub(recipe, root, **options)
     if language_column is None:

@@ -199,7 +199,7 @@ def label_union(
 ) -> tuple[str, ...]:
     """Return the names of all labels of all languages, sorted; empty if labels are answers.
 
-    A language that cannot be read adds no labels; its row will fail later with the reason.
+    A language that cannot be read adds no labels. The error for it is raised later, when its row is built.
 
     Args:
         languages: Codes of the languages.

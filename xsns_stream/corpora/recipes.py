@@ -41,7 +41,7 @@ class Recipe:
         prefix_column: If one configuration contains all languages, the column whose values begin with the name of the
             language in `subsets` and a hyphen; otherwise empty.
         leave_out: Rows with a value in one of these columns are left out.
-        renamed: Subset → language code, for names of subsets that are not codes or are codes of other languages.
+        renamed: Name in `subsets` → language code, for names that are not codes or are codes of other languages.
         sentence: Column of the running text beside the words; empty without such a column. A copy of the data set may
             lack it.
         labelled: The columns of text and label, for reading with labels; None if the data set has no labels.

@@ -1,9 +1,9 @@
 """Readers of files of labelled examples.
 
-Most formats are those of other corpora (:mod:`xsns_stream.corpora.readers`), read with labels. This module adds the
-JSON of SQuAD and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds files with a word and its tag
-on each line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`; tables are
-read with labels by their own readers.
+Most formats are also formats of unlabelled text, and the readers in :mod:`xsns_stream.corpora.readers` read them with
+labels. This module adds the JSON of SQuAD and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds
+files with a word and its tag on each line. To read another labelled format, add its suffix to `SUFFIXES` and its reader
+to :func:`_units`. A new format of tables needs only a reader in :mod:`xsns_stream.corpora.readers`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
 def suffixes_shown(task: str) -> str:
-    """Return the suffixes of files with data of a task, for messages; compressed files are named in one phrase."""
+    """Return the suffixes of files with data of a task, for messages; one phrase summarises compressed files."""
     plain = [suffix for suffix in SUFFIXES[TASKS[task].labelled] if not suffix.endswith(tuple(COMPRESSIONS))]
     return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
@@ -142,7 +142,7 @@ def labelled_examples(
     Args:
         units: Identifiers (may be empty) and units.
         task: Task of the labels.
-        what: Name of a unit in messages: `row`.
+        what: The noun for a unit in messages, such as `row`.
         where: The file or data set, for messages.
         add_note: Called with sentences on pairs that were not translated or share a sentence, and on tag schemes.
 
@@ -330,7 +330,10 @@ def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
 
 
 def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a passage: objects in the format of SQuAD, or [id, question, answer, start]."""
+    """Yield the identifier and the unit of each question about a passage.
+
+    A question is an object in the format of SQuAD, or a list [id, question, answer, start].
+    """
     context = paragraph.get("context") if isinstance(paragraph, Mapping) else None
     questions = paragraph.get("qas") if isinstance(paragraph, Mapping) else None
     if not isinstance(context, str) or not isinstance(questions, list):

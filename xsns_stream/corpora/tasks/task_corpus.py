@@ -286,7 +286,7 @@ class FolderTask:
 
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
-        """The function that reads a file, with a cache: train and dev often come from one file."""
+        """The function that reads a file. It has a cache, because train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
     def __getstate__(self) -> dict[str, object]:
@@ -413,7 +413,7 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split among those of its source, and a sentence on the division."""
+        """Return the examples of a split, selected from those of its source, and a sentence on the selection."""
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name
