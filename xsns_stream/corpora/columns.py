@@ -60,7 +60,7 @@ class Columns:
         pair: The second text; empty if there are no pairs.
         label: The labels; empty if no labels are read.
         sentence: The running text of the words; empty if there is no such column.
-        rows: The rows of one language, if the table contains several languages.
+        rows: Selection of the rows of one language; None if the whole table is in one language.
     """
 
     text: str

@@ -180,7 +180,7 @@ def without_invisible(example: TextExample) -> TextExample:
 
     If nothing changes, the same object is returned. Zero-width spaces, soft hyphens, direction marks and similar
     characters have no meaning without other characters. A word that has only such characters is removed together with
-    its label. Other texts keep these characters, because joiners belong to the spelling of Persian and of Indic scripts.
+    its label. Other texts keep these characters, because joiners belong to the spelling of Persian and Indic scripts.
     """
     no_pair = example.pair is not None and is_invisible(example.pair)
     pair = "" if no_pair else example.pair

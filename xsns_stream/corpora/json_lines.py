@@ -41,8 +41,8 @@ class JsonRow(dict[str, Any]):
     """An object of a JSON file; empty for a blank line.
 
     Attributes:
-        blank: Whether the row is a blank line.
-        malformed: The reason why a line is not an object of JSON; empty for an object.
+        blank: Whether the row comes from a blank line.
+        malformed: The reason why the line is not a JSON object; empty for an object.
         repeated: The keys that the object has more than once; JSON readers take the last value.
     """
 

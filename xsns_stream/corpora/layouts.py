@@ -1,4 +1,4 @@
-"""Names of files and folders of well-known published corpora: the language and the part in each name.
+"""Names of files and folders of well-known published corpora, and the language and part that each name states.
 
 These names contain more than the language; files such as `sw.txt` do not need this module:
 
@@ -65,7 +65,7 @@ class PublishedFile:
     Attributes:
         file: Path of the file in the folder of the corpus.
         code: Normalised code of the language.
-        text: Key of the text; files with the same code and key are parts of one text.
+        text: Key that identifies the text; files with the same code and the same key are parts of one text.
         corpus: Name of the corpus.
         number: Number of the part.
         split: `train`, `dev`, `devtest` or `test`; empty if the name has no split.

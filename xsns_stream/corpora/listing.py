@@ -346,7 +346,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
 
 
 def _distinct_labels(code: str, names: Sequence[str]) -> dict[str, str]:
-    """Return {file: label made from its name}; a number is added to names that differ only in their suffixes."""
+    """Return {file: its name as a label}; if names differ only in their suffixes, labels are the code and a number."""
     stems = [without_suffix(name).rpartition("/")[2] for name in names]
     if len(set(stems)) == len(stems):
         return dict(zip(names, stems, strict=True))

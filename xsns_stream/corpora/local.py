@@ -133,7 +133,7 @@ class LocalCorpus:
 
         Raises:
             LanguageError: The text before `=` is not a language.
-            CorpusError: A file is missing, or two files are given for one language.
+            CorpusError: A file is missing, or two of the pairs are for one language.
         """
         # Labels of the folder's files were checked when the folder was opened.
         given, changed = _files_of_pairs(pairs, self.naming, only_pairs=False)
@@ -161,7 +161,7 @@ class LocalCorpus:
         )
 
     def refused(self) -> dict[str, CorpusError]:
-        """Return {code: reason} of languages that cannot be read, as far as the beginnings of their files show it.
+        """Return {code: error} of the languages whose files are found to be unreadable from their beginnings.
 
         Files of more than 64 MiB are not opened, because some formats are read as a whole.
         """
@@ -392,7 +392,7 @@ def open_files(
 
     Raises:
         LanguageError: The text before `=` is not a language.
-        CorpusError: A file is missing, or two files are given for one language.
+        CorpusError: A file is missing, or two of the pairs are for one language.
     """
     files, notes = _files_of_pairs(pairs, naming)
     setting = words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
@@ -403,7 +403,7 @@ def open_files(
 def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
-    """Return {label: its file} of pairs `language=path`, and notes on labels."""
+    """Return {label: its file} for pairs `language=path`, and notes on their labels."""
     parts = [pair.partition("=") for pair in pairs]
     split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:

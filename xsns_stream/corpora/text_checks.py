@@ -50,7 +50,7 @@ _C1: Final = re.compile(r"[\x80-\x9f]")
 
 
 def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
-    """Yield units unchanged, and check all of them together after the last one.
+    """Yield the units unchanged. After the last one, check all of them together.
 
     Args:
         units: The units of a reader.
