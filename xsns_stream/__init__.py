@@ -6,8 +6,8 @@
 >>> layout.size
 3159040
 
-A name is loaded at its first use. Importing the package is therefore fast, and reading a store needs neither torch nor
-transformers.
+Public names are loaded lazily, at their first use. Importing the package is therefore fast, and reading a store needs
+neither torch nor transformers.
 
 A function and a subpackage may have the same name. `xs.NAME` is then always the function; the modules of the
 subpackage are imported as usual, for example with `from xsns_stream.similarity import count_overlaps`.
@@ -180,7 +180,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Module class of the package, which keeps public functions with the names of subpackages."""
+    """Module class of the package. Importing a subpackage does not replace a public function of the same name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Python binds every imported subpackage as an attribute of its parent.

@@ -1,4 +1,4 @@
-"""Entry point of `python -m xsns_stream`, which is the program `xsns-stream`."""
+"""Entry point of `python -m xsns_stream`, which runs the program `xsns-stream`."""
 
 from xsns_stream.cli import run
 

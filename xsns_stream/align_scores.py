@@ -29,9 +29,10 @@ def join(
 ) -> JoinedScores:
     """Align predictions with the scores that they predict.
 
-    The pool consists of the requested sources and targets, or of the sources and targets of candidate pairs
-    (`JoinedScores.candidates`). Notes name languages that one side lacks, and languages with different codes on the two
-    sides, such as `zh` and `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
+    If sources or targets are requested, they belong to the pool. Otherwise, the pool has the sources or targets of the
+    candidate pairs (`JoinedScores.candidates`). The notes of the result name languages that the gold scores or a
+    predictor lack, and languages that have different codes in the two, such as `zh` and `zh-Hani`
+    (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
@@ -44,7 +45,7 @@ def join(
     Raises:
         LanguageError: A requested language is not in the gold scores.
         UsageError: There is no predictor; a predictor and the gold scores have no source or no target in common (the
-            message mentions a transposed matrix that would fit); or there is no pair of two different languages.
+            message says so if the transposed matrix would fit); or there is no pair of two different languages.
     """
     if not matrices:
         raise UsageError("there is no predictor to compare with the gold scores.", "give --predict NAME=FILE.")
@@ -90,12 +91,12 @@ def join(
 
 
 def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
-    """Return values in the order of other labels.
+    """Return a matrix of values with its rows and columns reordered to other labels.
 
     Args:
         values: float64 [..., S, T].
-        labels: S sources and T targets of the values.
-        axes: S' sources and T' targets of the result.
+        labels: The labels of the S rows (sources) and T columns (targets) of `values`.
+        axes: The labels of the S' rows (sources) and T' columns (targets) of the result.
 
     Returns:
         float64 [..., S', T']; NaN if the source or the target is missing in `values`.
@@ -109,14 +110,14 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
 
 
 def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the indices, in `after` and in `before`, of the common labels."""
+    """Return the indices of the common labels in `after`, and the indices of the same labels in `before`."""
     old_index = {label: old for old, label in enumerate(before)}
     pairs = [(new, old_index[label]) for new, label in enumerate(after) if label in old_index]
     return [new for new, _ in pairs], [old for _, old in pairs]
 
 
 def _per_seed(matrix: SimilarityMatrix, axes: Axes) -> Reals:
-    """Return float64 [R, S, T], R = 1 for a matrix without seeds."""
+    """Return the similarities of each seed, float64 [R, S, T]. R is 1 for a matrix without seeds."""
     values = matrix.per_seed if _has_seeds(matrix) and matrix.per_seed is not None else matrix.values[None]
     return align(values, (matrix.sources, matrix.targets), axes)
 
@@ -126,7 +127,7 @@ def _has_seeds(matrix: SimilarityMatrix) -> bool:
 
 
 def _with_codes_of(gold: TransferScores, matrix: SimilarityMatrix) -> SimilarityMatrix:
-    """Return the matrix with the codes of the gold scores."""
+    """Return the matrix with its languages renamed to the codes that the gold scores use."""
     ours = tuple(dict.fromkeys((*gold.sources, *gold.targets)))
     theirs = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     code_of = {theirs: ours for ours, theirs in counterparts(ours, theirs).items()}
@@ -172,10 +173,10 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those of `always`, and those of pairs with a score and all predictions.
+    """Return the languages of the pool: those in `always`, and those of pairs that have a score and all predictions.
 
-    Other languages are left out, because the mean of a source over the pool, for instance, would depend on languages
-    that no other row of a table uses.
+    Other languages are left out. Otherwise, the mean of a source over the pool, for instance, would depend on
+    languages that no other row of a table uses.
     """
     known = _scored(gold, requested)
     for matrix in matrices.values():
@@ -186,7 +187,7 @@ def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], reques
 
 
 def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
-    """Return boolean [S, T]: whether a pair of two different languages has a score."""
+    """Return a boolean array [S, T], which is True for pairs of two different languages that have a score."""
     known: NDArray[np.bool_] = np.isfinite(gold.restricted(*axes).values)
     for row, source in enumerate(axes[0]):
         for column, target in enumerate(axes[1]):
@@ -195,7 +196,7 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return the pairs that each predictor removes from the pool of the others."""
+    """Return, for each predictor, the pairs that all other predictors predict and that it lacks."""
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -209,7 +210,7 @@ def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes:
 
 
 def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
-    """Compare the pairs that all other predictors predict with those that this predictor also predicts."""
+    """Return the pairs, sources and targets that all other predictors have, and that this predictor lacks."""
     sources, targets = axes
     both = others & own
     lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))
@@ -238,7 +239,7 @@ def _trivial_note(gold: TransferScores) -> Iterator[str]:
 def _spelling_notes(
     matrices: Mapping[str, SimilarityMatrix], renamed: Mapping[str, SimilarityMatrix], pool: set[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each predictor that has other codes for languages of the pool."""
+    """Yield a sentence for each predictor whose codes for languages of the pool differ from the gold scores."""
     for name, matrix in matrices.items():
         theirs_of = {
             ours: theirs

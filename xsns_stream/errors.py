@@ -1,7 +1,8 @@
 """Errors that users can act on, and exit codes of the command line.
 
 Every expected failure is an :class:`XsnsError` with a sentence about the failure and a hint on the remedy. The command
-line prints both and exits with the code of the class. Any other exception is a bug and is shown with its traceback.
+line prints both and exits with the exit code of the error class. Any other exception is a bug and is shown with its
+traceback.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class CorpusError(XsnsError):
 
 
 class ModelError(XsnsError):
-    """A model or a tokenizer that cannot be loaded, or that do not belong together."""
+    """A model or a tokenizer that cannot be loaded, or a model and a tokenizer that do not belong together."""
 
 
 class FisherError(XsnsError):

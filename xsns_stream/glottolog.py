@@ -38,7 +38,7 @@ class LanguagePlace:
 
 @lru_cache(maxsize=4096)
 def place_of(label: str) -> LanguagePlace:
-    """Return the family, the place and the script of a language; a label that is not a language has none.
+    """Return the family, the place and the script of a language; all are unknown for a label that is not a language.
 
     A macrolanguage, such as Swahili, has the family and the place of its main language.
 

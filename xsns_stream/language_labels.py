@@ -1,4 +1,4 @@
-"""Languages of the labels of tables, which are codes, English names or native names.
+"""Languages that the labels of a table state as codes, English names or native names.
 
 :func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
 summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
@@ -114,9 +114,10 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels with two different
-            codes in a table that also has names.
-        summaries: {label: the label as a code} of names of summary lines and columns, such as `max`.
+        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels that are the code
+            of one language and the name of another, in a table that also contains names.
+        summaries: {label: the language code with the same spelling} of labels that name summary lines or columns, such
+            as `max`.
     """
 
     codes: Mapping[str, str | None]
@@ -138,7 +139,7 @@ def read_labels(labels: Iterable[str], rename: Mapping[str, str] | None = None) 
         rename: {label: its code}; these labels are not looked up.
 
     Raises:
-        LanguageError: A new name is not the code of a language.
+        LanguageError: A code in `rename` is not the code of a language.
     """
     renamed = {label: normalise(code) for label, code in (rename or {}).items()}
     codes: dict[str, str | None] = {}
@@ -231,7 +232,7 @@ def _languages_of_name(label: str) -> tuple[str, ...]:
 
 
 def _with_script_or_country(code: str, name: str) -> str | None:
-    """Return a code with the script or the country of this name or code; None for other names."""
+    """Return `code` with the script or the country that `name` states; None if `name` states neither."""
     from babel import Locale
 
     english = Locale("en")

@@ -45,7 +45,7 @@ def normalise(code: str) -> str:
     The shortest language code is used. The main language of a macrolanguage gets the code of the macrolanguage (`swh`
     and `swa` → `sw`, `arb` → `ar`, `cmn` → `zh`, `ekk` → `et`); other members keep their codes (`yue`, `nb`). A region
     is kept. The usual script of the language is removed (`swh_Latn` → `sw`), unless Unicode CLDR has locales of the
-    language in this script and in others (`sr-Cyrl`, `zh-Hans` are kept). Other scripts are kept.
+    language in this script and in others (`sr-Cyrl`, `zh-Hans` are kept). Unusual scripts are kept.
 
     Args:
         code: ISO 639-1, -2 or -3 or BCP 47, in any case, with `-` or `_`.
@@ -100,7 +100,7 @@ def _registered(language: Language) -> bool:
 
 
 def _without_plain_script(language: Language) -> Language:
-    """Return `language` without its script if this is the only usual script."""
+    """Return `language` without its script if the language is usually written in this script only."""
     import langcodes
 
     if not language.script:
@@ -182,7 +182,7 @@ def code_of_name(name: str) -> str | None:
 
 
 def named_language(name: str, spoken: str) -> Language | None:
-    """Return the language of exactly this name, in the language `spoken`; None for other names."""
+    """Return the language whose name in the language `spoken` is exactly `name`; None if there is none."""
     import langcodes
     from language_data import names
 
@@ -195,7 +195,7 @@ def named_language(name: str, spoken: str) -> Language | None:
 
 
 def code_of_language(language: Language) -> str | None:
-    """Return the normalised code, without the region `the world`."""
+    """Return the normalised code of a language, without the region 001 (the world); None if it has no code."""
     tag = str(language)
     with suppress(LanguageError):
         return normalise(tag.removesuffix("-001"))
@@ -208,7 +208,7 @@ def words_of_name(name: str) -> tuple[str, ...]:
 
 
 def changed_language(written: str, code: str) -> str:
-    """Return a note if the normalised code names another language than was written; empty if it does not.
+    """Return a note if the normalised code and the written code name different languages; otherwise empty.
 
     Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
     macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
@@ -250,7 +250,7 @@ def near_misses(code: str, known: Sequence[str]) -> list[str]:
 
 
 def _possible_languages(word: str) -> Iterator[str]:
-    """Yield the primary languages of which `word` is a code, a name or a country."""
+    """Yield the primary languages that `word` may mean, as the code or name of a language or of a country."""
     import langcodes
     from babel.core import get_global
 
@@ -278,11 +278,11 @@ def select(
     Args:
         wanted: The values of `--lang`: codes, lists of codes with commas, or `all`.
         known: Normalised codes to select from; `all` selects all of them, in this order.
-        where: The owner of the languages, such as the name of a corpus, for messages.
-        note: Handler of sentences. If it is given, a language that is not in `known` is found under the only other code
-            of the same language (`en-GB` for `en`, `sw` for `sw-KE`), also from its name (`Swahili`), and a sentence
-            reports this. Two codes with different scripts are never treated as the same. A code that names another
-            language after it is normalised (`tl` → `fil`) is noted too.
+        where: Phrase for messages that says where the languages are looked up, such as `the corpus ntrex`.
+        note: Function that is called with sentences for the user. If it is given, a language that is not in `known` is
+            matched with the only code of `known` for the same language (`en-GB` for `en`, `sw` for `sw-KE`), and may
+            also be given by its name (`Swahili`); a sentence reports each such match. Two codes with different scripts
+            never match. A code that normalisation changes to another language (`tl` → `fil`) is reported too.
 
     Raises:
         LanguageError: `wanted` is empty, or an item is not a string, or a language is not in `known`.
@@ -315,9 +315,9 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Calla
     Args:
         code: One code, in any spelling.
         known: Normalised codes to select from.
-        where: The owner of the languages, such as the name of a corpus, for messages.
-        note: Handler of sentences. If it is given, the only other code of the same language is also accepted; see
-            :func:`select`.
+        where: Phrase for messages that says where the languages are looked up, such as `the corpus ntrex`.
+        note: Function that is called with sentences for the user. If it is given, the only other code of the same
+            language is also accepted; see :func:`select`.
 
     Raises:
         LanguageError: The language is not in `known`.
@@ -332,7 +332,7 @@ def pick(code: str, known: Sequence[str], where: str = "the corpus", note: Calla
 
 
 def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, str]:
-    """Return {word: the only label of `known` for the same language}, without labels that several words could mean."""
+    """Return {word: the only label of `known` for the same language}. Labels that fit several words are left out."""
     meant: dict[str, str] = {}
     codes: dict[str, str] = {}
     for word in words:
@@ -364,10 +364,10 @@ def _scripts_agree(one: str, other: str) -> bool:
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     """Return {code of `wanted`: code of `known` for the same language}, for the codes that have such a counterpart.
 
-    The counterpart of a code in `known` is the code itself. The counterpart of another code is the only code of the
-    same main language that is not the counterpart of another code (`zh` → `zh-Hani`); if there are several, it is the
-    one with the usual script and region (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of `wanted` never have the same
-    counterpart, because two languages would look like one.
+    The counterpart of a code in `known` is the code itself. The counterpart of any other code is the only remaining
+    code of `known` with the same main language (`zh` → `zh-Hani`). If several remain, it is the one with the same
+    script and region, where missing parts have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of
+    `wanted` never have the same counterpart, because two languages would look like one.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -384,7 +384,10 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 
 
 def _same_language(code: str, known: Sequence[str]) -> str | None:
-    """Return the only code of the same main language, or the only such code with the same script and region."""
+    """Return the only code of `known` with the same main language as `code`.
+
+    If several codes have it, return the only one of them that also has the same script and region. None otherwise.
+    """
     similar = [other for other in known if _main(other) == _main(code)]
     if len(similar) > 1:
         similar = [other for other in similar if _with_script_and_region(other) == _with_script_and_region(code)]
@@ -434,7 +437,7 @@ def _main(code: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _with_script_and_region(code: str) -> str:
-    """Return language, script and region, with usual ones for missing parts; other labels unchanged."""
+    """Return a code with its usual script and region added where they are missing; return other labels unchanged."""
     import langcodes
     from langcodes.tag_parser import LanguageTagError
 

@@ -34,8 +34,8 @@ class Task:
         metrics: The metrics of :mod:`xsns_stream.transfer.metrics`, all in percent; the first is the headline metric,
             which decides when training stops.
         classes: The classes, if they are fixed; None for the classes of the data.
-        most_classes: Maximum number of classes, if it is known, because some copies of XNLI have two names for one
-            class.
+        most_classes: Maximum number of classes; None if it is unknown. It reveals two names for one class, which some
+            copies of XNLI have.
         entities: Whether the labels are tags of named entities.
     """
 

@@ -3,8 +3,8 @@
 The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
 names are only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
 
-Only the own words of a locale are used. Names that it inherits from another locale, names that are the same in the CLDR
-root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another one.
+Only words that are a locale's own are used. Names that it inherits from another locale, names that are the same in the
+CLDR root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CldrCorpus:
 
     @cached_property
     def name(self) -> str:
-        """The corpus with the version of its data, for provenance."""
+        """Name of the corpus with the version of its data, for provenance."""
         import babel
 
         return f"cldr(babel={babel.__version__})"
@@ -115,7 +115,7 @@ def _entries(locale: str) -> Iterator[tuple[str, str]]:
 
 
 def _enumerations(locale: str, names: tuple[str, ...]) -> Iterator[str]:
-    """Yield distinct enumerations of three names, joined like a list in the language ("A, B na C")."""
+    """Yield distinct enumerations of three names, joined by the list pattern of the locale ("A, B na C")."""
     from babel import Locale
 
     # A few locales have no list pattern, not even an inherited one; a comma is used for them.

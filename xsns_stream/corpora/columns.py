@@ -1,10 +1,10 @@
 """Columns of a table: selection of the columns for text and labels, and conversion of rows to examples.
 
 A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers in the form of SQuAD.
-Numbers are replaced by the names that the data set declares for them; without names, they are used themselves. `1.0`,
-which pandas writes for an integer in a column with missing values, is 1. A value without meaning (empty, None, NaN, a
-number below zero, `-` instead of a class, an answer that does not occur in its passage) is not a label, and the row is
-counted as `unlabelled`.
+Class indices are replaced by the class names that the data set declares. If it declares none, the numbers themselves
+are the class names. `1.0`, which pandas writes for an integer in a column with missing values, is read as 1. A value
+without meaning (empty, None, NaN, a number below zero, `-` instead of a class, an answer that does not occur in its
+passage) is not a label, and the row is counted as `unlabelled`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Columns:
         pair: The second text; empty if there are no pairs.
         label: The labels; empty if no labels are read.
         sentence: The running text of the words; empty if there is no such column.
-        rows: The rows of one language, if the table contains several languages.
+        rows: Selection of the rows of one language; None if the whole table is in one language.
     """
 
     text: str
@@ -76,7 +76,7 @@ class Columns:
         return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row is in the language to read."""
+        """Return whether a row belongs to the language that is read."""
         if self.rows is None:
             return True
         value = cell(row, self.rows.column)
@@ -90,7 +90,7 @@ class Columns:
         Args:
             row: Column → value; a missing column is treated as empty.
             where: The file or data set, for messages.
-            classes: Name of each class, if labels are numbers.
+            classes: Names of the classes, if labels are class indices.
 
         Raises:
             CorpusError: A value does not have the type that its column needs.
@@ -138,7 +138,7 @@ def _usual_nested(columns: Iterable[str]) -> str:
 
 
 def cell(row: Mapping[str, Any], column: str) -> Any:
-    """Return the value of a column; `translation.sw` is the value `sw` within the column `translation`.
+    """Return the value of a column; `translation.sw` is the value of the key `sw` within the column `translation`.
 
     None means a missing value.
     """
@@ -185,12 +185,12 @@ def find_columns(
 
     Args:
         columns: Names of all columns, with those of nested columns (:func:`nested_names`).
-        text: The value of `--text-column`, which is then the only column of text. If it is None, the columns are
-            searched for a usual name. If labels are read, they are first searched for the names of a usual pair.
+        text: The value of `--text-column`, which is then the only column of text. If it is None, a column with a usual
+            name is chosen; if labels are read, a usual pair of columns takes precedence.
         labels: None for no labels, `auto` for the first of `LABEL_COLUMNS` that exists, or the name of a column.
         where: The file or data set, for messages.
         add_note: Called with a sentence about the column of the text, if there are several candidates.
-        rows: The rows of one language, if only these are read.
+        rows: Selection of the rows of one language; None for all rows.
 
     Raises:
         CorpusError: A column does not exist, or two columns have the same name.
@@ -280,7 +280,7 @@ def _parse_if_list(value: object, where: str) -> object:
     """Return the list in a value that contains a list as text; return other values unchanged.
 
     Raises:
-        CorpusError: It is a list whose members cannot be distinguished, such as a printed array of NumPy.
+        CorpusError: The value is a list whose members cannot be distinguished, such as a printed array of NumPy.
     """
     if not isinstance(value, str) or not (text := value.strip()).startswith("[") or not text.endswith("]"):
         return value
@@ -334,7 +334,7 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     """Return the answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists.
 
-    The first of several answers has the position; the others are further references.
+    Of several answers, the first one has the position; the others are kept as alternative references.
     """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
@@ -355,7 +355,7 @@ def _first(value: object) -> object:
 
 
 def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
-    """Return words with their running text, if the two agree."""
+    """Return the unit with its running text, if this consists of the same words; otherwise the unit unchanged."""
     if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
         return unit
     running = sentence_as_written(sentence, ((word, None) for word in unit.text))

@@ -5,7 +5,7 @@ word as label. A sentence that is not valid is skipped and counted; a file with 
 is an error. A sentence that contains only `_` is empty, because treebanks write `_` for words that they may not
 publish.
 
-Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the number of
+Labelled data of a task may also have two columns, a word and its tag, or the columns of Universal NER: the position of
 the word, the word, its tag, and two more. In Universal NER, comments (`# text = …`) are before the sentences, as in
 CoNLL-U.
 """
@@ -166,7 +166,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Raise an error for a comment between words, which begins another sentence, and for too many columns.
+    """Raise an error if a comment is between words, which means that a new sentence begins, or for too many columns.
 
     CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
@@ -185,7 +185,7 @@ def _check_lines(sentence: str, width: int) -> None:
 
 
 def _single_spaces(sentence: str) -> str:
-    """Return a sentence without two successive spaces within its columns, which the library would read as a tab."""
+    """Replace successive spaces within columns by one space, because the library would read them as a tab."""
     if "  " not in sentence:
         return sentence
     lines = sentence.split("\n")
@@ -193,8 +193,9 @@ def _single_spaces(sentence: str) -> str:
 
 
 def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
-    """Yield the words as they are written, from tokens with the first and the last number of each.
+    """Yield the words as they are written.
 
+    Each token has its first and last ID (None for an empty node), its form and its fields.
     A range is followed by all of its parts, or by none of them.
 
     Raises:
@@ -275,10 +276,10 @@ _PARSERS: Final[dict[str, Callable[[list[str], int], Any]]] = {"id": _parse_id, 
 def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[Unit]:
     """Yield the sentences of a file with a word and its tag on each line, and empty lines between sentences.
 
-    The first field is the word and the last one is the tag; a tab or spaces separate fields. If the
-    last field of every line is `+` or `-`, it states whether a space follows, as in data of flair; the tag is before
-    it. The prefix `de:` of WikiANN is removed if all words of the file have it. A file with numbered words is read by
-    :func:`read_numbered`.
+    The first field is the word and the last one is the tag; a tab or spaces separate fields. If the last field of
+    every line is `+` or `-`, it states whether a space follows the word, as in data of flair, and the field before it
+    is the tag. The prefix `de:` of WikiANN is removed if all words of the file have it. A file with numbered words is
+    read by :func:`read_numbered`.
 
     Args:
         path: The file.
@@ -321,7 +322,7 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
 
 
 def _numbered_sentences(lines: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """Yield the sentences: lines, with their numbers, between empty lines and lines that begin a document."""
+    """Yield each sentence as a list of (line number, line); empty lines and starts of documents end a sentence."""
     sentence: list[tuple[int, str]] = []
     for number, line in enumerate((*lines, ""), 1):
         fields = _split_fields(line)
@@ -357,7 +358,7 @@ class _CheckedSentences:
 
 
 def _split_fields(line: str) -> list[str]:
-    """Return the fields of a line; none for an empty line."""
+    """Return the fields of a line; an empty list for an empty line."""
     if not line.strip():
         return []
     if "\t" in line:
@@ -380,7 +381,7 @@ def _bad_line(line: str, fields: list[str], width: int, where: str) -> CorpusErr
 
 
 def _language_prefix(lines: Iterable[str], path: Path) -> str:
-    """Return the WikiANN prefix, the name of the folder or file of the language; empty if a word lacks it."""
+    """Return the prefix of WikiANN (`de:`) if all words have it and it names the file or its folder; else empty."""
     words = [fields[0] for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     before, colon, _ = (words[0] if words else "").partition(":")
     names_file = path.name.startswith(before) and path.name[len(before) : len(before) + 1] in ("", "-", "_", ".")
@@ -405,7 +406,7 @@ _ENTITY: Final = re.compile(r"[Oo_]|[BIESLU]-\S+")
 
 
 def is_numbered(lines: Sequence[str]) -> bool:
-    """Whether most lines of words begin with the number of the word in its sentence, with word and tag after it."""
+    """Return whether most lines of words contain the position of the word in its sentence, the word and its tag."""
     expected = words = numbered = 0
     for line in lines:
         fields = line.split("\t")

@@ -14,7 +14,7 @@ from xsns_stream.types import TextExample
 
 
 def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
-    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`; None is left out."""
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`. Settings of None are left out."""
     inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
     return f"{kind}({', '.join(inner)})" if inner else kind
 
@@ -22,8 +22,8 @@ def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
 def words_setting(paths: Iterable[Path], column: str | None, labels: str | None, words: str) -> str | None:
     """Return the setting of `words` for the name of a corpus; None if no file is split into words.
 
-    With this setting, a store cannot contain both rows of running text and rows of words as given, nor rows of older
-    versions, which read only words as given. The names of corpora of plain text do not change.
+    Because names contain this setting, a store cannot mix rows of running text with rows of words as given, or with
+    rows of older versions, which read only words as given. The names of corpora of plain text do not change.
     """
     if labels is None and any(holds_words(path, column) for path in paths):
         return words
@@ -31,7 +31,7 @@ def words_setting(paths: Iterable[Path], column: str | None, labels: str | None,
 
 
 def holds_words(path: Path, column: str | None) -> bool:
-    """Return whether the first text of a file is split into words; False if it cannot be read."""
+    """Return whether the first text of a file is split into words; False if the file cannot be read."""
     if split_suffix(path.name) is None:
         return False
     words = FORMATS[reader_suffix(path)].words

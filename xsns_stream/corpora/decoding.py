@@ -1,4 +1,4 @@
-"""Lines of a text file from its bytes: decompression, encoding and line ends.
+"""Reading of the lines of a text file: decompression, decoding and line ends.
 
 A file is UTF-8, plain or compressed. UTF-16 and UTF-32, which look like UTF-8 with NULs between the letters, are an
 error with a command that converts them. Lines end with LF, CRLF, or CR (classic Mac OS). The separators of Unicode
@@ -141,7 +141,7 @@ def _damaged(path: Path, error: Exception) -> CorpusError:
 
 
 def check_placeholder(beginning: bytes, name: str) -> None:
-    """Raise an error for a placeholder instead of a file: a pointer of Git LFS, or an error page of a server.
+    """Raise an error if a file is only a placeholder: a pointer of Git LFS, or an error page of a server.
 
     Args:
         beginning: The first bytes of the file, or the whole file.
@@ -155,7 +155,7 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, path: Path) -> None:
-    """Raise an error for a placeholder, a file of another kind, UTF-16 and UTF-32, and a file with too many NULs.
+    """Raise an error if a file is a placeholder, of another kind, in UTF-16 or UTF-32, or has too many NULs.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -187,7 +187,7 @@ def check_encoding(beginning: bytes, path: Path) -> None:
 
 
 def _wide_encoding(sniffed: bytes, nuls: int) -> str:
-    """Return the encoding of two or four bytes per character that fits the positions of NULs; empty if none fits."""
+    """Return the encoding (UTF-16 or UTF-32) that fits the positions of NULs; empty if none fits."""
     nuls_at = [sniffed[start::4].count(0) for start in range(4)]
     quarter = len(sniffed) / 4
     if min(nuls_at[2:]) > 0.9 * quarter - 1:
@@ -282,7 +282,7 @@ def iter_whole_lines(path: Path, max_bytes: int) -> Generator[bytes, None, None]
     """Yield lines like :func:`iter_lines`; raise an error for a line of more than `max_bytes` bytes.
 
     Raises:
-        CorpusError: See :func:`iter_lines`; or a line is longer.
+        CorpusError: See :func:`iter_lines`; or a line has more than `max_bytes` bytes.
     """
     with open_bytes(path) as stream:
         for number, (line, was_cut) in enumerate(_bounded_lines(stream, path, max_bytes), 1):

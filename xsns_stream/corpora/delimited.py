@@ -3,14 +3,14 @@
 A file is read in three steps: :func:`dialect_of` finds out how the file is written, :func:`read_rows` parses its rows,
 and :func:`read_table` makes an example of each row.
 
-In a `.csv`, quotation marks enclose fields. Marks within a field are doubled, or escaped by a backslash if the file
-cannot be read otherwise. For a `.tsv` two ways are common, with and without quoting, and the wrong one changes texts,
-so that the contents of the file decide: quoting is assumed if it explains every quotation mark of the file and there is
-evidence for it. One field such as `"yes," he said` shows that quotation marks are text.
+In a `.csv`, quotation marks enclose fields. Quotation marks within a field are doubled, or escaped by a backslash if
+the file cannot be read otherwise. A `.tsv` may be written with or without quoting. The wrong choice would change texts,
+so the contents of the file decide: quoting is assumed if it explains every quotation mark of the file and there is
+evidence for it. A single field such as `"yes," he said` shows that quotation marks are text.
 
-Quotation marks are read strictly. The mark that closes a field is directly before a separator or a line end, and a file
-with quoted fields has no marks within other fields. With less strict rules, a single stray mark would join many rows
-into one text.
+Quotation marks are read strictly. The mark that closes a field must be directly before a separator or a line end. If a
+file has quoted fields, its other fields must not contain quotation marks. With less strict rules, a single stray mark
+would join many rows into one text.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def read_table(
 
     Args:
         path: The file.
-        column: The column that contains the text; None for a usual name.
+        column: The column that contains the text; None for a column with a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Called with sentences about the reading of the file.
-        rows: The rows of one language, if only these are read.
+        rows: Selection of the rows of one language; None for all rows.
 
     Raises:
         CorpusError: The file is not UTF-8 or not a table, or a column does not exist or exists twice.
@@ -118,8 +118,9 @@ def _table_rows(
 def _names_without_header(first: list[str], column: str | None) -> list[str]:
     """Return names for the columns of a table if its first row is not a header; an empty list if it is.
 
-    A table begins with a row of data if its first field is a number, such as the identifier of a sentence, or if the
-    column of the text is given by its number. Tatoeba has identifier, language and text.
+    A table begins with a row of data if its first field is a number, such as the identifier of a sentence, or if
+    `column` is the position of a column, counted from 1. Files of Tatoeba have the columns identifier, language and
+    text.
 
     Args:
         first: The fields of the first row.
@@ -301,7 +302,7 @@ class _QuotingEvidence:
     bare_comma: bool = False
 
     def add(self, fields: Iterable[tuple[str | None, str | None]]) -> None:
-        """Add the fields of a row: the text within quotation marks, or the text of a field without them."""
+        """Add the fields of a row, each as a pair: text within quotation marks, and text of an unquoted field."""
         for column, (inner, plain) in enumerate(fields):
             if plain:
                 self.bare.add(column)
@@ -313,7 +314,7 @@ class _QuotingEvidence:
                     (self.commas if "," in inner else self.needless).add(column)
 
     def shows_quoting(self) -> bool:
-        """Whether quoting explains all quotation marks, for all fields of a column or for those that need it."""
+        """Return whether, in each column, all fields are quoted or only those that need quoting."""
         unexplained = self.needless | (self.commas if self.bare_comma else set())
         any_quoted = self.necessary or bool(self.needless or self.commas)
         return any_quoted and not unexplained & self.bare
@@ -333,7 +334,7 @@ def _has_quoting(text: Iterator[str]) -> bool:
 
 
 def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
-    """Yield rows; lines are joined while a quotation mark is open. Yield None for a mark that is never closed."""
+    """Yield rows, joining lines while a quotation mark is open; yield None for a row whose mark is never closed."""
     for line in text:
         row = [line]
         quotes = line.count('"')
@@ -348,7 +349,10 @@ def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
 
 
 def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
-    """Return (text within quotation marks, text without) of each field; None if quoting does not explain the row."""
+    """Return a pair for each field: text within quotation marks, and text of an unquoted field.
+
+    Return None if quoting does not explain the row.
+    """
     if '"' not in row:
         return [(None, cell) for cell in row.split("\t")]
     fields: list[tuple[str | None, str | None]] = []
@@ -382,7 +386,7 @@ class Row(NamedTuple):
     Attributes:
         line: Number of the line in which the row begins, counted from 1.
         fields: The fields, without the quotation marks around them.
-        raw: The row in the file, if a field contains a line end; empty otherwise.
+        raw: The text of the row in the file, if a field contains a line end; empty otherwise.
         ends_with_cr: Whether the row ends with CR without LF.
     """
 
@@ -477,7 +481,7 @@ class _RowParser:
         return fields
 
     def _quoted_field(self, text: str, end: str, start: int) -> tuple[str, str, str, int]:
-        """Return a quoted field, the row read so far, the end of its last line, and the index after the field."""
+        """Return a quoted field, the text of the row so far, its last line end, and the index after the field."""
         first = self.number
         self._quoted_line = self._quoted_line or first
         stop = start
@@ -502,5 +506,5 @@ class _RowParser:
         return match.end() if match else start
 
     def refuse(self, reason: str) -> NoReturn:
-        """Reject the table."""
+        """Raise the error that rejects the table."""
         raise _not_a_table(self.name, reason, _QUOTING_HINT)

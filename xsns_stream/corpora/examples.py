@@ -4,11 +4,11 @@ A reader yields a :data:`Unit` for each line, row or sentence of a text. :class:
 and skipped units, both for local files and for data sets of the Hub. :func:`collect` takes the first examples of a
 text, and :func:`draw_examples` draws a random sample of it.
 
-A drawn sample is the same, bit for bit, as that of :meth:`~xsns_stream.types.LanguageSample.draw` over all distinct
-examples: the first |D| positions of a random permutation. A small text is read once and stored in memory. A large text
-    is read twice. The first pass stores a digest of 16 bytes for each example, to find the positions of distinct
-    examples; the second pass stores the drawn examples. Memory use is then about 20 bytes per example, independently of
-    its length.
+A drawn sample is identical to the sample that :meth:`~xsns_stream.types.LanguageSample.draw` takes from all distinct
+examples: the examples at the first |D| positions of a random permutation. A small text is read once and stored in
+memory. A large text is read twice. The first pass stores a digest of 16 bytes for each example, to find the positions
+of distinct examples; the second pass stores the drawn examples. Memory use is then about 20 bytes per example,
+independently of the length of the examples.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def discard_note(note: str) -> None:
 
 
 class Tally:
-    """Cleaning of units one by one, with counts of used and skipped units.
+    """Cleans units one by one, and counts the used and the skipped units.
 
     Args:
         labelled: Whether to leave out units without a label. The same text with a different label is then a different
             example.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
     def __init__(self, *, labelled: bool = False, words: str = GIVEN) -> None:
@@ -176,11 +176,11 @@ def without_control(example: TextExample) -> TextExample:
 
 
 def without_invisible(example: TextExample) -> TextExample:
-    """Return the example with empty texts in place of texts of only invisible characters.
+    """Return the example; a text that has only invisible characters is replaced by an empty text.
 
-    It is the same object if nothing changes. Zero-width spaces, soft hyphens, direction marks and similar characters
-    have no meaning without other characters. A word that has only such characters is removed together with its label.
-    Other texts keep these characters, because joiners belong to the spelling of Persian and of Indic scripts.
+    If nothing changes, the same object is returned. Zero-width spaces, soft hyphens, direction marks and similar
+    characters have no meaning without other characters. A word that has only such characters is removed together with
+    its label. Other texts keep these characters, because joiners belong to the spelling of Persian and Indic scripts.
     """
     no_pair = example.pair is not None and is_invisible(example.pair)
     pair = "" if no_pair else example.pair
@@ -201,7 +201,7 @@ def without_invisible(example: TextExample) -> TextExample:
 
 
 def is_invisible(text: str) -> bool:
-    """Return whether a text has only white space, control and format characters (Cc, Cf); True if empty."""
+    """Return whether a text has only white space, control and format characters (Cc, Cf), or is empty."""
     return not any(
         letter.isalnum()
         or letter in _VISIBLE_FORMATS
@@ -328,8 +328,8 @@ def draw_examples(
         name: Name of the text, for messages.
         labelled: See :class:`Tally`.
         words: See :class:`Tally`.
-        held_bytes: Largest size of the examples in bytes for which they are stored in memory and the text is read once.
-        on_read: Function that takes the number of units read so far, in both passes together, after every 65,536.
+        held_bytes: Largest size of all examples, in bytes, at which they are kept in memory and the text is read once.
+        on_read: Function that is called after every 65,536 units with the number of units read so far in both passes.
 
     Raises:
         UsageError: `count` is below 1.
@@ -356,7 +356,7 @@ def draw_examples(
 
 
 def _reported(units: Callable[[], Iterable[Unit]], on_read: OnRead | None) -> Callable[[], Iterable[Unit]]:
-    """Return `units`, which then reports how many units were read in all calls together."""
+    """Return a function like `units` that reports to `on_read` how many units were read in all calls together."""
     if on_read is None:
         return units
     read = 0
@@ -431,7 +431,7 @@ def _digest(example: TextExample) -> bytes:
 
 
 class Digests:
-    """Digests of 16 bytes in the order of addition; each needs 16 bytes of memory."""
+    """A sequence of 16-byte digests in insertion order; each digest takes 16 bytes of memory."""
 
     def __init__(self) -> None:
         self._chunks: list[NDArray[np.uint64]] = []
@@ -448,7 +448,7 @@ class Digests:
         self._last = bytearray()
 
     def first_occurrences(self) -> NDArray[np.bool_]:
-        """Return for each digest whether it is the first of equal digests.
+        """Return a boolean array that is True for the first occurrence of each distinct digest.
 
         The digests are sorted bucket by bucket, which needs little additional memory, and are freed afterwards.
         """

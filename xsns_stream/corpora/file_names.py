@@ -1,4 +1,4 @@
-"""Names of files: language, split, shard and treebank of a name.
+"""Languages, splits, shards and treebanks that the names of files state.
 
 A language is never guessed. A file without an unambiguous language in its name is left out, with the reason. The layout
 of Universal Dependencies is also recognised: a folder for each treebank, with a file for each split
@@ -80,7 +80,7 @@ class UnreadFile:
     Attributes:
         file: Name of the file; the name of a folder ends with `/`.
         reason: Why it is left out, without a full stop.
-        kind: `file`, or `configuration` of a data set.
+        kind: What is left out: `file`, `configuration` of a data set, or `value` or `column` of a table.
     """
 
     file: str
@@ -117,19 +117,19 @@ def shard_of(stem: str) -> Shard | None:
 
 
 def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
-    """Return the missing numbers of shards, counted from 0 or from 1."""
+    """Return the numbers of the shards that are missing; shards are numbered from 0 or from 1."""
     present = set(numbers)
     start = 1 if total in present and 0 not in present else 0
     return [number for number in range(start, start + total) if number not in present]
 
 
 def composed(name: str) -> str:
-    """Return the name of a file with composed characters. macOS writes é as two characters, and people type one."""
+    """Return the name of a file in NFC. macOS may write é as two code points, whereas a user types one."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def as_on_disk(path: str) -> str:
-    """Return the path of a file as the folder has it, if it is typed with other characters that look the same."""
+    """Return a path with the file name as it is on disk, if the given name differs only in Unicode normalisation."""
     given = Path(path)
     if path.isascii() or given.exists() or not given.parent.is_dir():
         return path
@@ -155,7 +155,7 @@ class Naming:
 
     Attributes:
         as_given: Whether the names of files are the labels. If not, a label is the normalised code of a language.
-        given: {name of a file: its label}, without further checks.
+        given: {name of a file: its label}; these labels are used unchanged.
         may_be_unused: Whether `given` may name files that do not exist.
     """
 
@@ -165,7 +165,7 @@ class Naming:
 
     @classmethod
     def of(cls, as_given: bool = False, label: Mapping[str, str] | Iterable[str] = ()) -> Naming:
-        """Return the naming of the values that a caller gave.
+        """Return the naming rule for the values of the options `labels_as_given` and `label`.
 
         Args:
             as_given: See the class.
@@ -210,8 +210,8 @@ class Naming:
         Args:
             used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
-            where: The owner of the files, such as a folder, for the message.
-            kind: What the names are names of, in the singular.
+            where: Phrase for the message that says where the files are, such as the name of a folder.
+            kind: Singular noun for the message that says what the names denote, such as `file` or `key`.
 
         Raises:
             CorpusError: There is no such file.
@@ -236,7 +236,7 @@ def checked_label(text: str) -> str:
     """Return a text if it can be a label.
 
     Raises:
-        LanguageError: It cannot.
+        LanguageError: The text cannot be a label.
     """
     if not isinstance(text, str) or not is_label(text):
         raise LanguageError(f"{text!r} cannot be a label.", f"a label has {LABEL_CHARACTERS}.")
@@ -285,7 +285,7 @@ def language_of(stem: str) -> tuple[str, str]:
 
 
 def _if_meant(stem: str) -> str:
-    """Return a hint for a name that may be the code of a language; empty if it is not a code."""
+    """Return a hint that says how to give the label, if the name is also the code of a language; otherwise empty."""
     if (code := code_or_none(stem)) is None:
         return ""
     return f"; if it is {_display(code)}, give the label: --label FILE={code}"
@@ -381,7 +381,7 @@ class TreebankFile(NamedTuple):
 
 
 def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
-    """Return the treebank file of a path with a known suffix; None for other files."""
+    """Return the parts of the name of a treebank file; None if the suffix is None, or for other names."""
     match = _TREEBANK_FILE.fullmatch(path.name[: -len(suffix)]) if suffix else None
     return TreebankFile(path, match["treebank"], match["language"], match["split"]) if match else None
 
@@ -389,12 +389,12 @@ def treebank_file(path: Path, suffix: str | None) -> TreebankFile | None:
 def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tuple[list[TreebankFile], list[Path]]:
     """Return the files of treebanks in a folder, in the order of their names, and all other files that are not hidden.
 
-    If the names of files differ only in the suffix, the first file is used, because releases have plain text beside the
-    CoNLL-U.
+    If the names of two files differ only in the suffix, only the first file is used, because releases contain a file of
+    plain text beside each CoNLL-U file.
 
     Args:
         folder: The folder.
-        suffix_of: Function that returns the suffix of a file name; None if treebanks have no files with it.
+        suffix_of: Function that returns the suffix of a file name, or None if it is not a suffix of treebank files.
 
     Raises:
         CorpusError: The folder cannot be read.

@@ -51,15 +51,15 @@ class HubCorpus:
     """A data set in the Hub's layout.
 
     Attributes:
-        recipe: The description of the data set. Without subsets in the recipe, the languages are the names of the
-            configurations; without a text column, a column with a usual name is read.
+        recipe: The description of the data set. If it has no subsets, the names of the configurations are the
+            languages; if it has no text column, a column with a usual name is read.
         root: A folder that contains a copy of the data set; None for the Hub.
         split: The split to read; None for that of the recipe.
         text_column: The only column of text; None for the column, or the pair of columns, of the recipe.
         config: Name of the configurations, with `{lang}` for the language; None for that of the recipe.
         revision: Branch, tag or commit on the Hub; None for the newest.
         labels: None for no labels, `auto` for those of the recipe or of a usual column, or the name of a column.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
     recipe: Recipe
@@ -168,7 +168,7 @@ class HubCorpus:
         return isinstance(first, tuple)
 
     def _first_text(self, code: str) -> str | tuple[str, ...] | None:
-        """Return the first text of a language; None if its first rows have no text, or cannot be read."""
+        """Return the first text of a language; None if its first rows have no text or cannot be read."""
         try:
             with closing(self._units(code, None)) as units:
                 rows = islice(units, _FIRST_ROWS)
@@ -283,7 +283,7 @@ class HubCorpus:
         yield from self._units(pick(language, self.languages(), self.name), None)
 
     def _units(self, code: str, seed: int | None, add_note: AddNote = discard_note) -> Generator[Unit, None, None]:
-        """Yield the rows of a language as units, shuffled with `seed`; in their own order if it is None."""
+        """Yield the rows of a language as units, shuffled with `seed`; in the order of the data set if it is None."""
         subset = self._subset_of(code)
         where = f"{self._shown} ({self._config(subset)})"
         with self._readable():
@@ -443,7 +443,7 @@ def open_hub(
 
 
 def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) -> None:
-    """Raise an error for options without effect.
+    """Raise an error if an option was given that has no effect for this kind of corpus.
 
     Args:
         options: {name: value}; the value is None if the option was not given.
@@ -461,7 +461,7 @@ def refuse_options(options: Mapping[str, str | None], *names: str, kind: str) ->
 
 @lru_cache(maxsize=4)
 def _reachable(endpoint: str) -> bool:
-    """Return whether the Hub answers a request; one request per process.
+    """Return whether the Hub answers a request. The answer is cached, so that a process sends one request.
 
     The client of the Hub would retry for minutes, with a warning each time.
     """

@@ -1,4 +1,4 @@
-"""Streams of rows from the `datasets` library: splits, shuffling, names of classes."""
+"""Streams of rows from the `datasets` library: their splits, their order and the names of their classes."""
 
 from __future__ import annotations
 

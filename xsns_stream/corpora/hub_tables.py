@@ -1,4 +1,4 @@
-"""Data sets in the layout of the Hub with several languages in one configuration, and a column of languages."""
+"""Data sets in the Hub's layout that have one configuration for several languages, and a column of languages."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class HubTable(HubCorpus):
 
     @cached_property
     def _found(self) -> tuple[dict[str, list[str]], dict[str, tuple[str, int]]]:
-        """The values of each language, and {value that is not a language: (reason, number of rows)}."""
+        """{code: its values in the column}, and {value that is not a language: (reason, number of rows)}."""
         codes: dict[str, list[str]] = {}
         others: dict[str, tuple[str, int]] = {}
         for value, number in self._counts().items():
@@ -132,7 +132,7 @@ def open_data_set(
         **options: The other options of :func:`~xsns_stream.corpora.hub.open_hub`.
 
     Raises:
-        UsageError: An option cannot be used with this data set.
+        UsageError: An option cannot be used with this data set, or both kinds of languages are given.
     """
     corpus = open_hub(recipe, root, **options)
     if language_column is None:

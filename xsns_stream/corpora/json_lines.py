@@ -41,8 +41,8 @@ class JsonRow(dict[str, Any]):
     """An object of a JSON file; empty for a blank line.
 
     Attributes:
-        blank: Whether the row is a blank line.
-        malformed: The reason why a line is not an object of JSON; empty for an object.
+        blank: Whether the row comes from a blank line.
+        malformed: The reason why the line is not a JSON object; empty for an object.
         repeated: The keys that the object has more than once; JSON readers take the last value.
     """
 
@@ -65,7 +65,7 @@ def read_jsonl(
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
-        rows: The rows of one language, if only these are read.
+        rows: Selection of the rows of one language; None for all rows.
 
     Raises:
         CorpusError: The column does not exist, or a row has it twice. Or more than one line in twenty is not JSON, or
@@ -268,7 +268,7 @@ def _json_object(text: str, where: str, path: Path, *, strings: bool) -> JsonRow
 
 
 def _json_error(error: json.JSONDecodeError, path: Path) -> str:
-    """Return the reason why a line is invalid; other forms of JSON are described in words."""
+    """Return the reason why a line is not JSON, in plain words if the file has another layout of JSON."""
     if error.msg == "Extra data":
         return "it contains more than one value"
     with open_bytes(path) as stream:
@@ -289,6 +289,6 @@ def _json_row(pairs: list[tuple[str, Any]]) -> JsonRow:
 
 
 def jsonl_columns(path: Path) -> tuple[str, ...]:
-    """Return the names in the first rows, with those of nested objects."""
+    """Return the names of the columns in the first rows, including those in nested objects."""
     with closing(json_rows(path)) as rows:
         return tuple(dict.fromkeys(name for row in islice(rows, _NAMED_ROWS) for name in nested_names(row or {})))

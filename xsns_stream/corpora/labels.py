@@ -43,7 +43,7 @@ def check_split(split: str) -> str:
 
 
 def check_label(example: TextExample, task: str, where: str) -> TextExample:
-    """Return an example whose label is of the kind that the task needs.
+    """Check that the label of an example is of the kind that the task needs, and return the example.
 
     Raises:
         CorpusError: The label is of another kind, or a tag of named entities is not IOB, BIOES or BILOU.
@@ -73,7 +73,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
 
 
 def without_blank_tags(example: TextExample) -> TextExample:
-    """Return the example with empty tags in place of `_` (an empty column); without a label if all are empty."""
+    """Return the example with tags `_` (an empty column) replaced by empty tags; no label if all are then empty."""
     if not isinstance(example.label, tuple) or BLANK not in example.label:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
@@ -132,7 +132,7 @@ def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _begins(tag: str, before: str) -> bool:
-    """Return whether a tag begins an entity that does not follow an entity of the same type."""
+    """Return whether a tag is that of an entity, and the preceding tag is not that of an entity of the same type."""
     return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
@@ -156,7 +156,7 @@ def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], tas
 
 
 def names_in_use(examples: Iterable[TextExample], names: Iterable[str], task: str) -> set[str]:
-    """Return the names that are labels of the examples, or types of named entities."""
+    """Return those of `names` that are labels of the examples or, for named entities, types in their tags."""
     wanted = set(names)
     if not wanted:
         return wanted
@@ -199,7 +199,7 @@ def label_union(
 ) -> tuple[str, ...]:
     """Return the names of all labels of all languages, sorted; empty if labels are answers.
 
-    A language that cannot be read adds no labels; its row will fail later with the reason.
+    A language that cannot be read adds no labels. The error for it is raised later, when its row is built.
 
     Args:
         languages: Codes of the languages.
@@ -272,10 +272,10 @@ def check_spellings(
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Labels of one language may differ by case, because some tag sets use
-            it.
+        words: Whether they are labels of words. Such labels may differ only by case within one language, because some
+            tag sets use case to distinguish labels.
         exempt: Labels that are not compared, because the user named them.
-        hint: The hint of the error about renaming.
+        hint: The hint of the error, which says how to rename a class; empty for a general hint.
 
     Raises:
         CorpusError: A class has several spellings; the message names all of them.

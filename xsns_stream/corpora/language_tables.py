@@ -1,6 +1,6 @@
 """Tables with several languages: a column of languages, or a column of text for each language.
 
-:func:`parts_of_table` finds the languages of a table, and the part of the table with the text of each language.
+:func:`languages_of_tables` finds the languages of tables, and the part of the tables that is the text of each language.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TablePart:
     """The part of a table that is the text of one language.
 
     Attributes:
-        text_column: The column of the text; None for a usual name.
+        text_column: The column of the text; None for a column with a usual name.
         rows: The rows of the language.
     """
 
@@ -45,7 +45,7 @@ class TableLanguages:
 
     Attributes:
         files: Code → tables that contain the language.
-        parts: Code → the part of these tables.
+        parts: Code → the part of these tables that is the text of the language.
         unclear: Code → the reason why its column of text is unclear.
         not_read: Values or columns that are not languages, with the reasons.
         written: Code → the values or columns that are read as this language, if there are several.

@@ -1,4 +1,4 @@
-"""Names of files and folders of well-known published corpora: the language and the part in each name.
+"""Names of files and folders of well-known published corpora, and the language and part that each name states.
 
 These names contain more than the language; files such as `sw.txt` do not need this module:
 
@@ -65,11 +65,11 @@ class PublishedFile:
     Attributes:
         file: Path of the file in the folder of the corpus.
         code: Normalised code of the language.
-        text: Key of the text; files with the same code and key are parts of one text.
+        text: Key that identifies the text; files with the same code and the same key are parts of one text.
         corpus: Name of the corpus.
         number: Number of the part.
         split: `train`, `dev`, `devtest` or `test`; empty if the name has no split.
-        written: The language in the name.
+        written: The language as the name of the file states it.
     """
 
     file: str
@@ -82,7 +82,7 @@ class PublishedFile:
 
 
 def without_compression(name: str) -> str:
-    """Return a file name without the suffix of a compression."""
+    """Return a file name without the suffix of a compression format."""
     return next((name[: -len(suffix)] for suffix in COMPRESSIONS if name.lower().endswith(suffix)), name)
 
 
@@ -154,7 +154,9 @@ def sides(names: Iterable[str]) -> Iterator[PublishedFile]:
 def files_in_subfolders(
     folder: Path, names: Iterable[str], has_reader: Callable[[str], bool]
 ) -> tuple[list[PublishedFile], list[str]]:
-    """Return the files of subfolders that are named by language or split, or have well-known corpora; and the rest.
+    """Return the files of subfolders that are read, and the other files of the same subfolders.
+
+    A subfolder is used if its name is a language or a split, or if it contains files of a well-known corpus.
 
     Args:
         folder: The folder of the corpus.
@@ -204,7 +206,7 @@ def _with_split(file: PublishedFile, split: str) -> PublishedFile:
 
 
 def _language_folder(name: str) -> str | None:
-    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None if its name is no language."""
+    """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None for other names."""
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value

@@ -1,4 +1,4 @@
-"""Listing of the files of a folder by language, from their names.
+"""Listing of the files of a folder by language; the file names state the languages.
 
 :func:`list_folder` lists a folder without opening its files; :class:`FolderListing` is the result.
 """
@@ -60,7 +60,7 @@ def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treeban
         folder: The folder; hidden files are ignored.
         split: `train`, `dev` or `test` of Universal Dependencies files; None for `train`.
         naming: Rule for the labels of the files.
-        treebank: The treebanks to read, for languages with several; None for all.
+        treebank: The treebanks to read in languages that have several treebanks; None for all treebanks.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, a label is given for a file that
@@ -98,7 +98,7 @@ def _conllu_suffix(name: str) -> str | None:
 
 
 class FolderListing:
-    """The files of a folder, sorted by language from their names.
+    """The files of a folder, grouped by the languages that their names state.
 
     Args:
         split: See :func:`list_folder`.
@@ -132,7 +132,7 @@ class FolderListing:
         self._unexpected: dict[str, str] = {}
 
     def add_folder(self, folder: Path) -> None:
-        """Add the files of the folder of a treebank; leave out a folder of other files."""
+        """Add the files of a folder that contains a treebank; record any other folder as not read."""
         files, others = treebank_files(folder, _conllu_suffix)
         if not files:
             self.not_read.append(UnreadFile(f"{folder.name}/", "a folder"))
@@ -198,7 +198,7 @@ class FolderListing:
             self._unexpected[name] = note
 
     def choose_treebanks(self, treebank: str | None) -> None:
-        """Leave out the treebanks that are not chosen, for languages with several.
+        """In languages that have several treebanks, leave out those that are not chosen.
 
         Raises:
             CorpusError: No language has the treebank.
@@ -346,7 +346,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
 
 
 def _distinct_labels(code: str, names: Sequence[str]) -> dict[str, str]:
-    """Return {file: its name as a label}; names that are equal without their suffixes are numbered."""
+    """Return {file: its name as a label}; if names differ only in their suffixes, labels are the code and a number."""
     stems = [without_suffix(name).rpartition("/")[2] for name in names]
     if len(set(stems)) == len(stems):
         return dict(zip(names, stems, strict=True))
@@ -380,7 +380,7 @@ def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
 
 
 def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> str:
-    """Return a hint for languages that have only other splits than the one that is read.
+    """Return a hint for languages that lack the split that is read and have only other splits.
 
     Args:
         splits: The splits of each of these languages.

@@ -52,14 +52,14 @@ class LocalCorpus:
         files: Normalised code → file, or shards in their order.
         text_column: The column that contains the text, in files that have columns. Files of text are read as they are.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
-        labels: None for no labels, `auto` for those of each kind of file, or the column that contains the labels.
+        labels: None for no labels, `auto` for the usual labels of each format, or the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
         notes: Sentences on file names that are read as an unexpected language.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
         folder: The folder of the files; None for pairs of language and file.
         joined: Normalised code → treebanks that are read as one text, such as `en_ewt+en_gum`.
         naming: Rule for the labels of the files, which are normalised codes by default.
-        parts: Normalised code → the part of its tables with its text, for tables with several languages.
+        parts: Normalised code → the part of its tables that is its text, for tables with several languages.
         other_splits: Normalised code → its splits, for languages in the folder that lack the split that is read.
     """
 
@@ -133,7 +133,7 @@ class LocalCorpus:
 
         Raises:
             LanguageError: The text before `=` is not a language.
-            CorpusError: A file is missing, or two files are given for one language.
+            CorpusError: A file is missing, or two of the pairs are for one language.
         """
         # Labels of the folder's files were checked when the folder was opened.
         given, changed = _files_of_pairs(pairs, self.naming, only_pairs=False)
@@ -161,7 +161,7 @@ class LocalCorpus:
         )
 
     def refused(self) -> dict[str, CorpusError]:
-        """Return {code: reason} of languages that cannot be read, as far as the beginnings of their files show it.
+        """Return {code: error} of the languages whose files are found to be unreadable from their beginnings.
 
         Files of more than 64 MiB are not opened, because some formats are read as a whole.
         """
@@ -227,7 +227,7 @@ def open_folder(
         words: See :class:`LocalCorpus`.
         naming: Rule for the labels of the files. It is not part of the name of the corpus, because the text of a file
             does not depend on its label.
-        treebank: The treebanks to read, for languages with several, such as `GSD`; None for all.
+        treebank: The treebanks to read in languages that have several treebanks, such as `GSD`; None for all treebanks.
 
     Raises:
         CorpusError: The folder cannot be read, no file in it is named by a language, or there is no such treebank.
@@ -392,7 +392,7 @@ def open_files(
 
     Raises:
         LanguageError: The text before `=` is not a language.
-        CorpusError: A file is missing, or two files are given for one language.
+        CorpusError: A file is missing, or two of the pairs are for one language.
     """
     files, notes = _files_of_pairs(pairs, naming)
     setting = words_setting((path for paths in files.values() for path in paths), text_column, labels, words)
@@ -403,7 +403,7 @@ def open_files(
 def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
-    """Return {label: its file} of pairs `language=path`, and notes on labels."""
+    """Return {label: its file} for pairs `language=path`, and notes on their labels."""
     parts = [pair.partition("=") for pair in pairs]
     split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:
@@ -461,7 +461,7 @@ def _is_pipe(path: str) -> bool:
 
 
 def _copy_of_pipe(path: str) -> Path:
-    """Return a temporary file with the contents of a pipe, and a suffix that the first bytes show."""
+    """Copy a pipe to a temporary file and return its path; the first bytes of the contents determine its suffix."""
     folder = tempfile.TemporaryDirectory(prefix="xsns-pipe-")
     atexit.register(folder.cleanup)
     try:

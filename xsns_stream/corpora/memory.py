@@ -33,14 +33,14 @@ IN_MEMORY: Final = 'give {"sw": ["…", "…"], "fi": […]}, or a table with th
 class MemoryCorpus:
     """Texts in memory, by language.
 
-    A row records the digest of its text, so that another build into the same store detects changed text, and languages
-    can be added later.
+    A row of a store records the digest of its text. Another build into the same store can therefore detect changed
+    text, and languages can be added later.
 
     Attributes:
         texts: {normalised code: texts in order}; no text is empty.
         name: The name in provenance.
         notes: Sentences on keys that are read as an unexpected language.
-        unclear: Normalised code → the reason why the language cannot be read: several keys mean it.
+        unclear: Normalised code → the error that is raised when the language is read, if several keys mean it.
     """
 
     texts: Mapping[str, tuple[str, ...]] = field(repr=False)
@@ -58,7 +58,7 @@ class MemoryCorpus:
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
         """Draw `count` distinct texts without replacement; all texts if there are fewer.
 
-        The draw is the same for the same texts in a file.
+        The draw is the same as from a file with the same texts.
 
         Raises:
             LanguageError: The corpus has no such language.
@@ -175,7 +175,7 @@ def _grouped(table: Any, column: str, language_column: str) -> dict[str, list[An
 
 
 def _by_column(table: Any, pattern: str) -> dict[str, list[Any]]:
-    """Return {language: texts} of a table with a column for each language, or a dictionary of translations."""
+    """Return {language: texts} of a table with a column for each language, or a column of dictionaries."""
     columns = _columns(table) or []
     outer, dot, inner = pattern.partition(".")
     grouped: dict[str, list[Any]] = {}
@@ -224,7 +224,7 @@ def _is_missing(value: object) -> bool:
 
 
 def _checked(code: str, values: Any, column: str, named: bool) -> tuple[str, ...]:
-    """Return the texts of a language."""
+    """Check the texts of a language, and return them as a tuple."""
     if isinstance(values, str):
         raise CorpusError(
             f"the texts of '{code}' are one string.", "give a list of strings; a file is given as 'sw=FILE'."

@@ -38,12 +38,12 @@ class NtrexCorpus:
 
     @cached_property
     def name(self) -> str:
-        """The corpus with the commit of its source, for provenance."""
+        """Name of the corpus with the commit of its source, for provenance."""
         return f"{self.kind}(revision={contents()['commit'][:7]})"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence if the current folder has a folder of this name, which is not read."""
+        """A sentence if the working directory has a folder of the same name, which is not read; otherwise empty."""
         if not Path(self.kind).is_dir():
             return ()
         return (f"the corpus {self.kind} is the text that is shipped with the program; ./{self.kind} is your folder.",)

@@ -94,14 +94,14 @@ def open_corpus(
         revision: Branch, tag or commit of a data set on the Hub.
         labels: None for text only. `auto` for the labels that a recipe names, the UPOS of CoNLL-U, or a usual column of
             a table; any other value is the name of a column. Examples without a label are then left out.
-        task: Read labelled data of this task (see :func:`~xsns_stream.corpora.tasks.open_task`), with the texts of its
-            training data, or of `split`: `train`, `dev`, `test`. `labels` is then None or `auto`.
-        words: Reading of texts that are split into words, without labels: `running` text (the default), or `given` for
-            the words joined by spaces. With labels, words are always joined by spaces.
+        task: Read the labelled data of this task (see :func:`~xsns_stream.corpora.tasks.open_task`): its training data,
+            or the data of `split`, which is `train`, `dev` or `test`. `labels` is then None or `auto`.
+        words: How unlabelled texts that are split into words are read: `running` for running text (the default), or
+            `given` for the words joined by spaces. With labels, words are always joined by spaces.
         language_column: The column of a table that contains the language of each row: every language of the table is
             a language of the corpus. The corpus is then a table, a folder of tables, or a data set `hub:…`.
-        treebank: The treebanks to read, for languages with several, such as `GSD` or `en_ewt,GUM`; by default, all
-            treebanks of a language are joined.
+        treebank: The treebanks to read in languages that have several treebanks, such as `GSD` or `en_ewt,GUM`; by
+            default, all treebanks of a language are joined.
         labels_as_given: Whether the names of files, or the keys of texts in memory, are the labels of the languages. If
             not, labels are normalised codes: `swh_Latn` is `sw`.
         label: {file or key: the label of its language}, or strings `FILE=LABEL`; these labels are not normalised.
@@ -197,7 +197,7 @@ def not_read(corpus: object) -> tuple[UnreadFile, ...]:
 
 
 def opening_notes(corpus: object) -> tuple[str, ...]:
-    """Return sentences on the opening of a corpus, without one on files that are not read."""
+    """Return sentences on the opening of a corpus, except the sentence on files that are not read."""
     columns, splits = _note_on_columns(corpus), _note_on_splits(corpus)
     return (*getattr(corpus, "notes", ()), *filter(None, (columns, splits)))
 
@@ -237,7 +237,7 @@ def reading_notes(corpus: object) -> tuple[str, ...]:
 
 
 def _unlike_data(file: UnreadFile) -> int:
-    """Return a rank of a file that is left out: the lower, the more likely it is that it should have been read."""
+    """Return the rank of a file that is left out. A low rank means that the user probably expects it to be read."""
     name = file.file.rpartition("/")[2]
     if file.file.endswith("/"):
         return 1
@@ -374,13 +374,13 @@ def _unknown(spec: str) -> CorpusError:
 
 @dataclass(frozen=True)
 class TaskText:
-    """The texts of a task as a corpus, for sub-networks on the text of the task itself.
+    """A corpus of the texts of a task, to compute sub-networks on the data of the task itself.
 
     Attributes:
         data: The labelled data of the task.
         split_name: The split to read.
         labels: Whether the examples have labels, for an objective that needs them.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
     """
 
     data: TaskCorpus
@@ -401,7 +401,7 @@ class TaskText:
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Names of files that are not read because they contain no language."""
+        """Names of files that are not read because their names do not state a language."""
         return self.data.skipped
 
     @property

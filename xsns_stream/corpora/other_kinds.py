@@ -1,4 +1,4 @@
-"""Files of other kinds under the name of a text: archives, compressed files and documents.
+"""Detection of archives, compressed files and documents that have the name of a text file.
 
 The first bytes show the kind. Without this check, a document in Rich Text Format would be measured with its commands,
 and an archive of text with the headers of its files.
@@ -24,12 +24,12 @@ _ARCHIVES: Final = {
 
 
 class _Kind(NamedTuple):
-    """A kind of file.
+    """A kind of file that is not text.
 
     Attributes:
-        magic: Pattern of its first bytes.
-        name: What it is.
-        hint: What to do; `{name}` is the name of the file.
+        magic: Pattern of the first bytes of such a file.
+        name: Phrase for messages that names the kind, such as `a PDF document`.
+        hint: What the user can do, for messages.
     """
 
     magic: re.Pattern[bytes]
@@ -61,7 +61,7 @@ def check_kind(beginning: bytes, name: str) -> None:
         name: Name of the file, for messages.
 
     Raises:
-        CorpusError: The file is of such a kind.
+        CorpusError: The file is an archive, a compressed file or a document.
     """
     start, magic = _TAR
     if beginning[start : start + len(magic)] == magic and b"\0" in beginning[:start]:
@@ -72,7 +72,10 @@ def check_kind(beginning: bytes, name: str) -> None:
 
 
 def unpacking(file: str) -> tuple[str, str]:
-    """Return a folder, quoted for a shell, and the command that unpacks an archive into it; empty for another file."""
+    """Return the name of a folder, quoted for a shell, and the command that unpacks an archive into it.
+
+    Return two empty texts for a file that is not an archive.
+    """
     for suffix, command in _ARCHIVES.items():
         if match := re.search(suffix, file, re.IGNORECASE):
             folder = shlex.quote(file[: match.start()])

@@ -31,7 +31,7 @@ def read_parquet(
         column: The column that contains the text; None looks for a usual name.
         labels: None, `auto`, or the column that contains the labels.
         add_note: Takes sentences on how the file is read.
-        rows: The rows of one language, if only these are read.
+        rows: Selection of the rows of one language; None for all rows.
 
     Raises:
         CorpusError: The file is damaged, or a column does not exist or exists twice.
@@ -52,7 +52,7 @@ def read_parquet(
 
 
 def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a schema, with those within columns of structures."""
+    """Return the names of the columns of a schema, including the fields of struct columns."""
     import pyarrow as pa
 
     names: list[str] = []
@@ -78,7 +78,7 @@ def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
 
 
 def _with_text(value: Any) -> Any:
-    """Return a value with text instead of bytes, which Impala and older programs write for text.
+    """Return a value with its bytes decoded as text, because Impala and older programs write text as bytes.
 
     Bytes that are not UTF-8 become text that cannot be encoded, which is counted as undecodable.
     """
@@ -96,7 +96,7 @@ def _not_parquet(path: Path, error: Exception) -> CorpusError:
 
 
 def parquet_columns(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns, with those within columns of structures."""
+    """Return the names of the columns, including the fields of struct columns."""
     from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:

@@ -66,7 +66,7 @@ def read_text(
         text_column: The column that contains the text, in files that have columns.
         labels: None for no labels. `auto` for the UPOS of each word in CoNLL-U (a range may have a UPOS or none), and
             in tables for the first column with a usual name for labels. Any other value is the name of a column.
-        words: Reading of texts that are split into words, without labels: `running` text, or the words as `given`.
+        words: How unlabelled texts that are split into words are read: as `running` text, or with the words as `given`.
 
     Returns:
         All distinct, non-empty examples in the order of the file; with labels, those that have a label.
@@ -94,16 +94,16 @@ def read_units(
     *,
     as_written: bool = False,
 ) -> Iterator[Unit]:
-    """Yield the units of a file, with the reader of its suffix.
+    """Yield the units of a file. The suffix of the file determines the reader.
 
     Args:
         path: The file.
         column: The column that contains the text, in files that have columns.
         labels: See :func:`read_text`.
         add_note: Called with sentences about the reading of the file, possibly more than once with the same sentence.
-        rows: The rows of one language, if only these are read.
-        as_written: Whether `nan` in a table of text is a value, as in a column of languages, where it is Min Nan
-            Chinese. If not, it is a missing text.
+        rows: Selection of the rows of one language; None for all rows.
+        as_written: Whether `nan` in a table of text is kept as a value. This is needed for a column of languages, where
+            `nan` is the code of Min Nan Chinese. If False, `nan` is a missing text.
 
     Raises:
         CorpusError: The file is missing, unreadable or malformed; its suffix has no reader; or a column is missing.

@@ -1,4 +1,4 @@
-"""Recipes for well-known data sets on the Hugging Face Hub: the places of languages, texts and labels.
+"""Recipes for well-known data sets on the Hugging Face Hub: where they have languages, texts and labels.
 
 A recipe contains data and no code. A column of lists contains texts that are split into words; a column of strings
 contains plain texts.
@@ -28,7 +28,7 @@ SPLIT_COLUMN: Final = "tokens"
 
 @dataclass(frozen=True)
 class Recipe:
-    """The places of languages, texts and labels in a data set.
+    """Describes where a data set has its languages, texts and labels.
 
     Attributes:
         name: Name of the corpus on the command line.
@@ -36,12 +36,12 @@ class Recipe:
         subsets: The names of the languages in the data set, separated by white space.
         text: Column of the text, or of the first text of a pair.
         pair: Column of the second text of a pair; empty if there are no pairs.
-        config: Name of the configuration; `{lang}` means the subset of the language.
+        config: Name of the configuration; `{lang}` is replaced by the name of the language in `subsets`.
         split: The default split.
-        prefix_column: For languages in one configuration: the column that begins with the subset and a hyphen in the
-            rows of the language.
+        prefix_column: If one configuration contains all languages, the column whose values begin with the name of the
+            language in `subsets` and a hyphen; otherwise empty.
         leave_out: Rows with a value in one of these columns are left out.
-        renamed: Subset → language code, for names of subsets that are not codes or are codes of other languages.
+        renamed: Name in `subsets` → language code, for names that are not codes or are codes of other languages.
         sentence: Column of the running text beside the words; empty without such a column. A copy of the data set may
             lack it.
         labelled: The columns of text and label, for reading with labels; None if the data set has no labels.

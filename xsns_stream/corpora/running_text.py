@@ -54,7 +54,7 @@ _OTHERS: Final = (
 
 
 def check_words(words: str) -> str:
-    """Return a value of `words`: `running` or `given`.
+    """Check and return a value of `words`: `running` or `given`.
 
     Raises:
         UsageError: The value is neither.
@@ -86,7 +86,7 @@ def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str 
     Args:
         text: The sentence in the corpus; None if the corpus does not have it. It is used if it differs from the words
             only in white space.
-        spaced_words: The words, each with the space after it; None if the corpus does not record spaces.
+        spaced_words: Pairs of a word and the space after it, which is None if the corpus does not record it.
     """
     known = list(spaced_words)
     words = [word for word, _ in known]
@@ -126,7 +126,7 @@ def _has_no_space(left: str, right: str) -> bool:
 
 
 def _first_visible(letters: Iterable[str]) -> str:
-    """Return the first character that is neither a format character nor a variation selector; a space without one."""
+    """Return the first character that is neither a format character nor a variation selector; a space if none is."""
     return next((c for c in letters if unicodedata.category(c) != "Cf" and not "\ufe00" <= c <= "\ufe0f"), " ")
 
 

@@ -1,4 +1,4 @@
-"""Checks that the texts of a file have the kind that its reader expects.
+"""Checks that the texts of a file are of the kind that its reader expects.
 
 If many texts of a file are wrong, the file is an error: UTF-8 that was decoded with another encoding, lists of words
 that a table contains as text, or lists of sentences instead of words. A note is added if the lines of a `.txt` file
@@ -50,7 +50,7 @@ _C1: Final = re.compile(r"[\x80-\x9f]")
 
 
 def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
-    """Yield units unchanged, and check all of them together after the last one.
+    """Yield the units unchanged. After the last one, check all of them together.
 
     Args:
         units: The units of a reader.
@@ -69,9 +69,9 @@ def check_texts(units: Iterable[Unit], name: str, add_note: AddNote = discard_no
 
 
 def without_missing(units: Iterable[Unit], name: str, add_note: AddNote = discard_note) -> Iterator[Unit]:
-    """Yield units with an empty one in place of a text that means a missing value, such as `nan`.
+    """Yield units; replace a unit whose text stands for a missing value, such as `nan`, by an empty unit.
 
-    A note with the number of these rows is added at the end. Texts that contain such a word are not changed.
+    A note with the number of these rows is added at the end. Longer texts that contain such a word are not changed.
 
     Args:
         units: The units of a table in which all values are texts.
@@ -198,7 +198,7 @@ class _TextChecks:
 
 
 def parse_list(text: str) -> list[object] | None:
-    """Return the list of words or numbers in a text in the form of Python or JSON; None for other texts.
+    """Parse a text that is a list of words or numbers in Python or JSON syntax; return None for other texts.
 
     A printed array of NumPy (`['a' 'b']`) is not parsed, because its words cannot be distinguished.
     """
@@ -218,7 +218,7 @@ def parse_list(text: str) -> list[object] | None:
 
 
 def is_decomposed(text: str) -> bool:
-    """Return whether a text has letters and accents for which Unicode has one character.
+    """Return whether a text has letters with combining accents for which Unicode has a single composed character.
 
     Some characters are never composed, such as letters of Devanagari with a nukta; these are not counted.
     """
@@ -264,7 +264,7 @@ def _single_byte(letter: str) -> bytes:
 
 
 def _are_sentences(words: Sequence[str]) -> bool:
-    """Return whether half of the members of a list are sentences: they contain a space and end like sentences."""
+    """Return whether at least half of a list are sentences: they contain a space and end like sentences."""
     ended = sum(" " in word and word.rstrip(_AFTER_ENDS)[-1:] in _SENTENCE_ENDS for word in words)
     return bool(ended) and 2 * ended >= len(words)
 
@@ -274,7 +274,7 @@ def _excerpt(text: str) -> str:
 
 
 class LineChecks:
-    """Counts of lines of a `.txt` file that look like rows of a table: identifier, tab, text; or numbered lines.
+    """Counts the lines of a `.txt` file that contain a tab, like rows of a table, or begin with a running number.
 
     Args:
         name: Name of the file, for messages.

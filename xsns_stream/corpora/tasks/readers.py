@@ -1,9 +1,9 @@
 """Readers of files of labelled examples.
 
-Most formats are those of other corpora (:mod:`xsns_stream.corpora.readers`), read with labels. This module adds the
-JSON of SQuAD and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds files with a word and its tag
-on each line. To read another labelled format, add its suffix to `SUFFIXES` and its reader to :func:`_units`; tables are
-read with labels by their own readers.
+Most formats are also formats of unlabelled text, and the readers in :mod:`xsns_stream.corpora.readers` read them with
+labels. This module adds the JSON of SQuAD and the parallel lines of SIB-200, and :mod:`xsns_stream.corpora.conll` adds
+files with a word and its tag on each line. To read another labelled format, add its suffix to `SUFFIXES` and its reader
+to :func:`_units`. A new format of tables needs only a reader in :mod:`xsns_stream.corpora.readers`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _HEADERS: Final = frozenset((*TEXT_COLUMNS, *LABEL_COLUMNS))
 
 
 def suffixes_shown(task: str) -> str:
-    """Return the suffixes of files with data of a task, for messages; compressed files are named in one phrase."""
+    """Return the suffixes of files with data of a task, for messages; one phrase summarises compressed files."""
     plain = [suffix for suffix in SUFFIXES[TASKS[task].labelled] if not suffix.endswith(tuple(COMPRESSIONS))]
     return f"{', '.join(plain)}; all but .parquet also with {', '.join(COMPRESSIONS)}"
 
@@ -89,7 +89,7 @@ def suffix_of(name: str, task: str) -> str | None:
 
 
 class IdentifiedExample(NamedTuple):
-    """An example, and its common identifier with its translations (:func:`shared_name`), which may be empty."""
+    """An example, and the identifier that it shares with its translations (:func:`shared_name`); it may be empty."""
 
     identifier: str
     example: TextExample
@@ -142,12 +142,12 @@ def labelled_examples(
     Args:
         units: Identifiers (may be empty) and units.
         task: Task of the labels.
-        what: Name of a unit in messages: `row`.
+        what: The noun for a unit in messages, such as `row`.
         where: The file or data set, for messages.
         add_note: Called with sentences on pairs that were not translated or share a sentence, and on tag schemes.
 
     Raises:
-        CorpusError: A unit has a label of another kind.
+        CorpusError: The label of a unit is not of the kind that the task needs.
     """
     examples: list[IdentifiedExample] = []
     read = empty = undecodable = unlabelled = control = malformed = untranslated = small_o = 0
@@ -215,7 +215,7 @@ def _note_frequent_sentence(examples: Sequence[IdentifiedExample], where: str, a
 
 
 def skipped_note(counts: ReadCounts, where: str) -> str:
-    """Return sentences on examples that were left out independently of their label, or changed; may be empty."""
+    """Return sentences on examples that were changed, or left out for reasons other than their label; may be empty."""
     named = ((counts.empty, "empty"), (counts.undecodable, "not UTF-8"), (counts.malformed, "malformed"))
     parts = [f"{number} {what}" for number, what in named if number]
     lost = sum(number for number, _ in named)
@@ -252,7 +252,7 @@ def _readable_units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[
 
 
 def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit]]:
-    """Yield identifier and unit of each example of a file, with the reader of its suffix and task."""
+    """Yield the identifier and the unit of each example of a file. Its suffix and the task determine the reader."""
     kind = TASKS[task].labelled
     # The original files of WikiANN are named `train`, `dev` and `test`, without a suffix.
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
@@ -330,7 +330,10 @@ def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
 
 
 def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a passage: objects in the format of SQuAD, or [id, question, answer, start]."""
+    """Yield the identifier and the unit of each question about a passage.
+
+    A question is an object in the format of SQuAD, or a list [id, question, answer, start].
+    """
     context = paragraph.get("context") if isinstance(paragraph, Mapping) else None
     questions = paragraph.get("qas") if isinstance(paragraph, Mapping) else None
     if not isinstance(context, str) or not isinstance(questions, list):

@@ -55,7 +55,7 @@ class Layout:
         skipped: Names of files without a language in their name.
         line_labels: The file of labels of SIB-200, for which the other files contain only text; None for other data.
         not_read: All files that are left out, with the reasons.
-        unclear: Language → the reason why it cannot be read: two files are the same split of it.
+        unclear: Language → the error that is raised when it is read, if two of its files contain the same split.
         joined: A file of `files` → all files that are read together with it, beginning with the file itself
             (treebanks).
         treebanks: Language → its treebanks, if several are read as one text.
@@ -81,7 +81,7 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
     Args:
         folder: The folder.
         task: The task of the data.
-        treebank: The treebanks to read, for languages with several; None for all.
+        treebank: The treebanks to read in languages that have several treebanks; None for all treebanks.
 
     Raises:
         CorpusError: The folder cannot be read, no file name has a language and a split, or the treebank does not exist.
@@ -130,7 +130,7 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
 def _with_treebanks(
     candidates: Sequence[tuple[str, str, Path]], task: str, treebank: str | None
 ) -> tuple[Sequence[tuple[str, str, Path]], dict[str, tuple[str, ...]], list[Path]]:
-    """Return the candidates without treebanks that are not chosen, {code: chosen treebanks}, and the other files."""
+    """Return the candidates to read, {code: chosen treebanks}, and the treebank files that are not chosen."""
     if treebank is None:
         return candidates, {}, []
     name_of = {path: file.treebank for _, _, path in candidates if (file := _treebank_file(path, task))}
@@ -151,7 +151,7 @@ def _with_treebanks(
 
 
 def _treebank_file(path: Path, task: str) -> TreebankFile | None:
-    """Return the treebank file of a path; None for other files."""
+    """Return the parts of the name of a treebank file; None if the file does not belong to a treebank."""
     return treebank_file(path, suffix_of(path.name, task))
 
 
@@ -163,7 +163,10 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language as written, empty if there is none; split or WHOLE; file)."""
+    """Yield (language, split, file) of each file that may contain data.
+
+    The language is written as in the name, or empty if the name has none. The split may be `WHOLE`.
+    """
     for entry in entries:
         if entry.is_dir():
             yield from _candidates_in_folder(entry, task)
@@ -225,7 +228,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Raise an error for a language with a split and a whole file, which may overlap."""
+    """Raise an error if a language has both a file of one split and a file of all splits, which may overlap."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -258,7 +261,7 @@ _Node: TypeAlias = tuple[str, str]
 
 
 def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextExample, ...]]:
-    """Return {split: examples}, about 70, 10 and 20 percent, each in the order of the file."""
+    """Return {split: examples in the order of the file}; train, dev and test have about 70, 10 and 20 percent."""
     splits: dict[str, list[TextExample]] = {"train": [], "dev": [], "test": []}
     for item, key in zip(items, _group_keys(items), strict=True):
         percentile = _percentile("split", key)
@@ -268,10 +271,10 @@ def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextE
 
 
 def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...], tuple[TextExample, ...]]:
-    """Return the training examples, and a tenth that is held out to decide when to stop; both in their order.
+    """Divide examples into training data and about a tenth that is held out for early stopping.
 
-    If the tenth or the rest would be empty, the last group is held out; if there is only one group, nothing is held
-    out.
+    Both parts keep the order of the examples. If a part would be empty, the group with the largest key is held out
+    (see :func:`_group_keys`); if there is only one group, nothing is held out.
     """
     keys = _group_keys(items)
     held = {key for key in keys if _percentile("dev", key) < DEV_SHARE}
@@ -302,7 +305,7 @@ def _group_keys(items: Sequence[IdentifiedExample]) -> list[str]:
 
 
 class _Groups:
-    """Groups of texts and identifiers that belong together (disjoint sets)."""
+    """Groups of texts and identifiers that belong together (a disjoint-set forest)."""
 
     def __init__(self) -> None:
         self._parent: dict[_Node, _Node] = {}

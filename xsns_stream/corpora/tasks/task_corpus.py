@@ -83,7 +83,7 @@ class TaskCorpus(Protocol):
         """Names of files that are not read because their names do not state a language."""
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the normalised codes of the languages that have a split, sorted; None returns all languages."""
+        """Return the sorted normalised codes of the languages that have the split; if it is None, of all languages."""
 
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one whole split of one language."""
@@ -108,7 +108,7 @@ def open_task(
         config: Name of the configurations of a data set, with `{lang}` for the language.
         revision: Branch, tag or commit of a data set on the Hub.
         relabel: {old: new} names of labels; for named entities, the types.
-        treebank: The treebanks to read of languages that have several, such as `GSD`; None joins all of them.
+        treebank: The treebanks to read in languages that have several, such as `GSD`; None joins all of them.
 
     Raises:
         UsageError: There is no such task, or an option cannot be used with these data.
@@ -130,7 +130,7 @@ def open_task(
 
 
 def _check_recipe_task(name: str, task: str) -> None:
-    """Raise an error for a recipe with labels of another task."""
+    """Raise an error if the labels of a recipe belong to another task."""
     if name in RECIPES and RECIPE_TASKS.get(name, task) != task:
         fitting = [recipe for recipe, fits in RECIPE_TASKS.items() if fits == task]
         hint = f"the task of {name} is {RECIPE_TASKS[name]}; "
@@ -151,7 +151,7 @@ def _labelled_split(
     counts: ReadCounts,
     notes: Sequence[str],
 ) -> LabelledSplit:
-    """Return a split with the new names of its labels, and remember in `data` which names were found."""
+    """Return a split with its labels renamed, and record in `data.renamed` which old names were found."""
     data.renamed.update(names_in_use(examples, data.relabel, data.task))
     renamed = rename_labels(examples, data.relabel, data.task)
     note = " ".join(filter(None, notes))
@@ -166,7 +166,7 @@ class FolderTask:
         folder: The folder.
         task: The name of the task.
         relabel: {old: new} names of labels.
-        treebank: The treebanks to read of languages that have several; None joins all of them.
+        treebank: The treebanks to read in languages that have several; None joins all of them.
         renamed: The old names of `relabel` that were found in the data read so far.
     """
 
@@ -208,7 +208,9 @@ class FolderTask:
         return self.layout.not_read
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the codes that have a split, or a file from which it is cut, sorted; None returns all languages.
+        """Return the sorted codes of the languages that have the split, or a file from which it is cut.
+
+        If `split` is None, return all languages.
 
         Raises:
             UsageError: There is no such split.
@@ -222,8 +224,8 @@ class FolderTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one split of one language.
 
-        Without a training file, the dev file is the training data; without another dev file, a tenth of the training
-        data is held out as dev data; a language with a single file without splits is cut into three.
+        If the language has no training file, its dev file is used for training. If it has no dev file besides that, a
+        tenth of the training data is held out as dev data. A single file without splits is cut into three splits.
 
         Raises:
             UsageError: There is no such split.
@@ -258,7 +260,7 @@ class FolderTask:
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
     def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        """Return the examples of a split, their file, its counts, and a sentence on the division."""
+        """Return the examples of a split, their file, the counts of the file, and a sentence on how it was divided."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
@@ -284,11 +286,11 @@ class FolderTask:
 
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
-        """The function that reads a file, with a cache: train and dev often come from one file."""
+        """The function that reads a file. It has a cache, because train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
     def __getstate__(self) -> dict[str, object]:
-        """Return the content of a pickle, which lacks the cache of files."""
+        """Return the state for pickling, without the cache of files."""
         return {name: value for name, value in vars(self).items() if name != "_read"}
 
     def _read_file(self, path: Path) -> tuple[list[IdentifiedExample], ReadCounts]:
@@ -345,9 +347,10 @@ class HubTask:
         return f"{self.corpus.name} as {self.task}" + (f", relabel={renamed}" if renamed else "")
 
     def languages(self, split: str | None = None) -> tuple[str, ...]:
-        """Return the codes, sorted; of a local copy, those that have a split or one from which it is cut.
+        """Return the sorted codes of the languages.
 
-        On the Hub every language is assumed to have every split, since a check needs a request for each language.
+        For a local copy, return only languages that have the split, or another split from which it is taken. On the
+        Hub, every language is assumed to have every split, since a check needs a request for each language.
 
         Raises:
             UsageError: There is no such split.
@@ -362,8 +365,8 @@ class HubTask:
     def split(self, language: str, split: str) -> LabelledSplit:
         """Return one whole split of one language, in the order of the data set.
 
-        Without training data, the validation data are the training data; without other validation data, a tenth of the
-        training data is held out.
+        If there are no training data, the validation data are used for training. If there are no validation data
+        besides those, a tenth of the training data is held out.
 
         Raises:
             UsageError: There is no such split.
@@ -392,11 +395,11 @@ class HubTask:
         return _labelled_split(self, code, split, examples, source=corpus.name, counts=counts, notes=notes)
 
     def _splits(self, code: str) -> Mapping[str, str]:
-        """Return {split: its name in the data set} of a language."""
+        """Return {split: name of the split in the data set} for the splits that a language has."""
         return {SPLIT_NAMES[name]: name for name in self.corpus.split_names(code) if name in SPLIT_NAMES}
 
     def _source(self, code: str, split: str) -> str:
-        """Return the name, in the data set, of the split from which a split is taken; empty if there is none."""
+        """Return the data set's name of the split from which `split` is taken; empty if there is none."""
         splits = self._splits(code)
         if split == "test":
             return splits.get("dev" if self._tested_on_dev else "test", "")
@@ -410,7 +413,7 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split among those of its source, and a sentence on the division."""
+        """Return the examples of a split, selected from those of its source, and a sentence on the selection."""
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name
