@@ -272,7 +272,7 @@ _SMALLER_IS_BETTER: Final = re.compile(
 
 
 def check_larger_is_better(metric: str) -> None:
-    """Check by its name that a metric is better if it is larger.
+    """Check that larger values of a metric are better, judged by the name of the metric.
 
     Raises:
         XsnsError: The metric is called an error, a distance, a rank or the like, so that smaller values are better.
