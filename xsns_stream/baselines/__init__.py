@@ -1,8 +1,9 @@
 """Baselines: other predictors of transfer, for comparison with X-SNS.
 
-The functions below need tables but no model. Each returns a :class:`xsns_stream.types.SimilarityMatrix` whose
-coefficient is the name of the baseline. The baselines `lex` and `sue` (:mod:`.subwords`), `emb` and `grad-cosine`
-(:mod:`.model_vectors`) and `nn-rank` (:mod:`.nearest_tokens`) are computed from tokens, states or gradients of a model.
+The functions :func:`family`, :func:`script`, :func:`ldnd`, :func:`source_size` and :func:`l2v` need no model. Each
+returns a :class:`xsns_stream.types.SimilarityMatrix` whose coefficient is the name of the baseline. The baselines `lex`
+and `sue` (:mod:`.subwords`), `emb` and `grad-cosine` (:mod:`.model_vectors`) and `nn-rank` (:mod:`.nearest_tokens`) are
+computed from tokens, states or gradients of a model.
 """
 
 from __future__ import annotations

@@ -35,15 +35,16 @@ def read_families(
 ) -> LanguageValues[Ancestors]:
     """Read the family of each language, from the root of the tree down.
 
-    One field may contain the whole path, such as `IE, Germanic`, or several columns contain it, from the family down. A
-    language is a separate family if Glottolog's table calls it an isolate, or if its family is called `isolate`. Other
-    languages without a family are left out. Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or
-    for a missing classification (`Unclassified`) are also left out, and a note names them.
+    The path from the family down may be in one field, such as `IE, Germanic`, or in several columns. A language is a
+    family of its own if its field in the column `is_isolate` of Glottolog's table is true, or if its family is called
+    `isolate`. All other languages without a family are left out. A language is also left out if the table has a word
+    for a missing value (`NA`, `-`, `?`, `unknown`) or for a missing classification (`Unclassified`) in place of its
+    family, and a note names these languages.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a family for each language.
-        columns: Columns of the family, the branch, …; `Family` by default.
-        names: A table of names, for labels that are names.
+        columns: Names of the columns of the family, the branch, …; `family` by default.
+        names: A table of names and codes; it is needed if the labels are names of languages.
 
     Raises:
         UsageError: The table does not have these columns.
@@ -77,15 +78,15 @@ def family(
 
         family(s, t) = |A_s ∩ A_t| / √(|A_s| |A_t|)
 
-    A is the set of the ancestors of a language: its family, branch and so on. The value is the cosine of the family
-    vectors of URIEL. In a table with one level it is 1 for languages of one family and 0 for others; `IE, Germanic` and
-    `IE, Romance` give 1/2.
+    A is the set of the ancestors of a language: its family, branch and so on. The value equals the cosine of the family
+    vectors of URIEL. If the table has only families and no branches, the value is 1 for two languages of the same
+    family and 0 otherwise. For `IE, Germanic` and `IE, Romance`, it is 1/2.
 
     Args:
         families: The result of :func:`read_families`.
         sources: Codes; all languages by default. Languages that the table lacks are left out.
         targets: Codes; all languages by default.
-        binary: Return 1 if the whole path is the same, and 0 if it is not.
+        binary: Whether to return only 1 and 0: 1 if all ancestors of both languages are the same, and 0 otherwise.
 
     Raises:
         LanguageError: The table has none of the languages.
@@ -104,9 +105,9 @@ def family(
 
 
 def _shared(one: Ancestors, other: Ancestors) -> int:
-    """Count the ancestors that are the same from the root down.
+    """Return the number of common ancestors: the length of the common prefix of the two paths from the root.
 
-    Branches of the same name in two families are different ancestors.
+    Branches that have the same name but are in different families are different ancestors.
     """
     count = 0
     for mine, theirs in zip(one, other, strict=False):
@@ -134,15 +135,15 @@ _NO_SCRIPT: Final = frozenset({"unwritten", "zxxx", "zyyy", "zzzz"})
 
 
 def read_scripts(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[str]:
-    """Read the script of each language from a table, as it is written there, such as `latin`.
+    """Read the script of each language from a table; the name of the script is converted to lower case.
 
-    Languages with a word for a missing value (`NA`, `-`, `?`, `unknown`) or for no script (`unwritten`, `Zxxx`) are
-    left out, and a note names them.
+    A language is left out if its field is a word for a missing value (`NA`, `-`, `?`, `unknown`) or for a language
+    without a script (`unwritten`, `Zxxx`), and a note names these languages.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a script for each language.
-        column: The column of scripts; `script` by default.
-        names: A table of names, for labels that are names.
+        column: Name of the column of scripts; `script` by default.
+        names: A table of names and codes; it is needed if the labels are names of languages.
 
     Raises:
         UsageError: The table does not have this column.
@@ -159,7 +160,7 @@ def read_scripts(path: str | Path, column: str | None = None, names: str | Path 
 
 
 def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:
-    """Return the script of each language code: that of the code (as in `zh-Hant`), or the likely script of CLDR.
+    """Return the script of each language: the script in its code (as in `zh-Hant`), or the likely script in CLDR.
 
     Variants of a script in ISO 15924, such as simplified and traditional Chinese characters, are treated as one script.
 
@@ -181,7 +182,7 @@ def customary_scripts(languages: Sequence[str]) -> LanguageValues[str]:
 def script(
     scripts: LanguageValues[str], sources: Sequence[str] | None = None, targets: Sequence[str] | None = None
 ) -> SimilarityMatrix:
-    """Return 1 if source and target have the same script, and 0 if they have not.
+    """Return a similarity of languages: 1 if source and target have the same script, and 0 if they do not.
 
     Args:
         scripts: The result of :func:`read_scripts` or :func:`customary_scripts`.
@@ -201,7 +202,7 @@ def script(
 
 
 def _likely_script(code: str) -> str | None:
-    """Return the script in a code, or CLDR's likely script for its region or language; None if unknown.
+    """Return the script in a code; without one, the likely script in CLDR for its region or language; None if unknown.
 
     The function `maximize` of langcodes is not used: it returns Latin for every language that CLDR lacks.
     """

@@ -1,4 +1,4 @@
-"""Tables with one line for each language: columns of codes, names and values."""
+"""Functions for tables that have one line for each language, with columns of codes, names and values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LanguageValues(Generic[Value]):
 
     Attributes:
         values: {normalised code: value}.
-        origin: File and columns, for messages.
+        origin: Name of the file and of the columns that were read, for messages.
         notes: Sentences about lines that were left out; may be empty.
     """
 
@@ -60,8 +60,8 @@ def read_table(path: str | Path) -> TextTable:
 
     ========== ============================================================================================
     .csv .tsv  The first line contains the names of the columns.
-    .txt       No header. A line is a label, words and numbers, separated by spaces, such as `af Afrikaans 242 1.3`;
-               the columns are called `label`, `text`, `1`, `2` …
+    .txt       There is no header. A line has a label, words and numbers, separated by spaces, such as
+               `af Afrikaans 242 1.3`. The columns are called `label`, `text`, `1`, `2` …
     ========== ============================================================================================
 
     Raises:
@@ -73,12 +73,12 @@ def read_table(path: str | Path) -> TextTable:
 
 
 def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
-    """Return the first column that has one of these names, in upper or lower case.
+    """Return the name of a column: the first of some names that the table has, in upper or lower case.
 
     Args:
         table: The table.
         names: Names of columns, in order of preference.
-        what: The content of the column, for the message.
+        what: The content of the column, for the error message.
 
     Raises:
         UsageError: The table has no such column.
@@ -94,7 +94,7 @@ def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """Return {name in the form of :func:`name_key`: code} from a table with a column of names and one of codes.
+    """Read {name: code} from a table with a column of names and a column of codes; names are as in :func:`name_key`.
 
     Raises:
         UsageError: The table has no column of codes, or no column of names.
@@ -111,12 +111,16 @@ def read_names(path: str | Path) -> dict[str, str]:
 
 
 def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
-    """Return {name: code} for the labels of a file; empty if most labels are codes.
+    """Return {name: code} for a file whose labels are names, from a table of names.
+
+    The result is empty if no table of names is given and most labels are codes or no table of names is found. A few
+    labels that look like codes do not matter, because some names, such as Mon and Pol, also do.
 
     Args:
         path: The file.
-        labels: The labels of the file. Some names, such as Mon and Pol, look like codes.
-        names: A table of names. By default, a file named in NAMES_BESIDE in the folder of `path` or its parent folder.
+        labels: The labels of the file.
+        names: A table of names and codes. By default, the first file that is named in NAMES_BESIDE and can be read, in
+            the folder of `path` or its parent folder.
 
     Raises:
         UsageError: The given table has no names, or no codes.
@@ -146,10 +150,11 @@ def read_values(
 
     Args:
         path: The table.
-        columns: Returns the names of the columns to read.
-        read: Returns the value of a line, given {column: field} and the label; None if the value is unknown.
-        names: A table of names, for labels that are names.
-        unknown: Further words for a missing value, in lower case.
+        columns: Function that takes the table and returns the names of the columns to read.
+        read: Function that takes {column: field} and the label of a line, and returns the value of the line; None if
+            the value is unknown.
+        names: A table of names and codes; it is needed if the labels are names of languages.
+        unknown: Further words for a missing value, in lower case; they are only used for the note on missing values.
 
     Raises:
         UsageError: The table has no column of codes, or lacks one of the columns.
@@ -191,7 +196,7 @@ def is_unknown(field: str, words: Collection[str] = ()) -> bool:
 def _missing_values(
     table: TextTable, columns: Sequence[str], known: Collection[str], words: Collection[str]
 ) -> tuple[str, ...]:
-    """Return a sentence about the languages that were left out because of a word for a missing value.
+    """Return a sentence on the languages left out because of a word for a missing value; an empty tuple without any.
 
     Args:
         table: The table.
@@ -229,7 +234,7 @@ def _read_lines(file: Path) -> TextTable:
 
 
 def _fields(line: str) -> list[str]:
-    """Return the label of a line, its words as one field, and each number at its end."""
+    """Return the fields of a line: the label, the words as one field, and each number at the end of the line."""
     label, *rest = line.split()
     first = len(rest)
     while first and _is_number(rest[first - 1]):
@@ -247,11 +252,11 @@ def _is_number(text: str) -> bool:
 
 @dataclass(frozen=True)
 class MatchedLabels:
-    """The languages of the labels of a file.
+    """The languages of a file, which were found by its labels.
 
     Attributes:
         codes: Distinct normalised codes, in the order of the file.
-        indices: The index of the label of each code.
+        indices: For each code, the index of its label among the labels of the file.
         notes: Sentences about labels that were left out; may be empty.
     """
 
@@ -261,11 +266,12 @@ class MatchedLabels:
 
 
 def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | None = None) -> MatchedLabels:
-    """Return the languages of labels.
+    """Find the language of each label of a file.
 
     A label is looked up in `names`; if it is not there, it is read as a code. If several labels have the same
-    normalised code, such as `ara` and `arb`, the label that equals the code is used: the macrolanguage rather than its
-    largest member.
+    normalised code, as `ara` and `arb` both have `ar`, the label that equals this code or its three-letter form is
+    used. This label is the macrolanguage (`ara`), not its largest member (`arb`). If there is no such label, the first
+    label is used, and a note names the language.
 
     Args:
         labels: The labels as they are written in the file.
@@ -290,12 +296,12 @@ def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | No
 def restrict_both(
     known: Sequence[str], sources: Sequence[str] | None, targets: Sequence[str] | None, what: str
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Return :func:`restrict` of the sources and of the targets."""
+    """Apply :func:`restrict` to the sources and to the targets, and return both results."""
     return restrict(known, sources, what), restrict(known, targets, what)
 
 
 def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -> dict[str, str]:
-    """Return {requested code: code of the table} for the requested languages in a table.
+    """Return {requested code: code in the table} for the requested languages that a table has.
 
     The two codes differ if only one of them names a script (:func:`xsns_stream.languages.counterparts`).
 
@@ -317,7 +323,7 @@ def restrict(known: Sequence[str], requested: Sequence[str] | None, what: str) -
 
 
 def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
-    """Return distinct codes in the form of :func:`xsns_stream.languages.normalise`.
+    """Normalise codes with :func:`xsns_stream.languages.normalise`, and return the distinct ones in their order.
 
     Raises:
         LanguageError: One of them is not a language code.
@@ -326,12 +332,16 @@ def unique_codes(codes: Sequence[str]) -> tuple[str, ...]:
 
 
 def name_key(name: str) -> str:
-    """Return a name in the form that is used for comparisons: lower case, with spaces for underscores."""
+    """Return the form in which a name is compared: in lower case, and with spaces in place of underscores."""
     return name.strip().replace("_", " ").casefold()
 
 
 def _best(code: str, candidates: Sequence[tuple[int, str]]) -> list[int]:
-    """Return the index of the label that equals the code (of two or three letters); all indices if none does."""
+    """Return the indices of the best labels among several labels that have the same normalised code.
+
+    The best labels are those that equal the code, or else its three-letter form. If there is no such label, or only one
+    label in total, all indices are returned.
+    """
     if len(candidates) > 1:
         for spelling in (code, _three_letters(code)):
             if exact := [index for index, label in candidates if label == spelling]:

@@ -1,4 +1,4 @@
-"""Baseline `ldnd`: similarity of word lists by the normalised Levenshtein distance of ASJP."""
+"""Baseline `ldnd`: similarity of word lists, from the twice normalised Levenshtein distance (LDND) of ASJP."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class LexicalDistances:
 
     Attributes:
         languages: L normalised codes.
-        percent: float64 [L, L]: 0 for equal words, about 100 for unrelated languages, above 100 if words are less
-            similar than by chance; NaN if the distance is unknown.
+        percent: float64 [L, L], the distances in percent: 0 for equal words, about 100 for unrelated languages, and
+            above 100 if words are less similar than by chance; NaN if the distance is unknown.
         notes: Sentences about labels that were left out.
     """
 
@@ -38,12 +38,12 @@ class LexicalDistances:
 
 
 def read_distances(path: str | Path, names: str | Path | None = None) -> LexicalDistances:
-    """Read a square matrix of LDND in percent from a CSV or TSV file, with the same labels on both sides.
+    """Read a square matrix of LDND in percent from a CSV or TSV file; rows and columns must have the same labels.
 
     Args:
         path: The matrix; an empty field is an unknown distance.
-        names: A table with the code of each label, for labels that are names; by default `udpos-langs.csv` or
-            `languages.csv` in the folder of the matrix or its parent folder.
+        names: A table with the code of each name, which is needed if the labels are names of languages; by default
+            `udpos-langs.csv` or `languages.csv` in the folder of the matrix or its parent folder.
 
     Raises:
         UsageError: The distances are not in percent.
@@ -76,8 +76,8 @@ def ldnd(
 ) -> SimilarityMatrix:
     """Return the similarity of word lists, 1 − LDND / 100.
 
-    LDND is the Levenshtein distance between two words of the same meaning, divided by the length of the longer word,
-    averaged over meanings, and divided by the same average over pairs of different meanings.
+    The Levenshtein distance of two words is divided by the length of the longer word. LDND is the mean of this
+    quotient over pairs of words with the same meaning, divided by its mean over pairs of words with different meanings.
 
     Args:
         distances: The result of :func:`read_distances`.
@@ -85,8 +85,8 @@ def ldnd(
         targets: Codes; all languages by default.
 
     Returns:
-        1 for equal words, about 0 for unrelated languages, and slightly below 0 if words are less similar than by
-        chance.
+        Similarities: 1 for equal words, about 0 for unrelated languages, and slightly below 0 if words are less similar
+        than by chance.
 
     Raises:
         LanguageError: None of the languages has a word list.

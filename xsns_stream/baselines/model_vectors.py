@@ -1,4 +1,4 @@
-"""Baselines `emb` and `grad-cosine`: cosines of the mean states, or of the mean gradients, of languages."""
+"""Baselines `emb` and `grad-cosine`: cosines between the mean states, or the mean gradients, of languages."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ BLOCK: Final = 1 << 22
 
 
 def embedding_cosine(languages: Mapping[str, Reals], *, centre: bool = False) -> Reals:
-    """Return float64 [L, L]: the cosine of the languages' vectors, in [−1, 1].
+    """Return float64 [L, L]: the cosine similarity of each pair of languages' vectors, in [−1, 1].
 
-    The vector of a language is the mean over its examples of the mean state of the example's tokens.
+    The token states of each example are averaged, and these means are averaged over the examples of a language. The
+    result is the vector of the language.
 
     Args:
-        languages: {code: float64 [D]}.
-        centre: Subtract the mean of all vectors first. Without centring, the vectors share a large component and all
-            cosines are close to 1. With centring, each value depends on all languages.
+        languages: {code: float64 [D], the vector of the language}.
+        centre: Whether to subtract the mean of all vectors first. Without centring, the vectors have a large common
+            component, and all cosines are close to 1. With centring, each value depends on all languages.
 
     Raises:
-        UsageError: Fewer than three vectors are to be centred; the cosine of two centred vectors is always −1.
+        UsageError: `centre` is set for fewer than three vectors. The cosine of two centred vectors is always −1.
 
     Source:
         The baseline EMB of Yun et al. (2023), section 4. Centring: Libovický et al. (2020).
@@ -50,8 +51,8 @@ class GradientFile:
 
     Args:
         path: A file that does not exist yet.
-        languages: Number of rows.
-        size: P, the number of parameters.
+        languages: Number of languages, which is the number of rows.
+        size: P, the number of parameters, which is the length of a row.
     """
 
     def __init__(self, path: Path, languages: int, size: int) -> None:
@@ -65,7 +66,8 @@ class GradientFile:
 
         Args:
             language: A code.
-            tensors: The gradient of each tensor of θ in order, of any shape; together P values.
+            tensors: The gradient of each parameter tensor of θ, in the order of θ. Each array may have any shape; all
+                arrays together have P values.
         """
         row = self._values[len(self._rows)]
         start = 0
@@ -77,27 +79,31 @@ class GradientFile:
         self._rows[language] = len(self._rows)
 
     def written(self) -> Path:
-        """Write everything to the file and return its path, for :meth:`add_file` of another object."""
+        """Flush all rows to the file and return its path.
+
+        :meth:`add_file` of another object can copy a gradient from this path.
+        """
         self._values.flush()  # type: ignore[attr-defined]
         return self._path
 
     def add_file(self, language: str, path: Path) -> None:
-        """Copy the gradient of a language from the file of another object, which has one row."""
+        """Copy the gradient of a language from the file of another :class:`GradientFile` that has only one row."""
         self.add(language, [np.memmap(path, np.float32, "r")])
 
     def lines(self, languages: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
-        """Return the gradients of some languages, each float32 [P], mapped from the file."""
+        """Return the gradients of some languages as memory-mapped rows of the file, each float32 [P]."""
         return tuple(self._values[self._rows[language]] for language in languages)
 
 
 def gradient_cosine(lines: Sequence[NDArray[np.floating]], *, block: int = BLOCK) -> Reals:
-    """Return float64 [L, L]: the cosine of gradients, in [−1, 1]; NaN for a gradient of zeros.
+    """Return float64 [L, L]: the cosine similarity of each pair of gradients, in [−1, 1].
 
-    Products are summed in float64 over blocks of parameters, so that at most `block` values are in memory.
+    A value is NaN if one of the gradients has only zeros. Inner products are summed in float64 over blocks of
+    parameters, so that only one block of all gradients is in memory.
 
     Args:
-        lines: L vectors of the same length.
-        block: Number of values of all vectors together in a block.
+        lines: L gradients, vectors of the same length.
+        block: Number of values in a block, counted over all gradients together.
     """
     size = len(lines[0])
     width = max(1, block // len(lines))

@@ -1,6 +1,7 @@
 """Baseline `nn-rank`: the share of the nearest neighbours of a target's tokens that are tokens of a source.
 
-The search is exact. Token states are stored in a temporary file, so that memory does not grow with their number.
+The search for neighbours is exact. Token states are stored in a temporary file, so that memory does not grow with their
+number.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ COLUMNS: Final = 8192
 
 
 class TokenStates:
-    """Token states of several languages in a temporary file, language by language.
+    """Token states of several languages in a temporary file; the states of each language are contiguous.
 
     Args:
         path: A file that does not exist yet.
@@ -48,7 +49,9 @@ class TokenStates:
         self._count = 0
 
     def add(self, language: str, states: NDArray[np.floating]) -> None:
-        """Append states [N, D] of a language; all calls for one language must follow one another.
+        """Append the states [N, D] of N tokens of a language.
+
+        All calls for one language must be consecutive, without calls for other languages between them.
 
         Raises:
             ModelError: A state is not finite, or is outside the range of float16.
@@ -71,18 +74,21 @@ class TokenStates:
         self._spans[language] = (start, self._count)
 
     def written(self) -> Path:
-        """Close the file and return its path, for :meth:`add_file` of another object with the same width and type."""
+        """Close the file and return its path.
+
+        :meth:`add_file` of another object with the same width and type can append the states in this file.
+        """
         self._file.close()
         return self._path
 
     def add_file(self, language: str, path: Path) -> None:
-        """Append the states of a language from the file of another object, which has no other language."""
+        """Append the states of a language from the file of another :class:`TokenStates` that has only this language."""
         self.add(language, np.fromfile(path, self._dtype).reshape(-1, self._width))
 
     def states(self, languages: Sequence[str]) -> dict[str, NDArray[np.floating]]:
-        """Return {language: [N, D]} for the languages that have tokens, mapped from the file.
+        """Return {language: token states [N, D]}, memory-mapped from the file; languages without tokens are left out.
 
-        No states can be added after this call.
+        This method closes the file, so that no states can be added afterwards.
         """
         self.close()
         if not self._count:
@@ -91,12 +97,12 @@ class TokenStates:
         return {code: everything[slice(*self._spans[code])] for code in languages if code in self._spans}
 
     def close(self) -> None:
-        """Close the file; the owner of its folder removes it."""
+        """Close the file, but do not remove it; whoever created its folder has to remove the file."""
         if (file := vars(self).get("_file")) is not None:
             file.close()
 
     def __getstate__(self) -> dict[str, object]:
-        """Return the content of a pickle, whose copy reads the file and cannot add to it."""
+        """Return the attributes to pickle, without the open file; an unpickled copy can read states but not add any."""
         return {name: value for name, value in vars(self).items() if name != "_file"}
 
 
@@ -110,7 +116,7 @@ def neighbour_shares(
     columns: int = COLUMNS,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Reals:
-    """Return float64 [S, T]: the share of the target's k nearest neighbours that belong to each source.
+    """Return float64 [S, T]: the share of nearest neighbours of each target's tokens that belong to each source.
 
         share(s, t) = (neighbours from s) / (k · tokens of t)
 
@@ -126,7 +132,7 @@ def neighbour_shares(
         states: {language: token states [N, D] of any floating type}; products are computed in float32.
         sources: S languages whose tokens are searched.
         targets: T languages.
-        k: Number of neighbours of each token; all tokens if the sources have fewer.
+        k: Number of neighbours of each token. If the sources have fewer than k tokens, all of them are neighbours.
         rows: Number of target tokens in a block.
         columns: Number of source tokens in a block.
         on_progress: Called with (target tokens done, number of target tokens).
@@ -167,7 +173,15 @@ def _blocks(states: NDArray[np.floating], size: int) -> Iterator[Floats]:
 
 
 def _nearest_owners(block: Floats, pool: Iterator[tuple[int, Floats]], k: int) -> Counts:
-    """Return int64 [B, k]: the source of each nearest token; −1 if the pool has fewer than k tokens."""
+    """Return int64 [B, k]: the index of the source that each of the k nearest tokens belongs to.
+
+    If the pool has fewer than k tokens, the remaining values are −1.
+
+    Args:
+        block: float32 [B, D]: states of target tokens.
+        pool: Pairs of the index of a source and a block of its token states [N, D].
+        k: Number of neighbours.
+    """
     best = np.full((len(block), k), -np.inf, np.float32)
     owners = np.full((len(block), k), -1, np.int64)
     for owner, part in pool:
@@ -185,7 +199,7 @@ def _nearest_owners(block: Floats, pool: Iterator[tuple[int, Floats]], k: int) -
 def _largest(values: Floats, k: int) -> Counts:
     """Return int64 [B, k]: the indices of the k largest values of each row, in ascending order.
 
-    A row has more than k values. The first of several equal values are used.
+    Each row must have more than k values. Of several equal values, those with the lowest indices are chosen.
     """
     chosen = np.argpartition(values, values.shape[1] - k, axis=1)[:, -k:]
     # If several values equal the k-th one, the choice of argpartition is undefined, so that these rows are sorted.

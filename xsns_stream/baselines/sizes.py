@@ -29,16 +29,18 @@ SIZE_COLUMNS: Final = ("tokens", "xlmr_tokens_m", "size", "sentences", "train_se
 def read_sizes(path: str | Path, column: str | None = None, names: str | Path | None = None) -> LanguageValues[float]:
     """Read the amount of data of each language.
 
-    Languages with a word for a missing value, such as `NA`, are left out, and a note names them.
+    Languages that have a word for a missing value, such as `NA`, instead of an amount are left out, and a note names
+    them.
 
     Args:
         path: A table with a code (or, with `names`, a name) and a number for each language.
-        column: The column of numbers. By default, the only column of numbers or, if there are several, the first one of
-            SIZE_COLUMNS.
-        names: A table of names, for labels that are names.
+        column: Name of the column of amounts. By default it is the only column of numbers. If there are several, it is
+            the first name in SIZE_COLUMNS that one of them has.
+        names: A table of names and codes; it is needed if the labels are names of languages.
 
     Raises:
-        UsageError: The table does not have this column, or has several columns of numbers to choose from.
+        UsageError: The table does not have this column; or `column` is None, and the table has no column of numbers, or
+            several without a name in SIZE_COLUMNS.
         XsnsError: The table cannot be read, or a field is not an amount.
     """
 
@@ -72,7 +74,7 @@ def source_size(
         sizes: The result of :func:`read_sizes`.
         sources: Codes; all languages by default. Languages without a known size are left out.
         targets: Codes, which may be missing in the table; the sources by default.
-        log: Return log10(1 + amount). The order is the same, but linear fits differ.
+        log: Whether to return log10(1 + amount). The ranking of the sources is the same, but linear fits differ.
 
     Raises:
         LanguageError: The table has none of the sources.
@@ -113,7 +115,7 @@ def _holds_amounts(fields: Sequence[str]) -> bool:
 
 
 def _first_invalid_number(table: TextTable, codes: str, name: str) -> str:
-    """Return a phrase on the first field that begins with a digit but is not an amount; empty without one."""
+    """Return a phrase on the first field that begins with a digit but is not an amount; empty if there is none."""
     if table.header.count(name) > 1:
         return ""
     for label, field in zip(table.column(codes), table.column(name), strict=True):

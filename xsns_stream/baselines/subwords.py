@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Token frequencies in the sample of a language, without tokens that do not occur.
+    """Number of occurrences of each token in the sample of a language; only tokens that occur are listed.
 
     Attributes:
-        tokens: int64 [U], token ids in ascending order.
-        counts: int64 [U], each at least 1.
+        tokens: int64 [U]: the distinct token ids in ascending order.
+        counts: int64 [U]: the number of occurrences of each token, at least 1.
     """
 
     tokens: Counts
@@ -38,9 +38,9 @@ def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
     """Count the tokens of encoded examples.
 
     Args:
-        examples: int64 token ids of each example, [T].
-        special: Ids of tokens without information about a language (beginning, end, padding, unknown), which are not
-            counted.
+        examples: The token ids of each example, int64 [T].
+        special: Ids of the tokens that are not counted, because they say nothing about a language: beginning, end,
+            padding and unknown.
 
     Raises:
         CorpusError: No token is left to count.
@@ -53,10 +53,11 @@ def count_tokens(examples: Iterable[Counts], special: Counts) -> TokenCounts:
 
 
 def lexical_overlap(languages: Mapping[str, TokenCounts]) -> Reals:
-    """Return float64 [L, L]: 1 − JSD(P, Q) of the languages' token distributions, in [0, 1].
+    """Return float64 [L, L]: the similarity 1 − JSD(P, Q) of each pair of languages, in [0, 1].
 
-    JSD is the Jensen–Shannon divergence in bits: 0 for equal distributions, 1 for disjoint ones. Memory use depends on
-    the tokens of two languages, not on the size of the vocabulary.
+    P and Q are the token distributions of two languages. JSD is the Jensen–Shannon divergence in bits: 0 for equal
+    distributions, and 1 for distributions without a common token. Memory use depends on the number of distinct tokens
+    of two languages, not on the size of the vocabulary.
 
     Source:
         The baseline LEX of Yun et al. (2023), section 4; the divergence: Lin (1991).
@@ -84,7 +85,7 @@ GRID: Final = 128
 
 
 def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
-    """Return the number of occurrences of each word in texts.
+    """Return {word: number of its occurrences} in all texts.
 
     A text is either a sequence of words or a string, which is split at white space and punctuation. Words without a
     letter are not counted. In scripts without spaces, a whole phrase of a string counts as one word.
@@ -102,11 +103,11 @@ def words_of(texts: Iterable[str | Sequence[str]]) -> dict[str, int]:
 
 
 def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tuple[int, ...]]:
-    """Return {word: lengths of its sub-words in characters}, by a byte-pair encoding trained on these words.
+    """Train a byte-pair encoding on words, and return {word: lengths of its sub-words in characters}.
 
     Args:
         words: {word: number of occurrences}.
-        merges: Maximum number of merges.
+        merges: Largest number of merges of the byte-pair encoding.
 
     Raises:
         UsageError: `merges` is below 1.
@@ -133,18 +134,19 @@ def segments_of(words: Mapping[str, int], merges: int = MERGES) -> dict[str, tup
 def evenness(lengths: Iterable[Sequence[int]]) -> float:
     """Return the sub-word evenness SuE in degrees: 180 − |arctan 1| − |arctan k|, in [45, 135].
 
-    Each word of at least two sub-words is a point. Its x is the length of the word in characters. Its y is the
-    unevenness of the word: the length of its longest sub-word minus the length of its shortest one. Unevenness is at
-    most length − 2, a line of slope 1, which is the left side of a triangle around the cloud of points. The right side
-    falls from the highest point of the cloud to its rightmost point, with slope k. The cloud is the region where the
-    density of the points is at least one third of its maximum. The density is estimated with a Gaussian kernel with a
-    standard deviation of one character, on a grid over the range of the points.
+    Each word of at least two sub-words is a point (x, y). The coordinate x is the length of the word in characters, and
+    y is the unevenness of the word: the length of its longest sub-word minus the length of its shortest sub-word. A
+    triangle is drawn around the cloud of points. Its left side is the line y = x − 2, which has slope 1, because
+    unevenness is at most x − 2. Its right side is the line from the highest point of the cloud down to its rightmost
+    point, which has slope k. The cloud is the region where the density of the points is at least one third of its
+    maximum. The density is estimated on a grid over the range of the points, by a Gaussian kernel whose standard
+    deviation is one character.
 
     Args:
-        lengths: Sub-word lengths of each distinct word.
+        lengths: For each distinct word, the lengths of its sub-words in characters.
 
     Returns:
-        NaN if there is no cloud: fewer than three distinct points, or all points on one line.
+        SuE in degrees; NaN if there are fewer than three distinct points, or all points are on one line.
 
     Source:
         Pelloni et al. (EMNLP 2022). They use the middle one of three bands of a density plot of R, whose bandwidth
@@ -172,15 +174,15 @@ def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
 
 
 def _extreme(cloud: Reals, axis: int) -> tuple[float, float]:
-    """Return the point with the largest coordinate on an axis, or the mean of several points."""
+    """Return the point (x, y) with the largest coordinate on an axis; if several points have it, their mean."""
     x, y = cloud[cloud[:, axis] == cloud[:, axis].max()].mean(axis=0).tolist()
     return x, y
 
 
 def evenness_matrix(languages: Mapping[str, float]) -> Reals:
-    """Return float64 [L, L]: the negated SuE of each source in degrees, which is the same for every target.
+    """Return float64 [L, L]: −SuE of each source in degrees, which is the same for every target.
 
-    A source with a low SuE is predicted to transfer best.
+    SuE is negated because sources with a low SuE are predicted to transfer best.
     """
     values = -np.array(list(languages.values()), np.float64)
     return np.repeat(values[:, None], len(values), axis=1)

@@ -1,4 +1,4 @@
-"""Baseline `l2v`: similarity of typological features of URIEL, which lang2vec publishes."""
+"""Baseline `l2v`: cosine similarity of the typological features of URIEL, which are published as lang2vec."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TypologicalFeatures:
 
     Attributes:
         languages: L normalised codes.
-        values: float64 [L, F], without missing values.
+        values: float64 [L, F], F features of each language, without missing values.
         notes: Sentences about labels that were left out.
     """
 
@@ -41,8 +41,8 @@ def read_features(path: str | Path) -> TypologicalFeatures:
     """Read the features of lang2vec's `feature_predictions.npz`.
 
     The file contains `langs` [L] (ISO 639-3), `feats` [F], `sources` [1] and `data` [L, F, 1]. The features whose names
-    begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. If the file has a macrolanguage and
-    its largest member, the macrolanguage is used (`ar` is `ara`, `zh` is `zho`, `sw` is `swa`).
+    begin with `S_`, `P_` and `INV_` are used: 103, 28 and 158 features of URIEL. If the file has both a macrolanguage
+    and its largest member, the macrolanguage is used: `ara` for `ar`, `zho` for `zh`, `swa` for `sw`.
 
     Raises:
         XsnsError: The file cannot be read, has another layout, or has missing values.
@@ -75,7 +75,7 @@ def read_features(path: str | Path) -> TypologicalFeatures:
 def l2v(
     features: TypologicalFeatures, sources: Sequence[str] | None = None, targets: Sequence[str] | None = None
 ) -> SimilarityMatrix:
-    """Return the cosine similarity of the features of languages.
+    """Return the cosine similarity of the feature vectors of each pair of languages.
 
         l2v(s, t) = ⟨f_s, f_t⟩ / (|f_s| |f_t|)
 

@@ -39,8 +39,8 @@ class _Row:
 
     Attributes:
         name: Name of the predictor.
-        values: Mean over seeds [S, T].
-        metrics: [M, T, R, Q].
+        values: float64 [S, T]: the predictions, averaged over seeds.
+        metrics: float64 [M, T, R, Q]: M metrics of T targets for each pair of a prediction seed and a gold seed.
     """
 
     name: str
@@ -54,11 +54,11 @@ class _Pool:
 
     Attributes:
         joined: Aligned predictions and scores.
-        scores: float64 [Q, S, T].
-        candidates: [Q, S, T].
-        functions: {name: metric}.
-        english: [T, 1, Q]: the regret of always choosing English, NaN if English is not a candidate; None if English is
-            not a source.
+        scores: float64 [Q, S, T]: the gold scores of each seed, or their mean with Q = 1.
+        candidates: bool [Q, S, T]: whether a source is a candidate for a target.
+        functions: {name of a metric: its function}.
+        english: float64 [T, 1, Q]: the regret of always choosing English, NaN for targets of which English is not a
+            candidate; None if English is not a source.
     """
 
     joined: JoinedScores
@@ -69,15 +69,15 @@ class _Pool:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """M names of metrics."""
+        """Names of the M metrics."""
         return (*self.functions, *([] if self.english is None else [OVER_ENGLISH]))
 
     def row(self, name: str, x: Reals) -> _Row:
-        """Return the results of a predictor [R, S, T], with metrics for every gold seed."""
+        """Return the results of predictions x [R, S, T]; each of the R predictions is compared with every gold seed."""
         return _Row(name, x.mean(axis=0), self._measure(x, slice(None)))
 
     def paired_row(self, name: str, x: Reals) -> _Row:
-        """Return the results of predictions [Q, S, T]; the q-th prediction is compared with the q-th gold seed only."""
+        """Return the results of predictions x [Q, S, T]; prediction q is compared with gold seed q only."""
         parts = [self._measure(x[q : q + 1], slice(q, q + 1)) for q in range(len(self.scores))]
         return _Row(name, mean_of_known(x), np.concatenate(parts, axis=3))
 
@@ -118,23 +118,25 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate predictors against gold scores, target by target.
 
-    The candidates of a target are `joined.candidates`, without the target itself; they are the same for all predictors.
-    Metrics are averaged over targets; undefined values are counted and left out of the means.
+    The candidates of a target are those of `joined.candidates`, which never contain the target itself. All predictors
+    have the same candidates. Metrics are averaged over targets. Undefined values are counted, and the means leave them
+    out.
 
     Args:
         joined: Aligned scores and predictions.
         ndcg: Variant of NDCG@3; see :func:`xsns_stream.evaluation.metrics.ndcg`.
         average: `metrics`: compute metrics for every pair of a prediction seed and a gold seed, then average them, as
-            in the paper; `matrices`: average predictions and scores over seeds first.
-        resamples: Number of bootstrap resamples, and of random sign patterns.
+            in the paper; `matrices`: average predictions and scores over seeds, then compute metrics.
+        resamples: Number of bootstrap resamples, and of random sign patterns in the paired tests.
         seed: Seed for resampling.
         reference: Name of a predictor with which all others are compared.
-        ceiling: Other scores of the same pairs, such as another training regime, for the row `ceiling`. By default, if
-            the gold scores have several seeds, each seed is predicted by the mean of the other seeds.
+        ceiling: Other scores of the same pairs, such as those of another training regime, which are evaluated as the
+            predictor `ceiling`. By default, if the gold scores have several seeds, this predictor is the mean of the
+            other seeds for each gold seed.
         with_trivial: Whether to add the trivial baselines of :mod:`xsns_stream.evaluation.reference_rows`.
 
     Returns:
-        Metrics, intervals and comparisons, with notes on missing, tied and undefined values.
+        Metrics, intervals, comparisons, and notes on missing, tied and undefined values.
 
     Raises:
         UsageError: An argument is invalid, or a predictor has the name of a trivial baseline.
@@ -167,7 +169,7 @@ def evaluate(
 
 
 def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: EvaluationSettings) -> Evaluation:
-    """Average metrics over seeds and targets, with intervals and, if there is a reference, a comparison."""
+    """Average metrics over seeds and targets, and compute intervals and, if there is a reference, a comparison."""
     by_seed = [row.metrics for row in rows]
     index = _reference_index(reference, [row.name for row in rows])
     means, differences = bootstrap(by_seed, settings.resamples, settings.seed, index)
@@ -222,7 +224,11 @@ def _trivial_rows(pool: _Pool, ndcg: str, ceiling: TransferScores | None) -> lis
 
 
 def _random(pool: _Pool) -> _Row:
-    """Return the expected metrics of a random order: those of a constant prediction, and zero for correlations."""
+    """Return the expected metrics of a random order of the sources.
+
+    A correlation is zero, or NaN if it is undefined for the scores. All other metrics are those of a constant
+    prediction.
+    """
     row = pool.row(reference_rows.RANDOM, reference_rows.constant(pool.joined))
     # A correlation is defined if the correlation of the scores with themselves is defined.
     defined = np.isfinite(pool.paired_row(reference_rows.RANDOM, pool.scores).metrics)
@@ -243,7 +249,12 @@ def _reference_index(reference: str | None, names: list[str]) -> int | None:
 
 
 def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
-    """Return the lower and upper ends of the intervals. [P, M, B], [P, M] → two arrays [P, M]."""
+    """Return the lower and the upper ends of the confidence intervals, float64 [P, M] each.
+
+    Args:
+        means: float64 [P, M, B]: means of B resamples.
+        targets: int [P, M]: number of targets on which a metric is defined.
+    """
     ends = np.full((2, *targets.shape), np.nan)
     for index in np.ndindex(*targets.shape):
         ends[:, *index] = interval(means[index], int(targets[index]))
@@ -294,7 +305,7 @@ def _choices(joined: JoinedScores, rows: list[_Row]) -> tuple[Choice, ...]:
 
 
 def _largest(joined: JoinedScores, sources: NDArray[np.intp], values: Reals) -> tuple[str, ...]:
-    """Return the sources with the largest value; empty if there is no source, or a value is undefined."""
+    """Return the codes of the sources with the largest value; empty if there is no source or a value is undefined."""
     if not values.size or not np.isfinite(values).all():
         return ()
     return tuple(joined.sources[source] for source in sources[values == values.max()])

@@ -1,11 +1,11 @@
-"""Metrics of the ranking of the candidate sources of a target by a predictor.
+"""Metrics that compare a predictor's ranking of the candidate sources of a target with the gold scores.
 
-The last axis is n, the candidates of one target. Every metric takes predictions x [..., n] and scores y [..., n], where
-larger is better for both, and returns [...]. Leading axes broadcast, so that one call covers all targets with the same
-number of candidates. NaN means "undefined".
+Every metric takes predictions x [..., n] and scores y [..., n] of the n candidates of a target, and returns an array
+[...]. Larger predictions and larger scores are better. Leading axes broadcast, so that one call computes a metric of
+all targets that have the same number of candidates. NaN means "undefined".
 
-If predictions are tied, a metric that depends on the order of the tied sources is the expectation over all their
-orders, with equal probabilities. A constant prediction therefore has exactly the expected value of a random order.
+If predictions are tied, a metric that depends on the order of the tied sources is the mean over all their orders. A
+constant prediction therefore has exactly the expected value of a random order.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def pearson(x: Reals, y: Reals) -> Reals:
 
 
 def spearman(x: Reals, y: Reals) -> Reals:
-    """Return Spearman's ρ: Pearson's r of the ranks, with ties averaged; NaN in the same cases as :func:`pearson`."""
+    """Return Spearman's ρ: Pearson's r of the ranks; NaN in the same cases as :func:`pearson`.
+
+    Tied values have the mean of their ranks.
+    """
     from scipy.stats import pearsonr, rankdata
 
     return _correlation(x, y, lambda a, b: pearsonr(rankdata(a, axis=-1), rankdata(b, axis=-1), axis=-1).statistic)
@@ -56,32 +59,33 @@ def kendall(x: Reals, y: Reals) -> Reals:
 
 
 def top_k(x: Reals, y: Reals, k: int = 1) -> Reals:
-    """Return 1 if the best source is among the k sources predicted best, and 0 if it is not.
+    """Return 1 if the source with the best score is among the k sources with the largest predictions, and 0 if not.
 
-    If predictions are tied, the value is a probability. If several sources have the best score, one of them is enough.
+    If predictions are tied, the value is the probability over all orders of the tied sources. If several sources have
+    the best score, it is enough that one of them is among the k.
     """
     probability: Reals = _rank_of_best(x, y)[..., :k].sum(axis=-1)
     return probability
 
 
 def reciprocal_rank(x: Reals, y: Reals) -> Reals:
-    """Return 1 / the predicted rank of the best source; the mean over targets is the MRR."""
+    """Return the reciprocal of the predicted rank of the best source; its mean over targets is the MRR."""
     probability = _rank_of_best(x, y)
     expected: Reals = (probability / np.arange(1, probability.shape[-1] + 1)).sum(axis=-1)
     return expected
 
 
 def regret(x: Reals, y: Reals) -> Reals:
-    """Return the best score minus the score of the source predicted best, in the unit of y; 0 is perfect.
+    """Return the best score minus the score of the source with the largest prediction, in the unit of y; 0 is perfect.
 
-    If several sources are tied for the best prediction, their mean score is used.
+    If several sources have the largest prediction, their mean score is used.
     """
     lost: Reals = y.max(axis=-1) - followed_score(x, y)
     return lost
 
 
 def followed_score(x: Reals, y: Reals) -> Reals:
-    """Return the score of the source predicted best, or the mean score of several tied sources."""
+    """Return the score of the source with the largest prediction; if several sources have it, their mean score."""
     best = x == x.max(axis=-1, keepdims=True)
     score: Reals = np.where(best, y, 0.0).sum(axis=-1) / best.sum(axis=-1)
     return score
@@ -97,8 +101,8 @@ def ndcg(x: Reals, y: Reals, variant: str = "rank-linear", k: int = DEPTH) -> Re
                     (LangRank: Lin et al. 2019)
     =============== =====================================================================================
 
-    Tied predictions share the mean of their gains. The value equals `ndcg_score` of scikit-learn, which is also 0 if
-    all gains are zero.
+    Each of several tied sources has the mean of their gains. The value equals `ndcg_score` of scikit-learn. If all
+    gains are zero, both are 0.
 
     Args:
         x: Predictions [..., n].
@@ -154,7 +158,10 @@ def _discounts(n: int, k: int) -> Reals:
 
 
 def _correlation(x: Reals, y: Reals, statistic: Callable[[Reals, Reals], Reals]) -> Reals:
-    """Return a statistic if it is defined, and NaN if it is not; SciPy would warn of undefined values."""
+    """Return a correlation where it is defined, and NaN where it is not.
+
+    SciPy is called only where the correlation is defined, because it would warn of undefined values.
+    """
     x, y = np.broadcast_arrays(x, y)
     defined = np.asarray(~(_constant(x) | _constant(y)) & (x.shape[-1] >= FEWEST_FOR_CORRELATION))
     correlation = np.full(defined.shape, np.nan)
@@ -170,7 +177,10 @@ def _constant(values: Reals) -> NDArray[np.bool_]:
 
 
 def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the lowest and the highest possible rank of each source, from 1 for the best. [..., n] each."""
+    """Return the first and the last rank that each source can have, [..., n] each; rank 1 is the best.
+
+    The two ranks differ only for tied sources.
+    """
     from scipy.stats import rankdata
 
     first, last = (rankdata(-x, method=method, axis=-1).astype(np.intp) for method in ("min", "max"))
@@ -178,11 +188,12 @@ def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _rank_of_best(x: Reals, y: Reals) -> Reals:
-    """Return the probability of each rank for the first of the best sources. [..., n].
+    """Return the probability that the highest-ranked best source has rank 1, 2, …, n: float64 [..., n].
 
-    Only the first group of tied predictions that contains a best source matters. Let a be the number of sources before
-    this group, m its size, and b the number of best sources in it. The probability that none of the first j sources of
-    the group is a best source is Π_{i<j} (m − i − b) / (m − i).
+    A best source is one with the best score. The ranking is divided into groups of tied predictions. Only the first
+    group that contains a best source matters. Let a be the number of sources before this group, m the size of the
+    group, and b the number of best sources in it. The probability that none of the first j sources of the group is a
+    best source is Π_{i<j} (m − i − b) / (m − i).
     """
     x, y = np.broadcast_arrays(x, y)
     first, _ = _tied_ranks(x)
@@ -216,9 +227,10 @@ class Metric:
     Attributes:
         name: Its name in files.
         title: Its name in tables.
-        function: Function of predictions and scores; None if it needs more than these.
-        in_unit: Whether it is in the unit of the gold scores; all others are fractions of 1.
-        correlation: Whether it is undefined for a constant prediction, and zero on average for a random order.
+        function: Function that computes the metric from predictions and scores; None if it needs other inputs.
+        in_unit: Whether the metric is in the unit of the gold scores; all other metrics have no unit.
+        correlation: Whether the metric is a correlation, which is undefined for a constant prediction and zero on
+            average for a random order.
         ndcg: The variant of NDCG; None for other metrics.
     """
 
@@ -231,7 +243,7 @@ class Metric:
 
 
 def ndcg_name(variant: str) -> str:
-    """Return the name of NDCG with its variant, because variants differ by tens of points."""
+    """Return the name of NDCG, which contains the variant, because the values of variants differ by tens of points."""
     return f"ndcg@{DEPTH}[{variant}]"
 
 
@@ -259,7 +271,10 @@ CORRELATIONS: Final = tuple(metric.name for metric in METRICS.values() if metric
 
 
 def metric_functions(ndcg_variant: str) -> dict[str, Function]:
-    """Return {name: function} of the metrics, with one variant of NDCG, in the order of the columns of a table."""
+    """Return {name: function} of the metrics in the order of the columns of a table.
+
+    Only one variant of NDCG is included. Metrics that need other inputs than predictions and scores are left out.
+    """
     return {
         metric.name: metric.function
         for metric in METRICS.values()
@@ -268,15 +283,16 @@ def metric_functions(ndcg_variant: str) -> dict[str, Function]:
 
 
 def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]) -> Reals:
-    """Return every metric of every target and pair of seeds.
+    """Return every metric of every target, for each pair of a prediction seed and a gold seed.
 
-    The metrics of a target are undefined if it has fewer than two candidates, or if the predictor lacks the value of a
-    candidate. With fewer candidates, the task would be easier than for the other predictors.
+    The metrics of a target are undefined if the target has fewer than two candidates, or if the predictor has no value
+    for a candidate. Such a candidate is not left out, because the remaining candidates would be easier to rank than
+    those of the other predictors.
 
     Args:
         x: Predictions [R, S, T] with R seeds.
         y: Scores [Q, S, T] with Q seeds.
-        candidates: [Q, S, T]: the candidates, which are the same for all predictors.
+        candidates: bool [Q, S, T]: whether a source is a candidate; the same for all predictors.
         functions: M metrics, from :func:`metric_functions`.
 
     Returns:
@@ -294,7 +310,11 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
 
 
 def _by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield groups of targets [N] with the same number of candidates, and these candidates [N, n]."""
+    """Yield groups of usable targets that have the same number of candidates n, from the smallest n.
+
+    Yields:
+        Indices of the N targets of a group [N], and indices of the candidates of each target [N, n].
+    """
     sizes = np.where(usable, candidates.sum(axis=0), 0)
     for size in np.unique(sizes[sizes >= FEWEST]):
         targets = np.flatnonzero(sizes == size)

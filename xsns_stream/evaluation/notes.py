@@ -1,4 +1,4 @@
-"""Notes on an evaluation: missing, tied and undefined values."""
+"""Notes on an evaluation, about missing, tied and undefined values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _FEW_TARGETS: Final = 5
 
 
 def with_notes(joined: JoinedScores, evaluation: Evaluation, per_seed: Sequence[Reals]) -> Evaluation:
-    """Return an evaluation with its notes.
+    """Return a copy of an evaluation that has notes.
 
     Args:
-        joined: The aligned scores and predictions; their notes come first.
+        joined: The aligned scores and predictions; their notes precede those on the evaluation.
         evaluation: The evaluation without notes.
         per_seed: Metrics [M, T, R, Q] of each predictor, before the mean over seeds.
     """
@@ -40,7 +40,7 @@ def with_notes(joined: JoinedScores, evaluation: Evaluation, per_seed: Sequence[
 
 
 def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield notes on targets with few candidates, and on few targets."""
+    """Yield notes on targets that have few candidates, and a note if there are few targets."""
     counts = {choice.target: choice.candidates for choice in evaluation.choices}
     too_few = [target for target, count in counts.items() if count < FEWEST]
     two = [target for target, count in counts.items() if count == FEWEST]
@@ -58,7 +58,7 @@ def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield notes on predictors that are undefined, or have no correlation, on targets with enough candidates."""
+    """Yield notes on predictors that have missing values or no correlation for targets with enough candidates."""
     correlation = np.isfinite(evaluation.per_target[:, evaluation.metrics.index(CORRELATIONS[0])])
     enough: NDArray[np.bool_] = np.array([choice.candidates >= FEWEST_FOR_CORRELATION for choice in evaluation.choices])
     for row, name in enumerate(evaluation.predictors):
@@ -72,7 +72,7 @@ def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield notes on targets with several sources tied for the best prediction."""
+    """Yield notes on targets for which several sources have the largest prediction."""
     for row, name in enumerate(evaluation.predictors):
         if name in evaluation.settings.trivial:
             continue
@@ -82,7 +82,7 @@ def _tie_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[str]:
-    """Yield notes on targets whose mean over seeds lacks some seeds."""
+    """Yield notes on targets for which a metric is undefined with some seeds, but not with all seeds."""
     for name, values in zip(evaluation.predictors, per_seed, strict=True):
         known = np.isfinite(values).reshape(*values.shape[:2], -1)
         count = known.sum(axis=2)
@@ -93,7 +93,7 @@ def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[s
 
 
 def _baseline_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield notes on trivial baselines that are missing, and on the special case of the target English."""
+    """Yield notes on trivial baselines that are missing, and on the target English, which cannot be its own source."""
     if OVER_ENGLISH not in evaluation.metrics:
         yield "English is not a source of the pool: there is no comparison with always choosing English."
     elif ENGLISH_CODE in evaluation.targets:

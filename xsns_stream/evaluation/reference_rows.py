@@ -1,9 +1,11 @@
 """Trivial baselines, which need no model: random order, always English, the mean of each source, and the ceiling.
 
 * `random`: the exact expectation of each metric over all orders of the sources.
-* `english`: English for every target. If the target is English or English is not a candidate, all sources are tied.
+* `english`: English is predicted to be the best source of every target. If the target is English, or English is not a
+  candidate, all sources are tied.
 * `source-mean`: the mean score of each source on the other targets of the pool.
-* `ceiling`: other fine-tuning runs of the same sources and targets, about the best possible prediction.
+* `ceiling`: the scores of other fine-tuning runs on the same sources and targets, approximately the best possible
+  prediction.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ ENGLISH_CODE: Final = "en"
 
 
 def constant(joined: JoinedScores) -> Reals:
-    """Return a constant prediction, in which all sources are tied. [1, S, T]."""
+    """Return a constant prediction, float64 [1, S, T], in which all sources are tied."""
     return np.zeros((1, len(joined.sources), len(joined.targets)))
 
 
 def always_english(joined: JoinedScores) -> Reals | None:
-    """Return 1 for English and 0 for other sources, [1, S, T]; None if English is not a source."""
+    """Return a prediction, float64 [1, S, T]: 1 for English, 0 for other sources; None if English is not a source."""
     if ENGLISH_CODE not in joined.sources:
         return None
     values = constant(joined)
@@ -41,9 +43,9 @@ def always_english(joined: JoinedScores) -> Reals | None:
 
 
 def source_mean(joined: JoinedScores) -> Reals:
-    """Return the mean score of each source on the other targets, without the source itself. [1, S, T].
+    """Return the mean score of each source on all targets except the predicted one, float64 [1, S, T].
 
-    The value is NaN if a source has no such score.
+    Scores of a source on its own language are not included. The value is NaN if no score is left.
     """
     known = np.isfinite(joined.gold.values) & ~joined.own
     means = np.full(known.shape, np.nan)
@@ -56,11 +58,11 @@ def source_mean(joined: JoinedScores) -> Reals:
 
 
 def other_scores(joined: JoinedScores, other: TransferScores) -> Reals:
-    """Return other scores of the same pairs as a prediction. [1, S, T]; NaN for pairs without such a score."""
+    """Return the scores of another table as a prediction, float64 [1, S, T]; NaN for pairs that the table lacks."""
     return align(other.values[None], (other.sources, other.targets), (joined.sources, joined.targets))
 
 
 def other_seeds(joined: JoinedScores) -> Reals:
-    """Return the mean of the other seeds for each seed of the gold scores. [Q, S, T]."""
+    """Return a prediction for each of Q seeds of the gold scores, float64 [Q, S, T]: the mean over the other seeds."""
     scores = joined.gold.per_seed
     return np.stack([mean_of_known(np.delete(scores, seed, axis=0)) for seed in range(len(scores))])

@@ -27,12 +27,13 @@ _ROUNDING: Final = 1e-12
 
 @dataclass(frozen=True)
 class _Resamples:
-    """Multiplicities of targets and seeds in a block of b resamples.
+    """How often each target and each seed is drawn, in each of a block of b resamples.
 
     Attributes:
-        targets: [b, T].
-        gold: [b, Q].
-        seeds: {R: [b, R]}. Predictions with the same number of seeds use the same resamples, so that they are paired.
+        targets: float64 [b, T]: counts of the targets.
+        gold: float64 [b, Q]: counts of the seeds of the gold scores.
+        seeds: {R: float64 [b, R]}: counts of the seeds of predictions that have R seeds. All predictions with R seeds
+            use the same counts, so that their resamples are paired.
     """
 
     targets: Reals
@@ -41,19 +42,20 @@ class _Resamples:
 
 
 def bootstrap(cells: Sequence[Reals], resamples: int, seed: int, reference: int | None) -> tuple[Reals, Reals | None]:
-    """Resample targets, and seeds if there are several, and return the mean of every resample.
+    """Resample targets, and also seeds if there are several, and return the mean of every resample.
 
-    A fine-tuning run covers all targets, so that seeds are resampled once for all targets. The seeds of the gold scores
-    and those of the predictions are resampled independently.
+    Seeds are resampled once for all targets and not for each target, because a fine-tuning run is tested on all
+    targets. The seeds of the gold scores and those of the predictions are resampled independently.
 
     Args:
         cells: Metrics float64 [M, T, R, Q] of each of P predictors; NaN = undefined.
-        resamples: B.
+        resamples: B, the number of resamples.
         seed: Seed for resampling.
-        reference: Index of the reference predictor for differences.
+        reference: Index of the predictor from which differences are computed; None for no differences.
 
     Returns:
-        Means [P, M, B], and mean differences from the reference over the targets on which both are defined.
+        Means [P, M, B], and mean differences from the reference predictor [P, M, B]. A difference is averaged over the
+        targets on which both predictors are defined. It is None if there is no reference.
     """
     means = np.full((len(cells), cells[0].shape[0], resamples), np.nan)
     differences = None if reference is None else np.full_like(means, np.nan)
@@ -81,7 +83,10 @@ def _blocks(cells: Sequence[Reals], resamples: int, seed: int) -> Iterator[_Resa
 
 
 def _mean_over_seeds(values: Reals, resampled: _Resamples) -> Reals:
-    """Return the mean of each target over the resampled pairs of seeds. [b, M, T]; b = 1 without seeds."""
+    """Return the mean of each metric and target over the resampled pairs of seeds, float64 [b, M, T].
+
+    If there is only one pair of seeds, all resamples are equal, and b is 1.
+    """
     metrics, targets, runs, gold = values.shape
     if runs * gold == 1:
         return values[None, :, :, 0, 0]
@@ -91,7 +96,7 @@ def _mean_over_seeds(values: Reals, resampled: _Resamples) -> Reals:
 
 
 def _weighted_mean(values: Reals, weights: Reals) -> Reals:
-    """Return weighted means over the last axis, ignoring NaN. [K, N], [b, N] → [b, K]."""
+    """Return the weighted means [b, K] of values [K, N] over the last axis with weights [b, N]; NaN is ignored."""
     known = np.isfinite(values)
     if known.all():
         every: Reals = weights @ values.T / weights.sum(axis=1, keepdims=True)
@@ -102,7 +107,7 @@ def _weighted_mean(values: Reals, weights: Reals) -> Reals:
 
 
 def _mean_over_targets(values: Reals, weights: Reals) -> Reals:
-    """Return weighted means over targets, ignoring NaN. [b or 1, M, T], [b, T] → [b, M]."""
+    """Return the weighted means [b, M] of values [b or 1, M, T] over targets with weights [b, T]; NaN is ignored."""
     if len(values) == 1:
         return _weighted_mean(values[0], weights)
     known = np.isfinite(values)
@@ -116,16 +121,17 @@ def _mean_over_targets(values: Reals, weights: Reals) -> Reals:
 def interval(draws: Reals, targets: int) -> tuple[float, float]:
     """Return the expanded percentile interval of a bootstrap distribution of means.
 
-    The plain percentile interval of a mean is too narrow, by the factor √((n − 1) / n) and because it has normal
-    instead of t quantiles. Percentiles at Φ(√(n / (n − 1)) · t_{n−1}) correct both. Like any percentile interval, it
-    stays within the range of the metric and follows the skewness of the distribution.
+    The ordinary percentile interval of a mean is too narrow for two reasons: its width contains a factor
+    √((n − 1) / n), and it uses normal quantiles instead of t quantiles. Percentiles at Φ(√(n / (n − 1)) · t_{n−1})
+    correct both. Like any percentile interval, the expanded interval stays within the range of the metric and is
+    asymmetric if the distribution is skewed.
 
     Args:
-        draws: Means of the resamples [B]; NaN for a resample without any target on which the metric is defined.
-        targets: n, the number of targets on which the metric is defined; at least two for an interval.
+        draws: float64 [B]: means of the resamples; NaN for a resample in which the metric is defined for no target.
+        targets: n, the number of targets for which the metric is defined.
 
     Returns:
-        (low, high); NaN if there is no interval.
+        (low, high); both are NaN if n is below two or all means are NaN.
 
     Source:
         Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
@@ -141,13 +147,13 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
 
 
 def sign_flip(differences: Reals, resamples: int, seed: int) -> Reals:
-    """Return p-values of two-sided paired sign-flip tests of the hypothesis that differences have mean zero.
+    """Return the p-values of two-sided paired sign-flip tests; the null hypothesis is a mean difference of zero.
 
     For up to 12 targets, the test enumerates all 2^T patterns of signs. For more targets, it draws random patterns and
-    adds the observed pattern. Undefined differences are ignored.
+    counts the observed pattern as one more. Undefined differences are ignored.
 
     Args:
-        differences: [K, T]; NaN = undefined.
+        differences: float64 [K, T]: differences between two predictors for each target, in K tests; NaN = undefined.
         resamples: Number of random patterns.
         seed: Seed for the random patterns.
 
@@ -179,7 +185,7 @@ def _random_signs(targets: int, resamples: int, seed: int) -> Iterator[Reals]:
 
 
 def holm(p: Reals) -> Reals:
-    """Return p-values with Holm's correction for multiple tests (Holm 1979), ignoring NaN. [K] → [K]."""
+    """Return the p-values [K] after Holm's correction for multiple tests (Holm 1979); NaN is ignored and stays NaN."""
     known = np.flatnonzero(np.isfinite(p))
     order = known[np.argsort(p[known], kind="stable")]
     raised = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))

@@ -1,4 +1,4 @@
-"""Gold transfer scores: import from public formats, checks, and files in the format of this program.
+"""Gold transfer scores: import from public formats, checks, and reading and writing of this program's score files.
 
 A gold score is the measured score of a model that was fine-tuned on a source language and tested on a target language.
 Predictions are compared with gold scores.

@@ -1,4 +1,4 @@
-"""Checks of imported scores: labels, numbers, duplicates, units, and losses of an import."""
+"""Checks of imported scores: labels, numbers, duplicates, units, and cells that an import would lose."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class LeftOut:
 
     Attributes:
         labels: {label that is neither a code nor a name of a language: number of its scores}.
-        ambiguous: {label: (code, code)} for labels that are the code of one language and the name of another.
+        ambiguous: {label: (code, code)} for labels that are the code of the first language and the name of the second.
         summaries: {label: code} for labels that are both a word for a summary, such as `max`, and a language code.
-        collisions: {code: labels} for languages with several labels on one side.
+        collisions: {code: labels} for languages that have several labels among the sources or among the targets.
         cells: Descriptions of cells that do not contain a number, are infinite, or can be read in two ways.
-        scores: Number of cells of the file that are left out in total.
-        of: Total number of cells of the file.
+        scores: Number of cells that are left out.
+        of: Number of cells of the file.
         ambiguous_numbers: Whether some of the cells can be read in two ways.
     """
 
@@ -64,10 +64,10 @@ class CheckedCells:
     """The cells of an import, divided into valid cells and cells that are left out.
 
     Attributes:
-        valid: Cells with their numbers.
+        valid: The valid cells, each as a pair (cell, score as a number).
         left_out: The cells and labels that are left out.
-        problems: One sentence, without its full stop, for each kind of loss.
-        duplicates: Sentences about scores that occur twice under the same labels. These cannot be skipped.
+        problems: One sentence, without its full stop, for each reason to leave out cells.
+        duplicates: Sentences about scores that occur twice under the same labels. Duplicates cannot be left out.
     """
 
     valid: tuple[tuple[RawCell, float], ...]
@@ -110,8 +110,8 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
 
     Args:
         cells: The cells as they are written in the file.
-        labels: The languages of their labels.
-        read: The numbers of the cells.
+        labels: The language of each label of the cells.
+        read: The cells' scores as numbers, in the order of `cells`.
     """
     collisions = _collisions(cells, labels)
     colliding = {label for several in collisions.values() for label in several}
@@ -146,12 +146,12 @@ def check_cells(cells: Sequence[RawCell], labels: Labels, read: ReadCells) -> Ch
 
 
 def _cells_per_label(cells: Sequence[RawCell]) -> Counter[str]:
-    """Return the number of cells of each label; a cell of a language with itself is counted once."""
+    """Return {label: number of its cells}; a cell whose source and target have the same label is counted once."""
     return Counter(label for cell in cells for label in dict.fromkeys((cell.source, cell.target)))
 
 
 def _collisions(cells: Sequence[RawCell], labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Return {code: labels} for languages with several labels on one side of one run."""
+    """Return {code: labels} for languages with several labels among the sources, or among the targets, of one run."""
     labels_by_side: dict[tuple[str, str, int | None, str], dict[str, None]] = {}
     for cell in cells:
         for side, label in (("source", cell.source), ("target", cell.target)):
@@ -188,10 +188,10 @@ def _problems(lost: LeftOut, read: ReadCells) -> Iterator[str]:
 
 
 def suggested_codes(lost: LeftOut, labels: Labels) -> dict[str, tuple[str, ...]]:
-    """Return {label: possible codes}, the most likely one first, for labels without a certain language.
+    """Return {label: possible codes, the most likely one first} for labels whose language is not certain.
 
-    A label that is the code of one language and the name of another is more likely the name, because other labels of
-    the table are names. The code of another label of the table is not suggested.
+    If a label is the code of one language and the name of another, the language with this name is suggested first,
+    because other labels of the table are names. Codes that other labels of the table already have are not suggested.
     """
     taken = {code for code in labels.codes.values() if code is not None}
     found: dict[str, tuple[str, ...]] = {}
@@ -229,19 +229,19 @@ def check_unit(scores: TransferScores, requested: str | None) -> tuple[str, list
 
     Fractions are at most 1 and percentages at most 100. The checks are:
 
-    * Scores that are all at most 1 cannot be percent.
-    * Units are mixed if the scores of one source, seed or regime are all at most 1 and others are not. For a target,
-      this is a note, because the target may be hard.
-    * Units are mixed cell by cell if some scores are at most 1, all others above 10, and none in between. For a single
-      score, this is a note.
+    * If all scores are at most 1, the unit cannot be percent.
+    * If all scores of one source, seed or regime are at most 1, and other scores are larger, units are mixed: an error.
+      If all scores of one target are at most 1, there is only a note, because the target may be hard.
+    * If several scores are between 0 and 1 and all others are 0 or above 10, units are mixed: an error. If only one
+      score is between 0 and 1, there is only a note.
 
     Args:
         scores: The scores; their attribute `unit` is ignored.
-        requested: The unit that the user gave; empty to infer it.
+        requested: The unit that the user gave; if it is empty or None, the unit is inferred from the scores.
 
     Raises:
         UsageError: The unit is unknown, or it was not given and cannot be inferred.
-        XsnsError: The scores do not have this unit, or have two units.
+        XsnsError: The scores are outside the range of the unit, or fractions and percentages are mixed.
     """
     if requested and requested not in UNITS:
         raise UsageError(f"there is no unit '{requested}'.", f"units are {', '.join(UNITS)}.")
@@ -272,10 +272,10 @@ _SMALLER_IS_BETTER: Final = re.compile(
 
 
 def check_larger_is_better(metric: str) -> None:
-    """Check that larger scores of a metric are better.
+    """Check that larger values of a metric are better, judged by the name of the metric.
 
     Raises:
-        XsnsError: The name of the metric is that of an error, a distance or a rank.
+        XsnsError: The metric is called an error, a distance, a rank or the like, so that smaller values are better.
     """
     if _SMALLER_IS_BETTER.fullmatch(metric.replace("_", " ")):
         raise XsnsError(
@@ -288,7 +288,8 @@ def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
     """Return the requested unit, or `percent` if some cells have a percent sign.
 
     Raises:
-        XsnsError: Another unit was requested, or all cells without a sign look like fractions.
+        XsnsError: Cells have a percent sign although another unit was requested, or some cells have a percent sign
+            and all others look like fractions.
     """
     if not any(read.percent):
         return requested
@@ -312,11 +313,11 @@ def check_percent_signs(read: ReadCells, requested: str | None) -> str | None:
 def check_range(scores: TransferScores) -> None:
     """Raise an error for scores outside the range of their unit.
 
-    This function is for files with a unit. It does not infer the unit, because all percentages of a weak model may be
-    below one.
+    This function checks files that state the unit of their scores. It does not infer the unit, because all percentages
+    of a weak model may be below one.
 
     Raises:
-        XsnsError: Fractions above 1, percentages above 100, or either below 0.
+        XsnsError: A fraction is above 1, a percentage is above 100, or a fraction or percentage is below 0.
     """
     known = scores.cells[np.isfinite(scores.cells)]
     largest = {"fraction": 1.0, "percent": _PERCENT}.get(scores.unit, np.inf)
@@ -365,9 +366,10 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
 
 
 def _below_a_gap(scores: TransferScores) -> list[str]:
-    """Return the scores between 0 and 1, such as `fi → sw (0.8)`, if all other scores are zero or above a gap.
+    """Return descriptions of the scores in (0, 1], such as `fi → sw (0.8)`, if all scores above 1 are above 10.
 
-    Targets with several scores that are all at most 1 are ignored, because these targets may be hard.
+    The list is empty if a score is between 1 and 10. A target with at least three scores, all of them at most 1, is
+    ignored, because the target may be hard.
     """
     cells = scores.cells
     above = np.isfinite(cells) & (cells > 1)
@@ -382,7 +384,7 @@ def _below_a_gap(scores: TransferScores) -> list[str]:
 
 
 def _fractions_among(scores: TransferScores, axes: Iterable[tuple[int, str, Sequence[object]]]) -> Iterator[str]:
-    """Yield the labels of these axes with scores that look like fractions."""
+    """Yield each label of these axes, such as `source fi`, if all of its scores look like fractions."""
     for axis, kind, labels in axes:
         for index, label in enumerate(labels):
             part: Reals = np.take(scores.cells, index, axis=axis)

@@ -1,4 +1,4 @@
-"""Detection of the format of a file of scores from its contents."""
+"""Functions that detect the format of a file of scores from its contents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HINT: Final = (
 
 
 def find_format(path: Path) -> tuple[str, str]:
-    """Return the format of a file or folder, and a sentence with the reason.
+    """Return the format of a file or folder, and a sentence that names the format and the reason for it.
 
     Raises:
         UsageError: The contents fit no format.
@@ -60,7 +60,7 @@ def find_format_or_none(path: Path) -> str | None:
 
 
 def _matrix_labels(rows: TextRows, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the labels of the columns and the lines of a table that is read as a matrix."""
+    """Return the labels of the columns, and those of the lines, if the table is read as a matrix."""
     if len(rows.rows) <= 1:
         return (), ()
     table = matrix_layout(rows, path)
@@ -81,7 +81,7 @@ def _is_nnrank(rows: TextRows, _: Path) -> bool:
 
 
 def _is_langrank(rows: TextRows, _: Path) -> bool:
-    """Return whether a table is a LangRank matrix (with lines of the best three) or training table (with ranks)."""
+    """Return whether a table is from LangRank: a matrix with lines that name the best sources, or a training table."""
     header = _header(rows)
     if header[0] in LANGRANK_CORNERS:
         return any(fields[0].startswith("#") for _, fields in rows.rows)

@@ -43,10 +43,10 @@ XPOS_COLUMNS: Final = ("lang_train", "lang_pred", "score")
 
 
 def read_xpos(path: Path, options: ReadOptions) -> RawScores:
-    """Read one file of xpos, or a folder with one file for each training size.
+    """Read a file of xpos, or a folder of xpos that has one file for each training size.
 
     Raises:
-        XsnsError: The file has none of the published layouts, or the folder has no file of xpos.
+        XsnsError: The file has none of the published layouts, or the folder contains no file of xpos.
 
     Source:
         github.com/wietsedv/xpos; de Vries, Wieling and Nissim (ACL 2022).
@@ -68,9 +68,10 @@ def read_xpos(path: Path, options: ReadOptions) -> RawScores:
 
 
 def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return the files of a folder or of its sub-folder `results`, and the names of similar files that are skipped.
+    """Return the files of xpos in a folder or its sub-folder `results`, and the names of similar files there.
 
-    Files are sorted by training size; files with a number of epochs in their names come last.
+    Files are sorted by the training size in their names. Files named by a number of epochs come last. Similar files
+    have no training size in their names and are skipped.
     """
     for parent in (folder, folder / "results"):
         similar = sorted(parent.glob("*-ft-*.csv"))
@@ -86,7 +87,7 @@ def _xpos_files(folder: Path) -> tuple[list[Path], list[str]]:
 
 
 def _xpos_regime(file: Path) -> str:
-    """Return the training size in the name of a file, such as `630` or `3epoch`."""
+    """Return the training size in the name of a file, such as `630` or `3epoch`; `main` if the name has none."""
     match = XPOS_FILE.fullmatch(file.name)
     if match is None:
         return "main"
@@ -116,11 +117,12 @@ _FEW_EXAMPLES: Final = 500
 
 
 def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
-    """Read the table of NN-Rank; entity F1 by default.
+    """Read the table of NN-Rank. The default metric is entity F1.
 
     Raises:
         XsnsError: A column is missing.
-        UsageError: The table does not have the requested metric, or no target was tested on `min_examples` examples.
+        UsageError: The table does not have the requested metric, or every target was tested on fewer than
+            `min_examples` examples.
 
     Source:
         github.com/abteen/nn-rank.
@@ -189,7 +191,7 @@ LANGRANK_COLUMNS: Final = {
 
 
 def read_langrank(path: Path, options: ReadOptions) -> RawScores:
-    """Read a file of LangRank: a matrix of raw results, or a training table of the ranker.
+    """Read a file of LangRank: a matrix of scores, or a table on which LangRank's ranking model was trained.
 
     Raises:
         XsnsError: The file has neither layout.
@@ -239,16 +241,17 @@ _NO_SCORE: Final = "x"
 
 
 def read_sumeval(path: Path, options: ReadOptions) -> RawScores:
-    """Read the runs on single languages from a file of SumEval 2022.
+    """Read the fine-tuning runs on a single language from a file of SumEval 2022.
 
-    A file does not name its metric. If `options` does not name it either, the metric of the scores is unknown.
+    The file does not name the metric. If `options` does not name it either, the metric of the scores is unknown.
 
-    The file is a JSON list of objects, each with `train_config`, {language: number of training examples}, and
-    `eval_results`, {language: score}. Scores are fractions; in the released test files each score is `"x"`. Only runs
-    on a single language give transfer scores. Runs on several languages are left out, and a note says how many.
+    The file is a JSON list of objects, one for each run. Each object has the entries `train_config`, which is
+    {language: number of training examples}, and `eval_results`, which is {language: score}. Scores are fractions; in
+    the released test files, each score is the placeholder `"x"`. Only runs on a single language give transfer scores.
+    Runs on several languages are left out, and a note says how many.
 
     Raises:
-        XsnsError: The file does not have this structure, or has no run on a single language, or no score.
+        XsnsError: The file does not have this structure, has no run on a single language, or has no score.
 
     Source:
         github.com/microsoft/Litmus at 012b5c7434ae73657bb2dcdef18be706f19ac77d, `SumEval/data/README.md`.
@@ -305,10 +308,10 @@ def _sumeval_runs(path: Path) -> list[tuple[dict[str, float], dict[str, Any]]]:
 
 
 def _example_count(count: Any) -> float:
-    """Return a number of training examples.
+    """Return a number of training examples as a float.
 
     Raises:
-        ValueError: The number is negative or infinite, or is not a number.
+        ValueError: The value is negative or infinite, or is not a number.
     """
     number = float(count)
     if not 0 <= number < math.inf:
@@ -317,7 +320,10 @@ def _example_count(count: Any) -> float:
 
 
 def _sumeval_cells(single: list[tuple[str, int, dict[str, Any]]]) -> tuple[RawCell, ...]:
-    """Return the cells of the largest run of each source and, if runs differ in size, the cells of each size."""
+    """Return the cells of each source's largest run and, if the training sizes differ, also the cells of every size.
+
+    Each training size is a regime; the largest runs of all sources are the main regime.
+    """
     largest: Mapping[str, int] = {source: max(c for s, c, _ in single if s == source) for source, _, _ in single}
     sizes = sorted({count for _, count, _ in single}, reverse=True)
     cells: list[RawCell] = []

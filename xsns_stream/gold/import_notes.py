@@ -14,7 +14,7 @@ from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
 
 
 def mean_note(means: set[str]) -> Iterator[str]:
-    """Yield a note on the lines and columns of means and totals, which were not read."""
+    """Yield a note on lines and columns that were not read because they contain means or totals."""
     if means:
         yield (
             f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
@@ -23,13 +23,13 @@ def mean_note(means: set[str]) -> Iterator[str]:
 
 
 def trivial_note(labels: set[str]) -> Iterator[str]:
-    """Yield a note on the lines that were read as trivial answers."""
+    """Yield a note on the lines that were read as scores of a trivial answer."""
     if labels:
         yield f"lines read as scores of the trivial answer: {listed(sorted(labels))}."
 
 
 def skipped_note(problems: Sequence[str], left_out: LeftOut) -> Iterator[str]:
-    """Yield a note on everything that `skip_unknown` left out."""
+    """Yield a note on everything that was left out because `skip_unknown` is set."""
     if problems:
         yield f"{left_out.scores} of {left_out.of} scores are left out: {'; '.join(problems)}."
 
@@ -42,7 +42,7 @@ def name_note(labels: Labels) -> Iterator[str]:
 
 
 def number_notes(read: ReadCells) -> Iterator[str]:
-    """Yield notes on how numbers are written, and on what was not read beside them."""
+    """Yield notes on the way in which numbers are written, and on parts of their cells that were not read."""
     if read.commas:
         yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, such as {read.commas[0]}."
     if any(read.percent):
@@ -60,7 +60,7 @@ def number_notes(read: ReadCells) -> Iterator[str]:
 def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
     """Yield a note if every target is a source, but not every source is a target.
 
-    The opposite is usual, because a language with training data nearly always has test data.
+    Usually every source is a target, because a language with training data nearly always has test data.
     """
     more = set(scores.sources) - set(scores.targets)
     if more and set(scores.targets) < set(scores.sources) and not transpose:
@@ -72,7 +72,7 @@ def orientation_note(scores: TransferScores, transpose: bool) -> Iterator[str]:
 
 
 def unnamed_note(scores: TransferScores) -> Iterator[str]:
-    """Yield a note on the options that name the task and the metric, if neither the user nor the format names them."""
+    """Yield a note if the task or the metric is unknown; it names the options `--task` and `--metric`."""
     unnamed = [f"--{name}" for name in ("task", "metric") if getattr(scores, name) == UNKNOWN]
     if unnamed:
         missing = " and ".join(name.removeprefix("--") for name in unnamed)
@@ -80,7 +80,10 @@ def unnamed_note(scores: TransferScores) -> Iterator[str]:
 
 
 def own_language_note(scores: TransferScores) -> Iterator[str]:
-    """Yield a note if models are worse on their own language than on others, as if smaller scores were better."""
+    """Yield a note if the mean score of models is lower on their own language than on other languages.
+
+    In this case smaller scores may be better.
+    """
     values = scores.values
     own = np.array([[source == target for target in scores.targets] for source in scores.sources])
     finite = np.isfinite(values)

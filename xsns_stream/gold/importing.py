@@ -1,4 +1,4 @@
-"""Import of gold scores from files in a public format, with checks and labelled axes."""
+"""Import of gold scores from public formats or plain tables; the scores are checked and put on labelled axes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _FRAME: Final = "the frame of gold scores"
 
 @dataclass(frozen=True)
 class ImportedScores:
-    """Imported scores, with notes.
+    """Imported scores, and notes on their import.
 
     Attributes:
         scores: The scores.
@@ -76,16 +76,16 @@ class ImportedScores:
 
 @dataclass(frozen=True)
 class _ImportOptions:
-    """Options of an import. Given options override facts that are known from the format.
+    """Options of an import. An option that is given overrides what the format implies.
 
     Attributes:
         task: The task.
         metric: The metric.
         unit: One of `types.transfer_scores.UNITS`.
         origin: Origin of the scores.
-        main: The main regime, which comes first.
+        main: The main regime, which becomes the first regime.
         rename: {label in the file: code}.
-        transpose: Whether rows are targets.
+        transpose: Whether the rows, or the column `source`, are targets.
         skip_unknown: Whether to leave out unreadable labels and cells, instead of raising an error.
     """
 
@@ -117,14 +117,17 @@ def import_scores(
     """Read gold scores in a public format or from a plain table, and check them.
 
     Args:
-        path: A file, or several files of one seed each; for `xpos` also a folder with one file for each training size.
+        path: A file, or several files, each with the scores of one seed. For `xpos`, it may also be a folder with one
+            file for each training size.
         format: One of :data:`FORMATS`; by default it is detected from the contents, and a note names it.
-        task: The task; by default that of the format. This default also applies to `metric`, `unit` and `origin`.
-        metric: The metric; for a file with several metrics it also selects one.
-        unit: `percent`, `fraction` or `points`.
-        origin: Origin of the scores.
+        task: The task; by default the task that the format implies.
+        metric: The metric; by default the metric that the format implies. If a file has several metrics, the scores of
+            this metric are read.
+        unit: `percent`, `fraction` or `points`; by default the unit that the format implies, or else it is inferred
+            from the scores.
+        origin: Origin of the scores; by default the origin that the format implies.
         seeds: One seed for each file.
-        regime: The main regime, which comes first.
+        regime: The main regime, which becomes the first regime.
         rename: {label in the file: language code}.
         transpose: Whether the rows, or the column `source`, are targets.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
@@ -133,8 +136,8 @@ def import_scores(
 
     Raises:
         UsageError: An argument is invalid.
-        XsnsError: A file cannot be read or does not have the format; a part of it would be lost (one message lists all
-            such parts); or another check fails.
+        XsnsError: A file cannot be read or does not have the format; labels or cells would be left out and
+            `skip_unknown` is False (one message lists all of them); or another check fails.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
     if format is not None:
@@ -158,7 +161,7 @@ def import_scores(
 def _merged(
     paths: Sequence[Path], name: str, options: ReadOptions, seeds: Sequence[int], notes: Sequence[str]
 ) -> RawScores:
-    """Read all files of one import, and return their cells together."""
+    """Read all files of one import, and return the cells of all files as one object."""
     raws = [_reader(name)(one, options) for one in paths]
     if seeds:
         raws = [_with_seed(raw, seed) for raw, seed in zip(raws, seeds, strict=True)]
@@ -171,7 +174,7 @@ def _merged(
 
 
 def _wrong_format(error: XsnsError, other: str, given: str, imported: Callable[[str], ImportedScores]) -> XsnsError:
-    """Return one error on a wrong `--format` and on the problems that the file has in its own format.
+    """Return one error that reports a wrong `--format`, and the problems of the file in the format that it looks like.
 
     Args:
         error: The error of the import in the given format.
@@ -209,10 +212,10 @@ def frame_scores(
 
     Args:
         frame: One row for each score, with columns `source`, `target` and `score` (or the name of the metric), and
-            optionally `regime` and `seed`; or one row for each source and one column for each target, with the sources
-            as index or in the first column. Missing scores are pairs that were not measured.
-        task: Name of the task, for tables.
-        metric: Name of the metric, for tables.
+            optionally `regime` and `seed`. Or a matrix: one row for each source and one column for each target; the
+            labels of the sources are the index or the first column. A missing score is a pair that was not measured.
+        task: Name of the task, as tables show it; if the frame has a column of tasks, the task to read.
+        metric: Name of the metric, as tables show it; if the frame has several metrics, the metric to read.
         unit: `percent`, `fraction` or `points`; by default it is inferred from the range of the scores.
 
     Raises:
@@ -230,7 +233,7 @@ def frame_scores(
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
-    """Return the scores of a frame that is laid out like a file; it is read like that file."""
+    """Return the scores of a frame without columns `source` and `target`: it is written to a CSV file and imported."""
     import pandas as pd
 
     has_labels = not isinstance(frame.index, pd.RangeIndex)
@@ -255,7 +258,7 @@ def _reader(name: str) -> Callable[[Path, ReadOptions], RawScores]:
 
 
 def _found_format(paths: Sequence[Path]) -> tuple[str, tuple[str, ...]]:
-    """Return the format of all files, and a note on it.
+    """Return the format of the files, and a note that names the format and the reason for it.
 
     Raises:
         UsageError: The format cannot be detected, or the files have different formats.
@@ -293,13 +296,14 @@ def _with_seed(raw: RawScores, seed: int) -> RawScores:
 
 
 def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
-    """Check the cells of a file, and arrange them on labelled axes.
+    """Check the cells of a file, and put their scores on labelled axes.
 
     Raises:
-        FileProblemsError: A cell or label would be lost and `skip_unknown` is False; a cell occurs twice; the unit does
-            not fit. One message names all problems.
-        XsnsError: No language is left.
-        UsageError: A label to rename or the main regime does not exist, or the matrix is transposed.
+        FileProblemsError: A cell or label would be left out and `skip_unknown` is False; a score occurs twice; or the
+            scores do not fit the unit. One message names all problems.
+        XsnsError: No label is a language code, no score is left, or smaller values of the metric are better.
+        UsageError: A label in `rename` or the main regime does not exist in the file, or `transpose` contradicts the
+            first field of the matrix.
     """
     problems = Problems()
     try:
@@ -352,13 +356,13 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
 
 
 def _labels_that(meets: Callable[[str], bool], cells: Sequence[RawCell], rename: Mapping[str, str]) -> set[str]:
-    """Return the labels that meet a condition, except languages and those that `rename` declares as languages."""
+    """Return the labels that meet a condition, without language codes and labels that `rename` maps to a code."""
     labels = {label for cell in cells for label in (cell.source, cell.target)}
     return {label for label in labels if label not in rename and meets(label) and code_or_none(label) is None}
 
 
 def _trivial_answers(floors: Sequence[RawCell], codes: Mapping[str, str | None]) -> dict[str, float]:
-    """Return {target: the best score of a trivial answer} from the lines of trivial answers."""
+    """Return {target: best score of any trivial answer}, from the cells in lines of trivial answers."""
     read = read_cells((cell.source, cell.target, cell.score) for cell in floors)
     best: dict[str, float] = {}
     for cell, number in zip(floors, read.values, strict=True):
@@ -376,10 +380,14 @@ def _with_remedies(
     read: ReadCells,
     options: _ImportOptions,
 ) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
-    """Add the options for importing the file: codes for labels that look like names, and `--skip-unknown`.
+    """Add the options with which the file can be imported to the problems: `--rename` and `--skip-unknown`.
+
+    `--rename` is added for each label for which a code can be suggested, and `--skip-unknown` if cells would still be
+    left out. Nothing is added if there are no problems with cells, or if `skip_unknown` is set.
 
     Returns:
-        The cells that are imported with these options, with their numbers, and {label: code}.
+        The cells that would be imported with these options, each as a pair (cell, score as a number), and
+        {label: code}.
     """
     if not checked.problems or options.skip_unknown:
         return checked.valid, labels.codes
@@ -397,7 +405,7 @@ def _with_remedies(
 
 
 def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, problems: Problems) -> tuple[str, list[str]]:
-    """Return the unit of the scores, and notes; an error of the check is added to the problems."""
+    """Return the unit of the scores, and notes. If the check raises an error, add the error to the problems."""
     try:
         return check_unit(scores, check_percent_signs(read, requested))
     except XsnsError as error:
@@ -434,7 +442,7 @@ def _on_axes(
     options: _ImportOptions,
     seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores, before the check of their unit, and notes about missing scores."""
+    """Return the scores on labelled axes, whose unit is not yet checked, and notes on missing scores."""
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
@@ -470,7 +478,7 @@ def _regimes(cells: Sequence[RawCell], raw: RawScores, options: _ImportOptions) 
 
 
 def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
-    """Return the seeds; if only some of the scores have a seed, add a problem and return None."""
+    """Return the distinct seeds. If only some of the scores have a seed, add a problem and return None."""
     seeds = dict.fromkeys(cell.seed for cell in cells)
     if None in seeds and len(seeds) > 1:
         message = "some scores have a seed, and others have none"
@@ -480,7 +488,7 @@ def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | No
 
 
 def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Leave out languages without scores; return notes about them and about missing pairs of other languages."""
+    """Return the scores without languages that have no score, and notes on these languages and on missing pairs."""
     # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
     by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
     sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]

@@ -1,4 +1,4 @@
-"""Selection of the scores of one metric, task and model from a long table that may have several of them."""
+"""Selection of scores from a long table that may have several metrics, tasks or models."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True)
 class OneKind:
-    """The lines of a table with the scores of one metric, task and model.
+    """A long table that was restricted to the scores of one metric and one task.
 
     Attributes:
-        table: The table with these lines only.
-        metric: The metric in the column of metrics; empty without such a column.
-        task: The task in the column of tasks; empty without such a column.
-        columns: The names of the columns of metrics, tasks and models.
+        table: The table, with only the lines of this metric and task.
+        metric: The metric in the column of metrics; empty if there is no such column.
+        task: The task in the column of tasks; empty if there is no such column.
+        columns: The names of the columns of metrics and tasks.
         notes: Sentences on the lines that were left out.
     """
 
@@ -37,15 +37,16 @@ class OneKind:
 
 
 def one_kind(table: TextTable, metric: str | None, task: str | None) -> OneKind:
-    """Return the lines with the scores of one metric, task and model.
+    """Restrict a long table to the scores of one metric and one task, and check that they have one model.
 
     Args:
-        table: A long table, with the columns `source` and `target`.
+        table: A long table with the columns `source` and `target`.
         metric: The metric to read; None if it was not given.
         task: The task to read; None if it was not given.
 
     Raises:
-        XsnsError: The table has several metrics or tasks, and none of them was given; or it has several models.
+        XsnsError: The table has several metrics (or tasks), and none was given or the given one is not among them; or
+            the table has several models.
     """
     chosen = OneKind(table)
     for what, wanted in (("metric", metric), ("task", task)):
@@ -74,7 +75,17 @@ def _column(table: TextTable, what: str) -> str | None:
 
 
 def _lines_of(table: TextTable, name: str, what: str, wanted: str | None) -> tuple[list[tuple[str, ...]], str]:
-    """Return the lines with one value in a column, and this value."""
+    """Return the lines that have the wanted value in a column, and this value.
+
+    Args:
+        table: The table.
+        name: Name of the column.
+        what: Its content, `metric` or `task`, for the message.
+        wanted: The wanted value, in upper or lower case. It is ignored if the column has at most one distinct value.
+
+    Raises:
+        XsnsError: The column has several values, and none of them is the wanted value.
+    """
     values = table.column(name)
     distinct = [value for value in dict.fromkeys(values) if value]
     same = [value for value in distinct if wanted is not None and value.lower() == wanted.lower()]
@@ -90,10 +101,10 @@ def _lines_of(table: TextTable, name: str, what: str, wanted: str | None) -> tup
 
 
 def _check_models(table: TextTable, name: str) -> None:
-    """Check that the scores are those of one model, or that each source or target has a model of its own.
+    """Check that all scores have the same model, or that each source (or each target) has only one model.
 
     Raises:
-        XsnsError: There are scores of several models.
+        XsnsError: Some source and some target have scores of several models.
     """
     models = table.column(name)
     of_sides = ({*zip(table.column(side), models, strict=True)} for side in ("source", "target"))
@@ -105,7 +116,7 @@ def _check_models(table: TextTable, name: str) -> None:
 
 
 def unread_note(table: TextTable, read: Sequence[str]) -> Iterator[str]:
-    """Yield a note on the columns that were not read, except line numbers and empty columns."""
+    """Yield a note on the columns that were not read. Columns of line numbers and empty columns are not mentioned."""
     others = [
         name
         for index, name in enumerate(table.header)

@@ -1,8 +1,8 @@
-"""Layout of tables of scores: header, labels, and lines and columns without scores.
+"""Recognition of the parts of a table of scores: its header, its labels, and lines and columns without scores.
 
 Tables often have titles above the header, a second header line, columns with families of languages, empty columns, and
-footnotes. These parts are not read, and a note names each of them. A part with a number at the position of a score is
-never left out here.
+footnotes. These parts are not read, and a note names each of them. This module never leaves out a line or column that
+has a number at the position of a score.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ Line = tuple[int, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class _Block:
-    """A table, divided at its header.
+    """The lines of a table, divided at the header.
 
     Attributes:
         above: Lines above the header.
         header: The header.
-        further: Lines between the header and the first line with scores, such as a second header.
-        body: The lines with scores, and footnotes.
+        further: Lines between the header and the first line that has scores, such as a second header.
+        body: The first line that has scores, and all lines below it, including footnotes.
     """
 
     above: tuple[Line, ...]
@@ -71,9 +71,9 @@ class _Block:
 
 
 def matrix_layout(rows: TextRows, path: Path) -> TextTable:
-    """Return the table of a matrix: a column of sources' labels, then one column for each target.
+    """Return a matrix as a table whose first column has the labels of the lines; each other column is one target.
 
-    The header is the line, among those above the first score, that names the most languages. The labels of the lines
+    The header is the line that names the most languages among the lines above the first score. The labels of the lines
     are in the first column, unless another column without numbers names more languages.
 
     Args:
@@ -121,7 +121,7 @@ def _divided(lines: Sequence[Line]) -> _Block:
 
 
 def _languages(labels: Sequence[str]) -> tuple[int, int]:
-    """Return the number of labels that name a language, and the number of codes in lower case among them."""
+    """Return the number of labels that are a language, and how many of these labels are short and in lower case."""
     named = [label for label in labels if label and language_of(without_markup(label)) is not None]
     return len(named), sum(len(label) <= len("xx-Xxxx") and label == label.lower() for label in named)
 
@@ -152,7 +152,7 @@ def _check_headers(block: _Block, path: Path) -> None:
 
 
 def _completed_header(block: _Block) -> tuple[str, ...]:
-    """Return the header, with its empty fields filled from other lines that name languages or means."""
+    """Return the header; its empty fields are filled from other lines above the scores that name languages."""
     header = list(block.header[1])
     for _, other in (*reversed(block.above), *block.further):
         if _languages(other[1:])[0]:
@@ -162,7 +162,10 @@ def _completed_header(block: _Block) -> tuple[str, ...]:
 
 
 def _without_footnotes(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
-    """Return the lines with scores, and the lines with a single text that is not the label of a language."""
+    """Return the lines without footnotes, and the footnotes.
+
+    A footnote is a line with only one field that is not empty, if this field is neither a number nor a language.
+    """
     body: list[Line] = []
     footnotes: list[Line] = []
     for number, fields in lines:
@@ -173,9 +176,9 @@ def _without_footnotes(lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
 
 
 def _trimmed(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """Return the lines, beginning with the header, without empty fields at their ends.
+    """Return the lines without empty fields at their ends. The first line is the header.
 
-    A field without a name in the header is kept if a line has text below it.
+    An empty field at the end of the header is kept if another line has text in this column.
     """
     (number, header), *others = lines
     below = [(number, _rstripped(fields)) for number, fields in others]
@@ -207,7 +210,7 @@ def _label_column(table: TextTable) -> int:
 
 
 def _score_columns(table: TextTable, label: int) -> tuple[list[int], list[int]]:
-    """Return the columns of scores, and the columns without scores that contain text."""
+    """Return the indices of the columns of scores, and those of other columns that contain text or have a name."""
     kept, dropped = [], []
     for index, name in enumerate(table.header):
         if index == label:
@@ -228,7 +231,7 @@ def _score_columns(table: TextTable, label: int) -> tuple[list[int], list[int]]:
 
 
 def side_of(name: str) -> str | None:
-    """Return `source` or `target` if the name of a column means this side of a pair, such as `train_lang`.
+    """Return which side of a pair a column contains, `source` or `target`, judged by its name; None if neither.
 
     >>> side_of("train_lang"), side_of("Target Language"), side_of("same_family")
     ('source', 'target', None)
@@ -238,7 +241,10 @@ def side_of(name: str) -> str | None:
 
 
 def long_header(rows: Sequence[Line]) -> int | None:
-    """Return the index of the first of 20 rows with a name for each side of a pair; None without such a row."""
+    """Return the index of the header of a long table; None if there is no such header.
+
+    The header is the first row, among the first 20, that has names of columns for both sides of a pair.
+    """
     for index, (_, fields) in enumerate(rows[:_HEADER_LINES]):
         sides = [side for field in fields if (side := side_of(field)) is not None]
         if "source" in sides and "target" in sides:
@@ -247,10 +253,10 @@ def long_header(rows: Sequence[Line]) -> int | None:
 
 
 def long_layout(rows: TextRows, path: Path) -> TextTable:
-    """Return the table of a long file, with the columns `source` and `target` under these names.
+    """Return a long file as a table, in which the columns of sources and targets are called `source` and `target`.
 
-    Empty fields of these two columns are filled from the line above, because spreadsheets export merged cells in this
-    way.
+    An empty field in these two columns is filled from the line above, because spreadsheets export merged cells as one
+    label followed by empty fields.
 
     Args:
         rows: The rows of the file.
@@ -283,9 +289,10 @@ def long_layout(rows: TextRows, path: Path) -> TextTable:
 
 
 def _header_with_names_above(rows: Sequence[Line], start: int) -> tuple[int, tuple[str, ...], Sequence[Line]]:
-    """Return the number and the fields of the header, and the lines above it that are not part of it.
+    """Return the line number of the header, its fields, and the lines above that are not part of the header.
 
-    If the columns of the pair are an index of pandas, the names of the other columns are on a line of their own.
+    If source and target are the index of a pandas frame, pandas writes the names of the other columns on a separate
+    line above the names of the index. The two lines are merged.
     """
     number, header = rows[start]
     above = rows[:start]
@@ -296,7 +303,7 @@ def _header_with_names_above(rows: Sequence[Line], start: int) -> tuple[int, tup
 
 
 def _long_names(header: Sequence[str]) -> Iterator[str]:
-    """Yield the names of columns; names with a meaning have their usual spelling."""
+    """Yield the names of the columns, with the usual spelling of `source`, `target`, `score`, `regime` and `seed`."""
     plain = [without_markup(name).strip() for name in header]
     taken = set(plain)
     for name in plain:
@@ -311,7 +318,7 @@ def _long_names(header: Sequence[str]) -> Iterator[str]:
 
 
 def _with_seeds(names: tuple[str, ...], table: TextTable) -> tuple[str, ...]:
-    """Return the names of columns, with `seed` for the only column of runs, if there is no column `seed`."""
+    """Return the names of the columns; if there is no `seed` and only one column of runs, that one becomes `seed`."""
     runs = [
         index
         for index, name in enumerate(names)
@@ -323,7 +330,7 @@ def _with_seeds(names: tuple[str, ...], table: TextTable) -> tuple[str, ...]:
 
 
 def _filled_down(lines: Sequence[tuple[str, ...]], columns: Sequence[int]) -> tuple[tuple[tuple[str, ...], ...], int]:
-    """Return the lines with empty fields of some columns filled from above, and the number of these fields."""
+    """Fill the empty fields of some columns from the line above; return the lines, and the number of filled fields."""
     filled, last, count = [], dict.fromkeys(columns, ""), 0
     for line in lines:
         fields = list(line)

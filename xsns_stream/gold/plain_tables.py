@@ -40,7 +40,7 @@ _NOT_SCORES: Final = frozenset({"", "index", "id", "source", "target", "regime",
 
 
 def matrix_cells(table: TextTable, regime: str = "main") -> tuple[RawCell, ...]:
-    """Return the cells of a table with one row for each source and one column for each target."""
+    """Return the cells of a matrix, a table with one row for each source and one column for each target."""
     return tuple(
         RawCell(line[0], target, score, regime)
         for line in table.lines
@@ -49,7 +49,7 @@ def matrix_cells(table: TextTable, regime: str = "main") -> tuple[RawCell, ...]:
 
 
 def read_matrix(path: Path, options: ReadOptions) -> RawScores:
-    """Read a table of text with a line for each source and a column for each target.
+    """Read a matrix from a text file: one line for each source and one column for each target.
 
     Raises:
         XsnsError: The file cannot be read, or is a long table.
@@ -64,10 +64,11 @@ def read_matrix(path: Path, options: ReadOptions) -> RawScores:
 
 
 def read_long(path: Path, options: ReadOptions) -> RawScores:
-    """Read a table of text with columns `source`, `target`, a column of scores, and optionally `regime` and `seed`.
+    """Read a long table from a text file: columns `source`, `target`, scores, and optionally `regime` and `seed`.
 
-    The columns of the pair may have other names, such as `train_lang` and `test_lang` (:func:`layout.side_of`). The
-    column of scores has the name of the metric, is called `score`, or is the only column of numbers.
+    The columns `source` and `target` may have other names, such as `train_lang` and `test_lang`
+    (:func:`layout.side_of`). The column of scores has the name of the metric, is called `score`, or is the only column
+    of numbers.
 
     Raises:
         XsnsError: A column is missing, or a seed is not an integer.
@@ -97,7 +98,7 @@ def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
 
 
 def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the column of scores, and a note if it was found by its contents.
+    """Return the name of the column of scores, and a note if it is neither called `score` nor exactly like the metric.
 
     Raises:
         XsnsError: No column, or more than one column, may contain the scores.
@@ -126,10 +127,10 @@ def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str,
 
 
 def _check_copies(table: TextTable, name: str) -> None:
-    """Check that no other column has this name, with the number that pandas adds to it (`score.1`).
+    """Check that a name of a column is not repeated; pandas adds a number to repeated names, as in `score.1`.
 
     Raises:
-        XsnsError: There are several such columns.
+        XsnsError: Another column has this name with such a number.
     """
     copies = [other for other in table.header if re.fullmatch(rf"{re.escape(name)}\.\d+", other)]
     if copies:
@@ -145,7 +146,7 @@ def _metric_of(name: str) -> str:
 
 
 def _is_index(name: str) -> bool:
-    """Return whether a column has no scores: it contains line numbers of pandas or a part of the labels."""
+    """Return whether a column, judged by its name, has no scores but labels, or line numbers that pandas added."""
     return name.lower() in _NOT_SCORES or name.startswith("Unnamed: ")
 
 

@@ -1,4 +1,4 @@
-"""Collection of the problems of a file of scores, for one message with all problems and their remedies."""
+"""Errors about files of scores, and a collection of problems that are reported together in one message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Remedy:
     Attributes:
         options: Options to add, such as `("--rename", "Swahly=sw", "--skip-unknown")`.
         without: Options to leave out, such as `("--transpose",)`.
-        by_hand: Whether some problems can be solved only by a change of the file.
+        by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
         kept: Number of scores that are imported with these options; None if unknown.
     """
 
@@ -27,7 +27,7 @@ class Remedy:
 
 
 class FileProblemsError(XsnsError):
-    """Problems of a file of scores.
+    """Error about one or more problems of a file of scores.
 
     Args:
         message: Sentences on all problems.
@@ -41,22 +41,22 @@ class FileProblemsError(XsnsError):
 
 
 class OptionProblemsError(FileProblemsError, UsageError):
-    """A file of scores that contradicts the options."""
+    """Error about options that contradict the file of scores."""
 
     exit_code = UsageError.exit_code
 
 
 @dataclass
 class Problems:
-    """The problems that were found so far.
+    """The problems that were found so far in a file of scores, and their remedies.
 
     Attributes:
-        messages: Sentences without their full stops.
-        hints: The remedies.
-        options: Options that solve problems.
-        without: Options to omit.
-        by_hand: Whether a problem can be solved only in the file.
-        in_file: Whether a problem does not concern only the options.
+        messages: Sentences on the problems, without their full stops.
+        hints: Sentences on the remedies, without their full stops.
+        options: Options to add, which solve problems.
+        without: Options to leave out.
+        by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
+        in_file: Whether some problems concern the file itself, not only the options.
         kept: Number of scores that are imported with these options.
     """
 
@@ -69,7 +69,13 @@ class Problems:
     kept: int | None = None
 
     def add(self, messages: Sequence[str], hints: Sequence[str], *, by_hand: bool = False) -> None:
-        """Add problems of the file."""
+        """Add problems of the file, and hints on their remedies.
+
+        Args:
+            messages: Sentences without their full stops; if there are none, nothing is added.
+            hints: Remedies, without full stops.
+            by_hand: Whether the user has to edit the file to solve the problems.
+        """
         if messages:
             self.messages += messages
             self.hints += [hint for hint in hints if hint not in self.hints]
@@ -77,12 +83,13 @@ class Problems:
             self.in_file = True
 
     def add_error(self, error: XsnsError, *options: str, without: str = "") -> None:
-        """Add the error of a check.
+        """Add an error that a check raised.
 
         Args:
             error: The error.
-            options: Options that solve the problem; empty if it can be solved only in the file.
-            without: The option to omit.
+            options: Options to add, which solve the problem.
+            without: The option to leave out, which solves the problem. If both are empty, the user has to edit the
+                file.
         """
         self.messages.append(error.message.removesuffix("."))
         self.hints.append(error.hint.removesuffix("."))
@@ -92,10 +99,10 @@ class Problems:
         self.in_file |= not isinstance(error, UsageError)
 
     def require_none(self) -> None:
-        """Raise one error about all problems, if there are any.
+        """Raise one error about all problems; do nothing if there are none.
 
         Raises:
-            FileProblemsError: There are problems. It is an OptionProblemsError if all problems concern options.
+            FileProblemsError: There are problems. The error is an OptionProblemsError if all of them concern options.
         """
         if self.messages:
             kind = FileProblemsError if self.in_file else OptionProblemsError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class RawCell(NamedTuple):
-    """One score in the form in which it is written in a file.
+    """One score, as it is written in a file.
 
     Attributes:
         source: Label of the language that the model was fine-tuned on.
@@ -29,14 +29,14 @@ class RawScores:
     """The cells of a file, and facts that are known from its format.
 
     Attributes:
-        cells: In the order of the file, which determines the order of languages, regimes and seeds.
-        task: The task; this and the following fields are empty if the format does not imply them.
-        metric: The metric.
-        unit: The unit of the scores.
-        origin: The publication.
-        notes: Sentences about omissions and choices of the reader.
-        main: The main regime; empty for the first regime of the file.
-        corner: The first field of a matrix, above the labels of its rows.
+        cells: The cells in the order of the file, which determines the order of languages, regimes and seeds.
+        task: The task; empty if the format does not imply it.
+        metric: The metric; empty if the format does not imply it.
+        unit: The unit of the scores; empty if the format does not imply it.
+        origin: The publication or the name of the file.
+        notes: Sentences about what the reader left out or chose.
+        main: The main regime; if it is empty, the first regime of the file is the main regime.
+        corner: The first field of the header of a matrix, above the labels of the rows; empty for other tables.
     """
 
     cells: tuple[RawCell, ...]
@@ -54,7 +54,7 @@ class ReadOptions:
     """Options of a reader.
 
     Attributes:
-        metric: The metric to read from a file with several metrics; None for the usual one.
+        metric: The metric to read from a file with several metrics; None for the default metric of the format.
         min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
         task: The task to read from a table with several tasks; None if it was not given.
     """

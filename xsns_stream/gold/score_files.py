@@ -1,6 +1,6 @@
 """Files of transfer scores in the program's own format (Parquet, CSV, TSV or JSON), and a summary of scores.
 
-All formats restore everything: values to the last bit, the order of languages, regimes and seeds, and task, metric,
+Each format preserves everything exactly: the values, the order of languages, regimes and seeds, and the task, metric,
 unit, origin and notes.
 """
 
@@ -59,12 +59,13 @@ _MOST_BYTES: Final = 2**28
 
 
 def write_scores(scores: TransferScores, path: str | Path) -> Path:
-    """Write transfer scores as `.parquet`, `.csv`, `.tsv` or `.json`, depending on the suffix.
+    """Write transfer scores to a file; its suffix, `.parquet`, `.csv`, `.tsv` or `.json`, determines the format.
 
-    The columns are `source`, `target`, `regime`, `seed` (empty if it is unknown) and `score`. Parquet stores task,
-    metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and leaves out
-    pairs without a score. CSV and TSV have a column for each of these facts, and a line for each pair. JSON is one
-    object with the entries of that metadata, and a list `scores` of lists with the values of the columns.
+    The columns are `source`, `target`, `regime`, `seed` (empty if it is unknown) and `score`. A Parquet file stores
+    the task, metric, unit, origin, notes and the order of the labels in its metadata, under the key `xsns_stream`, and
+    leaves out pairs without a score. A CSV or TSV file has further columns for the task, metric, unit, origin and
+    notes, and has a line for every pair, even without a score. A JSON file is one object. It has the entries of the
+    Parquet metadata and an entry `scores`, a list with one list of the values of the columns for each known score.
 
     Raises:
         UsageError: The suffix is not supported, or the folder does not exist.
@@ -96,7 +97,7 @@ _IMPORT_AGAIN: Final = "import the scores again with `xsns-stream gold import`."
 
 
 def read_scores(path: str | Path) -> TransferScores:
-    """Read a file of :func:`write_scores`.
+    """Read a file that :func:`write_scores` wrote.
 
     Raises:
         UsageError: The suffix is not supported.
@@ -154,7 +155,7 @@ def _read_parquet(file: Path) -> TransferScores:
 
 
 def _remarks(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the notes and the trivial answers in the metadata of a file."""
+    """Return {`notes`: notes, `trivial`: {target: score of the trivial answer}} from the metadata of a file."""
     return {
         "notes": tuple(map(str, metadata.get(_NOTES, ()))),
         "trivial": {str(target): float(score) for target, score in metadata.get(_TRIVIAL, {}).items()},
@@ -183,10 +184,10 @@ def _read_json(file: Path) -> TransferScores:
 
 
 def _check_kind(file: Path, document: Mapping[str, Any] | None) -> None:
-    """Check that a document describes transfer scores, in a version that this program reads.
+    """Check that the metadata of a file are those of transfer scores, in a version that this program reads.
 
     Raises:
-        XsnsError: The document has another kind or another version.
+        XsnsError: The file has no metadata, or its metadata name another kind or another version.
     """
     if document is None or document.get("kind") != KIND:
         what = "is a similarity matrix" if document else "was not written by `xsns-stream gold`"
@@ -243,7 +244,7 @@ def _on_axes(
     facts: Mapping[str, Any],
     lines: Iterator[tuple[str, int | None, str, str, float]],
 ) -> TransferScores:
-    """Arrange the lines of a file on labelled axes.
+    """Return the scores in the lines of a file as transfer scores with labelled axes.
 
     Raises:
         KeyError: A label is not on its axis.
@@ -266,18 +267,19 @@ def _on_axes(
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """Statistics of the main regime, averaged over seeds.
+    """Statistics of the scores of the main regime, after averaging over seeds.
 
-    Scores of a source on its own language are counted separately. A mixture (`es+it`) has several own languages.
+    Scores of a source on its own language are counted separately. A mixture of source languages, such as `es+it`, has
+    several own languages.
 
     Attributes:
-        missing: Pairs (source, target) of different languages without a score.
+        missing: Pairs (source, target) that have no score, where the target is not the source's own language.
         lowest: The lowest score of a source on another language.
         highest: The highest score of a source on another language.
         mean: The mean score of sources on other languages.
         mean_own: The mean score of sources on their own language; NaN without such scores.
-        best_source: {target: (source, score)} for the source with the highest score, or the first of several. Targets
-            without a score have no entry.
+        best_source: {target: (source, score)} for the source with the highest score; if several sources have this
+            score, the first of them. A target without a score from another language has no entry.
         source_means: {source: mean score on other languages}. Sources without such a score have no entry.
         source_targets: {source: number of other languages with a score}.
     """

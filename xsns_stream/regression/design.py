@@ -28,16 +28,18 @@ _INFLATED: Final = 10.0
 class Design:
     """Scores and predictors on the grid of sources and targets.
 
-    On a grid, all sums of a model with random intercepts are sums over rows, columns or both, and a mask holds out a
-    language. Predictors are standardised to mean 0 and standard deviation 1 over the pairs of the pool, so that their
-    units (a Jaccard coefficient, a number of sentences) do not affect the precision.
+    Rows of the grid are sources, and columns are targets. On a grid, each sum in the equations of a model with random
+    intercepts is a sum over rows, over columns, or over both, and a language is held out by a mask. Predictors are
+    standardised to mean 0 and standard deviation 1 over the pairs of the pool, so that their units (a Jaccard
+    coefficient, a number of sentences) do not affect the precision.
 
     Attributes:
         sources: S codes.
         targets: T codes.
         names: Names of K predictors.
         scores: float64 [S, T]; 0 for missing pairs.
-        regressors: float64 [S, T, P], P = K + 1: one, then the standardised predictors; 0 for missing pairs.
+        regressors: float64 [S, T, P] with P = K + 1: the constant 1, then the standardised predictors; 0 for missing
+            pairs.
         pairs: Boolean [S, T]: the pairs to which the model is fitted.
         centre: float64 [K]: means of the predictors.
         scale: float64 [K]: standard deviations of the predictors.
@@ -64,38 +66,38 @@ class Design:
 
     @property
     def to_units(self) -> Reals:
-        """float64 [P, P]: conversion of coefficients of standardised predictors to the units of the predictors."""
+        """float64 [P, P]: matrix that converts coefficients of standardised predictors to the predictors' own units."""
         conversion = np.diag(np.concatenate(([1.0], 1.0 / self.scale)))
         conversion[0, 1:] = -self.centre / self.scale
         return conversion
 
     def flat(self) -> tuple[Reals, Reals]:
-        """Return the scores [n] and regressors [n, P] of the pairs, in the order of sources, then targets."""
+        """Return the scores [n] and the regressors [n, P] of the pairs, ordered by source and then by target."""
         return self.scores[self.pairs], self.regressors[self.pairs]
 
     def counts(self) -> dict[str, NDArray[np.int64]]:
-        """Return {factor: int64 [Q], the number of pairs of each language}."""
+        """Return the number of pairs of each language: {`target`: int64 [T], `source`: int64 [S]}."""
         return {"target": self.pairs.sum(axis=0), "source": self.pairs.sum(axis=1)}
 
     def without(self, factor: str, index: int) -> Design:
-        """Return the design without the pairs of one target or source."""
+        """Return the design without the pairs of one language: the target (or source) at position `index`."""
         remaining = self.pairs.copy()
         remaining[(slice(None), index) if factor == "target" else (index, slice(None))] = False
         return replace(self, pairs=remaining)
 
     def without_predictors(self) -> Design:
-        """Return the design with the intercept only."""
+        """Return the same design without predictors, whose only regressor is the constant 1."""
         empty = np.zeros(0)
         return replace(self, names=(), regressors=self.regressors[:, :, :1], centre=empty, scale=empty)
 
     def determined(self) -> bool:
-        """Return whether the pairs determine every coefficient, and there are enough sources and targets."""
+        """Return whether the pairs determine every coefficient, and include at least two sources and two targets."""
         _, regressors = self.flat()
         enough = all((count > 0).sum() >= FEWEST_LANGUAGES - 1 for count in self.counts().values())
         return enough and len(regressors) > self.width and _rank(regressors) == self.width
 
     def varies(self, name: str, within: str) -> bool:
-        """Return whether a predictor differs between the pairs of one target (or source)."""
+        """Return whether a predictor has different values for some pairs that share a target (or a source)."""
         values = self.regressors[:, :, self.names.index(name) + 1]
         axis = 0 if within == "target" else 1
         spread = np.where(self.pairs, values, -np.inf).max(axis=axis) - np.where(self.pairs, values, np.inf).min(axis)
@@ -103,7 +105,7 @@ class Design:
 
 
 def design_of(joined: JoinedScores) -> Design:
-    """Return the design of all candidate pairs, with predictions and scores averaged over seeds.
+    """Return the design of all candidate pairs; predictions and scores are averaged over seeds.
 
     Raises:
         UsageError: There are too few languages or pairs; all scores are equal; or a predictor is constant or a linear
@@ -175,7 +177,7 @@ def _require_variation(names: tuple[str, ...], values: Reals) -> None:
 
 
 def _require_independence(design: Design) -> None:
-    """Raise an error for a predictor that is a linear combination of the constant and the predictors before it."""
+    """Raise an error if a predictor is a linear combination of the constant and the predictors that precede it."""
     _, regressors = design.flat()
     if _rank(regressors) == design.width:
         return

@@ -3,17 +3,21 @@
 A language table has a column `code` and further columns with properties of the language. A pair table has columns
 `source` and `target`. Both are aligned by label. A feature is written as `KIND:COLUMN`, or `NAME=KIND:COLUMN`:
 
-=================== ================================================================================================
-same 1 if source and target have the same value, 0 if they differ, missing if one is unknown same-known like `same`, but
-0 if one of the values is unknown same-group like `same`, for the text before the first comma: 1 for `IE, Slavic` and
-`IE, Baltic` same-script-type like `same`, for the type of the script: alphabet, abjad, abugida, … source, target the
-number of the source, or of the target; yes and no are read as 1 and 0 log-source          the decimal logarithm of the
-source's number log-target          the decimal logarithm of the target's number
-both the product of the two numbers: 1 if both are 1 pair                the number in a pair table ===================
-================================================================================================
+==================== ===============================================================================================
+`same`               1 if source and target have the same value, 0 if they differ, missing if a value is unknown
+`same-known`         like `same`, but 0 if a value is unknown
+`same-group`         like `same`, but only the text before the first comma is compared: 1 for `IE, Slavic` and
+                     `IE, Baltic`
+`same-script-type`   like `same`, but the types of the scripts are compared: alphabet, abjad, abugida, …
+`source`, `target`   the number of the source, or of the target; yes and no are read as 1 and 0
+`log-source`         the decimal logarithm of the source's number
+`log-target`         the decimal logarithm of the target's number
+`both`               the product of the source's and the target's number: 1 if both are 1
+`pair`               the number of the pair in a pair table
+==================== ===============================================================================================
 
-An empty field and a word for a missing value, such as `Unknown` or `NA`, are unknown. Distances are used unchanged,
-because the sign of a predictor does not matter in a regression.
+A field is unknown if it is empty or contains a word for a missing value, such as `Unknown` or `NA`. Distances are used
+unchanged, because the sign of a predictor does not matter in a regression.
 """
 
 from __future__ import annotations
@@ -40,12 +44,12 @@ _PAIR: Final = ("source", "target")
 
 @dataclass(frozen=True)
 class Feature:
-    """A requested feature.
+    """A feature that the user requested.
 
     Attributes:
         name: Name of the predictor.
         kind: One of KINDS.
-        column: Column of a table.
+        column: Name of a column of one of the tables.
     """
 
     name: str
@@ -90,10 +94,11 @@ def parse_feature(text: str) -> Feature:
 
 
 def read_features(paths: Iterable[str | Path], codes: Sequence[str] = ()) -> FeatureTables:
-    """Read tables of languages or pairs.
+    """Read language tables or pair tables.
 
-    Labels may be codes or names of languages. A language that has another code in a table than in `codes` is found if
-    no other code can be meant (:func:`xsns_stream.languages.counterparts`); notes list these languages.
+    Labels may be codes or names of languages. A table may have another code for a language than `codes` has. The
+    language is found if the two codes can be matched in only one way (:func:`xsns_stream.languages.counterparts`), and
+    a note lists these languages.
 
     Args:
         paths: The tables.
@@ -130,7 +135,7 @@ def read_features(paths: Iterable[str | Path], codes: Sequence[str] = ()) -> Fea
 
 
 def _relabelled(table: TextTable, columns: Sequence[str], spelling: Mapping[str, str]) -> TextTable:
-    """Return a table with other labels in some columns."""
+    """Return a table in which the labels of some columns are replaced: {label: new label}."""
     indices = {table.header.index(column) for column in columns}
     lines = tuple(
         tuple(spelling.get(cell, cell) if index in indices else cell for index, cell in enumerate(line))
@@ -151,9 +156,10 @@ def feature_matrix(
         targets: T normalised codes.
 
     Raises:
-        UsageError: No table or several tables have the column, or the kind needs a table of the other type.
-        XsnsError: A kind that needs numbers finds other text; a number of a logarithm is not positive; or two lines
-            contradict each other.
+        UsageError: No table or several tables have the column, or the column is in a pair table but the kind needs a
+            language table, or the reverse.
+        XsnsError: The kind needs numbers and a field is not a number; the kind is a logarithm and a number is not
+            positive; or two lines contradict each other.
     """
     table = _table_with(feature, tables.tables)
     if feature.kind == "pair":
@@ -204,7 +210,11 @@ def _table_with(feature: Feature, tables: Sequence[TextTable]) -> TextTable:
 
 
 def _by_code(table: TextTable, column: str) -> dict[str, str]:
-    """Return {code: field of the column}, with empty text for unknown fields; lines of one language must agree."""
+    """Return {code: field of the column}; an unknown field is an empty string.
+
+    Raises:
+        XsnsError: Two lines of one language have different fields.
+    """
     labels, cells = table.column(_CODE), table.column(column)
     codes = to_codes(labels)
     fields: dict[str, str] = {}
@@ -238,12 +248,12 @@ def _pair_values(table: TextTable, column: str, sources: Sequence[str], targets:
 
 
 def _number_text(cell: str) -> str:
-    """Return the text of a number: 1 and 0 for yes and no, an empty text for a missing value."""
+    """Return a field as the text of a number: `1` for yes, `0` for no, and an empty string for a missing value."""
     return _YES_NO.get(cell.lower(), "" if cell.lower() in NOT_KNOWN else cell)
 
 
 def _numbers(table: TextTable, feature: Feature, codes: Iterable[str]) -> dict[str, float]:
-    """Return {code: its number, or the decimal logarithm of the number}; NaN if the number is unknown."""
+    """Return {code: number}, or {code: decimal logarithm} for kinds `log-…`; NaN if the number is unknown."""
     known = _by_code(table, feature.column)
     cells = [(code, feature.column, _number_text(known.get(code, ""))) for code in codes]
     number_of = dict(zip((code for code, *_ in cells), numbers(cells, f"'{table.name}'"), strict=True))
@@ -330,7 +340,7 @@ _TYPES: Final = {
 
 
 def script_type(script: str) -> str:
-    """Return `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty if the type is unknown.
+    """Return the type of a script: `alphabet`, `abjad`, `abugida`, `syllabary` or `logography`; empty if unknown.
 
     Args:
         script: English name or ISO 15924 code of a script, in upper or lower case.

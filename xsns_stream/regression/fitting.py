@@ -39,13 +39,15 @@ def predict(
 ) -> PredictedScores:
     """Predict the scores of sources for one target.
 
-    For a language that was not in the fitted pairs, the mean intercept, 0, is used, and the variance between languages
-    makes the interval wider. The interval is a prediction interval for the score of one further fine-tuning run, not a
-    confidence interval for a mean. Scores and intervals are clipped to the range of the unit.
+    A language that was not in the fitted pairs has no estimated random intercept. The mean of the random intercepts,
+    which is 0, is used instead, and the interval is wider by the variance between languages. The interval is a
+    prediction interval for the score of one further fine-tuning run, not a confidence interval for a mean. Scores and
+    intervals are clipped to the range of the unit.
 
     Args:
         regression: A fitted regression.
-        similarities: {predictor: float64 [S]} with all predictors of the regression; other predictors are ignored.
+        similarities: {predictor: float64 [S], its value for each source}. All predictors of the regression are needed;
+            others are ignored.
         target: A normalised code; the target may be new.
         sources: S normalised codes; by default the sources of the regression.
 
@@ -71,13 +73,13 @@ def predict(
 def intervals(
     solution: Solution, regressors: Reals, sources: Sequence[str], targets: Sequence[str]
 ) -> tuple[Reals, Reals, Reals]:
-    """Return predicted scores and the ends of their 95 % prediction intervals, float64 [n] each.
+    """Return predicted scores, and the lower and upper ends of their 95 % prediction intervals, float64 [n] each.
 
     Args:
         solution: A fitted model.
-        regressors: float64 [n, P]: one, then the predictors in their units; NaN if unknown.
-        sources: n codes.
-        targets: n codes.
+        regressors: float64 [n, P]: the constant 1, then the predictors in their units; NaN if unknown.
+        sources: n codes, the source of each pair.
+        targets: n codes, the target of each pair.
     """
     from scipy.stats import t as student
 
@@ -107,10 +109,12 @@ def intervals(
 
 
 def predicted_pairs(design: Design, solution: Solution) -> tuple[Reals, Reals, Reals]:
-    """Return the predictions of all pairs of a design and the ends of their intervals, float64 [n] each.
+    """Return the predictions for all pairs of a design, and the lower and upper ends of their intervals.
+
+    Each of the three arrays is float64 [n].
 
     Args:
-        design: The pairs; results are in the order of sources, then targets.
+        design: The pairs; results are ordered by source and then by target.
         solution: A fit to these pairs, or to other pairs with the same predictors.
     """
     rows, columns = np.nonzero(design.pairs)
@@ -128,7 +132,7 @@ _HELD_OUT_FACTOR: Final = {LEFT_OUT_TARGET: "target", LEFT_OUT_SOURCE: "source"}
 
 
 class _Predicted(NamedTuple):
-    """Predictions on the grid, float64 [S, T] each; NaN for pairs without a prediction."""
+    """Predictions and their intervals on the grid, float64 [S, T] each; NaN for pairs without a prediction."""
 
     mean: Reals
     low: Reals
@@ -144,8 +148,8 @@ def fit(
 ) -> Regression:
     """Fit a regression of the gold scores of all candidate pairs on all predictors.
 
-    Scores and predictors are averaged over seeds. For leave-one-target-out (or leave-one-source-out) predictions, the
-    model and its variances are fitted again without the pairs of each target (or source).
+    Scores and predictors are averaged over seeds. For leave-one-target-out (or leave-one-source-out) predictions, each
+    target (or source) is held out in turn, and the whole model, with its variances, is fitted to the other pairs.
 
     Args:
         joined: Aligned scores and predictors.
@@ -222,9 +226,9 @@ def _matrix(design: Design, predicted: _Predicted, name: str) -> SimilarityMatri
 
 
 def _predict_held_out(design: Design, factors: Sequence[str], factor: str, start: Solution) -> _Predicted:
-    """Predict the pairs of each target (or source) from a fit to the other pairs.
+    """Predict the scores of each target (or source) from a fit to the pairs of all other targets (or sources).
 
-    The predictions are NaN if the other pairs do not determine the model.
+    The predictions for a language are NaN if the other pairs do not determine the model.
     """
     predicted = _Predicted(*(np.full(design.pairs.shape, np.nan) for _ in range(3)))
     for index in range(design.pairs.shape[1 if factor == "target" else 0]):
@@ -238,7 +242,10 @@ def _predict_held_out(design: Design, factors: Sequence[str], factor: str, start
 
 
 def _training_mean(design: Design, factor: str | None) -> Reals:
-    """Return float64 [S, T]: the mean score of all pairs, or of the pairs of the other targets (or sources)."""
+    """Return the mean training score for each pair, float64 [S, T].
+
+    The training pairs are all pairs if `factor` is None, and otherwise the pairs of the other targets (or sources).
+    """
     scores = np.where(design.pairs, design.scores, 0.0)
     if factor is None:
         return np.full(design.pairs.shape, scores.sum() / design.count)
@@ -262,7 +269,15 @@ def _errors(
 
 
 def _error(way: str, design: Design, predicted: _Predicted, baseline: Reals, mean: Reals) -> PredictionError:
-    """Return the errors of `predicted`, of the model without predictors, and of the mean score."""
+    """Return the errors of three predictions: the model, the model without predictors (`baseline`), and the mean score.
+
+    Args:
+        way: In-sample, leave-one-target-out or leave-one-source-out.
+        design: The pairs and their scores.
+        predicted: Predictions of the model.
+        baseline: Predictions of the model without predictors, float64 [S, T].
+        mean: The mean training score for each pair, float64 [S, T].
+    """
     known = design.pairs & np.isfinite(predicted.mean)
     scores = design.scores[known]
     if not known.any():
@@ -298,8 +313,9 @@ def _coefficients(design: Design, solution: Solution) -> tuple[Coefficient, ...]
 def _degrees(design: Design, solution: Solution, name: str) -> float:
     """Return the degrees of freedom of the interval of one coefficient.
 
-    In a mixed model, a predictor that is constant over the pairs of each target has one observation for each target,
-    and likewise for sources (the containment method of Pinheiro and Bates 2000, section 2.4.2).
+    In a mixed model, a predictor that is constant over the pairs of each target counts as one observation for each
+    target, and a predictor that is constant over the pairs of each source as one observation for each source. This is
+    the containment method of Pinheiro and Bates (2000, section 2.4.2).
     """
     if not solution.effects:
         return solution.degrees
@@ -315,12 +331,15 @@ def _degrees(design: Design, solution: Solution, name: str) -> float:
 
 
 def _constant_within(design: Design, factor: str) -> list[str]:
-    """Return the predictors that depend only on the target (or source)."""
+    """Return the names of the predictors whose value depends only on the target (or only on the source)."""
     return [name for name in design.names if not design.varies(name, within=factor)]
 
 
 def _explained(design: Design, solution: Solution, fitted: _Predicted) -> tuple[float, float]:
-    """Return the marginal and the conditional R² (Nakagawa and Schielzeth 2013); for OLS, R² twice."""
+    """Return the marginal and the conditional R² (Nakagawa and Schielzeth 2013).
+
+    For ordinary least squares, both values are the usual R².
+    """
     scores, regressors = design.flat()
     if not solution.effects:
         share = 1.0 - float(
@@ -359,7 +378,7 @@ def _notes(
 
 @dataclass(frozen=True)
 class Calibration:
-    """Conversion of similarities to expected gold scores.
+    """A regression of gold scores on one similarity, which converts similarities to expected scores.
 
     Attributes:
         regression: Regression of the scores on the similarity, with random intercepts of targets and sources.
@@ -413,13 +432,13 @@ class Calibration:
 def calibrate(gold: TransferScores, matrix: SimilarityMatrix, name: str = "") -> Calibration:
     """Fit a regression of gold scores on one similarity, to predict the scores of other pairs.
 
-    The model has random intercepts of targets and of sources. They account for the difficulty of each target and the
-    general quality of each source, which similarity does not measure.
+    The model has random intercepts of targets and of sources. The intercepts account for the difficulty of each target
+    and the general quality of each source, which the similarity does not measure.
 
     Args:
         gold: Scores of the task.
         matrix: Similarities, which are aligned with the scores by label; it may have more languages.
-        name: Name of the similarity in notes, such as the store; by default the name of its coefficient.
+        name: Name of the similarity in notes, such as the name of its store; the coefficient of the matrix by default.
 
     Raises:
         UsageError: Scores and matrix have too few languages in common, or the similarity is constant.

@@ -4,12 +4,13 @@ Random intercepts of targets, or of targets and sources, are estimated by restri
 
     score = X β + u_target (+ u_source) + ε,   u ~ N(0, θ² σ²),   ε ~ N(0, σ²)
 
-For a given θ, all other estimates are the solution of one linear system (Henderson 1950; in the form of Bates et al.
-2015, "Fitting linear mixed-effects models using lme4", which allows θ = 0), and the profiled criterion has one or two
-variables. `MixedLM` of statsmodels maximises the same likelihood, and the tests compare this module with it. `MixedLM`
-is not used here for three reasons. Every held-out language needs another fit, which takes 3 s with crossed intercepts
-on 5,429 pairs. If a variance is zero, which is common with a dozen targets, `MixedLM` gives no standard errors.
-Prediction intervals need the joint covariance of coefficients and intercepts, which `MixedLM` does not return.
+For a given θ, all other estimates are the solution of one linear system, the mixed-model equations of Henderson (1950).
+This module uses the form of Bates et al. (2015, "Fitting linear mixed-effects models using lme4"), which allows θ = 0.
+The criterion is therefore minimised over one or two values of θ only. `MixedLM` of statsmodels maximises the same
+likelihood, and the tests compare this module with `MixedLM`. It is not used here for three reasons. Every held-out
+language needs another fit, and one fit by `MixedLM` with crossed intercepts on 5,429 pairs takes 3 s. If a variance is
+zero, which is common with a dozen targets, `MixedLM` gives no standard errors. Prediction intervals need the joint
+covariance of coefficients and intercepts, which `MixedLM` does not return.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _EXACT: Final = 1e-12
 
 
 def solve_ols(design: Design) -> Solution:
-    """Fit by ordinary least squares, with a two-way jackknife covariance.
+    """Fit by ordinary least squares, and estimate the covariance of the coefficients by a two-way jackknife.
 
     Pairs with the same target are not independent, because an easy target is easy for all sources; pairs with the same
     source are not independent either. The covariance of the coefficients is the sum of two jackknife estimates. One
@@ -47,7 +48,8 @@ def solve_ols(design: Design) -> Solution:
 
         V = Σ over both of (G − 1) / G · Σ_g (b₋g − b)(b₋g − b)'
 
-    The variance between single pairs is counted in both terms, so that intervals are too wide rather than too narrow.
+    G is the number of targets (or sources), and b₋g are the coefficients without the pairs of language g. The variance
+    between single pairs is counted in both terms, so that intervals are too wide rather than too narrow.
     The usual two-way estimate subtracts it. In simulations with 8 to 20 sources and targets, its 95 % intervals for a
     property of the source covered the true value in 1 % to 87 % of the data sets, and the intervals of this function in
     92 % to 99 %.
@@ -75,7 +77,7 @@ def solve_ols(design: Design) -> Solution:
 
 
 def _jackknife(design: Design, coefficients: Reals, axis: int) -> Reals:
-    """Return the covariance float64 [P, P] of the jackknife over targets (axis 0) or sources (axis 1)."""
+    """Return the jackknife covariance, float64 [P, P], that leaves out each target (axis 0) or each source (axis 1)."""
     # Arrays [G, pairs, P] and [G, pairs] with the pairs of each target, or of each source.
     regressors = (design.regressors * design.pairs[:, :, None]).swapaxes(0, 1 - axis)
     scores = (design.scores * design.pairs).swapaxes(0, 1 - axis)
@@ -93,11 +95,14 @@ def _jackknife(design: Design, coefficients: Reals, axis: int) -> Reals:
 
 @dataclass(frozen=True)
 class Sums:
-    """The sums over pairs in the mixed-model equations. Targets are separate, because they are eliminated first.
+    """The sums over pairs in the mixed-model equations.
+
+    The sums of the targets' intercepts are separate, because these intercepts are eliminated first.
 
     Attributes:
         width: P.
-        rest: float64 [S' + P, S' + P], S' = S or 0: cross products of the indicators of sources and the regressors.
+        rest: float64 [S' + P, S' + P]: cross products of the columns (indicators of sources, regressors). S' is S, or 0
+            if sources have no random intercepts.
         across: float64 [T, S' + P]: cross products of the indicators of targets with the columns of `rest`.
         scores: float64 [S' + P]: cross products of the scores with the columns of `rest`.
         target_scores: float64 [T]: sum of the scores of each target.
@@ -155,12 +160,12 @@ def sums_of(design: Design, crossed: bool) -> Sums:
 
 
 def criterion(sums: Sums, theta: Reals) -> float:
-    """Return −2 × the restricted log-likelihood, profiled over β and σ², up to a constant.
+    """Return the REML criterion: −2 × the restricted log-likelihood, profiled over β and σ², up to a constant.
 
     Args:
         sums: The sums over the pairs.
-        theta: [1] or [2]: standard deviation of the random intercepts relative to that of the residuals, for targets,
-            or for targets and sources.
+        theta: [1] for targets, or [2] for targets and sources: the standard deviation of the random intercepts divided
+            by that of the residuals.
     """
     diagonal, rest, right = _eliminated(sums, theta)
     factor = np.linalg.cholesky(rest)
@@ -173,7 +178,7 @@ def criterion(sums: Sums, theta: Reals) -> float:
 
 
 def _eliminated(sums: Sums, theta: Reals) -> tuple[Reals, Reals, Reals]:
-    """Return the diagonal block of the targets, and the system (matrix, right side) after their elimination."""
+    """Return the diagonal of the targets' block, and the system (matrix, right side) after their elimination."""
     scaled = np.ones(len(sums.scores))
     scaled[: sums.sources] = theta[-1]
     diagonal = theta[0] ** 2 * sums.target_counts + 1.0
@@ -187,9 +192,10 @@ def _eliminated(sums: Sums, theta: Reals) -> tuple[Reals, Reals, Reals]:
 def best_ratios(sums: Sums, start: Sequence[float] | None = None) -> Reals:
     """Return the θ that minimises the criterion: [1], or [2] if sources also have random intercepts.
 
-    The search variable is log(1 + θ²). The derivative with respect to θ itself is zero at θ = 0 for any criterion, so
-    that a search would stop there. With the logarithm, a search also reaches a large θ in few steps. With two ratios,
-    the criterion can have several local minima. The searches start at the lowest points of a coarse grid.
+    The search variable is log(1 + θ²). The derivative of the criterion with respect to θ itself is always zero at
+    θ = 0, so that a search over θ would stop there. On the logarithmic scale, a search also reaches a large θ in few
+    steps. If θ has two values, the criterion can have several local minima. Therefore several searches start at the
+    lowest points of a coarse grid.
     """
     from scipy.optimize import minimize
 
@@ -220,12 +226,12 @@ def _ratio(logs: Reals) -> Reals:
 def solve_mixed(design: Design, factors: Sequence[str], start: Mapping[str, float] | None = None) -> Solution:
     """Fit a model with random intercepts by REML.
 
-    The solution has no random intercepts for languages of the grid without pairs.
+    A language of the grid that has no pairs has no random intercept in the solution.
 
     Args:
         design: The pairs.
         factors: (`target`,) or (`target`, `source`).
-        start: {factor: θ}: another start value of the search, from the solution of a similar design.
+        start: {factor: θ}: an additional start value of the search, from the solution of a similar design.
 
     Returns:
         The estimates in the units of the scores and predictors.
@@ -237,7 +243,7 @@ def solve_mixed(design: Design, factors: Sequence[str], start: Mapping[str, floa
 
 
 def _solution(design: Design, sums: Sums, factors: Sequence[str], theta: Reals) -> Solution:
-    """Solve the complete system for a given θ, and convert the solution to the units of the predictors."""
+    """Solve the complete mixed-model equations for a given θ, and convert the solution to the predictors' units."""
     targets, sources = len(sums.target_counts), sums.sources
     ratios = np.concatenate((np.full(targets, theta[0]), np.full(sources, theta[-1]), np.ones(sums.width)))
     matrix = np.block([[np.diag(sums.target_counts), sums.across], [sums.across.T, sums.rest]]) * np.outer(
