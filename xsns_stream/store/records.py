@@ -304,10 +304,10 @@ def write_record(storage: Storage, record: CommitRecord) -> bool:
 def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> bool:
     """Write the group of a commit record and the missing groups above it.
 
+    In a folder, the caller must hold the lock of the row.
+
     Returns:
         True if the group was written; False if another writer has already committed the row.
-
-    In a folder, the caller must hold the lock of the row.
     """
     parts = node.split("/")
     # Parents come first and are never rewritten, so that every committed row has a chain of valid groups above it.

@@ -181,7 +181,7 @@ class RowArray:
                 whole inner chunks, together about 1 MiB.
 
         Yields:
-            The index of the first word of the block, and the words. The array of words is overwritten by the next block.
+            The index of the first word of the block, and the words. The next block overwrites the array of words.
 
         Raises:
             StoreError: The row cannot be read; or, after the last block, the row does not have the committed bits.
@@ -379,7 +379,7 @@ def empty_array(layout: ParameterLayout, labels: Labels, compressor: Compressor)
 
 
 def write_coordinates(root: Any, labels: Labels) -> None:
-    """Write the densities and seeds of the labels into the arrays `density` and `seed`, which xarray uses as coordinates.
+    """Write the labels into the arrays `density` and `seed`, which xarray uses as coordinates.
 
     This package does not read these arrays. It reads the labels from the attributes of the array of rows, because
     attributes and shape change in one step.
