@@ -46,7 +46,8 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
     Args:
         counts: One table, or one for each seed. The languages of the result are in the order of the first table.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (fraction of the target that is in the source),
-            `cosine`, `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
+            `cosine`, `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their
+            formulas.
 
     Returns:
         The matrix. It has standard errors if the counts are estimates from samples.

@@ -123,8 +123,8 @@ def frame_matrix(
         what: The name of the table, which is used in messages.
 
     Raises:
-        XsnsError: A label is missing; two row labels or two column labels are equal after normalisation; no row label or
-            no column label is a code; a cell does not contain a finite number; or a distance is negative.
+        XsnsError: A label is missing; two row labels or two column labels are equal after normalisation; no row label
+            or no column label is a code; a cell does not contain a finite number; or a distance is negative.
     """
     sources = _labels(_texts(frame.index, "row", what), "row", what)
     targets = _labels(_texts(frame.columns, "column", what), "column", what)
@@ -389,8 +389,8 @@ def known_languages(
     """Return a matrix of the rows and columns that are languages; by default raise an error if there are others.
 
     :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
-    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, remain separate labels,
-    as in a store.
+    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, remain separate
+    labels, as in a store.
 
     Args:
         matrix: A matrix from :func:`read_matrix`.
@@ -460,7 +460,7 @@ def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> 
 
 
 def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
-    """Return labels as text for a message; a label that stands for a code or may stand for one is followed by a note."""
+    """Return labels as text for a message; a label that has or may have a code is followed by a note."""
     shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
     either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
     either |= {

@@ -85,9 +85,10 @@ def extract_subnetwork(
         seed: The seed; that of the provenance of `fisher` by default.
         quantile: The method for the threshold. `exact` uses the K-th largest value, K = ⌊density · P + ½⌋; if fewer
             than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates the K-th
-            largest value from a histogram of 65,536 bins, within 2⁻⁷ of its value (float32), so that about K values are
-            selected; thresholds of other densities need no further pass. `percentile` is `numpy.percentile(values, (1 −
-            density) · 100)`, bit for bit, as in the code of the authors. No method joins or copies the values.
+            largest value from a histogram of 32,768 bins, within 2⁻⁷ of its value (float32), so that about K values are
+            selected; thresholds for further densities are estimated from the same histogram. `percentile` uses
+            exactly the threshold of `numpy.percentile(values, (1 − density) · 100)`, as in the code of the authors. No
+            method concatenates or copies the values.
 
     Raises:
         UsageError: The density is outside of (0, 1], or the quantile is unknown.
