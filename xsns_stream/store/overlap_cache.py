@@ -2,8 +2,8 @@
 
 The cache can be deleted without changing any result. The counts of one density and seed are one Zarr array,
 `overlaps/DENSITY/SEED/GENERATION`. The metadata of this array identify the counted rows by SHA-256 and are written
-after the counts. A written generation never changes. New counts are written
-as a generation with a higher number, which replaces all earlier generations.
+after the counts. A written generation never changes. New counts are written as a generation with a higher number,
+which replaces all earlier generations.
 """
 
 from __future__ import annotations

@@ -309,7 +309,7 @@ class SubNetworkStore(StoreReader):
         old label.
 
         Args:
-            old: The present label of the rows, or another code of the same language that is no label of other rows.
+            old: The present label of the rows.
             new: The new label: a code, or any label such as `qaa-x-mine` or `sw_news`.
             on_progress: Called with (steps done, all steps).
 
