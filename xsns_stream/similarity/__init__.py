@@ -1,4 +1,4 @@
-"""Similarity of languages: overlap counts of packed sub-networks, and coefficients of these counts.
+"""Similarity of languages: overlap counts of packed sub-networks, and similarity coefficients of these counts.
 
 Rows are streamed in blocks of columns, so that memory use does not grow with the model. Counts are integers until a
 coefficient is computed from them.

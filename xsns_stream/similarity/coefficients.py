@@ -1,8 +1,8 @@
 """Similarity coefficients of two sets, as functions of counts.
 
 The arguments of a coefficient are n = |A ∩ B|, float64 [S, T]; a = |A| of the sources, float64 [S, 1]; b = |B| of the
-targets, float64 [1, T]; and `size` = P, the number of parameters. It returns float64 [S, T], with NaN if it is
-undefined.
+targets, float64 [1, T]; and `size` = P, the number of parameters. A coefficient returns float64 [S, T];
+undefined values are NaN.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ Formula = Callable[[Reals, Reals, Reals, int], Reals]
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A similarity coefficient, which is called as its formula. A larger value means more similar; no value exceeds 1.
+    """A similarity coefficient of two sets; calling the object evaluates the formula.
+
+    A larger value means that the sets are more similar. No value exceeds 1.
 
     Attributes:
-        formula: The function of counts.
+        formula: The function that computes the coefficient from counts.
         lowest: The smallest possible value.
-        has_chance: Whether it has a chance level: its value for the expected overlap of random sets.
+        has_chance: Whether the coefficient has a chance level, which is its value for the expected overlap of
+            independent random sets.
     """
 
     formula: Formula
@@ -35,7 +38,7 @@ class Coefficient:
     has_chance: bool = True
 
     def __call__(self, n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-        """Return the values [S, T] of counts."""
+        """Return the coefficient [S, T] of these counts."""
         return self.formula(n, a, b, size)
 
 
@@ -55,9 +58,9 @@ def overlap(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def containment(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """|A ∩ B| / |B|: the part of the target B that the source A contains (Broder 1997); undefined for an empty target.
+    """|A ∩ B| / |B|: the fraction of the target B that is in the source A (Broder 1997); undefined if B is empty.
 
-    This is the only coefficient with a direction: [source, target] and [target, source] differ.
+    This is the only asymmetric coefficient: exchanging source and target changes its value.
     """
     return _ratio(n, np.broadcast_to(b, n.shape))
 
@@ -68,9 +71,9 @@ def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """(J − E) / (1 − E), where E is the Jaccard coefficient of two independent random sets of these sizes.
+    """(J − E) / (1 − E), where E is J of the expected overlap of two independent random sets of these sizes.
 
-    E = e / (|A| + |B| − e) with e = |A| |B| / P. Zero means similarity by chance, and one means equal sets. The
+    E = e / (|A| + |B| − e) with e = |A| |B| / P. The value 0 means similarity by chance; 1 means equal sets. The
     coefficient is undefined for two empty sets, and for two sets of all parameters.
     """
     expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
@@ -114,7 +117,7 @@ def coefficient_named(name: str) -> Coefficient:
 
 
 def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:
-    """Return E |A ∩ B| = |A| |B| / P of independent random sets of these sizes."""
+    """Return |A| |B| / P, which is the expected |A ∩ B| of independent random sets of these sizes."""
     # |A| |B| can exceed 2^53 for models of billions of parameters.
     return a * (b / max(size, 1))
 

@@ -1,6 +1,6 @@
-"""Overlap counts of packed sub-networks, for all pairs, for sources with targets, and for groups of parameters.
+"""Overlap counts of packed sub-networks: for all pairs, for sources and targets, and for groups of parameters.
 
-With a cache, only new and changed rows are read.
+If a cache is used, only rows that are new or have changed are read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Sides(TypedDict, total=False):
 
 
 class _Options(TypedDict, total=False):
-    """Other arguments that all forms of a count share."""
+    """The other arguments, which all overloads of a count share."""
 
     density: float | None
     device: str
@@ -109,7 +109,7 @@ def count_overlaps(
             a row for this seed and density.
         sources: Instead of `languages`: the languages to compare with `targets`; all languages by default.
         targets: Instead of `languages`: the languages to compare with `sources`; all languages by default.
-        by: `layer`, `module` or `tensor`, to count the parameters of each layer, kind of module or tensor separately.
+        by: `layer`, `module` or `tensor`: count the parameters of each layer, kind of module or tensor separately.
         seed: The seed; it may be omitted if the store has only one seed.
         density: The density; it may be omitted if the store has only one density.
         cache: A cache of counts from :func:`xsns_stream.store.overlap_cache.overlap_cache`. Rows that were counted
@@ -182,7 +182,7 @@ def count_overlaps_by_seed(
         seeds: The seeds, in the order of the result; all seeds by default.
         density: The density; it may be omitted if the store has only one density.
         cache: A cache of counts; see :func:`count_overlaps`.
-        device: The device that counts.
+        device: The device on which the counts are computed.
         on_progress: Called with (words done, total words), over all seeds, after each block.
         on_incomplete: Called with each language that is left out and the seeds that it lacks.
 
@@ -232,9 +232,9 @@ def count_selection(
         store: The store of the rows.
         selection: The rows to compare.
         cache: A cache of counts; see :func:`count_overlaps`.
-        device: The device that counts in this process.
+        device: The device on which the counts are computed in this process.
         on_progress: Called with (words done, total words), over all seeds, after each block.
-        counter: Where rows are counted instead of this process.
+        counter: The counter that counts the rows; by default they are counted in this process.
     """
     counter = counter or CountedHere(Device(device))
     passes = split_progress(store, on_progress, len(selection.seeds))
@@ -253,7 +253,7 @@ def count_groups(
     on_progress: Progress | None = None,
     counter: RowCounter | None = None,
 ) -> tuple[GroupedOverlaps, ...]:
-    """Count |A ∩ B| within each group of parameters; otherwise as :func:`count_selection`."""
+    """Count |A ∩ B| within each group of parameters; the other arguments are those of :func:`count_selection`."""
     counter = counter or CountedHere(Device(device))
     groups = groups_of(store.layout, by)
     passes = split_progress(store, on_progress, len(selection.seeds))
@@ -305,7 +305,7 @@ def _count_groups(
 
 
 def split_progress(store: RowSource, on_progress: Progress | None, passes: int) -> list[Progress | None]:
-    """Return one progress callback for each of several passes, which together report a single pass."""
+    """Return one progress callback for each of several passes; together they report one continuous progress."""
     if on_progress is None:
         return [None] * passes
     words = words_for(store.layout.size)
@@ -329,8 +329,9 @@ def _count_with_cache(
 ) -> OverlapCounts:
     """Return the counts of all pairs, and cache them.
 
-    A language that is not in the cache, or whose row has changed, is counted with all others. If most languages are
-    new, all rows are counted again. A comparison of few languages does not replace a larger one in the cache.
+    A language that is not in the cache, or whose row has changed, is compared with all others. If most languages are
+    new, all pairs are counted again. Counts of fewer languages do not replace the counts of more languages in the
+    cache.
 
     Raises:
         StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
@@ -356,7 +357,7 @@ def _count_with_cache(
 def _cached_rectangle(
     store: RowSource, selection: Selection, seed: int, cache: OverlapCache, on_progress: Progress | None
 ) -> OverlapRectangle | None:
-    """Return the counts of sources with targets from the cache; None if one is missing or a row has changed."""
+    """Return the counts of sources and targets from the cache; None if a count is missing or a row has changed."""
     languages, cached = selection.languages, cache.load(seed, selection.density)
     # If a language is not in the cache, the digests of the others are not needed.
     if cached is None or not set(languages) <= set(cached.languages):
@@ -383,7 +384,7 @@ def _extended(
     counter: RowCounter,
     on_progress: Progress | None,
 ) -> Counts:
-    """Count the new languages with all languages, and take the other pairs from the cache."""
+    """Count all pairs that contain a new language, and take the other pairs from the cache."""
     languages = selection.sources
     rectangle = replace(selection, sources=tuple(new), targets=languages)
     counted, _, _ = count_rectangle(store, rectangle, seed, None, on_progress, counter)

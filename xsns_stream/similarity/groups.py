@@ -1,4 +1,4 @@
-"""Groups of parameters that are counted together: a layer, a kind of module, or a tensor."""
+"""Groups of parameters whose overlap is counted separately: layers, kinds of module, or tensors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GROUPINGS: Final[tuple[str, ...]] = get_args(By)
 
 @dataclass(frozen=True)
 class Groups:
-    """A division of all parameters into groups.
+    """A partition of all parameters into groups.
 
     Attributes:
-        by: The way of grouping.
+        by: The kind of group: `layer`, `module` or `tensor`.
         names: The names of the G groups.
-        segments: Ranges of bits with the group of each; together they contain every bit once.
+        segments: Ranges of bits, each with the index of its group; together they contain every bit once.
         sizes: The number of parameters of each group.
     """
 
@@ -40,8 +40,9 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
 
     Args:
         layout: The layout.
-        by: `layer`: a transformer block. `tensor`: a tensor. `module`: a kind of module over all blocks, such as
-            `attention.self.query`; this is the name of a tensor within its block without a final `weight` or `bias`.
+        by: `layer`: each transformer block is a group. `tensor`: each tensor is a group. `module`: the modules with the
+            same name in all blocks are a group, such as `attention.self.query`. The name of a module is the name of a
+            tensor within its block, without a final `weight` or `bias`.
 
     Raises:
         UsageError: `by` has another value; or it is `layer` or `module`, and the layout has no layers.

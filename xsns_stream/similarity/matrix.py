@@ -1,4 +1,4 @@
-"""Similarity from overlap counts: coefficients, their average over seeds, their chance level and standard error."""
+"""Similarity matrices from overlap counts: coefficients, averages over seeds, chance levels and standard errors."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
     sizes, E|A ∩ B| = |A| |B| / P, averaged over seeds in the same way. For the Jaccard coefficient it is E|A ∩ B| /
-    (|A| + |B| − E|A ∩ B|). An undefined coefficient is NaN, such as the Jaccard coefficient of two empty sub-networks.
-    An average over seeds is NaN if one of the seeds has NaN.
+    (|A| + |B| − E|A ∩ B|). If a coefficient is undefined, its value is NaN; for example, the Jaccard
+    coefficient of two empty sub-networks. An average over seeds is NaN if the value of one seed is NaN.
 
     Args:
-        counts: One table, or one for each seed. Languages have the order of the first table.
-        coefficient: `jaccard`, `dice`, `overlap`, `containment` (of the target in the source), `cosine`,
-            `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their formulas.
+        counts: One table, or one for each seed. The languages of the result are in the order of the first table.
+        coefficient: `jaccard`, `dice`, `overlap`, `containment` (fraction of the target that is in the source),
+            `cosine`, `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their
+            formulas.
 
     Returns:
         The matrix. It has standard errors if the counts are estimates from samples.
@@ -106,7 +107,7 @@ def similarity_by_group(
 
 
 def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
-    """Return the arguments of a coefficient: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], P."""
+    """Return the arguments of a coefficient: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], and P."""
     return (
         table.intersection.astype(np.float64),
         table.source_cardinality.astype(np.float64)[:, None],
@@ -116,13 +117,13 @@ def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
 
 
 def _chance(table: _Table, formula: Coefficient) -> Reals:
-    """Return the coefficient of independent random sets of the same sizes: float64 [S, T]."""
+    """Return the chance level of each pair: the coefficient of the expected overlap, float64 [S, T]."""
     _, a, b, size = _sizes(table)
     return formula(expected_intersection(a, b, size), a, b, size)
 
 
 def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | None:
-    """Return the standard error of the mean over seeds, for independent samples; None for exact counts."""
+    """Return the standard error of the mean over seeds, whose samples are independent; None for exact counts."""
     if not all(isinstance(table, SampledOverlaps) for table in tables):
         return None
     variances = [_variance(cast(SampledOverlaps, table), formula) for table in tables]
@@ -131,7 +132,7 @@ def _standard_error(tables: Sequence[_Table], formula: Coefficient) -> Reals | N
 
 
 def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
-    """Return the variance of a coefficient by the delta method, gᵀ V g with its gradient g: float64 [S, T]."""
+    """Return the variance gᵀ V g of a coefficient, where g is its gradient (delta method): float64 [S, T]."""
     n, a, b, size = _sizes(table)
     at = n, np.broadcast_to(a, n.shape), np.broadcast_to(b, n.shape)
 
@@ -151,7 +152,7 @@ def _variance(table: SampledOverlaps, formula: Coefficient) -> Reals:
 
 
 def _shares(grouped: GroupedOverlaps) -> Reals:
-    """Return the share of each group in the selected parameters of all languages: float64 [G]."""
+    """Return the fraction of all selected parameters, over all languages, that are in each group: float64 [G]."""
     sizes = np.array([_every_size(table).sum() for table in grouped.tables], np.float64)
     with np.errstate(invalid="ignore"):
         shares: Reals = sizes / sizes.sum()
@@ -159,14 +160,14 @@ def _shares(grouped: GroupedOverlaps) -> Reals:
 
 
 def _every_size(table: Overlaps) -> Counts:
-    """Return the cardinality of each language; a language that is source and target occurs once."""
+    """Return the cardinality of each language. A language that is both a source and a target is included once."""
     rows = dict(zip(table.sources, table.source_cardinality.tolist(), strict=True))
     every = rows | dict(zip(table.targets, table.target_cardinality.tolist(), strict=True))
     return np.array(list(every.values()), np.int64)
 
 
 def _aligned(tables: list[_Table]) -> list[_Table]:
-    """Check that tables belong together, and return them with languages in the order of the first table."""
+    """Check that tables can be averaged; return them with the languages in the order of the first table."""
     if not tables:
         raise UsageError("there is nothing to compare: no table of counts.", "count overlaps first.")
     first = tables[0]

@@ -1,4 +1,4 @@
-"""Readers of similarity matrices: files of this program, and other tables with languages on both sides."""
+"""Readers of similarity matrices, from files of this program or from other tables of languages × languages."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _OPTIONAL: Final = ("chance", "per_seed", "standard_error")
 
 
 class _Table(NamedTuple):
-    """A matrix in the orientation of its file.
+    """A matrix as it is in its file, before it is transposed.
 
     Attributes:
-        matrix: The matrix, with the lines of the file as rows.
-        corner: The name of the lines in the file; empty if the file gives no name.
-        ours: Whether the file has a record of this program.
+        matrix: The matrix. Its rows are the lines of the file.
+        corner: The first field of the first line, which names what the lines are; empty if the file has no such name.
+        ours: Whether the file contains a record that this program wrote.
     """
 
     matrix: SimilarityMatrix
@@ -61,7 +61,7 @@ def read_matrix(
     scale: float | None = None,
     as_given: bool = False,
 ) -> SimilarityMatrix:
-    """Read a similarity matrix, or a table with a source on each line and a target on each column.
+    """Read a similarity matrix from a file. By default, each line is a source and each column is a target.
 
     ============== =======================================================================================
     .parquet .json The files that `xsns-stream matrix -o` and `baseline -o` write: with coefficient, seeds,
@@ -79,10 +79,11 @@ def read_matrix(
     Args:
         path: The file.
         distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
-        transpose: Whether the lines are targets.
-        scale: The distance of two languages without any similarity; 1 by default.
-        as_given: Whether to accept similarities whose diagonal has the smallest value of each row, and distances whose
-            diagonal has the largest value. By default such a table is an error, unless this program wrote it.
+        transpose: Whether the lines of the file are targets and its columns are sources.
+        scale: The distance that corresponds to similarity 0; 1 by default.
+        as_given: Whether to accept similarities of which the smallest value of each row is on the diagonal, and
+            distances of which the largest value is on the diagonal. By default an error is raised for such a table,
+            unless this program wrote it.
 
     Raises:
         UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
@@ -113,17 +114,17 @@ def read_matrix(
 def frame_matrix(
     frame: pd.DataFrame, *, coefficient: str, distance: bool = False, what: str = "the table"
 ) -> SimilarityMatrix:
-    """Return the similarity matrix of a frame with sources as index and targets as columns.
+    """Return the similarity matrix of a frame whose index contains the sources and whose columns are the targets.
 
     Args:
         frame: The frame; its cells are numbers or text. NaN, None and an empty text are unknown values.
         coefficient: The name of the coefficient.
         distance: Whether the numbers are distances: similarity = 1 − distance.
-        what: The name of the table, for messages.
+        what: The name of the table, which is used in messages.
 
     Raises:
-        XsnsError: A label is missing; two labels of one side are equal after codes are normalised; no label of a side
-            is a code; a cell does not contain a finite number; or a distance is negative.
+        XsnsError: A label is missing; two row labels or two column labels are equal after normalisation; no row label
+            or no column label is a code; a cell does not contain a finite number; or a distance is negative.
     """
     sources = _labels(_texts(frame.index, "row", what), "row", what)
     targets = _labels(_texts(frame.columns, "column", what), "column", what)
@@ -142,7 +143,7 @@ def _objects(frame: pd.DataFrame) -> Any:
 
 
 def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
-    """Return labels as text. NaN and None are missing labels, although `nan` is the code of a language.
+    """Return labels as text. NaN and None count as missing labels; the text `nan` is the code of a language.
 
     Raises:
         XsnsError: A label is missing.
@@ -161,8 +162,8 @@ def _texts(labels: Iterable[Any], side: str, what: str) -> list[str]:
 def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
     """Return normalised codes.
 
-    Two codes of one language (`aka` and `twi` are both `ak`) are not normalised, so that they stay distinct; neither is
-    used for the language.
+    If two labels are codes of the same language (`aka` and `twi` both become `ak`), they are not normalised and stay
+    distinct. Neither of them is then used for the language.
     """
     if not labels:
         raise XsnsError(f"{what} has no {side}s.", "each side needs at least one language.")
@@ -190,7 +191,7 @@ def _labels(labels: Sequence[str], side: str, what: str) -> tuple[str, ...]:
 
 
 def _values(sources: Sequence[str], targets: Sequence[str], cells: Any, what: str) -> Reals:
-    """Return cells of numbers or text as float64 [S, T]."""
+    """Convert cells, which are numbers or text, to float64 [S, T]."""
     if cells.dtype.kind in "fiu":
         values = cells.astype(np.float64)
         if not np.isinf(values).any():
@@ -301,7 +302,7 @@ def _read_npz(file: Path) -> _Table:
 
 
 def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file: Path) -> SimilarityMatrix:
-    """Return the matrix in a file of this program; its labels are codes, but may have been edited."""
+    """Return the matrix from a file that this program wrote; the labels are checked, as they may have been edited."""
     what = f"'{file.name}'"
     try:
         sources = _labels(_texts(document["sources"], "row", what), "row", what)
@@ -335,14 +336,14 @@ def _from_document(document: Mapping[str, Any], arrays: Mapping[str, Any], file:
 
 
 def _record(entry: Any) -> PredictorRecord | None:
-    """Return the record in a file of this program; None if the file has no record."""
+    """Return the record from a file that this program wrote; None if the file has no record."""
     if entry is None:
         return None
     return PredictorRecord.from_json(json.loads(str(entry)) if isinstance(entry, np.ndarray) else entry)
 
 
 def _array(values: Any, shape: tuple[int, ...]) -> Any:
-    """Return an array from nested lists (null is NaN), or from an entry of the metadata of a Parquet file.
+    """Convert nested lists, in which null means NaN, or an entry of the metadata of a Parquet file to an array.
 
     Raises:
         ValueError: The array has another shape.
@@ -367,13 +368,13 @@ _READERS: Final[dict[str, Callable[[Path], _Table]]] = {
 
 @dataclass(frozen=True)
 class KnownLanguages:
-    """A matrix with languages as rows and columns, and the labels that were left out.
+    """A matrix whose rows and columns are languages, and the labels that were left out.
 
     Attributes:
         matrix: The matrix, labelled with codes.
         by_name: {label: code} of the languages that were recognised by name.
-        left_out: Labels of rows and columns that do not name a language, or name the same language as others.
-        shared: {code: its labels} of languages with several labels, which are kept as they are.
+        left_out: Labels of rows and columns that do not name a language, or name the same language as another label.
+        shared: {code: its labels} of the languages that have several labels. These labels are not changed.
     """
 
     matrix: SimilarityMatrix
@@ -385,21 +386,21 @@ class KnownLanguages:
 def known_languages(
     matrix: SimilarityMatrix, what: str, *, skip_unknown: bool = False, rename: Mapping[str, str] | None = None
 ) -> KnownLanguages:
-    """Return the rows and columns of languages; raise an error if a matrix has other rows or columns.
+    """Return a matrix of the rows and columns that are languages; by default raise an error if there are others.
 
     :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
-    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, stay labels of their
-    own, as they are in a store.
+    lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, remain separate
+    labels, as in a store.
 
     Args:
         matrix: A matrix from :func:`read_matrix`.
-        what: The name of the matrix, for messages.
+        what: The name of the matrix, which is used in messages.
         skip_unknown: Whether to leave out rows and columns that do not name a language.
-        rename: {label: code}. Labels that are not in the matrix are ignored. An entry is also needed to use a word for
-            a summary, such as `max`, as the code of a language.
+        rename: {label: code}. Labels that are not in the matrix are ignored. Some codes of languages are also
+            words for a summary, such as `max`; to use such a label as a code, give an entry for it.
 
     Raises:
-        XsnsError: There are other labels, and `skip_unknown` is False; the message names all of them.
+        XsnsError: Some labels do not name a language, and `skip_unknown` is False; the message names all of them.
         LanguageError: A new name of a label is not a code.
     """
     every = (*matrix.sources, *matrix.targets)
@@ -453,13 +454,13 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
-    """Return the positions of the labels whose code has no other label on this side."""
+    """Return the positions of the labels on one side (rows or columns) whose code no other label of the side has."""
     codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 
 
 def _explained(lost: Sequence[str], labels: Labels) -> list[str]:
-    """Return labels with their codes, for labels that have the same code as another label."""
+    """Return labels as text for a message; a label that has or may have a code is followed by a note."""
     shared = {label: f"{label} ({labels.codes[label]})" for label in lost if labels.codes[label] is not None}
     either = {label: f"{label} ({code} by code, {other} by name)" for label, (code, other) in labels.ambiguous.items()}
     either |= {

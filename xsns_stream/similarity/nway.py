@@ -17,7 +17,7 @@ _BLOCK_BYTES: Final = 16 * 2**20
 
 
 def count_by_group(bits: ParameterSet, by: By = "layer") -> dict[str, int]:
-    """Return the number of parameters of each group that are in a set: {name: number}."""
+    """Return {name of a group: the number of parameters of this group that are in a set}."""
     from xsns_kernels.columns import ArrayColumns
 
     groups = groups_of(bits.layout, by)
@@ -43,7 +43,7 @@ def common(
         on_progress: Called with (words done, total words) after each block.
 
     Returns:
-        The set `store["sw"] & store["zu"] & …`. Only one set is in memory.
+        The set `store["sw"] & store["zu"] & …`. Only the result is in memory as a whole.
 
     Raises:
         UsageError, LanguageError, StoreError: See :func:`xsns_stream.similarity.count_overlaps`.

@@ -1,7 +1,8 @@
-"""Counts of the bits of several rows: all pairs, sources with targets, or the bits that all rows have in common.
+"""Counts of common bits of rows: of all pairs, of sources and targets, or of all rows together.
 
-A count runs over blocks of columns, and the counts of two ranges of columns add up to the count of both. A count can
-therefore be made in this process (:class:`CountedHere`) or range by range on several machines.
+Bits are counted block by block, where a block is a range of columns. The counts of two ranges of columns add up to the
+count of both ranges. Bits can therefore be counted in this process (:class:`CountedHere`), or range by range on several
+machines.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Device:
-    """What counts.
+    """The device that counts bits.
 
     Attributes:
         name: `cpu`, or another device of torch.
-        threads: Number of threads on a CPU; None for one for each core.
+        threads: Number of threads on a CPU; if None, one thread for each core.
     """
 
     name: str = "cpu"
@@ -40,7 +41,7 @@ class Device:
 
 
 class RowCount(Protocol):
-    """A count of the bits of some rows."""
+    """A kind of count: which rows are read, and which of their common bits are counted."""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -58,18 +59,18 @@ class RowCount(Protocol):
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of opened rows; the first axis of each result is the group."""
+        """Count the bits of rows that are open for reading. The first axis of each result is the group."""
 
 
 @dataclass(frozen=True)
 class AllPairs:
-    """Common bits of all pairs of rows: int64 [G, L, L]."""
+    """The count of the common bits of all pairs of rows: int64 [G, L, L]."""
 
     languages: tuple[str, ...]
 
     @property
     def pairs(self) -> int:
-        """The number of pairs of rows that are compared, with those of a row with itself."""
+        """The number of pairs of rows that are compared, including the pairs of each row and itself."""
         return len(self.languages) * (len(self.languages) + 1) // 2
 
     def count(
@@ -80,13 +81,15 @@ class AllPairs:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of opened rows."""
+        """Count the bits of rows that are open for reading."""
         return (intersections(columns, segments, groups, on_progress, device.name, device.threads),)
 
 
 @dataclass(frozen=True)
 class TwoSides:
-    """Common bits of each row with each row of another side, [G, S, T], and cardinalities of all rows, [G, S + T].
+    """The count of the common bits of each source and each target.
+
+    The results are the counts [G, S, T] and the cardinalities of all rows [G, S + T].
 
     Attributes:
         languages: The sources, then the targets that are not sources.
@@ -100,7 +103,7 @@ class TwoSides:
 
     @classmethod
     def of(cls, selection: Selection) -> tuple[TwoSides, list[int]]:
-        """Return the count of a selection, and the position of each of its targets among the counted targets."""
+        """Return the count of a selection, and the position of each target among the rows counted as targets."""
         sources = {code: i for i, code in enumerate(selection.sources)}
         targets = selection.targets or ()
         fresh = [code for code in targets if code not in sources]
@@ -115,7 +118,7 @@ class TwoSides:
         return self.split * (len(self.languages) + len(self.again) - self.split)
 
     def view(self, columns: Columns) -> Columns:
-        """Return the rows of both sides."""
+        """Return the rows of sources and targets. Rows of languages that are both are repeated at the end."""
         return Repeated(columns, self.again) if self.again else columns
 
     def count(
@@ -126,20 +129,20 @@ class TwoSides:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of opened rows."""
+        """Count the bits of rows that are open for reading."""
         both = self.view(columns)
         return cross_intersections(both, self.split, segments, groups, on_progress, device.name, device.threads)
 
 
 @dataclass(frozen=True)
 class CommonAndUnited:
-    """Bits of each row, bits that are in all rows, and bits that are in any row: int64 [G, L + 2]."""
+    """The count of the bits of each row, of the intersection and of the union of all rows: int64 [G, L + 2]."""
 
     languages: tuple[str, ...]
 
     @property
     def pairs(self) -> int:
-        """The number of rows, because each row is combined with the others once."""
+        """The number of rows, which stands for the number of pairs, because each row is combined once."""
         return len(self.languages)
 
     def count(
@@ -150,13 +153,13 @@ class CommonAndUnited:
         on_progress: Progress | None = None,
         device: Device = Device(),
     ) -> tuple[Counts, ...]:
-        """Count the bits of opened rows."""
+        """Count the bits of rows that are open for reading."""
         rows = WithCommon(columns)
         return cross_intersections(rows, 0, segments, groups, on_progress, device.name, device.threads)[1:]
 
 
 class RowCounter(Protocol):
-    """A place where rows of a store are counted."""
+    """A counter of the bits of rows of a store, in this process or elsewhere."""
 
     def count(
         self,
@@ -167,7 +170,7 @@ class RowCounter(Protocol):
         groups: Groups | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[Counts, ...]:
-        """Count the bits of some rows; one group if no groups are given.
+        """Count the bits of some rows. If no groups are given, all bits are in one group.
 
         Raises:
             StoreError: A row cannot be read.
@@ -176,10 +179,10 @@ class RowCounter(Protocol):
 
 @dataclass(frozen=True)
 class CountedHere:
-    """Counts that are made in this process.
+    """A counter that counts in this process.
 
     Attributes:
-        device: The device that counts.
+        device: The device that counts the bits.
     """
 
     device: Device = Device()
@@ -207,7 +210,7 @@ def count_square(
     on_progress: Progress | None = None,
     counter: RowCounter | None = None,
 ) -> Counts:
-    """Count all pairs of the sources: int64 [G, L, L], with one group if no groups are given.
+    """Count the common bits of all pairs of sources: int64 [G, L, L]; G = 1 if no groups are given.
 
     Raises:
         StoreError: The number of bits of a row has changed since it was written, or a row cannot be read.
@@ -227,7 +230,7 @@ def count_rectangle(
     on_progress: Progress | None = None,
     counter: RowCounter | None = None,
 ) -> tuple[Counts, Counts, Counts]:
-    """Count each source with each target, reading every row once.
+    """Count the common bits of each source and each target; every row is read once.
 
     Returns:
         Intersections int64 [G, S, T], cardinalities of the sources int64 [G, S] and of the targets int64 [G, T].
@@ -267,11 +270,11 @@ def count_common(
 
 @contextmanager
 def open_rectangle(store: RowSource, selection: Selection, seed: int) -> Iterator[tuple[Columns, list[int]]]:
-    """Open the sources, then the targets, so that each row is read once.
+    """Open the rows of the sources and the targets; each row is read once, also if it is a source and a target.
 
     Yields:
-        The columns, and the position of each target among the rows after the sources. Targets that are also sources are
-        copies at the end.
+        The columns, whose rows are first the sources, then the other targets, and then copies of the sources that are
+        also targets; and the position of each target among the rows after the sources.
     """
     both, order = TwoSides.of(selection)
     with store.columns(both.languages, seed, selection.density) as rows:

@@ -2,9 +2,9 @@
 
 Each layer is divided into blocks of adjacent parameters, and adjacent blocks form zones. Two blocks of each zone are
 drawn. This is a stratified cluster sample with two clusters in each stratum (Cochran, Sampling Techniques, 1977,
-chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Adjacent parameters are similar. Therefore zones remove
-most of the variance between tensors and between rows of a matrix, and the difference of the two blocks of a zone
-estimates the rest.
+chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Adjacent parameters are similar. Zones therefore remove
+most of the variance between tensors and between rows of a matrix. The remaining variance is estimated from the
+difference of the two drawn blocks of each zone.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def sample_overlaps(
     sample_seed: int = 0,
     on_progress: Progress | None = None,
 ) -> SampledOverlaps:
-    """Estimate |A ∩ B| for pairs of languages from a part of the parameters.
+    """Estimate |A ∩ B| for pairs of languages from a sample of the parameters.
 
-    With 150 blocks or more, about 94 of 100 intervals of ±1.96 standard errors contain the true value. With fewer
-    blocks the proportion is smaller, because the standard error is less certain.
+    If 150 blocks or more are drawn, about 94 of 100 intervals of ±1.96 standard errors contain the true value. If fewer
+    blocks are drawn, fewer intervals contain it, because the standard error is less certain.
 
     Args:
         store: The store of the rows; only the drawn blocks are read.
-        fraction: The fraction of the parameters to read, in (0, 1]. At least two blocks of every layer are read. With
-            1, all parameters are read and the result is exact.
+        fraction: The fraction of the parameters to read, in (0, 1]. At least two blocks of every layer are read. If
+            the fraction is 1, all parameters are read and the result is exact.
         languages: The languages to compare with one another; see :func:`xsns_stream.similarity.count_overlaps`.
         sources: Instead of `languages`: the languages to compare with `targets`.
         targets: Instead of `languages`: the languages to compare with `sources`.
@@ -96,7 +96,7 @@ def sample_overlaps_by_seed(
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
 ) -> tuple[SampledOverlaps, ...]:
-    """Estimate |A ∩ B| for each seed, from different blocks; see :func:`sample_overlaps`.
+    """Estimate |A ∩ B| for each seed; other blocks are drawn for each seed. See :func:`sample_overlaps`.
 
     Languages that lack a seed are left out, as in :func:`xsns_stream.similarity.count_overlaps_by_seed`.
     """
@@ -135,8 +135,9 @@ class Zone:
     """Adjacent blocks of one layer.
 
     Attributes:
-        blocks: The two drawn blocks, or all blocks if there are at most two: ranges of words, ascending.
-        total: The number of blocks of the zone.
+        blocks: The two drawn blocks, or all blocks if the zone has at most two. Blocks are ranges of words, in
+            ascending order.
+        total: The number of blocks in the zone.
     """
 
     blocks: tuple[Range, ...]
@@ -144,7 +145,7 @@ class Zone:
 
     @property
     def words(self) -> int:
-        """Number of words of the drawn blocks."""
+        """The number of words in the drawn blocks."""
         return sum(stop - start for start, stop in self.blocks)
 
 
@@ -198,7 +199,7 @@ def _sample(
 
 
 def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, order: Sequence[int]) -> Parts:
-    """Count within each block: int64 [G, S, T], and cardinalities [G, S] and [G, T]."""
+    """Return |A ∩ B| [G, S, T], |A| [G, S] and |B| [G, T] within each of G blocks, as int64."""
     picked = Picked(columns, blocks)
     bits = [WORD_BITS * offset for offset in picked.offsets]
     segments = [Segment(*pair, group) for group, pair in enumerate(pairwise(bits))]
@@ -213,7 +214,8 @@ def _count_blocks(columns: Columns, blocks: Sequence[Range], split: int | None, 
 class _Estimate:
     """Estimates of |A ∩ B| [S, T], |A| [S] and |B| [T] over all zones, and their covariance [3, 3, S, T].
 
-    For a zone of N blocks whose drawn blocks contain x₁, y₁ and x₂, y₂, the estimate of a total is N (x₁ + x₂) / 2, and
+    Let a zone have N blocks, and let x and y be two of these counts, with values x₁, y₁ in the first drawn block and
+    x₂, y₂ in the second. Then the estimate of a total is N (x₁ + x₂) / 2, and
     the estimate of the covariance of two totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
     """
 

@@ -1,4 +1,4 @@
-"""Selection of the rows of a comparison, and the interfaces of stores and of caches of counts."""
+"""Selection of the rows of a comparison, and the interfaces of a source of rows and of a cache of counts."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class RowSource(Protocol):
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Seeds with at least one row."""
+        """The seeds with at least one row."""
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Densities with at least one row."""
+        """The densities with at least one row."""
 
     def languages_at(self, seed: int, density: float) -> tuple[str, ...]:
         """Return the languages that have a row for this seed and density."""
 
     def cardinalities(self, languages: Sequence[str], seed: int, density: float) -> Counts:
-        """Return |A| of each row when it was written: int64 [n]."""
+        """Return |A| of each row, as it was recorded when the row was written: int64 [n]."""
 
     def columns(self, languages: Sequence[str], seed: int, density: float) -> AbstractContextManager[Columns]:
         """Open the rows of these languages, in this order, for reading in blocks of columns."""
@@ -54,13 +54,13 @@ class OverlapCache(Protocol):
     """A cache that keeps overlap counts between comparisons."""
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
-        """Return the SHA-256 of the present row of each language."""
+        """Return the SHA-256 of the row that each language has now."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
         """Return the cached counts; None if there are no readable counts."""
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Replace the cached counts, if the cache can be written."""
+        """Replace the cached counts; do nothing if the cache is not writable."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Selection:
     """The rows of a comparison.
 
     Attributes:
-        sources: The languages of the rows.
-        targets: The languages of the columns; None if all sources are compared with one another.
+        sources: The languages of the rows of the similarity matrix.
+        targets: The languages of its columns; None if all sources are compared with one another.
         seeds: The seeds; the rows are compared once for each of them.
         density: The density of all rows.
     """
@@ -81,7 +81,7 @@ class Selection:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Each language once, sources first."""
+        """All languages of the selection, each once, sources first."""
         return tuple(dict.fromkeys((*self.sources, *(self.targets or ()))))
 
 
@@ -95,7 +95,7 @@ def select(
     density: float | None = None,
     on_incomplete: Incomplete | None = None,
 ) -> Selection:
-    """Return the selection of a comparison, and check that it has all rows.
+    """Return the selection of a comparison, after checking that the store has all its rows.
 
     Args:
         store: The store.
@@ -138,11 +138,11 @@ def select(
 
 
 def only(name: str, values: tuple[_Label, ...]) -> _Label:
-    """Return the only seed or density of a store.
+    """Return the seed or the density of a store that has only one.
 
     Raises:
-        StoreError: The store has none.
-        UsageError: The store has several.
+        StoreError: The store has no seed or density.
+        UsageError: The store has several seeds or densities.
     """
     if not values:
         raise StoreError("there is no sub-network to compare.", "build some first.")
@@ -181,7 +181,7 @@ def _nothing(seeds: Sequence[int], density: float) -> str:
 
 
 def _complete(by_seed: Mapping[int, Sequence[str]], on_incomplete: Incomplete | None) -> tuple[str, ...]:
-    """Return the languages that have every seed, and report the others."""
+    """Return the languages that have every seed; call `on_incomplete` for each other language."""
     known = sorted({code for there in by_seed.values() for code in there})
     lacking = {code: tuple(seed for seed in by_seed if code not in by_seed[seed]) for code in known}
     for code, seeds in lacking.items():

@@ -1,6 +1,7 @@
-"""Streaming of rows in blocks of columns; all comparisons of rows use this module.
+"""Streaming of rows in blocks of columns, which all comparisons of rows use.
 
-Memory use does not grow with the model. The counted cardinalities are compared with the recorded ones.
+Memory use does not grow with the size of the model. Cardinalities are counted again and compared with the commit
+records.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ def intersections(
     device: str = "cpu",
     threads: int | None = None,
 ) -> Counts:
-    """Count all pairs of rows: int64 [G, L, L].
+    """Count the common bits of all pairs of rows: int64 [G, L, L].
 
     Args:
         columns: The rows.
-        segments: Ranges of bits with the group of each; None for all bits in one group.
+        segments: Ranges of bits, each with the index of its group; None if all bits are in one group.
         groups: G, the number of groups.
         on_progress: Called with (words done, total words) after each block.
         device: `cpu`, or another device of torch.
-        threads: Number of threads on a CPU; None for one for each core.
+        threads: Number of threads on a CPU; if None, one thread for each core.
 
     Raises:
         UsageError: The device does not exist.
@@ -61,7 +62,9 @@ def cross_intersections(
     device: str = "cpu",
     threads: int | None = None,
 ) -> tuple[Counts, Counts]:
-    """Count the rows before `split` with those after it: int64 [G, S, T], and cardinalities int64 [G, S + T].
+    """Count the common bits of each row before `split` and each row from `split` on.
+
+    The results are the counts, int64 [G, S, T], and the cardinalities of all rows, int64 [G, S + T].
 
     The other arguments are those of :func:`intersections`.
 
@@ -84,7 +87,10 @@ def cross_intersections(
 
 @contextmanager
 def _device_errors(device: str) -> Iterator[None]:
-    """Turn the long messages of torch into one sentence; torch without CUDA raises an AssertionError."""
+    """Turn errors of torch, whose messages are long, into errors of one sentence.
+
+    A build of torch without CUDA raises an AssertionError.
+    """
     try:
         yield
     except (ImportError, RuntimeError, AssertionError) as error:
@@ -95,7 +101,7 @@ def _device_errors(device: str) -> Iterator[None]:
 
 
 def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Counts, seed: int, density: float) -> None:
-    """Compare the counted cardinalities of rows with the recorded ones, to find damage without another pass.
+    """Compare the counted cardinalities of rows with their commit records; no further pass over the rows is needed.
 
     Raises:
         StoreError: A row has a wrong cardinality.
@@ -118,8 +124,8 @@ def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Cou
 class Repeated:
     """Rows followed by copies of some of them; each row is read once.
 
-    The kernels count rows before a split with rows after it, so that a language that is both a source and a target must
-    be on both sides.
+    The kernels compare the rows before a split with the rows after it. The row of a language that is both a source and
+    a target must therefore be on both sides of the split.
     """
 
     def __init__(self, columns: Columns, again: Sequence[int]) -> None:
@@ -145,14 +151,14 @@ class Repeated:
 
 
 class WithCommon:
-    """Rows followed by two more: the bits that are in all of them, and the bits that are in any of them."""
+    """Rows, followed by two computed rows: the intersection and the union of all rows."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns
 
     @property
     def rows(self) -> int:
-        """The number of rows, including the two."""
+        """The number of rows, including the two computed rows."""
         return self._columns.rows + 2
 
     @property
@@ -161,7 +167,7 @@ class WithCommon:
         return self._columns.words
 
     def read(self, start: int, stop: int, out: Words) -> None:
-        """Read a block of columns, and combine its rows."""
+        """Read a block of columns, and compute the intersection and the union of its rows."""
         rows = out[:-2]
         self._columns.read(start, stop, rows)
         np.bitwise_and.reduce(rows, axis=0, out=out[-2])
@@ -192,7 +198,7 @@ class Joined:
 
 
 class Picked:
-    """Some ranges of the words of every row, one range after another."""
+    """A view that contains only some ranges of words of every row, one range after another."""
 
     def __init__(self, columns: Columns, ranges: Sequence[tuple[int, int]]) -> None:
         self._columns = columns
@@ -202,12 +208,12 @@ class Picked:
 
     @property
     def rows(self) -> int:
-        """The number of rows, which is that of the source."""
+        """The number of rows; the view has the same rows as its source."""
         return self._columns.rows
 
     @property
     def words(self) -> int:
-        """The number of words of all ranges together."""
+        """The total number of words in all ranges."""
         return self.offsets[-1]
 
     def read(self, start: int, stop: int, out: Words) -> None:

@@ -1,8 +1,8 @@
-"""A store of sub-networks in Zarr v3, in a folder or an object store. `docs/store-format.md` is normative.
+"""Stores of sub-networks in Zarr v3, in a folder or an object store. `docs/store-format.md` specifies the format.
 
-One store holds one experiment. A row is the sub-network of one language, seed and density. It is written as one object.
-A row is valid once its commit record exists; this record is written after the object. Several processes may write to
-one store at the same time.
+One store holds one experiment. A row is the sub-network of one language, seed and density. A row is written as one
+object, and then its commit record is written. The row is valid once its commit record exists. Several processes may
+write to one store at the same time.
 """
 
 from xsns_stream.store.columns import StoredColumns

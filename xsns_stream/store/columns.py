@@ -1,4 +1,4 @@
-"""Reader of blocks of columns of committed rows, directly from their files."""
+"""A reader of committed rows, which reads blocks of columns directly from the files of the rows."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ COPY_THREADS: Final = 3
 class StoredColumns:
     """Committed rows that are read in blocks of columns; `SubNetworkStore.columns` returns them.
 
-    It implements `xsns_kernels.Columns`. This class does not check the bits. A caller can compare its final counts with
-    the cardinalities in the records.
+    The class implements `xsns_kernels.Columns`. It does not check the bits of the rows. Instead, a caller can compare
+    the counts that it computes with the cardinalities in the commit records.
 
     Attributes:
         rows: L, the number of rows.
-        words: W, the number of words of a row, or of the range of words that was opened.
+        words: W, the number of words of a row. If only a range of words was opened, the number of words in this range.
     """
 
     def __init__(
@@ -51,7 +51,9 @@ class StoredColumns:
         self._direct = [reader.direct for reader in readers]
 
     def read(self, start: int, stop: int, out: npt.NDArray[np.uint64]) -> None:
-        """Fill `out` [L, stop − start]; several threads may call this at once.
+        """Read the words from `start` to `stop` (exclusive) of all rows into `out` [L, stop − start].
+
+        Several threads may call this method at the same time.
 
         Raises:
             StoreError: A row cannot be read; the message names it.
@@ -79,12 +81,13 @@ def open_columns(
     """Open committed rows for reading by columns.
 
     Uncompressed rows in a folder are read in place. All other rows are first copied, uncompressed, into a temporary
-    file, which is removed when the block ends. Whole rows are compared with their records while they are copied.
+    file, which is removed when the `with` block ends. Rows that are copied completely are compared with their commit
+    records.
 
     Args:
         array: The array of rows.
         records: The records of the rows, in the order of the result.
-        words: First word and last word (exclusive) of the range that is opened; by default whole rows.
+        words: The range of words to open, as (start, stop) with `stop` exclusive; whole rows by default.
 
     Raises:
         StoreError: A row is missing or damaged, or the disk has no space for the copies.
@@ -114,13 +117,16 @@ def _open_files_limit() -> int:
 
 
 class _CopiedRow:
-    """A row within the file of copies, which begins at byte `offset`, or would begin there if it were whole."""
+    """A row in the temporary file of copies. Word 0 of the row is at byte `offset` of the file.
+
+    If only a range of words was copied, `offset` is where word 0 would be, and may lie outside of the file.
+    """
 
     def __init__(self, descriptor: int, offset: int) -> None:
         self.direct = (descriptor, offset)
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on."""
+        """Fill `out` with the words of the row that begin at word `start`."""
         read_fully(self.direct[0], out, self.direct[1] + start * 8)
 
     def close(self) -> None:
@@ -159,7 +165,10 @@ def _copied(
 
 
 def _copy(array: RowArray, record: CommitRecord, words: tuple[int, int] | None, descriptor: int, offset: int) -> None:
-    """Copy one row, compared with its record, or a range of its words; word 0 would be at byte `offset` of the file."""
+    """Copy one row, or a range of its words, so that word 0 is (or would be) at byte `offset` of the file.
+
+    A whole row is compared with its commit record.
+    """
     for start, piece in array.pieces(record) if words is None else array.pieces_between(record, *words):
         with os_errors("copy rows to", tempfile.gettempdir()):
             _write_fully(descriptor, piece, offset + start * 8)

@@ -1,7 +1,8 @@
 """Copying of rows into another store, and merging of several stores.
 
-Everything is checked before anything is written. A row is compared with its record when it is read. Rows that the
-target contains already are skipped, so that repeating an interrupted call completes it.
+All stores are checked before anything is written. Each row is compared with its commit record when it is read. Rows
+that the target contains already are skipped. If a call was interrupted, the same call can therefore be repeated to copy
+the remaining rows.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class CopyResult:
     """The result of copying or merging.
 
     Attributes:
-        written: Rows, and rows of Fisher values, that were copied and committed.
-        skipped: Rows that the target contained already, with the same content.
-        failed: Rows that could not be read from their source, with the error; nothing was written for them.
+        written: Keys of the sub-networks and of the Fisher values that were copied and committed.
+        skipped: Keys of the rows that the target already contained with the same content.
+        failed: {row that could not be read from its source: the error}; such a row is not written.
         words_bytes: Uncompressed size of all rows in the target after the copy.
         source_bytes: Size of the objects of the same rows in the source stores.
         target_bytes: Size of the objects of the same rows in the target.
@@ -51,7 +52,7 @@ class CopyResult:
 
 
 class _Source(NamedTuple):
-    """A source store and its rows that are copied.
+    """A source store and the rows to copy from it.
 
     Attributes:
         store: The store.
@@ -76,13 +77,13 @@ class _Item:
 
 @dataclass
 class _Plan:
-    """The plan of a copy into one store, with each row once, and its progress.
+    """The plan and the progress of a copy into one store. The plan contains each row once.
 
     Attributes:
         target: The target store.
         fold: The number of folds, and the fold that the target leaves out; None for a whole store.
-        items: The rows that the target contains in the end.
-        there: The rows that the target contains already.
+        items: The rows that the target will contain after the copy.
+        there: The rows that the target already contained before the copy.
         written: The rows that were written so far.
         failed: The rows that could not be read.
     """
@@ -96,7 +97,10 @@ class _Plan:
 
     @property
     def todo(self) -> list[_Item]:
-        """The rows in order. Fisher values come first, so that a row is complete once it is committed."""
+        """The rows to copy, in this order: first Fisher values, then sub-networks.
+
+        In this order a sub-network is committed only after its Fisher values.
+        """
         return sorted(self.items.values(), key=lambda item: isinstance(item.record, CommitRecord))
 
     def run(self, item: _Item) -> None:
@@ -123,18 +127,18 @@ def copy_rows(
 
     Args:
         source: The store to read.
-        target: The store to write, opened with mode `a` or `w-`; its compressor is used for the copied rows.
+        target: The store to write, opened with mode `a` or `w-`. Copied rows are compressed with its compressor.
         rows: The rows to copy; all rows by default.
         fisher: The rows of Fisher values to copy; none by default.
         on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
-        The rows that were written, skipped, and damaged in the source.
+        The rows that were written, the rows that were skipped, and the rows that are damaged in the source.
 
     Raises:
         IncompatibleError: The target contains another experiment, or Fisher values in another encoding.
-        LanguageError, StoreError: The source does not contain a row; or the target contains the row with other bits, or
-            cannot be written to.
+        LanguageError, StoreError: The source does not contain a requested row; the target contains a row with other
+            bits; or the target cannot be written to.
         UsageError: One of the stores is within the other.
     """
     wanted = _Source(source, None if rows is None else tuple(rows), tuple(fisher))
@@ -148,16 +152,17 @@ def merge_stores(
     with_fisher: bool = False,
     on_progress: Progress | None = None,
 ) -> CopyResult:
-    """Copy the rows of several stores of one experiment into one store.
+    """Copy the rows of several stores into one store; all stores must contain the same experiment.
 
     Args:
-        target: The store to write, opened with mode `a`. If it does not exist, it is created like the first source.
-        sources: The stores to read. A row that is in several of them is read from the first of these.
+        target: The store to write, opened with mode `a`. If it does not exist, it is created with the
+            experiment and the layout of the first source.
+        sources: The stores to read. If several stores contain a row, the row is read from the first of them.
         with_fisher: Whether saved Fisher values are also copied.
         on_progress: Called with (rows done, total rows) after each row.
 
     Returns:
-        The rows that were written, skipped, and damaged in their source.
+        The rows that were written, the rows that were skipped, and the rows that are damaged in their source.
 
     Raises:
         IncompatibleError: A store has another experiment or layout; the message names each field that differs.
@@ -169,7 +174,7 @@ def merge_stores(
 
 
 def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progress | None) -> CopyResult:
-    """Plan the copy, check everything, then copy row by row: folds before the rows to which they belong."""
+    """Plan the copy, check all stores, then copy row by row. The folds of a row are copied before the row."""
     stores = [source.store for source in wanted]
     _require_apart(target, stores)
     _require_one_experiment(target, stores)
@@ -191,7 +196,7 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
     """Plan the copies of the folds of the copied rows.
 
     Raises:
-        IncompatibleError, StoreError: The same errors as for rows.
+        IncompatibleError, StoreError: The same errors as for copies of whole rows.
     """
     counts = sorted({count for source in wanted for count in source.store.fold_counts})
     plans = []
@@ -212,7 +217,9 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
 
 
 def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
-    """Read one row and return a function that writes it, so that errors of reading and of writing are distinguished.
+    """Read one row, and return a function that writes it.
+
+    With two steps, the caller can distinguish an error of reading from an error of writing.
 
     Raises:
         StoreError: The row does not match its record.
@@ -259,7 +266,7 @@ def _plan(target: SubNetworkStore, wanted: Sequence[_Source]) -> _Plan:
 
 
 def _records(source: _Source, failed: dict[AnyKey | FoldKey, StoreError]) -> Iterator[CommitRecord | FisherRecord]:
-    """Yield the records of the rows to copy; add rows with unusable records to `failed`.
+    """Yield the commit records of the rows to copy. Rows whose records cannot be used are added to `failed`.
 
     Raises:
         LanguageError, StoreError: The store does not contain a row.
@@ -309,7 +316,7 @@ def _fisher_records(store: SubNetworkStore) -> Iterator[FisherRecord]:
 
 
 def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Raise an error if one store is within another: a copy of the outer store would include the inner one."""
+    """Raise an error if the folder of one store is inside the folder of another."""
     for source in sources:
         inner, outer = sorted((target.storage.url, source.storage.url), key=len, reverse=True)
         if inner.startswith(f"{outer.rstrip('/')}/"):
@@ -320,7 +327,10 @@ def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) 
 
 
 def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) -> None:
-    """Compare each source with the target, or with the first source if the target does not exist yet."""
+    """Raise an error if the stores contain different experiments.
+
+    Each source is compared with the target, or with the first source if the target does not exist yet.
+    """
     reference = target if target.exists else sources[0]
     for source in sources:
         different = reference.load().differences(source.load())
@@ -332,7 +342,7 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
 
 
 def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
-    """Raise an error if Fisher values have two encodings; an array has one."""
+    """Raise an error if the Fisher values to copy have different encodings; an array can have only one encoding."""
     encodings = {
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }

@@ -1,8 +1,8 @@
-"""The array of saved Fisher values. A row is one object, which is written and read as a stream.
+"""The array of saved Fisher values. Each row of the array is one object.
 
-Rows are large (4 bytes per parameter). They are not assembled in memory, and Zarr does not decode them: an object
-contains its values in order, followed by the index that makes it a Zarr shard. A row is read by mapping its file into
-memory; therefore Fisher values can be saved in folders only.
+A float32 row takes 4 bytes per parameter. A row is therefore written piece by piece, and is never held in memory as a
+whole. Its object contains the values in order, followed by the index of a Zarr shard, so that Zarr can also read it.
+This package reads a row by mapping its file into memory. Fisher values can therefore be saved only in folders.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ _PIECE: Final = 1 << 20
 
 
 def to_bf16(values: npt.NDArray[Any]) -> npt.NDArray[np.uint16]:
-    """Return the bit patterns of the nearest bfloat16 numbers, ties to even; values must be finite and ≥ 0."""
+    """Round values to bfloat16 (ties to even), and return the bit patterns; values must be finite and ≥ 0."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
 
 
 def from_bf16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
-    """Return the numbers of bfloat16 bit patterns."""
+    """Convert bfloat16 bit patterns to float32."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 @dataclass(frozen=True)
 class FisherArray:
-    """The array of Fisher values, with its metadata at the time of reading.
+    """The array of Fisher values. The attributes contain the metadata that were read when the array was opened.
 
     Attributes:
         storage: The storage of the store.
@@ -111,7 +111,7 @@ class FisherArray:
         return array
 
     def grow(self, key: FisherKey) -> FisherArray:
-        """Add missing labels of a row, and return the array with these labels."""
+        """Add the seed and the language of a row to the labels if they are missing; return the changed array."""
         if self.slot(key) is not None:
             return self
 
@@ -136,7 +136,7 @@ class FisherArray:
         return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(map(from_disk, labels["languages"])))
 
     def slot(self, key: FisherKey) -> tuple[int, int] | None:
-        """Return the indices of a row (seed, language); None if a label is missing."""
+        """Return the indices (seed, language) of a row; None if the array lacks its seed or its language."""
         if key.seed not in self.seeds or key.language not in self.languages:
             return None
         return self.seeds.index(key.seed), self.languages.index(key.language)
@@ -146,12 +146,12 @@ class FisherArray:
         return "/".join([FISHER_ARRAY, "c", *map(str, slot), "0"])
 
     def lock_key(self, slot: tuple[int, int]) -> str:
-        """Return the key of the lock of a row."""
+        """Return the key of the lock of the row at `slot`."""
         return f"{FISHER_ARRAY}/.lock-{slot[0]}-{slot[1]}"
 
     @property
     def geometry(self) -> Geometry:
-        """The sizes of the object of a row."""
+        """The sizes of the object that contains a row."""
         return Geometry(self.size, self.chunk, ENCODINGS[self.encoding][1])
 
     def write(self, slot: tuple[int, int], values: Sequence[Any]) -> str:
@@ -172,7 +172,7 @@ class FisherArray:
         return digest.hexdigest()
 
     def digest(self, values: Sequence[Any]) -> str:
-        """Return the SHA-256 of values as they are stored."""
+        """Return the SHA-256 of the encoded values, that is, of the bytes that are stored."""
         digest = hashlib.sha256()
         for piece in self._encoded(values):
             digest.update(piece)
@@ -200,7 +200,7 @@ class FisherArray:
         return from_bf16(values) if self.encoding == "bf16" else np.asarray(values, np.float32)
 
     def index_is_sound(self, slot: tuple[int, int]) -> bool:
-        """Return whether the object ends with a valid index, which Zarr needs."""
+        """Return whether the object of a row ends with a valid shard index, without which Zarr cannot read it."""
         index = self.geometry.index()
         with os.fdopen(open_regular(self._file(slot)), "rb") as file:
             file.seek(self.geometry.index_start)
@@ -222,7 +222,7 @@ def _dtype(encoding: str) -> str:
 
 
 def _create(storage: Storage, layout: ParameterLayout, encoding: str) -> None:
-    """Build an empty array in a folder beside the store and rename it into the store."""
+    """Create an empty array in a temporary folder beside the store, and move this folder into the store."""
     import zarr
     from zarr.codecs import BytesCodec
 
@@ -251,10 +251,10 @@ def _create(storage: Storage, layout: ParameterLayout, encoding: str) -> None:
 
 
 def _checked_chunk(document: schemas.FisherDocument, size: int) -> int:
-    """Return the number of values of an inner chunk, from metadata that follow the format.
+    """Return the number of values in an inner chunk, after checking that the metadata follow the format.
 
     Raises:
-        FieldError: The fields do not fit one another.
+        FieldError: The fields contradict one another.
     """
     labels, sharding = document.attributes, document.codecs[0].configuration
     check_distinct(seeds=labels.seeds, languages=labels.languages)
@@ -321,7 +321,7 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
 
 
 def discard_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> bool:
-    """Remove the saved Fisher values of a row, their record first; return whether there were any."""
+    """Remove the commit record of saved Fisher values, then the values; return whether there were any."""
     array = FisherArray.open(storage, layout)
     slot = None if array is None else array.slot(key)
     if array is None or slot is None:
@@ -334,10 +334,10 @@ def _listed() -> str:
 
 
 def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> DiagonalFisher | None:
-    """Return the saved Fisher values of a row after checking them against their record; None if none are saved.
+    """Return the saved Fisher values of a row; None if none are saved. The values are compared with their record.
 
-    float32 values are mapped from the disk and equal the measured ones; bf16 values are rounded to 8
-    significant bits.
+    Values that were saved as float32 are mapped into memory and equal the measured values. Values that were saved as
+    bf16 are rounded to 8 significant bits.
 
     Raises:
         StoreError: The values are damaged.

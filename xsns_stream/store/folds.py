@@ -1,7 +1,7 @@
-"""Folds of rows: K stores within a store, each of which leaves out one fold of the examples.
+"""Folds of rows: a store contains K further stores, and the rows of each leave out one fold of the examples.
 
-On disk, folds are called parts. Folds show how much a similarity would change with other examples. The rows without
-fold k form a complete store, so that every function that reads, checks, copies or removes rows also works on them.
+The format calls folds parts. Folds show how much a similarity would change with other examples. The rows without fold k
+form a complete store. Every function that reads, checks, copies or removes rows therefore also works on this store.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def check_fold_count(count: int) -> int:
 
 
 def fold_storage(storage: Storage, count: int, number: int) -> Storage:
-    """Return the storage of the store that leaves out a fold."""
+    """Return the storage of the store that leaves out fold `number` of `count` folds."""
     return storage.child(fold_node(count, number))
 
 
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
-    """Return the provenance of a row without a fold; it names the fold.
+    """Return the provenance of a row that leaves out fold `number` of `count`, from the provenance of the whole row.
 
     The split-half of the whole row is kept under another name, for a row that was committed before its folds.
     """
@@ -57,7 +57,7 @@ def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
 
 
 def fold_counts(storage: Storage) -> tuple[int, ...]:
-    """Return the numbers of folds in a store, in ascending order; empty if it has no folds.
+    """Return every K for which a store has rows in K folds, in ascending order; empty if it has no folds.
 
     Raises:
         StoreError: The group of the folds is damaged.
@@ -67,7 +67,7 @@ def fold_counts(storage: Storage) -> tuple[int, ...]:
 
 
 def announce_folds(storage: Storage, count: int) -> None:
-    """Record in a store that its rows may have `count` folds; done before the first fold is written."""
+    """Record in a store that its rows may have `count` folds. Call this before the first fold is written."""
     storage.create_json(_GROUP, group_document({"counts": []}))
 
     def with_count(document: dict[str, Any]) -> dict[str, Any]:

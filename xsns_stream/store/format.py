@@ -1,4 +1,4 @@
-"""Names, keys, labels and header of the store format. `docs/store-format.md` is normative."""
+"""Names, keys, labels and header of the store format, which `docs/store-format.md` specifies."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def group_document(attributes: Mapping[str, Any] | None = None) -> dict[str, Any
 
 
 def check_language(language: str) -> str:
-    """Return `language` if it can be the label of a row, and thus part of a path.
+    """Return `language` if it is a valid label of a row; a label becomes part of a path.
 
     Raises:
-        LanguageError: The label has other characters than ASCII letters, digits, and single `-`, `_` or `.` between
-            them; or it is too long.
+        LanguageError: The label is too long, or does not consist of ASCII letters and digits, between which single `-`,
+            `_` or `.` may stand.
     """
     stored = on_disk(language)
     if not is_label(language) or len(stored) > LONGEST_LABEL or from_disk(stored) != language:
@@ -69,7 +69,7 @@ def on_disk(language: str) -> str:
 
 
 def from_disk(text: str) -> str:
-    """Return the label that a document or a path contains in this form."""
+    """Return the label of a row from its form in documents and paths; this is the inverse of :func:`on_disk`."""
     for character, escape in _ON_DISK.items():
         text = text.replace(escape, character)
     return text
@@ -119,7 +119,10 @@ class RowKey:
 
     @property
     def node(self) -> str:
-        """The path of the commit record's group within the store; `repr` of a float is exact and shortest."""
+        """The path of the commit record's group within the store.
+
+        The density in the path is the `repr` of the float: the shortest text from which the same float is parsed.
+        """
         return f"{COMMITS}/{self.density!r}/{self.seed}/{on_disk(self.language)}"
 
     @property
@@ -140,7 +143,11 @@ class FisherKey:
 
     @classmethod
     def checked(cls, language: str, seed: int) -> FisherKey:
-        """Return the key if a row with this key may be written; the errors are those of :meth:`RowKey.checked`."""
+        """Return the key if a row with this key may be written.
+
+        Raises:
+            LanguageError, UsageError: See :meth:`RowKey.checked`.
+        """
         key = RowKey.checked(language, seed, 1.0)
         return cls(key.seed, key.language)
 
@@ -202,7 +209,7 @@ class FoldKey:
 
 
 def fold_node(count: int, number: int) -> str:
-    """Return the path, within a store, of the store that leaves out a fold."""
+    """Return the path of the store that leaves out fold `number` of `count`, relative to the store that contains it."""
     return f"{FOLDS}/{count}/{number}"
 
 
@@ -216,7 +223,7 @@ Slot = tuple[int, int, int]
 class Labels:
     """Labels of the axes of the array of rows, which assign a slot to each row.
 
-    Labels are only appended, so that no row moves.
+    New labels are only appended, so that the slots of existing rows never change.
     """
 
     densities: tuple[float, ...] = ()
@@ -229,7 +236,7 @@ class Labels:
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
-        """Return the slot of a row; None if a label is missing."""
+        """Return the slot of a row; None if its density, seed or language is not among the labels."""
         try:
             return (
                 self.densities.index(key.density),
@@ -251,7 +258,7 @@ class Labels:
         return grown
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes of the array."""
+        """Return the labels as attributes of the Zarr array."""
         return {
             "densities": list(self.densities),
             "seeds": list(self.seeds),
@@ -260,7 +267,7 @@ class Labels:
 
     @classmethod
     def from_json(cls, data: object) -> Labels:
-        """Return the labels from the attributes of the array, whether these are parsed already or not.
+        """Return the labels from the attributes of the array, which may be parsed or plain JSON values.
 
         Raises:
             FieldError: A label is missing, has the wrong type, cannot be part of a path, or occurs twice.
@@ -299,7 +306,7 @@ class Header:
         return cls(layout, json.loads(json.dumps(provenance.experiment())))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes of the root group."""
+        """Return the header as attributes of the root group."""
         return {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -311,7 +318,7 @@ class Header:
 
     @classmethod
     def from_document(cls, data: bytes, kind: schemas.Kind, storage: Storage) -> Header:
-        """Return the header from the document of a root group of this format.
+        """Return the header from the metadata document of the root group.
 
         Raises:
             StoreError: The format version is later than this program, or the header is damaged.
@@ -358,17 +365,17 @@ class Header:
             raise IncompatibleError(f"the store '{storage}' contains another experiment: {'; '.join(different)}.", hint)
 
     def differences(self, other: Header) -> list[str]:
-        """Return one phrase for each field of `other` that differs."""
+        """Return one phrase for each field of `other` that differs from this header."""
         different = self.experiment_differences(other.experiment)
         if self.layout.digest != other.layout.digest:
             different.append(_layout_difference(self.layout, other.layout))
         return different
 
     def experiment_differences(self, other: Mapping[str, Any]) -> list[str]:
-        """Return one phrase for each field of another experiment that differs.
+        """Return one phrase for each field of the experiment `other` that differs from the experiment of this header.
 
-        If an earlier version did not record a field, its default value is used, because the experiment was computed
-        with it.
+        If an earlier version of this program did not record a field, the default value of the field is assumed, because
+        that version computed the experiment with this value.
         """
         defaults = Provenance().experiment()
         different = []
@@ -380,7 +387,7 @@ class Header:
 
 
 def _lacks_words(old: object, new: object) -> bool:
-    """Return whether two corpus names differ only in the part on split words, which old names lack."""
+    """Return whether two corpus names differ only because the old name lacks the part on split words."""
     plain = _WORDS.sub("", str(new))
     return old != new and old in (plain, plain.removesuffix("()"))
 
@@ -389,7 +396,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
     """Return the layout of a store.
 
     Raises:
-        FieldError: Tensors, shapes and P do not fit together, or the layers do not cover all bits in order.
+        FieldError: The tensors, shapes and P contradict one another, or the layers do not cover all bits in order.
     """
     layout = root.layout
     try:
@@ -413,7 +420,7 @@ def _layout_of(root: schemas.Root) -> ParameterLayout:
 
 
 def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
-    """Return a phrase on the difference of two layouts: their sizes, and the first tensor that differs."""
+    """Return a phrase that describes how two layouts differ: their sizes, and the first tensor that differs."""
     tensors = [list(zip(layout.names, layout.shapes, strict=True)) for layout in (mine, yours)]
     first = next((i for i, (a, b) in enumerate(zip(*tensors, strict=False)) if a != b), None)
     if first is None:
@@ -426,7 +433,7 @@ def _layout_difference(mine: ParameterLayout, yours: ParameterLayout) -> str:
 
 
 def find_header(storage: Storage) -> Header | None:
-    """Return the header of the store at a storage; None if the storage is empty.
+    """Return the header of the store in a storage; None if the storage is empty.
 
     Raises:
         StoreError: The storage contains something else, or the store cannot be read.

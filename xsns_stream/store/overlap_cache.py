@@ -1,8 +1,9 @@
 """A cache of overlap counts in the store.
 
-The cache saves time; deleting it changes no result. The counts of one density and seed are one Zarr array,
+The cache can be deleted without changing any result. The counts of one density and seed are one Zarr array,
 `overlaps/DENSITY/SEED/GENERATION`. The metadata of this array identify the counted rows by SHA-256 and are written
-after the counts. A generation never changes. The next generation has a higher number and replaces all earlier ones.
+after the counts. A written generation never changes. New counts are written as a generation with a higher number,
+which replaces all earlier generations.
 """
 
 from __future__ import annotations
@@ -42,13 +43,14 @@ def overlap_cache(
     write: bool = True,
     check_rows: Callable[[Sequence[RowKey]], None] | None = None,
 ) -> StoredOverlaps:
-    """Return the overlap cache of a store, which comparisons take as the argument `cache`.
+    """Return the overlap cache of a store, to be passed as the argument `cache` of a comparison.
 
     Args:
         store: The store that contains the rows. If it is not writable, no counts are written.
         use: Whether cached counts are used; if False, all rows are counted again.
         write: Whether new counts are cached.
-        check_rows: Compares rows with their records instead of `store.check_rows`, for example on several machines.
+        check_rows: The function that compares rows with their records, for example on several machines;
+            `store.check_rows` by default.
 
     Raises:
         StoreError: The metadata of the array of rows do not follow the format. They are checked even if no row has to
@@ -102,10 +104,10 @@ class StoredOverlaps:
         return None
 
     def save(self, overlaps: CachedOverlaps) -> None:
-        """Replace the cached counts. If writing fails, nothing is cached.
+        """Replace the cached counts. If writing fails, the new counts are not cached.
 
-        Cached counts are used as long as the digests of the committed rows stay the same. Rows that were not in the
-        cache before are therefore compared with their digests first.
+        Cached counts are used as long as the digests of the committed rows stay the same. Before counts are saved,
+        rows that were not in the cache before are therefore compared with their digests.
 
         Raises:
             StoreError: A row does not have the committed bits.
@@ -159,7 +161,7 @@ class StoredOverlaps:
     # --------------------------------------------------------------------------------- generations
 
     def _generations(self, folder: str, *, unfinished: bool = False) -> set[str]:
-        """Return the names of the complete generations, or of all generations."""
+        """Return the names of the complete generations; with `unfinished`, of all generations."""
         names = set()
         for key in self._storage.list(folder):
             name, _, rest = key.removeprefix(f"{folder}/").partition("/")
@@ -168,7 +170,7 @@ class StoredOverlaps:
         return names
 
     def _read(self, node: str, seed: int, density: float) -> CachedOverlaps | None:
-        """Return one generation; None if it does not match its metadata, or was removed meanwhile."""
+        """Return the counts of one generation; None if they do not match its metadata, or were removed meanwhile."""
         try:
             document = self._storage.read_as(f"{node}/{METADATA}", schemas.OverlapsDocument)
             if document is None or document.attributes.overlaps_version != OVERLAPS_VERSION:
@@ -204,7 +206,10 @@ class StoredOverlaps:
         return name
 
     def _remove_older(self, folder: str, name: str, *, unfinished: bool) -> None:
-        """Remove the generations before `name`, metadata first, so that no reader sees an incomplete one."""
+        """Remove the generations before `name`.
+
+        The metadata of a generation are removed first, so that no reader sees a generation without its counts.
+        """
         for older in self._generations(folder, unfinished=unfinished):
             if older < name:
                 self._storage.remove(f"{folder}/{older}/{METADATA}")

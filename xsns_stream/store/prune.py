@@ -1,7 +1,7 @@
 """Removal of rows, Fisher values, and files that killed writers left.
 
-A record is removed before its object, so that a crash in between leaves an unfinished row, and never a record without
-bits. Slots do not change: no row moves, and a row that is built again gets its former slot.
+The commit record of a row is removed before its object. A crash between the two steps therefore leaves an unfinished
+row, and never a record without bits. The slots of rows do not change: a row that is built again gets its former slot.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Objects to remove, or removed objects, each with its size in bytes.
+    """Objects that are to be removed or were removed. Each object has its size in bytes.
 
     Attributes:
         rows: Sub-networks.
@@ -69,13 +69,13 @@ def plan_prune(
     folds: Iterable[FoldKey] = (),
     leftovers: bool = False,
 ) -> PrunePlan:
-    """Return the objects that would be removed, with sizes; nothing is changed.
+    """Return the objects that :func:`prune` would remove, with their sizes; nothing is removed.
 
     Args:
         store: The store, opened in any mode.
-        rows: Sub-networks, which may be damaged; their folds are removed with them.
-        fisher: Saved Fisher values.
-        folds: Folds to remove without their rows.
+        rows: Keys of the sub-networks to remove; they may be damaged. The folds of these rows are also removed.
+        fisher: Keys of the saved Fisher values to remove.
+        folds: Keys of folds to remove; their rows are kept.
         leftovers: Whether the files of killed writers are also removed. Partial metadata that are younger than a minute
             are left out, because another process may be writing them.
 
@@ -98,7 +98,7 @@ def plan_prune(
 
 
 def _left_folders(store: SubNetworkStore) -> Iterator[tuple[str, int]]:
-    """Yield the work folders of killed processes: path relative to the store, size in bytes."""
+    """Yield the path, relative to the store, and the size in bytes of each work folder of a killed process."""
     storages = [(store.storage, "..")]
     for count in store.fold_counts:
         storages += [(fold.storage, f"{FOLDS}/{count}") for fold in store.folds(count)]
@@ -117,7 +117,7 @@ def _sizes_of_folds(store: SubNetworkStore, keys: Sequence[FoldKey]) -> dict[Fol
 
 
 def _files_of_folds(store: SubNetworkStore) -> Iterator[tuple[str, _Files]]:
-    """Yield the path of the store of each fold, and the keys of its files."""
+    """For each fold, yield the path of its store and the files of this store."""
     for count in store.fold_counts:
         for number, fold in enumerate(store.folds(count), start=1):
             if fold.exists:
@@ -133,7 +133,8 @@ def prune(store: SubNetworkStore, plan: PrunePlan, on_progress: Callable[[int, i
         on_progress: Called with (objects done, total objects) after each object.
 
     Returns:
-        The removed objects, without objects that were already gone and leftovers that are in use again.
+        The objects that were removed. Objects that no longer existed, and leftovers that are in use again, are not
+        included.
 
     Raises:
         StoreError: The store is read-only, or an object cannot be removed; objects that were removed before stay
@@ -199,7 +200,7 @@ class _Files:
         return cls(store.storage, array, values)
 
     def row_object(self, key: RowKey | FisherKey) -> str | None:
-        """Return the key of the object of a row; None if a label of the row is missing."""
+        """Return the key of the object of a row; None if its density, seed or language is not among the labels."""
         if isinstance(key, RowKey):
             slot = self.array.labels.slot(key)
             return None if slot is None else self.array.object_key(slot)
@@ -216,7 +217,7 @@ class _Files:
         return dict(zip(keys, self.storage.map(size, keys), strict=True))
 
     def owner(self, name: str) -> RowKey | FisherKey | None:
-        """Return the row to whose folder a file belongs; None if the file is in no folder of a row."""
+        """Return the row whose folder contains a file; None if the file is not in the folder of a row."""
         if match := _ROW_FILE.fullmatch(name):
             density, seed, language = map(int, match.groups())
             labels = self.array.labels
@@ -229,7 +230,7 @@ class _Files:
         return None
 
     def left(self) -> Iterator[tuple[str, int]]:
-        """Yield the files of killed writers: key, size in bytes.
+        """Yield the key and the size in bytes of each file that a killed writer left.
 
         Raises:
             StoreError: The store is not in a folder.
@@ -259,6 +260,6 @@ class _Files:
             return free and not finished and self.storage.discard([name], None)
 
     def _lock(self, name: str) -> str:
-        """Return the key of the lock of the row to whose folder a file belongs."""
+        """Return the key of the lock of the row whose folder contains a file."""
         array, _, *slot, _ = name.split("/")
         return f"{array}/.lock-{'-'.join(slot)}"

@@ -1,4 +1,4 @@
-"""Reading of rows, their records, and saved Fisher values of a store."""
+"""Reading of a store: its rows, their commit records, and saved Fisher values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
     """Return the slot to which a row was written.
 
     Raises:
-        StoreError: The labels now give the row a different slot, which contains other bits.
+        StoreError: The labels assign another slot to the row than the slot in its record.
     """
     slot = array.slot(record.key)
     if slot != record.slot:
@@ -48,7 +48,7 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
 
 
 class StoreReader:
-    """The reading half of :class:`xsns_stream.store.SubNetworkStore`."""
+    """The base class of :class:`xsns_stream.store.SubNetworkStore` with all methods that only read."""
 
     def __init__(self, storage: Storage, mode: Mode, compressor: Compressor = "none") -> None:
         self.storage = storage
@@ -65,7 +65,7 @@ class StoreReader:
     # -------------------------------------------------------------------------------------- content
 
     def load(self) -> Header:
-        """Return the header of the store; it is read once.
+        """Return the header of the store. It is read at the first call and then kept.
 
         Raises:
             StoreError: There is no store, or it cannot be read.
@@ -103,7 +103,7 @@ class StoreReader:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages with at least one committed row, sorted."""
+        """The languages with at least one committed row, sorted."""
         return tuple(sorted({key.language for key in self.keys()}))
 
     @property
@@ -143,7 +143,7 @@ class StoreReader:
         return record
 
     def unfinished(self) -> tuple[RowKey, ...]:
-        """Return the rows that were started and never committed; repeating the build writes them again."""
+        """Return the rows that were started but not committed. If the build is repeated, it writes them again."""
         return tuple(unfinished_rows(RowArray.open(self.storage, self.layout)))
 
     # ------------------------------------------------------------------------------------- reading
@@ -184,8 +184,9 @@ class StoreReader:
     ) -> Words:
         """Read the words from `start` to `stop` (exclusive) of several rows: uint64 [n, stop − start].
 
-        The rows are in the order of `languages`. Bits are not compared with the records, because this needs whole rows.
-        A caller can compare its final counts with :meth:`cardinalities`.
+        The rows are in the order of `languages`. Bits are not compared with the records, because the
+        digests in the records cover whole rows. A caller can compare the counts that it computes with
+        :meth:`cardinalities`.
 
         Raises:
             LanguageError, StoreError: See :meth:`read`.
@@ -202,7 +203,7 @@ class StoreReader:
         """Return |A| of each row according to its record: int64 [n].
 
         Raises:
-            StoreError: The labels give a row a different slot than when it was written.
+            StoreError: The labels assign another slot to a row than the slot in its record.
         """
         _, records = self.records_at(languages, seed, density)
         return np.array([record.cardinality for record in records], np.int64)
@@ -212,7 +213,7 @@ class StoreReader:
         """Open committed rows for reading in blocks of columns.
 
         Uncompressed rows in a folder are read in place. All other rows are first copied into a temporary file on this
-        machine; set TMPDIR to choose its folder.
+        machine; the environment variable TMPDIR sets the folder of this file.
 
         Args:
             languages: The languages of the rows, in the order of the result.
@@ -227,7 +228,7 @@ class StoreReader:
             yield columns
 
     def records_at(self, languages: Sequence[str], seed: int, density: float) -> tuple[RowArray, list[CommitRecord]]:
-        """Return the array and the records of several rows, after checking their slots against the labels.
+        """Return the array and the records of several rows, after comparing the slot in each record with the labels.
 
         Raises:
             LanguageError, StoreError: See :meth:`read`.
@@ -246,12 +247,12 @@ class StoreReader:
         """Compare the bits of some rows with their commit records.
 
         Args:
-            keys: The rows; all are checked before an error is raised.
+            keys: The rows. An error is raised only after all rows were checked.
             on_progress: Called with (rows done, total rows) after each row.
 
         Raises:
             StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
-            LanguageError: The store does not have the language of a row.
+            LanguageError: The store has no row of a requested language.
         """
         rows = tuple(keys)
         refuse_damaged(self.damaged_rows(rows, on_progress), len(rows))
@@ -270,7 +271,7 @@ class StoreReader:
             threads: Number of threads; by default one for each core.
 
         Raises:
-            LanguageError: The store does not have the language of a row.
+            LanguageError: The store has no row of a requested language.
         """
         array = RowArray.open(self.storage, self.layout)
         return damaged_rows(
@@ -280,7 +281,7 @@ class StoreReader:
     # ------------------------------------------------------------------------------- Fisher values
 
     def fisher_values(self, language: str, seed: int) -> DiagonalFisher | None:
-        """Return the saved Fisher values of a row; None if none are saved.
+        """Return the saved Fisher values of a language and a seed; None if none are saved.
 
         Raises:
             StoreError: The values are damaged.
@@ -289,11 +290,11 @@ class StoreReader:
         return read_fisher(self.storage, self.layout, key) if self.exists else None
 
     def fisher_record(self, language: str, seed: int) -> FisherRecord | None:
-        """Return the commit record of the saved Fisher values of a row; None if none are saved."""
+        """Return the commit record of the Fisher values of a language and a seed; None if none are saved."""
         return read_fisher_record(self.storage, FisherKey.checked(language, seed))
 
     def fisher_keys(self) -> tuple[FisherKey, ...]:
-        """Return the key of every row with saved Fisher values, sorted by seed and language."""
+        """Return the key of all saved Fisher values, sorted by seed and language."""
         return tuple(sorted(committed_fisher_keys(self.storage)))
 
     # ---------------------------------------------------------------------------------- absent rows

@@ -1,7 +1,7 @@
-"""Commit records of rows. A row is valid once its record exists, and the record is written last.
+"""Commit records of rows. The record of a row is written last, and the row is valid once its record exists.
 
-A record is a Zarr group without members, whose attributes describe the row. Rows of sub-networks and rows of Fisher
-values have separate records.
+A record is a Zarr group without members; the attributes of this group describe the row. A sub-network and the Fisher
+values of the same language and seed have separate records.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _Record = TypeVar("_Record", "CommitRecord", "FisherRecord")
 
 
 def digest_words(bits: Words) -> str:
-    """Return the SHA-256 of words in little-endian order (hexadecimal)."""
+    """Return the SHA-256 of words in little-endian byte order, as hexadecimal digits."""
     return hashlib.sha256(np.ascontiguousarray(bits, "<u8").data).hexdigest()
 
 
@@ -55,7 +55,7 @@ class CommitRecord:
         threshold: Smallest selected Fisher value, stored without rounding.
         sha256: SHA-256 of the row's W words in little-endian order (hexadecimal).
         bytes: Size of the row's object in bytes.
-        provenance: How the row was computed.
+        provenance: The provenance of the row: model, text and settings.
     """
 
     key: RowKey
@@ -69,7 +69,7 @@ class CommitRecord:
 
     @classmethod
     def of(cls, sub: SubNetwork, key: RowKey, slot: Slot, digest: str, size: int) -> CommitRecord:
-        """Return the record of a row with this digest of its bits and this size of its object."""
+        """Return the record of a sub-network; `digest` is the SHA-256 of its bits, `size` the bytes of its object."""
         return cls(
             key=key,
             slot=slot,
@@ -97,7 +97,7 @@ class CommitRecord:
         return self.key.density
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes of the record's group, which :meth:`from_document` reads."""
+        """Return the record as attributes of its Zarr group; :meth:`from_document` is the inverse."""
         return {
             "language": on_disk(self.language),
             "seed": self.seed,
@@ -116,7 +116,7 @@ class CommitRecord:
         """Return the record that a document contains.
 
         Raises:
-            FieldError: A field is out of its bounds.
+            FieldError: A value is out of its bounds.
         """
         fields = document.attributes
         return cls(
@@ -139,7 +139,7 @@ class FisherRecord:
         key: Language and seed.
         slot: The indices of the row in the array: seed, language.
         encoding: `float32`, or `bf16` for values rounded to the nearest bfloat16.
-        examples: |D|, the number of examples averaged over.
+        examples: |D|, the number of examples over which the Fisher values were averaged.
         sha256: SHA-256 of the row's P values as they are stored, in little-endian order (hexadecimal).
         bytes: Size of the row's object in bytes.
         provenance: How the values were computed.
@@ -154,7 +154,7 @@ class FisherRecord:
     provenance: Provenance
 
     def to_json(self) -> dict[str, Any]:
-        """Return the attributes of the record's group, which :meth:`from_document` reads."""
+        """Return the record as attributes of its Zarr group; :meth:`from_document` is the inverse."""
         return {
             "language": on_disk(self.key.language),
             "seed": self.key.seed,
@@ -171,7 +171,7 @@ class FisherRecord:
         """Return the record that a document contains.
 
         Raises:
-            FieldError: A field is out of its bounds.
+            FieldError: A value is out of its bounds.
         """
         fields = document.attributes
         return cls(
@@ -186,7 +186,7 @@ class FisherRecord:
 
 
 def _threshold(text: str) -> float:
-    """Return a threshold from its exact, hexadecimal form.
+    """Return a threshold from the hexadecimal form of a float (`float.hex`).
 
     Raises:
         FieldError: The text is not a number, or the number is too large or negative.
@@ -252,7 +252,7 @@ def _read(
 
 @contextmanager
 def _record_errors(key: object) -> Iterator[None]:
-    """Add the name of the commit record to an error that the block raises."""
+    """Add the name of the commit record to an error that the `with` block raises."""
     try:
         yield
     except StoreError as error:
@@ -260,12 +260,12 @@ def _record_errors(key: object) -> Iterator[None]:
 
 
 def read_records(storage: Storage, keys: Sequence[RowKey]) -> list[CommitRecord | None]:
-    """Return the records of several rows, in order; None for rows that are not committed."""
+    """Return the records of several rows, in the order of `keys`; None for each row that is not committed."""
     return list(storage.map(lambda key: read_record(storage, key), keys))
 
 
 def committed_keys(storage: Storage) -> Iterator[RowKey]:
-    """Yield the key of each committed row, in no particular order, without opening its record."""
+    """Yield the key of each committed row, in no particular order; the commit records are not read."""
     for path in storage.list(COMMITS):
         parts = path.split("/")
         if len(parts) != 5 or parts[-1] != METADATA:
@@ -280,7 +280,7 @@ def committed_keys(storage: Storage) -> Iterator[RowKey]:
 
 
 def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
-    """Yield the key of each row of saved Fisher values, in no particular order; none outside of folders."""
+    """Yield the key of all saved Fisher values, in no particular order; none if the store is not in a folder."""
     for path in storage.list(FISHER_COMMITS) if storage.in_folder else ():
         parts = path.split("/")
         if len(parts) != 4 or parts[-1] != METADATA:
@@ -297,15 +297,17 @@ def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
 
 
 def write_record(storage: Storage, record: CommitRecord) -> bool:
-    """Commit a row after its object; return False if the row was committed meanwhile."""
+    """Write the commit record of a row whose object was written; return False if another writer committed the row."""
     return write_group(storage, record.key.node, record.to_json())
 
 
 def write_group(storage: Storage, node: str, attributes: Mapping[str, Any]) -> bool:
     """Write the group of a commit record and the missing groups above it.
 
+    In a folder, the caller must hold the lock of the row.
+
     Returns:
-        False if another writer has committed the row. In a folder the caller holds the lock of the row.
+        True if the group was written; False if another writer has already committed the row.
     """
     parts = node.split("/")
     # Parents come first and are never rewritten, so that every committed row has a chain of valid groups above it.

@@ -1,8 +1,8 @@
 """Relabelling of the rows of a language: sub-networks, folds, saved Fisher values and cached counts.
 
-No row moves in a store. Rows are therefore written again under the new label, from the bits that were read and compared
-with their records, and the rows of the old label are removed after that. A crash in between leaves the rows under both
-labels, all of them complete; the same call then continues.
+A row cannot be moved within a store. The rows of the old label are therefore read, compared with their records, and
+written again under the new label. After that, the rows of the old label are removed. A crash may leave complete rows
+under both labels; the same call then finishes the work.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ _NAMED: Final = 3
 
 @dataclass(frozen=True)
 class RelabelResult:
-    """The rows that got another label.
+    """The result of relabelling a language.
 
     Attributes:
-        old: The former label, which no row has any more.
-        new: The present label.
-        rows: The rows, under the new label; empty if an earlier call has relabelled all of them.
-        fisher: Rows of saved Fisher values.
-        folds: Number of rows of folds.
+        old: The old label; no row has it any more.
+        new: The new label.
+        rows: Keys of the relabelled sub-networks, with the new label; empty if an earlier call has relabelled all of
+            them.
+        fisher: The relabelled Fisher values.
+        folds: The number of relabelled rows in folds.
     """
 
     old: str
@@ -100,10 +101,10 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
 
 
 def _check_free(store: SubNetworkStore, old: str, new: str) -> None:
-    """Check that a label is free, or has only rows that an interrupted call has written.
+    """Check that no row has the new label, except for rows that an interrupted call has written.
 
     Raises:
-        LanguageError: The label has another row.
+        LanguageError: Another row has the new label.
     """
     taken: list[str] = []
     for name, within in (("", store), *_named_folds(store)):
@@ -123,19 +124,19 @@ def _check_free(store: SubNetworkStore, old: str, new: str) -> None:
 
 
 def _named_folds(store: SubNetworkStore) -> Iterator[tuple[str, SubNetworkStore]]:
-    """Yield the store of each fold after its name in messages."""
+    """Yield (phrase that names the fold in error messages, store of the fold) for each fold."""
     for count in store.fold_counts:
         for number, fold in enumerate(store.folds(count), start=1):
             yield f" without part {number} of {count}", fold
 
 
 def _digests(store: SubNetworkStore, language: str) -> dict[tuple[int, float | None], str]:
-    """Return {seed and density: digest} of the rows of a language; the density of Fisher values is None."""
+    """Return {(seed, density): digest} for the rows of a language; the density of Fisher values is None."""
     return {(record.key.seed, record.key.density): record.sha256 for record in _records(store, language)}
 
 
 def _former_labels(store: SubNetworkStore, language: str) -> dict[RowKey | FisherKey, str]:
-    """Return {row: the label that it had before} of the rows of a language; the label is empty if there was none."""
+    """Return {row: its former label} for the rows of a language; the label is empty if a row had no other label."""
     return {record.key: "".join(record.provenance.former_labels[-1:]) for record in _records(store, language)}
 
 
@@ -162,7 +163,7 @@ def _require_relabelled(store: SubNetworkStore, old: str, new: str) -> None:
 
 
 def _claim(claims: ExitStack, store: SubNetworkStore, language: str, seed: int) -> None:
-    """Claim a row, so that no build measures it meanwhile.
+    """Claim a row, so that no build measures it while it is relabelled.
 
     Raises:
         StoreError: Another process is measuring the row.

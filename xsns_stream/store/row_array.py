@@ -1,7 +1,7 @@
-"""The array of rows. A row is one object, and each of its words contains the bits of 64 parameters.
+"""The array of rows. A row is one object that consists of 64-bit words; each word contains the bits of 64 parameters.
 
 Zarr creates the array, encodes rows, and reads compressed rows. Uncompressed rows of little-endian words are read
-directly from their objects (`shards.py`), so that a block of columns of many rows is read without reading whole chunks.
+directly from their objects (`shards.py`). A block of columns can then be read without reading whole chunks.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _COPY_HINT: Final = "delete '{}', which is a copy of the labels; it will be writ
 
 @dataclass(frozen=True)
 class RowArray:
-    """The array of rows, with its metadata at the time of reading.
+    """The array of rows. The attributes contain the metadata that were read when the array was opened.
 
     Attributes:
         storage: The storage of the store.
         labels: The labels, which assign a slot to each row.
         words: W, the number of words of a row.
-        chunk: Words of an inner chunk.
+        chunk: The number of words in an inner chunk.
         compressed: Whether inner chunks are something other than plain little-endian words.
-        shard: The settings of a row's object.
+        shard: The settings of the shard that contains a row.
     """
 
     storage: Storage
@@ -80,7 +80,7 @@ class RowArray:
 
     @property
     def geometry(self) -> Geometry:
-        """The sizes of the object of an uncompressed row."""
+        """The sizes of the object that contains a row, if the row is not compressed."""
         return Geometry(self.words, self.chunk)
 
     @property
@@ -92,7 +92,7 @@ class RowArray:
         """Return the slot of a committed row.
 
         Raises:
-            StoreError: A label of the row is missing.
+            StoreError: The density, seed or language of the row is not among the labels.
         """
         slot = self.labels.slot(key)
         if slot is None:
@@ -107,15 +107,15 @@ class RowArray:
         return "/".join([ARRAY, "c", *map(str, slot), "0"])
 
     def lock_key(self, slot: Slot) -> str:
-        """Return the key of the lock of a row."""
+        """Return the key of the lock of the row at `slot`."""
         return f"{ARRAY}/.lock-{'-'.join(map(str, slot))}"
 
     # ------------------------------------------------------------------------------------- writing
 
     def grow(self, *keys: RowKey) -> RowArray:
-        """Add missing labels of rows, and return the array with these labels.
+        """Add the densities, seeds and languages of rows to the labels if they are missing; return the changed array.
 
-        Shape and labels are in one document, so that readers always see a consistent pair.
+        Shape and labels are stored in one document, so that a reader never sees labels that do not match the shape.
         """
 
         def with_slot(document: dict[str, Any]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class RowArray:
         return replace(self, labels=labels)
 
     def encoded(self, slot: Slot, bits: Words) -> bytes:
-        """Return the bytes of the object of a row."""
+        """Encode a row; return the bytes of its object."""
         import zarr
         from zarr.buffer.cpu import Buffer
         from zarr.storage import MemoryStore
@@ -161,7 +161,7 @@ class RowArray:
         """Return the words from `start` to `stop` (exclusive) of each row: uint64 [n, stop − start].
 
         Raises:
-            StoreError: An object is missing, or has a wrong size or index. A flipped bit is not detected.
+            StoreError: An object is missing, or its size or index is wrong. Changed bits within a row are not detected.
         """
         out = np.empty((len(slots), 0), np.uint64)
         for number, (key, slot) in enumerate(slots if start < stop else ()):
@@ -173,14 +173,15 @@ class RowArray:
         return out if len(slots) else np.empty((0, stop - start), np.uint64)
 
     def pieces(self, record: CommitRecord, words: int | None = None) -> Iterator[tuple[int, Words]]:
-        """Yield the words of a committed row in blocks, and compare all of them with the digest in its record.
+        """Yield the words of a committed row in blocks, then compare the digest of the whole row with its record.
 
         Args:
             record: The record of the row.
-            words: Words of a block; by default 1 MiB, or whole inner chunks of about 1 MiB if they are compressed.
+            words: The number of words in a block. By default a block has 1 MiB; a block of a compressed row consists of
+                whole inner chunks, together about 1 MiB.
 
         Yields:
-            The position of the first word of the block, and its words, in an array that the next block overwrites.
+            The index of the first word of the block, and the words. The next block overwrites the array of words.
 
         Raises:
             StoreError: The row cannot be read; or, after the last block, the row does not have the committed bits.
@@ -195,7 +196,10 @@ class RowArray:
     def pieces_between(
         self, record: CommitRecord, first: int, last: int, words: int | None = None
     ) -> Iterator[tuple[int, Words]]:
-        """Yield the words from `first` to `last` (exclusive) of a row as :meth:`pieces` does, without a comparison."""
+        """Yield the words from `first` to `last` (exclusive) of a row in blocks, as :meth:`pieces` does.
+
+        The words are not compared with the commit record.
+        """
         if words is None:
             # A compressed chunk is always decoded as a whole.
             words = max(1, PIECE_WORDS // self.chunk) * self.chunk if self.compressed else PIECE_WORDS
@@ -219,7 +223,7 @@ class RowArray:
         return bits
 
     def open_row(self, slot: Slot) -> RowReader:
-        """Open a row for reading, within a block of :meth:`reading`, which translates the errors."""
+        """Open a row for reading. Call this inside `with` :meth:`reading`, which translates the errors."""
         if self.compressed:
             return _ZarrRow(self, slot)
         if self.plain_files:
@@ -227,13 +231,13 @@ class RowArray:
         return StoredRow(self.storage, self.object_key(slot), self.geometry)
 
     def open_file(self, slot: Slot, keep_open: bool = True) -> LocalRow:
-        """Open the file of an uncompressed row, within a block of :meth:`reading`, which translates the errors."""
+        """Open the file of an uncompressed row. Call this inside `with` :meth:`reading`, which translates errors."""
         folder = self.storage.folder("rows are opened as files in folders only", "read them through the storage.")
         return LocalRow(folder / self.object_key(slot), self.geometry, keep_open)
 
     @contextmanager
     def reading(self, key: RowKey, slot: Slot) -> Iterator[None]:
-        """Turn errors of the block into a :class:`StoreError` that names the row."""
+        """Turn errors that are raised in the `with` block into a :class:`StoreError` that names the row."""
         try:
             yield
         except (FileNotFoundError, MissingObjectError):
@@ -291,7 +295,7 @@ class _ZarrRow:
         self._array, self._slot = array, slot
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on."""
+        """Fill `out` with the words of the row that begin at word `start`."""
         with self._array.storage.errors("read"):
             out[:] = np.asarray(self._array.zarr_array[(*self._slot, slice(start, start + len(out)))])
 
@@ -315,10 +319,10 @@ def _lost(storage: Storage) -> StoreError:
 
 
 def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayout) -> tuple[int, int]:
-    """Return W and the words of an inner chunk, from the metadata of the array.
+    """Return W and the number of words in an inner chunk, from the metadata of the array.
 
     Raises:
-        FieldError: The fields do not fit one another, or the layout.
+        FieldError: The fields contradict one another or the layout.
     """
     shape, words = tuple(document.shape), words_for(layout.size)
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
@@ -335,7 +339,7 @@ def inner_chunk_words(layout: ParameterLayout) -> int:
     """Return the number of words of an inner chunk of a new store.
 
     If all layers have the same size and fill whole words, an inner chunk is one layer. Otherwise it has 1 MiB, or the
-    size of a smaller row.
+    size of a row if a row is smaller than 1 MiB.
     """
     spans = {layer.stop - layer.start for layer in layout.layers}
     bits = spans.pop() if len(spans) == 1 else 0
@@ -375,9 +379,10 @@ def empty_array(layout: ParameterLayout, labels: Labels, compressor: Compressor)
 
 
 def write_coordinates(root: Any, labels: Labels) -> None:
-    """Update the arrays `density` and `seed`, which xarray uses as coordinates, from the labels.
+    """Write the labels into the arrays `density` and `seed`, which xarray uses as coordinates.
 
-    This package does not read them: it reads the labels from the attributes, which change in one step with the shape.
+    This package does not read these arrays. It reads the labels from the attributes of the array of rows, because
+    attributes and shape change in one step.
     """
     wanted: dict[str, npt.NDArray[Any]] = {
         "density": np.array(labels.densities, np.float64),
@@ -413,7 +418,7 @@ def _coordinate(root: Any, name: str, values: npt.NDArray[Any]) -> Any:
 
 @contextmanager
 def _zarr_errors(root: Any, name: str) -> Iterator[None]:
-    """Turn the errors of Zarr on unusable metadata into a :class:`StoreError`."""
+    """Turn the errors that Zarr raises for unusable metadata into a :class:`StoreError`."""
     try:
         yield
     except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError, ArithmeticError) as error:
@@ -426,7 +431,7 @@ def check_coordinates(storage: Storage) -> None:
     """Check that the arrays `density` and `seed` are small regular files, before Zarr opens them.
 
     Raises:
-        StoreError: They do not follow the format, or are reached through a link.
+        StoreError: The arrays do not follow the format, or their path contains a symbolic link.
     """
     for name in ("density", "seed"):
         storage.check_no_links(f"{name}/{METADATA}")

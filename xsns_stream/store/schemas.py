@@ -1,7 +1,7 @@
-"""Types of the documents of a store, for :func:`xsns_stream.io.json.parse`. `docs/store-format.md` is normative.
+"""Types of the JSON documents in a store, to be parsed by :func:`xsns_stream.io.json.parse`.
 
-Numbers have bounds, so that no memory is allocated for impossible sizes. Fields that are not listed here are skipped,
-because other programs may add fields.
+`docs/store-format.md` specifies the format. Numbers have bounds, so that no memory is allocated for impossible sizes.
+Fields that are not listed here are ignored, because other programs may add fields.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Layout(Struct):
 
 
 class Kind(Struct, frozen=True):
-    """The format and the version that a group states."""
+    """The name and the version of the format, which a root group contains."""
 
     format: Any = None
     format_version: Any = None
 
 
 class KindDocument(Struct):
-    """A root group of any kind."""
+    """The metadata document of a root group, of which only the format and its version are read."""
 
     attributes: Kind = Kind()
 
@@ -66,7 +66,7 @@ class Root(Struct):
 
 
 class RootDocument(Struct):
-    """The root group."""
+    """The metadata document of the root group."""
 
     attributes: Root
 
@@ -75,74 +75,74 @@ class RootDocument(Struct):
 
 
 class Separator(Struct):
-    """The separator between the parts of a chunk's key."""
+    """The configuration of `chunk_key_encoding`: the separator between the parts of a chunk's key."""
 
     separator: Literal["/"]
 
 
 class ChunkKeys(Struct):
-    """The encoding of the keys of chunks."""
+    """The field `chunk_key_encoding` of an array."""
 
     name: Literal["default"]
     configuration: Separator
 
 
 class ChunkShape(Struct):
-    """The shape of a shard."""
+    """The configuration of `chunk_grid`: the shape of a shard."""
 
     chunk_shape: Axes
 
 
 class Grid(Struct):
-    """The grid of the shards of an array."""
+    """The field `chunk_grid` of an array; each chunk of this grid is a shard."""
 
     name: Literal["regular"]
     configuration: ChunkShape
 
 
 class Endian(Struct):
-    """The byte order of words."""
+    """The configuration of the codec `bytes`: the byte order of words."""
 
     endian: Literal["little"]
 
 
 class BytesCodec(Struct, tag_field="name", tag="bytes"):
-    """The codec that writes words unchanged."""
+    """The codec `bytes`, which writes words without compression."""
 
     configuration: Endian
 
 
 class Crc32cCodec(Struct, tag_field="name", tag="crc32c"):
-    """The codec that adds a checksum at the end."""
+    """The codec `crc32c`, which appends a checksum."""
 
 
 class ZstdSettings(Struct):
-    """Settings of the compressor."""
+    """The configuration of the codec `zstd`."""
 
     level: Annotated[int, Meta(ge=-131072, le=22)] = 0
     checksum: bool = False
 
 
 class ZstdCodec(Struct, tag_field="name", tag="zstd"):
-    """The Zstandard compressor."""
+    """The codec `zstd`, a compressor."""
 
     configuration: ZstdSettings
 
 
 class GzipSettings(Struct):
-    """Settings of the compressor."""
+    """The configuration of the codec `gzip`."""
 
     level: Annotated[int, Meta(ge=0, le=9)]
 
 
 class GzipCodec(Struct, tag_field="name", tag="gzip"):
-    """The gzip compressor."""
+    """The codec `gzip`, a compressor."""
 
     configuration: GzipSettings
 
 
 class BloscSettings(Struct):
-    """Settings of Blosc."""
+    """The configuration of the codec `blosc`."""
 
     cname: Literal["lz4", "lz4hc", "blosclz", "snappy", "zlib", "zstd"]
     clevel: Annotated[int, Meta(ge=0, le=9)]
@@ -152,7 +152,7 @@ class BloscSettings(Struct):
 
 
 class BloscCodec(Struct, tag_field="name", tag="blosc"):
-    """The Blosc compressor."""
+    """The codec `blosc`, a compressor."""
 
     configuration: BloscSettings
 
@@ -161,7 +161,7 @@ Inner = Annotated[list[BytesCodec | ZstdCodec | GzipCodec | BloscCodec], Meta(mi
 
 
 class ShardSettings(Struct):
-    """Settings of a shard, which is the object of a row."""
+    """The configuration of the sharding codec. A shard is the object that contains a row."""
 
     chunk_shape: Axes
     codecs: Inner
@@ -170,14 +170,14 @@ class ShardSettings(Struct):
 
 
 def words_first(shard: ShardSettings) -> bool:
-    """Return whether inner chunks are words with at most one compressor, and the index has a checksum."""
+    """Return whether inner chunks consist of words, compressed or not, and the shard index has a checksum."""
     first, *more = [type(codec) for codec in shard.codecs]
     index = [type(codec) for codec in shard.index_codecs]
     return first is BytesCodec and BytesCodec not in more and index == [BytesCodec, Crc32cCodec]
 
 
 def plain(shard: ShardSettings) -> bool:
-    """Return whether the object of a row consists of its uncompressed words and their index, in this order."""
+    """Return whether the object of a row consists of uncompressed words, followed by the shard index."""
     kinds = [type(codec) for codec in shard.index_codecs]
     return (
         [type(codec) for codec in shard.codecs] == [BytesCodec]
@@ -194,7 +194,7 @@ class Sharding(Struct):
 
 
 class Labels(Struct):
-    """Labels of the array of rows."""
+    """The attributes of the array of rows, which contain its labels."""
 
     densities: Annotated[list[Density], Meta(max_length=MOST_LABELS)]
     seeds: Seeds
@@ -202,7 +202,7 @@ class Labels(Struct):
 
 
 class FisherLabels(Struct):
-    """Labels of the array of Fisher values, and the encoding of values."""
+    """The attributes of the array of Fisher values: its labels, and the encoding of its values."""
 
     encoding: Literal["float32", "bf16"]
     seeds: Seeds
@@ -210,7 +210,7 @@ class FisherLabels(Struct):
 
 
 class ArrayOfRows(Struct, kw_only=True):
-    """Metadata common to the arrays of rows and of Fisher values."""
+    """The metadata that the array of rows and the array of Fisher values have in common."""
 
     zarr_format: Literal[3]
     node_type: Literal["array"]
@@ -224,34 +224,34 @@ class ArrayOfRows(Struct, kw_only=True):
 
 
 class RowsDocument(ArrayOfRows, kw_only=True):
-    """The array `subnetworks`."""
+    """The metadata document of the array `subnetworks`."""
 
     data_type: Literal["uint64"]
     attributes: Labels
 
 
 class FisherDocument(ArrayOfRows, kw_only=True):
-    """The array `fisher`."""
+    """The metadata document of the array `fisher`."""
 
     data_type: Literal["float32", "uint16"]
     attributes: FisherLabels
 
 
 class CoordinateLengths(Struct):
-    """The shape of an array of one axis."""
+    """The configuration of the chunk grid of a one-dimensional array."""
 
     chunk_shape: Annotated[list[Annotated[int, Meta(ge=1, le=MOST_LABELS)]], Meta(min_length=1, max_length=1)]
 
 
 class CoordinateGrid(Struct):
-    """The chunk grid of an array of one axis."""
+    """The chunk grid of a one-dimensional array."""
 
     name: Literal["regular"]
     configuration: CoordinateLengths
 
 
 class CoordinateDocument(Struct):
-    """The arrays `density` and `seed`."""
+    """The metadata document of the array `density` or `seed`."""
 
     zarr_format: Literal[3]
     node_type: Literal["array"]
@@ -266,7 +266,7 @@ class CoordinateDocument(Struct):
 
 
 class Reliability(Struct):
-    """Measures of the repeatability of a row; unknown members of later versions are skipped."""
+    """Measures of the repeatability of a row. Unknown fields, which later versions may write, are ignored."""
 
     split_half: Share | None = None
     split_half_of_row: Share | None = None
@@ -274,7 +274,7 @@ class Reliability(Struct):
 
 
 class Text(Struct):
-    """Counts of the lines and tokens of a row's text; unknown members of later versions are skipped."""
+    """Counts of the lines and tokens of a row's text. Unknown fields, which later versions may write, are ignored."""
 
     lines: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=64)] = {}
     examples_unusable: Count = 0
@@ -289,7 +289,7 @@ OptionValue = Specification | int | float | bool | Annotated[list[Specification]
 
 
 class Inputs(Struct):
-    """Where the text and the model of a row were."""
+    """The locations of the text and the model of a row."""
 
     texts: Annotated[list[Specification], Meta(max_length=1000)] | None = None
     model: Specification | None = None
@@ -324,7 +324,7 @@ class Record(Struct):
 
 
 class RecordDocument(Struct):
-    """The group of a commit record."""
+    """The metadata document of the group of a commit record."""
 
     attributes: Record
 
@@ -343,7 +343,7 @@ class FisherRecord(Struct):
 
 
 class FisherRecordDocument(Struct):
-    """The group of a commit record of Fisher values."""
+    """The metadata document of the group of a commit record of Fisher values."""
 
     attributes: FisherRecord
 
@@ -358,13 +358,13 @@ class Folds(Struct):
 
 
 class FoldsDocument(Struct):
-    """The group `parts`."""
+    """The metadata document of the group `parts`."""
 
     attributes: Folds
 
 
 class Overlaps(Struct):
-    """The attributes of cached overlap counts."""
+    """The attributes of an array of cached overlap counts."""
 
     overlaps_version: Annotated[int, Meta(ge=1, le=2**53)]
     density: Density
@@ -376,6 +376,6 @@ class Overlaps(Struct):
 
 
 class OverlapsDocument(Struct):
-    """The array of cached overlap counts."""
+    """The metadata document of an array of cached overlap counts."""
 
     attributes: Overlaps

@@ -1,8 +1,8 @@
-"""Objects of rows: their inner chunks, their index, and readers of uncompressed rows.
+"""Objects that contain rows: their inner chunks, their shard index, and readers of uncompressed rows.
 
 The object of a row is a Zarr shard: its inner chunks, then their index. The index contains the offset and the length of
-each chunk as little-endian uint64, and a CRC-32C of these numbers. It is checked once when a row is opened; afterwards
-a block of words is one range of bytes, which is read without Zarr.
+each chunk as little-endian uint64, and a CRC-32C of these numbers. The checksum is verified once,
+when a row is opened. After that, a block of words can be read as one range of bytes, without Zarr.
 
 A few bytes of a compressed chunk may expand to gigabytes. Before a library decompresses a chunk,
 :func:`check_inflation` compares the size that the chunk states with the size that an inner chunk must have.
@@ -40,7 +40,7 @@ _GZIP_WINDOW: Final = 31
 
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes of the object of a row that is not compressed.
+    """Sizes of the object that contains an uncompressed row.
 
     Attributes:
         length: Number of elements in a row: W words, or P Fisher values.
@@ -64,7 +64,7 @@ class Geometry:
 
     @property
     def index_start(self) -> int:
-        """The offset of the index: the size of all chunks in bytes."""
+        """The offset of the index in bytes, which equals the size of all chunks."""
         return self.chunks * self.chunk_bytes
 
     @property
@@ -78,7 +78,7 @@ class Geometry:
         return self.index_start + self.index_bytes
 
     def index(self) -> bytes:
-        """Return the index of an object with its chunks in order."""
+        """Return the index of an object whose chunks are stored in order."""
         import google_crc32c
 
         entries = [(number * self.chunk_bytes, self.chunk_bytes) for number in range(self.chunks)]
@@ -87,15 +87,15 @@ class Geometry:
 
 
 def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: int) -> int:
-    """Return the number of elements of an inner chunk, from the metadata of an array of rows.
+    """Return the number of elements in an inner chunk, from the metadata of an array of rows.
 
     Args:
         document: The metadata.
-        dimensions: The names of the axes; the last axis runs within a row.
+        dimensions: The required names of the axes. The last axis is the position within a row.
         length: Number of elements in a row.
 
     Raises:
-        FieldError: The axes have wrong names, or a row is not one object.
+        FieldError: The axes have other names, or a row is divided into several objects.
     """
     sharding, ones = document.codecs[0].configuration, [1] * (len(dimensions) - 1)
     if tuple(document.dimension_names) != tuple(dimensions):
@@ -112,19 +112,22 @@ def chunk_of(document: schemas.ArrayOfRows, dimensions: Sequence[str], length: i
 
 
 class RowReader(Protocol):
-    """One row, opened and checked.
+    """A row that is open for reading; its size and its index were checked.
 
     Attributes:
-        direct: Descriptor and byte offset of an open file that contains all words of the row in order; None if there is
-            no such file.
+        direct: (file descriptor, byte offset) of an open file that contains all words of the row in order; None if
+            there is no such file.
     """
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """Descriptor and byte offset of a file that contains all words in order; None if there is no such file."""
+        """(file descriptor, byte offset) of an open file with all words of the row in order; None if there is none."""
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on; several threads may call this method at the same time."""
+        """Fill `out` with the words of the row that begin at word `start`.
+
+        Several threads may call this method at the same time.
+        """
 
     def close(self) -> None:
         """Close the open file, if there is one."""
@@ -135,7 +138,11 @@ Run = tuple[int, int, int]
 
 
 def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
-    """Return the ranges of the words of a row, from the end of its object; adjacent chunks form one range.
+    """Return the byte ranges that contain the words of a row, in order. Adjacent chunks form one range.
+
+    Args:
+        index: The bytes of the index, from the end of the object.
+        geometry: The required sizes of the object.
 
     Raises:
         ValueError: The index has a wrong size or is damaged.
@@ -160,7 +167,7 @@ def runs_of(index: bytes, geometry: Geometry) -> tuple[Run, ...]:
 
 
 def ranges(runs: tuple[Run, ...], start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the parts of the ranges that contain the words from `start` to `stop` (exclusive)."""
+    """Yield the parts of `runs` that contain the words from `start` to `stop` (exclusive)."""
     for first, last, offset in runs:
         low, high = max(start, first), min(stop, last)
         if low < high:
@@ -171,7 +178,7 @@ class LocalRow:
     """A row in a file, on a little-endian machine.
 
     Args:
-        path: The object of the row.
+        path: The file that contains the row.
         geometry: The required sizes of the object.
         keep_open: Whether the file stays open between reads; if False, each read opens it again.
 
@@ -194,11 +201,11 @@ class LocalRow:
 
     @property
     def direct(self) -> tuple[int, int] | None:
-        """Descriptor of the open file and the byte offset of the first chunk; None if the chunks are not in order."""
+        """(descriptor of the open file, byte offset of the first chunk); None if the chunks are not in order."""
         return (self._descriptor, self._runs[0][2]) if self._descriptor is not None and len(self._runs) == 1 else None
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on."""
+        """Fill `out` with the words of the row that begin at word `start`."""
         descriptor = self._open() if self._descriptor is None else self._descriptor
         try:
             for low, high, offset in ranges(self._runs, start, start + len(out)):
@@ -223,10 +230,10 @@ class LocalRow:
 
 
 def check_system() -> None:
-    """Reject an operating system without positioned reads.
+    """Raise an error if the operating system has no positioned reads (`pread`).
 
     Raises:
-        StoreError: The system is Windows.
+        StoreError: The operating system is Windows.
     """
     if not hasattr(os, "preadv"):
         raise StoreError(
@@ -236,10 +243,10 @@ def check_system() -> None:
 
 
 def read_fully(descriptor: int, out: Words, offset: int) -> None:
-    """Fill `out` from a file, from byte `offset` on.
+    """Fill `out` with the bytes of a file that begin at byte `offset`.
 
     Raises:
-        ValueError: The file ends earlier.
+        ValueError: The file ends before `out` is full.
         StoreError: The operating system has no positioned reads.
     """
     check_system()
@@ -256,7 +263,7 @@ def read_fully(descriptor: int, out: Words, offset: int) -> None:
 
 
 class StoredRow:
-    """A row that is read in byte ranges through its storage.
+    """A row of which byte ranges are read through the storage of the store.
 
     Raises:
         StoreError: The object cannot be read.
@@ -271,7 +278,7 @@ class StoredRow:
         self._runs = runs_of(storage.read(key, geometry.index_start, geometry.object_bytes + 1), geometry)
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words from `start` on."""
+        """Fill `out` with the words of the row that begin at word `start`."""
         for low, high, offset in ranges(self._runs, start, start + len(out)):
             data = self._storage.read(self._key, offset, offset + (high - low) * _WORD)
             if len(data) != (high - low) * _WORD:
@@ -279,7 +286,7 @@ class StoredRow:
             out[low - start : high - start] = np.frombuffer(data, "<u8")
 
     def close(self) -> None:
-        """Do nothing: nothing is open."""
+        """Do nothing, because no file is open."""
 
 
 # ----------------------------------------------------------------------------------------- compressed rows
@@ -335,7 +342,10 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the size in the header of a Zstandard frame; None if the header has no size (RFC 8878, 3.1.1.1)."""
+    """Return the decompressed size that the header of a Zstandard frame states; None if it states none.
+
+    The header is specified in RFC 8878, section 3.1.1.1.
+    """
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:
         return -1
     descriptor = header[4]
@@ -349,7 +359,10 @@ def _zstd_size(header: bytes) -> int | None:
 
 
 def _zstd_trial(data: bytes, expected: int) -> int | None:
-    """Decompress a frame that does not state its size into a buffer of the expected size; return the size."""
+    """Return the decompressed size of a frame whose header does not state it, by decompressing the frame.
+
+    The output buffer has the expected size.
+    """
     from numcodecs import zstd
 
     try:

@@ -1,4 +1,4 @@
-"""`SubNetworkStore`: the class for opening, reading, writing and describing a store."""
+"""The class `SubNetworkStore`, which reads, writes and describes a store, and `open_store`, which opens one."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def open_store(
         mode: `r` reads a store that must exist; `a` adds to a store, and creates it with the first write if it does not
             exist; `w-` creates a store that must not exist.
         compressor: The compressor of a new store; an existing store keeps its compressor. `zstd` saves space if the
-            selected parameters form clusters, and makes comparisons slower; use it for archives.
+            selected parameters form clusters, but comparisons become slower. Use it for archives.
         sweep: Whether work folders of killed processes beside a writable store are removed.
 
     Returns:
         The store; nothing is written before the first :meth:`SubNetworkStore.write`.
 
     Raises:
-        StoreError: The store does not exist, or exists in mode `w-`; or the path contains something else; or the format
-            version of the store is later than this program.
+        StoreError: The store does not exist (mode `r`) or already exists (mode `w-`); the path contains
+            something other than a store; or the format version of the store is later than this program.
         UsageError: The mode or the compressor is unknown.
     """
     if mode not in ("r", "a", "w-"):
@@ -84,8 +84,9 @@ def open_store(
 class SubNetworkStore(StoreReader):
     """The sub-networks of one experiment, by language, seed and density.
 
-    Readers do not see a row that was started and never committed. Objects of this class have no lock and no open file;
-    each read sees the rows that other processes have committed meanwhile. Use :func:`open_store` to create an object.
+    Readers do not see rows that are not committed. An object of this class holds no lock and no open file. Each read
+    therefore also sees the rows that other processes have committed since the store was opened. Use :func:`open_store`
+    to create an object.
 
     >>> store = open_store("experiment.zarr")  # doctest: +SKIP
     >>> store["sw"].density_realised  # doctest: +SKIP
@@ -107,11 +108,11 @@ class SubNetworkStore(StoreReader):
 
     @property
     def fold_counts(self) -> tuple[int, ...]:
-        """The numbers of folds into which the examples of rows were divided, ascending; empty without folds."""
+        """Every K for which the store has rows in K folds, in ascending order; empty if it has no folds."""
         return fold_counts(self.storage)
 
     def folds(self, count: int) -> tuple[SubNetworkStore, ...]:
-        """Return the stores that leave out a fold, first to last; a store may have no rows.
+        """Return `count` stores, each of which leaves out one fold, in the order of the folds; they may have no rows.
 
         Raises:
             UsageError: The number of folds is not valid.
@@ -127,10 +128,10 @@ class SubNetworkStore(StoreReader):
         return self._folds[count]
 
     def reliability(self, record: CommitRecord) -> dict[str, Any]:
-        """Return the measures of the repeatability of a row, from its record or the records of its folds.
+        """Return the measures of the repeatability of a row, from its commit record or from the records of its folds.
 
-        Records are never rewritten. If folds were added to a row that was committed without split-half, its split-half
-        is therefore in the records of the folds.
+        Commit records are never rewritten. If a row was committed without a split-half measure and folds were added
+        later, this measure is therefore in the records of the folds.
         """
         known = dict(record.provenance.reliability)
         for count in self.fold_counts if "split_half" not in known else ():
@@ -142,24 +143,24 @@ class SubNetworkStore(StoreReader):
         return known
 
     def has_folds(self, language: str, seed: int, density: float, count: int) -> bool:
-        """Return whether all fold rows of a row are committed."""
+        """Return whether the rows that leave out one fold are committed for all `count` folds of a row."""
         return all(fold.is_committed(language, seed, density) for fold in self.folds(count))
 
     def fold_keys(self, count: int) -> tuple[FoldKey, ...]:
-        """Return the key of every committed row in the stores that leave out a fold."""
+        """Return the key of every committed row in the `count` stores that leave out a fold."""
         keys = [fold.keys() for fold in self.folds(count)]
         return tuple(FoldKey(count, number, key) for number, there in enumerate(keys, 1) for key in there)
 
     def write_fold(self, sub: SubNetwork, count: int, number: int) -> bool:
-        """Write and commit the sub-network of all examples of a row except those of one fold.
+        """Write and commit a sub-network that was measured without the examples of one fold.
 
-        Folds are written before their row, so that a committed row that was measured in folds has all of them.
+        Write all folds of a row before the row itself. A committed row then always has all its folds.
 
         Args:
-            sub: The sub-network of the other folds; its provenance is that of the row except for the number of
-                examples.
+            sub: The sub-network, measured on the examples of all other folds. Its provenance equals that of the row,
+                except for the number of examples.
             count: K, the number of folds.
-            number: The fold that is left out, from 1.
+            number: Index of the fold that is left out, from 1.
 
         Raises:
             IncompatibleError, LanguageError, StoreError, UsageError: See :meth:`write`.
@@ -169,7 +170,7 @@ class SubNetworkStore(StoreReader):
         return fold.write(replace(sub, provenance=fold_provenance(sub.provenance, count, number)))
 
     def prepare_folds(self, header: Header, counts: tuple[int, ...]) -> None:
-        """Create the store if it does not exist, and record that its rows may have these numbers of folds."""
+        """Create the store if it does not exist, and record that its rows may have K folds, for each K in `counts`."""
         self._ensure(header, None)
         for count in counts:
             if count not in self._announced:
@@ -177,7 +178,7 @@ class SubNetworkStore(StoreReader):
                 self._announced.add(count)
 
     def _codec(self) -> Compressor:
-        """Return the compressor of the rows."""
+        """Return the compressor of the existing store, or the requested one if the store does not exist."""
         if not self.exists:
             return self._compressor
         return "zstd" if RowArray.open(self.storage, self.layout).compressed else "none"
@@ -214,13 +215,13 @@ class SubNetworkStore(StoreReader):
     def add_labels(
         self, provenance: Provenance, layout: ParameterLayout, keys: Sequence[RowKey], folds: int | None = None
     ) -> None:
-        """Add the labels of rows that are about to be written, so that no writer of these rows changes the labels.
+        """Add the labels of rows that will be written, so that the writers of these rows need not change the labels.
 
-        A label without a row is invisible to readers.
+        Readers do not see labels that have no row.
 
         Args:
-            provenance: Provenance of the rows; the store is created if there is none.
-            layout: θ.
+            provenance: Provenance of the rows. If the store does not exist, it is created with this provenance.
+            layout: The layout of the parameters θ.
             keys: Keys of the rows.
             folds: Number of folds that the rows will have; None for no folds.
 
@@ -238,12 +239,12 @@ class SubNetworkStore(StoreReader):
                 fold.add_labels(fold_provenance(provenance, folds, number), layout, keys)
 
     def claimed(self, language: str, seed: int) -> AbstractContextManager[bool]:
-        """Claim a row while the block runs, so that other builds do not measure it too.
+        """Claim a row while the `with` block runs, so that other builds do not measure the same row.
 
-        A claim covers one language and seed with all densities, folds and saved Fisher values, because one measurement
-        gives all of them. The method does not wait: it yields False if another process has claimed the row. Claims end
-        with their process. Writing does not depend on claims, because every row has its own lock and the first commit
-        is valid. On an object store, which has no locks, every claim is granted.
+        A claim covers all densities, folds and saved Fisher values of one language and seed, because one measurement
+        gives all of them. The method does not wait: it yields False if another process has claimed the row. A claim
+        ends when its process ends. Rows can be written without a claim, because every row has its own lock and only
+        the first commit succeeds. An object store has no locks of this kind, so that every claim is granted there.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -253,14 +254,14 @@ class SubNetworkStore(StoreReader):
         return self.storage.claimed(f"{key.seed}-{on_disk(key.language)}", ARRAY, METADATA)
 
     def remove_left_claims(self) -> None:
-        """Remove the lock files of claims of killed processes."""
+        """Remove the lock files that killed processes left from their claims."""
         self.storage.remove_stale_claims(ARRAY, METADATA)
 
     def save_fisher(self, fisher: DiagonalFisher, encoding: str = "float32") -> bool:
-        """Save the Fisher values of a row, from which sub-networks of other densities can be selected later.
+        """Save Fisher values, so that sub-networks of other densities can be selected from them later.
 
         Args:
-            fisher: The values; their language and the seed of their provenance name the row.
+            fisher: The values. They are saved under their language and the seed in their provenance.
             encoding: `float32`, which is exact, or `bf16`, which rounds values to the nearest bfloat16 and needs half
                 the space. A store has one encoding.
 
@@ -286,10 +287,10 @@ class SubNetworkStore(StoreReader):
     def discard(self, language: str, seed: int, density: float) -> bool:
         """Remove the commit record of a row, then its object.
 
-        Its labels are not removed, so that no row moves.
+        The labels of the row are not removed, so that the slots of other rows do not change.
 
         Returns:
-            Whether the row or a part of it existed.
+            Whether the commit record or the object existed.
 
         Raises:
             LanguageError, UsageError: The label of the row is not valid.
@@ -300,7 +301,7 @@ class SubNetworkStore(StoreReader):
         return discard_row(self.storage, self.layout, RowKey.checked(language, seed, density))
 
     def relabel(self, old: str, new: str, on_progress: Progress | None = None) -> RelabelResult:
-        """Give the rows of a language another label, with their folds, saved Fisher values and cached counts.
+        """Give the rows of a language, their folds, saved Fisher values and cached counts another label.
 
         Bits, seeds and densities do not change. The old label is added to `former_labels` in the provenance. The rows
         are complete under one of the two labels at every moment, and under both for a short time. After a crash, call
@@ -308,7 +309,7 @@ class SubNetworkStore(StoreReader):
         old label.
 
         Args:
-            old: The label of the rows; any code of the language that no other row has.
+            old: The present label of the rows.
             new: The new label: a code, or any label such as `qaa-x-mine` or `sw_news`.
             on_progress: Called with (steps done, all steps).
 
@@ -322,9 +323,9 @@ class SubNetworkStore(StoreReader):
         return relabel_rows(self, old, new, on_progress)
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """Yield a folder for large files of a build, which is removed when the block ends.
+        """Yield a folder for large files of a build. The folder is removed when the `with` block ends.
 
-        The folder is on the disk of the store; for an object store it is among the temporary files of this machine.
+        It is on the same disk as the store. For an object store, it is in the temporary folder of this machine.
 
         Raises:
             StoreError: The folder cannot be created.
@@ -332,7 +333,7 @@ class SubNetworkStore(StoreReader):
         return self.storage.scratch()
 
     def _ensure(self, header: Header, key: RowKey | None) -> None:
-        """Create the store if it does not exist, and check that rows of the header may be written to it."""
+        """Create the store if it does not exist, and check that rows with this header may be written to it."""
         if self.mode == "r":
             raise StoreError(
                 f"the store '{self.storage}' was opened for reading.", "open it with mode 'a' to add rows."
@@ -346,7 +347,7 @@ class SubNetworkStore(StoreReader):
     # -------------------------------------------------------------------------------------- health
 
     def unfinished_folds(self) -> tuple[FoldKey, ...]:
-        """Return the missing folds of rows with some, but not all, folds; repeating the build adds them."""
+        """Return the missing folds of rows that have some folds, but not all. Repeating the build adds them."""
         return tuple(unfinished_folds(self._every_fold()))
 
     def _every_fold(self) -> list[Fold]:
@@ -357,7 +358,7 @@ class SubNetworkStore(StoreReader):
         ]
 
     def info(self) -> dict[str, Any]:
-        """Return a summary of the store as plain JSON values."""
+        """Return a summary of the store that consists of plain JSON values."""
         return summary(self)
 
     def verify(self, on_progress: Progress | None = None) -> list[Finding]:
@@ -367,8 +368,8 @@ class SubNetworkStore(StoreReader):
             on_progress: Called with (rows done, total rows) after each row.
 
         Returns:
-            The faults of the store; empty for an intact store. Unfinished rows, which have no commit record, are not
-            faults: see :meth:`unfinished`, and :meth:`unfinished_folds` for rows that lack some of their folds.
+            The faults of the store; empty if the store is intact. Unfinished rows and missing folds are not faults;
+            :meth:`unfinished` and :meth:`unfinished_folds` return them.
         """
         return verify_store(self.storage, self.load(), self._every_fold(), on_progress)
 
@@ -377,7 +378,7 @@ class SubNetworkStore(StoreReader):
 
 
 def summary(store: SubNetworkStore) -> dict[str, Any]:
-    """Return a summary of a store as plain JSON values."""
+    """Return a summary of a store that consists of plain JSON values."""
     header, records = store.load(), store.records()
     array = RowArray.open(store.storage, header.layout)
     fisher = [record for key in store.fisher_keys() if (record := store.fisher_record(key.language, key.seed))]
@@ -418,7 +419,7 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
 
 
 def _texts(records: Iterable[CommitRecord]) -> list[dict[str, Any]]:
-    """Return the text counts of the records, once for each language and seed."""
+    """Return the counts of lines and tokens in the records, once for each language and seed."""
     texts = {(record.language, record.seed): record.provenance.text for record in records if record.provenance.text}
     return [{"language": language, "seed": seed} | dict(text) for (language, seed), text in texts.items()]
 

@@ -48,8 +48,8 @@ class Finding:
     Attributes:
         problem: One of `record`, `experiment`, `label`, `missing`, `size`, `unreadable`, `bits`, `swapped`,
             `cardinality`, `density`, `padding`, `values`, `text`.
-        detail: A sentence that names the row.
-        row: The row; None if it is unknown.
+        detail: A sentence that describes the fault and names the row.
+        row: The key of the row; None if it is unknown.
     """
 
     problem: str
@@ -57,7 +57,7 @@ class Finding:
     row: RowKey | FisherKey | FoldKey | None = None
 
     def within(self, count: int, number: int) -> Finding:
-        """Return the fault with the fold added to its detail and row."""
+        """Return the same fault for a row of a fold: `detail` and `row` also name the fold."""
         row = FoldKey(count, number, self.row) if isinstance(self.row, RowKey) else self.row
         return replace(self, detail=f"without part {number} of {count}: {self.detail}", row=row)
 
@@ -71,7 +71,7 @@ class Fold:
 
     Attributes:
         count: K, the number of folds.
-        number: The fold that is left out, from 1.
+        number: Index of the fold that is left out, from 1.
         storage: The storage of the store.
         header: The header of the store; None if nothing was written to it.
     """
@@ -102,7 +102,10 @@ def verify_store(
 
 
 def _shifted(on_progress: Progress | None, sizes: Sequence[int]) -> Iterator[Progress | None]:
-    """Yield one progress callback for each of several checks, which together report a single pass."""
+    """Yield one progress callback for each of several checks.
+
+    Together, the callbacks report the progress of all checks as one pass over all rows.
+    """
     if on_progress is None:
         yield from repeat(None)
         return
@@ -115,7 +118,7 @@ def _add_before(on_progress: Progress, before: int, total: int, done: int, _: in
 
 
 def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Finding]:
-    """Find rows of folds that were measured on other text than the whole row, or belong to a different fold."""
+    """Yield a fault if the row of a fold was measured on other text than the whole row, or belongs to another fold."""
     part, whole = (_read_record(of, name.row) for of in (fold, storage))
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
@@ -164,7 +167,7 @@ def _read_record(storage: Storage, key: RowKey) -> CommitRecord | Finding | None
 
 
 def _strangers(storage: Storage, known: set[str]) -> Iterator[Finding]:
-    """Find records at paths that no row can have."""
+    """Yield a fault for each commit record whose path cannot belong to a row."""
     there = [(path, 5) for path in storage.list(COMMITS)]
     if storage.in_folder:
         there += [(path, 4) for path in storage.list(FISHER_COMMITS)]
@@ -263,7 +266,7 @@ def damaged_rows(
     on_progress: Progress | None = None,
     threads: int | None = None,
 ) -> dict[RowKey, StoreError]:
-    """Compare the bits of some rows with the SHA-256 and the count of their commit records.
+    """Compare the bits of some rows with the SHA-256 and the cardinality in their commit records.
 
     Rows are read in blocks of 1 MiB.
 
@@ -328,7 +331,7 @@ def _check_committed(array: RowArray, record: CommitRecord) -> None:
 
 
 def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
-    """Yield the rows with an object and without a commit record."""
+    """Yield the key of each row that has an object but no commit record."""
     committed, labels = set(committed_keys(array.storage)), array.labels
     # Only slots with an object are examined, because there may be far more slots than rows.
     started = {match.groups() for path in array.storage.list(f"{ARRAY}/c") if (match := _OBJECT.fullmatch(path))}
@@ -340,9 +343,9 @@ def unfinished_rows(array: RowArray) -> Iterator[RowKey]:
 
 
 def unfinished_folds(folds: Sequence[Fold]) -> Iterator[FoldKey]:
-    """Yield the missing folds of rows with some, but not all, folds.
+    """Yield the missing folds of rows that have some folds, but not all.
 
-    Killed writers leave rows in this state. Readers use folds only if all of them exist, and repeating the build adds
+    Killed writers leave such rows. Readers use the folds of a row only if all of them exist. Repeating the build adds
     the missing folds.
     """
     numbers: dict[tuple[int, RowKey], set[int]] = {}

@@ -1,4 +1,4 @@
-"""Creation of a store, writing and removal of rows; several processes may do this at the same time."""
+"""Creation of stores, and writing and removal of rows. Several processes may write to a store at the same time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OtherBitsError(StoreError):
 def ensure_store(
     storage: Storage, header: Header, key: RowKey | None, compressor: Compressor, *, may_exist: bool
 ) -> Header:
-    """Return the header of the store at a storage; create the store, with a slot for `key`, if it does not exist.
+    """Return the header of the store in a storage. If there is no store, create it with a slot for `key`.
 
     Raises:
         StoreError: The store cannot be created, or it exists and `may_exist` is False.
@@ -89,7 +89,7 @@ def _is_committed(storage: Storage, key: RowKey, digest: str) -> bool:
 
 
 def discard_row(storage: Storage, layout: ParameterLayout, key: RowKey) -> bool:
-    """Remove a row, its record first; return whether the row or a part of it existed."""
+    """Remove the commit record of a row, then its object; return whether one of them existed."""
     array = RowArray.open(storage, layout)
     slot = array.labels.slot(key)
     if slot is None:

@@ -1,4 +1,4 @@
-"""Selection of the parameters with the largest Fisher values, as packed bits."""
+"""Selection of the parameters that have the largest Fisher values. The result is packed bits."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _Top = tuple[Words, int, float]
 
 @dataclass(frozen=True)
 class TopValues:
-    """The largest of some values, as bits.
+    """The selection of the largest values of a vector, as packed bits.
 
     Attributes:
         bits: uint64 [ceil(P / 64)]; value i is bit i % 64 of word i // 64; pad bits are zero.
         cardinality: Number of set bits.
         size: P, the number of values.
-        threshold: The threshold; all values that are not below it are selected, except zeros. With `exact` it is the
-            smallest selected value, or infinity if all values are zero.
-        error: A bound of |threshold − K-th largest| / K-th largest: 0 for `exact` and for `percentile`, which follows
-            NumPy; for `histogram` 2⁻⁷ (float32) or 2⁻⁴ (float64), more for subnormal numbers, and infinity if the K-th
-            value cannot be distinguished from zero.
+        threshold: All values ≥ the threshold are selected, except zeros. For `exact`, the threshold is the smallest
+            selected value, or infinity if all values are zero.
+        error: An upper bound of |threshold − v| / v, where v is the K-th largest value. It is 0 for `exact`, and by
+            definition 0 for `percentile`. For `histogram` it is 2⁻⁷ (float32) or 2⁻⁴ (float64), larger if v is
+            subnormal, and infinity if v cannot be distinguished from zero.
     """
 
     bits: Words
@@ -43,7 +43,7 @@ class TopValues:
 
     @property
     def density_realised(self) -> float:
-        """Fraction of the values that is selected, |S| / P."""
+        """The fraction of the values that are selected, |S| / P."""
         return self.cardinality / self.size
 
 
@@ -74,20 +74,21 @@ def extract_subnetwork(
     """Return the sub-network of the parameters with the largest Fisher values.
 
     There is one threshold for all tensors together. All values that equal the threshold are selected, so that the
-    result does not depend on the order of parameters. The sub-network of a larger density contains that of a smaller
-    density. Zeros are never selected.
+    result does not depend on the order of parameters. The sub-network of a larger density contains the
+    sub-network of a smaller density. Zeros are never selected.
 
     Args:
-        fisher: The Fisher values of one layout. Tensors on a device are selected and packed there, and only bits are
-            copied from it.
+        fisher: The Fisher values. If the tensors are on a device, such as a GPU, selection and packing run there, and
+            only the packed bits are copied to the host.
         density: The selected fraction of the parameters, p in the paper, in (0, 1].
         language: The language; that of `fisher` by default.
         seed: The seed; that of the provenance of `fisher` by default.
         quantile: The method for the threshold. `exact` uses the K-th largest value, K = ⌊density · P + ½⌋; if fewer
             than K values are positive, `cardinality` and `density_realised` are smaller. `histogram` estimates the K-th
-            largest value from a histogram of 65,536 bins, within 2⁻⁷ of its value (float32), so that about K values are
-            selected; thresholds of other densities need no further pass. `percentile` is `numpy.percentile(values, (1 −
-            density) · 100)`, bit for bit, as in the code of the authors. No method joins or copies the values.
+            largest value from a histogram of 32,768 bins, within 2⁻⁷ of its value (float32), so that about K values are
+            selected; thresholds for further densities are estimated from the same histogram. `percentile` uses
+            exactly the threshold of `numpy.percentile(values, (1 − density) · 100)`, as in the code of the authors. No
+            method concatenates or copies the values.
 
     Raises:
         UsageError: The density is outside of (0, 1], or the quantile is unknown.
@@ -164,9 +165,10 @@ def select_top(values: Sequence[Any], density: float, quantile: str = "exact") -
 def select_top_many(
     values: Sequence[Any], densities: Sequence[float], quantile: str = "exact"
 ) -> tuple[TopValues, ...]:
-    """Return the largest values for each density; the result of a larger density contains that of a smaller one.
+    """Return the selection of the largest values for each density.
 
-    On the host, the values are read once for all densities, and once more for each density with `histogram`.
+    The selection of a larger density contains the selection of a smaller density. On the host, the values are read once
+    for all densities; `histogram` reads them once more for each density.
 
     Args:
         values: The parts of one vector; see :func:`select_top`.
@@ -190,23 +192,23 @@ def select_top_many(
 
 
 class _Source(Protocol):
-    """The parts of a vector, on the host or on a device."""
+    """A vector that consists of several parts, in the memory of the host or of a device."""
 
     size: int
     dtype: np.dtype[Any]
 
     def top(self, ranks: Sequence[int]) -> list[_Top]:
-        """Return bits, cardinality and smallest value of the K largest values without zeros, for each K."""
+        """Return, for each K in `ranks`, bits, number and smallest of the K largest values, without zeros."""
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the histogram of `xsns_kernels.pattern_histogram`: int64 [32768]."""
+        """Return the result of `xsns_kernels.pattern_histogram` for the values: int64 [32768]."""
 
     def reaching(self, threshold: float) -> tuple[Words, int]:
-        """Return bits and cardinality of the values that reach a threshold, without zeros."""
+        """Return the bits and the number of the values ≥ `threshold`, without zeros."""
 
 
 class _Host:
-    """Arrays, or tensors in the memory of the host, which are used as arrays."""
+    """A vector in the memory of the host. Its parts are arrays; tensors are used as arrays."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._parts = [np.ascontiguousarray(part) for part in values]
@@ -224,7 +226,7 @@ class _Host:
 
 
 class _Device:
-    """Tensors that are selected on their device."""
+    """A vector on a device, such as a GPU. Its parts are tensors, and the selection runs on the device."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._parts = [part.contiguous() for part in values]
@@ -273,7 +275,11 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
 
 
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
-    """Select by the threshold of NumPy, which is between two adjacent values in order and selects like one of them."""
+    """Select the values that are not below the threshold of `numpy.percentile`.
+
+    NumPy interpolates this threshold between two adjacent values of the sorted vector. It therefore selects the same
+    values as one of these two values would.
+    """
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))
     selected = []

@@ -1,4 +1,4 @@
-"""Storages of stores: a folder, or a prefix of an object store. :func:`open_storage` opens a path or a URL."""
+"""Storage backends of stores: a folder, or a prefix in an object store. :func:`open_storage` returns a storage."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def open_storage(path: str | Path) -> Storage:
     """Return the storage that a path or a URL names; nothing is read or written yet.
 
     Args:
-        path: A folder; `file:///folder`; `s3://bucket/prefix`, `gs://…`, `az://…`, with credentials from the
-            environment; or `memory://name`, which exists as long as the process.
+        path: A folder or `file:///folder`; an object store `s3://bucket/prefix`, `gs://…` or `az://…`, with credentials
+            in environment variables; or `memory://name`, which exists as long as the process.
 
     Raises:
         UsageError: The URL does not name a storage.
-        StoreError: Object stores need a package that is not installed.
+        StoreError: The URL names an object store, and the package for object stores is not installed.
     """
     if path == "":
         raise UsageError("the path of the store is empty.", "give a folder, or a URL such as s3://bucket/prefix.")

@@ -1,7 +1,7 @@
-"""The interface of a storage: objects under keys, in a folder or in an object store.
+"""The interface of a storage, which maps keys to objects in a folder or in an object store.
 
 Keys are relative POSIX paths, such as `commits/0.15/0/sw/zarr.json`. An object is written completely or not at all. A
-storage does not depend on the content of its objects.
+storage does not interpret the content of its objects.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Storage(ABC):
     Errors of the disk or of the server are raised as :class:`StoreError`.
 
     Attributes:
-        url: The URL of the store without a secret; `file://…` for a folder.
+        url: The URL of the store, from which secrets are removed; `file://…` for a folder.
         in_folder: Whether objects are files on this machine, which can be mapped into memory and locked.
     """
 
@@ -49,22 +49,22 @@ class Storage(ABC):
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """Whether objects may be written, as far as this is known without an attempt."""
+        """False if objects certainly cannot be written; True otherwise. Nothing is written to find out."""
 
     def __str__(self) -> str:
         return str(self.path)
 
     def full_name(self, key: str) -> str:
-        """Return the full name of an object, for messages."""
+        """Return the full name of an object, which is used in messages."""
         return f"{self}/{key}"
 
     @abstractmethod
     def child(self, prefix: str) -> Storage:
-        """Return a storage of the objects below `prefix/`."""
+        """Return a storage that contains only the objects below `prefix/`."""
 
     @abstractmethod
     def folder(self, what: str, hint: str) -> Path:
-        """Return the folder of a store, for work that needs files.
+        """Return the folder of a store; raise an error if the store is not in a folder.
 
         Args:
             what: The beginning of the error message, such as `Fisher values are saved in folders only`.
@@ -78,14 +78,14 @@ class Storage(ABC):
 
     @abstractmethod
     def is_empty(self) -> bool:
-        """Return whether the storage has no object; an empty folder has none."""
+        """Return whether the storage contains no objects; this is also True for an empty folder."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
         """Return whether an object has this key."""
 
     def has_entry(self, key: str) -> bool:
-        """Return whether a key has anything that can be removed, even if it cannot be read."""
+        """Return whether there is something under a key that can be removed, even if it cannot be read as an object."""
         return self.exists(key)
 
     @abstractmethod
@@ -109,7 +109,7 @@ class Storage(ABC):
         """
 
     def read_as(self, key: str, kind: type[_Kind], hint: str = RESTORE) -> _Kind | None:
-        """Return a JSON document as a value of a type; None if there is no object.
+        """Parse a JSON document as the type `kind`; return None if there is no object.
 
         Raises:
             StoreError: The document does not follow the format; the message names the field.
@@ -118,7 +118,7 @@ class Storage(ABC):
         return None if data is None else parse(data, kind, self.full_name(key), hint)
 
     def read_json(self, key: str) -> Document | None:
-        """Return a JSON object of any members; None if there is no object.
+        """Return a JSON object, which may have any members; None if there is no object under the key.
 
         Raises:
             StoreError: The document is not a JSON object.
@@ -134,7 +134,7 @@ class Storage(ABC):
 
     @abstractmethod
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Turn the errors of the storage's own library into a :class:`StoreError` that names the attempt."""
+        """Turn the errors of the storage's library into a :class:`StoreError` whose message contains `action`."""
 
     @abstractmethod
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
@@ -144,25 +144,25 @@ class Storage(ABC):
 
     @abstractmethod
     def write(self, key: str, data: bytes) -> None:
-        """Write an object completely or not at all; an existing object is replaced."""
+        """Write an object, completely or not at all. An existing object is replaced."""
 
     @abstractmethod
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
-        """Write a JSON object like :meth:`write`; an error message names `action`."""
+        """Write a JSON object as :meth:`write` does. Error messages contain `action`."""
 
     @abstractmethod
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object if the key has none; return False if the key has one, which is not changed."""
+        """Write a JSON object if there is no object under the key; otherwise return False and write nothing."""
 
     @abstractmethod
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object by the result of `change`, without losing updates of other writers.
+        """Replace a JSON object by the result of `change`, so that no update of another writer is lost.
 
         Args:
             key: The key of the object.
             change: Returns the new document. It may be called several times, each time with the current document;
                 nothing is written if it returns an equal document.
-            lock: The key of the lock file in a folder; `.lock` beside the object by default.
+            lock: The key of the lock file, which only a storage in a folder uses; by default `.lock` beside the object.
 
         Returns:
             The current document.
@@ -191,17 +191,17 @@ class Storage(ABC):
 
     @abstractmethod
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Create a store of several objects; return False if another writer has created it.
+        """Create a store by writing its first objects; return False if another writer has created it.
 
         Args:
-            objects: Returns the objects by key.
+            objects: Returns {key: bytes} of the objects.
             first: The key of the object that is written first; it marks the path as a store.
             last: The key of the object that is written last; it marks the store as complete.
         """
 
     @abstractmethod
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Write the missing objects of a store of a killed writer; the arguments are those of :meth:`create`."""
+        """Write the objects that are missing because a writer was killed in :meth:`create`; same arguments."""
 
     @abstractmethod
     def commit(
@@ -216,29 +216,30 @@ class Storage(ABC):
 
         Args:
             key: The key of the object.
-            lock: The key of the row's lock, for storages with locks.
+            lock: The key of the row's lock; storages without locks ignore it.
             encode: Returns the bytes of the object.
-            write_record: Writes the commit record, with the size of the object in bytes; returns False if a record
-                exists.
+            write_record: Called with the size of the object in bytes; writes the commit record, and returns False if a
+                record exists.
             is_committed: Returns whether the row is committed.
 
         Raises:
-            StoreError: The object cannot be written; `is_committed` raises it for a row with other bits.
+            StoreError: The object cannot be written; or the row is committed with other bits, in which case
+                `is_committed` raises the error.
         """
 
     @abstractmethod
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Write a commit record after its object; return False if another writer has committed the row.
+        """Write the commit record of a row whose object was written; return False if another writer committed the row.
 
-        In a folder the caller holds the lock of the row.
+        In a folder, the caller must hold the lock of the row.
         """
 
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
-        """Remove objects in order; return whether any of them existed.
+        """Remove objects in the order of `keys`; return whether any of them existed.
 
         Args:
             keys: The keys; the commit record comes first.
-            lock: The key of the row's lock, for storages with locks; None if the row has no slot.
+            lock: The key of the row's lock, which storages without locks ignore; None if the row has no slot.
         """
         there = [key for key in keys if self.has_entry(key)]
         for key in there:
@@ -249,7 +250,7 @@ class Storage(ABC):
 
     @abstractmethod
     def locked(self, key: str) -> AbstractContextManager[None]:
-        """Hold a lock while the block runs.
+        """Hold a lock while the `with` block runs.
 
         Raises:
             StoreError: Another process held the lock for too long, or the lock cannot be created.
@@ -257,7 +258,7 @@ class Storage(ABC):
 
     @abstractmethod
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
-        """Exclude other writers while the block runs; yield False if the storage has no such locks.
+        """Exclude other writers while the `with` block runs; yield False if the storage cannot exclude them.
 
         Raises:
             StoreError: Another process holds the lock.
@@ -265,15 +266,15 @@ class Storage(ABC):
 
     @abstractmethod
     def claimed(self, name: str, folder: str, document: str) -> AbstractContextManager[bool]:
-        """Claim a task while the block runs, without waiting; yield False if another process has claimed it.
+        """Claim a task while the `with` block runs; yield False, without waiting, if another process has claimed it.
 
-        An object store has no locks that end with their process. There every claim is granted, and the first commit is
-        valid.
+        Locks in an object store are not released when their process ends. Every claim is therefore granted there, and
+        only the first commit of a row succeeds.
 
         Args:
             name: The name of the task.
             folder: The folder within the store that contains the lock files.
-            document: The key of an object that every store contains.
+            document: The key of an object that every store contains, so that it shows whether the store exists.
 
         Raises:
             StoreError: A lock file cannot be created.
@@ -281,7 +282,7 @@ class Storage(ABC):
 
     @abstractmethod
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Remove the lock files of claims of killed processes; the arguments are those of :meth:`claimed`."""
+        """Remove the lock files that killed processes left from their claims; see :meth:`claimed` for the arguments."""
 
     # ----------------------------------------------------------------------------- files beside a store
 
@@ -299,9 +300,9 @@ class Storage(ABC):
 
     @abstractmethod
     def scratch(self) -> AbstractContextManager[Path]:
-        """Yield a folder for large temporary files, which is removed when the block ends.
+        """Yield a folder for large temporary files. The folder is removed when the `with` block ends.
 
-        The folder is on the disk of the store; for an object store it is in the temporary folder of this machine.
+        It is on the same disk as the store. For an object store, it is in the temporary folder of this machine.
 
         Raises:
             StoreError: The folder cannot be created.
@@ -309,11 +310,11 @@ class Storage(ABC):
 
     @abstractmethod
     def zarr_store(self) -> Any:
-        """Return the storage as a Zarr store."""
+        """Return an object that Zarr accepts as the store of this storage."""
 
 
 def checked_key(key: str) -> str:
-    """Return `key` if it is within its storage.
+    """Return `key` if it does not lead out of the storage.
 
     Raises:
         ValueError: The key is empty or absolute, or leads out of the storage.

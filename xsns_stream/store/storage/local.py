@@ -1,4 +1,4 @@
-"""Storage in a folder of a local file system: files, locks, claims, and errors of the operating system."""
+"""The storage in a folder of a local file system: its files, locks and claims, and errors of the operating system."""
 
 from __future__ import annotations
 
@@ -40,7 +40,11 @@ _IN_THE_WAY: Final = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY
 
 
 class LocalStorage(Storage):
-    """Storage in a folder. Files are renamed into place; locks are `flock` and end with their process."""
+    """A storage in a folder.
+
+    A file is written under a temporary name and then renamed. Locks are `flock` locks, which the operating system
+    releases when their process ends.
+    """
 
     in_folder: ClassVar[bool] = True
 
@@ -60,11 +64,11 @@ class LocalStorage(Storage):
         return _is_writable_folder(nearest)
 
     def full_name(self, key: str) -> str:
-        """Return the path of an object, for messages."""
+        """Return the path of an object, which is used in messages."""
         return str(self.file(key))
 
     def child(self, prefix: str) -> LocalStorage:
-        """Return a storage of a folder below this one."""
+        """Return a storage in a subfolder."""
         return LocalStorage(self.root / prefix)
 
     def folder(self, what: str, hint: str) -> Path:
@@ -72,11 +76,11 @@ class LocalStorage(Storage):
         return self.root
 
     def file(self, key: str) -> Path:
-        """Return the file of an object."""
+        """Return the path of the file of an object."""
         return self.root / checked_key(key)
 
     def own_file(self, key: str) -> Path:
-        """Return the file of an object that is to be written or removed.
+        """Return the path of the file of an object that will be written or removed.
 
         Raises:
             StoreError: A folder between the store and the file is a link.
@@ -122,7 +126,7 @@ class LocalStorage(Storage):
                 raise MissingObjectError(f"there is no '{self.file(key)}'.") from error
 
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None if the file does not exist."""
+        """Return the bytes of a JSON document; None if the file does not exist."""
         path = self.file(key)
         try:
             with os.fdopen(open_regular(path), "rb") as file:
@@ -149,17 +153,17 @@ class LocalStorage(Storage):
                 yield (above / name).as_posix()
 
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Do nothing: files raise `OSError`, which :func:`os_errors` turns into a :class:`StoreError`."""
+        """Do nothing. Files raise `OSError`, which :func:`os_errors` turns into a :class:`StoreError`."""
         return nullcontext()
 
     def map(self, work: Callable[[_Item], _Result], items: Sequence[_Item], at_once: int = 16) -> Iterator[_Result]:
-        """Yield the result of `work` for each item, one after another, because threads would not read files faster."""
+        """Yield the result of `work` for each item, one after another; threads would not make reading faster."""
         return map(work, items)
 
     # -------------------------------------------------------------------------------- writing objects
 
     def write(self, key: str, data: bytes) -> None:
-        """Write a file under another name, synchronise it, and rename it."""
+        """Write a file under a temporary name, flush it to the disk (`fsync`), and rename it."""
         self._write(key, data, "write to")
 
     def write_json(self, key: str, document: Document, action: str = "write to") -> None:
@@ -174,14 +178,18 @@ class LocalStorage(Storage):
                 file.write(data)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Write a JSON object if the file does not exist: linking it into place fails if it exists."""
+        """Write a JSON object if the file does not exist.
+
+        The object is written to a temporary file, which is then hard-linked to the final path, if the file system has
+        hard links. The link fails if this path exists.
+        """
         path, data = self.own_file(key), encode(document)
         with os_errors(action, self.root):
             path.parent.mkdir(parents=True, exist_ok=True)
             return create_file(path, data)
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object under a lock."""
+        """Replace a JSON object while its lock is held."""
         with self.locked(lock or f"{key.rpartition('/')[0]}/{LOCK}".lstrip("/")):
             document = self.read_json(key)
             if document is None:
@@ -192,7 +200,10 @@ class LocalStorage(Storage):
             return changed
 
     def remove(self, key: str) -> None:
-        """Remove a file, and its folder if this is then empty; Zarr would read an empty folder as a damaged node."""
+        """Remove a file, and also its folder if this folder is then empty.
+
+        Zarr would read an empty folder as a damaged node.
+        """
         with os_errors("remove something from", self.root):
             path = self.own_file(key)
             path.unlink(missing_ok=True)
@@ -219,7 +230,7 @@ class LocalStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Build a store in a temporary folder and rename this folder, so that a store is never incomplete."""
+        """Create a store in a temporary folder, then rename this folder, so that no reader sees an incomplete store."""
         with os_errors("create a store at", self.root), work_folder(self.root) as folder:
             for key, data in objects().items():
                 path = folder / key
@@ -243,7 +254,7 @@ class LocalStorage(Storage):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Write the object and the record of a row under the lock of the row."""
+        """Write the object and the commit record of a row while the lock of the row is held."""
         with self.locked(lock):
             # Another process may have committed the row while this one waited for the lock.
             if is_committed():
@@ -257,7 +268,7 @@ class LocalStorage(Storage):
         return True
 
     def _remove_partial_files(self, folder: Path) -> None:
-        """Remove the leftovers of a killed writer from the folder of a row; the lock of the row must be held."""
+        """Remove the partial files of a killed writer from the folder of a row; the caller holds the row's lock."""
         with os_errors("write to", self.root):
             for path in folder.glob("*.partial"):
                 path.unlink()
@@ -268,10 +279,10 @@ class LocalStorage(Storage):
         return True
 
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
-        """Remove objects under the lock of their row.
+        """Remove objects while the lock of their row is held.
 
-        The lock file is not removed. If a writer waited for a removed lock file and another writer locked a new file,
-        both would hold a lock.
+        The lock file is not removed. Otherwise a writer that waits for the removed file and a writer that creates a new
+        file could hold the lock at the same time.
         """
         with nullcontext() if lock is None else self.locked(lock):
             return super().discard(keys, lock)
@@ -286,16 +297,16 @@ class LocalStorage(Storage):
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[bool]:
-        """Hold a lock file without waiting for it."""
+        """Hold a lock file; raise an error at once if another process holds it."""
         with locked_file(self.own_file(key), timeout_s=0):
             yield True
 
     @contextmanager
     def claimed(self, name: str, folder: str, document: str) -> Iterator[bool]:
-        """Claim a task by a lock file within the store.
+        """Claim a task by locking a file in the store.
 
-        While the store does not exist yet, the lock file is beside the store. A process that finds such a file beside
-        an existing store takes both locks.
+        As long as the store does not exist, the lock file is beside the path of the store. If a process finds such a
+        file although the store exists, it locks both files.
         """
         with ExitStack() as held:
             with os_errors("lock a row of", self.root):
@@ -352,7 +363,7 @@ class LocalStorage(Storage):
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yield a folder beside the store, which is removed when the block ends."""
+        """Yield a folder beside the store. The folder is removed when the `with` block ends."""
         with os_errors("make a folder beside", self.root), work_folder(self.root) as folder:
             yield folder
 
@@ -384,7 +395,7 @@ def explain(error: OSError) -> tuple[str, str]:
 
 @contextmanager
 def os_errors(action: str, path: object) -> Iterator[None]:
-    """Turn an `OSError` of the block into a :class:`StoreError`.
+    """Turn an `OSError` that is raised in the `with` block into a :class:`StoreError`.
 
     Args:
         action: A verb with its preposition, such as `write to`.
@@ -418,7 +429,7 @@ def open_regular(path: Path) -> int:
 
 @contextmanager
 def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
-    """Hold a lock file while the block runs.
+    """Hold a lock file while the `with` block runs.
 
     Args:
         path: The lock file.
@@ -449,11 +460,11 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
 
 @contextmanager
 def work_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside `path`, and remove it when the block ends if it is still there.
+    """Yield a new folder beside `path`. If the folder still exists when the `with` block ends, it is removed.
 
-    The folder contains a lock that is held while the block runs, so that folders of killed processes can be recognised
-    and removed. A mark in the folder shows that the lock was taken; from then on, a free lock means that the process
-    has ended.
+    The folder contains a lock file, which is locked while the block runs, so that folders of killed processes can be
+    recognised and removed. Once the file is locked, a mark is written into the folder. If a folder contains the mark
+    and its lock file is not locked, its process has ended.
 
     Raises:
         OSError: The folder cannot be created.
@@ -470,7 +481,7 @@ def work_folder(path: Path) -> Iterator[Path]:
 
 
 def left_folders(path: Path) -> list[Path]:
-    """Return the folders beside `path` that :func:`work_folder` made; some may be in use.
+    """Return the folders beside `path` that :func:`work_folder` created; some of them may be in use.
 
     A folder that is younger than a minute is returned only if it contains the mark, because its process may not have
     taken the lock yet.

@@ -1,8 +1,8 @@
-"""Storage in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or the memory of this process.
+"""The storage in an object store: S3 and compatible servers, Google Cloud Storage, Azure, or memory of this process.
 
-An object is put completely or not at all. Locks are not released when their process ends. If only one of two writers
-may succeed, the put is *conditional*: the server refuses it if the object exists already, or has changed since it was
-read.
+A put request writes an object completely or not at all. Locks are not released when their process ends. Where only one
+of several writers may succeed, the put request is *conditional*: the server refuses it if the object already exists, or
+if the object has changed since it was read.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _check_url(scheme: str, url: str) -> None:
 
 
 class RemoteStorage(Storage):
-    """Storage in a prefix of an object store."""
+    """A storage that consists of the objects below one prefix of an object store."""
 
     def __init__(self, store: Any, url: str) -> None:
         self.url = url
@@ -111,16 +111,16 @@ class RemoteStorage(Storage):
 
     @property
     def path(self) -> str:
-        """The URL."""
+        """The URL of the store."""
         return self.url
 
     @property
     def writable(self) -> bool:
-        """True, because only an attempt shows whether the credentials allow writing."""
+        """Always True, because only a put request shows whether the credentials allow writing."""
         return True
 
     def child(self, prefix: str) -> RemoteStorage:
-        """Return a storage of a longer prefix."""
+        """Return a storage whose prefix is extended by `prefix`."""
         return open_remote(self.url.partition("://")[0], f"{self.url}/{prefix}")
 
     def folder(self, what: str, hint: str) -> Path:
@@ -132,7 +132,10 @@ class RemoteStorage(Storage):
         return remote_errors(action, self.url)
 
     def _ask(self, action: str, send: Callable[[int], _Result]) -> _Result:
-        """Send a request, and repeat it while the server fails; the number of repetitions so far is passed to it."""
+        """Send a request, and repeat it while the server fails.
+
+        `send` is called with the number of times that the request was sent before.
+        """
         with self.errors(action):
             return self._requests.send(send)
 
@@ -160,7 +163,7 @@ class RemoteStorage(Storage):
         return None if head is None else int(head["size"])
 
     def version(self, key: str) -> Version | None:
-        """Return the identity of the present state of an object; None if there is no object."""
+        """Return the version of an object, which identifies its present state; None if there is no object."""
         head = self._head(key)
         return None if head is None else _version(head)
 
@@ -205,7 +208,7 @@ class RemoteStorage(Storage):
         return self._ask("read", get)
 
     def fetch(self, key: str, check: Callable[[int], None] | None = None) -> tuple[bytes, Version] | None:
-        """Return an object and the identity of its state; None if there is no object.
+        """Return the bytes and the version of an object; None if there is no object.
 
         Args:
             key: The key of the object.
@@ -227,7 +230,7 @@ class RemoteStorage(Storage):
         return self._ask("read", get)
 
     def read_document(self, key: str) -> bytes | None:
-        """Return the bytes of a document; None if there is no object."""
+        """Return the bytes of a JSON document; None if there is no object."""
         fetched = self._fetch_document(key)
         return None if fetched is None else fetched[0]
 
@@ -263,11 +266,11 @@ class RemoteStorage(Storage):
         self._put(key, data, "overwrite", "write to")
 
     def put_if_absent(self, key: str, data: bytes, action: str = "write to") -> Version | None:
-        """Put an object if none exists; return the identity of its state, or None if an object existed."""
+        """Put an object if there is none under the key; return its version, or None if there is one."""
         return self._put(key, data, "create", action)
 
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
-        """Replace an object of the state `version`; return None if its state has changed."""
+        """Replace an object if `version` is still its version; return the new version, or None if it has changed."""
         if not version:
             raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use one with conditional writes.")
         return self._put(key, data, version, "write to")
@@ -292,11 +295,11 @@ class RemoteStorage(Storage):
         self._put(key, encode(document), "overwrite", action)
 
     def create_json(self, key: str, document: Document, action: str = "write to") -> bool:
-        """Put a JSON object if none exists; return False if one existed."""
+        """Put a JSON object if there is no object under the key; return False if there is one."""
         return self.put_if_absent(key, encode(document), action) is not None
 
     def update_json(self, key: str, change: Callable[[Document], Document], lock: str | None = None) -> Document:
-        """Replace a JSON object; start again if another writer has changed it meanwhile."""
+        """Read a JSON object and replace it; start again if another writer has changed it in between."""
         deadline = time.monotonic() + base.LOCK_TIMEOUT_S
         while time.monotonic() < deadline:
             fetched = self._fetch_document(key)
@@ -338,14 +341,14 @@ class RemoteStorage(Storage):
     # --------------------------------------------------------------------------------- stores and rows
 
     def create(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> bool:
-        """Put the first object if none exists, then the others."""
+        """Put the first object if it does not exist, then the others; return False if the first object exists."""
         created = self.put_if_absent(first, objects()[first], "create a store at") is not None
         if created:
             self.complete(objects, first, last)
         return created
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Put the missing objects of a store, `last` at the end, so that its existence implies all others."""
+        """Put the missing objects of a store, and `last` after all others: if it exists, the store is complete."""
         if self.exists(last):
             return
         every = objects()
@@ -361,7 +364,7 @@ class RemoteStorage(Storage):
         write_record: Callable[[int], bool],
         is_committed: Callable[[], bool],
     ) -> bool:
-        """Put the object of a row, then its record; existing ones are not replaced."""
+        """Put the object of a row, then its commit record. Committed objects and records are not replaced."""
         data = encode()
         version = self._put_row(key, data, is_committed)
         if version is None:
@@ -376,7 +379,7 @@ class RemoteStorage(Storage):
         return True
 
     def _put_row(self, key: str, data: bytes, is_committed: Callable[[], bool]) -> Version | None:
-        """Put the object of a row; return its state, or None if the same row was committed meanwhile."""
+        """Put the object of a row; return its version, or None if the same row was committed meanwhile."""
         while True:
             version = self.put_if_absent(key, data)
             if version is not None:
@@ -395,7 +398,11 @@ class RemoteStorage(Storage):
                 return replaced
 
     def _is_committed_soon(self, key: str, version: Version, is_committed: Callable[[], bool]) -> bool:
-        """Wait while an uncommitted object does not change; return whether its row was committed."""
+        """Wait until the row of an object is committed, its object changes, or a time limit is reached.
+
+        Returns:
+            Whether the row was committed.
+        """
         deadline = time.monotonic() + SETTLE_S
         while not is_committed():
             if time.monotonic() > deadline or self.version(key) != version:
@@ -404,17 +411,17 @@ class RemoteStorage(Storage):
         return True
 
     def commit_record(self, key: str, document: Document, action: str) -> bool:
-        """Put a commit record if there is none."""
+        """Put a commit record if there is none; return False if there is one."""
         return self.create_json(key, document, action)
 
     # ------------------------------------------------------------------------------------------- locks
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """Hold an object as a lock.
+        """Hold a lock, which is an object in the store, while the `with` block runs.
 
-        Such locks outlive a killed process. A lock that has not changed for `LOCK_TIMEOUT_S` is therefore taken over,
-        and the block must end within this time.
+        If a process is killed, its locks remain. A lock that has not changed for `LOCK_TIMEOUT_S` seconds is therefore
+        taken over by the next process. The `with` block must end within this time.
         """
         mine = uuid.uuid4().hex.encode()
         watched, since = None, time.monotonic()
@@ -434,7 +441,7 @@ class RemoteStorage(Storage):
 
     @contextmanager
     def exclusive(self, key: str) -> Iterator[bool]:
-        """Yield False, because other writers may be active."""
+        """Yield False, because an object store cannot exclude other writers."""
         yield False
 
     @contextmanager
@@ -443,7 +450,7 @@ class RemoteStorage(Storage):
         yield True
 
     def remove_stale_claims(self, folder: str, document: str) -> None:
-        """Do nothing, because claims have no lock files here."""
+        """Do nothing, because claims create no lock files in an object store."""
 
     # ----------------------------------------------------------------------------- files beside a store
 
@@ -451,11 +458,11 @@ class RemoteStorage(Storage):
         """Do nothing, because only an attempt shows whether objects can be put."""
 
     def sweep(self) -> None:
-        """Do nothing, because processes have no folders beside an object store."""
+        """Do nothing, because no work folders are created beside an object store."""
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """Yield a temporary folder on this machine, which is removed when the block ends."""
+        """Yield a temporary folder on this machine. The folder is removed when the `with` block ends."""
         try:
             folder = tempfile.TemporaryDirectory(prefix="xsns-")
         except OSError as error:
@@ -466,7 +473,7 @@ class RemoteStorage(Storage):
             yield Path(name)
 
     def zarr_store(self) -> Any:
-        """Return the storage as a Zarr store."""
+        """Return an object that Zarr accepts as the store of this storage."""
         from zarr.storage import ObjectStore
 
         memory = self.url.startswith("memory:")

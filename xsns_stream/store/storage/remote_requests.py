@@ -1,7 +1,7 @@
-"""Requests to an object store: errors in plain words, and repetitions while the server fails.
+"""Requests to an object store: retries of failed requests, and translation of errors into messages.
 
-A server fails for a while if it restarts, is overloaded, or asks its clients to slow down (S3 answers `503 SlowDown`).
-A request is then repeated after growing waits, for a limited time.
+A request may fail because the server restarts, is overloaded, or asks its clients to slow down (S3 answers
+`503 SlowDown`). It is then sent again, after waits that become longer, until a time limit is reached.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ _Result = TypeVar("_Result")
 
 
 class PatientRequests:
-    """Requests to one object store, which are repeated while the server fails."""
+    """A sender of requests to one object store, which sends a request again while the server fails."""
 
     def __init__(self) -> None:
         self.answered = False
 
     def send(self, request: Callable[[int], _Result]) -> _Result:
-        """Send a request, and repeat it after errors that pass.
+        """Send a request, and send it again after temporary errors.
 
         Args:
-            request: Sends the request; its argument is the number of times that it was sent before. It must be
-                prepared for an earlier one that the server carried out without an answer.
+            request: The function that sends the request. It is called with the number of times that the request was
+                sent before. The server may have carried out an earlier request although its answer was lost; the
+                function must allow for this.
 
         Raises:
-            BaseError: An error of obstore: the server has failed for too long, or the error does not pass.
+            BaseError: The error of obstore, if it is not temporary, or if the server has failed for too long.
         """
         from obstore.exceptions import BaseError
 
@@ -64,7 +65,7 @@ class PatientRequests:
 
 
 def patient_retries() -> dict[str, Any]:
-    """Return the settings of obstore with the same waits, for requests that Zarr sends."""
+    """Return settings of obstore with the same waits, which are used for the requests that Zarr sends."""
     backoff = {
         "init_backoff": timedelta(seconds=_FIRST_WAIT_S),
         "max_backoff": timedelta(seconds=_LONGEST_WAIT_S),
@@ -78,7 +79,7 @@ def patient_retries() -> dict[str, Any]:
 
 @contextmanager
 def remote_errors(action: str, url: str) -> Iterator[None]:
-    """Turn the errors of obstore into a :class:`StoreError` that names the attempt."""
+    """Turn the errors of obstore into a :class:`StoreError` whose message contains `action`."""
     from obstore.exceptions import BaseError
 
     try:
@@ -101,12 +102,12 @@ _CREDENTIALS = "check the credentials and their rights; they are taken from the 
 
 
 def no_bucket(error: BaseException) -> bool:
-    """Return whether the bucket is missing, rather than an object in it."""
+    """Return whether an error means that the bucket does not exist, and not only that an object is missing."""
     return _NO_BUCKET.search(str(error)) is not None
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether the same request may succeed later: the server fails, is overloaded, or does not answer."""
+    """Return whether an error is temporary: the server fails, is overloaded, or does not answer."""
     text, status = str(error), _STATUS.search(str(error))
     if type(error).__name__ != "GenericError" or no_bucket(error) or _asks_for_credentials(text):
         return False
