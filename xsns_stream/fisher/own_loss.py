@@ -1,8 +1,8 @@
 """Measurement of the Fisher information of any module for a loss function that the caller defines.
 
 The loss function takes a model and a batch, and returns one value for each example. It replaces the losses of
-transformers models, which :mod:`xsns_stream.fisher.scoring` computes. The tensors of a batch may have any names; the
-first axis of each tensor is the axis of the examples.
+transformers models, whose outputs and targets :mod:`xsns_stream.fisher.scoring` defines. The tensors of a batch may
+have any names; the first axis of each tensor is the axis of the examples.
 
 Because the model may be any module, the rules are checked on the first batch: a few of its examples are measured twice,
 by the rules and one at a time. If the two results differ for a parameter, the parameter is measured one example at a

@@ -29,7 +29,7 @@ def check_arguments(objective: str, label_count: int | None) -> None:
 
     Raises:
         UsageError: The objective is unknown; a classification objective is given without a number of labels, or with
-        fewer than two labels; or another objective is given with a number of labels.
+            fewer than two labels; or another objective is given with a number of labels.
     """
     if objective not in ("auto", *OBJECTIVES):
         raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")

@@ -330,7 +330,7 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
 
     Raises:
         UnusableError: The file is truncated; or its header has an unknown dtype, a shape that does not fit the number
-        of bytes, a byte range outside of the file, overlapping byte ranges, or bytes that belong to no tensor.
+            of bytes, a byte range outside of the file, overlapping byte ranges, or bytes that belong to no tensor.
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size

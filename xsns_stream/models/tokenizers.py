@@ -170,7 +170,7 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
 
     Raises:
         ModelError: There are more tokens than embeddings; a needed mask token or padding token is missing; or the
-        padding ids of model and tokenizer differ.
+            padding ids of model and tokenizer differ.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows and (objective == "masked-lm" or _has_tokens_beyond(tokenizer, rows)):

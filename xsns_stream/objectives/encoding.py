@@ -291,7 +291,7 @@ def require_offsets(tokenizer: Any) -> None:
 
 
 def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first token of each word; None for a word whose token was cut off or does not exist.
+    """Return the position of the first token of each word; None for a word that was cut off or has no token.
 
     Args:
         words: The words, which were joined by spaces.

@@ -78,7 +78,7 @@ class TokenClassification(_Classification):
     name: ClassVar[str] = "token-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the words of the sample into tokens; `labels` [T] contain the class index of each word.
+        """Split the words of the sample into tokens; `labels` [T] contain the class indices of the words.
 
         Words are joined by spaces; the character range of a token determines its word. The class index is at the first
         token of the word.
