@@ -1,4 +1,4 @@
-"""Self-check: a test whether the rules are exact for a model.
+"""Self-check, which tests whether the rules are exact for a model.
 
 A rule can be wrong without an error: a subclass may compute more in its forward, activations may have a different order
 of axes, or a module may be used in an unexpected way. Before the first measurement of a model, three examples of
@@ -190,7 +190,11 @@ def _compare(
 def _measured(
     model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
 ) -> Engine:
-    """Measure a batch without rules for `refused`, to which parameters that a rule does not cover are added."""
+    """Measure a batch without rules for the parameters in `refused`.
+
+    If a rule does not cover a module, the parameters of the module are added to `refused`, and the batch is measured
+    again.
+    """
     while True:
         engine = Engine(model, layout, without_rules=refused, measured=names)
         try:

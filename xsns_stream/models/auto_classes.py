@@ -143,7 +143,7 @@ def _check_fits(config: Any, objective: str, name: str) -> None:
 
 
 def fits(config: Any, objective: str) -> bool:
-    """Return whether a model of this configuration can be trained for the objective."""
+    """Return whether this kind of model supports a task, or was pre-trained for an objective of language modelling."""
     if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
         return False
     if objective in TASKS:
