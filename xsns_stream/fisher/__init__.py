@@ -1,16 +1,17 @@
-"""Diagonal empirical Fisher information, computed from a stream of batches: model × batches → :class:`DiagonalFisher`.
+"""Computation of the diagonal empirical Fisher information of a model from a stream of batches.
 
-* `engine`: the engine, which squares and accumulates the gradient of each example within the backward pass.
-* `rules`: one rule for each kind of module, which gives the squared gradients of its parameters.
+* `engine`: the engine, which squares and accumulates the gradient of each example during the backward pass.
+* `rules`: rules that compute the squared gradients of the parameters, one rule for each kind of module.
 * `accumulators`: the running sums, and the part of the engine that rules use.
 * `scoring`, `head`: the scored outputs of a batch, and a head that computes only these.
-* `model_state`: evaluation mode, precision, checkpointing.
+* `model_state`: context managers for evaluation mode, precision and checkpointing of a model.
 * `own_loss`: measurement of any module with a loss that the caller defines.
 * `estimators`: estimators that square the gradient of a whole batch, for comparison.
-* `layer_groups`, `memory`: measurement in groups of layers, and batches, that fit into memory.
+* `layer_groups`: measurement in groups of layers, for values that do not fit into memory.
+* `memory`: an estimate of the size of batches that fit into memory.
 * `reference`: a slow and simple computation of the same values.
 * `selfcheck`: a comparison of engine and reference on a small batch, before a model is measured.
-* `errors`: errors and warnings of a measurement, with the language and the parameter.
+* `errors`: errors and warnings of a measurement, which name the language and the parameter.
 """
 
 from __future__ import annotations
@@ -73,16 +74,16 @@ def measurement(
     without_rules: Collection[str] = (),
     seed: int = 0,
 ) -> Measurement:
-    """Return a measurement of any number of batches: a context manager with a method `add` for one batch.
+    """Return a context manager that measures any number of batches; its method `add` measures one batch.
 
-    `sums` divided by `count` is the Fisher information of all batches so far. :func:`diagonal_fisher` also runs the
-    self-check and names the language in errors.
+    The attribute `sums` divided by `count` is the Fisher information of all batches so far. In contrast to
+    :func:`diagonal_fisher`, there is no self-check, and errors do not name the language.
 
     Args:
         model: The model, with its head.
         layout: θ, from :func:`xsns_stream.parameter_layout`.
         settings: Settings of the estimate; by default the paper's equation in float32.
-        without_rules: Names of parameters to measure one example at a time.
+        without_rules: Names of parameters that are measured one example at a time and not by a rule.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
 
     Raises:
@@ -119,7 +120,7 @@ def diagonal_fisher(
     """Compute the exact per-example diagonal Fisher information of θ.
 
     f_i = 1/|D| Σ_j (∂ log p(y_j|x_j;θ)/∂θ_i)², where log p(y_j|x_j) is the sum over the scored positions of example j.
-    The values do not depend on batches and padding.
+    The values do not depend on the division of the examples into batches, nor on padding.
 
     Weights in half precision cause a :class:`HalfPrecisionWarning`: transformers loads a checkpoint in the precision of
     its configuration or file, which is often float16.
@@ -150,9 +151,10 @@ def diagonal_fisher(
             for the same values.
         seed: Seed for labels drawn from the model, and for the dropout of the estimator `authors`.
         language: Code of the language, for the result and for errors.
-        provenance: Record of the values. By default it contains model, weights, θ, estimator, precision and seed.
-        loss: A function (model, batch) → tensor [B] with −log p(y|x), or another loss, of each example. By default the
-            loss of transformers for the kind of the model.
+        provenance: Record of the origin of the values. By default it contains model, weights, θ, estimator, precision
+            and seed.
+        loss: A function (model, batch) → tensor [B] that returns −log p(y|x), or another loss, for each example. By
+            default, the loss of transformers for the kind of the model is used.
         blocks: Names of the modules to measure, or `all` for every parameter, instead of `layout`.
 
     Returns:
@@ -204,10 +206,10 @@ def mean_gradient(
     *,
     language: str = "",
 ) -> dict[str, Tensor]:
-    """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the mean gradient with its sign.
+    """Return 1/|D| Σ_j ∂ −log p(y_j|x_j;θ)/∂θ, the mean gradient, which is not squared.
 
-    The cosine of two such means compares the directions of two languages. Arguments, warnings and errors are those of
-    :func:`diagonal_fisher`.
+    The cosine similarity of the mean gradients of two languages compares their directions. Arguments, warnings and
+    errors are those of :func:`diagonal_fisher`.
 
     Returns:
         {parameter name: float32 tensor of its shape (float64 for a float64 model)}.
@@ -227,7 +229,7 @@ def mean_gradient(
 
 
 def _check_inputs(model: object, batches: object, loss: object) -> None:
-    """Check the types of model and batches."""
+    """Check the types of the model and the batches."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
@@ -265,22 +267,22 @@ def _moved(
 
 
 def _peeked(batches: Iterator[dict[str, Tensor]]) -> tuple[dict[str, Tensor] | None, Iterator[dict[str, Tensor]]]:
-    """Return the first batch, and an iterator over all batches."""
+    """Return the first batch (None if there is no batch), and an iterator over all batches, including the first."""
     first = next(batches, None)
     return first, batches if first is None else chain([first], batches)
 
 
 def _integer(seed: object) -> int:
-    """Return a seed as an integer of Python, which has any size."""
+    """Return a seed, which may be an integer of NumPy, as a Python integer."""
     if isinstance(seed, bool) or not isinstance(seed, SupportsIndex):
         raise UsageError(f"seed must be an integer, not {seed!r}.")
     return operator.index(seed)
 
 
 def _on_device(batch: object, device: torch.device, as_given: bool = False) -> dict[str, Tensor]:
-    """Return a batch on the model's device. Integers become int64, which a loss of transformers needs.
+    """Return a batch on the model's device; unless `as_given`, integers become int64, which transformers needs.
 
-    Tensors without values are not moved; the engine raises an error for them.
+    Tensors on the `meta` device are not moved; the engine raises an error for them.
     """
     if not isinstance(batch, Mapping):
         hint = "give {name: tensor}, such as the batches of a DataLoader with a DataCollatorForLanguageModeling."

@@ -1,7 +1,7 @@
 """Running sums of squared gradients and of mean gradients, and the interface between the engine and its rules.
 
-Letters in all rules: B examples, T positions, I inputs, O outputs, D features. G is the gradient of the loss by the
-output of a module, and A is the input of the module.
+All rules use the same letters for sizes: B examples, T positions, I inputs, O outputs, D features. G is the gradient of
+the loss with respect to the output of a module, and A is the input of the module.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NotExactError(Exception):
     The parameters of the module must then be measured one example at a time.
 
     Attributes:
-        module: The module; None for the whole model.
+        module: The module whose use is not covered; None if it is the whole model.
     """
 
     def __init__(self, message: str, module: nn.Module | None = None) -> None:
@@ -36,8 +36,8 @@ class Rows:
     """The rows of activations [B · T, …] that are not padding, in the order of the examples.
 
     Attributes:
-        counts: The number of rows of each example: B numbers.
-        index: int64 [sum of counts], positions of the rows; None for all rows.
+        counts: Number of rows of each example, B integers.
+        index: int64 [sum of counts], indices of the rows among all B · T rows; None if all rows are taken.
         segments: int64 [B + 1], on the CPU: the position in `index` at which the rows of each example begin.
     """
 
@@ -47,12 +47,12 @@ class Rows:
 
     @classmethod
     def of(cls, counts: Sequence[int], index: Tensor | None) -> Rows:
-        """Return rows with these counts and positions, and compute the segments."""
+        """Return the rows with these counts and indices; the segments are computed from the counts."""
         return cls(tuple(counts), index, torch.tensor([0, *accumulate(counts)]))
 
     @classmethod
     def up_to(cls, lengths: Sequence[int], positions: int, device: torch.device) -> Rows:
-        """Return the first `lengths[n]` rows of each example n, which has T = `positions` rows."""
+        """Return the first `lengths[n]` of the T = `positions` rows of every example n."""
         if all(length == positions for length in lengths):
             return cls.of(lengths, None)
         real = torch.arange(positions)[None] < torch.tensor(lengths)[:, None]
@@ -69,10 +69,10 @@ class Accumulator(Protocol):
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares if it is the only sum, so that a fused kernel can update it; None with other sums."""
+        """The sum of squares, for a fused kernel that updates it; None if other moments are summed as well."""
 
     def add(self, gradient: Tensor) -> None:
-        """Add the gradient of one example, in the shape of the parameter; `gradient` may be overwritten."""
+        """Add the gradient of one example, which has the shape of the parameter; `gradient` may be overwritten."""
 
     def scratch(self) -> Tensor:
         """Return a buffer with the shape of the parameter and the dtype of the sums. Its content is undefined."""
@@ -88,7 +88,7 @@ class RuleEngine(Protocol):
         """Return the running sums of `parameter`; None if it is not measured in this pass."""
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """View activations [B, T, …] or [B · T, …] as [B, T, …].
+        """Return a view [B, T, …] of activations of shape [B, T, …] or [B · T, …].
 
         Raises:
             NotExactError: The activations have a different shape.
@@ -98,19 +98,20 @@ class RuleEngine(Protocol):
         """Return the rows of activations [B · positions, …] that are not padding."""
 
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
-        """Add gradients of a small parameter, [B, *shape], one for each example.
+        """Add the gradients of a small parameter, one for each example, as a tensor [B, *shape].
 
-        They are squared at the end of the pass. A pass may call this method once for each use of the parameter.
+        The gradients are squared at the end of the pass. If the parameter is used several times in a pass, this method
+        is called once for each use.
         """
 
     def note_use(self, module: nn.Module) -> None:
         """Count a use of `module` in the forward of this pass; repetitions by checkpointing are not counted."""
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Store the data of one use, until the sum over all uses can be squared.
+        """Store the data of one use of a module until the gradient, a sum over all uses, can be squared.
 
         Returns:
-            The data of all uses of this pass after the last use; None before.
+            The data of all uses of the module in this pass if this is the last use; otherwise None.
         """
 
 
@@ -134,7 +135,7 @@ class Moments:
 
     @property
     def squares_alone(self) -> Tensor | None:
-        """The sum of squares if it is the only sum, so that a fused kernel can update it; None with other sums."""
+        """The sum of squares, for a fused kernel that updates it; None if other moments are summed as well."""
         return self.sums["square"] if len(self.sums) == 1 and "square" in self.sums else None
 
     def add(self, gradient: Tensor) -> None:
@@ -147,7 +148,7 @@ class Moments:
             absolute.add_(gradient.abs_())
 
     def add_each(self, gradients: Tensor) -> None:
-        """Add the gradients of several examples, [B, *shape], of a small parameter."""
+        """Add the gradients of a small parameter for several examples, as a tensor [B, *shape]."""
         if (square := self.sums.get("square")) is not None:
             square.add_(gradients.square().sum(dim=0))
         if (signed := self.sums.get("signed")) is not None:

@@ -1,9 +1,9 @@
 """The streaming engine, which squares and adds gradients within the backward pass.
 
-The engine never stores a gradient of all of θ. While an engine is open, the modules with parameters of θ use the rules
-of :mod:`xsns_stream.fisher.rules`. Closing the engine restores the model. A parameter without a rule gets an ordinary
-gradient from one example at a time, which is squared and freed immediately. Peak memory consists of the model, one
-float32 for each measured parameter, and the activations of one batch.
+The engine never stores the whole gradient with respect to θ. While an engine is open, the modules with parameters in θ
+use the rules of :mod:`xsns_stream.fisher.rules`. Closing the engine restores the model. A parameter without a rule gets
+an ordinary gradient from one example at a time, which is squared and freed immediately. Peak memory consists of the
+model, one float32 for each measured parameter, and the activations of one batch.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Engine:
             rules, so that the result does not depend on the division of θ into passes.
         moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
         seed: Seed for labels drawn from the model.
-        kind: Kind of the model, as from :func:`xsns_stream.fisher.scoring.kind_of`, which is the default.
+        kind: Kind of the model; by default it is determined by :func:`xsns_stream.fisher.scoring.kind_of`.
 
     Attributes:
         examples: Number of examples added so far.
         fallback: Names of measured parameters that are measured one example at a time.
         kind: Kind of the model; see :func:`xsns_stream.fisher.scoring.kind_of`.
-        examples_in_pass: B of the current batch.
+        examples_in_pass: Number of examples B of the current pass.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Engine:
         return self._by_id.get(id(parameter))
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """View activations [B, T, …] or [B · T, …] of the current pass as [B, T, …]."""
+        """Return a view [B, T, …] of activations of the current pass of shape [B, T, …] or [B · T, …]."""
         examples = self.examples_in_pass
         if x.dim() >= 3 and x.shape[0] == examples and (x.dim() > 3 or x.shape[1] in self._lengths):
             return x if x.dim() == 3 else x.flatten(1, -2)
@@ -152,7 +152,7 @@ class Engine:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Store the data of one use; return the data of all uses after the last use."""
+        """Store the data of one use of a module; at the last use return the data of all uses, otherwise None."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
@@ -199,7 +199,7 @@ class Engine:
     # One batch.
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
-        """Add every example of a batch.
+        """Add the moments of the gradient of every example of a batch.
 
         Args:
             batch: A batch in the format of transformers; see :mod:`xsns_stream.fisher.scoring`.
@@ -232,7 +232,7 @@ class Engine:
         self._run_backward(start if rows.requires_grad else None)
 
     def _run_backward(self, start: Callable[[], None] | None) -> None:
-        """Run the backward pass of one batch, and square the gradients of vectors at its end."""
+        """Run the backward pass of one batch, and square the gradients of small parameters at its end."""
         self._backward_runs = True
         if start is not None:
             start()
@@ -269,7 +269,7 @@ class Engine:
     def _losses(
         self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Return the loss, and a function that runs the backward pass."""
+        """Return the loss of a batch, and a function that runs the backward pass of the loss."""
         divisors = self._divisors(scored_batch)
         keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
 
@@ -329,7 +329,7 @@ class Engine:
 def _ruled_modules(
     model: nn.Module, theta: Mapping[str, Tensor], without_rules: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
-    """Return the modules with rules; all parameters of such a module in θ belong to this module only."""
+    """Return the modules that have a rule. Parameters in θ that such a module covers belong to no other module."""
     names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():

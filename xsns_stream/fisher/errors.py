@@ -19,7 +19,7 @@ from xsns_stream.types import FisherSettings, ParameterLayout, Provenance
 
 
 class HalfPrecisionWarning(UserWarning):
-    """Warning about weights in float16 or bfloat16, which round gradients to this precision."""
+    """Warning about weights in float16 or bfloat16: gradients are rounded to the precision of the weights."""
 
 
 class RunningMeasurement(Protocol):
@@ -34,7 +34,7 @@ class RunningMeasurement(Protocol):
 
 @contextmanager
 def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
-    """Turn failures of the block into errors that name the language; check at its end that all sums are finite.
+    """Turn errors of the block into errors that name the language; at its end, check that all sums are finite.
 
     Raises:
         FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.
@@ -54,12 +54,12 @@ def error_context(measurement: RunningMeasurement, language: str = "") -> Iterat
 
 @contextmanager
 def mixed_types(model: Any) -> Iterator[None]:
-    """Turn errors of torch into a sentence if the weights of the model have several types.
+    """Turn an error of torch into a sentence that names the cause if the weights of the model have several dtypes.
 
-    Some models are made with several types and work; therefore they are not refused beforehand.
+    Models with several dtypes are not rejected beforehand, because some of them are intended to have several and work.
 
     Raises:
-        FisherError: torch cannot compute the model, and its weights have several types.
+        FisherError: torch cannot compute the model, and its weights have several dtypes.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def mixed_types(model: Any) -> Iterator[None]:
 
 
 def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collection[str]) -> str:
-    """Return the consequences of weights in half precision, in one or two sentences.
+    """Return a text of one or two sentences about the consequences of weights in half precision.
 
     Args:
         model: The model with these weights.
@@ -97,10 +97,10 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
 def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return a provenance with all fields that do not need the origin of model and text.
+    """Return a provenance in which all fields are filled that can be known without the origin of model and text.
 
-    The digest of the weights covers the first 4,096 values of every parameter of θ. It distinguishes models and is fast
-    for large models.
+    The digest of the weights covers the first 4,096 values of every parameter in θ: this distinguishes models, and the
+    digest is computed fast even for a large model.
     """
     digest = hashlib.sha256()
     for parameter in theta_of(model, layout).values():

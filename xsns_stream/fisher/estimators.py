@@ -1,8 +1,8 @@
 """Estimators that square the gradient of a whole batch.
 
 They differ from the paper's equation: their values depend on the division of examples into batches. `per-batch` is
-common in other software because it is fast; `authors` is the estimator of the code that was published with the paper.
-Both serve for comparison.
+common in other software because it is fast; `authors` is the estimator in the code that was published with the paper.
+Both exist for comparison with the paper's equation.
 """
 
 from __future__ import annotations

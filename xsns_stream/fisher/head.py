@@ -1,8 +1,8 @@
-"""Application of the language-modelling head to scored positions only, in chunks for a large vocabulary.
+"""Replacement of the language-modelling head that computes only scored positions, in chunks if there are many logits.
 
-With a vocabulary of 250,000 tokens, the logits of a batch would need the most memory: one gigabyte for eight texts of
-128 tokens, most of it for positions that are not scored. The head is not measured, so that only the gradient by its
-input is needed.
+With a vocabulary of 250,000 tokens, the logits would need more memory than any other tensor of a batch: one gigabyte
+for eight texts of 128 tokens, most of it for positions that are not scored. The parameters of the head are not
+measured, so that only the gradient with respect to the input of the head is needed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ScoredHead:
 
     @contextmanager
     def scoring(self, scored_batch: ScoredBatch) -> Iterator[None]:
-        """Pass only the scored positions of `scored_batch` to the head, for one forward of the model."""
+        """Pass only the scored positions of `scored_batch` to the head while the block runs one forward pass."""
         self.in_chunks = bool(self.chunkable) and self.needs_chunks(scored_batch)
         self._scored = scored_batch.mask
         try:
@@ -61,7 +61,7 @@ class ScoredHead:
             self._scored = self._last = None
 
     def probe(self, scored_batch: ScoredBatch) -> None:
-        """Determine, with one position of one example, whether the model returns the output of the head unchanged."""
+        """Determine by one forward pass of the model whether it returns the output of the head unchanged."""
         mask = scored_batch.mask
         assert mask is not None
         alone = torch.zeros_like(mask)
@@ -73,12 +73,12 @@ class ScoredHead:
     def backward(
         self, rows: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None, loss_of: LossOf
     ) -> tuple[Tensor, Tensor]:
-        """Run head, loss and backward in chunks of :data:`CHUNK_ROWS` positions.
+        """Run the head, the loss and the backward pass of both in chunks of :data:`CHUNK_ROWS` positions.
 
         Args:
             rows: Inputs of the head, [N, H].
             scored_batch: The batch, with targets [N].
-            divisors: [N], or None.
+            divisors: Divisor of the loss at each position, [N]; None if the loss is not divided.
             loss_of: (logits, scored batch, divisors) → loss.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Measurement in groups of layers, each in one pass over the text, for Fisher values that do not fit into memory."""
+"""Measurement in groups of layers, with one pass over the text per group, if the values do not fit into memory."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def diagonal_fisher_in_groups(
 ) -> DiagonalFisher:
     """Compute the values of :func:`xsns_stream.diagonal_fisher`, bit for bit, with bounded memory for the accumulators.
 
-    For T5 and related models with fused attention, the values agree up to rounding (1e-6): torch uses a different
-    kernel if the position bias needs a gradient, and only the pass that measures the bias needs it.
+    The values of T5 and related models with fused attention agree only up to rounding (1e-6): torch uses a different
+    kernel if the position bias requires a gradient, and it requires one only in the pass that measures the bias.
 
     Args:
         model: See :func:`xsns_stream.diagonal_fisher`.
@@ -77,15 +77,16 @@ def diagonal_fisher_in_groups(
 
 
 def moments_of(settings: FisherSettings) -> tuple[str, ...]:
-    """Return the moment that the estimator of these settings averages."""
+    """Return the names of the moments whose mean over the examples is the estimate."""
     return ("absolute",) if settings.estimator == "grad-abs" else ("square",)
 
 
 def groups_of_layers(layout: ParameterLayout, budget: int) -> list[tuple[str, ...]]:
-    """Divide θ into runs of adjacent tensors with float32 accumulators of at most `budget` bytes.
+    """Divide θ into groups of adjacent tensors; the float32 accumulators of a group have at most `budget` bytes.
 
-    Groups are divided between layers; only a layer that does not fit is divided between tensors. A single tensor that
-    is larger than the budget is a separate group. The last layers come first, because their passes are the shortest.
+    A group consists of whole layers; only a layer that is larger than the budget is divided between its tensors. A
+    single tensor that is larger than the budget is a separate group. The groups of the last layers come first, because
+    their backward passes are the shortest.
     """
     layers: list[list[tuple[str, int]]] = [[] for _ in layout.layers]
     starts = [layer.start for layer in layout.layers]

@@ -1,4 +1,4 @@
-"""Memory of batches: an estimate of the number of tokens that fit, and recognition of out-of-memory errors."""
+"""Estimate of the number of tokens whose activations fit into memory, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int, memory: int) -> int:
-    """Return the largest number of positions (B × T) of a batch with activations of at most `memory` bytes.
+    """Return the largest number of positions (B × T) of a batch whose activations need at most `memory` bytes.
 
     One example of the maximum length is run forward, and the bytes that autograd saves for it are counted; the memory
     of a batch is proportional to them. The result is at least the length of one example.
@@ -45,7 +45,7 @@ def token_budget(model: Any, layout: ParameterLayout, settings: FisherSettings, 
 
 
 def activation_bytes(model: Any, layout: ParameterLayout, settings: FisherSettings, longest: int) -> int:
-    """Return the bytes that autograd saves for one example, without the parameters of the model.
+    """Return the number of bytes that autograd saves for one example; saved parameters of the model do not count.
 
     Args:
         model: The model, with its head.
@@ -68,7 +68,7 @@ def activation_bytes(model: Any, layout: ParameterLayout, settings: FisherSettin
 
 
 def _one_example(model: Any, kind: str, length: int) -> dict[str, Tensor]:
-    """Return an example of `length` tokens with about the number of scored positions that masking gives."""
+    """Return an example of `length` tokens. Its number of scored positions is about that of a masked example."""
     device = next(model.parameters()).device
     ids = torch.full((1, length), min(5, model.get_input_embeddings().weight.shape[0] - 1), device=device)
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

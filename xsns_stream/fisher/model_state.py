@@ -18,10 +18,10 @@ LOSS_SCALE: Final = {"fp16": 2.0**10}
 
 
 def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
-    """Return the factor of the loss that keeps gradients within the range of float16.
+    """Return the factor by which the loss is multiplied, so that gradients stay within the range of float16.
 
-    If the weights are float16, gradients by activations are float16 too. The factor is a power of two, so that it
-    changes no bit of a number within the range.
+    If the weights are float16, the gradients with respect to activations are float16 too. The factor is a power of two,
+    so that it does not change the significant bits of a number within the range.
     """
     if settings.estimator == "authors":
         return 1.0  # gradients are clipped to norm 1 without scaling
@@ -29,28 +29,29 @@ def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
 
 
 def weights_dtype(model: nn.Module) -> torch.dtype:
-    """Return the least precise type of a model's weights, which is the precision of the gradients that pass them."""
+    """Return the least precise dtype of a model's weights; gradients that pass these weights are rounded to it."""
     dtypes = {p.dtype for p in model.parameters()}
     least = next((dtype for dtype in (torch.float16, torch.bfloat16) if dtype in dtypes), None)
     return next(model.parameters()).dtype if least is None else least
 
 
 def sum_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Return the precision of sums: float64 for float64, otherwise float32."""
+    """Return the dtype in which values of `dtype` are summed: float64 for float64, otherwise float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def autocast(settings: FisherSettings, device: torch.device) -> AbstractContextManager[Any]:
-    """Return a context of automatic mixed precision if the settings request it, or a context without effect."""
+    """Return a context manager for automatic mixed precision; it has no effect if the settings do not request it."""
     dtype = AUTOCAST.get(settings.precision)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 @contextmanager
 def caller_modes_off() -> Iterator[None]:
-    """Switch off mixed precision and inference mode of the caller.
+    """Switch off mixed precision and inference mode, which the caller may have switched on, while the block runs.
 
-    Mixed precision would change the values without a record of it. Inference mode does not allow gradients.
+    Mixed precision would change the values, and the provenance would not show it. Inference mode does not allow
+    gradients.
     """
     with ExitStack() as undo:
         for device in ("cpu", "cuda"):
@@ -63,7 +64,10 @@ def caller_modes_off() -> Iterator[None]:
 
 @contextmanager
 def recurrence_without_cudnn(model: nn.Module) -> Iterator[None]:
-    """Switch cuDNN off for a model with recurrent layers, whose backward cuDNN computes in training mode only."""
+    """Switch cuDNN off while the block runs if the model has recurrent layers.
+
+    cuDNN computes the backward pass of recurrent layers in training mode only.
+    """
     with ExitStack() as undo:
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             undo.enter_context(torch.backends.cudnn.flags(enabled=False))

@@ -1,11 +1,12 @@
-"""Fisher information of any module, with a loss that the caller defines.
+"""Measurement of the Fisher information of any module for a loss function that the caller defines.
 
-The loss is a function of a model and a batch that returns one value for each example. It takes the place of what
-:mod:`xsns_stream.fisher.scoring` knows about models of transformers. A batch may then have any tensors whose first axis
-is the examples.
+The loss function takes a model and a batch, and returns one value for each example. It replaces the losses of
+transformers models, whose outputs and targets :mod:`xsns_stream.fisher.scoring` defines. The tensors of a batch may
+have any names; the first axis of each tensor is the axis of the examples.
 
-Nothing is known about such a model, so that the first batch decides which rules are used: a few of its examples are
-measured by the rules and one at a time. A parameter whose values differ is measured one example at a time.
+Because the model may be any module, the rules are checked on the first batch: a few of its examples are measured twice,
+by the rules and one at a time. If the two results differ for a parameter, the parameter is measured one example at a
+time.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ SAME_LOSS = 1e-3
 
 
 class OwnLossEngine(Engine):
-    """The engine for a loss of the caller.
+    """Engine for a loss function that the caller defines.
 
     Args:
         model: Any module.
@@ -111,7 +112,7 @@ class OwnLossEngine(Engine):
 
 
 def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> None:
-    """Raise an error for a loss, settings or a model without gradients of single examples.
+    """Raise an error if the loss, the settings or the model do not allow gradients of single examples.
 
     Raises:
         UsageError: The loss is not a function; a setting belongs to the losses of transformers; a batch normalisation
@@ -138,6 +139,8 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
 
 def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batch) -> tuple[str, ...]:
     """Return the names of parameters whose rule is not confirmed by a comparison on a few examples of a batch.
+
+    These are all parameters if the weights are in half precision, or if the batch has only one example.
 
     Raises:
         FisherError: The loss of an example depends on the other examples of the batch, or on random numbers.
@@ -173,7 +176,7 @@ def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, bat
 
 
 def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batch, refused: set[str]) -> OwnLossEngine:
-    """Measure a batch. Parameters whose module does not work with its rule are added to `refused`."""
+    """Measure a batch; add the parameters of modules that their rule does not cover to `refused`."""
     while True:
         engine = OwnLossEngine(model, layout, loss, without_rules=refused)
         try:
@@ -191,7 +194,7 @@ def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batc
 
 
 def _check_independent(model: nn.Module, loss: Loss, batch: Batch) -> None:
-    """Compare the loss of each example in the batch with its loss alone."""
+    """Check that the loss of each example in the batch equals the loss of the example in a batch of one."""
     with torch.no_grad():
         together = loss_values(loss, model, batch)
         alone = torch.cat([loss_values(loss, model, one) for one in single_examples(batch)])
@@ -238,7 +241,7 @@ def count_examples(batch: Batch) -> int:
 
 
 def single_examples(batch: Batch) -> list[dict[str, Tensor]]:
-    """Return each example of a batch as a batch of one."""
+    """Return a list of batches of one example each, in the order of the batch."""
     return [{name: values[n : n + 1] for name, values in batch.items()} for n in range(count_examples(batch))]
 
 
@@ -246,7 +249,7 @@ def loss_values(loss: Loss, model: Any, batch: Batch) -> Tensor:
     """Return the loss of each example, [B].
 
     Raises:
-        FisherError: The loss returned something else.
+        FisherError: The loss function did not return one value for each example.
     """
     values, examples = loss(model, batch), count_examples(batch)
     if not isinstance(values, Tensor):
@@ -264,7 +267,7 @@ def loss_values(loss: Loss, model: Any, batch: Batch) -> Tensor:
 
 
 def loss_function(loss: Loss, model: Any, batch: Batch) -> Callable[[], Tensor]:
-    """Return a function that computes the summed loss of a batch."""
+    """Return a function without arguments that computes the sum of the losses of a batch."""
 
     def summed() -> Tensor:
         total = loss_values(loss, model, batch).sum()
@@ -283,5 +286,5 @@ def _check_depends(total: Tensor) -> None:
 
 
 def loss_name(loss: Any) -> str:
-    """Return the name under which a loss is recorded."""
+    """Return the name of a loss function for the provenance."""
     return str(getattr(loss, "__qualname__", type(loss).__qualname__))

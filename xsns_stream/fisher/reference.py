@@ -1,7 +1,7 @@
-"""Reference: a slow and simple computation of the diagonal Fisher information, one example at a time.
+"""Reference implementation of the diagonal Fisher information: slow and simple, one example at a time.
 
-It follows the equation literally. Tests compare the fast engine with it, and the self-check compares them on a small
-batch before the first measurement of a model.
+It follows the equation of the paper literally. Tests compare the engine with the reference, and the self-check compares
+them on a small batch before the first measurement of a model.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def reference_fisher(
 def single_gradients(
     model: Any, losses: Sequence[Callable[[], Tensor]], layout: ParameterLayout
 ) -> list[dict[str, Tensor]]:
-    """Return the gradient of each loss by θ: {parameter name: tensor of its shape} for each.
+    """Return the gradient of each loss with respect to θ.
+
+    The gradient of one loss is {parameter name: tensor of the parameter's shape}.
 
     Args:
         model: The model, in evaluation mode.

@@ -1,4 +1,4 @@
-"""Scored batches: the scored outputs of a model, their targets, and their examples.
+"""Scored outputs of a model for a batch, with the target and the example of each scored output.
 
 Batches follow the conventions of transformers. The meaning of the labels depends on the kind of the model:
 
@@ -46,7 +46,7 @@ Batch = Mapping[str, Tensor]
 
 
 def kind_of(model: Any) -> str:
-    """Return the kind of a model, from the tasks of its class in transformers.
+    """Return the kind of a model, which depends on the tasks for which transformers lists the class of the model.
 
     A class that transformers does not list is treated as a masked language model, unless it has a decoder.
 
@@ -73,13 +73,13 @@ def kind_of(model: Any) -> str:
 
 
 class ScoredBatch(NamedTuple):
-    """A batch with its inputs, scored positions and targets.
+    """A batch, split into inputs, scored positions and targets.
 
     Attributes:
         inputs: Arguments of the model's forward.
-        mask: bool [B, T], True at scored outputs; None if outputs have no positions.
+        mask: bool [B, T], True at scored positions; None if the model has one output per example and not per position.
         targets: int64 [N], one for each scored output, in the order of the examples.
-        example_index: int64 [N], the index of the example of each target.
+        example_index: int64 [N], the index in the batch of the example to which each target belongs.
     """
 
     inputs: dict[str, Any]
@@ -142,13 +142,13 @@ def scored_logits(kind: str, output: Any, scored_batch: ScoredBatch, gathered: b
 
 
 def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredBatch:
-    """Split a batch into inputs and targets; reject batches that would silently give wrong or zero gradients.
+    """Split a batch into inputs and targets; raise an error if its gradients would silently be wrong or zero.
 
     Args:
         model: The model; it determines the number of tokens and classes, and the device.
         kind: Kind of the model; see :func:`kind_of`.
         batch: A batch of any number of examples.
-        before: Number of examples before this batch, for the numbering in messages.
+        before: Number of examples in earlier batches; error messages count examples from the first batch.
 
     Raises:
         FisherError: The batch has no example, or an example with nothing to score; a scored position is padding; the
@@ -203,7 +203,7 @@ def _check_shapes(kind: str, batch: Batch) -> None:
 
 
 def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
-    """Raise an error for a batch with more positions than a table of learned positions."""
+    """Raise an error if a batch has more positions than the model has learned position embeddings."""
     ids = batch["input_ids"]
     longest = max(real_lengths(batch.get("attention_mask"), *ids.shape))
     for name, table in position_tables(model).items():
@@ -225,7 +225,7 @@ def _check_length(model: nn.Module, kind: str, batch: Batch) -> None:
 
 
 def position_tables(model: nn.Module) -> dict[str, nn.Embedding]:
-    """Return {name: table} of the learned absolute positions of a model; empty if positions are computed."""
+    """Return {name: table} of the learned absolute position embeddings of a model; empty if it has none."""
     return {
         name: module
         for name, module in model.named_modules()
@@ -273,8 +273,8 @@ def _check_padding(kind: str, batch: Batch) -> None:
 def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
     """Draw targets from the distribution of the model, one for each scored output.
 
-    The draws of an example depend only on (seed, key of the example) and its logits, not on the batch. They are the
-    inverse of the cumulative distribution at uniform numbers from a Philox generator.
+    The draws for an example depend only on the seed, the key of the example and its logits, not on the batch. A draw is
+    the inverse of the cumulative distribution function, evaluated at a uniform random number from a Philox generator.
     """
     uniforms = np.empty(len(scored_batch.targets))
     example_index = scored_batch.example_index.cpu().numpy()
@@ -288,7 +288,7 @@ def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], see
 
 
 def example_keys(batch: Batch) -> list[int]:
-    """Return a number for each example that does not depend on the batch: the key, or a digest of the tokens."""
+    """Return an integer for each example, its key or a digest of its tokens; it does not depend on the batch."""
     if "example_keys" in batch:
         return [int(key) for key in batch["example_keys"].tolist()]
     ids = batch["input_ids"].cpu()
@@ -298,7 +298,7 @@ def example_keys(batch: Batch) -> list[int]:
 
 
 def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor]]:
-    """Return each row of a batch as a batch of one example, without padding on the right."""
+    """Return a list of batches of one example each, without padding on the right."""
     examples, positions = batch["input_ids"].shape
     lengths = real_lengths(batch.get("attention_mask"), examples, positions)
     decoded = [0] * examples
@@ -318,7 +318,10 @@ def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor
 
 
 def real_lengths(mask: Tensor | None, examples: int, positions: int) -> list[int]:
-    """Return the number of positions of each example up to the last one in the mask; all positions without a mask."""
+    """Return the number of positions of each example up to the last position that the attention mask includes.
+
+    Without an attention mask, this is the length of the batch.
+    """
     if mask is None:
         return [positions] * examples
     position = torch.arange(1, mask.shape[1] + 1, device=mask.device)
@@ -345,7 +348,7 @@ def theta_of(model: Any, layout: ParameterLayout) -> dict[str, nn.Parameter]:
 
 
 def head_of(model: Any) -> nn.Module:
-    """Return the outermost module outside of the body that contains the output embeddings.
+    """Return the language-modelling head: the outermost module outside of the body that has the output embeddings.
 
     Raises:
         FisherError: The model has no such module.

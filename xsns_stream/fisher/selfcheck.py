@@ -1,13 +1,14 @@
-"""Self-check of the exactness of the rules for a model.
+"""Self-check, which tests whether the rules are exact for a model.
 
 A rule can be wrong without an error: a subclass may compute more in its forward, activations may have a different order
 of axes, or a module may be used in an unexpected way. Before the first measurement of a model, three examples of
 different lengths are therefore measured with the rules and with :func:`reference_fisher`, and compared parameter by
 parameter. Parameters without an exact rule are measured one example at a time.
 
-Results are saved on disk, in one small file for each kind of model and library versions. The key is a digest of all
-inputs of the result except the values of the weights: class and configuration of the model, θ, precision, kind of
-device, attention, and versions of the libraries. If an entry cannot be read or written, the check is repeated.
+The result is saved on disk in one small file for each kind of model. The name of the file is a digest of everything
+that the result depends on except the values of the weights: class and configuration of the model, θ, dtype, type of
+device, attention implementation, and versions of the libraries. If the file cannot be read or written, the check is
+repeated.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ class ParameterCheck:
 
     Attributes:
         name: The parameter.
-        rule: Name of the rule that covers the parameter; empty without a rule.
-        error: Largest difference to the reference, relative to the largest value of the tensor; NaN if the gradients
-            of the model are not finite.
-        exact: Whether the difference is only rounding.
+        rule: Name of the rule that covers the parameter; empty if no rule covers it.
+        error: Largest absolute difference from the reference, relative to the largest value of the tensor; NaN if the
+            gradients of the model are not finite.
+        exact: Whether the difference is small enough to be caused by rounding only.
     """
 
     name: str
@@ -86,7 +87,8 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
     Args:
         model: The model, with its head.
         layout: θ.
-        budget: Bytes for the values of the rules, and for those of the reference; θ is compared in groups that fit.
+        budget: Largest size in bytes of the values from the rules, and of those from the reference. θ is compared in
+            groups that fit into it; by default, all of θ is compared at once.
 
     Raises:
         FisherError: The model has no head; or a parameter differs from the reference even if it is measured one example
@@ -125,7 +127,7 @@ def self_check(model: nn.Module, layout: ParameterLayout, *, budget: int | None 
 
 
 class Comparison(NamedTuple):
-    """One tensor: its rule, its largest difference to the reference, and the maximum of the reference."""
+    """Comparison of one parameter: its rule, its largest difference from the reference, and the reference's maximum."""
 
     rule: str
     difference: float
@@ -139,7 +141,7 @@ _CHECKED_MODELS: WeakKeyDictionary[nn.Module, dict[tuple[str, ...], tuple[str, .
 def without_rules(
     model: nn.Module, layout: ParameterLayout, *, cached: bool = False, budget: int | None = None
 ) -> tuple[str, ...]:
-    """Return the names of parameters without a confirmed rule; each model is checked once.
+    """Return the names of parameters for which no rule was confirmed as exact; each model is checked only once.
 
     Args:
         model: The model, with its head.
@@ -188,7 +190,11 @@ def _compare(
 def _measured(
     model: nn.Module, layout: ParameterLayout, names: Sequence[str], batch: Mapping[str, Tensor], refused: set[str]
 ) -> Engine:
-    """Measure a batch; add parameters of modules that refuse their rule to `refused`, and measure them without it."""
+    """Measure a batch without rules for the parameters in `refused`.
+
+    If a rule does not cover a module, the parameters of the module are added to `refused`, and the batch is measured
+    again.
+    """
     while True:
         engine = Engine(model, layout, without_rules=refused, measured=names)
         try:
@@ -219,7 +225,10 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the names with rules that modules refuse in the model's precision, because they cast their weights."""
+    """Return the names of parameters whose rule does not cover the module in the model's own dtype.
+
+    This happens if a module casts its weights.
+    """
     refused: set[str] = set()
     for names in groups:
         _measured(model, layout, names, batch, refused)
@@ -229,7 +238,10 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names in θ of the module that refused its rule; all of θ if these names were refused before."""
+    """Return the names of the parameters in θ of the module that its rule does not cover.
+
+    If all of these names were refused before, or the error names no module, return all names in θ.
+    """
     if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error
     own = {id(p) for p in error.module.parameters(recurse=False)} if error.module is not None else set()
@@ -239,7 +251,7 @@ def parameters_of(
 
 
 def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
-    """Return {name: error relative to the largest value of the tensor}; NaN for all names if a value is not finite."""
+    """Return {name: error relative to the tensor's largest value}; all errors are NaN if a value is not finite."""
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):
         return dict.fromkeys(compared, math.nan)
@@ -250,7 +262,7 @@ def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
 
 @contextmanager
 def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[None]:
-    """Convert less precise weights to a higher precision for the block; the conversion back changes no bit."""
+    """Convert weights of lower precision to `dtype` while the block runs, and restore them bit for bit afterwards."""
     lower = HALVES if dtype == torch.float32 else (*HALVES, torch.float32)
     changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in lower]
     try:
@@ -297,7 +309,7 @@ _NOT_COMPUTED = ("_name_or_path", "transformers_version", "architectures", "id2l
 
 
 def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
-    """Return the saved names of parameters without a confirmed rule; None if this kind of model was not checked yet."""
+    """Return the saved names of parameters without a confirmed rule; None if there is no saved result."""
     try:
         document = json.loads(_result_path(model, layout).read_text(encoding="utf-8"))
         names = tuple(document["without_rules"])
@@ -308,7 +320,7 @@ def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
 
 
 def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
-    """Save the result of a check, if the folder can be written."""
+    """Save the result of a check; do nothing if the file cannot be written."""
     path = _result_path(model, layout)
     document = {
         "schema_version": SCHEMA_VERSION,

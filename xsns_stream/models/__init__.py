@@ -1,4 +1,4 @@
-"""Loading of a model with its tokenizer, and selection of the parameters θ to measure."""
+"""Loading of a model and its tokenizer, and selection of θ, the parameters to measure."""
 
 from xsns_stream.models.layout import block_lists, left_out, longest_input, parameter_layout
 from xsns_stream.models.loading import EMBEDDED, EMBEDDED_FOLDER, LoadedModel, load_model

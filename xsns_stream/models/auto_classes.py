@@ -1,4 +1,4 @@
-"""Objectives of checkpoints, and the transformers classes that load a checkpoint for an objective."""
+"""Choice of the objective of a checkpoint, and of the transformers class that loads the checkpoint for it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _DISCRIMINATORS: Final = ("ElectraForPreTraining", "FunnelForPreTraining")
 
 
 def check_arguments(objective: str, label_count: int | None) -> None:
-    """Check the name of an objective and its number of labels.
+    """Check the name of an objective and the number of labels that is given for it.
 
     Raises:
-        UsageError: The objective is unknown; it needs at least two labels and has fewer; or it has no labels and a
-            number is given.
+        UsageError: The objective is unknown; a classification objective is given without a number of labels, or with
+            fewer than two labels; or another objective is given with a number of labels.
     """
     if objective not in ("auto", *OBJECTIVES):
         raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
@@ -44,7 +44,7 @@ def check_arguments(objective: str, label_count: int | None) -> None:
 
 
 def resolve(config: Any, objective: str, name: str) -> str:
-    """Return the objective of a checkpoint: the given objective if it fits, or that of the pre-training for `auto`.
+    """Return the given objective if the checkpoint supports it; for `auto`, the objective of its pre-training.
 
     Args:
         config: The configuration of the checkpoint.
@@ -78,7 +78,7 @@ def resolve(config: Any, objective: str, name: str) -> str:
 
 
 def task_of(config: Any) -> str | None:
-    """Return the task of the head in a checkpoint; None if it has no head of a task."""
+    """Return the task for which a checkpoint has a head; None if the checkpoint has no task head."""
     saved_class = (getattr(config, "architectures", None) or [""])[0]
     return next((task for task in TASKS if saved_class in classes_of(task)), None)
 
@@ -92,7 +92,7 @@ def auto_class(config: Any, objective: str) -> Any:
 
 
 def model_class(config: Any, objective: str) -> Any:
-    """Return the class of the model that :func:`auto_class` loads; importing it may fail."""
+    """Return the class of the model that :func:`auto_class` loads. The import of this class may fail."""
     classes = auto_class(config, objective)._model_mapping[type(config)]
     if not isinstance(classes, list | tuple):
         return classes
@@ -101,10 +101,12 @@ def model_class(config: Any, objective: str) -> Any:
 
 
 def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
-    """Return {regular expression: replacement} for tensor names, for classes with a different name of the body.
+    """Return {regular expression: replacement} for the tensor names of a checkpoint.
 
-    In LlamaForQuestionAnswering and related classes, the body is called `transformer` and not `model`, so that they
-    would not find the tensors of the body in an ordinary checkpoint.
+    The dictionary is empty unless the class of the objective has another name for the body than the checkpoint.
+
+    In LlamaForQuestionAnswering and related classes, the body is called `transformer` and not `model`. Without the
+    replacement, these classes would not find the tensors of the body in an ordinary checkpoint.
     """
     import transformers
 
@@ -116,12 +118,12 @@ def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
 
 
 def reads_both_ways(config: Any) -> bool:
-    """Return whether a position depends on later positions, so that predicting the next token is meaningless."""
+    """Return whether attention is bidirectional, so that predicting the next token would be meaningless."""
     return config.model_type in _models("MASKED_LM") and not getattr(config, "is_decoder", False)
 
 
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
-    """Return the objective of the saved class; if the class is unknown or has no head, that of the kind of model."""
+    """Return the objective of the saved class; if the class is unknown or has no head, the first one that fits."""
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):
@@ -141,7 +143,7 @@ def _check_fits(config: Any, objective: str, name: str) -> None:
 
 
 def fits(config: Any, objective: str) -> bool:
-    """Return whether a model of this configuration can predict what the objective needs."""
+    """Return whether this kind of model supports a task, or was pre-trained for an objective of language modelling."""
     if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
         return False
     if objective in TASKS:
@@ -161,6 +163,6 @@ def _models(key: str) -> dict[str, Any]:
 
 
 def classes_of(objective: str) -> set[str]:
-    """Return the names of all transformers classes for an objective."""
+    """Return the names of all transformers model classes for an objective."""
     entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
     return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}

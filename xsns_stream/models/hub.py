@@ -1,4 +1,4 @@
-"""Location of the folder of a model: the embedded model, a local folder, or a download from the Hub."""
+"""Search for the folder of a model: the model in the package, a local folder, or a download from the Hub."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, er
 
 
 def locate(name: str, revision: str | None) -> tuple[Path, str]:
-    """Return (folder, Hub commit); the commit is empty for local folders.
+    """Return the folder of a model and its Hub commit; the commit is empty for a local folder.
 
     Raises:
         ModelError: There is no such folder, or the Hub does not provide the model.
@@ -68,7 +68,7 @@ def _hint_on_name(name: str) -> str:
 
 
 def _failed_download(name: str, revision: str | None, error: Exception) -> ModelError:
-    """Return the error for a model that the Hub does not provide, with its cause and a hint."""
+    """Return the error for a failed download of a model; the message contains the cause and a hint."""
     from huggingface_hub.errors import HFValidationError
 
     if isinstance(error, HFValidationError):
@@ -81,7 +81,7 @@ def _failed_download(name: str, revision: str | None, error: Exception) -> Model
 
 
 def _answer_of_hub(name: str, revision: str | None, error: Exception) -> tuple[str, str] | None:
-    """Return cause and hint of an answer of the Hub; None if the Hub did not answer."""
+    """Return (cause, hint) for an error response of the Hub; None if the Hub did not respond."""
     from huggingface_hub import errors
 
     match error:
@@ -117,7 +117,7 @@ def _answer_of_hub(name: str, revision: str | None, error: Exception) -> tuple[s
 
 
 def _failed_connection(error: Exception) -> tuple[str, str]:
-    """Return cause and hint of a download that failed on this machine or because of the network."""
+    """Return (cause, hint) for a download that failed on this machine or because of the network."""
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
     chain = [error, *_causes(error)]
@@ -143,7 +143,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _http_status(error: BaseException) -> int | None:
-    """Return the status of the first HTTP error in a chain of errors; None without an HTTP error."""
+    """Return the HTTP status code of the first HTTP error in a chain of errors; None if there is no HTTP error."""
     for one in (error, *_causes(error)):
         status = getattr(getattr(one, "response", None), "status_code", None)
         if isinstance(status, int):

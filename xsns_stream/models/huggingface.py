@@ -1,4 +1,4 @@
-"""Interface to the Hugging Face libraries: digests of model files, quiet logging, errors as sentences."""
+"""Helpers for the Hugging Face libraries: digests of model files, suppressed logging, plain error messages."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ _DISTRIBUTIONS: Final = {
 
 
 def digest_files(paths: Iterable[Path]) -> str:
-    """Return the SHA-256 over the digests of files, in the order of their paths (hexadecimal).
+    """Return the hexadecimal SHA-256 over the digests of files, in the order of the paths of the files.
 
-    For a file in :data:`SAME_MODEL`, the digest of the file that it replaced is used.
+    If the digest of a file is in :data:`SAME_MODEL`, the digest of the file that it replaced is used instead.
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
@@ -73,7 +73,7 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """Return the first error of a chain of errors."""
+    """Return the original error of a chain of errors, which caused all others."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
@@ -85,9 +85,10 @@ def first_line(error: BaseException) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return, as the end of a sentence, the reason why another library could not use the files of a model.
+    """Return the reason why another library could not use the files of a model, for the end of a sentence.
 
-    The text of errors of Python itself (such as a list instead of a number) does not help a user and is replaced.
+    The message of a built-in Python error, such as a TypeError for a list instead of a number, does not help a user and
+    is replaced.
     """
     if isinstance(error, TypeError | AttributeError | LookupError | AssertionError | NotImplementedError):
         return "a value has a type or a place that transformers does not expect"
@@ -121,9 +122,9 @@ def needs_own_code(name: str, what: str) -> ModelError:
 
 
 def broken_installation(name: str, error: BaseException) -> ModelError:
-    """Return the error for a class of transformers that cannot be imported, with a command that repairs it.
+    """Return the error for a transformers class that cannot be imported; it shows a command to repair this.
 
-    The files of the model are not the cause.
+    The cause is the installation and not the files of the model.
     """
     cause = innermost(error)
     package = _package_missing(cause)

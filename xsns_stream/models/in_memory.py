@@ -1,4 +1,4 @@
-"""Models in memory with their tokenizers: checks, objective and digests."""
+"""Preparation of models that are already in memory: checks, objective and digests of model and tokenizer."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def open_model(
 
 
 def with_current_weights(loaded: LoadedModel) -> LoadedModel:
-    """Return a loaded model with a digest of its present weights.
+    """Return a loaded model whose `weights_digest` is that of its present weights.
 
-    Weights that were changed after loading, for example by training, have a different digest than the files from which
-    they were loaded. Rows of both must not be in one store.
+    If the weights were changed after loading, for example by training, the digest of the files is no longer valid. Rows
+    from the weights before and after the change must not be in one store.
     """
     if loaded.model is None or loaded.checksum is None or weights_checksum(loaded.model) == loaded.checksum:
         return loaded
@@ -93,15 +93,15 @@ def with_current_weights(loaded: LoadedModel) -> LoadedModel:
 
 
 def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_count: int | None = None) -> LoadedModel:
-    """Return a model of transformers with its tokenizer, in the form of :func:`xsns_stream.load_model`.
+    """Return a :class:`LoadedModel` of a transformers model and its tokenizer, as from :func:`xsns_stream.load_model`.
 
-    The name of the model is that of its class. The digest of its weights is the SHA-256 over its configuration and over
-    names, types, shapes and values of its state dict. It differs from the digest of the same model in a folder, which
-    is over files. The mode of the model (training or evaluation) is not changed.
+    The name of the model is the name of its class. The digest of the weights is the SHA-256 over the configuration and
+    over the names, dtypes, shapes and values of the state dict. It differs from the digest of the same model loaded
+    from a folder, which is computed from the files. The mode of the model (training or evaluation) is not changed.
 
     Args:
         model: The model, with the head of its objective.
-        tokenizer: Its tokenizer, in the fast form.
+        tokenizer: The fast tokenizer of the model.
         objective: One of :data:`~xsns_stream.models.auto_classes.OBJECTIVES`; `auto` means the objective of the model's
             class.
         label_count: Number of classes in the data of a classification task.
@@ -159,7 +159,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
 
 
 def _refuse_wrapper(model: Any) -> None:
-    """Raise an error for a model within another module, such as a wrapper."""
+    """Raise an error if the model is wrapped in another module, such as `DataParallel`."""
     for attribute, kind in (("_orig_mod", "OptimizedModule"), ("module", "DataParallel")):
         if hasattr(model, attribute) and kind in type(model).__name__:
             raise ModelError(
@@ -168,7 +168,7 @@ def _refuse_wrapper(model: Any) -> None:
 
 
 def state_digest(model: Any) -> str:
-    """Return the SHA-256 over configuration and state dict of a model (hexadecimal)."""
+    """Return the hexadecimal SHA-256 over the configuration and the state dict of a model."""
     import torch
 
     config = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_COMPUTED}
@@ -180,7 +180,7 @@ def state_digest(model: Any) -> str:
 
 
 def _objective_of(model: Any, name: str) -> str:
-    """Return the objective of a model from its class or the base classes."""
+    """Return the objective of a model, determined from its class or the base classes of its class."""
     names = {base.__name__ for base in type(model).__mro__}
     for objective in OBJECTIVES:
         if names & classes_of(objective) and (objective in TASKS or fits(model.config, objective)):

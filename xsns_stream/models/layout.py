@@ -1,9 +1,9 @@
-"""Selection of θ, the parameters to measure, and of their bits.
+"""Selection of θ, the parameters to measure, and assignment of bits of a mask to them.
 
 θ are the parameters of the transformer blocks. The blocks are found by structure: they are the repeated block lists of
 the text stack. Input embeddings are excluded by identity; all modules outside of the blocks, such as the head, are also
-excluded. Names are matched only on request of the user, because no pattern fits all models: `layer` selects 0.03 % of
-the blocks of BLOOM and none of GPT-2.
+excluded. Parameters are selected by name only if the user gives patterns, because no pattern fits all models: `layer`
+selects 0.03 % of the parameters in the blocks of BLOOM, and none of those of GPT-2.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _Part = tuple[str, dict[str, "nn.Parameter"]]
 
 
 def block_lists(model: nn.Module) -> list[tuple[str, nn.ModuleList]]:
-    """Return the outermost lists of repeated blocks of the model's text stack, without heads, as (name, list).
+    """Return (name, list) of the outermost lists of repeated blocks in the model's text stack, without heads.
 
     Raises:
         ModelError: The text stack of a multimodal model was not found.
@@ -59,8 +59,8 @@ def parameter_layout(
     """Select θ, by default the parameters of the transformer blocks, and assign bits to them.
 
     Blocks are in the order of the model, tensors in the order of the block. A tensor that is used in several places is
-    included once. Parameters that `include` adds come last, as one span named `other`. XLM-R base and mBERT give P =
-    85,054,464.
+    included once. Parameters that `include` adds come last, as one span named `other`. For XLM-R base and for mBERT,
+    the number of parameters P is 85,054,464.
 
     Args:
         model: A transformers model, or any other module. For a multimodal model the text stack is measured.
@@ -93,7 +93,7 @@ def parameter_layout(
 
 
 def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dict[int, list[str]]) -> list[_Part]:
-    """Return the repeated blocks of the text stack, and the parameters outside of them that `include` names."""
+    """Return the repeated blocks of the text stack, and the parameters outside of the blocks that match `include`."""
     lists = block_lists(model)
     if not lists:
         raise ModelError(
@@ -135,7 +135,7 @@ def _named(model: nn.Module, blocks: Sequence[str] | str, stack: str, include: S
 
 
 def _all_parts(model: nn.Module) -> list[_Part]:
-    """Return every parameter in the order of the model, grouped by block; outside of blocks, by module."""
+    """Return all parameters in the order of the model, grouped by block or, outside of the blocks, by module."""
     try:
         prefixes = [f"{name}.{index}" for name, blocks in block_lists(model) for index in range(len(blocks))]
     except ModelError:
@@ -156,9 +156,10 @@ def left_out(model: nn.Module, layout: ParameterLayout) -> dict[str, torch.Tenso
 def longest_input(model: Any, tokenizer: Any) -> int:
     """Return the largest number of tokens of an input, including special tokens.
 
-    This is the number of positions of the model or of its training, and at most the limit of the tokenizer. Models with
-    relative positions (T5) or ALiBi have no limit; for them it is the limit of the tokenizer, or 2³¹ - 1. A number
-    below 1, as in XLNet, also means no limit.
+    This is the number of positions that the model has or was trained with, or the limit of the tokenizer if that is
+    smaller. Models with relative positions (T5) or ALiBi have no limit; for them, the limit of the tokenizer is
+    returned, or 2³¹ - 1 if it has none. A configured number of positions below 1, as in XLNet, also means that there is
+    no limit.
     """
     limit = min(tokenizer_limit(tokenizer), UNBOUNDED)
     config = model.config.get_text_config()
@@ -177,7 +178,7 @@ def longest_input(model: Any, tokenizer: Any) -> int:
 
 
 def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of the text stack: the body without head, image towers and audio towers."""
+    """Yield (name, module) for the modules of the text stack, which has no head, image tower or audio tower."""
     body = _text_body(model)
     prefix = _name_of(model, body)
     others: list[str] = []
@@ -210,7 +211,7 @@ def _name_of(model: nn.Module, wanted: Any) -> str:
 
 
 def _text_and_head(model: Any) -> dict[str, nn.Parameter]:
-    """Return the parameters of the text stack and those outside of the body, in the order of the model."""
+    """Return the parameters of the text stack and of modules outside of the body, in the order of the model."""
     body = getattr(model, "base_model", model)
     text = {id(p) for _, module in _text_modules(model) for p in module.parameters(recurse=False)}
     in_body = {id(p) for p in body.parameters()}
@@ -244,7 +245,7 @@ def _embeddings(model: Any) -> set[int]:
 
 
 def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
-    """Return the name of each block with its parameters; a tensor of several blocks belongs to the first of them."""
+    """Return (name, parameters) of each block; a tensor that several blocks share belongs to the first of them."""
     taken = set(embeddings)
     parts: list[_Part] = []
     for list_name, blocks in lists:
@@ -266,7 +267,7 @@ def _aliases(model: nn.Module) -> dict[int, list[str]]:
 def _matching(
     candidates: dict[str, nn.Parameter], patterns: Sequence[str], aliases: dict[int, list[str]], option: str
 ) -> dict[str, nn.Parameter]:
-    """Return the candidates with names that match any of the patterns.
+    """Return the candidates whose name matches at least one pattern.
 
     Raises:
         UsageError: A pattern is not a valid regular expression, or matches no candidate.

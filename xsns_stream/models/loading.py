@@ -1,4 +1,4 @@
-"""Loading of a model with the head of an objective, and of its tokenizer."""
+"""Loading of a model, with the head for an objective, and of its tokenizer."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ OTHER_WEIGHTS: Final = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".gguf", ".onn
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode with its tokenizer, and digests that identify both.
+    """A model in evaluation mode, its tokenizer, and digests that identify model and tokenizer.
 
     Attributes:
-        model: The transformers model with the head of its objective.
+        model: The transformers model, with the head for its objective.
         tokenizer: Its tokenizer.
         name: `mini`, the name of the folder, or the Hub id.
         revision: Hub commit; empty for local folders.
-        weights_digest: SHA-256 over the safetensors files and the configuration, which also affects the computation.
+        weights_digest: SHA-256 over the safetensors files and the configuration.
         tokenizer_digest: SHA-256 over the serialised tokenizer.
         objective: The objective: `masked-lm`, `causal-lm`, `span-corruption`, or a task.
         pad_id: The token id for padding.
-        notes: Sentences about the loading of the model for the user.
+        notes: Sentences that inform the user about the loading of the model.
         checksum: :func:`weights_checksum` of the model after loading; None if unknown.
     """
 
@@ -98,11 +98,11 @@ class LoadedModel:
 
 
 def weights_checksum(model: Any) -> int:
-    """Return a fast checksum of the bits of a model's state dict, to detect changes of the weights.
+    """Return a fast checksum of the bits of a model's state dict, which detects changes of the weights.
 
-    It is a sum modulo 2⁶⁴: the bits of each tensor are summed as integers of 64 bits (of 8 bits if the tensor cannot be
-    read as such), and the sum is multiplied by the position of the tensor in the state dict, from 1. It is much faster
-    than a digest.
+    The bits of each tensor are read as integers of 64 bits (of 8 bits if this is not possible) and summed. The checksum
+    is the sum over all tensors of this sum times the index of the tensor in the state dict, counted from 1, modulo 2⁶⁴.
+    It is much faster to compute than a digest.
     """
     import torch
 
@@ -125,7 +125,7 @@ def load_model(
     head_seed: int = 0,
     dtype: str = "float32",
 ) -> LoadedModel:
-    """Load a model with its tokenizer.
+    """Load a model and its tokenizer.
 
     Args:
         name: `mini` (shipped with the package), a local folder, or a Hub id `owner/name`.
@@ -186,7 +186,7 @@ def load_model(
 
 
 def check_python() -> None:
-    """Raise an error for a Python without docstrings, which transformers parses when it creates a model.
+    """Raise an error if Python runs without docstrings; transformers parses docstrings when it creates a model.
 
     Raises:
         ModelError: Python runs without docstrings.
@@ -239,7 +239,7 @@ def _inspected(folder: Path, name: str) -> tuple[dict[str, Any], Tensors]:
 
 
 def _no_safetensors(folder: Path, name: str) -> ModelError:
-    """Return the error for a folder without safetensors files, with a command that converts other weights."""
+    """Return the error for a folder without safetensors files; it shows a command to convert other weights."""
     if inner := model_folders(folder):
         return ModelError(
             f"the folder '{name}' is not the folder of a model, which is in a folder below it: {listed(inner)}.",
@@ -266,7 +266,7 @@ def _no_safetensors(folder: Path, name: str) -> ModelError:
 
 
 def _class_for(folder: Path) -> str:
-    """Return the name of the class of transformers in the configuration of a folder, or of a general class."""
+    """Return the name of the transformers class in a folder's `config.json`; if none is named, a general class."""
     try:
         named = read_configuration(folder).get("architectures")
     except UnusableError:
@@ -290,7 +290,7 @@ def config_alone(folder: Path, name: str) -> Any:
 
 
 def check_no_adapter(folder: Path, name: str) -> None:
-    """Raise an error for a folder with a LoRA adapter, because its weights would silently be ignored.
+    """Raise an error if a folder contains an adapter (LoRA), whose weights would silently be ignored.
 
     Raises:
         ModelError: The folder contains an adapter.
@@ -303,7 +303,7 @@ def check_no_adapter(folder: Path, name: str) -> None:
 
 
 def _note_on_adapters(folder: Path, name: str) -> tuple[str, ...]:
-    """Return a note on adapters in folders below the folder of a model, whose own weights are complete."""
+    """Return a note if subfolders of a model's folder contain adapters; it says that they are not loaded."""
     found = sorted({*folder.glob(f"*/{ADAPTER}"), *folder.glob(f"*/*/{ADAPTER}")})
     if not found:
         return ()
@@ -335,7 +335,7 @@ def _unreadable(what: str, name: str, error: UnusableError) -> ModelError:
 
 
 def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype: str) -> None:
-    """Check that transformers can import the class of the model, and that the model is not far larger than its weights.
+    """Check that the class of the model can be imported, and that its size fits the weights.
 
     Raises:
         ModelError: The class cannot be imported, or the configuration describes a far larger model.
@@ -353,7 +353,7 @@ def _check_class(name: str, config: Any, objective: str, tensors: Tensors, dtype
 
 
 def _notes(name: str, model: Any, fields: dict[str, Any], tensors: Tensors, dtype: str) -> Iterator[str]:
-    """Yield notes on parts of the model that are not loaded, and on rounding."""
+    """Yield notes on rounding of the weights, and on parts of the checkpoint that are not loaded."""
     if dtype != "float32":
         yield f"the weights are in {dtype}, so gradients are rounded to {dtype}; squares and sums are float32."
     if fields.get("auto_map"):
@@ -383,7 +383,7 @@ def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str
 
 
 def unused_blocks(model: Any, tensors: Tensors) -> list[str]:
-    """Return the names of tensors that belong to blocks after the last block of the model."""
+    """Return the names of tensors of the weights whose block index is beyond the last block of the model."""
     lengths = {f"{name}.": len(blocks) for name, blocks in block_lists(model)}
     unused = []
     for name in tensors.shapes:
@@ -433,7 +433,7 @@ def _load_weights(
 
 
 def _quantised(name: str, configuration: Any) -> ModelError:
-    """Return the error for quantised weights that need a package which is not installed."""
+    """Return the error for quantised weights if the package that reads them is not installed."""
     fields = configuration if isinstance(configuration, dict) else configuration.to_dict()
     method = shown(str(fields.get("quant_method", "unknown method")))
     return ModelError(
@@ -446,7 +446,7 @@ def _quantised(name: str, configuration: Any) -> ModelError:
 def _check_complete(
     model: Any, name: str, objective: str, missing: set[str], mismatched: set[str], tensors: Tensors
 ) -> None:
-    """Raise an error for missing weights, which would get random values, except for a new head of a task."""
+    """Raise an error if weights are missing, because they would get random values; a new task head may be missing."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -466,7 +466,7 @@ def _check_complete(
 
 
 def _check_own_head(model: Any, name: str, objective: str, has_head: bool, mismatched: set[str]) -> None:
-    """Raise an error for a trained head with other classes than those of the objective."""
+    """Raise an error if the checkpoint has a trained head for another number of labels or for another task."""
     if mismatched:
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
@@ -481,7 +481,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of modules that contain neither blocks nor input embeddings."""
+    """Return the names of all tensors of the head: the modules that contain neither blocks nor input embeddings."""
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}

@@ -1,4 +1,4 @@
-"""Models that are in another place or under other names than transformers expects.
+"""Checks for models whose files are in another folder, or whose tensors have other names, than transformers expects.
 
 The folder of a training run contains the folders of its checkpoints, and the cache of the Hub has a folder for each
 commit. Wrappers of training programs add a prefix to the names of all tensors.
@@ -32,7 +32,7 @@ _RENAMING: Final = (
 
 
 def model_folders(folder: Path) -> list[str]:
-    """Return the paths of model folders below a folder, relative to it, the last changed one last.
+    """Return the paths of model folders below `folder`, relative to `folder`, in the order of their last change.
 
     A model folder has a configuration and safetensors weights.
     """
@@ -56,7 +56,7 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
-    """Check that missing tensors are not in the weights under names with a prefix, such as `module.`.
+    """Raise an error if missing tensors are in the weights under names with an added prefix, such as `module.`.
 
     Args:
         name: Name of the model, for messages.
@@ -64,7 +64,7 @@ def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
         tensors: The tensors of the weights.
 
     Raises:
-        ModelError: Nearly all of the missing tensors are in the weights under one prefix.
+        ModelError: Nearly all missing tensors are in the weights, under names with the same prefix.
     """
     prefixes = Counter(prefix for key in tensors.shapes for prefix in _prefixes(key) if key[len(prefix) :] in missing)
     prefix, count = prefixes.most_common(1)[0] if prefixes else ("", 0)
@@ -80,7 +80,7 @@ def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
 
 
 def _prefixes(key: str) -> Iterator[str]:
-    """Yield the beginnings of a name up to and including each of its points."""
+    """Yield the prefixes of a tensor name that end in a dot."""
     yield from (key[: match.end()] for match in re.finditer(r"\.", key))
 
 
@@ -88,7 +88,7 @@ def check_sizes(model: Any, name: str, mismatched: set[str], tensors: Tensors) -
     """Check that the tensors of the weights have the sizes that the configuration describes.
 
     Raises:
-        ModelError: A tensor has another size.
+        ModelError: A tensor of the weights has another size than the configuration describes.
     """
     own = model.state_dict()
     for key in sorted(mismatched):

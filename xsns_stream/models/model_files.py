@@ -1,13 +1,13 @@
 """Checks of the configuration and the weights of a model before torch or transformers open the files.
 
-transformers accepts almost any content: a list instead of a name causes a Python error without explanation, and a
-million layers are built before the first weight is read. Therefore this module checks the types of the
-configuration fields that determine the size of the model, and compares the described model with the tensors in the
-files.
+transformers does not check most fields of a configuration: a list instead of a name causes a Python error without
+explanation, and if the number of layers is a million, a million layers are built before the first weight is read.
+Therefore this module checks the types of the configuration fields that determine the size of the model, and compares
+the described model with the tensors in the files.
 
-The header of a safetensors file consists of eight bytes with its length, and JSON with the type, shape and byte range
-of each tensor; the values follow. The whole header is checked here, so that no memory is allocated because of a wrong
-header.
+A safetensors file begins with eight bytes that contain the length of its header. The header is JSON with the dtype,
+shape and byte range of each tensor; the values of the tensors follow. The whole header is checked here, because a
+library that trusts a wrong header may allocate too much memory.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
 
 
 def check_layers(fields: Fields, tensors: Tensors | None) -> None:
-    """Raise an error for an impossible number of blocks; building them would take minutes.
+    """Raise an error if the number of blocks is too large for the weights; building the blocks would take minutes.
 
     Args:
         fields: The configuration, from :func:`read_configuration`.
@@ -105,7 +105,7 @@ def check_layers(fields: Fields, tensors: Tensors | None) -> None:
 
 
 def make_config(folder: Path, name: str, fields: Fields) -> Any:
-    """Return the transformers configuration of a folder whose `config.json` was checked.
+    """Return the transformers configuration of a folder. Its `config.json` must have been checked before.
 
     Raises:
         ModelError: transformers does not support this kind of model, or refuses the values.
@@ -158,10 +158,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
-    """Raise an error for a configuration of a model that is far larger than its weights.
+    """Raise an error if the configuration describes a model that is far larger than its weights.
 
-    The model is built without values (on the `meta` device of torch), because transformers would allocate tensors that
-    are not in the files and fill them with random values.
+    For this check, the model is built without values, on the `meta` device of torch. When transformers loads the model,
+    it allocates tensors that are not in the files and fills them with random values, so that the check must come first.
 
     Raises:
         UnusableError: The described model is far larger than the weights.
@@ -185,7 +185,7 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
 
 
 def _of_class(model_class: Any, config: Any) -> Any:
-    """Return the part of the configuration of a multimodal model for a class of text only."""
+    """Return the text part of the configuration of a multimodal model if the class is a text model; else `config`."""
     text = getattr(config, "sub_configs", {}).get("text_config")
     alone = text is not None and getattr(model_class, "config_class", None) is text
     return config.get_text_config() if alone else config
@@ -195,7 +195,7 @@ def _of_class(model_class: Any, config: Any) -> Any:
 
 
 def _parts(fields: Fields) -> Iterator[Fields]:
-    """Yield the configuration and its parts (text, vision, encoder, decoder)."""
+    """Yield the configuration and the configurations nested in it (text, vision, encoder, decoder)."""
     yield fields
     for name, value in fields.items():
         if name.endswith("_config") or name in ("encoder", "decoder"):
@@ -285,7 +285,7 @@ class Tensors:
     """The tensors of a model, as the headers of all its weight files describe them.
 
     Attributes:
-        shapes: {name of a tensor: its shape}.
+        shapes: {tensor name: shape}.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -309,7 +309,7 @@ def read_tensors(folder: Path, chosen: object = None) -> Tensors:
 
     Args:
         folder: The folder of the model.
-        chosen: The weights file or index file in the configuration; None if it has no such field.
+        chosen: Name of the weights file or index file that the configuration contains; None if it contains none.
 
     Raises:
         UnusableError: A file is missing, is not a regular file, or is outside of the folder; a header is wrong.
@@ -326,11 +326,11 @@ def read_tensors(folder: Path, chosen: object = None) -> Tensors:
 
 
 def read_header(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return {name: shape} of the tensors of a safetensors file.
+    """Read the header of a safetensors file; return {tensor name: shape}.
 
     Raises:
-        UnusableError: The file is truncated; or its header has an unknown type, a shape that does not fit the number of
-            bytes, bytes outside of the file, overlapping tensors or unused bytes.
+        UnusableError: The file is truncated; or its header has an unknown dtype, a shape that does not fit the number
+            of bytes, a byte range outside of the file, overlapping byte ranges, or bytes that belong to no tensor.
     """
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -360,7 +360,7 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _files(folder: Path, chosen: object) -> list[Path]:
-    """Return the files that transformers loads, in its order of preference."""
+    """Return the paths of the weight files that transformers would load from a folder."""
     if chosen is not None:
         if not isinstance(chosen, str) or not _PLAIN_NAME.fullmatch(chosen):
             raise UnusableError("config.json names weights (transformers_weights) outside of the model's folder")
@@ -395,7 +395,7 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
-    """Return the first byte of a tensor and the byte after its last one, counted from the end of the header."""
+    """Return the byte range (start, end) of a tensor, counted from the end of the header, without the byte at `end`."""
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         raise UnusableError(f"{about} is without type, shape or data_offsets")

@@ -1,8 +1,8 @@
 """Program that prints the factor by which the normaliser of a tokenizer lengthens short texts.
 
-Usage: `python -I normaliser_trial.py NORMALIZER.json`. It is run by its path, so that it imports only tokenizers. It
-    first limits its memory and time, so that a normaliser that multiplies text ends this process and not the process of
-    the caller.
+Usage: `python -I normaliser_trial.py NORMALIZER.json`. The program is run by its path, so that it does not import
+xsns_stream. It first limits its own memory and time: if the normaliser makes a text too long, this process is killed
+and not the process of the caller.
 """
 
 import json
@@ -34,7 +34,7 @@ def limit() -> None:
 
 
 def patterns(value: object) -> list[str]:
-    """Return all texts that the normaliser replaces by others."""
+    """Return all fixed strings that the normaliser replaces; regular expressions are left out."""
     if isinstance(value, list):
         return [text for item in value for text in patterns(item)]
     if not isinstance(value, dict):
@@ -45,7 +45,7 @@ def patterns(value: object) -> list[str]:
 
 
 def main() -> None:
-    """Print the largest growth factor."""
+    """Print the largest factor by which the normaliser lengthens one of several short texts."""
     document = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     from tokenizers import Tokenizer
 

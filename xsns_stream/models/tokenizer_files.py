@@ -1,9 +1,9 @@
 """Checks of the files of a tokenizer before a library reads them.
 
-The files of a tokenizer determine the memory and time for building it, and neither tokenizers nor transformers limits
-them: two million added tokens need 5 GB, and a normaliser that replaces one character by many may need any amount of
-memory for a text and end the process. This module limits sizes. A normaliser that may multiply text is tried in a
-separate process with a memory limit.
+The files of a tokenizer determine how much memory and time the tokenizer needs, and the libraries tokenizers and
+transformers set no limit: two million added tokens need 5 GB. A normaliser that replaces one character by many may need
+so much memory for a text that the process is killed. This module limits the sizes in the files. A normaliser that may
+multiply the length of a text is tested in a separate process with a memory limit.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ Fields = Mapping[str, Any]
 
 
 def check_tokenizer_files(folder: Path) -> None:
-    """Check all files of a folder from which its tokenizer may be built.
+    """Check all files of a folder from which transformers may build the tokenizer.
 
     Raises:
-        UnusableError: A file is not a regular file, is not JSON or has values of a wrong type; there are too many or
-            too long tokens; the tokenizer splits words at random; or its normaliser multiplies text.
+        UnusableError: A file is not a regular file, is not JSON or has values of a wrong type; there are too many
+            tokens, or tokens that are too long; the tokenizer splits words at random (BPE dropout); or its normaliser
+            multiplies the length of a text.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(_BEGINNINGS) or path.name.endswith(_ENDS):
@@ -70,7 +71,7 @@ def check_tokenizer_files(folder: Path) -> None:
 
 
 def own_code(folder: Path) -> bool:
-    """Return whether the settings of the tokenizer name a class in the folder itself."""
+    """Return whether `tokenizer_config.json` names a tokenizer class whose code is in the folder (auto_map)."""
     return bool(_settings(folder).get("auto_map"))
 
 
@@ -110,7 +111,7 @@ def _check_size(path: Path) -> None:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """Return `tokenizer_config.json` (empty if it does not exist), and check the other small files."""
+    """Return the content of `tokenizer_config.json`, {} if it does not exist, and check the other small files."""
     documents: dict[str, dict[str, Any]] = {}
     for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "generation_config.json"):
         if (folder / name).exists():
@@ -163,7 +164,7 @@ def _added(settings: Fields) -> int:
 
 
 def _check_vocabulary(folder: Path) -> None:
-    """Check the files from which transformers builds a tokenizer without `tokenizer.json`."""
+    """Check the vocabulary files from which transformers builds a tokenizer if there is no `tokenizer.json`."""
     for name in ("vocab.txt", "merges.txt"):
         if (folder / name).exists():
             with opened(folder / name) as file:
@@ -240,7 +241,7 @@ def _list(value: Any, what: str) -> list[Any]:
 
 
 def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a part of a tokenizer, including those of nested sequences, in order."""
+    """Yield the steps of a component of a tokenizer, such as its normaliser, including steps of nested sequences."""
     count, waiting = 0, [part]
     while waiting:
         step = waiting.pop()
@@ -264,7 +265,7 @@ def _steps(part: Any, field: str, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _possible_growth(normaliser: Any, name: str) -> float:
-    """Return the largest factor by which the steps of a normaliser may lengthen a text."""
+    """Return an upper bound of the factor by which the steps of a normaliser may lengthen a text."""
     growth = 1.0
     for step in _steps(normaliser, "normalizers", name):
         kind = step["type"]
@@ -303,10 +304,10 @@ _HARMLESS: Final = frozenset(
 
 
 def _longest_mapped(charsmap: Any, name: str) -> int:
-    """Return the length in bytes of the longest replacement of a character in a table of SentencePiece.
+    """Return the length in bytes of the longest replacement text in a character map of SentencePiece.
 
-    The table consists of the size of a trie, the trie, and texts that end in NUL. The longest text of NFKC has 33
-    bytes.
+    The character map consists of the size of a trie, the trie, and replacement texts that end in NUL. The longest
+    replacement text of NFKC has 33 bytes.
     """
     try:
         table = base64.b64decode(charsmap or "", validate=True)
@@ -325,7 +326,7 @@ def _try_out(normaliser: Fields, name: str) -> None:
     """Normalise short texts in a separate process with limited memory and time.
 
     Raises:
-        UnusableError: The process failed, or a text became far longer.
+        UnusableError: The process failed, or the normaliser made a text far longer.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "normalizer.json"

@@ -1,8 +1,8 @@
-"""Tokenizers of checkpoints: loading, checks against the model, and tokenization of text.
+"""Loading of tokenizers, checks that a tokenizer fits its model, and tokenization of text.
 
 A text may contain the string of a special token: a page about BERT contains `[MASK]`, and the source of a web page
-contains `</s>` or `<s>`. By default, tokenizers read this string as the special token, so that the text would contain a
-mask, a second end, or padding. :func:`tokenise` reads it as characters.
+contains `</s>` or `<s>`. By default, tokenizers read this string as the special token, so that the input of the model
+would contain a mask or a second end token. :func:`tokenise` reads the string as ordinary characters.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def load_tokenizer(folder: Path, name: str) -> Any:
     """Load the fast tokenizer of a folder.
 
     Raises:
-        ModelError: Files are missing or damaged, or the tokenizer has no fast form.
+        ModelError: Files are missing or damaged, or there is no fast tokenizer.
     """
     from transformers import AutoTokenizer
 
@@ -94,10 +94,10 @@ _PROBES: Final = (
 
 
 def differing_text(folder: Path, tokenizer: Any) -> str | None:
-    """Return a text that a tokenizer splits otherwise than the `tokenizer.json` of its folder; None if it does not.
+    """Return a text for which a tokenizer gives other tokens than the `tokenizer.json` of its folder; None if none.
 
-    Some classes of transformers 5 replace parts of `tokenizer.json` by their own, although they do not fit its
-    vocabulary.
+    Some tokenizer classes of transformers 5 replace components of `tokenizer.json` by their own, which do not always
+    fit the vocabulary in the file.
     """
     from tokenizers import Tokenizer
 
@@ -113,14 +113,14 @@ def differing_text(folder: Path, tokenizer: Any) -> str | None:
 
 
 def refuse_bytes(name: str, kind: object) -> None:
-    """Raise an error for a tokenizer of bytes or characters, which has no vocabulary of tokens.
+    """Raise an error for a tokenizer whose tokens are single bytes or characters, without a vocabulary of subwords.
 
     Args:
         name: Name of the model, for the message.
         kind: Name of the tokenizer's class, or the `model_type` of the model.
 
     Raises:
-        ModelError: The tokenizer reads bytes or characters.
+        ModelError: The tokens of the tokenizer are single bytes or characters.
     """
     if kind in _BYTE_TOKENIZERS:
         raise ModelError(
@@ -133,7 +133,7 @@ def refuse_bytes(name: str, kind: object) -> None:
 
 
 def _refuse_missing_reader(folder: Path, name: str, error: Exception) -> None:
-    """Raise an error if packages that read the vocabulary of a tokenizer are not installed."""
+    """Raise an error if a package that is needed to read the vocabulary of a tokenizer is not installed."""
     if (folder / "tokenizer.json").is_file():
         return
     files = sorted(path for path in folder.iterdir() if path.name.endswith((".model", ".tiktoken")))
@@ -160,17 +160,17 @@ def _is_installed(package: str) -> bool:
 
 
 def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
-    """Raise an error for a tokenizer of a different model, because its ids would silently mean other tokens.
+    """Raise an error if the tokenizer belongs to another model: its token ids would silently select wrong embeddings.
 
     Args:
         model: The loaded model.
         tokenizer: The tokenizer, from :func:`load_tokenizer`.
-        objective: The resolved objective. Masked language modelling needs a mask and padding; the other objectives do
-            not.
+        objective: The resolved objective. Only masked language modelling needs a mask token and a padding token.
         name: Name of the model, for messages.
 
     Raises:
-        ModelError: There are more tokens than embeddings, no mask token, or the padding ids differ.
+        ModelError: There are more tokens than embeddings; a needed mask token or padding token is missing; or the
+            padding ids of model and tokenizer differ.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows and (objective == "masked-lm" or _has_tokens_beyond(tokenizer, rows)):
@@ -196,10 +196,10 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
 
 
 def padding_id(model: Any, tokenizer: Any) -> int:
-    """Return the id for padding batches: the padding token, the end token if there is none, or 0.
+    """Return the token id for padding: that of the padding token; if there is none, of the end token; otherwise 0.
 
-    A model without a padding token accepts any id there, because the attention mask hides it. An id without an
-    embedding is skipped.
+    A model without a padding token accepts any id at padded positions, because the attention mask excludes them. A
+    padding token or end token without an embedding is not used.
     """
     rows = model.get_input_embeddings().weight.shape[0]
     candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id)
@@ -207,10 +207,10 @@ def padding_id(model: Any, tokenizer: Any) -> int:
 
 
 def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
-    """Yield a note on a tokenizer that puts nothing around a text although it has a token for it.
+    """Yield a note if a tokenizer does not add its token for the beginning of a text.
 
-    A first token that is also the last token, as in GPT-2, separates documents and does not frame a text; it causes no
-    note.
+    If the tokens for beginning and end are the same, as in GPT-2, the token separates documents and is not part of a
+    text; there is then no note.
     """
     first = tokenizer.cls_token if tokenizer.cls_token_id is not None else tokenizer.bos_token
     at = None if first is None else tokenizer.convert_tokens_to_ids(first)
@@ -225,9 +225,9 @@ def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
 
 
 def tokenizer_digest(tokenizer: Any) -> str:
-    """Return a digest of the tokens with their ids and of the way text is split.
+    """Return the hexadecimal SHA-256 over the serialised tokenizer: its vocabulary, token ids and splitting rules.
 
-    Padding and truncation are not part of it, because calls change them.
+    The settings of padding and truncation are left out, because each call of the tokenizer may change them.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     state.pop("padding", None)
@@ -236,15 +236,18 @@ def tokenizer_digest(tokenizer: Any) -> str:
 
 
 def knows_its_padding(config: Any) -> bool:
-    """Return whether the padding id does more than fill: RoBERTa counts positions by it, T5's decoder starts with it.
+    """Return whether the padding id affects the values that the model computes.
 
-    Decoders accept any id, and their configurations often name another id than the tokenizer, or one that is not used.
+    For example, RoBERTa computes positions from the padding id, and the decoder of T5 starts with it.
+
+    Decoder-only models accept any padding id. Their configurations often contain another padding id than the tokenizer,
+    or one that is not used.
     """
     return bool(config.is_encoder_decoder) or reads_both_ways(config)
 
 
 def _has_tokens_beyond(tokenizer: Any, rows: int) -> bool:
-    """Return whether a token of ordinary text has no embedding; special tokens may have none (images in Gemma 3)."""
+    """Return whether a token that is not special has no embedding (special tokens may have none, as in Gemma 3)."""
     special = {at for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     return any(at >= rows and at not in special for at in tokenizer.get_vocab().values())
 
@@ -271,23 +274,23 @@ def tokenise(tokenizer: Any, *texts: Any, **settings: Any) -> Any:
     Args:
         tokenizer: The tokenizer.
         *texts: Texts as the tokenizer takes them: a text, or a text and its pair, or lists of texts.
-        **settings: Further arguments of the call.
+        **settings: Further keyword arguments for the call of the tokenizer.
 
     Returns:
-        What the tokenizer returns.
+        The return value of the tokenizer.
     """
     with _reading_characters(tokenizer):
         return tokenizer(*texts, split_special_tokens=True, **settings)
 
 
 def tokenizer_limit(tokenizer: Any) -> int:
-    """Return the number of tokens that a tokenizer's model takes; a number below 1 means that there is no limit."""
+    """Return the largest input length that a tokenizer declares, in tokens; `sys.maxsize` if it declares no limit."""
     limit = int(tokenizer.model_max_length)
     return limit if limit >= 1 else sys.maxsize
 
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:
-    """Return {string: id} of all tokens with a meaning other than the characters of their name."""
+    """Return {string: id} of all tokens, such as special tokens, that do not stand for the characters of the string."""
     reserved = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     reserved |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
     reserved |= {token.removeprefix("▁"): int(at) for token, at in tokenizer.get_vocab().items() if _is_stand_in(token)}
@@ -295,15 +298,15 @@ def reserved_strings(tokenizer: Any) -> dict[str, int]:
 
 
 def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame: int) -> int:
-    """Return how many tokens within a text are special although they do not frame it.
+    """Return the number of special tokens within a text, without those that the tokenizer adds around the text.
 
-    The number is zero except for tokenizers with special tokens of one character, which cannot be split further.
+    The number is zero unless a tokenizer has special tokens of a single character: such a string cannot be split.
 
     Args:
         tokenizer: The tokenizer.
         encoding: The encoding of one text or pair, from :func:`tokenise`.
         special: The ids to count, without the id of the unknown token, which ordinary text gives as well.
-        frame: Number of special tokens around the text.
+        frame: Number of special tokens that the tokenizer adds around the text.
     """
     ids = encoding["input_ids"]
     if getattr(encoding, "encodings", None):
@@ -314,7 +317,7 @@ def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame:
 
 @contextmanager
 def _reading_characters(tokenizer: Any) -> Iterator[None]:
-    """Let a tokenizer split the strings of special tokens while the block runs."""
+    """Let a tokenizer read the strings of special tokens as characters while the block runs."""
     if not getattr(tokenizer, "is_fast", False):
         yield
         return
@@ -335,7 +338,7 @@ def _reading_characters(tokenizer: Any) -> Iterator[None]:
 
 
 def _splitter(tokenizer: Any) -> Any:
-    """Return a pre-tokenizer that splits reserved strings after their first character; None if not needed."""
+    """Return a pre-tokenizer that splits reserved strings after their first character; None if none is needed."""
     size = len(tokenizer)
     known = _KNOWN.get(tokenizer)
     if known is None or known[0] != size:
@@ -344,11 +347,11 @@ def _splitter(tokenizer: Any) -> Any:
 
 
 def _make_splitter(tokenizer: Any) -> Any:
-    """Return the pre-tokenizer for :func:`_splitter`.
+    """Build the pre-tokenizer that :func:`_splitter` returns; return None if none is needed.
 
-    `split_special_tokens` is sufficient if the special tokens are not in the vocabulary of the model that splits words,
-    or if its merges cannot produce them (byte-level BPE, WordPiece). Unigram finds every token of its vocabulary within
-    text.
+    The argument `split_special_tokens` is sufficient for tokenizers that cannot produce the special tokens from text,
+    because these are not in the vocabulary of the subword model or do not result from its merges (byte-level BPE,
+    WordPiece). It is not sufficient for Unigram, which finds every token of its vocabulary within a text.
     """
     from tokenizers import Regex
     from tokenizers.pre_tokenizers import Split
@@ -373,7 +376,7 @@ def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
 
 
 def _pattern(string: str) -> str:
-    """Return a regular expression for a string after the replacement of spaces."""
+    """Return a regular expression that matches a string in which a normaliser may have replaced the spaces."""
     return "".join(_SPACE if character == " " else re.escape(character) for character in string)
 
 

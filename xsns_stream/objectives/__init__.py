@@ -1,7 +1,7 @@
-"""Objectives: the targets that a model predicts for a text, as examples and batches.
+"""Training objectives, which turn text into examples with targets, and batches of these examples.
 
-:mod:`xsns_stream.objectives.language_modelling` contains masked (the paper's choice) and causal language modelling and
-span corruption. :mod:`xsns_stream.objectives.tasks` contains labelled tasks.
+:mod:`xsns_stream.objectives.language_modelling` contains masked language modelling (the paper's choice), causal
+language modelling and span corruption. :mod:`xsns_stream.objectives.tasks` contains labelled tasks.
 """
 
 from xsns_stream.objectives.batching import batches

@@ -28,22 +28,23 @@ def batches(
     """Yield batches of examples, padded on the right.
 
     Args:
-        examples: Examples that an objective encoded.
+        examples: Encoded examples, from the method `encode` of an objective.
         size: Number of examples in a batch; ignored if `token_budget` is given.
-        pad_id: Id for the padding of `input_ids`, which the attention mask excludes.
+        pad_id: Token id that fills `input_ids`; the attention mask excludes padding.
         device: Name of a device of torch.
         order: `length` puts examples of similar length together, longest first, so that a batch that does not fit into
-            memory fails early. `drawn` keeps the order, for estimators with values that depend on it.
-        token_budget: Largest product of the number of examples and the number of tokens of the longest one. A batch has
+            memory fails early. `drawn` keeps the order of `examples`, for estimators whose values depend on the
+            batches.
+        token_budget: Largest number of examples in a batch times number of tokens of its longest example. A batch has
             at least one example.
 
     Yields:
-        int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each padded to the
-        longest one (labels with −100), and 0-dimensional ones as [B]; `example_keys` [B], which is not an input of the
-        model.
+        Dictionaries of int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each
+        padded to the longest array of its name (labels with −100), where 0-dimensional arrays become [B]; and
+        `example_keys` [B], which is not an input of the model.
 
     Raises:
-        UsageError: A number is below 1, or the order is unknown.
+        UsageError: `size` or `token_budget` is below 1, or the order is unknown.
     """
     for setting, number in (("batch size", size), ("token budget", token_budget)):
         if number is not None and number < 1:

@@ -1,4 +1,4 @@
-"""Encoding of text into tokens for all objectives, counts of omitted text, and alignment of tokens with words.
+"""Encoding of text into tokens, which all objectives share, and alignment of tokens with words.
 
 All random choices for an example depend only on (seed, text of the example). They are therefore independent of the
 batch size and the order, and a resumed run makes the same choices.
@@ -30,11 +30,12 @@ class EncodedExample:
     """One encoded example: the inputs and targets of a model.
 
     Attributes:
-        arrays: Name → int64 array: `input_ids` [T]; `token_type_ids` [T] for pairs if the tokenizer distinguishes the
-            two texts; and the targets, which are `labels` ([T], for a decoder [Td], for a class 0-dimensional) or
-            `start_positions` and `end_positions` (0-dimensional). Labels are −100 at positions that are not scored.
-        key: A number ≥ 0 that depends only on the seed and the text of the example; it seeds later draws for the
-        example.
+        arrays: {name: int64 array}: `input_ids` [T]; `token_type_ids` [T] for pairs of texts if the tokenizer
+            distinguishes the two texts; and the targets. The targets are either `labels` ([T]; [Td] for a decoder;
+            0-dimensional for the class of a text), or `start_positions` and `end_positions` (0-dimensional). Labels are
+            −100 at positions that are not scored.
+        key: An integer ≥ 0 that depends only on the seed and the text of the example; it is the seed of later random
+            draws for the example.
     """
 
     arrays: Mapping[str, Ids]
@@ -47,25 +48,25 @@ class EncodedExample:
 
     @property
     def labels(self) -> Ids:
-        """The labels; a KeyError for question answering, which has positions instead."""
+        """The array `labels`. Question answering has positions instead of labels, so that a KeyError is raised."""
         return self.arrays["labels"]
 
     @property
     def longest(self) -> int:
-        """The length of the longest array."""
+        """The length of the longest array of the example."""
         return max(array.size for array in self.arrays.values())
 
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """The encoded examples of a language, with counts about the text.
+    """The encoded examples of a language, and statistics of the tokenised text.
 
     Attributes:
         examples: The examples with at least one target.
         unusable: Number of examples that were left out because none of their tokens is in the vocabulary or they have
             no target.
         unknown_share: Share of tokens that are not in the vocabulary, in [0, 1].
-        cut: Number of examples that were cut because they exceed the maximum length, including those left out.
+        cut: Number of examples that were cut because they exceed the maximum length; unusable examples are counted too.
         left_out_share: Share of all tokens of the text that were cut off, in [0, 1].
         special: Number of examples with a special token in their text; such a token is a single character that also
             occurs in text.
@@ -101,13 +102,13 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class TokenisedExample:
-    """An example after the tokenizer.
+    """The output of the tokenizer for one example.
 
     Attributes:
         ids: int64 [T], including special tokens.
-        known: Positions of text tokens that are in the vocabulary, int64, ascending.
+        known: Positions in `ids` of the text tokens that are in the vocabulary, int64, ascending.
         encoding: The output of the tokenizer.
-        digest: SHA-256 of seed and text.
+        digest: SHA-256 of the seed and the text.
     """
 
     ids: Ids
@@ -116,7 +117,7 @@ class TokenisedExample:
     digest: bytes
 
     def generator(self) -> np.random.Generator:
-        """Return a new random generator, seeded with seed and text only."""
+        """Return a new random generator, whose seed depends only on the seed of the run and the text of the example."""
         return np.random.Generator(np.random.Philox(key=np.frombuffer(self.digest[:16], dtype=np.uint64)))
 
 
@@ -132,18 +133,18 @@ def encode_sample(
     make_arrays: MakeArrays,
     **settings: Any,
 ) -> EncodedSample:
-    """Split each example into tokens, and return the arrays of `make_arrays` for examples with a known token.
+    """Split each example into tokens, and make the arrays of each example that has a known token.
 
     The tokenizer gets whole sentences, because many tokenizers mark the beginning of a word by the space before it. An
-    example without a known token is left out, because all languages outside of the vocabulary would look alike. The
-    string of a special token within text is read as characters.
+    example without a known token is left out; otherwise, all languages whose script is not in the vocabulary would give
+    the same examples. If the text contains the string of a special token, the string is read as characters.
 
     Args:
         sample: The text.
         tokenizer: A transformers tokenizer.
         seed: Seed for all random choices.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
-        make_arrays: Returns the arrays of a tokenised example.
+        make_arrays: Function (example, tokenised example) → the arrays of the example; None if the example is unusable.
         **settings: Further arguments for the call of the tokenizer.
 
     Raises:
@@ -183,14 +184,14 @@ def encode_sample(
 
 @dataclass
 class _TokenCounts:
-    """Counts over the examples that were tokenised so far.
+    """Running counts of tokens and examples, over the examples that were tokenised so far.
 
     Attributes:
         tokenizer: The tokenizer.
-        special_ids: The ids of all its special tokens.
+        special_ids: The ids of all special tokens of the tokenizer.
         unknown: Number of tokens that are not in the vocabulary.
         total: Number of tokens of text; an example without text counts as 1.
-        understood: Number of examples with a known token.
+        understood: Number of examples with at least one known token.
         cut: Number of examples that were cut.
         left_out: Number of tokens that were cut off.
         special: Number of examples with a special token in their text.
@@ -212,7 +213,7 @@ class _TokenCounts:
     def add(
         self, example: TextExample, encoding: Any, ids: Ids, frame: int, max_length: int, *, understood: bool
     ) -> None:
-        """Count one example."""
+        """Add one example to the counts."""
         self.unknown += int((ids == self._unknown_id).sum())
         self.total += max(len(ids) - frame, 1)
         self.understood += understood
@@ -239,7 +240,8 @@ def check_rate(rate: float) -> None:
 def _unknown_id(tokenizer: Any) -> int:
     """Return the id of the unknown token; −1 if there is none.
 
-    GPT-2 and OPT use the special token around a text as unknown token; they are byte-level and never produce it.
+    The tokenizers of GPT-2 and OPT declare as unknown token the special token that marks the ends of a text. They are
+    byte-level tokenizers, so that no text gives an unknown token.
     """
     frames = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id")
     unknown = tokenizer.unk_token_id
@@ -248,7 +250,7 @@ def _unknown_id(tokenizer: Any) -> int:
 
 
 def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
-    """Return the number of special tokens around a text, and check that `max_length` is larger."""
+    """Return the number of special tokens that the tokenizer adds to a text; check that `max_length` is larger."""
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
@@ -289,12 +291,13 @@ def require_offsets(tokenizer: Any) -> None:
 
 
 def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first token of each word; None if it was cut off or the word has no token.
+    """Return the position of the first token of each word; None for a word that was cut off or has no token.
 
     Args:
         words: The words, which were joined by spaces.
-        offsets: The first character of each token and the one after its last; (0, 0) for special tokens. A token may
-            begin with the space before its word, or consist of this space only; the space is part of the word.
+        offsets: Character range (start, end) of each token, without the character at `end`; (0, 0) for special tokens.
+            A token may begin with the space before its word, or consist of this space only; in both cases the token
+            belongs to the word.
     """
     first: list[int | None] = [None] * len(words)
     word, start = 0, 0

@@ -35,7 +35,7 @@ def make_objective(
     max_length: int = 128,
     labels: tuple[str, ...] = (),
 ) -> Objective:
-    """Return the objective with a name and options.
+    """Return the objective of the given name with the given options.
 
     Args:
         name: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or

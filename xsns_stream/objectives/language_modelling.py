@@ -1,15 +1,15 @@
 """Masked and causal language modelling, and span corruption.
 
 Span corruption has two forms, which depend on the pre-training of the model. If the vocabulary has sentinels (T5, mT5,
-umT5), each span is replaced by a different sentinel, and the decoder writes each sentinel with the tokens that it
-replaced, followed by the next sentinel:
+umT5), each span is replaced by a different sentinel. The target of the decoder contains each sentinel, followed by the
+tokens that the sentinel replaced, and one more sentinel at the end:
 
     tokens   ▁one ▁two ▁three ▁four ▁five ▁six </s>
     encoder  ▁one <extra_id_0> ▁four ▁five <extra_id_1> </s>
     decoder  <extra_id_0> ▁two ▁three <extra_id_1> ▁six <extra_id_2> </s>
 
-If there is a mask token instead (BART, mBART), each span is replaced by one mask, and the decoder writes the whole text
-with its special tokens ("text infilling").
+If the vocabulary has no sentinels but a mask token (BART, mBART), each span is replaced by one mask token, and the
+target of the decoder is the whole text, including special tokens ("text infilling").
 
 Sources: Raffel et al. 2020, section 3.1.4; Liu et al. 2020 (mBART), section 2.2.
 """
@@ -91,7 +91,7 @@ class MaskedLanguageModelling:
 
 @dataclass(frozen=True)
 class CausalLanguageModelling:
-    """Causal language modelling: the model predicts each token after the first. There are no random choices.
+    """Causal language modelling: the model predicts every token except the first. Nothing is drawn at random.
 
     Attributes:
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
@@ -132,7 +132,7 @@ _SENTINELS: Final = ("▁<extra_id_{}>", "<extra_id_{}>")
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """Span corruption: spans of tokens are hidden. Positions are drawn uniformly over the whole text.
+    """Span corruption: spans of tokens are hidden, whose positions are drawn uniformly over the whole text.
 
     Attributes:
         rate: Share of the tokens that is hidden. The number of hidden tokens is rounded up or down at random, so that
@@ -186,11 +186,11 @@ class SpanCorruption:
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
 
     def _hidden(self, positions: Ids, generator: np.random.Generator) -> Ids:
-        """Draw the positions to hide, in ascending order.
+        """Draw the positions of the tokens to hide, and return them in ascending order.
 
-        Of n positions, m are hidden in k runs: the m positions are divided into k runs at k − 1 of the m − 1 possible
-        cuts, and the runs are placed into k of the n − m + 1 gaps beside the other positions. All choices are equally
-        likely.
+        Of n positions, m are hidden in k runs. First, the m hidden positions are divided into k runs, at k − 1 of the m
+        − 1 possible cuts. Then the runs are placed into k of the n − m + 1 gaps before, between and after the visible
+        positions. All choices are equally likely.
 
         Args:
             positions: Positions that may be hidden, int64 [n].
@@ -217,7 +217,7 @@ def _round_at_random(amount: float, generator: np.random.Generator) -> int:
 
 
 def _runs(positions: Ids) -> tuple[Ids, Ids]:
-    """Return the first position of each run of consecutive positions, and the position after its last."""
+    """Return the starts and the ends of the runs of consecutive positions; an end is the position after the last."""
     breaks = np.flatnonzero(np.diff(positions) > 1)
     starts = positions[np.concatenate(([0], breaks + 1))]
     ends = positions[np.concatenate((breaks, [len(positions) - 1]))] + 1
@@ -225,7 +225,7 @@ def _runs(positions: Ids) -> tuple[Ids, Ids]:
 
 
 def _replace(ids: Ids, starts: Ids, ends: Ids, stand_ins: Ids) -> Ids:
-    """Return `ids` with each run replaced by one token."""
+    """Return `ids` in which each run from `starts` to `ends` is replaced by one token of `stand_ins`."""
     keep = np.ones(len(ids), dtype=bool)
     for start, end in zip(starts, ends, strict=True):
         keep[start + 1 : end] = False

@@ -1,7 +1,7 @@
-"""Objectives of labelled tasks: classes of words, classes of texts, answers to questions.
+"""Objectives of labelled tasks: token classification, sequence classification and question answering.
 
-The number of a class must be the same in every language. Objectives with classes therefore need all names in their
-order.
+A class must have the same index in every language. Classification objectives therefore need the names of all classes,
+in the order of their indices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from xsns_stream.types.text import AnswerSpan
 
 @dataclass(frozen=True)
 class _Classification:
-    """The common part of both kinds of classification.
+    """Base class of the objectives of token classification and sequence classification.
 
     Attributes:
         labels: Names of the classes, in the order of the outputs of the head.
@@ -68,7 +68,7 @@ class _Classification:
 
 @dataclass(frozen=True)
 class TokenClassification(_Classification):
-    """Classes of words. The first token of each word has the label of the word.
+    """Classification of words. The first token of each word has the label of the word.
 
     Attributes:
         labels: Names of the classes, in the order of the outputs of the head.
@@ -78,9 +78,10 @@ class TokenClassification(_Classification):
     name: ClassVar[str] = "token-classification"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
-        """Split the words of the sample into tokens; `labels` [T] contains the class at the first token of each word.
+        """Split the words of the sample into tokens; `labels` [T] contain the class indices of the words.
 
-        Words are joined by spaces; the characters of a token determine its word.
+        Words are joined by spaces; the character range of a token determines its word. The class index is at the first
+        token of the word.
 
         Raises:
             UsageError: The words of the sample have no labels, or `max_length` is too small.
@@ -104,7 +105,7 @@ class TokenClassification(_Classification):
 
 @dataclass(frozen=True)
 class SequenceClassification(_Classification):
-    """The class of a text, or of a pair of texts.
+    """Classification of a text, or of a pair of texts.
 
     Attributes:
         labels: Names of the classes, in the order of the outputs of the head.
@@ -116,7 +117,7 @@ class SequenceClassification(_Classification):
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split the text of the sample into tokens.
 
-        The array `labels` of an example is 0-dimensional and contains the number of its class.
+        The array `labels` of an example is 0-dimensional and contains the class index.
 
         Raises:
             UsageError: The texts of the sample have no class, or `max_length` is too small.
@@ -133,7 +134,7 @@ class SequenceClassification(_Classification):
 
 @dataclass(frozen=True)
 class QuestionAnswering:
-    """Answers to questions: the first and the last token of the answer in a passage.
+    """Extractive question answering: the model predicts the first and the last token of the answer in a passage.
 
     Attributes:
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
@@ -152,8 +153,8 @@ class QuestionAnswering:
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split question and passage into tokens, and find the tokens of the answer.
 
-        `start_positions` and `end_positions`, 0-dimensional, are the positions of the first and the last token with
-        characters of the answer. An example is unusable if `max_length` cuts off a part of the answer.
+        The 0-dimensional arrays `start_positions` and `end_positions` are the positions of the first and the last token
+        that contain characters of the answer. An example is unusable if `max_length` cuts off a part of the answer.
 
         Raises:
             UsageError: The texts of the sample are not questions with answers, or `max_length` is too small.

@@ -1,8 +1,9 @@
 """Rules that turn the backward pass of a module into squared per-example gradients of its parameters.
 
-A rule replaces the forward of a module. The backward of the replacement computes the ordinary gradient by the input. In
-place of the weight gradient, it adds the squared weight gradient of every example to an accumulator. A backward
-therefore needs the same number of floating-point operations as an ordinary one.
+A rule replaces the forward of a module. The backward of the replacement computes the ordinary gradient with respect to
+the input. It does not compute the weight gradient of the batch; instead, it computes the weight gradient of every
+example, squares it and adds it to an accumulator. This backward needs the same number of floating-point operations as
+an ordinary backward.
 
 The rule of a module depends on the type and the parameters of the module, not on its name. The self-check tests whether
 the rule is exact for the module.
@@ -37,11 +38,11 @@ class Rule:
 
     Attributes:
         name: Name of the rule in the output of `params --check`.
-        make: (module, engine, marker) → the replacement.
+        make: Function (module, engine, marker) → the replacement of the method.
         method: Name of the replaced method.
         parameters: The covered parameters.
-        every_pass: Whether the method is also replaced in passes that do not measure the module, so that a model
-            measured in groups computes the same bits as a model measured in one pass.
+        every_pass: Whether the method is also replaced in passes that do not measure the module. If it is, measurement
+            in groups gives the same bits as measurement in one pass.
     """
 
     name: str

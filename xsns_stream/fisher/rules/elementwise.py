@@ -1,7 +1,8 @@
-"""Rules for parameters that act on features one by one: the scales and shifts of normalisations.
+"""Rules for parameters that act elementwise on the features, such as the scales and shifts of normalisation layers.
 
-The gradient for one example is a sum over its positions, [B, D] for a batch. It is small enough to be stored until the
-end of the pass, so that several uses of one module are exact as well.
+The gradient for one example is a sum over its positions; the gradients of a batch are a tensor [B, D]. This tensor is
+small enough to be stored until the end of the pass, so that the result is exact even if a module is used several times
+in a pass.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ def _like(parameter: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 def layer_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `nn.LayerNorm` over the last axis."""
+    """Return the replacement of the forward of an `nn.LayerNorm` that normalises over the last axis."""
     return lambda x: _LayerNorm.apply(x, marker, module, engine)  # type: ignore[no-untyped-call]
 
 
 class _Expand(torch.autograd.Function):
-    """One copy of a parameter for each example, in a shape that broadcasts like the parameter."""
+    """Copies of a parameter, one for each example, in a shape that broadcasts over the input like the parameter."""
 
     @staticmethod
     def forward(
@@ -81,7 +82,7 @@ class _Expand(torch.autograd.Function):
 
 
 def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, module: nn.Module) -> Tensor:
-    """Return one copy of `parameter` [D] for each example, to be multiplied with x [B, …, D] or [B · T, D]."""
+    """Return copies of `parameter` [D], one for each example, that broadcast over x [B, …, D] or [B · T, D]."""
     examples, features = len(engine.by_example(x, module)), parameter.shape[-1]
     if features != x.shape[-1]:
         raise NotExactError(f"{type(module).__name__} does not act on the last axis of its input", module)
@@ -94,7 +95,7 @@ def expanded(parameter: Tensor, x: Tensor, engine: RuleEngine, marker: Tensor, m
 
 
 def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `nn.RMSNorm` over the last axis."""
+    """Return the replacement of the forward of an `nn.RMSNorm` that normalises over the last axis."""
 
     def forward(x: Tensor) -> Tensor:
         scale = expanded(module.weight, x, engine, marker, module)
@@ -104,10 +105,10 @@ def rms_norm(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tenso
 
 
 def feature_wise(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[..., Any]:
-    """Return the replacement for a module with vectors as parameters, which broadcast over its input.
+    """Return the replacement of the forward of a module whose parameters are vectors that broadcast over its input.
 
-    It covers the many forms of RMS normalisation, including (1 + w) variants: the forward of the module runs with one
-    copy of its parameters for each example.
+    The replacement runs the module's own forward with one copy of the parameters for each example. It therefore covers
+    the many forms of RMS normalisation, including those that scale by 1 + w.
     """
     forward = module.forward
 

@@ -1,7 +1,8 @@
-"""Rule for mixtures of experts, which have three-dimensional weights and tokens without a batch axis.
+"""Rule for mixtures of experts, whose weights have three axes and whose input tokens have no batch axis.
 
-The example of a token is its row divided by the number of positions. Every expert gets each token at most once, so that
-the gradient of an example for an expert is one product over those tokens of the example that the expert gets.
+The index of the example of a token is the row index of the token divided by the number of positions, rounded down.
+Every expert gets each token at most once. The weight gradient of an expert for one example is therefore one matrix
+product over the tokens of the example that the expert gets.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class _ExpertLinear(torch.autograd.Function):
 
 
 def experts(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Return the replacement for experts with weights [E, 2I, H] and [E, H, I].
+    """Return the replacement of the forward of a module of experts, which has weights [E, 2I, H] and [E, H, I].
 
     The weights are named `gate_up_proj` and `down_proj` (Mixtral, Qwen3-MoE).
     """

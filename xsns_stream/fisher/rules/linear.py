@@ -35,7 +35,7 @@ class Affine:
         return F.linear(A, self.weight.t() if self.transposed else self.weight, self.bias)
 
     def input_gradient(self, G: Tensor) -> Tensor:
-        """Return the gradient by A, [..., I], for G [..., O]."""
+        """Return the gradient with respect to A, [..., I], for G [..., O]."""
         weight = self.weight.to(G.dtype)
         return G @ (weight.t() if self.transposed else weight)
 
@@ -69,18 +69,21 @@ class _Affine(torch.autograd.Function):
 
 
 def _as_computed(A: Tensor) -> Tensor:
-    """Return A in the precision of the product under automatic mixed precision; it is saved for the backward."""
+    """Return A in the dtype in which the product is computed under automatic mixed precision.
+
+    The returned tensor is saved for the backward pass.
+    """
     if A.dtype == torch.float32 and torch.is_autocast_enabled(A.device.type):
         return A.to(torch.get_autocast_dtype(A.device.type))
     return A
 
 
 def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
-    """Return the positions whose row of G [B, T, O] is not zero.
+    """Return the rows of G [B, T, O] that are not zero.
 
-    The rows of padding are zero and, in the last block, all rows except those of scored positions; leaving them out is
-    exact. If most rows are not zero, which a few outputs show, all rows except padding are returned, because their
-    positions are known already.
+    The rows of padding are zero; in the last block, so are all rows except those of scored positions. Zero rows may be
+    left out without an error. The share of rows that are not zero is estimated from a few outputs. If most rows are not
+    zero, or on a GPU, all rows except padding are returned, because their indices are known already.
     """
     if G.is_cuda:
         # Reading the values would make the host wait for the device, with a benefit for the last block only.
@@ -93,7 +96,7 @@ def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
 
 
 def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]], transposed: bool) -> None:
-    """Add the moments of Σ_uses G_nᵀ A_n for every example n; G [B, T, O], A [B, T, I]."""
+    """Add the moments of the gradient Σ_uses G_nᵀ A_n of every example n, for G [B, T, O] and A [B, T, I]."""
     if len(uses) == 1 and total.squares_alone is not None:
         _add_squares(total.squares_alone, *uses[0], transposed)
         return
@@ -115,7 +118,7 @@ def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: 
 
 
 def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
-    """Return the gradient by A, [B, T, I]; if few rows have a gradient, it is computed from these rows only."""
+    """Return the gradient with respect to A, [B, T, I]; rows of G that are known to be zero are not computed."""
     if rows.index is None or len(rows.index) > SPARSE_ROWS * G.shape[0] * G.shape[1]:
         return affine.input_gradient(G)
     flat = G.flatten(0, 1)
@@ -125,19 +128,19 @@ def _input_gradient(G: Tensor, affine: Affine, rows: Rows) -> Tensor:
 
 
 def nn_linear(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `nn.Linear`, and for subclasses that compute the same product."""
+    """Return the replacement of the forward of an `nn.Linear`, or of a subclass that computes the same product."""
     affine = Affine(module, module.weight, module.bias)
     return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 def conv1d(module: Any, engine: RuleEngine, marker: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the replacement for `transformers.pytorch_utils.Conv1D`, which has a weight [I, O]."""
+    """Return the replacement of the forward of a `transformers.pytorch_utils.Conv1D`, whose weight is [I, O]."""
     affine = Affine(module, module.weight, module.bias, transposed=True)
     return lambda A: _Affine.apply(A, marker, affine, engine)  # type: ignore[no-untyped-call]
 
 
 class _LinearCalls(TorchFunctionMode):
-    """Context in which calls of `F.linear` with the weight of the module use the rule."""
+    """Context in which the rule replaces calls of `F.linear` whose weight is the weight of the module."""
 
     def __init__(self, affine: Affine, engine: RuleEngine, marker: Tensor) -> None:
         self.affine, self.engine, self.marker, self.met = affine, engine, marker, False

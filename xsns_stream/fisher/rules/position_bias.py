@@ -1,4 +1,4 @@
-"""Rule for the relative position bias of T5: a table [buckets, heads] that gives [1, heads, q, k] for all examples."""
+"""Rule for the table [buckets, heads] of T5, which gives a position bias [1, heads, q, k] for all examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 
 class _ByExample(torch.autograd.Function):
-    """One copy of the bias for each example, so that each example has a separate gradient."""
+    """Copies of the position bias, one for each example, so that each example has a separate gradient."""
 
     @staticmethod
     def forward(
@@ -35,7 +35,7 @@ class _ByExample(torch.autograd.Function):
 
 
 def compute_bias(module: Any, engine: Any, marker: Tensor) -> Callable[..., Tensor]:
-    """Return the replacement for `compute_bias` of an attention, which reads the table `relative_attention_bias`."""
+    """Return the replacement of the method `compute_bias`, which reads the table `relative_attention_bias`."""
     original, table = module.compute_bias, module.relative_attention_bias
 
     def by_example(*args: Any, **kwargs: Any) -> Tensor:
