@@ -30,10 +30,9 @@ WORD_BYTES = 8
 def compiled(*signatures: Any) -> Callable[[Function], Function]:
     """Return a decorator that compiles a function for the given signatures and caches the machine code.
 
-    The compiled function releases the GIL.
-
-    The cache is in the folder of the source file or, if that folder cannot be written to, in the cache folder of the
-    user. If neither can be written to (a read-only image, a full disk), each process compiles the function again.
+    The compiled function releases the GIL. The cache is in the folder of the source file or, if that folder cannot be
+    written to, in the cache folder of the user. If neither can be written to (a read-only
+    image, a full disk), each process compiles the function again.
 
     Args:
         signatures: Numba signatures. Because they are explicit, each kernel is compiled once, at import, and threads do

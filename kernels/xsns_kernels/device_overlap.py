@@ -38,8 +38,8 @@ def stream_intersections_on(
     Arguments, result and errors are those of `xsns_kernels.stream_intersections`. One thread reads blocks of columns
     while the device multiplies the preceding blocks.
 
-    Memory: about 0.6 GB on the device, and two blocks of packed rows on the host, which take 8 MB (slightly more if there
-    are very many rows). The sums of a block are int32 and cannot overflow; sums over blocks are int64.
+    Memory: about 0.6 GB on the device, and two blocks of packed rows on the host, which take 8 MB (slightly more if
+    there are very many rows). The sums of a block are int32 and cannot overflow; sums over blocks are int64.
 
     >>> from xsns_kernels import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))

@@ -82,10 +82,10 @@ def add_squared_products(
 def choose(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the implementation for ``"auto"``.
 
-    If the environment variable XSNS_KERNELS_GROUPED is set (and not to ``"auto"``), it gives the name. If it is not set, the implementation for
-    float32, float16 and bfloat16 is ``"triton"`` on a CUDA device of compute capability 8.0 or more (the devices that
-    Triton supports) if Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other cases it is
-    ``"torch"``.
+    If the environment variable XSNS_KERNELS_GROUPED is set (and not to ``"auto"``), it gives the name. Otherwise,
+    the implementation for float32, float16 and bfloat16 is ``"triton"`` on a CUDA device of compute capability 8.0 or
+    more (the devices that Triton supports) if Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other
+    cases it is ``"torch"``.
 
     Args:
         device: The device of F, G and A.

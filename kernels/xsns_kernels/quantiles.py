@@ -1,7 +1,7 @@
 """Thresholds other than the exact K-th largest: estimates from a histogram, and the rule of `numpy.percentile`.
 
-Except for `pattern_histogram`, the functions compute with counts and ranks only. They can therefore be used for arrays
-and for tensors on a device.
+Except for `pattern_histogram`, the functions use only counts, ranks and single values. They can therefore be used for
+arrays and for tensors on a device.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def percentile_ranks(size: int, percent: float) -> Between:
     """Return the ranks between which `numpy.percentile(values, percent)` interpolates.
 
     NumPy's default method is "linear", method 7 of Hyndman and Fan: the position in ascending order, counted from 0,
-    is (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a Python
-    float; other versions may round differently.
+    is (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a
+    Python float; other versions may round differently.
 
     Args:
         size: n, at least 1.

@@ -2,7 +2,8 @@
 
 Both kernels read values in streaming passes. The values may be in several arrays (one for each tensor), which are read
 in order and never joined. Both kernels work on bit patterns: non-negative IEEE numbers have the same order as
-their patterns read as integers. This needs no sort and does not depend on how the processor treats subnormal numbers.
+their patterns read as integers. The kernels therefore need no sort, and do not depend on how the processor treats
+subnormal numbers.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Selection of the K largest of many floats as packed bits, in one pass over the values.
 
 From a random sample, two bit patterns are chosen (the bracket) between which the K-th largest value is expected. One
-pass packs the bits of all values above the
-bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
-largest is among the collected values, it is selected there, and the bits of the collected values that reach it are set;
-the result is exact for any sample. If the counts do not prove it, or if the bracket contains more values than expected
-(because many values are equal), a histogram finds the K-th largest, and another pass packs the bits.
+pass packs the bits of all values above the bracket, collects the few values inside the bracket with their positions,
+and counts both. If the counts prove that the K-th largest is among the collected values, it is selected from them, and
+the bits of the collected values that reach it are set; the result is exact for any sample. If the counts do not prove
+this, or if the bracket contains more values than expected (because many values are equal), a histogram finds the K-th
+largest, and another pass packs the bits.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class PredictionError:
     """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
-        way: How pairs were held out: IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
+        way: How pairs were held out (IN_SAMPLE: none): IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
         rmse: Root mean squared error (RMSE) over pairs.
         without_predictors: RMSE of the same model with intercepts only.
         of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.
@@ -142,7 +142,7 @@ class Regression:
         scores: float64 [S, T]: gold scores, averaged over seeds; NaN for pairs that were not fitted.
         fitted: float64 [S, T]: fitted values, including random intercepts.
         left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: predictions for held-out pairs}.
-        errors: Prediction errors, one entry for each of IN_SAMPLE, LEFT_OUT_TARGET and LEFT_OUT_SOURCE that applies.
+        errors: Prediction errors, one entry for each way of holding out pairs; see :class:`PredictionError`.
         r_squared: Share of the variance of the scores that the predictors explain; for `mixed` the marginal R².
         r_squared_conditional: Share of the variance that predictors and random intercepts explain together; equal to
             `r_squared` for `ols`.
