@@ -35,8 +35,8 @@ def add_squared_products(
 
     Args:
         F: float32 [O, I], contiguous; float64 if G and A are float64.
-        G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example follow
-            one another.
+        G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example are
+            adjacent.
         A: [R, I], of the dtype and on the device of G, any strides. Row r of A belongs to row r of G.
         segments: int32 or int64 [N + 1], ascending from 0 to R: rows segments[n] to segments[n + 1] - 1 belong to
             example n. Two equal offsets mean an example without rows, which adds nothing. The tensor may be on the CPU

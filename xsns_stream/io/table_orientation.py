@@ -55,8 +55,8 @@ def rows_are(corner: str) -> str:
 def name_of_lines(rows: Sequence[Sequence[str]]) -> str:
     """Return the name of the row index if it is on a row of its own below the header; otherwise an empty string.
 
-    pandas writes such a row if the columns have a name too; the first field of the header is then the name of the
-    columns.
+    Only names that mean source or target are recognised. pandas writes such a row if the columns have a name too; the
+    first field of the header is then the name of the columns.
     """
     names = [fields[0] for fields in rows if fields and fields[0] and not any(fields[1:])]
     return names[-1] if names and rows_are(names[-1]) else ""
