@@ -1,8 +1,8 @@
 """Scheduler of the intersection kernels: it divides rows into windows, counts each window, and adds up the counts.
 
-Rows in memory are counted in place. Other rows are first read into a buffer of one window, which is the only scratch
-memory for words that grows with the number of rows. The kernels need whole vectors of eight words and a multiple of
-four rows; rows and words are padded with zeros.
+Rows in memory are counted in place. Other rows are first read into a buffer of one window, so that memory does not grow
+with the length of the rows. The kernels need whole vectors of eight words and a multiple of four rows; rows and words
+are padded with zeros.
 """
 
 from __future__ import annotations
