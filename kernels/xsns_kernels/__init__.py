@@ -1,6 +1,6 @@
-"""Kernels on packed bits and on non-negative floats: select, pack, count, intersect.
+"""Kernels for packed bits and non-negative floats: selection, packing, popcounts and intersection counts.
 
-The package works on arrays and does not depend on languages. Importing it loads no other library and compiles nothing:
+The package works on arrays and knows nothing about languages. Importing it loads no other library and compiles nothing:
 each name is loaded at its first use, and machine code is compiled once and cached on disk. Functions for torch
 tensors are imported from their modules: `xsns_kernels.device` (the same selection on a device) and
 `xsns_kernels.grouped` (squared products of many examples).

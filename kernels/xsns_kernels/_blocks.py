@@ -1,8 +1,8 @@
-"""Scheduling of the intersection kernels: columns → windows → kernel → sums.
+"""Scheduler of the intersection kernels: it divides rows into windows, counts each window, and adds up the counts.
 
-Rows in memory are counted in place. Other rows are first read into a buffer for one window, which is the only memory
-that grows with the number of rows. The kernels need whole vectors and a multiple of four rows; missing words and rows
-are replaced by zeros.
+Rows in memory are counted in place. Other rows are first read into a buffer of one window, so that memory does not grow
+with the length of the rows. The kernels need whole vectors of eight words and a multiple of four rows; rows and words
+are padded with zeros.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def rectangle(
     threads: int | None,
     on_progress: Progress | None,
 ) -> tuple[Counts, Counts]:
-    """Return the counts of the first `split` rows with the other rows, and the cardinalities of all rows."""
+    """Return the counts for each of the first `split` rows with each other row, and the cardinalities of all rows."""
     count = columns.rows
     # The last line of the table contains the cardinalities.
     out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
@@ -78,7 +78,7 @@ def rectangle(
 
 
 class _Counter(Protocol):
-    """A counter of windows of rows with its own sums; each thread has one."""
+    """Counts windows of rows and adds the counts to its own sums; each thread has one counter."""
 
     def count(self, rows: Counts, words: int) -> None:
         """Count a window; `rows` [R] are addresses, R is a multiple of four and `words` a multiple of eight."""
@@ -88,7 +88,7 @@ class _Counter(Protocol):
 
 
 class _Pairs:
-    """A counter of all pairs of one set of rows."""
+    """A counter for all pairs within one set of rows."""
 
     def __init__(self, count: int, squeezed: bool | None) -> None:
         self._rows, self._squeezed, self._wait = count, squeezed, 0
@@ -110,7 +110,7 @@ class _Pairs:
         np.fill_diagonal(self._sums, diagonal + sizes)
 
     def _pays(self, rows: Counts, words: int) -> bool:
-        """Return whether leaving columns out saves time, estimated from a sample of the columns of the window."""
+        """Return whether removing columns probably saves time, judged by a sample of the columns of the window."""
         pairs = (self._rows + 1) / 2
         if not squeeze.AVAILABLE or words < _SAMPLES * _SAMPLE_WORDS or pairs <= _COST_OF_SQUEEZING:
             return False
@@ -133,7 +133,7 @@ class _Pairs:
 
 
 class _Cross:
-    """A counter of the first rows with each of the other rows, and of the cardinalities of all rows."""
+    """A counter for pairs of one of the first `split` rows and one of the other rows, and for all cardinalities."""
 
     def __init__(self, count: int, split: int) -> None:
         self._rows, self._split, self._block = count, split, _block(count)
@@ -161,7 +161,7 @@ class _Cross:
 
 
 class _Window:
-    """A reader of one window of all rows, which provides their addresses; each thread has one."""
+    """Provides the addresses of all rows in a window, and reads rows into a buffer; each thread has one reader."""
 
     def __init__(self, columns: Columns, words: int) -> None:
         self._columns = columns
@@ -172,7 +172,7 @@ class _Window:
         self._zeros = np.zeros(pitch, np.uint64)
 
     def blocks(self, part: Part) -> Iterator[tuple[Counts, int]]:
-        """Yield (addresses of all rows, number of words): whole vectors in place, the rest from the buffer."""
+        """Yield (addresses of all rows, number of words). Whole vectors may be in place; the rest is in the buffer."""
         start = part.start
         if self._array is not None and part.mask is None:
             whole = (part.stop - start) // LANES * LANES
@@ -189,7 +189,7 @@ class _Window:
         return addresses
 
     def _read(self, start: int, stop: int, mask: np.uint64 | None) -> int:
-        """Fill the buffer; return its number of words, padded with zeros to whole vectors."""
+        """Read words into the buffer, padded with zeros to whole vectors; return the padded number of words."""
         words = stop - start
         padded = _up(words, LANES)
         block = self._buffer[: self._columns.rows]
@@ -211,7 +211,8 @@ def _run(
 ) -> None:
     """Let workers take windows from one queue, and add their counts to `out`.
 
-    With a fixed division instead of a queue, all workers would wait for a core that other programs use.
+    If each worker had a fixed share of the windows instead, all of them would have to wait for a worker whose core is
+    also used by other programs.
     """
     words = sum(part.stop - part.start for part in parts)
     if columns.rows == 0 or words == 0:
@@ -270,7 +271,7 @@ class _Queue(Iterator[Part]):
                 self._progress(self._done, self._total)
 
     def close(self) -> None:
-        """Stop giving out windows."""
+        """Make the queue give out no more windows."""
         with self._lock:
             self._windows = iter(())
 
@@ -282,7 +283,7 @@ def _windows(parts: Sequence[Part], window: int) -> Iterator[Part]:
 
 
 def _in_place(columns: Columns) -> Words | None:
-    """Return the array of the rows if they can be counted in place, in memory and with adjacent words."""
+    """Return the array of rows if they are in memory with adjacent words and can be counted in place; else None."""
     array = columns.array if isinstance(columns, ArrayColumns) else None
     return array if array is not None and array.strides[1] == _WORD_BYTES else None
 

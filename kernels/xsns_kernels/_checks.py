@@ -1,4 +1,4 @@
-"""Argument checks of the public functions. Each message names the expected and the given value."""
+"""Checks of the arguments of public functions. Each error message names the expected and the given value."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = None) -> NDArray[Any]:
-    """Return `value` if it is an array of this dtype and number of axes.
+    """Return `value` if it is an array of the given dtype with the given number of axes (None: any number).
 
     Raises:
-        TypeError: It is not a NumPy array, or has a wrong dtype or byte order.
-        ValueError: It has a wrong number of axes.
+        TypeError: `value` is not a NumPy array, or has a wrong dtype or byte order.
+        ValueError: `value` has a wrong number of axes.
     """
     wanted = np.dtype(dtype)
     if not isinstance(value, np.ndarray):
@@ -31,10 +31,10 @@ def array(name: str, value: object, dtype: type[np.generic], ndim: int | None = 
 
 
 def contiguous(name: str, value: NDArray[Any]) -> NDArray[Any]:
-    """Return a C-contiguous array with one axis, without a copy.
+    """Return a flat view of a C-contiguous array.
 
     Raises:
-        ValueError: The array is strided; a hidden copy would be as large as the input.
+        ValueError: The array is strided. It is not copied silently, because the copy would be as large as the input.
     """
     if not value.flags.c_contiguous:
         raise ValueError(
@@ -73,11 +73,11 @@ def _iterable(values: object) -> Iterable[object]:
 
 
 def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Return a writable matrix of counts.
+    """Return `value` if it is a writable matrix of counts with the given shape.
 
     Raises:
-        TypeError: It is not an array of int64.
-        ValueError: It has a wrong shape, or is read-only.
+        TypeError: `value` is not an array of int64.
+        ValueError: `value` has a wrong shape, or is read-only.
     """
     matrix = array(name, value, np.int64, 2)
     if matrix.shape != shape:
@@ -88,7 +88,7 @@ def counts(name: str, value: object, shape: tuple[int, int]) -> NDArray[np.int64
 
 
 def same_words(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> int:
-    """Return the number of words of a row, which is the same in both arrays.
+    """Return the number of words in a row, which must be the same in both arrays.
 
     Raises:
         ValueError: The rows differ in length.

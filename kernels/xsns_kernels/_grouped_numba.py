@@ -1,10 +1,11 @@
-"""The grouped squared product on a CPU: a tile of F stays in registers while the rows of each example pass.
+"""The grouped squared product on a CPU, computed tile by tile: the sums of one tile of F stay in registers.
 
 A tile of 6 x 64 sums fills twenty-four of the thirty-two vector registers of AVX-512. For each example the products of
 its rows are summed in the tile, and the squares of the tile are added to F. F is therefore read and written once in
 each call instead of once for each example, and products are not written to memory.
 
-The rows are first copied into panels of six columns of G and of sixty-four columns of A, in the order of reading.
+The rows are first copied into panels of six columns (G) or sixty-four columns (A), in the order in which the kernel
+reads them.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -41,7 +42,7 @@ Floats = NDArray[np.float32]
 
 
 def worth_it() -> bool:
-    """Return whether this CPU has the registers for which the tile was designed."""
+    """Return whether this CPU has AVX-512, for whose registers the tile was designed."""
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 
 
@@ -78,7 +79,7 @@ def add_squared_products(
 
 
 def _runs(bounds: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield runs of examples that fit into the second-level cache: at most _MOST_ROWS rows, or one example."""
+    """Yield (first, last) of runs of adjacent examples; a run has at most _MOST_ROWS rows, or is one example."""
     first, count = 0, len(bounds) - 1
     while first < count:
         last = first + 1
@@ -158,7 +159,10 @@ def _emit_copy(context: Any, builder: Any, signature: Any, arguments: Any) -> An
 
 @compiled(VOID(_ROWS, _OFFSETS, _PANELS))
 def pack_columns(G: Any, rows: Any, panels: Any) -> None:
-    """Copy `rows` of G [M, O], with adjacent columns, into panels [ceil(O / 6), R, 6], padded with zeros."""
+    """Copy the rows with indices `rows` of G [M, O] into panels [ceil(O / 6), R, 6], padded with zeros.
+
+    The columns of G must be adjacent in memory.
+    """
     columns, tiles = G.shape[1], panels.shape[0]
     whole = columns // HEIGHT
     for first in range(0, len(rows), _STRIP):
@@ -176,7 +180,7 @@ def pack_columns(G: Any, rows: Any, panels: Any) -> None:
 
 @compiled(VOID(_MATRIX, _PANELS, _ROWS, _OFFSETS, _OFFSETS, INTP, INTP))
 def add_blocks(F: Any, panels: Any, A: Any, rows: Any, bounds: Any, first: int, last: int) -> None:
-    """Compute the columns of F from 64 · first to 64 · last (exclusive)."""
+    """Add the squared products to the columns of F from 64 · first to 64 · last (exclusive)."""
     outputs, inputs = F.shape
     count, tiles = len(rows), panels.shape[0]
     panel, edge = np.zeros((count, WIDTH), np.float32), np.empty((HEIGHT, WIDTH), np.float32)

@@ -1,7 +1,7 @@
-"""The grouped squared product in Triton: one program for each tile of F, which it reads and writes once.
+"""The grouped squared product in Triton. One program computes one tile of F, and reads and writes this tile once.
 
 Importing this module needs Triton. If TRITON_INTERPRET=1 is set before the import, Triton's interpreter runs the kernel
-on the CPU with small tiles, which is slow and used for tests.
+on the CPU with small tiles, which is slow and meant for tests.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation; blocks are in capitals by Triton's custom.

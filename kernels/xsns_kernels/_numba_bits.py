@@ -1,4 +1,4 @@
-"""Compiled kernels that turn 64 comparisons into one word: packing, thresholds, popcounts, histograms.
+"""Compiled kernels for packing, thresholds, popcounts and histograms, which turn 64 comparisons into one word.
 
 The comparisons are written as one LLVM vector of 64 lanes, whose mask *is* the word in little-endian bit order; LLVM
 splits it to the vector width of the machine. Kernels and intrinsics are in the same file, because the cache of Numba
@@ -38,7 +38,7 @@ _FLOATS = tuple(readable(dtype) for dtype in (types.uint32, types.uint64))
 
 @intrinsic
 def _ones(typingctx: Any, word: Any) -> Any:
-    """Return the number of ones of a word."""
+    """Return the number of set bits in a word."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -48,7 +48,7 @@ def _ones(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _first_one(typingctx: Any, word: Any) -> Any:
-    """Return the position of the lowest one of a word that is not zero."""
+    """Return the position of the lowest set bit of a nonzero word."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(_FLAG, 1))
@@ -128,7 +128,7 @@ def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> 
 
 @compiled(types.int64(readable(_UINT64)))
 def count_ones(words: Any) -> int:
-    """Return the number of ones of all words."""
+    """Return the total number of set bits in all words."""
     total = 0
     for i in range(words.size):
         total += _ones(words[i])
@@ -173,7 +173,7 @@ def count_high(patterns: Any, infinity: int, shift: int, counts: Any) -> int:
 def count_low(patterns: Any, prefix: int, shift: int, sign: int, counts: Any) -> None:
     """Count the patterns of one bin by their next sixteen bits.
 
-    Few groups of 64 contain a pattern of the bin, so that the other groups are skipped at the speed of reading.
+    Few groups of 64 patterns contain a pattern of the bin. The other groups are skipped as fast as they are read.
 
     Args:
         patterns: Unsigned integers [n], all valid.
@@ -226,7 +226,7 @@ def bracket_into(
     positions: Any,
     tally: Any,
 ) -> bool:
-    """Set bit `start + i` of `words` if patterns[i] >= highest, and collect the patterns just below.
+    """Set bit `start + i` of `words` if patterns[i] >= highest, and collect the patterns in [lowest, highest).
 
     Args:
         patterns: Unsigned integers [n]; n need not be a multiple of 64.
@@ -235,9 +235,9 @@ def bracket_into(
         infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
         start: Bit index of the first pattern; it need not be a multiple of 64.
         words: uint64, zeros at the bits to be set.
-        collected_patterns: Collected patterns. The array is 64 elements longer than the number of patterns at which the
-            search stops.
-        positions: Positions of the collected patterns; the array has the same length.
+        collected_patterns: Output array for the collected patterns. It is 64 elements longer than the number of
+            patterns at which the pass stops.
+        positions: Output array of the same length for the positions of the collected patterns.
         tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 
     Returns:
@@ -287,7 +287,7 @@ def bracket_into(
     )
 )
 def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> None:
-    """Set the bits at the positions of collected patterns that are at least `lowest`."""
+    """For each collected pattern that is at least `lowest`, set the bit at its position."""
     for i in range(patterns.size):
         if np.uint64(patterns[i]) >= lowest:
             words[positions[i] >> 6] |= np.uint64(1) << np.uint64(positions[i] & 63)
@@ -295,7 +295,7 @@ def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> Non
 
 @compiled(*(_UINT64(patterns, _UINT64) for patterns in _FLOATS))
 def least_positive(patterns: Any, infinity: int) -> Any:
-    """Return the smallest pattern of a positive number from valid patterns; `infinity` if no number is positive."""
+    """Return the smallest of `patterns`, all valid, that is a positive number; `infinity` if there is none."""
     # After subtracting one, zero is the largest pattern, which avoids a branch; -0.0 stays above all numbers.
     least = infinity - np.uint64(1)
     for i in range(patterns.size):

@@ -1,4 +1,4 @@
-"""Compilation with Numba, a cache of the machine code on disk, and shared emitters of LLVM instructions."""
+"""Compilation with Numba and a cache on disk, and functions shared by the kernels that emit LLVM instructions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ WORD_BYTES = 8
 
 
 def compiled(*signatures: Any) -> Callable[[Function], Function]:
-    """Compile a function for the given signatures, without the GIL, and cache the machine code.
+    """Return a decorator that compiles a function for the given signatures and caches the machine code.
 
-    The cache is beside the source file or, if that folder cannot be written, in the cache folder of the user. If
-    neither can be written (a read-only image, a full disk), each process compiles the function again.
+    The compiled function releases the GIL. The cache is in the folder of the source file or, if that folder cannot be
+    written to, in the cache folder of the user. If neither can be written to (a read-only
+    image, a full disk), each process compiles the function again.
 
     Args:
-        signatures: Numba signatures. They are explicit, so that each kernel is compiled once and threads do not wait
-            for a compilation.
+        signatures: Numba signatures. Because they are explicit, each kernel is compiled once, at import, and threads do
+            not wait for a compilation.
 
     Raises:
         RuntimeError: Numba failed, and the reason is not the cache folder.
@@ -61,8 +62,8 @@ def _jit(function: Function, signatures: tuple[Any, ...], cache: bool) -> Functi
 def readable(dtype: Any, ndim: int = 1) -> Any:
     """Return the Numba type of a C-contiguous input array that may be read-only or misaligned.
 
-    Writable and aligned arrays convert to it, so that one machine code serves memory maps, views of files and ordinary
-    arrays.
+    Numba converts writable and aligned arrays to this type, so that one compiled version serves memory maps, views of
+    files and ordinary arrays.
     """
     return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
 
@@ -73,7 +74,7 @@ def writable(dtype: Any, ndim: int = 1) -> Any:
 
 
 def array_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
-    """Emit the integer address of an array's first element."""
+    """Emit the address of an array's first element, as an integer."""
     return builder.ptrtoint(context.make_array(array_type)(context, builder, array).data, INT64)
 
 
@@ -113,13 +114,13 @@ def load_vector(builder: Any, address: Any, offset: Any) -> Any:
 
 
 def variable(builder: Any, value: Any) -> Any:
-    """Emit a variable; LLVM keeps it in a register, not on the stack."""
+    """Emit a variable with an initial value. LLVM keeps the variable in a register, not on the stack."""
     create: Any = cgutils.alloca_once_value
     return create(builder, value)
 
 
 def call(builder: Any, name: str, result: Any, argument: Any) -> Any:
-    """Emit a call of an LLVM function with one argument."""
+    """Emit a call of an LLVM function that takes one argument."""
     insert: Any = cgutils.get_or_insert_function
     function = insert(builder.module, ir.FunctionType(result, [argument.type]), name)
     return builder.call(function, [argument])

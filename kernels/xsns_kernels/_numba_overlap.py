@@ -1,4 +1,4 @@
-"""Intersection counts of all pairs of rows, in tiles of four rows by four.
+"""Compiled kernels that count intersections of pairs of rows, in tiles of four rows by four rows.
 
 A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads are used for sixteen ANDs, popcounts and
 additions. The vectors are declared as `<8 x i64>` in LLVM, because LLVM prefers 256-bit vectors by default. On a CPU
@@ -44,8 +44,8 @@ def _add_tile(
 ) -> Any:
     """Add popcount(left[i + r] & right[j + c]) to out[i + r, j + c] for r, c in 0..3.
 
-    `left` and `right` are arrays of row addresses. `vectors` vectors of each row are read, from word `first` on. At the
-    same time one cache line for each vector is fetched into the second-level cache, from the address `ahead` on.
+    `left` and `right` are arrays of row addresses. `vectors` vectors of each row are read, beginning at word `first`.
+    At the same time, one cache line for each vector is prefetched into the second-level cache, beginning at `ahead`.
     """
     signature = VOID(left, INTP, right, INTP, INTP, INTP, out, INTP)
     return signature, _emit_tile
@@ -97,7 +97,7 @@ def _prefetch(builder: Any, address: Any) -> None:
 
 @intrinsic
 def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
-    """Return the number of ones of several vectors from an address on."""
+    """Return the number of set bits in `vectors` adjacent vectors that begin at an address."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total = variable(builder, ir.Constant(VECTOR, [0] * LANES))
@@ -115,8 +115,8 @@ def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
     """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
 
     The last tiles of a block each prefetch one row of the next block, so that counting does not wait for memory.
-    Columns of `out` are processed in panels, so that the right-hand side of the tiles stays in the second-level cache,
-    also with many rows.
+    Columns of `out` are processed in panels, so that the right-hand rows of the tiles stay in the second-level cache
+    even if there are many rows.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4.
@@ -154,6 +154,6 @@ def add_cross(left: Any, right: Any, words: int, block: int, panel: int, out: An
 
 @compiled(VOID(_ADDRESSES, INTP, _ADDRESSES))
 def add_sizes(rows: Any, words: int, out: Any) -> None:
-    """Add the number of ones of each row to `out`, int64 [L]; `words` is a multiple of 8."""
+    """Add the number of set bits of each row to `out`, int64 [L]; `words` is a multiple of 8."""
     for i in range(rows.size):
         out[i] += _size(rows[i], words // LANES)

@@ -1,9 +1,9 @@
 """Removal of columns that do not distinguish any two rows, before pairs are counted.
 
 A column that is set in at most one row adds nothing to any pair of different rows; a column that is set in all rows
-adds one to every pair. The other columns are packed together at the same positions in every row. The cost is linear in
-the number of rows, and the saving is quadratic. The extraction uses the instruction `pext`, which not every processor
-has; `AVAILABLE` is True if this processor has it.
+adds one to every pair. Only the other columns are kept; they are moved next to one another, to the same positions
+in every row. The cost of removal is linear in the number of rows, and the saving is quadratic. The removal uses the
+instruction `pext`, which not every processor has; `AVAILABLE` is True if this processor has it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ CHUNK = 512
 
 
 def _has_pext() -> bool:
-    """Return whether code of Numba may use BMI2; the rule is that of Numba."""
+    """Return whether code that Numba compiles may use the instruction set BMI2, by the same rule as Numba."""
     configured: str | None = getattr(config, "CPU_FEATURES", None)
     features: str = _host_features() if configured is None else configured
     return "+bmi2" in features.split(",")
@@ -77,7 +77,7 @@ def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
 
 @compiled(_UINT64(_UINT64, _UINT64))
 def _pext_bit_by_bit(word: Any, mask: Any) -> Any:
-    """Return the bits of `word` under `mask`, packed at the low end, on any processor, but slowly."""
+    """Do the same as `_pext_of_the_processor` on any processor, but slowly."""
     found, place = np.uint64(0), np.uint64(0)
     while mask:
         lowest = mask & (~mask + np.uint64(1))
@@ -93,7 +93,7 @@ _pext = _pext_of_the_processor if AVAILABLE else _pext_bit_by_bit
 
 @intrinsic
 def _ones(typingctx: Any, word: Any) -> Any:
-    """Return the number of ones of a word."""
+    """Return the number of set bits in a word."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -123,7 +123,7 @@ def _put(typingctx: Any, address: Any, word: Any) -> Any:
 
 
 def _judge(count: int) -> Any:
-    """Return an intrinsic that updates the column masks of some vectors with `count` rows."""
+    """Return an intrinsic that reads `count` rows and updates the column masks of a range of vectors."""
 
     @intrinsic
     def judge(
@@ -174,12 +174,12 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 
     Args:
         rows: int64 [R], addresses; the first `count` rows are examined.
-        count: L, at least 1.
-        first: Index of the first word.
-        words: Number of words, a multiple of 8, at most the length of the next three arrays.
-        keep: uint64, output: the useful columns.
+        count: L, the number of rows without padding, at least 1.
+        first: Index of the first word to examine.
+        words: Number of words to examine, a multiple of 8, at most the length of `keep`, `twice` and `every`.
+        keep: uint64, output: the columns that were found, as a bit mask.
         twice: uint64, scratch.
-        every: uint64, output: the columns that are set in all rows.
+        every: uint64, output: the columns that are set in all rows, as a bit mask.
         sizes: int64 [R]; the number of ones of each row within these words is added.
     """
     vectors = words // LANES
@@ -201,18 +201,18 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 
 @compiled(INTP(_WORDS, INTP, INTP, _WORDS, _PLAN))
 def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
-    """List the bits to extract from each row.
+    """Make the list of extractions, which is the same for each row.
 
-    At most 56 bits of a word are extracted in one step, so that they fit into eight bytes from any position in the
-    first byte.
+    One extraction takes at most 56 bits of a word, so that they fit into eight bytes even if the first of them is not
+    at the beginning of a byte.
 
     Args:
-        keep: uint64 [words], the useful columns.
+        keep: uint64 [words], the columns to keep, as a bit mask.
         words: Number of words.
-        filled: Number of bits that were packed before.
+        filled: Number of bits that each packed row contains before these extractions.
         masks: uint64, output: the bits of each extraction.
-        plan: int64 [.., 4], output for each extraction: byte of the row, byte of the packed row, bits to shift up, bits
-            that then form whole bytes.
+        plan: int64 [.., 4], output, four numbers for each extraction: byte offset in the row, byte offset in the packed
+            row, number of bits by which to shift up, and number of bits that then form whole bytes.
 
     Returns:
         The number of extractions.
@@ -269,7 +269,7 @@ def _extract(rows: Any, first: int, listed: int, masks: Any, plan: Any, filled: 
 
 @compiled(VOID(_ADDRESSES, _ROWS, INTP, INTP, _COUNTS))
 def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: Any) -> None:
-    """Count the pairs of the packed columns. Bits and words past the last column are set to zero."""
+    """Count all pairs of packed rows. Words after the last column are set to zero first."""
     full = (filled + 63) // 64
     padded = (full + LANES - 1) // LANES * LANES
     scratch[:, full:padded] = np.uint64(0)
@@ -280,14 +280,14 @@ def _count_joined(addresses: Any, scratch: Any, filled: int, panel: int, out: An
 def add_pairs_squeezed(
     rows: Any, count: int, words: int, panel: int, scratch: Any, addresses: Any, sizes: Any, out: Any
 ) -> None:
-    """Add the counts of `add_pairs`; the values on the diagonal are not valid afterwards.
+    """Add the same counts as `add_pairs`, but remove columns first. The diagonal of `out` is not valid afterwards.
 
     Args:
-        rows: int64 [R], the address of each row; R is a multiple of 4. Rows past `count` are zeros.
-        count: L.
+        rows: int64 [R], the address of each row; R is a multiple of 4. Rows after the first `count` are zeros.
+        count: L, the number of rows without padding.
         words: Number of words of a row to read, a multiple of 8.
         panel: See `add_pairs`.
-        scratch: uint64 [R, S], for the packed columns.
+        scratch: uint64 [R, S], scratch memory for the packed columns.
         addresses: int64 [R], addresses of the rows of `scratch`.
         sizes: int64 [R]; the cardinalities of the rows are added.
         out: int64 [R, R]; tiles on and above the diagonal are added to.

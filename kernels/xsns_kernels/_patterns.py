@@ -1,4 +1,4 @@
-"""Bit patterns of IEEE numbers, which all selection kernels use."""
+"""Conversion between IEEE floats and their bit patterns (unsigned integers), which all selection kernels use."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ PATTERN: dict[np.dtype[Any], type[np.unsignedinteger[Any]]] = {
 
 
 def pattern_of(dtype: np.dtype[Any], value: float) -> int:
-    """Return the bit pattern of a value of this dtype."""
+    """Return the bit pattern of `value` as a float of the given dtype."""
     return int(np.array(value, dtype).view(PATTERN[dtype])[()])
 
 
 def number_of(dtype: np.dtype[Any], pattern: int) -> np.floating[Any]:
-    """Return the number with this bit pattern in a dtype."""
+    """Return the float of the given dtype that has this bit pattern."""
     number: np.floating[Any] = dtype.type(np.array(pattern, PATTERN[dtype]).view(dtype).item())
     return number
 
 
 def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
-    """Return the pattern of the smallest positive number that is at least `threshold`."""
+    """Return the bit pattern of the smallest positive float of the given dtype that is at least `threshold`."""
     if threshold <= 0:
         return 1
     with np.errstate(over="ignore", under="ignore"):
@@ -39,14 +39,14 @@ def lowest_pattern(threshold: float, dtype: np.dtype[Any]) -> int:
 
 
 def locate(counts: NDArray[np.int64], k: int) -> tuple[int, int]:
-    """Return the bin that contains the K-th largest value, and the rank of that value within the bin."""
+    """Return the index of the histogram bin that contains the K-th largest value, and its rank within the bin."""
     reached = np.cumsum(counts[::-1])
     at = int(np.searchsorted(reached, k))
     return counts.size - 1 - at, k - int(reached[at] - counts[counts.size - 1 - at])
 
 
 def check_rank(k: int, size: int) -> None:
-    """Check a rank, which is counted from the largest value.
+    """Check a rank `k`, which counts values from the largest (1) to the smallest (`size`).
 
     Raises:
         ValueError: The rank is not in 1 to `size`.
@@ -56,7 +56,7 @@ def check_rank(k: int, size: int) -> None:
 
 
 def check_threshold(threshold: float) -> None:
-    """Check that a threshold is a number.
+    """Check that a threshold is not NaN.
 
     Raises:
         ValueError: The threshold is NaN.
@@ -66,10 +66,10 @@ def check_threshold(threshold: float) -> None:
 
 
 def refuse_invalid(invalid: int, size: int) -> None:
-    """Raise an error for invalid values.
+    """Raise an error if there are invalid values.
 
     Raises:
-        ValueError: `invalid` of the `size` values are negative, infinite or NaN.
+        ValueError: `invalid`, the number of negative, infinite and NaN values among `size` values, is not zero.
     """
     if invalid:
         raise ValueError(f"values must be non-negative and finite; {invalid} of {size} are negative, infinite or NaN")

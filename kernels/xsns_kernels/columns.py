@@ -1,7 +1,7 @@
-"""Rows of packed bits for the intersection kernels: blocks of columns, and ranges of bits to count.
+"""Input of the intersection kernels: rows of packed bits, read in blocks of columns, and ranges of bits to count.
 
 A row may be in memory, in a file or in a store. The kernels accept every object that has the three members of
-`Columns`.
+the protocol `Columns`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class ArrayColumns:
 
 
 class PairedColumns:
-    """Rows of two arrays in memory: the rows of the first, then the rows of the second."""
+    """Rows of two arrays in memory: all rows of the first array, followed by all rows of the second array."""
 
     def __init__(self, first: Words, second: Words) -> None:
         self._sets = (ArrayColumns(first), ArrayColumns(second))
@@ -85,7 +85,7 @@ class PairedColumns:
 
 @dataclass(frozen=True)
 class Segment:
-    """The bits from `start` to `stop` (exclusive) of every row, counted in one group.
+    """A range of bits, from `start` to `stop` (exclusive) in every row, whose counts are added to one group.
 
     The bounds need not be multiples of 64.
     """
@@ -101,8 +101,8 @@ class Part:
 
     Attributes:
         start: Index of the first word.
-        stop: Index of the word after the last.
-        group: Index of the group of the bits.
+        stop: Index of the word after the last word.
+        group: Index of the group to which the counts are added.
         mask: The bits of a single word to count; None for all bits.
     """
 

@@ -104,7 +104,7 @@ def pattern_histogram(values: Tensor | Sequence[Tensor]) -> NDArray[np.int64]:
 
 
 def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple[Words, int]:
-    """Pack the comparisons of values with a threshold into bits on the device, and count the selected values.
+    """Compare values with a threshold on the device, pack the results into bits, and count the selected values.
 
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 
@@ -153,7 +153,7 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
 
 
 def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
-    """Return the histogram of the highest digits, which contain the sign, without the half for negative values.
+    """Return the histogram of the sixteen highest bits of all patterns, without the bins of negative values.
 
     Raises:
         ValueError: A value is negative, infinite or NaN.
@@ -170,7 +170,7 @@ def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
 
 
 def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator[Tensor]:
-    """Yield the digit above the lowest `shift` bits of all patterns with the higher bits `prefix`."""
+    """Yield the sixteen bits above the lowest `shift` bits, for all patterns whose higher bits equal `prefix`."""
     for part in _parts(tensors):
         # Without the sign, -0.0 has the pattern of 0.0.
         magnitudes = part & torch.iinfo(part.dtype).max
@@ -178,7 +178,7 @@ def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator
 
 
 def _count(parts: Iterable[Tensor]) -> NDArray[np.int64]:
-    """Return the histogram of integers below 65,536, summed on each device before it is copied."""
+    """Return the histogram of integers below 65,536. Counts are summed on each device before they are copied."""
     sums: dict[torch.device, Tensor] = {}
     for digits in parts:
         counts = torch.bincount(digits, minlength=_BINS)
@@ -194,18 +194,18 @@ def _minus_zeros(tensors: Sequence[Tensor]) -> int:
 
 
 def _parts(tensors: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Yield bit patterns, int32 or int64 [at most 2²²], in order and without copies."""
+    """Yield the bit patterns of all values in order, without copies, in parts of at most 2²² (int32 or int64)."""
     for tensor in tensors:
         if tensor.numel():
             yield from torch.split(tensor.view(_PATTERN[tensor.dtype]), _PART)
 
 
 def _flat_tensors(values: object) -> list[Tensor]:
-    """Return one tensor or a sequence of tensors as flat tensors of one dtype.
+    """Return one tensor or a sequence of tensors as a list of flat tensors of one dtype.
 
     Raises:
         TypeError: A given tensor is not a torch tensor of float32 or float64, or the dtypes differ.
-        ValueError: A tensor is strided; a hidden copy would be as large as the input.
+        ValueError: A tensor is strided. It is not copied silently, because the copy would be as large as the input.
     """
     if not isinstance(values, Tensor | Iterable):
         raise TypeError(f"values must be a tensor or a sequence of tensors, got {type(values).__name__}")

@@ -1,8 +1,8 @@
-"""Intersection counts on a device: products of unpacked blocks of columns as 8-bit integers.
+"""Intersection counts on a device. Blocks of columns are unpacked to 8-bit integers and multiplied as matrices.
 
-The product of two 0/1 matrices counts the bits that each pair of rows has in common. This is faster on a GPU although
-it takes one multiplication for each bit, because the matrix units of a GPU multiply much faster than its other units
-count the bits of packed words. On a CPU, the same code is exact but slow.
+The product of two 0/1 matrices counts the bits that each pair of rows has in common. On a GPU, this is faster than
+counting the bits of packed words, although it takes one multiplication for each bit, because a GPU has fast units for
+matrix multiplication. On a CPU, the same code is exact but slow.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def stream_intersections_on(
     Arguments, result and errors are those of `xsns_kernels.stream_intersections`. One thread reads blocks of columns
     while the device multiplies the preceding blocks.
 
-    Memory: about 0.6 GB on the device, and two blocks of packed rows on the host: 8 MB or, with very many rows,
-    slightly more. The sums of a block are int32 and cannot overflow; sums over blocks are int64.
+    Memory: about 0.6 GB on the device, and two blocks of packed rows on the host, which take 8 MB (slightly more if
+    there are very many rows). The sums of a block are int32 and cannot overflow; sums over blocks are int64.
 
     >>> from xsns_kernels import ArrayColumns
     >>> rows = ArrayColumns(np.array([[0b0111], [0b1110]], np.uint64))
@@ -63,8 +63,8 @@ def stream_cross_intersections_on(
 ) -> tuple[Counts, Counts]:
     """Count the common bits of the first `split` rows with each of the other rows on a device.
 
-    Arguments, result and errors are those of `xsns_kernels.stream_cross_intersections`. The whole square is computed,
-    which takes little more time on a device.
+    Arguments, result and errors are those of `xsns_kernels.stream_cross_intersections`. The counts of all
+    pairs of rows are computed, which takes little more time on a device.
 
     >>> from xsns_kernels import ArrayColumns
     >>> counts, cardinalities = stream_cross_intersections_on(ArrayColumns(np.array([[7], [6]], np.uint64)), 1, "cpu")
@@ -111,7 +111,7 @@ def _products(
 
 
 def _read(columns: Columns, part: Part, device: torch.device) -> torch.Tensor:
-    """Return a block of columns as uint8 [L, 8 · words], in memory that the device can read directly."""
+    """Return a block of columns as uint8 [L, 8 · words], in host memory that the device can read directly."""
     words = part.stop - part.start
     block = torch.empty((columns.rows, words), dtype=torch.int64, pin_memory=device.type == "cuda")
     array: NDArray[Any] = block.numpy().view(np.uint64)

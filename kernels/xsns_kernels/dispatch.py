@@ -44,7 +44,7 @@ def implementations(name: str) -> tuple[str, ...]:
 
 
 def resolve(name: str, impl: str) -> str:
-    """Return the name of the implementation for `impl`; an explicit name never falls back to another one.
+    """Return the name of the implementation that `impl` selects; an explicit name is never replaced by another one.
 
     Raises:
         ValueError: `impl` is neither ``"auto"`` nor an implementation of this kernel.

@@ -1,7 +1,8 @@
-"""The grouped squared product: squared weight gradients of many examples, added to an accumulator.
+"""The grouped squared product: it adds the squared weight gradients of many examples to an accumulator.
 
-The gradient of one example by the weight of a linear layer is G_nᵀ A_n: the output gradients of its rows times the
-inputs of its rows. Only the sum of the squares is needed, so that these products are not stored.
+For example n, the gradient with respect to the weight of a linear layer is G_nᵀ A_n, where G_n contains the output
+gradients and A_n the inputs of the rows of the example. Only the sum of the squares is needed, so that these products
+are not stored.
 """
 
 # ruff: noqa: N803 - F, G and A are the names of the equation.
@@ -33,9 +34,9 @@ def add_squared_products(
     F[o, i] += Σ_n (Σ_{r in segment n} G[r, o] · A[r, i])²
 
     Args:
-        F: float32 [O, I], contiguous; float64 for float64 rows.
-        G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example follow
-            one another.
+        F: float32 [O, I], contiguous; float64 if G and A are float64.
+        G: float32, float16, bfloat16 or float64 [R, O], any strides, on the device of F. The rows of an example are
+            adjacent.
         A: [R, I], of the dtype and on the device of G, any strides. Row r of A belongs to row r of G.
         segments: int32 or int64 [N + 1], ascending from 0 to R: rows segments[n] to segments[n + 1] - 1 belong to
             example n. Two equal offsets mean an example without rows, which adds nothing. The tensor may be on the CPU
@@ -48,7 +49,7 @@ def add_squared_products(
     Raises:
         TypeError: A dtype is not supported, or the dtypes of G, A and F do not fit together.
         ValueError: Shapes or devices do not fit, F is strided, `segments` does not rise from 0 to R, `impl` is unknown,
-            or it has no form for this device or dtype.
+            or the implementation does not support this device or dtype.
         ImportError: ``"triton"`` was requested and is not installed.
 
     Products and sums have the dtype of F, independently of the dtype of the rows. ``"torch"`` multiplies float32 with
@@ -81,10 +82,10 @@ def add_squared_products(
 def choose(device: torch.device, dtype: torch.dtype) -> str:
     """Return the name of the implementation for ``"auto"``.
 
-    If the environment variable XSNS_KERNELS_GROUPED is set, it gives the name. If it is not set, the implementation for
-    float32, float16 and bfloat16 is ``"triton"`` on a CUDA device of compute capability 8.0 or more (the devices that
-    Triton supports) if Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other cases it is
-    ``"torch"``.
+    If the environment variable XSNS_KERNELS_GROUPED is set (and not to ``"auto"``), it gives the name. Otherwise,
+    the implementation for float32, float16 and bfloat16 is ``"triton"`` on a CUDA device of compute capability 8.0 or
+    more (the devices that Triton supports) if Triton is installed, and ``"numba"`` on a CPU with AVX-512. In all other
+    cases it is ``"torch"``.
 
     Args:
         device: The device of F, G and A.

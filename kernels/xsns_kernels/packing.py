@@ -1,7 +1,7 @@
-"""Packing of booleans into 64-bit words, unpacking, and counting of ones.
+"""Packing of booleans into 64-bit words, unpacking of words, and counting of set bits.
 
-Bit i of the vector is bit i mod 64, counted from the lowest, of word i div 64. Bits of the last word past the end of
-the vector are zeros.
+Bit i of the vector is bit i mod 64, counted from the lowest, of word i div 64. Bits of the last word after the end of
+the vector (pad bits) are zeros.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def unpack_bits(words: Words, size: int, impl: str = "auto") -> NDArray[np.bool_
 
 
 def popcount(words: NDArray[np.uint64], impl: str = "auto") -> int:
-    """Count the ones of all words.
+    """Count the set bits in all words.
 
     Σ_w popcount(words[w])
 
@@ -90,7 +90,7 @@ def popcount(words: NDArray[np.uint64], impl: str = "auto") -> int:
         impl: One of `implementations("popcount")`, or ``"auto"``.
 
     Returns:
-        The exact count, at most 64·W.
+        The exact count, at most 64·W for W words.
 
     Raises:
         TypeError: `words` is not an array of uint64.

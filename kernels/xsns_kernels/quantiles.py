@@ -1,6 +1,7 @@
-"""Thresholds that are not the exact K-th largest: estimated from a histogram, or by the rule of `numpy.percentile`.
+"""Thresholds other than the exact K-th largest: estimates from a histogram, and the rule of `numpy.percentile`.
 
-These functions compute with counts and with adjacent values in order, for arrays and for tensors on a device.
+Except for `pattern_histogram`, the functions use only counts, ranks and single values. They can therefore be used for
+arrays and for tensors on a device.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class Estimate:
 
 
 def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
-    """Estimate the K-th largest from a histogram, as if the values of a bin were evenly distributed in it.
+    """Estimate the K-th largest from a histogram, assuming that the values of a bin are evenly distributed.
 
     value = upper - (upper - lower) · r / c, where the K-th largest is the r-th largest of the c values of its bin
 
@@ -94,7 +95,7 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
         contains zero, there is no estimate: the value is 0 and the error is infinity.
 
     Raises:
-        ValueError: `k` is not in its range.
+        ValueError: `k` is not from 1 to the sum of the counts.
 
     >>> estimate_kth(pattern_histogram(np.float32([1, 2, 3])), 2, np.float32)
     Estimate(value=2.0, error=0.0078125)
@@ -115,10 +116,11 @@ def estimate_kth(counts: NDArray[np.int64], k: int, dtype: Any) -> Estimate:
 
 @dataclass(frozen=True)
 class Between:
-    """The two adjacent values between which `numpy.percentile` interpolates.
+    """The ranks of the two adjacent values between which `numpy.percentile` interpolates, and the weight.
 
     Attributes:
-        ranks: Ranks of the smaller and of the larger value, counted from the largest; equal if there is only one value.
+        ranks: (rank of the smaller value, rank of the larger value), counted from 1 for the largest of all values. Both
+            are 1 if the percentile is the largest value.
         weight: Weight of the larger value, in [0, 1).
     """
 
@@ -126,7 +128,7 @@ class Between:
     weight: float
 
     def interpolate(self, low: float, high: float, dtype: Any) -> float:
-        """Return the interpolated value between two values of a dtype, rounded as `numpy.percentile` rounds it."""
+        """Interpolate between `low` and `high` in the given dtype, with the same rounding as `numpy.percentile`."""
         kind = np.dtype(dtype).type
         smaller, larger = kind(low), kind(high)
         step = larger - smaller
@@ -138,9 +140,9 @@ class Between:
 def percentile_ranks(size: int, percent: float) -> Between:
     """Return the ranks between which `numpy.percentile(values, percent)` interpolates.
 
-    NumPy's default rule is "linear", the seventh of Hyndman and Fan: the position in ascending order, from 0, is
-    (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a Python
-    float; other versions may round differently.
+    NumPy's default method is "linear", method 7 of Hyndman and Fan: the position in ascending order, counted from 0,
+    is (n - 1) · percent / 100, computed in float64. This is the arithmetic of NumPy 2.4 for a percentage that is a
+    Python float; other versions may round differently.
 
     Args:
         size: n, at least 1.

@@ -1,11 +1,11 @@
-"""Reference implementations: slow and simple versions, with which tests compare every fast kernel.
+"""Reference implementations: slow and simple versions. Tests compare every fast kernel with them.
 
 The first part contains functions that the public functions call for ``impl="numpy"`` and ``impl="bitarray"``. They may
-copy and sort, and the public functions have checked their arguments.
+copy and sort arrays. They do not check arguments, because the public functions have done so.
 
-The second part contains intersection counts of whole arrays: the definition of the result of
-`xsns_kernels.stream_intersections`. Unions need no other pass, because |A ∪ B| = |A| + |B| - |A ∩ B|, and the
-cardinalities are on the diagonal.
+The second part contains intersection counts of whole arrays, which define the result of
+`xsns_kernels.stream_intersections`. Unions need no further pass over the data, because |A ∪ B| = |A| + |B| - |A ∩ B|,
+and the cardinalities are on the diagonal.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from xsns_kernels.dispatch import resolve
 
 
 def pack_bits(bits: NDArray[np.bool_]) -> Words:
-    """Pack with `numpy.packbits` and pad with zeros to whole words."""
+    """Pack booleans with `numpy.packbits`, and pad with zeros to whole words."""
     packed = np.zeros(-(-bits.size // 64) * 8, np.uint8)
     packed[: -(-bits.size // 8)] = np.packbits(bits, bitorder="little")
     return packed.view("<u8").astype(np.uint64, copy=False)
 
 
 def unpack_bits(words: Words, size: int) -> NDArray[np.bool_]:
-    """Unpack with `numpy.unpackbits`."""
+    """Unpack words with `numpy.unpackbits`."""
     octets = words.astype("<u8", copy=False).view(np.uint8)
     return np.unpackbits(octets, count=size, bitorder="little").view(np.bool_)
 
 
 def popcount(words: Words, impl: str) -> int:
-    """Count ones with `numpy.bitwise_count` or with bitarray."""
+    """Count set bits with `numpy.bitwise_count` or with the package bitarray."""
     if impl == "bitarray":
         return int(_bitarray(words).count())
     return int(np.bitwise_count(words).sum(dtype=np.int64))
 
 
 def kth_largest(arrays: Sequence[Floats], k: int) -> np.floating[Any]:
-    """Join all arrays in one copy and partition it; -0.0 becomes 0.0."""
+    """Return the K-th largest value by copying all values into one array and partitioning it; -0.0 becomes 0.0."""
     values: NDArray[Any] = np.concatenate(arrays)
     values = values + values.dtype.type(0)
     chosen: np.floating[Any] = np.partition(values, values.size - k)[values.size - k]
@@ -51,7 +51,7 @@ def kth_largest(arrays: Sequence[Floats], k: int) -> np.floating[Any]:
 
 
 def threshold_bits(arrays: Sequence[Floats], threshold: float) -> tuple[Words, int]:
-    """Compare as float64, which contains every float32 exactly, then pack one copy."""
+    """Compare values as float64, which represents every float32 exactly, and pack the results in one joined copy."""
     flags = [(array > 0) & (array.astype(np.float64) >= threshold) for array in arrays]
     bits = np.concatenate(flags) if flags else np.zeros(0, np.bool_)
     return pack_bits(bits), int(np.count_nonzero(bits))
@@ -114,7 +114,7 @@ def intersection_counts(rows: Words, impl: str = "auto", threads: int | None = N
 
 
 def accumulate_intersections(rows_block: Words, out: Counts, impl: str = "auto", threads: int | None = None) -> None:
-    """Add the counts of one block of columns to the counts of earlier blocks.
+    """Add the counts of one block of columns to `out`, which contains the counts of earlier blocks.
 
     out[i, j] += Σ_w popcount(rows_block[i, w] & rows_block[j, w])
 
@@ -179,7 +179,7 @@ def cross_intersection_counts(a: Words, b: Words, impl: str = "auto", threads: i
 def accumulate_cross_intersections(
     a_block: Words, b_block: Words, out: Counts, impl: str = "auto", threads: int | None = None
 ) -> None:
-    """Add the counts of one block of columns of two sets of rows.
+    """Add the counts of one block of columns to `out`, for each pair of a row of one set and a row of another.
 
     out[i, j] += Σ_w popcount(a_block[i, w] & b_block[j, w])
 

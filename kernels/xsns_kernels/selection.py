@@ -1,8 +1,9 @@
-"""Selection of the K-th largest of many floats, and packing of values that reach a threshold.
+"""Selection of the K-th largest of many floats, and packed bits that tell which values reach a threshold.
 
 Both kernels read values in streaming passes. The values may be in several arrays (one for each tensor), which are read
-in order and never joined. Both kernels work on bit patterns: non-negative IEEE numbers have the same order as their
-patterns read as integers. This needs no sort and does not depend on how the processor treats subnormal numbers.
+in order and never joined. Both kernels work on bit patterns: non-negative IEEE numbers have the same order as
+their patterns read as integers. The kernels therefore need no sort, and do not depend on how the processor treats
+subnormal numbers.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def kth_largest(values: FloatArrays, k: int, impl: str = "auto") -> np.floating[
 
 
 def threshold_bits(values: FloatArrays, threshold: float, impl: str = "auto") -> tuple[Words, int]:
-    """Pack the comparisons of values with a threshold into bits, and count the selected values.
+    """Compare values with a threshold, pack the results into bits, and count the selected values.
 
     bits[i] = (values[i] >= threshold) and (values[i] > 0)
 

@@ -1,7 +1,7 @@
-"""Intersection counts of rows in memory or elsewhere, for whole rows or for groups of bits, in one pass.
+"""Intersection counts in one pass over rows, which may be in memory or elsewhere, for whole rows or groups of bits.
 
 Rows are read in blocks of columns from an array, from files or from a store (`xsns_kernels.columns`). Ranges of bits
-(layers, tensors) may have any bounds; each range belongs to a group, and every group has its own counts.
+(for example layers or tensors) may have any bounds; each range belongs to a group, and every group has its own counts.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def stream_intersections(
     out[g, i, j] = Σ over the bits b of the segments of group g of rows[i, b] · rows[j, b]
 
     Args:
-        columns: L rows of W words, with zeros as pad bits. Each word is read once, except words that several segments
-            share.
+        columns: L rows of W words, with zeros as pad bits. Each word is read once; only words that several segments
+            share are read several times.
         segments: Ranges of bits, in any order; None puts all bits into group 0.
         groups: G, the number of groups.
         threads: Number of worker threads of ``"numba"``. By default one for each core that this process may use, fewer

@@ -1,10 +1,11 @@
-"""The K largest of many floats as packed bits, in one pass over the values.
+"""Selection of the K largest of many floats as packed bits, in one pass over the values.
 
-A random sample brackets the K-th largest value between two patterns. One pass packs the bits of all values above the
-bracket, collects the few values inside it with their positions, and counts both. If the counts prove that the K-th
-largest is among the collected values, it is selected there, and the bits of the collected values that reach it are set;
-the result is exact for any sample. If the counts do not prove it, or if the bracket contains more values than expected
-(because many values are equal), a histogram finds the K-th largest, and another pass packs the bits.
+From a random sample, two bit patterns are chosen (the bracket) between which the K-th largest value is expected. One
+pass packs the bits of all values above the bracket, collects the few values inside the bracket with their positions,
+and counts both. If the counts prove that the K-th largest is among the collected values, it is selected from them, and
+the bits of the collected values that reach it are set; the result is exact for any sample. If the counts do not prove
+this, or if the bracket contains more values than expected (because many values are equal), a histogram finds the K-th
+largest, and another pass packs the bits.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ class _Block:
 
 
 class _Collected:
-    """The values in one bracket that one thread has collected, and its counts."""
+    """The values that one thread has collected from one bracket, and the counts of this thread."""
 
     def __init__(self, dtype: np.dtype[Any], bracket: _Bracket, words: Words, room: int) -> None:
         self.bracket, self.words = bracket, words
@@ -167,7 +168,7 @@ class _Collected:
         self.complete = True
 
     def add(self, block: _Block) -> None:
-        """Compare another block with the bracket, unless there were too many values before."""
+        """Compare a block with the bracket; do nothing if earlier blocks had more values than there is room for."""
         from xsns_kernels._numba_bits import bracket_into
 
         if self.complete:
@@ -185,7 +186,7 @@ class _Collected:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Number of bits set, of values collected, and of invalid values."""
+        """Number of set bits, number of collected values, and number of invalid values: int64 [3]."""
         return self._tally
 
     @property
@@ -194,7 +195,7 @@ class _Collected:
         return self._patterns[: self._tally[1]]
 
     def settle(self, lowest: int) -> None:
-        """Set the bits of the collected patterns that are at least `lowest`."""
+        """For each collected pattern that is at least `lowest`, set the bit at its position."""
         from xsns_kernels._numba_bits import set_collected
 
         set_collected(self.patterns, self._positions[: self._tally[1]], lowest, self.words)
@@ -209,7 +210,8 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
         threads: Largest number of threads; None means one for each core, if there is enough work.
 
     Raises:
-        ValueError: A value is negative, infinite or NaN, and at least one bracket did not have too many values.
+        ValueError: A value is negative, infinite or NaN. This is noticed only if there was enough room for the values
+            of at least one bracket.
     """
     size = sum(array.size for array in arrays)
     dtype = arrays[0].dtype
@@ -237,7 +239,7 @@ def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
 def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
     """Return magnitudes at random positions, [lines, 16]; None if the arrays are too short for a sample.
 
-    One line is drawn from each of several stretches of equal length.
+    The values are divided into `lines` stretches of equal length, and 16 adjacent values (a line) are drawn from each.
     """
     lines = min(_MOST_LINES, max(_FEWEST_LINES, size // _VALUES_PER_LINE))
     positions = ((np.arange(lines) + np.random.default_rng(_SEED).random(lines)) * (size / lines)).astype(np.int64)
@@ -258,7 +260,7 @@ def _sample(patterns: Sequence[Patterns], size: int) -> Patterns | None:
 
 
 def _bracket(sample: Patterns, share: float, dtype: np.dtype[Any]) -> _Bracket:
-    """Return a bracket that should contain the value that this share of all values reaches."""
+    """Return a bracket that is expected to contain the K-th largest value, where `share` is K / n."""
     size = sample.size
     at = size - 1 - min(size - 1, int(share * size))
     ordered = sample.flatten()
@@ -288,7 +290,7 @@ def _run(
     words: Sequence[Words],
     threads: int | None,
 ) -> list[list[_Collected]]:
-    """Compare all values with all brackets; return the collections of the threads for each bracket.
+    """Compare all values with all brackets; return, for each bracket, what each thread collected.
 
     The bits of values above a bracket are set in `words`.
     """
@@ -318,7 +320,7 @@ def _run(
 def _finish(
     patterns: Sequence[Patterns], dtype: np.dtype[Any], rank: int, collected: Sequence[_Collected]
 ) -> TopBits | None:
-    """Select the K-th largest among the collected values and set bits; None if it may be another value."""
+    """Select the K-th largest among the collected values and set the bits; None if it may not be among them."""
     above, between, _ = (int(count) for count in np.sum([one.counts for one in collected], axis=0))
     bracket, words = collected[0].bracket, collected[0].words
     if above >= rank or not all(one.complete for one in collected):
@@ -341,7 +343,7 @@ def _finish(
 
 
 def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
-    """Split arrays into blocks of whole words, and edges with words that two arrays share."""
+    """Split arrays into (edges, blocks): blocks of whole words, and edges whose words two arrays may share."""
     edges, blocks, start = [], [], 0
     for array in patterns:
         block = _BLOCK_OCTETS // array.itemsize
@@ -356,7 +358,8 @@ def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
 class _Queue(Iterator[_Block]):
     """A queue of blocks; exactly one thread gets each block.
 
-    With a fixed division, all threads would wait for a core that other programs use.
+    If each thread had a fixed share of the blocks instead, all of them would have to wait for a thread whose core is
+    also used by other programs.
     """
 
     def __init__(self, blocks: Sequence[_Block]) -> None:

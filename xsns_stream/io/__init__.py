@@ -1,1 +1,1 @@
-"""Input and output: complete files or none, JSON, tables, and locks."""
+"""Input and output: atomic writing of files, JSON, tables, and file locks."""

@@ -1,4 +1,4 @@
-"""Files and folders that are written completely or not at all, with `fsync`, and errors for paths."""
+"""Atomic writing of files and folders (completely or not at all) with `fsync`, and errors for unusable paths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EO
 
 
 class _Refusals:
-    """The first path whose `fsync` was refused, and whether the refusal was reported."""
+    """The first path for which the file system refused `fsync`, and whether this was reported."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -64,7 +64,7 @@ def sync(path: Path) -> None:
     """Wait until the file or folder `path` is on the disk.
 
     Raises:
-        OSError: It could not be written, or a file cannot be opened.
+        OSError: The file or folder could not be written, or a file cannot be opened.
     """
     accepted = _NOT_FOR_FOLDERS if path.is_dir() else _UNSUPPORTED
     try:
@@ -81,7 +81,7 @@ def sync(path: Path) -> None:
 
 
 def refusal() -> str:
-    """Return a sentence on the first refused `fsync`; empty if none was refused or the sentence was returned before."""
+    """Return a sentence about the first refused `fsync`; empty if there was none, or if it was returned before."""
     path = _refusals.take()
     if not path:
         return ""
@@ -109,7 +109,7 @@ def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) ->
 
 
 def partial_path(target: Path) -> Path:
-    """Return a new path beside `target`, for a file or folder that is renamed to `target` when it is complete."""
+    """Return an unused path in the folder of `target`, for data that is renamed to `target` when it is complete."""
     return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
 
 
@@ -155,10 +155,10 @@ def create_file(target: Path, data: bytes) -> bool:
 
 
 def _link(partial: Path, target: Path) -> None:
-    """Create a hard link to a file, or rename the file on file systems without hard links.
+    """Create `target` as a hard link to `partial`; on file systems without hard links, rename `partial`.
 
     Raises:
-        FileExistsError: The name is taken.
+        FileExistsError: `target` exists.
     """
     try:
         os.link(partial, target)
@@ -176,7 +176,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a path for a new folder, which replaces `target` when the block ends without an error.
 
     The block creates the folder. Its files are synchronised before the folder is renamed. An existing folder at
-    `target` is removed first, so that a crash between the two steps leaves no folder.
+    `target` is removed before the renaming; after a crash between these two steps, there is no folder at `target`.
 
     Raises:
         OSError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""The folder of the user for results that can be computed again."""
+"""The cache folder of the user, which contains results that can be computed again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER_VARIABLE: Final = "XSNS_STREAM_CACHE"
 
 
 def cache_folder() -> Path:
-    """Return the folder: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
+    """Return the cache folder: `$XSNS_STREAM_CACHE`, or `xsns-stream` in the user's cache folder."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
     return user_cache_path("xsns-stream", appauthor=False)

@@ -1,4 +1,4 @@
-"""A rich console that escapes invisible characters."""
+"""A console of the library rich that escapes invisible characters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class VisibleConsole(Console):
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise an error if a reader such as `head` stops early; rich would exit with 1, but this is no failure."""
+        """Raise an error if a reader such as `head` closes the pipe, which is no failure; rich would exit with 1."""
         raise BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -37,7 +37,7 @@ class VisibleConsole(Console):
 
 
 def _made_visible(shown: Any) -> Any:
-    """Return a rich object with invisible characters escaped; only titles and captions may have line breaks."""
+    """Return an object of rich with invisible characters escaped; line breaks are kept in titles and captions only."""
     if isinstance(shown, str):
         return visible(shown)
     if isinstance(shown, Text):

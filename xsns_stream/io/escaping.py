@@ -1,8 +1,9 @@
-"""Escaping of text from outside of the program, such as names of tensors, files, labels and models.
+"""Escaping of text that comes from outside the program, such as names of tensors, files, labels and models.
 
-On a terminal a control character may move the cursor or recolour the text after it, and an override of the writing
-direction can make a name look like another one. Therefore :mod:`xsns_stream.cli.output` passes all output of the
-command line through :func:`visible`; there are other functions for JSON, CSV, Markdown and LaTeX.
+On a terminal, a control character may move the cursor or change the colour of the following text, and a character that
+overrides the writing direction can make a name look like another one. Therefore
+:mod:`xsns_stream.cli.output` passes all output of the command line through :func:`visible`; there are other functions
+for JSON, CSV, Markdown and LaTeX.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Return text for one or several lines of a terminal, with invisible characters as escapes.
+    r"""Return text for a terminal, with invisible characters replaced by escape sequences.
 
     Args:
         text: Any text.
-        lines: Whether line breaks are not escaped, for text of several lines.
+        lines: Whether line breaks are kept, for text with several lines. By default they are escaped.
 
     >>> visible("a\x1b[31mb\u202ec\n")
     'a\\x1b[31mb\\u202ec\\n'
@@ -33,16 +34,16 @@ def visible(text: str, *, lines: bool = False) -> str:
 
 
 def visible_json(document: str) -> str:
-    r"""Return JSON text with invisible characters as `\u` escapes; its meaning does not change.
+    r"""Return JSON text with invisible characters replaced by `\u` escapes; the represented value does not change.
 
     Outside of strings, the only such characters in JSON are line breaks, which are not changed. In strings, JSON itself
-    escapes C0.
+    escapes the control characters below U+0020.
     """
     return _IN_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def guarded(cell: str) -> str:
-    """Return a cell of a table with `'` before it if a spreadsheet would read it as a formula.
+    """Return the text of a cell, with `'` put before it if a spreadsheet would read it as a formula.
 
     Numbers are not changed.
 
@@ -76,12 +77,12 @@ _LATEX: Final = {
 
 
 def in_markdown(text: str) -> str:
-    """Return text for a cell or a line of Markdown."""
+    """Escape text for a table cell or a line of Markdown."""
     return "".join(_MARKDOWN.get(sign, sign) for sign in _printable(text))
 
 
 def in_latex(text: str) -> str:
-    """Return text for a cell or a comment of LaTeX."""
+    """Escape text for a table cell or a comment of LaTeX."""
     escaped = "".join(_LATEX.get(sign, sign) for sign in _printable(text))
     # After `\\` at the end of the preceding line, LaTeX would read a bracket as an optional argument.
     return f"{{}}{escaped}" if escaped.startswith("[") else escaped

@@ -1,4 +1,4 @@
-"""Files of pandas frames: CSV for spreadsheets, and Parquet with a JSON object in its metadata."""
+"""Files for pandas frames: CSV for spreadsheets, and Parquet with a JSON object in the file metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _guarding: Final[ContextVar[bool]] = ContextVar("guarding_csv", default=False)
 
 @contextmanager
 def guarding_csv(guard: bool = True) -> Iterator[None]:
-    """Guard cells of CSV files that spreadsheets would read as formulas, while the block runs."""
+    """Put `'` before cells of CSV files that spreadsheets would read as formulas, while the block runs."""
     token = _guarding.set(guard)
     try:
         yield
@@ -60,7 +60,7 @@ def write_csv(frame: pd.DataFrame, file: BinaryIO, *, index: bool = False, separ
 
 
 def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO) -> None:
-    """Write a frame like pandas, with a JSON object in the metadata of the file."""
+    """Write a frame as Parquet, as pandas does, and store `notes` as a JSON object in the metadata of the file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -70,7 +70,7 @@ def write_parquet(frame: pd.DataFrame, notes: Mapping[str, Any], file: BinaryIO)
 
 
 def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    """Return the frame of a Parquet file and the JSON object in its metadata (None without such an object).
+    """Return the frame of a Parquet file, and the JSON object in the metadata of the file (None if there is none).
 
     Raises:
         XsnsError: The file cannot be read, or is not a Parquet file.

@@ -12,7 +12,7 @@ ASSUMED_FREE: Final = 2 << 30
 
 
 def free_memory_here() -> int:
-    """Return the bytes of memory that this process may still use."""
+    """Return the amount of memory that this process may still use, in bytes."""
     return min(_free_on_machine(), free_in_container())
 
 
@@ -27,7 +27,7 @@ def _free_on_machine() -> int:
 
 
 def free_in_container(folder: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the free bytes under the memory limit of a container; 2^62 if there is no limit."""
+    """Return how much memory the limit of the container still allows, in bytes; 2^62 if there is no limit."""
     try:
         limit = int((folder / "memory.max").read_text(encoding="ascii"))
         return max(0, limit - int((folder / "memory.current").read_text(encoding="ascii")))

@@ -1,8 +1,8 @@
-"""Readers of JSON documents with limits on size and depth, and the conversion of NaN to null.
+"""Readers for JSON documents that limit size and nesting depth, and the conversion of NaN to null.
 
-Stores and model folders may come from an unknown source. A named pipe instead of `config.json` would make a reader wait
-forever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The functions
-of this module therefore open only regular files, and check the size and the depth of a document.
+Stores and model folders may come from an untrusted source. A named pipe instead of `config.json` would make a reader
+wait forever, a device file never ends, and JSON that is nested ten thousand levels deep overflows the stack. The
+functions of this module therefore open only regular files, and check the size and the depth of a document.
 
 :func:`parse` reads documents of a store and compares them with a schema, :func:`read_object` reads files of a model
 folder, and :func:`read_json` reads files that the user names, such as tables of scores.
@@ -67,10 +67,10 @@ class IrregularFileError(OSError):
 def open_regular(path: Path) -> int:
     """Open a regular file, or a symbolic link to one, for reading, and return its descriptor.
 
-    Pipes, sockets and devices are refused before they are opened, because reading them may never end.
+    Pipes, sockets and devices are refused before they are opened, because reading from them may never end.
 
     Raises:
-        IrregularFileError: The path leads to something else.
+        IrregularFileError: The path leads to something other than a regular file.
         OSError: The file is missing, or cannot be opened.
     """
     if not stat.S_ISREG(Path(path).stat().st_mode):
@@ -92,7 +92,7 @@ class FieldError(ValueError):
 
 
 def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _Kind:
-    """Return the content of a document as a value of a type.
+    """Parse a JSON document and convert it to a value of type `kind`.
 
     Args:
         data: The bytes of the document.
@@ -120,7 +120,7 @@ def parse(data: bytes, kind: type[_Kind], where: str, hint: str = RESTORE) -> _K
 
 
 def convert(value: Any, kind: type[_Kind], within: str = "") -> _Kind:
-    """Return a part of a document, or the attributes of an object, as a value of a type.
+    """Convert a part of a parsed document, or the attributes of an object, to a value of type `kind`.
 
     Args:
         value: A parsed value.
@@ -141,7 +141,7 @@ def convert(value: Any, kind: type[_Kind], within: str = "") -> _Kind:
 
 
 def format_error(where: str, what: str, hint: str = RESTORE) -> StoreError:
-    """Return the error for a document that does not follow the format."""
+    """Return the error to raise for a document that does not follow the format."""
     return StoreError(f"'{where}' does not follow the format: {what}.", hint)
 
 
@@ -168,7 +168,7 @@ def check_size(size: int) -> None:
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a document.
+    """Serialise a document to JSON.
 
     Raises:
         StoreError: The document is larger than :func:`parse` accepts.
@@ -184,7 +184,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 
 def _depth(data: bytes) -> int:
-    """Return the depth of nesting of lists and objects in a valid JSON document."""
+    """Return how deeply lists and objects are nested in a valid JSON document."""
     import numpy as np
 
     # A document with few brackets cannot be nested too deep.
@@ -215,7 +215,7 @@ class UnusableError(Exception):
 
 
 def shown(text: str) -> str:
-    """Return text from a file for printing: shortened, with control characters and direction marks escaped."""
+    """Shorten text from a file for printing, and escape its control characters and direction marks."""
     cut = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in cut)
 
@@ -299,7 +299,7 @@ def parse_object(
     Args:
         data: The bytes.
         name: The name of the file, for messages.
-        pairs: Makes a dictionary from the names and values of an object.
+        pairs: Function that makes a dictionary from the (name, value) pairs of an object.
 
     Raises:
         UnusableError: The data has too many values, is not JSON, or is not an object.
@@ -328,7 +328,7 @@ def check_levels(value: Any, name: str, levels: int) -> None:
     """Check that a value is not nested deeper than `levels`.
 
     Raises:
-        UnusableError: The value is nested deeper.
+        UnusableError: The value is nested deeper than `levels`.
     """
     layer = [value]
     for _ in range(levels + 1):
@@ -365,7 +365,7 @@ def read_json(path: Path) -> Any:
 
 
 def _with_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object.
+    """Return a dictionary of the (name, value) pairs of a JSON object.
 
     Raises:
         ValueError: A name occurs twice.
@@ -382,7 +382,7 @@ def _with_distinct_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def nan_to_null(value: Any) -> Any:
-    """Return a value as JSON can represent it: NaN and infinities become null, and paths become text.
+    """Convert a value to types that JSON can represent: NaN and infinities become None, and paths become text.
 
     >>> nan_to_null({"mean": float("nan"), "scores": (1.0, 2.5)})
     {'mean': None, 'scores': [1.0, 2.5]}

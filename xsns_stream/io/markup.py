@@ -1,4 +1,4 @@
-r"""Tables in Markdown and LaTeX as rows of fields, and fields without their formatting.
+r"""Readers of tables in Markdown and LaTeX, which return rows of fields without formatting.
 
 A row of a Markdown table is `| sw | 55.2 |`; a row of a LaTeX table is `sw & 55.2 \\`. Lines that draw rules, and the
 commands around a table, contain no fields.
@@ -50,7 +50,7 @@ _DASHES: Final = re.compile(r"[\s|:+=-]+")
 
 
 def without_markup(text: str) -> str:
-    r"""Return a field without the formatting of Markdown and LaTeX.
+    r"""Remove the formatting of Markdown and LaTeX from a field.
 
     >>> without_markup("**55.2**"), without_markup(r"\textbf{55.2}"), without_markup("$55.2$")
     ('55.2', '55.2', '55.2')
@@ -90,7 +90,7 @@ def is_latex(text: str) -> bool:
 
 
 def markdown_tables(text: str) -> list[list[tuple[int, str]]]:
-    """Return the lines of each Markdown table, with their numbers: neighbouring lines with bars, and one of dashes."""
+    """Return (line number, line) for the lines of each table: adjacent lines with bars, one of which is of dashes."""
     groups: list[list[tuple[int, str]]] = [[]]
     for number, line in enumerate(text.splitlines(), 1):
         if "|" in line:
@@ -101,7 +101,7 @@ def markdown_tables(text: str) -> list[list[tuple[int, str]]]:
 
 
 def markdown_rows(text: str) -> list[tuple[int, list[str]]]:
-    """Return the number of each line of the first Markdown table, and its fields without formatting."""
+    """Return (line number, fields without formatting) for each row of the first Markdown table."""
     rows = []
     for number, line in (markdown_tables(text) or [[]])[0]:
         if _DASHES.fullmatch(line):
@@ -113,15 +113,15 @@ def markdown_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def latex_tables(text: str) -> int:
-    """Return the number of tables in a text of LaTeX; tables within a cell are not counted."""
+    """Return the number of tables in a LaTeX text; tables within a cell of another table are not counted."""
     return len(_tables(_COMMENT.sub("", text)))
 
 
 def latex_rows(text: str) -> list[tuple[int, list[str]]]:
-    r"""Return the number of the line on which each row of a LaTeX table begins, and its fields without formatting.
+    r"""Return (number of its first line, fields without formatting) for each row of the first LaTeX table.
 
     A field over several columns (`\multicolumn`) is followed by empty fields. The text of a field over several rows
-    (`\multirow`) is in the first of these rows. Only the first table of the text is read.
+    (`\multirow`) is in the first of these rows.
     """
     uncommented = _COMMENT.sub("", text)
     start, end = (_tables(uncommented) or [(0, len(uncommented))])[0]
@@ -151,7 +151,7 @@ def latex_rows(text: str) -> list[tuple[int, list[str]]]:
 
 
 def _tables(text: str) -> list[tuple[int, int]]:
-    """Return the start and the end of the content of each table that is not within another table."""
+    """Return (start, end) of the content of each table that is not nested in another table."""
     found, depth, start = [], 0, 0
     for edge in _EDGE.finditer(text):
         if edge[1] == "begin":
@@ -167,7 +167,7 @@ def _tables(text: str) -> list[tuple[int, int]]:
 
 
 def _without_inner_tables(body: str) -> str:
-    """Return the content of a table without the commands and row ends of tables within its cells."""
+    """Replace the commands, row ends and separators of nested tables by spaces in the content of a table."""
     while inner := _tables(body):
         start, end = inner[0]
         opening = [edge.start() for edge in _EDGE.finditer(body, 0, start) if edge[1] == "begin"][-1]
@@ -179,7 +179,7 @@ def _without_inner_tables(body: str) -> str:
 
 
 def _one_line_cells(body: str) -> str:
-    r"""Return the content of a table without row ends and separators in braces, as in `\makecell{Avg.\\(all)}`."""
+    r"""Remove row ends and separators within braces, as in `\makecell{Avg.\\(all)}`, from the content of a table."""
     parts, at, depth = [], 0, 0
     for match in _PART.finditer(body):
         part = match[0]
@@ -191,5 +191,5 @@ def _one_line_cells(body: str) -> str:
 
 
 def _spaces(text: str) -> str:
-    """Return spaces instead of a text, with its line ends."""
+    """Replace every character of a text except line ends by a space."""
     return re.sub(r"[^\n]", " ", text)

@@ -1,4 +1,4 @@
-"""Numbers in the cells of tables: signs of missing values, decimal commas, percent signs, marks and spreads.
+"""Numbers in table cells, which may contain missing values, decimal commas, percent signs, marks or spreads.
 
 A number is read only if it has one meaning. `1,234` is either 1.234 or 1234: it is read as a decimal number if other
 cells of the same table show that commas are decimal signs, and is an error if they do not.
@@ -50,7 +50,7 @@ _AMBIGUOUS_POINT: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 
 
 def to_number(cell: object) -> float | None:
-    """Return the number of a cell; NaN for a missing value, None for any other content."""
+    """Return the number that a cell contains; NaN for a missing value, None if the cell contains anything else."""
     if cell is None:
         return math.nan
     if isinstance(cell, str):
@@ -62,7 +62,7 @@ def to_number(cell: object) -> float | None:
 
 
 def plain_number(text: str) -> float | None:
-    """Return the number of a text without percent sign and decimal comma; NaN if missing, None for other text."""
+    """Parse a number that has no percent sign and no decimal comma; NaN for a missing value, None for other text."""
     if text.lower() in MISSING:
         return math.nan
     # Python also reads `1_0` and the digits of other scripts, which are probably mistakes here.
@@ -75,13 +75,13 @@ def plain_number(text: str) -> float | None:
 
 
 def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
-    """Return the number of each cell; NaN for a missing value.
+    """Return the number that each cell contains; NaN for a missing value.
 
     Decimal commas are read if the table shows that commas are decimal signs.
 
     Args:
-        cells: (source, target, cell).
-        what: The table, for messages.
+        cells: (source, target, content of the cell).
+        what: A phrase that names the table, for messages.
 
     Raises:
         XsnsError: A cell contains an infinite number, or does not contain a number.
@@ -113,7 +113,7 @@ def numbers(cells: Iterable[tuple[str, str, object]], what: str) -> list[float]:
 
 
 def _lossless(cell: object) -> CellNumber:
-    """Return the number of a cell; None if something beside the number would be lost, such as a percent sign."""
+    """Read a cell; its number is None if reading would lose information, such as a percent sign."""
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     read = _undecorated_number(cell.strip())
@@ -126,10 +126,10 @@ def _cells(cells: Sequence[str]) -> str:
 
 
 class CellNumber(NamedTuple):
-    """The number of a cell, and its notation.
+    """The number that a cell contains, and how the number is written.
 
     Attributes:
-        number: The value; NaN for a missing value, None if the cell does not contain a number.
+        number: The value of the number; NaN for a missing value, None if the cell does not contain a number.
         percent: Whether the number has a percent sign.
         comma: Whether the decimal sign is a comma.
         ambiguous: Whether the comma or the point may also separate thousands.
@@ -173,7 +173,7 @@ class ReadCells:
 
 
 def cell_number(cell: object) -> CellNumber:
-    """Return the number of a cell of a table of scores, independently of the other cells."""
+    """Read one cell of a table of scores, independently of the other cells."""
     if not isinstance(cell, str):
         return CellNumber(to_number(cell))
     text = cell.strip()
@@ -188,7 +188,7 @@ def cell_number(cell: object) -> CellNumber:
 
 
 def _undecorated(text: str) -> tuple[str, bool, bool, bool]:
-    """Return the number of a cell without other characters.
+    """Separate the number in a cell from marks, formatting and a spread.
 
     Returns:
         The number as text; whether there were marks or formatting; whether there was a spread; whether the spread had a
@@ -208,7 +208,7 @@ def _undecorated(text: str) -> tuple[str, bool, bool, bool]:
 
 
 def _undecorated_number(text: str) -> CellNumber:
-    """Return the number of a text that may have a percent sign, or a decimal comma."""
+    """Read a number that may have a percent sign or a decimal comma."""
     if text.lower() in _MISSING_SCORES:
         return CellNumber(math.nan)
     number = plain_number(text)
@@ -233,7 +233,7 @@ def read_cells(cells: Iterable[tuple[str, str, object]]) -> ReadCells:
     """Read the cells of one table. Cells that cannot be read are listed, and no error is raised.
 
     Args:
-        cells: (source, target, cell).
+        cells: (source, target, content of the cell).
     """
     table = [(source, target, cell, cell_number(cell)) for source, target, cell in cells]
     decimal_commas = any(read.comma and not read.ambiguous for *_, read in table)

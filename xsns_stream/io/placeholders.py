@@ -1,4 +1,4 @@
-"""Placeholders that a download or a repository leaves instead of a file: pointers of Git LFS, and pages of servers."""
+"""Detection of placeholders that stand in for a file after a download: Git LFS pointers and HTML pages of servers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ANSWERS: Final = frozenset((b"404: not found", b"404 not found", b"entry not fo
 
 
 class Placeholder(NamedTuple):
-    """What is in the place of a file.
+    """A description of the placeholder that was found instead of a file.
 
     Attributes:
-        kind: What it is, such as `a pointer of Git LFS`.
-        hint: How to get the file.
+        kind: What the placeholder is, such as `a pointer of Git LFS`.
+        hint: How to get the real file.
     """
 
     kind: str
@@ -28,7 +28,7 @@ class Placeholder(NamedTuple):
 
 
 def placeholder(beginning: bytes) -> Placeholder | None:
-    """Return what is in the place of a file; None if the file is not a placeholder.
+    """Return a description of the placeholder; None if the file is not a placeholder.
 
     Args:
         beginning: The first bytes of the file, or the whole file.

@@ -1,7 +1,8 @@
-r"""Orientation of tables of language pairs: rows as sources or targets, numbers as similarities or distances.
+r"""Orientation of tables of language pairs: are rows sources or targets, and numbers similarities or distances?
 
-The first field of a matrix often names its rows, or its rows and columns: `source`, `target/source`, `tgt\src`. The
-diagonal (a language with itself) contains the largest similarity or the smallest distance of its row.
+The first field of a matrix (its top left corner) often names its rows, or its rows and columns:
+`source`, `target/source`, `tgt\src`. The diagonal (a language with itself) contains the largest similarity or the
+smallest distance of each row.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _ENOUGH: Final = 2
 
 
 def rows_are(corner: str) -> str:
-    r"""Return `source` or `target` if the first field of a matrix gives this name to its rows; otherwise an empty text.
+    r"""Return what the first field of a matrix says its rows are: `source`, `target`, or an empty string if neither.
 
-    The first of these words in the field decides, because rows are usually named before columns.
+    The first word in the field that means source or target decides, because rows are usually named before columns.
 
     >>> rows_are(r"tgt\src"), rows_are("train/test"), rows_are("lang")
     ('target', 'source', '')
@@ -52,10 +53,10 @@ def rows_are(corner: str) -> str:
 
 
 def name_of_lines(rows: Sequence[Sequence[str]]) -> str:
-    """Return the name of the lines in rows below the header; empty if no row consists of such a name only.
+    """Return the name of the row index if it is on a row of its own below the header; otherwise an empty string.
 
-    pandas writes this name on a row of its own if the columns have a name too, which is then the first field of the
-    header.
+    Only names that mean source or target are recognised. pandas writes such a row if the columns have a name too; the
+    first field of the header is then the name of the columns.
     """
     names = [fields[0] for fields in rows if fields and fields[0] and not any(fields[1:])]
     return names[-1] if names and rows_are(names[-1]) else ""
@@ -89,8 +90,8 @@ def check_diagonal(
 ) -> None:
     """Raise an error for similarities that look like distances, and for distances that look like similarities.
 
-    Rows with only equal numbers are ignored. The error is raised if at least two rows remain and, in all of them, the
-    value of the language with itself is the smallest similarity or the largest distance.
+    Rows in which all numbers are equal are ignored. The error is raised if at least two rows remain and, in all of
+    them, the value of the language with itself is the smallest similarity or the largest distance.
 
     Args:
         sources: Codes of the rows.

@@ -1,6 +1,6 @@
-"""Tables of text with languages as labels: text files, and codes of labels.
+"""Tables in text files whose labels are languages, and the language codes of such labels.
 
-An error names the cells that cannot be read. Only empty lines are skipped. The separator of the fields and the encoding
+Errors name the cells that cannot be read. Only empty lines are skipped. The separator of the fields and the encoding
 of the text are detected from unambiguous marks, and recorded in the notes of the table.
 """
 
@@ -62,7 +62,7 @@ class TextTable:
         header: The fields of the first line.
         lines: The fields of the other non-empty lines; each line has the same number of fields as the header.
         name: Name of the file, for messages.
-        notes: Sentences about the reading of the file, such as its encoding.
+        notes: Sentences about how the file was read, such as its encoding.
     """
 
     header: tuple[str, ...]
@@ -87,10 +87,10 @@ class TextTable:
 
 @dataclass(frozen=True)
 class TextRows:
-    """The rows of a table of text, before a header is looked for.
+    """The rows of a table in a text file, before the header is identified.
 
     Attributes:
-        rows: The number of a line, from 1, and its fields; lines without any text are left out.
+        rows: (line number, fields) for each line, counted from 1; lines without any text are left out.
         name: Name of the file, for messages.
         notes: Sentences on how the file was read.
         separator: The separator of the fields; empty for Markdown, LaTeX and spaces.
@@ -105,9 +105,9 @@ class TextRows:
 def read_table(path: Path) -> TextTable:
     """Read a CSV or TSV file, depending on its suffix.
 
-    The fields of a .csv file are separated by semicolons or tabs if its first line has these and no comma. The encoding
-    is UTF-8, or UTF-16 if the file begins with a byte order mark, like files of spreadsheets. A title above the header
-    and empty columns are left out.
+    The separator of a .csv file is the semicolon or the tab if its first line contains one of these and no comma. The
+    encoding is UTF-8, or UTF-16 if the file begins with the byte order mark of UTF-16, as spreadsheets write it. A
+    title above the header and empty columns are left out.
 
     Raises:
         UsageError: The suffix is neither `.csv` nor `.tsv`.
@@ -122,7 +122,8 @@ _NUMBER: Final = re.compile(r"[-+]?[.,]?\d")
 def _without_margins(rows: TextRows) -> TextRows:
     """Return rows without columns in which all fields are empty, and without titles above the header.
 
-    A title is the only field of its line, at the beginning. A header of one name has an empty field before the name.
+    A title is the only non-empty field of its line, and is the first field. A header with a single name is not a title,
+    because it has an empty field before the name.
     """
     width = max((len(fields) for _, fields in rows.rows), default=0)
     used = [
@@ -142,13 +143,13 @@ def _without_margins(rows: TextRows) -> TextRows:
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
-    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a frame of pandas.
+    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a file of a frame.
 
     Rows may have different numbers of fields.
 
     Args:
         path: The file.
-        suffixes: Suffixes that are read.
+        suffixes: The accepted suffixes.
 
     Raises:
         UsageError: The file has another suffix.
@@ -176,7 +177,7 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *F
 
 
 def _frame_rows(path: Path) -> TextRows:
-    """Return the rows of a frame in a Parquet file, or of a file with a JSON object on each line.
+    """Return the rows of a Parquet file or of a JSON Lines file.
 
     Raises:
         XsnsError: The file cannot be read.
@@ -206,7 +207,7 @@ def _of(tables: int, kind: str) -> str:
 
 
 def _visible_text(field: str) -> str:
-    """Return a field without white space at its ends and without invisible characters."""
+    """Return a field without leading and trailing white space and without invisible characters."""
     # A character that is left out within the field may have separated white space from the end.
     return _INVISIBLE.sub("", field).strip() if not field.isascii() else field.strip()
 
@@ -242,10 +243,11 @@ def as_table(rows: TextRows, path: Path | None = None) -> TextTable:
 
 
 def _with_corner(rows: TextRows) -> TextRows:
-    """Return rows with an empty first field in the header, if the header has no field for the names of the lines.
+    """Return rows with an empty first field added to the header, if the header has no field above the row names.
 
-    R writes such tables (`write.table`): every line begins with its name, which is a language or a running number, and
-    the header has one field less. A field more is otherwise a mistake, such as a decimal comma without quotes.
+    `write.table` in R writes such tables: every line begins with a row name, which is a language or a running number,
+    and the header has one field less than the lines. In other tables, an additional field in a line is a mistake, such
+    as a decimal comma without quotes.
     """
     (first, header), *others = rows.rows
     names = [row[0] for _, row in others]
@@ -258,7 +260,7 @@ def _with_corner(rows: TextRows) -> TextRows:
 
 
 def _with_name_of_lines(rows: TextRows) -> TextRows:
-    """Return rows with the name of the lines in the header, if it is on a row of its own below the header."""
+    """Move the name of the row index into the header, if it is on a row of its own below the header."""
     (first, header), *others = rows.rows
     name = name_of_lines([row for _, row in others[:1]])
     if not name or len(others) < _FEWEST_LINES:
@@ -267,7 +269,7 @@ def _with_name_of_lines(rows: TextRows) -> TextRows:
 
 
 def _separated_rows(text: str, path: Path) -> tuple[list[tuple[int, list[str]]], str, tuple[str, ...]]:
-    """Return the rows of a text with separators, the separator, and notes."""
+    """Split a text at its separators; return the rows, the separator, and notes."""
     usual = SEPARATORS.get(path.suffix.lower(), "\t")
     separator, text = _separator(text, usual)
     if usual == "\t" and separator not in text:
@@ -314,7 +316,7 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _separator(text: str, usual: str) -> tuple[str, str]:
-    """Return the separator of the fields, and the text without a first line `sep=;`."""
+    """Return the separator of the fields, and the text; a first line such as `sep=;` is removed from the text."""
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
         return first.strip()[-1], rest
@@ -334,13 +336,13 @@ def _separator(text: str, usual: str) -> tuple[str, str]:
 
 
 def _is_in_all(lines: Sequence[str], sign: str) -> bool:
-    """Return whether at least two lines contain a sign, and all contain it equally often."""
+    """Return whether there are at least two lines and all of them contain `sign` equally often (at least once)."""
     counts = {line.count(sign) for line in lines}
     return len(lines) > 1 and len(counts) == 1 and 0 not in counts
 
 
 def _is_regular(lines: Sequence[str], sign: str) -> bool:
-    """Return whether at least two lines contain a sign, and nearly all contain it equally often."""
+    """Return whether nearly all lines, and at least two, contain `sign` equally often (at least once)."""
     counts = Counter(line.count(sign) for line in lines)
     most, share = counts.most_common(1)[0] if counts else (0, 0)
     return most > 0 and share > 1 and share >= _NEARLY_ALL * len(lines)
@@ -350,21 +352,21 @@ def _is_regular(lines: Sequence[str], sign: str) -> bool:
 
 
 def to_codes(labels: Iterable[str], rename: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return {label: its normalised code}; the value is None if a label is not the code of a language.
+    """Return {label: its normalised language code}; the value is None if the label is not a language code.
 
     Args:
         labels: The labels of a file.
-        rename: {label: its new name, before it is normalised}.
+        rename: {label: its new name}; new names are normalised like labels.
 
     Raises:
-        LanguageError: A new name is not the code of a language.
+        LanguageError: A new name is not a language code.
     """
     renamed = {label: normalise(code) for label, code in (rename or {}).items()}
     return {label: renamed.get(label) or code_or_none(label) for label in dict.fromkeys(labels)}
 
 
 def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str]]:
-    """Return {code: its labels} for codes with several labels."""
+    """Return {code: its labels} for the codes to which several labels were normalised."""
     by_code: dict[str, list[str]] = {}
     for label, code in codes.items():
         if code is not None:
@@ -373,7 +375,7 @@ def labels_by_shared_code(codes: Mapping[str, str | None]) -> dict[str, list[str
 
 
 def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
-    """Return {code: labels} of the languages for which several labels are codes, as `aka_Latn` and `twi_Latn` are.
+    """Return {code: its labels} for languages with several labels; `aka_Latn` and `twi_Latn` are one language.
 
     Labels that are not codes, such as names of languages, are left out.
     """
@@ -381,11 +383,11 @@ def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
 
 
 def column_list(header: Sequence[str], *, complete: bool = False) -> str:
-    """Return the names of columns for a message; columns without a name are counted in words.
+    """Return the names of columns as text for a message; for columns without a name, the text gives their number.
 
     Args:
         header: The names.
-        complete: Whether to list all of them instead of the first ones.
+        complete: Whether to list up to a thousand names instead of only the first few.
 
     >>> column_list(["source", "", ""])
     'source, 2 columns without a name'
@@ -397,7 +399,7 @@ def column_list(header: Sequence[str], *, complete: bool = False) -> str:
 
 
 def duplicates(labels: Sequence[str]) -> list[str]:
-    """Return the labels that occur more than once, each once."""
+    """Return the labels that occur more than once, without repetition."""
     return [label for label, count in Counter(labels).items() if count > 1]
 
 
@@ -408,12 +410,12 @@ _ALL: Final = 1000
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return names with commas between them: the first ones, and the number of the others."""
+    """Join names with commas: the first few names, and the number of the other names."""
     return _join(names, _LISTED)
 
 
 def all_listed(names: Sequence[str]) -> str:
-    """Return names with commas between them: all of them, up to a thousand."""
+    """Join names with commas: up to a thousand names, and the number of the other names."""
     return _join(names, _ALL)
 
 

@@ -34,14 +34,14 @@ class EvaluationSettings:
         average: `metrics`: metrics are averaged over all pairs of a prediction seed and a gold seed, then over targets;
             `matrices`: predictions and scores are averaged over seeds first.
         ndcg: Variant of NDCG.
-        resamples: Number of bootstrap resamples, and of random sign patterns of the test.
-        seed: Seed for resampling.
+        resamples: Number of bootstrap resamples, and number of random sign patterns of the paired sign-flip test.
+        seed: Random seed for resampling.
         confidence: Confidence level of the intervals.
         resampled: The units of resampling: `targets`, or `targets and seeds`.
-        gold_seeds: Seeds of the gold scores; empty if they have none.
-        sources: Sources of the pool.
+        gold_seeds: Fine-tuning seeds of the gold scores; empty if the gold scores have no seeds.
+        sources: Source languages of the pool.
         trivial: Names of the trivial baselines among the predictors.
-        ceiling: Method of the row `ceiling`; empty if the evaluation has no such row.
+        ceiling: Method by which the row `ceiling` was computed; empty if the evaluation has no such row.
     """
 
     task: str
@@ -70,8 +70,8 @@ class Choice:
         candidates: Number of candidate sources.
         best: The sources with the best score (several if tied); empty if there is no candidate.
         score: The best score.
-        followed: For each predictor, the sources with its largest value (mean over seeds; several if tied); empty if
-            the predictor lacks a value.
+        followed: For each predictor, the sources for which its value (the mean over seeds) is largest; several if tied,
+            and empty if the predictor has no value for a candidate.
     """
 
     target: str
@@ -86,11 +86,11 @@ class Comparison:
     """Paired comparison of every predictor with a reference predictor over targets.
 
     Attributes:
-        reference: The reference; its own row is NaN.
-        targets: int64 [P, M]: number of targets on which both are defined.
+        reference: Name of the reference predictor. Its own row contains NaN.
+        targets: int64 [P, M]: number of targets on which the metric is defined for both predictors.
         difference: float64 [P, M]: mean over these targets of the predictor's metric minus the metric of the reference.
         low: float64 [P, M]: lower end of the confidence interval of the difference.
-        high: float64 [P, M]: upper end.
+        high: float64 [P, M]: upper end of the confidence interval of the difference.
         p: float64 [P, M]: p-value of the two-sided paired sign-flip test.
         p_holm: float64 [P, M]: p-value after Holm's correction over the predictors of each metric.
     """
@@ -114,12 +114,12 @@ class Evaluation:
         predictors: P names: the given predictors, then the trivial baselines.
         metrics: M names, such as `ndcg@3[rank-linear]`.
         targets: T codes.
-        per_target: float64 [P, M, T], averaged over seeds; NaN = undefined.
+        per_target: float64 [P, M, T]: the metrics, averaged over seeds; NaN = undefined.
         mean: float64 [P, M]: mean over the targets on which the metric is defined; NaN if there is no such target.
         low: float64 [P, M]: lower end of the confidence interval.
-        high: float64 [P, M]: upper end.
-        undefined: int64 [P, M]: number of targets on which the metric is undefined; the mean leaves them out.
-        choices: One entry for each target.
+        high: float64 [P, M]: upper end of the confidence interval.
+        undefined: int64 [P, M]: number of targets on which the metric is undefined. The mean leaves these targets out.
+        choices: The best and the chosen sources, one entry for each target.
         settings: Settings of the evaluation.
         comparison: The comparison with a reference predictor; None if there is no reference.
         notes: Sentences about missing, tied or undefined values.
@@ -144,11 +144,11 @@ class Evaluation:
             raise ValueError(f"the labels need values of shape {expected}, not {self.per_target.shape}")
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
-        """Return the mean of one predictor and metric."""
+        """Return the mean of a metric for one predictor; the key is (predictor, metric)."""
         return float(self.mean[self._index(*pair)])
 
     def interval(self, predictor: str, metric: str) -> tuple[float, float]:
-        """Return the confidence interval (low, high) of one predictor and metric."""
+        """Return the confidence interval (low, high) of the mean of a metric for one predictor."""
         index = self._index(predictor, metric)
         return float(self.low[index]), float(self.high[index])
 
@@ -162,8 +162,8 @@ class Evaluation:
         """Return on how many targets a predictor has a higher NDCG@3 than a random order.
 
         Returns:
-            The number of these targets, and the number of targets on which both are defined; None if the evaluation has
-            no row `random`.
+            The number of these targets, and the number of targets on which NDCG@3 is defined for both; None if the
+            evaluation has no row `random`.
         """
         if RANDOM not in self.predictors:
             return None
@@ -173,7 +173,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """Words for a title that name the predictors that are not better than random on most targets; usually empty."""
+        """Phrase for a title, listing the predictors that are no better than random on most targets; usually empty."""
         counts = {name: self.above_random(name) for name in self.predictors if name not in self.settings.trivial}
         below = [
             f"{name} ({known[1] - known[0]} of {known[1]})"

@@ -1,4 +1,4 @@
-"""Fisher information: the settings of an estimate, and its values."""
+"""Diagonal Fisher information: the settings of an estimate, and the estimated values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ AUTHORS_BATCH: Final = 4
 
 @dataclass(frozen=True)
 class FisherSettings:
-    """Settings of a Fisher estimate. The first three change its values; the others change only precision and cost.
+    """Settings of a Fisher estimate.
+
+    `estimator`, `token_reduction` and `labels` define the estimated quantity;
+    `precision` and `checkpoint` change only numerical precision and cost.
 
     Attributes:
         estimator: `per-example` is the paper's equation: the gradient of each example is squared. `per-batch` squares
@@ -40,8 +43,8 @@ class FisherSettings:
             model itself (true Fisher, one draw for each example).
         precision: `float32` (the precision of the weights), or automatic mixed precision in `bf16` or `fp16` with
             accumulators in float32.
-        checkpoint: Whether activations are computed again in the backward pass, which needs less memory. The values do
-            not change.
+        checkpoint: Whether activations are recomputed in the backward pass (gradient checkpointing), which needs less
+            memory. The values do not change.
     """
 
     estimator: str = "per-example"
@@ -67,15 +70,14 @@ class FisherSettings:
 
     @property
     def batch_wise(self) -> bool:
-        """Whether the values depend on the division of examples into batches."""
+        """Whether the values depend on how the examples are divided into batches."""
         return self.estimator in BATCH_WISE
 
     def describe(self, batch_size: int) -> str:
         """Return a text that is recorded with every result. Values are comparable if their texts are equal.
 
         Args:
-            batch_size: Number of examples that are computed together. It is part of the text only if the values
-                depend on it.
+            batch_size: Number of examples in a batch. It is part of the text only if the values depend on it.
         """
         if self.estimator == "authors":
             return f"authors(batch={batch_size})"
@@ -121,7 +123,7 @@ class DiagonalFisher:
         return {n: torch.as_tensor(v) for n, v in zip(self.layout.names, self.values, strict=True)}
 
     def layer_sums(self) -> dict[str, float]:
-        """Return {layer of the layout: sum of its values}, added in float64; together they are the trace."""
+        """Return {layer of the layout: sum of its values}, summed in float64. The sum over all layers is the trace."""
         sums = dict.fromkeys((layer.name for layer in self.layout.layers), 0.0)
         starts = [layer.start for layer in self.layout.layers]
         for offset, values in zip(self.layout.offsets, self.values, strict=True):

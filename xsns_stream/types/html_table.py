@@ -19,7 +19,7 @@ TEXT_COLUMNS: Final = 8
 
 
 def html_table(frame: pd.DataFrame, caption: str, *, index: bool = False) -> str:
-    """Return a frame as an HTML table below a line of text; all text is escaped.
+    """Return a frame as an HTML table with a caption above it; all text is escaped.
 
     Args:
         frame: The table. Numbers are shown with four significant digits, missing values as empty cells.
@@ -39,7 +39,7 @@ def html_table(frame: pd.DataFrame, caption: str, *, index: bool = False) -> str
 
 
 def text_table(frame: pd.DataFrame, caption: str, *, index: bool = False) -> str:
-    """Return a frame as a few lines of plain text below a caption; invisible characters are escaped.
+    """Return a frame as a plain-text table with a caption above it; invisible characters are escaped.
 
     Args:
         frame: The table. Numbers are shown with four significant digits; columns without any value are left out.

@@ -1,4 +1,4 @@
-"""Trees of languages by average-linkage clustering of their similarities."""
+"""Trees of languages, built by average-linkage clustering of their similarities."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class LanguageTree:
     """A binary tree of languages, in which similar languages are joined first.
 
-    The distance of two languages is 1 − similarity, and the distance of two groups is the mean over all pairs (average
-    linkage, UPGMA). `str(tree)` is the tree in the Newick format.
+    The distance of two languages is 1 − similarity, and the distance of two groups is the mean over all pairs of
+    one language from each group (average linkage, UPGMA). `str(tree)` is the tree in the Newick format.
 
     Attributes:
         languages: L codes, in the order of the matrix.
@@ -32,7 +32,7 @@ class LanguageTree:
 
     @property
     def leaves(self) -> tuple[str, ...]:
-        """The languages in the order of the leaves: neighbours are similar."""
+        """The languages in the order of the leaves, which puts similar languages side by side."""
         from scipy.cluster.hierarchy import leaves_list
 
         return tuple(self.languages[leaf] for leaf in leaves_list(self.linkage))
@@ -40,8 +40,8 @@ class LanguageTree:
     def newick(self) -> str:
         """Return the tree in the Newick format, with quoted codes and with branch lengths.
 
-        The height of a join is half the distance of the joined groups. The path between two leaves is thus as long as
-        the distance between the two groups whose join first connects them.
+        The height of an inner node is half the distance between its two groups. The path between two leaves is thus as
+        long as the distance between the two groups that are joined at their lowest common ancestor.
 
         >>> import numpy as np
         >>> LanguageTree(("sw", "zu"), np.array([[0.0, 1.0, 0.5, 2.0]])).newick()
@@ -88,7 +88,7 @@ class LanguageTree:
 
 
 def _quoted(code: str) -> str:
-    """Return a label in the Newick format, with quotation marks doubled."""
+    """Return a code as a quoted label of the Newick format; quotation marks in the code are doubled."""
     doubled = code.replace("'", "''")
     return f"'{doubled}'"
 
@@ -118,7 +118,7 @@ def average_linkage(similarity: Reals) -> Reals:
 
 
 def cluster_order(similarity: Reals) -> tuple[npt.NDArray[np.intp], Reals | None]:
-    """Return an order of languages with similar neighbours, and the clustering from which it is derived.
+    """Return an order of the languages that puts similar languages side by side, and the underlying clustering.
 
     Args:
         similarity: float64 [L, L]; the diagonal is ignored.

@@ -1,4 +1,4 @@
-"""Overlap counts of languages: of all pairs, of a rectangle of pairs, of groups of parameters, and from a sample."""
+"""Overlap counts: for all pairs, for sources and targets, for groups of parameters, or estimated from a sample."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class OverlapCounts:
         return self.cardinality[:, None] + self.cardinality[None, :] - self.intersection
 
     def among(self, languages: Sequence[str]) -> OverlapCounts:
-        """Return the counts of these languages, in this order.
+        """Return the counts for all pairs of the given languages, in the given order.
 
         Raises:
             LanguageError: A language is not in the table.
@@ -76,7 +76,7 @@ class OverlapCounts:
         )
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
-        """Return the counts of some languages with others.
+        """Return the counts for each of the given sources and each of the given targets.
 
         Raises:
             LanguageError: A language is not in the table.
@@ -96,7 +96,7 @@ class OverlapCounts:
 
 @dataclass(frozen=True)
 class OverlapRectangle:
-    """|A ∩ B| for each source A with each target B; a language may be on both sides.
+    """|A ∩ B| for each source A and each target B. A language may be both a source and a target.
 
     Attributes:
         sources: S codes of the rows.
@@ -130,7 +130,7 @@ class OverlapRectangle:
         return self.source_cardinality[:, None] + self.target_cardinality[None, :] - self.intersection
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> OverlapRectangle:
-        """Return the counts of these sources with these targets, in this order.
+        """Return the counts for each of the given sources and each of the given targets, in the given order.
 
         Raises:
             LanguageError: A language is not in the table.
@@ -150,19 +150,19 @@ class OverlapRectangle:
 
 @dataclass(frozen=True)
 class SampledOverlaps:
-    """|A ∩ B| of each source with each target, estimated from a sample of blocks of parameters.
+    """|A ∩ B| for each source A and each target B, estimated from a sample of blocks of parameters.
 
     Attributes:
         sources: S codes of the rows.
         targets: T codes of the columns.
         intersection: float64 [S, T], estimates of |A ∩ B|.
-        source_cardinality: float64 [S], estimates of |A| from the same blocks. The ratio of two estimates from the same
-            blocks has a smaller error than the ratio of an estimate to an exact count.
-        target_cardinality: float64 [T].
+        source_cardinality: float64 [S], estimates of |A| from the same blocks. Exact counts are not used, because the
+            ratio of two estimates from the same blocks has a smaller error than that of an estimate and an exact count.
+        target_cardinality: float64 [T], estimates of |B| from the same blocks.
         covariance: float64 [3, 3, S, T], the covariance of the estimates of |A ∩ B|, |A| and |B| over all samples of
             this size.
         size: P, the number of compared parameters.
-        sampled: The share of the parameters that was read.
+        sampled: Share of the parameters that the sampled blocks contain.
         seed: The seed of the compared sub-networks.
         density: The requested density.
     """
@@ -184,7 +184,7 @@ class SampledOverlaps:
             raise ValueError("intersection must be float64 [S, T], and covariance [3, 3, S, T]")
 
     def between(self, sources: Sequence[str], targets: Sequence[str]) -> SampledOverlaps:
-        """Return the estimates of these sources with these targets, in this order.
+        """Return the estimates for each of the given sources and each of the given targets, in the given order.
 
         Raises:
             LanguageError: A language is not in the table.
@@ -210,11 +210,11 @@ Overlaps = OverlapCounts | OverlapRectangle
 
 @dataclass(frozen=True)
 class GroupedOverlaps:
-    """Overlap counts of groups of parameters, such as layers: one table for each group.
+    """Overlap counts within groups of parameters, such as layers: one table for each group.
 
     Attributes:
-        by: The way of grouping: `layer`, `module` or `tensor`.
-        names: G names.
+        by: Kind of the groups: `layer`, `module` or `tensor`.
+        names: Names of the G groups.
         tables: G tables of the same languages; the `size` of a table is that of its group.
     """
 
@@ -239,7 +239,7 @@ class GroupedOverlaps:
 
     @property
     def total(self) -> Overlaps:
-        """The counts of all groups together, which are those of the whole sub-networks."""
+        """The sum of the counts over all groups, which equals the counts of the whole sub-networks."""
         first, size = self.tables[0], sum(table.size for table in self.tables)
         intersection: Counts = np.sum([table.intersection for table in self.tables], axis=0, dtype=np.int64)
         if isinstance(first, OverlapCounts):

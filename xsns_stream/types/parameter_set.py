@@ -27,13 +27,13 @@ def check_words(bits: Words, size: int) -> None:
 
 
 def has_pad_bits(bits: Words, size: int) -> bool:
-    """Return whether a bit is set past the last parameter."""
+    """Return whether any pad bit (a bit after the last parameter) is set."""
     tail = size % WORD_BITS
     return bool(tail and int(bits[-1]) >> tail)
 
 
 def unpacked(bits: Words, start: int, stop: int) -> npt.NDArray[np.bool_]:
-    """Return the bits from `start` to `stop` (exclusive) as booleans: bool [stop − start]."""
+    """Unpack the bits from `start` to `stop` (exclusive): bool [stop − start]."""
     first = start // WORD_BITS
     octets = bits[first : words_for(stop)].astype("<u8", copy=False).view(np.uint8)
     flat = np.unpackbits(octets, count=stop - first * WORD_BITS, bitorder="little")
@@ -56,12 +56,12 @@ _BLOCK_WORDS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The share of a tensor or a layer that is in a set.
+    """The share of the parameters of a tensor or a layer that a set contains.
 
     Attributes:
         name: The name of the tensor or the layer.
-        cardinality: Number of its parameters that are in the set.
-        size: Number of its parameters.
+        cardinality: Number of parameters of the tensor or layer that are in the set.
+        size: Number of parameters of the tensor or layer.
     """
 
     name: str
@@ -70,32 +70,31 @@ class Share:
 
     @property
     def density(self) -> float:
-        """Fraction of the parameters that is in the set; 0 for a tensor without elements."""
+        """Fraction of the parameters of the tensor or layer that the set contains; 0 if there are no parameters."""
         return self.cardinality / self.size if self.size else 0.0
 
 
 class BitSet:
     """A set of the parameters of a layout: the base class of :class:`ParameterSet` and :class:`SubNetwork`.
 
-    ============================ ============================================================================= `a & b`,
-    `a | b`, `a - b`,   A :class:`ParameterSet`, whatever the types of `a` and `b` are: the result has no `a ^ b`
-    language, seed, threshold, density or provenance. `a <= b`, `a < b`, `a >= b`  Subset, proper subset, and superset.
-    `a == b`                     The same parameters of the same layout. Language and seed are ignored, so that `a <= b`
-    and
-                                 `a >= b` imply `a == b`. Sets of different layouts are unequal. Sets are not hashable.
-    `len(a)`                     The cardinality; an empty set is false.
-    `("encoder.w", (3, 4)) in a` Whether an element of a tensor is in the set; `("encoder.w", 7)` counts row by row.
-    `12345 in a`                 The same for the index of a parameter in the layout.
-    ============================ =============================================================================
+    - `a & b`, `a | b`, `a - b` and `a ^ b` return a :class:`ParameterSet`, whatever the types of `a` and `b` are. The
+      result has no language, seed, threshold, density or provenance.
+    - `a <= b`, `a < b` and `a >= b` test for a subset, a proper subset and a superset.
+    - `a == b` tests whether both sets contain the same parameters of the same layout. Language and seed are ignored, so
+      that `a <= b` and `a >= b` together imply `a == b`. Sets of different layouts are unequal. Sets are not hashable.
+    - `len(a)` is the cardinality; an empty set is false.
+    - `("encoder.w", (3, 4)) in a` tests whether the set contains an element of a tensor. In `("encoder.w", 7) in a`,
+      the element is given by its index in row-major order.
+    - `12345 in a` does the same for the index of a parameter in the layout.
 
     If the operands have different layouts, all operators except `==` raise :class:`IncompatibleError`. A set cannot be
     iterated over, because a loop over millions of parameters is usually a mistake: use :meth:`indices` or
-    :meth:`to_numpy`.
+    :meth:`to_numpy` instead.
 
     Comparisons and counts of one pair use `bitarray`, which reads both operands in place and writes nothing. Operators
-    that return a set write one array with NumPy. For all pairs of many sets use :func:`xsns_stream.count_overlaps`: its
-    kernel reads a block of every row once for all pairs, about 20 times faster than a loop over pairs
-    (`bench_matrix.py`).
+    that return a set write one array with NumPy. To count all pairs of many sets, use
+    :func:`xsns_stream.count_overlaps`: its kernel reads each block of columns once for all pairs, and is about 20 times
+    faster than a loop over pairs (`bench_matrix.py`).
     """
 
     bits: Words
@@ -112,7 +111,7 @@ class BitSet:
 
     @property
     def density_realised(self) -> float:
-        """Fraction of the parameters that is in the set, |S| / P."""
+        """Fraction of all parameters of the layout that the set contains, |S| / P."""
         return self.cardinality / self.size
 
     # ------------------------------------------------------------------------------------- algebra
@@ -182,7 +181,7 @@ class BitSet:
         return int(count_and(self._padded(), other._padded()))
 
     def isdisjoint(self, other: BitSet) -> bool:
-        """Return whether no parameter is in both sets; the sets are read up to the first common parameter.
+        """Return whether the two sets have no common parameter. Reading stops at the first common parameter.
 
         Raises:
             IncompatibleError: The layouts differ.
@@ -209,10 +208,11 @@ class BitSet:
 
         Args:
             parameter: The index in the layout, or (name of the tensor, index within the tensor). The index within the
-                tensor is a tuple with one number for each axis, or one number in row-major order.
+                tensor is a tuple with one integer for each axis, or one integer in row-major order.
 
         Raises:
-            UsageError: The layout has no such parameter. The result is not False, because the name may be misspelt.
+            UsageError: The layout has no such parameter. An error is raised instead of returning False, because the
+                name may be misspelt.
         """
         bit = self.layout.bit_of(parameter)
         return bool(int(self.bits[bit // WORD_BITS]) >> bit % WORD_BITS & 1)
@@ -220,11 +220,11 @@ class BitSet:
     # ---------------------------------------------------------------------------------- other forms
 
     def by_layer(self) -> tuple[Share, ...]:
-        """Return the share of each layer that is in the set, in the order of the layout."""
+        """Return, for each layer in the order of the layout, the share of its parameters that the set contains."""
         return tuple(self._share(layer.name, layer.start, layer.stop) for layer in self.layout.layers)
 
     def by_tensor(self) -> tuple[Share, ...]:
-        """Return the share of each tensor that is in the set, in the order of the layout."""
+        """Return, for each tensor in the order of the layout, the share of its parameters that the set contains."""
         spans = zip(self.layout.names, self.layout.offsets, self.layout.sizes, strict=True)
         return tuple(self._share(name, start, start + size) for name, start, size in spans)
 
@@ -236,7 +236,7 @@ class BitSet:
         return unpack_bits(self.bits, self.size)
 
     def mask(self, name: str) -> npt.NDArray[np.bool_]:
-        """Return the mask of a tensor: bool, in the shape of the tensor; true for elements in the set.
+        """Return the mask of a tensor: a boolean array of the shape of the tensor, true for elements in the set.
 
         Raises:
             UsageError: The layout has no such tensor.
@@ -249,8 +249,8 @@ class BitSet:
         """Return the indices of the parameters in the set, sorted: int64 [|S|].
 
         Args:
-            name: The name of a tensor, for indices within this tensor in row-major order. By default, the indices are
-                positions in the layout.
+            name: The name of a tensor. If it is given, only the parameters of this tensor are returned, as indices
+                within the tensor in row-major order. By default, the indices are positions in the layout.
 
         Raises:
             UsageError: The layout has no such tensor.
@@ -260,7 +260,7 @@ class BitSet:
         return np.concatenate(indices) if indices else np.empty(0, np.int64)
 
     def _blocks(self, start: int, stop: int) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
-        """Yield the bits from `start` to `stop` (exclusive) as booleans, in blocks with their offsets."""
+        """Unpack the bits from `start` to `stop` (exclusive) in blocks; yield (offset, booleans) for each block."""
         step = _BLOCK_WORDS * WORD_BITS
         for at in range(start, stop, step):
             yield at - start, unpacked(self.bits, at, min(at + step, stop))
@@ -268,8 +268,8 @@ class BitSet:
     def to_bitarray(self) -> bitarray.bitarray:
         """Return a read-only little-endian `bitarray` of P bits.
 
-        The result is a view of :attr:`bits` if P is a multiple of 64 and the machine is little-endian. In other cases
-        it is a copy, because a view would end with pad bits. `bitarray(x)` makes a writable copy.
+        The result is a view of :attr:`bits` if P is a multiple of 64 and the machine is little-endian. Otherwise it is
+        a copy, without the pad bits. To get a writable copy, pass the result to `bitarray(...)`.
         """
         import bitarray as ba
 
@@ -287,9 +287,9 @@ class BitSet:
         return ba.bitarray(buffer=words, endian="little")
 
     def to_masks(self) -> dict[str, Any]:
-        """Return {name of a tensor: boolean torch tensor of its shape}: P bytes.
+        """Return {name of a tensor: boolean torch tensor of its shape}. The masks need P bytes together.
 
-        Fine-tuning changes only the sub-network if gradients are multiplied by the masks after each backward pass:
+        Fine-tuning changes only the sub-network if gradients are multiplied by the masks in each backward pass:
 
         >>> masks = store["sw"].to_masks()  # doctest: +SKIP
         >>> for name, parameter in model.named_parameters():  # doctest: +SKIP
@@ -306,7 +306,7 @@ class BitSet:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParameterSet(BitSet):
-    """A set of parameters, such as the result of an operator on sub-networks.
+    """A set of parameters without a language, such as the result of an operator on sub-networks.
 
     Attributes:
         bits: uint64 [W]; parameter i is bit i % 64 of word i // 64; pad bits are zero.

@@ -1,4 +1,4 @@
-"""The layout of the measured parameters, which assigns a bit to each of them, and types of arrays."""
+"""The layout of the measured parameters, which assigns a bit to each parameter; also aliases for array types."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ WORD_BITS = 64
 
 
 def words_for(bits: int) -> int:
-    """Return W, the number of 64-bit words that contain `bits` bits."""
+    """Return W, the number of 64-bit words that are needed for `bits` bits."""
     return -(-bits // WORD_BITS)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerSpan:
-    """The bits of one transformer block, from `start` to `stop` (exclusive)."""
+    """The range of bits of one transformer block, from `start` to `stop` (exclusive)."""
 
     name: str
     start: int
@@ -43,13 +43,13 @@ class LayerSpan:
 class ParameterLayout:
     """The measured parameters θ and the bit of each parameter.
 
-    Bit i is element i of the tensors in order, each in row-major order. Two sub-networks are comparable if and only if
-    their layouts have the same digest.
+    Bits are assigned tensor after tensor, in the order of `names`; within a tensor, in row-major order.
+    Two sub-networks are comparable if and only if their layouts have the same digest.
 
     Attributes:
         names: The names of the tensors in the model, block after block.
         shapes: The shapes of the tensors.
-        layers: The blocks, in order; together they cover every bit.
+        layers: The bit ranges of the transformer blocks, in order; together they cover every bit.
     """
 
     names: tuple[str, ...]
@@ -77,7 +77,7 @@ class ParameterLayout:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over names and shapes (hexadecimal)."""
+        """SHA-256 of the names and shapes of the tensors (hexadecimal)."""
         canonical = json.dumps([self.names, self.shapes], separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -98,7 +98,7 @@ class ParameterLayout:
         return self.names.index(name)
 
     def bit_range(self, name: str) -> tuple[int, int]:
-        """Return the first bit of a tensor and the bit after its last one; errors are those of :meth:`tensor_index`."""
+        """Return the first bit of a tensor and the bit after its last bit; raise the errors of :meth:`tensor_index`."""
         number = self.tensor_index(name)
         return self.offsets[number], self.offsets[number] + self.sizes[number]
 
@@ -106,8 +106,8 @@ class ParameterLayout:
         """Return the bit of a parameter.
 
         Args:
-            parameter: Its bit, or (name of the tensor, index within the tensor). The index is a tuple with one number
-                for each axis, or one number in row-major order.
+            parameter: The bit itself, or (name of the tensor, index within the tensor). The index within the tensor is
+                a tuple with one integer for each axis, or one integer in row-major order.
 
         Raises:
             UsageError: There is no such parameter, or `parameter` has another form.
@@ -152,7 +152,7 @@ class ParameterLayout:
 
 
 def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> int:
-    """Return the row-major offset of an element in its tensor; −1 if an index is outside of its axis."""
+    """Return the row-major offset of an element in its tensor; −1 if an index is out of bounds."""
     if isinstance(position, int | np.integer):
         return index(position)
     if not (

@@ -14,7 +14,7 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True)
 class DrawnText:
-    """The sampled text of one language with one seed.
+    """A record of the text that was sampled for one language with one seed.
 
     Attributes:
         language: Code of the language in the corpus.
@@ -33,7 +33,7 @@ class PredictorRecord:
 
     Attributes:
         predictor: Name of the predictor, such as `emb` or `jaccard`.
-        model: Name of the model; empty if no model was used. The two digests are then empty too.
+        model: Name of the model; empty if no model was used. In that case both digests are empty too.
         weights_digest: SHA-256 of the weights; empty if only the tokenizer was used.
         tokenizer_digest: SHA-256 of the tokenizer.
         corpus: Name and settings of the corpus; empty for a predictor that does not use text.
@@ -63,7 +63,7 @@ class PredictorRecord:
         return bool(self.corpus or self.texts)
 
     def renamed(self, code_of: Mapping[str, str]) -> PredictorRecord:
-        """Return the record with other codes for its languages; `DrawnText.language` does not change.
+        """Return a copy of the record with other language codes as keys; `DrawnText.language` does not change.
 
         Args:
             code_of: {old code: new code}.
@@ -109,7 +109,7 @@ class PredictorRecord:
 
 
 def _plain(text: Any) -> str:
-    """Return text from a file without control characters, which a terminal would execute."""
+    """Return text from a file without control characters, because a terminal would interpret them."""
     if not isinstance(text, str) or len(text) > _LONGEST:
         raise ValueError(f"{str(text)[:20]!r} is not a name")
     spaced = "".join(" " if sign.isspace() else sign for sign in text)
@@ -145,8 +145,8 @@ class Difference:
     Attributes:
         what: `model`, `tokenizer`, `corpus`, `examples`, `seeds`, `max_length`, `objective`, `text` or `unknown`.
         sentence: The difference as a sentence.
-        values: {predictor: its value}.
-        languages: The languages concerned; empty if all of them are.
+        values: {predictor: its value of the differing property}.
+        languages: The languages that the difference concerns; empty if it concerns all languages.
     """
 
     what: str
@@ -206,7 +206,7 @@ def _value_difference(
     value_of: Callable[[PredictorRecord], Hashable],
     shown: Callable[[PredictorRecord], object],
 ) -> Iterator[Difference]:
-    """Yield a difference if the predictors have several values; empty values are unknown and ignored."""
+    """Yield a difference if the known values of the predictors are not all equal; an empty value means unknown."""
     values = {name: value for name, record in known.items() if (value := value_of(record))}
     distinct = set(values.values())
     if len(distinct) < 2:
@@ -259,7 +259,7 @@ def _range(counts: Sequence[int]) -> str:
 
 
 def _text_difference(known: Records, languages: Sequence[str]) -> Iterator[Difference]:
-    """Yield a difference if predictors used different text for a language, or corpora with different names."""
+    """Yield a difference if predictors used different texts for a language, or if the names of their corpora differ."""
     differing: dict[str, dict[str, str]] = {}
     for code in languages:
         texts = {name: record.texts[code] for name, record in known.items() if code in record.texts}
@@ -285,7 +285,7 @@ def _varies(values: Mapping[str, str]) -> bool:
 
 
 def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
-    """Return whether two predictors used the same number of examples, but different ones, with one seed."""
+    """Return whether two predictors used different examples with one seed, although not only the number differs."""
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
             for seed in one.keys() & other.keys():

@@ -12,7 +12,8 @@ from typing import Any, Final
 class Provenance:
     """All inputs and settings that are needed to repeat a result; it is written next to the result.
 
-    The fields of :meth:`experiment` decide which results may be compared; the other fields may differ between rows.
+    Results may be compared if they agree in the fields of :meth:`experiment`; the other fields may differ between the
+    rows of a store.
 
     Attributes:
         model: Name of the folder, or Hub id.
@@ -20,16 +21,16 @@ class Provenance:
         weights_digest: SHA-256 of the weight files.
         tokenizer_digest: SHA-256 of the serialised tokenizer.
         layout_digest: SHA-256 of the parameter layout.
-        objective: Name and settings, such as `masked-lm(rate=0.15,max_length=128)`.
-        estimator: Name and settings, such as `per-example(token_reduction=sum)`.
+        objective: Name and settings of the training objective, such as `masked-lm(rate=0.15,max_length=128)`.
+        estimator: Name and settings of the Fisher estimator, such as `per-example(token_reduction=sum)`.
         corpus: Name and settings of the corpus, such as `cldr(babel=2.18.0)`.
         corpus_digest: SHA-256 of the sampled examples of the language.
         examples: Number of examples that were used, |D|.
         examples_asked: Number of examples that were requested.
         stopping: Rule for ending a measurement before all examples are used, such as
-            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty without such a rule.
-        head: Seed of the head of a task, such as `seed=0`, which is used if the weights contain no head; empty for
-            language models.
+            `until-stable(jaccard=0.95,check_every=64,at_least=128,density=0.15)`; empty if there is no such rule.
+        head: Seed of the randomly initialised task head, such as `seed=0`, which is used if the weights contain no
+            head; empty for language models.
         quantile: Method of computing the threshold: `exact`, `histogram` or `percentile`. Empty for the default of the
             estimator, which is `percentile` for `authors` and `exact` for the others.
         seed: Seed for sampling and masking.
@@ -41,8 +42,8 @@ class Provenance:
         values: Origin of the Fisher values: empty if they were measured for this row, `kept-float32` or `kept-bf16` if
             they were read from the store.
         reliability: Repeatability of this row, if it was measured: `split_half`, the Jaccard coefficient of the
-            sub-networks of two halves of the examples; `stability`, a list of [examples, Jaccard coefficient with the
-            sub-network of the preceding check].
+            sub-networks of two halves of the examples; `stability`, a list of [number of examples, Jaccard coefficient
+            with the sub-network of the preceding check].
         text: Counts about the text of the row, if they were recorded: `lines`, {reason: number} of lines read and
             skipped; `examples_unusable` and `examples_cut`, numbers of examples; `tokens_left_out`, the share of tokens
             beyond the maximum length, and `tokens_unknown`, the share of tokens that are not in the vocabulary;
@@ -133,7 +134,7 @@ LIBRARIES: Final = (
 
 
 def library_versions() -> dict[str, str]:
-    """Return {library: installed version} of the libraries that can change a sub-network; nothing is imported."""
+    """Return {library: installed version} for the libraries that can change a sub-network, without importing them."""
     versions = {}
     for name in LIBRARIES:
         try:

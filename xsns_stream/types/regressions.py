@@ -28,12 +28,12 @@ class Coefficient:
 
     Attributes:
         name: Name of the predictor; `intercept` for the constant.
-        estimate: Change of the score, in its unit, for one unit of the predictor.
+        estimate: Change of the score, in the unit of the scores, for one unit of the predictor.
         standard_error: Standard error of the estimate.
         low: Lower end of the 95 % confidence interval.
         high: Upper end.
-        p_value: p-value of the two-sided t test against zero.
-        degrees: Degrees of freedom of the interval and of the test.
+        p_value: p-value of the two-sided t test of the null hypothesis that the coefficient is zero.
+        degrees: Degrees of freedom of the confidence interval and of the t test.
         standardised: Change of the score in standard deviations for one standard deviation of the predictor; NaN for
             the intercept.
     """
@@ -50,7 +50,7 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class RandomIntercepts:
-    """The random intercepts of the languages of one factor.
+    """The random intercepts of the languages of one factor (`target` or `source`).
 
     Attributes:
         labels: Q codes.
@@ -65,13 +65,13 @@ class RandomIntercepts:
 
 @dataclass(frozen=True)
 class Solution:
-    """The estimates of a fitted model and their covariance.
+    """The estimates of a fitted model, and the covariance of the estimates.
 
     Attributes:
         coefficients: float64 [P], the intercept first.
         effects: {factor, `target` or `source`: its random intercepts}; empty for OLS.
-        covariance: float64 [P + Q, P + Q]: joint covariance of the errors of coefficients and random intercepts, in
-            this order.
+        covariance: float64 [P + Q, P + Q]: joint covariance of the errors of the coefficients (first) and of the
+            random intercepts.
         residual_variance: Residual variance of a single score.
         degrees: Degrees of freedom of the prediction interval of a pair of known languages.
         degrees_new: {factor: degrees of freedom of the prediction interval for a new language of the factor}.
@@ -90,11 +90,11 @@ class PredictionError:
     """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
-        way: IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
+        way: How pairs were held out (IN_SAMPLE: none): IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
         rmse: Root mean squared error (RMSE) over pairs.
         without_predictors: RMSE of the same model with intercepts only.
         of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.
-        coverage: Share of the scores within their 95 % prediction intervals; NaN for IN_SAMPLE.
+        coverage: Share of the scores that lie within their 95 % prediction intervals; NaN for IN_SAMPLE.
         pairs: Number of predicted pairs.
     """
 
@@ -113,9 +113,9 @@ class PredictedScores:
     Attributes:
         target: The target.
         sources: S codes.
-        mean: float64 [S], in the unit of the gold scores; NaN if a predictor has no value.
+        mean: float64 [S]: predicted scores, in the unit of the gold scores; NaN if a predictor has no value.
         low: float64 [S]: lower ends of 95 % prediction intervals, each for the score of one fine-tuning run.
-        high: float64 [S]: upper ends.
+        high: float64 [S]: upper ends of these intervals.
         known_target: Whether the regression was fitted to scores of this target; if not, the intervals are wider.
         unit: Unit of the gold scores.
     """
@@ -139,12 +139,13 @@ class Regression:
         predictors: K names.
         coefficients: K + 1 coefficients, the intercept first.
         solution: The estimates that predictions use.
-        scores: float64 [S, T], the mean over seeds; NaN for pairs that were not fitted.
-        fitted: Fitted values, with random intercepts.
+        scores: float64 [S, T]: gold scores, averaged over seeds; NaN for pairs that were not fitted.
+        fitted: float64 [S, T]: fitted values, including random intercepts.
         left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: predictions for held-out pairs}.
-        errors: Prediction errors, one entry for each way.
+        errors: Prediction errors, one entry for each way of holding out pairs; see :class:`PredictionError`.
         r_squared: Share of the variance of the scores that the predictors explain; for `mixed` the marginal R².
-        r_squared_conditional: Share of the variance that predictors and random intercepts explain; equal for `ols`.
+        r_squared_conditional: Share of the variance that predictors and random intercepts explain together; equal to
+            `r_squared` for `ols`.
         task: Task of the gold scores.
         metric: Metric of the gold scores.
         unit: Unit of the gold scores.

@@ -1,4 +1,4 @@
-"""Similarity matrices: one for all parameters, or one for each group of parameters."""
+"""Similarity matrices: a matrix over all parameters, or one matrix for each group of parameters."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class SimilarityMatrix:
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        values: float64 [S, T], the mean over seeds; NaN if undefined.
+        values: float64 [S, T], similarities averaged over seeds; NaN if undefined.
         coefficient: Name of the coefficient, such as `jaccard`.
         chance: float64 [S, T], expected value for random sub-networks of the same sizes; None if unknown.
         seeds: R seeds; empty if the values do not depend on seeds.
         per_seed: float64 [R, S, T], one matrix for each seed; None if the values do not depend on seeds.
-        standard_error: float64 [S, T], standard error of values from a sample of the parameters; None if all parameters
-            were counted.
-        record: Record of the texts, the model and the settings of the values; None if unknown.
-        counts: The overlap counts of the values, one table for each seed; empty if unknown.
+        standard_error: float64 [S, T], standard error of the values if they were estimated from a sample of the
+            parameters; None if all parameters were counted.
+        record: Record of the texts, the model and the settings from which the values were computed; None if unknown.
+        counts: The overlap counts from which the values were computed, one table for each seed; empty if unknown.
         notes: Notes on languages that were left out, and on the compared texts.
     """
 
@@ -175,10 +175,10 @@ class SimilarityMatrix:
         return LanguageTree(self.sources, average_linkage(self.values[:, columns]))
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw a heat map with similar languages side by side; cells of a language with itself are empty.
+        """Draw a heat map with similar languages side by side; cells that compare a language with itself are empty.
 
-        `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, with names, a tree
-        and a title.
+        `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, which also
+        contains names, a tree and a title.
 
         Args:
             ax: Axes to draw into; a new pyplot figure if None.
@@ -204,7 +204,7 @@ class SimilarityMatrix:
         return ax
 
     def _plot_order(self) -> tuple[list[int], list[int]]:
-        """Return the rows and the columns in the order of a plot, clustered if both sides have the same languages."""
+        """Return the order of rows and of columns in a plot. It is clustered if both are the same languages."""
         if set(self.sources) != set(self.targets):
             return list(range(len(self.sources))), list(range(len(self.targets)))
         columns = [self.targets.index(code) for code in self.sources]
@@ -213,7 +213,7 @@ class SimilarityMatrix:
 
 
 def _labels(matrix: SimilarityMatrix) -> dict[str, list[str]]:
-    """Return the languages, or the sources and the targets if these differ."""
+    """Return {"languages": codes}, or {"sources": codes, "targets": codes} if sources and targets differ."""
     if matrix.sources == matrix.targets:
         return {"languages": list(matrix.sources)}
     return {"sources": list(matrix.sources), "targets": list(matrix.targets)}
@@ -221,15 +221,15 @@ def _labels(matrix: SimilarityMatrix) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class GroupedSimilarity:
-    """Similarities of languages in each group of parameters, for example in each layer.
+    """Similarities of languages within each group of parameters, for example within each layer.
 
     Attributes:
         by: Kind of the groups: `layer`, `module` or `tensor`.
         names: G names of groups.
         matrices: G matrices of the same sources and targets.
         sizes: Number of parameters of each group.
-        shares: Share of the selected parameters of all languages that are in each group, mean over seeds. Shares add
-            up to one; they are NaN if nothing is selected.
+        shares: For each group, the share of the selected parameters of all languages that are in the group, averaged
+            over seeds. The shares add up to one; they are NaN if no parameter is selected.
         notes: Notes on languages that were left out, and on the compared texts.
     """
 
@@ -276,7 +276,7 @@ class GroupedSimilarity:
         return pd.DataFrame({self.coefficient: self.values.ravel()}, index=labels).reset_index()
 
     def _shown(self) -> tuple[pd.DataFrame, str]:
-        """Return one row for each group as a table, and its caption."""
+        """Return a table with one row for each group, and its caption."""
         import pandas as pd
 
         rows = [

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FoldSimilarity:
-    """Similarities of sources to a target, each with one of K folds of the examples left out.
+    """Similarities of sources to a target, computed K times, each time without one of K folds of the examples.
 
     Attributes:
         target: A code.
         sources: S codes.
-        without_target: float64 [R, K, S]: seed, fold of the target's examples that is left out, source.
-        without_source: float64 [R, K, S]: seed, fold of the source's examples that is left out, source.
+        without_target: float64 [R, K, S]: the axes are seed, left-out fold of the target's examples, and source.
+        without_source: float64 [R, K, S]: the axes are seed, left-out fold of the source's examples, and source.
         coefficient: Name of the coefficient.
         seeds: R seeds.
     """
@@ -46,13 +46,13 @@ class FoldSimilarity:
 
 @dataclass(frozen=True)
 class SimilarityDraws:
-    """Simulated similarities of several sources to one target, as if other examples were sampled.
+    """Simulated similarities of several sources to one target, as if other examples had been sampled.
 
     Attributes:
         target: A code.
         sources: S codes.
-        values: float64 [B, S]: random draws around the measured similarities; their variance is that between samples of
-            examples.
+        values: float64 [B, S]: random draws around the measured similarities. The variance of the draws is
+            the estimated variance of a similarity between samples of examples.
         basis: The data from which the variance was estimated, such as `8 parts` or `3 seeds`.
     """
 
@@ -69,7 +69,7 @@ class ExpectedScore:
     Attributes:
         mean: Predicted score in the unit of the gold scores.
         low: Lower end of the 95 % prediction interval.
-        high: Upper end.
+        high: Upper end of the prediction interval.
         measured: The gold score of the pair; None if the pair has no gold score.
     """
 
@@ -81,17 +81,17 @@ class ExpectedScore:
 
 @dataclass(frozen=True, slots=True)
 class RankedSource:
-    """One source of a ranking.
+    """One source language in a ranking.
 
     Attributes:
         language: The source.
         similarity: Similarity to the target, averaged over seeds.
-        chance_corrected: Chance-corrected similarity; None if unknown.
-        spread: Standard deviation over seeds; None for fewer than two seeds.
+        chance_corrected: Chance-corrected similarity to the target; None if unknown.
+        spread: Standard deviation of the similarity over seeds; None for fewer than two seeds.
         tied: Whether another source has exactly the same similarity.
         low: Lower end of the 95 % confidence interval of the similarity, which accounts for the choice of examples;
             None if unknown.
-        high: Upper end.
+        high: Upper end of the confidence interval.
         best_probability: Probability that this source is the most similar one; None if unknown.
         level_with_first: Whether the interval of the difference to the first source contains zero, so that the two
             cannot be distinguished. True for the first source itself; None if unknown.
@@ -115,16 +115,17 @@ class RankedSource:
 
 @dataclass(frozen=True)
 class SourceRanking:
-    """Sources for one target, best first. The target is not one of them.
+    """Source languages for one target, best first. The target itself is not in the list.
 
     Attributes:
         target: A code.
         coefficient: Name of the coefficient.
-        sources: Best first.
-        seeds: The seeds of the average.
-        basis: The data from which the intervals were computed, such as `8 parts`; empty without intervals.
-        reliability: Reliability of the target; see :class:`RankedSource`.
-        unit: Unit of the expected scores; empty without expected scores.
+        sources: The ranked sources, best first.
+        seeds: The seeds over which similarities were averaged.
+        basis: The data from which the intervals were computed, such as `8 parts`; empty if there are no
+            intervals.
+        reliability: Reliability of the target's sub-network; see :class:`RankedSource`.
+        unit: Unit of the expected scores; empty if there are none.
     """
 
     target: str
@@ -143,7 +144,7 @@ class SourceRanking:
 
     @property
     def level(self) -> int:
-        """Number of sources that cannot be distinguished from the first one, including the first; 0 if unknown."""
+        """Number of sources, including the first, that cannot be distinguished from the first one; 0 if unknown."""
         return sum(source.level_with_first is True for source in self.sources)
 
     def to_frame(self) -> pd.DataFrame:
@@ -200,8 +201,8 @@ class CoveringSource:
     Attributes:
         language: The source.
         alone: Share of the target's sub-network that this source covers.
-        gain: Share that this source covers and no source before it covers.
-        covered: Share that this source and all sources before it cover.
+        gain: Share that this source covers but none of the preceding sources covers.
+        covered: Share that this source and all preceding sources cover together.
     """
 
     language: str
@@ -212,12 +213,12 @@ class CoveringSource:
 
 @dataclass(frozen=True)
 class SourceCover:
-    """A set of sources for joint training, in the order of choice.
+    """A set of sources for joint training, in the order in which they were chosen.
 
     Attributes:
         target: A code.
-        strategy: `top` or `coverage`.
-        sources: The sources.
+        strategy: How the sources were chosen: `top` or `coverage`.
+        sources: The sources, in the order in which they were chosen.
     """
 
     target: str
@@ -226,7 +227,7 @@ class SourceCover:
 
     @property
     def covered(self) -> float:
-        """Share of the target's sub-network that all sources together cover."""
+        """Share of the target's sub-network that all sources cover together."""
         return self.sources[-1].covered if self.sources else 0.0
 
 
@@ -244,7 +245,7 @@ class Explanation:
         names: Names of G groups.
         sources: S codes.
         corrected: float64 [G, S]: chance-corrected coefficient within the group.
-        excess: float64 [G, S]: excess of the group.
+        excess: float64 [G, S]: excess of the group for this source.
     """
 
     target: str
@@ -255,6 +256,6 @@ class Explanation:
     excess: Reals
 
     def first(self, count: int) -> Explanation:
-        """Return the explanation of the first `count` sources."""
+        """Return an explanation that contains only the first `count` sources."""
         few = slice(count)
         return replace(self, sources=self.sources[few], corrected=self.corrected[:, few], excess=self.excess[:, few])

@@ -1,6 +1,6 @@
-"""The sub-network of one language as packed bits, and its files: boolean masks (safetensors) or indices (NumPy).
+"""The sub-network of one language as packed bits, and its file formats: boolean masks (safetensors), indices (NumPy).
 
-Both kinds of file contain a record: JSON text with the name of the sub-network and the digests of its bits and layout.
+Both file formats contain a record: JSON text with the name of the sub-network and the digests of its bits and layout.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _AGAIN: Final = "export it again."
 class SubNetwork(BitSet):
     """The most important parameters for one language, as bits.
 
-    A sub-network is a set of parameters, with the operators of sets (:class:`BitSet`):
+    A sub-network is a set of parameters and supports the operators of sets (see :class:`BitSet`):
 
     >>> (store["sw"] & store["zu"]) - store["en"]  # doctest: +SKIP
     >>> store["sw"].by_layer()  # doctest: +SKIP
@@ -73,7 +73,7 @@ class SubNetwork(BitSet):
             raise StoreError(f"the sub-network of '{self.language}' has bits set past its last parameter.")
 
     def save(self, path: str | Path) -> Path:
-        """Write a file in the format of its suffix; see :meth:`save_safetensors` and :meth:`save_indices`.
+        """Write the sub-network to a file; its suffix selects :meth:`save_safetensors` or :meth:`save_indices`.
 
         Returns:
             The path.
@@ -86,7 +86,7 @@ class SubNetwork(BitSet):
         return self.save_indices(target) if target.suffix.lower() == ".npz" else self.save_safetensors(target)
 
     def save_safetensors(self, path: str | Path) -> Path:
-        """Write boolean masks with the names of the tensors as a safetensors file: P bytes.
+        """Write one boolean mask for each tensor, under the name of the tensor, to a safetensors file of about P bytes.
 
         Labels, layout and provenance are in the metadata of the file. The file is written completely or not at all; an
         existing file is replaced. Only one tensor is in memory at a time.
@@ -103,7 +103,7 @@ class SubNetwork(BitSet):
         return target
 
     def save_indices(self, path: str | Path) -> Path:
-        """Write the indices of the selected parameters as a NumPy archive without pickles: 4 |S| bytes.
+        """Write the indices of the selected parameters to a NumPy archive (.npz) without pickles: 4 |S| bytes.
 
         The array `indices` contains the values of :meth:`indices`; its elements have 8 bytes if there are more than 2³²
         parameters. Labels, layout and provenance are JSON text in `record`.
@@ -123,7 +123,7 @@ class SubNetwork(BitSet):
 
     @classmethod
     def load(cls, path: str | Path) -> SubNetwork:
-        """Read a file of :meth:`save_safetensors` or :meth:`save_indices`, and compare it with its record.
+        """Read a file that :meth:`save_safetensors` or :meth:`save_indices` wrote, and verify it against its record.
 
         Raises:
             UsageError: The name ends in neither `.safetensors` nor `.npz`.
@@ -179,7 +179,7 @@ def _record_text(network: SubNetwork) -> str:
 
 
 def _digest(bits: Words) -> str:
-    """Return the SHA-256 of words in little-endian order, as in the commit record of a store."""
+    """Return the SHA-256 of the words as little-endian bytes; the commit record of a store contains the same digest."""
     return hashlib.sha256(np.ascontiguousarray(bits, "<u8").data).hexdigest()
 
 

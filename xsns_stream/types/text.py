@@ -15,10 +15,10 @@ from xsns_stream.errors import LanguageError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class AnswerSpan:
-    """The answer to a question, as a part of the passage.
+    """The answer to a question, as a span of the passage.
 
     Attributes:
-        start: Position of its first character, counted in characters from the beginning of the passage.
+        start: Index of the first character of the answer in the passage, counted in characters from 0.
         text: The answer as it is written in the passage; not empty.
         others: Texts of other reference answers to the question. A prediction is compared with all of them; training
             uses only the answer at `start`.
@@ -30,7 +30,7 @@ class AnswerSpan:
 
     @property
     def end(self) -> int:
-        """Position of the first character after the answer."""
+        """Index of the first character of the passage after the answer."""
         return self.start + len(self.text)
 
     @property
@@ -40,7 +40,7 @@ class AnswerSpan:
 
 
 def other_answers(texts: Iterable[object], first: str) -> tuple[str, ...]:
-    """Return the distinct reference answers that are texts, except for the first answer."""
+    """Return the distinct strings among the reference answers, without the answer `first`."""
     plain = (text.strip() for text in texts if isinstance(text, str))
     return tuple(text for text in dict.fromkeys(plain) if text and text != first.strip())
 
@@ -54,12 +54,13 @@ class TextExample:
     """One unit of text, before tokenization.
 
     Attributes:
-        text: A string, or a tuple of words if the corpus is already split into words. If the label is an answer, this
-            is the question.
+        text: A string, or a tuple of words if the corpus is already split into words. If the label is an answer,
+            `text` is the question.
         pair: The second text of a pair (PAWS-X), or the passage that contains the answer; None for single texts.
         label: None if the corpus has no labels or labels are not read.
-        running: The running text of a tuple of words; None if it equals the words joined by spaces. Examples without
-            labels use this text; examples with labels use the words joined by spaces.
+        running: The original running text if `text` is a tuple of words; None if the running text equals the words
+            joined by spaces. Examples without labels use the running text; examples with labels use the words joined
+            by spaces.
 
     Raises:
         UsageError: The numbers of labels and words differ; the passage does not contain the answer; or `running` is
@@ -87,7 +88,7 @@ class TextExample:
                 )
 
     def sentence(self) -> str:
-        """Return the first text as the model gets it: the running text, or the words joined by spaces."""
+        """Return the first text of the example as one string: the running text, or the words joined by spaces."""
         if isinstance(self.text, str):
             return self.text
         return " ".join(self.text) if self.running is None or self.label is not None else self.running
@@ -95,7 +96,8 @@ class TextExample:
     def key(self) -> str:
         """Return a string that is equal for two examples if and only if their texts are equal; labels are ignored.
 
-        The key seeds all random choices for the example. A running text has the same key as a line with this text.
+        The key seeds all random choices for the example. An example with a running text has the same key as an example
+        whose text is this string.
         """
         if isinstance(self.text, str):
             text = self.text
@@ -119,18 +121,19 @@ class TextExample:
 
 @dataclass(frozen=True, slots=True)
 class ReadCounts:
-    """Counts of the lines, rows or sentences of a corpus, usable and skipped.
+    """Counts of the usable and of the skipped units (lines, rows or sentences) of a corpus.
 
     Attributes:
-        read: All units.
+        read: All units that were read.
         empty: Units skipped because they contain only white space and invisible characters.
         duplicate: Units skipped because an earlier unit has the same text.
         undecodable: Units skipped because their bytes are not UTF-8.
         usable: Units from which examples are drawn.
-        unlabelled: Units skipped because they have no usable label, if labels are read.
-        control: Units from which control characters, such as NUL, were removed. They are also part of another count.
+        unlabelled: Units skipped because they have no usable label; zero if labels are not read.
+        control: Units from which control characters, such as NUL, were removed. These units are also part of another
+            count.
         cut: Usable units that were longer than 2^20 characters, and were cut there.
-        malformed: Units skipped because they do not follow their format.
+        malformed: Units skipped because they do not follow the format of the corpus.
         iob1: Usable units whose tags were converted from IOB1 to IOB2.
     """
 
@@ -155,7 +158,7 @@ class LanguageSample:
         examples: At least one example; all examples are distinct.
         source: Origin of the text, for messages.
         counts: Counts of the skipped text.
-        notes: Sentences about the reading of the text.
+        notes: Sentences about how the text was read.
     """
 
     language: str
@@ -183,8 +186,8 @@ class LanguageSample:
     def draw(self, count: int, seed: int) -> LanguageSample:
         """Draw `count` examples without replacement; if there are fewer, return all of them in random order.
 
-        The draw depends only on `seed` and the sample. A larger count extends a smaller one: the first 64 of 128
-        examples are the same as a draw of 64.
+        The draw depends only on `seed` and the sample. A larger draw begins with the smaller one: the first 64 of 128
+        drawn examples are the examples of a draw of 64.
 
         Raises:
             UsageError: `count` is below 1.
@@ -213,7 +216,7 @@ class LabelledSplit:
         examples: At least one example; each has a label.
         source: Origin of the examples, for messages.
         unlabelled: Number of examples that were left out because they have no usable label.
-        note: Sentences about the reading or the cutting of the split; may be empty.
+        note: Sentences about how the split was read or cut; may be empty.
         counts: Counts of all examples in the file of the split.
     """
 
@@ -252,9 +255,9 @@ class TestScore:
 
     Attributes:
         target: Normalised code of the tested language.
-        metrics: Name → percent; the main metric of the task comes first.
-        trivial: Name → percent, for a prediction without a model: the most frequent class of the test set if the task
-            has classes, no entity, or no answer.
+        metrics: Name of the metric → percent; the main metric of the task comes first.
+        trivial: Name → percent, for a prediction without a model: always the most frequent class of the test set if
+            the task has classes; otherwise no entity, or no answer.
         examples: Number of test examples.
         units: Number of units that the main metric counts: words, entities, texts or questions.
     """
@@ -270,11 +273,11 @@ class TestScore:
 
 @dataclass(frozen=True)
 class TransferRun:
-    """One fine-tuned model, (source, seed), with its scores on all targets.
+    """One fine-tuned model, identified by (source, seed), and its scores on all targets.
 
     Attributes:
         source: Code of the source; several are joined by `+` in sorted order.
-        seed: Seed of fine-tuning: of the head, the order of examples, and dropout.
+        seed: Seed of fine-tuning, which determines the initial head, the order of examples, and dropout.
         scores: Target → score.
         training: Record of the training: examples, epochs, best epoch, dev metric per epoch, seconds, examples per
             second.

@@ -1,4 +1,4 @@
-"""Transfer scores, and transfer scores aligned with predictions."""
+"""Transfer scores, and transfer scores aligned with the values of predictors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def metric_name(metric: str) -> str:
 
 
 def scores_name(task: str, metric: str) -> str:
-    """Return what scores are, for titles.
+    """Return a phrase for titles that says what the scores are.
 
     >>> scores_name("pos", "accuracy"), scores_name("pos", "unknown"), scores_name("unknown", "unknown")
     ('pos accuracy', 'pos scores', 'gold scores')
@@ -47,16 +47,17 @@ class TransferScores:
     Attributes:
         sources: S codes, the rows.
         targets: T codes, the columns.
-        cells: float64 [G, R, S, T]: regime, seed, source, target; NaN = not measured.
+        cells: float64 [G, R, S, T]: scores, with the axes regime, seed, source and target; NaN = not measured.
         task: The task, such as `pos`.
         metric: The metric, such as `accuracy`.
         unit: One of UNITS; regret and errors are in this unit.
         origin: Origin of the scores, for messages.
-        regimes: G names of training regimes, such as `10000` for this number of training examples; the first is the
+        regimes: G names of training regimes, for example `10000` for training on 10,000 examples; the first is the
             main regime.
         seeds: R seeds of fine-tuning; empty for one run with an unknown seed.
         notes: Sentences that a reader of the scores should know.
-        trivial: {target: score of the trivial answer, such as the most frequent class}, for targets with a known one.
+        trivial: {target: score of the trivial answer, such as the most frequent class}; only targets for which it is
+            known.
     """
 
     sources: tuple[str, ...]
@@ -112,7 +113,7 @@ class TransferScores:
         return replace(self, cells=self.cells[index : index + 1], regimes=(name,))
 
     def restricted(self, sources: Sequence[str], targets: Sequence[str]) -> TransferScores:
-        """Return the scores of these sources and targets, in this order.
+        """Return the scores of the given sources and targets, in the given order.
 
         Raises:
             ValueError: The scores do not have one of these languages.
@@ -128,10 +129,10 @@ class TransferScores:
         )
 
     def above_trivial(self) -> tuple[int, int]:
-        """Return how many scores of sources on other languages are above the trivial answer, and how many there are.
+        """Return (number of scores above the trivial answer, number of counted scores) for transfer to other languages.
 
-        Only targets with a known trivial answer are counted. A source that is a mixture (`es+it`) has several languages
-        of its own.
+        Scores of a source on its own language are not counted, nor are targets without a known trivial answer. A source
+        that is a mixture (`es+it`) has several languages of its own.
         """
         values = self.values
         pairs = [
@@ -166,7 +167,7 @@ class Prediction:
     """The values of one predictor for the pairs of a pool; a larger value predicts a better score.
 
     Attributes:
-        name: The name that the user gave.
+        name: The name that the user gave to the predictor.
         coefficient: The kind of the values, such as `jaccard`.
         per_seed: float64 [R, S, T], R ≥ 1; NaN if the predictor has no value.
         seeds: R seeds; empty for a predictor without seeds (then R = 1).
@@ -188,7 +189,7 @@ class Prediction:
 class PoolCost:
     """The pairs that one predictor removes from the pool.
 
-    These pairs have a score and a value of every other predictor, but no value of this predictor.
+    Each of these pairs has a gold score and a value for every other predictor, but no value for this predictor.
 
     Attributes:
         predictor: Name of the predictor.
@@ -214,15 +215,16 @@ class PoolCost:
 
 @dataclass(frozen=True)
 class JoinedScores:
-    """Gold scores and predictions of the same sources and targets.
+    """Gold scores and predictions for the same sources and targets.
 
     Attributes:
         gold: The scores of the pool; `gold.sources` and `gold.targets` label all arrays of this object.
         predictions: At least one prediction; their names are distinct.
-        notes: Sentences about languages and pairs that were left out; empty if all of them match.
+        notes: Sentences about languages and pairs that were left out; empty if none was left out.
         same_language: Pairs of a source and a target that are one language with two codes, such as `zh` and `zh-Hans`.
         costs: The pairs that each predictor removes from the pool, in the order of the predictions.
-        records: {predictor: its record}, with the codes of the gold scores; None if a predictor has no record.
+        records: {predictor: its record}; the records use the language codes of the gold scores. The value is None for
+            a predictor without a record.
     """
 
     gold: TransferScores
@@ -244,7 +246,7 @@ class JoinedScores:
 
     @property
     def own(self) -> NDArray[np.bool_]:
-        """Boolean [S, T]: pairs of a source and a target that are the same language, with one or two codes."""
+        """Boolean [S, T]: whether source and target are the same language, even if their codes differ."""
         own: NDArray[np.bool_] = np.equal(np.array(self.sources)[:, None], np.array(self.targets)[None, :])
         for source, target in self.same_language:
             own[self.sources.index(source), self.targets.index(target)] = True
@@ -252,7 +254,7 @@ class JoinedScores:
 
     @property
     def candidates(self) -> NDArray[np.bool_]:
-        """Boolean [S, T]: pairs of two languages that have a score and a value of every predictor.
+        """Boolean [S, T]: pairs of two different languages that have a gold score and a value for every predictor.
 
         Metrics use only these pairs, so that all predictors are compared on the same pairs.
         """
