@@ -170,7 +170,7 @@ def _groups(linkage: Reals) -> list[frozenset[int]]:
 
 
 def _support(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
-    """Return, for each group of the tree, the share of resampled trees that contain it; and the number of these trees."""
+    """Return the share of resampled trees that contain each group of the tree, and the number of resampled trees."""
     groups, count = _groups(linkage), 0
     found = np.zeros(len(groups))
     for values in resampled:
