@@ -1,4 +1,4 @@
-"""Parts of the Markdown pages of recipes: tables of evaluations, sentences for several recipes, and the paper's numbers."""
+"""Parts of the Markdown pages of recipes: tables of evaluations, shared sentences, and the paper's numbers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
 
 
 def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict[str, Any], str]:
-    """Return the evaluations of X-SNS and predictors without values for many languages, as documents and as Markdown."""
+    """Return, as documents and as Markdown, the evaluations of the predictors without values for many languages."""
     documents, parts = {}, []
     for step in steps:
         document = outputs.document(step)

@@ -221,7 +221,7 @@ def _low_resource(
 
 
 def _spelled(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the languages in `wanted` that `known` contains, in the order of `wanted` and with the codes of `known`."""
+    """Return the languages of `wanted` that are in `known`, in the order of `wanted`, with the codes of `known`."""
     spellings = counterparts(tuple(wanted), tuple(known))
     return tuple(spellings[code] for code in wanted if code in spellings)
 

@@ -23,7 +23,7 @@ class MapSection:
     Attributes:
         languages: L labels.
         mds: float64 [L, 2], classical multidimensional scaling of 1 − similarity.
-        explained: Sum of the eigenvalues of the two dimensions, divided by the sum of all positive eigenvalues; NaN if all
+        explained: Sum of the eigenvalues of the two dimensions, divided by the sum of positive eigenvalues; NaN if all
             distances are zero.
         neighbours: For each language, indices of the most similar ones, most similar first.
         umap: float64 [L, 2], embedding by UMAP; None if the library umap-learn is not installed, or if there are fewer
