@@ -390,7 +390,7 @@ def _optional(option: str, value: object) -> list[str]:
 
 
 def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
-    """Return a sentence about the sources, targets or seeds that a file of scores contains but the step does not request.
+    """Return a sentence about sources, targets or seeds that are in a file of scores but not requested by the step.
 
     Returns:
         The sentence; empty if the step requests everything in the file.

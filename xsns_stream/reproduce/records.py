@@ -126,7 +126,7 @@ def _digests(step: Step) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, changed: int, inode: int) -> str:
-    """Return the digest of a file. Size, time and inode are part of the cache key, so that changed files are read again."""
+    """Return the digest of a file. Size, time and inode are part of the cache key: changed files are read again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

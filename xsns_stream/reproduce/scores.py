@@ -168,7 +168,10 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
 
 
 def paired_mean_cells(name: str, mean: PairedMean, *, reference: bool) -> list[str]:
-    """Return a line of a table of paired means: name, targets, mean, difference, p, and the three numbers of targets.
+    """Return the row of a method in a table of paired means.
+
+    The cells are the name, the number of targets, the mean, the difference, p, and the attributes `better`, `level` and
+    `worse`.
 
     Args:
         name: The name of the method.

@@ -31,8 +31,8 @@ class LeftOutError(XsnsError):
 class Step:
     """A step of a recipe: one command line, and the files or folders that it writes.
 
-    A step needs another step if its command line contains the path of an output of the other step, either as `PATH` or as
-    `NAME=PATH`.
+    A step needs another step if its command line contains the path of an output of the other step, either as
+    `PATH` or as `NAME=PATH`.
 
     Attributes:
         name: The name of the step and of its log file. Steps with the same name must be equal, even in different
