@@ -82,7 +82,7 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
 
 
 def _confirmed(as_json: bool) -> bool:
-    """Ask the user for confirmation.
+    """Ask the user for confirmation, and return whether it was given.
 
     Raises:
         UsageError: There is no terminal.

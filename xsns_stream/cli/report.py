@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def page_options(function: Decorated) -> Decorated:
-    """Add the options that say what the page shows."""
+    """Add the options that determine what the page shows."""
     for option in (
         click.option("--title", default="", metavar="TEXT", help="Title of the page.  [default: model and languages]"),
         click.option(
@@ -151,7 +151,7 @@ def command(
 
 
 def _show(result: Report) -> None:
-    """Print what was written."""
+    """Print a summary of the page that was written."""
     from rich.filesize import decimal
 
     sections = ", ".join(title for _, title in result.page.sections)

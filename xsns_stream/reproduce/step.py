@@ -42,11 +42,11 @@ class Step:
         stdout: The output file to which the stdout of the verb is written; None if no output contains it.
         action: A function that is called instead of a verb; None if the step runs a verb.
         command: The equivalent command line of a step with an action.
-        droppable: An option, such as `--predict`, whose values are outputs of other steps. A value is omitted if the step
-            that writes it has failed.
-        precondition: Function that returns a sentence if existing outputs contain data that this step does not request, and
-            otherwise an empty text. It is needed because a verb that continues an existing file removes no data from
-            this file.
+        droppable: An option, such as `--predict`, whose values are outputs of other steps. A value is omitted if the
+            step that writes it has failed.
+        precondition: Function that returns a sentence if existing outputs contain data that this step does not request,
+            and otherwise an empty text. It is needed because a verb that continues an existing file removes no data
+            from this file.
     """
 
     name: str
@@ -180,10 +180,10 @@ class Recipe:
         title: A title of one line.
         steps: Function that returns the steps. It raises :class:`LeftOutError` if the recipe cannot be run
             with the given data.
-        render: Function that computes the result from the outputs of the steps. It is also called if some steps failed; it then omits
-            their results, and raises :class:`LeftOutError` if there is no result.
-        follow_up: Function that returns further steps, which depend on the outputs of the first steps. It is also called in a dry
-            run, in which outputs may be missing.
+        render: Function that computes the result from the outputs of the steps. It is also called if some
+            steps failed; it then omits their results, and raises :class:`LeftOutError` if there is no result.
+        follow_up: Function that returns further steps, which depend on the outputs of the first steps. It is
+            also called in a dry run, in which outputs may be missing.
     """
 
     name: str

@@ -54,7 +54,8 @@ class Sweep:
 
     Attributes:
         name: The name of the target of `reproduce`; also the name of the folder for its evaluations in `work`.
-        variants: Function that returns {label in the tables: step whose first output is a store or a matrix} for a task.
+        variants: Function that returns {label in the tables: step} for a task; the first output of each step is a store
+            or a matrix.
         reference: Function that returns the label of the variant with which the others are compared.
         tasks: Function that returns {name: task} of the tasks to run; by default the tasks of the sweeps.
         inputs: Function that returns the steps on which the variants depend.

@@ -110,8 +110,8 @@ class _TaskResult:
         base: The source with which the predicted sources are compared.
         base_note: The reason why `base` is not English; empty if it is English.
         chosen: {predictor: {target: the sources that the predictor ranks first}}.
-        means: {row of the table: mean over targets, compared with the base}. A row is a predictor, or a reference that is
-            computed from the gold scores.
+        means: {row of the table: mean over targets, compared with the base}. A row is a predictor, or a reference
+            that is computed from the gold scores.
     """
 
     rows: tuple[TargetScores, ...]

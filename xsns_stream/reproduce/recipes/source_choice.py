@@ -204,7 +204,7 @@ def most_similar(matrix: SimilarityMatrix, sources: Sequence[str], target: str) 
 def most_central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
     """Return the three most central sources other than the target.
 
-    English comes first if it is a source, followed by the sources with the highest mean similarity to all other sources.
+    English comes first if it is a source. The sources with the highest mean similarity to all other sources follow.
     """
     means = {}
     for code in sources:

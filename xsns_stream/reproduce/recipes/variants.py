@@ -1,5 +1,4 @@
-"""Recipes that compare variants of X-SNS: table 1 (text and output), figure 3 (density), figure 6 (number of examples),
-and the target `choices`."""
+"""Recipes that compare variants of X-SNS: table 1, figure 3 (density), figure 6 (examples), and `choices`."""
 
 from __future__ import annotations
 
@@ -198,12 +197,13 @@ class Agreement:
         examples: Mean number of examples of a row; it is smaller than requested if a language has fewer examples.
         short: Number of languages with fewer examples than requested.
         languages: Number of languages.
-        seeds: Jaccard coefficient of two rows of the same language with different seeds. The rows differ in masking and,
-            if the language has enough text, in examples. NaN if there is only one seed.
+        seeds: Jaccard coefficient of two rows of the same language with different seeds. The rows differ in masking
+            and, if the language has enough text, in examples. NaN if there is only one seed.
         largest: Jaccard coefficient of a row and the row of the same language and seed in the store with the largest
             number of examples. The examples of the latter include those of the former. NaN if there is no such row,
             and for the largest store itself.
-        others: Jaccard coefficient of two rows of different languages with the same seed; NaN if there is only one language.
+        others: Jaccard coefficient of two rows of different languages with the same seed; NaN if there is only one
+            language.
     """
 
     examples: float
