@@ -85,7 +85,7 @@ def _confirmed(as_json: bool) -> bool:
     """Ask the user for confirmation, and return whether it was given.
 
     Raises:
-        UsageError: There is no terminal.
+        UsageError: There is no terminal on which to ask, or the output is JSON.
     """
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(

@@ -159,7 +159,7 @@ def _show(result: Report) -> None:
 
 
 def _next(store: str, matrix: str | None, gold: str | None, result: Report, quiet: bool, as_json: bool) -> None:
-    """Print the next command after a report: a ranking of a store, or gold scores for a matrix."""
+    """Print the command to run after a report: `rank` if the page shows a store, `gold import` if it shows a matrix."""
     if matrix is not None:
         next_step("gold", "import", "TABLE", "-o", "gold.parquet", quiet=quiet, as_json=as_json)
         return

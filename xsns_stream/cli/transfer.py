@@ -438,7 +438,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return means over all units: the score on the source itself, the score on other languages, and the trivial score."""
+    """Return means over all units: the scores on own and on other languages, and the trivial score on the latter."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

@@ -1,4 +1,4 @@
-"""Tables of matrices and transfer scores for the terminal, as `rich` objects."""
+"""Functions that return matrices and transfer scores as `rich` tables for the terminal."""
 
 from __future__ import annotations
 

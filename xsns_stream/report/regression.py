@@ -29,7 +29,7 @@ _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
 
 def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -> tuple[Sheet, ...]:
-    """Return the tables of a regression: coefficients, deviations, errors, and the ranking by fitted scores.
+    """Return the tables of a regression: coefficients, standard deviations, errors, and ranking by fitted scores.
 
     Args:
         regression: The regression.

@@ -1,4 +1,7 @@
-"""Execution of recipes: each step runs once, finished steps are skipped, and a failure stops only dependent steps."""
+"""Execution of recipes.
+
+Each step runs once. Finished steps are skipped. If a step fails, only the steps that need it are not run.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ class StepEnded:
         done: Whether the step is done, at least for some languages.
         seconds: The duration of the step in seconds; None if the step was already done, or was not run because another
             step failed.
-        reason: The error of the step, or of some of its languages.
+        reason: The error message if the step, or some of its languages, failed.
     """
 
     step: Step
@@ -48,7 +51,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class RecipeEnded:
-    """Event: the files of a recipe are written, or the recipe is left out for `reason`."""
+    """Event: a recipe has ended; either its files were written, or it was left out for the reason in `reason`."""
 
     recipe: Recipe
     files: tuple[Path, ...]

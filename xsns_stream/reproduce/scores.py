@@ -1,4 +1,4 @@
-"""Gold scores of single targets, and paired means over targets."""
+"""Gold scores of each target; means of methods over targets, and their paired differences from a reference."""
 
 from __future__ import annotations
 
