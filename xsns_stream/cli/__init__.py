@@ -1,4 +1,4 @@
-"""The command line `xsns-stream VERB`, with one file for each verb.
+"""The command line `xsns-stream VERB`; each verb has a file in this package.
 
 Results are written to stdout, all other output to stderr. Importing this package and printing a help page loads neither
 torch nor numba: the file of a verb is imported when the verb is called, and its slow imports are inside its function.
@@ -79,7 +79,7 @@ class _Verbs(NamedGroup):
 
 
 def _note_missing_fsync(ctx: click.Context) -> None:
-    """Print a note if a file system does not support fsync."""
+    """Print a note if a file system on which this command has written does not support fsync."""
     from xsns_stream.io.atomic import refusal
 
     if not ctx.meta.get("quiet") and (sentence := refusal()):
@@ -161,10 +161,12 @@ def run() -> None:
 
 
 def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-    """Repeat a Ctrl-C that Python ignored, because it ignores exceptions in weak-reference callbacks and `__del__`.
+    """Repeat a Ctrl-C that Python ignored.
 
-    A thread repeats the interrupt shortly afterwards, when the main thread has left this code. If the main thread has
-    not left it, Python calls this function again.
+    Python ignores exceptions, including KeyboardInterrupt, in weak-reference callbacks and in `__del__`.
+
+    A thread repeats the interrupt shortly afterwards, when the main thread has normally left the callback. If the main
+    thread is still in the callback, Python calls this function again.
     """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         again = threading.Timer(0.01, _thread.interrupt_main)
@@ -175,7 +177,7 @@ def _repeat_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _close_stdout() -> None:
-    """Flush stdout, so that Python does not exit with another code if the reader has closed it."""
+    """Flush stdout, so that Python does not change the exit code if the reader of stdout has closed the pipe."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -183,7 +185,7 @@ def _close_stdout() -> None:
 
 
 def _prepare_streams() -> None:
-    """Prepare stdout and stderr, so that a closed stdout or a small character set does not end the program."""
+    """Prepare stdout and stderr: neither a closed stdout nor a limited encoding may end the program."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 — open until the program ends
     for stream in (sys.stdout, sys.stderr):
@@ -209,7 +211,7 @@ def _print_usage_error(error: click.UsageError) -> None:
 
 
 def _print_error(message: str, hint: str) -> None:
-    """Print an error. Message and hint may contain names from files, which are escaped."""
+    """Print an error message and its hint. Both may contain names from files, so that they are escaped."""
     from xsns_stream.cli.output import say
 
     say(f"error: {message}", err=True)

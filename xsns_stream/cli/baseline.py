@@ -1,4 +1,4 @@
-"""`xsns-stream baseline`: other predictors of transfer, with one command for each."""
+"""`xsns-stream baseline`: a group of commands, each of which computes another predictor of transfer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Baselines(NamedGroup):
 
 
 def _commands() -> dict[str, click.Command]:
-    """Return {name: command}, from the modules of the commands, which import this one."""
+    """Return {name: command}. The modules of the commands are imported here, because they import this module."""
     modules = (import_module(f"xsns_stream.cli.baseline_{kind}") for kind in ("tables", "text"))
     return {name: command for module in modules for name, command in module.COMMANDS.items()}
 
@@ -88,7 +88,7 @@ def language_options(function: Decorated) -> Decorated:
 
 
 def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
-    """Return the languages in the options, and remove these options except `store`."""
+    """Return the languages that the options request, and remove the options of languages from `options`."""
     from xsns_stream.pipeline.requested_languages import request_languages
 
     sides = {name: options.pop(name) for name in ("languages", "sources", "targets", "gold")}
@@ -96,7 +96,7 @@ def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
 
 
 def store_default_option(option: Options) -> Any:
-    """Return the option `--store`; the verb receives `store`."""
+    """Return the option `--store`, whose settings are defaults for the baseline; the verb receives `store`."""
     return option(
         "-s",
         "--store",
@@ -110,7 +110,7 @@ def store_default_option(option: Options) -> Any:
 
 
 def check_outputs(outputs: Sequence[str]) -> None:
-    """Check, before the computation, that files can be written.
+    """Check, before the computation, that the output files can be written.
 
     Raises:
         UsageError: A suffix is not a known format, or a folder does not exist.
@@ -131,15 +131,15 @@ def finish(
     notes: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write and print a baseline, and note the languages that it lacks.
+    """Write and print a baseline, and print a note about requested languages that it lacks.
 
     Args:
         matrix: The baseline.
         requested: The languages that were requested.
         outputs: Files to write.
-        as_json: Whether to print the JSON object, which includes the notes.
-        quiet: Whether to print no notes.
-        notes: Sentences on the data.
+        as_json: Whether to print one JSON object, which includes the notes.
+        quiet: Whether to suppress notes on stderr.
+        notes: Sentences about the data.
         more: Further entries of the result in the JSON object.
     """
     from xsns_stream.report import write_matrix

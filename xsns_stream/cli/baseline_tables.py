@@ -1,4 +1,4 @@
-"""Baselines from a table or a file: l2v, ldnd, family, script, source-size, file."""
+"""Commands for baselines from a table or a file: l2v, ldnd, family, script, source-size, file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Baselines from text (lex, emb, nn-rank, grad-cosine, sue), and the command that computes all baselines."""
+"""Commands for baselines from text (lex, emb, nn-rank, grad-cosine, sue), and the command for all baselines."""
 
 from __future__ import annotations
 
@@ -293,7 +293,7 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
 def _compute(
     names: Sequence[str], requested: RequestedLanguages, options: Mapping[str, Any], quiet: bool, output: str | None
 ) -> TextBaselines:
-    """Compute baselines from text with the options of a command; logs of failures are beside the output."""
+    """Compute baselines from text, with the options of a command; logs of failures are written beside the output."""
     from xsns_stream.pipeline.failure_logs import log_folder
     from xsns_stream.pipeline.progress import RowProgress
     from xsns_stream.pipeline.text_baselines import DEFAULT_LOGS, text_baselines
@@ -404,7 +404,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
 
 
 def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the baselines for which the text, and the model if needed, were given."""
+    """Return the names of the baselines for which the text and, if needed, the model were given."""
     from xsns_stream.pipeline.model_baselines import TEXT_BASELINES, needs_tokenizer
 
     if options["store"] is not None:

@@ -1,4 +1,4 @@
-"""`xsns-stream build`: raw text → sub-networks in a store."""
+"""`xsns-stream build`: measure sub-networks from raw text, and save them in a store."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _selection, _trust = section("Sub-networks"), section("Reliability")
 
 
 def build_options(function: Decorated) -> Decorated:
-    """Add every option of `build` except those of the store and of output."""
+    """Add every option of `build` except the options for the store and for output."""
     return apply(
         function,
         model_option(),
@@ -322,7 +322,7 @@ def _show_plan(found: BuildPlan, plan: PlannedBuild, as_json: bool) -> None:
 
 
 def _costs(found: BuildPlan, settings: BuildSettings) -> str:
-    """Return a sentence on the estimated time, disk and memory."""
+    """Return a sentence on the estimated time, disk space and memory."""
     from rich.filesize import decimal
 
     rows = len(found.missing) - len(found.failed)
@@ -398,7 +398,7 @@ def _by_others(result: BuildResult) -> str:
 
 
 def _reliability(result: BuildResult, settings: BuildSettings) -> Iterator[str]:
-    """Yield a line for each measure of the repeatability of rows."""
+    """Yield a line of output for each measure of the repeatability of rows."""
     halves = {row: recorded["split_half"] for row, recorded in result.reliability.items() if "split_half" in recorded}
     if halves:
         worst = min(halves, key=lambda row: halves[row])

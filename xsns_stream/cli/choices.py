@@ -1,6 +1,7 @@
-"""Names that are values of options, for help pages, which must not load the modules that define them.
+"""Lists of the allowed values of options.
 
-`tests/cli/test_choices.py` compares each list with its definition.
+The lists are copies, so that help pages do not load the modules that define the values. `tests/cli/test_choices.py`
+compares each copy with its definition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Options of verbs whose work may be done by several processes or machines."""
+"""Options of verbs that can distribute their work over several processes or machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def cluster_options(item: str, few: str = "") -> Callable[[Decorated], Decorated
     """Return a decorator that adds `--workers`, `--scheduler`, `--retries` and `--worker-timeout`.
 
     Args:
-        item: What one worker does at a time, such as `row`.
+        item: The unit of work that a worker does at a time, such as `row`; it appears in the help text.
         few: What `--workers auto` does if workers would not save time; nothing by default.
     """
     alone = f"; {few}" if few else ""
@@ -63,10 +63,10 @@ def cluster_options(item: str, few: str = "") -> Callable[[Decorated], Decorated
 
 
 def asked_workers(options: dict[str, Any]) -> Workers | None:
-    """Remove these options from the options of a verb, and return the workers; None for this process.
+    """Remove the options of workers from `options`, and return the workers; None if this process does the work.
 
     Raises:
-        UsageError: The options do not go together.
+        UsageError: The options contradict each other.
     """
     from xsns_stream.pipeline.cluster_clients import workers_asked
 

@@ -79,11 +79,11 @@ def command(
 
 
 def show_copy(verb: str, result: CopyResult, target: str, as_json: bool, **more: Any) -> None:
-    """Print the copied rows and their size.
+    """Print how many rows were copied, and their size.
 
     Args:
         verb: `copy` or `merge`.
-        result: The outcome.
+        result: The outcome of the copy.
         target: The store that was written to.
         as_json: Whether to print one JSON object.
         more: Further entries of the object.

@@ -209,7 +209,7 @@ def _facts(report: GoldReport) -> Table:
 
 
 def _matrix(report: GoldReport, width: int) -> Group:
-    """Return the matrix of scores, with the sources in the order of their means, and the names of all languages."""
+    """Return the matrix of scores, whose sources are ordered by mean score, followed by the names of all languages."""
     from rich.console import Group
     from rich.text import Text
 
@@ -262,5 +262,5 @@ def _source_means(report: GoldReport) -> Table:
 
 
 def _number(scores: TransferScores, value: float) -> str:
-    """Return a score as text: 81.25 for percent, 0.8125 for fractions."""
+    """Return a score as text, such as 81.25 if the unit is percent, and 0.8125 if scores are fractions."""
     return f"{value:.2f}" if scores.unit == "percent" else f"{value:.4f}"

@@ -102,7 +102,7 @@ def _facts(facts: Mapping[str, Any]) -> Table:
 
 
 def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the facts on a store, each as a name and a text."""
+    """Yield (name, text) for each fact about a store."""
     from rich.filesize import decimal
 
     yield "store", facts["path"]
@@ -133,7 +133,7 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the reliability of the rows: the mean over languages, and the lowest."""
+    """Yield (name, text) for the reliability of rows: its mean over languages, and its lowest value."""
     last_checks = [{**row, "stability": row["stability"][-1][1]} for row in rows if row.get("stability")]
     for name, label, known in (("split_half", "split-half", rows), ("stability", "last check", last_checks)):
         values = {f"{row['language']}, seed {row['seed']}": row[name] for row in known if row.get(name) is not None}
@@ -147,7 +147,7 @@ def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]
 
 
 def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield facts on omitted text: skipped lines, cut examples, examples that were left out."""
+    """Yield (name, text) for each fact about unused text: skipped lines, cut examples, and examples left out."""
     lines: Counter[str] = Counter()
     for row in {row["language"]: row for row in rows}.values():  # The counts of lines are the same for all seeds.
         lines.update({what: number for what, number in row.get("lines", {}).items() if what not in ("read", "usable")})
@@ -167,7 +167,7 @@ def _text(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _rows_table(summary: StoreSummary) -> Table:
-    """Return a table with the present and the missing languages of each density and seed."""
+    """Return a table that lists, for each density and seed, the languages that have a row and those that lack one."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -198,7 +198,7 @@ def _show(matrix: SimilarityMatrix, quiet: bool) -> None:
 
 
 def _accuracy(matrix: SimilarityMatrix, sampled: float) -> str:
-    """Return a sentence on the errors of estimates."""
+    """Return a sentence on the standard errors of similarities that are estimated from a sample of parameters."""
     import numpy as np
 
     assert matrix.standard_error is not None

@@ -1,4 +1,4 @@
-"""Group of commands that are imported when they are called."""
+"""Group of commands; each command is imported only when it is called."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 
 
 class NamedGroup(click.Group):
-    """A group of commands, each with a summary. A wrong name is an error with a hint.
+    """A group of commands, each of which has a summary. An unknown name of a command is an error with a hint.
 
     Attributes:
-        noun: What messages call a command of this group, such as `baseline`.
+        noun: The noun that messages use for a command of this group; for example, `baseline`.
     """
 
     noun: ClassVar[str]
@@ -27,22 +27,22 @@ class NamedGroup(click.Group):
         """Import a command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names."""
+        """Return the names of all commands."""
         return list(self.summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of a name; None if there is no such command."""
+        """Return the command of this name; None if there is no such command."""
         return self.load(cmd_name) if cmd_name in self.summaries() else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the names with their summaries."""
+        """Write the names of the commands and their summaries to the help page."""
         with formatter.section(f"{self.noun.capitalize()}s"):
             formatter.write_dl(list(self.summaries().items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments name, and the other arguments.
+        """Return the name of the command, the command, and its arguments; the first of `args` is the name.
 
         Raises:
             click.UsageError: There is no command of this name.

@@ -1,4 +1,4 @@
-"""Options that several verbs share (text, model, parameters, rows, predictors, gold scores), and help with sections."""
+"""Options that several verbs share (such as options for text, model and rows), and help pages with sections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Options = Callable[..., Callable[[Any], Any]]
 
 
 class SectionedOption(click.Option):
-    """An option under a heading of the help page."""
+    """An option that the help page lists in a section."""
 
     def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,10 +40,10 @@ class SectionedOption(click.Option):
 
 
 class SectionedCommand(click.Command):
-    """A command with a heading for each section on its help page; options without a section come last."""
+    """A command whose help page lists options by section; options without a section come last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options."""
+        """Write the options to the help page, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             shown = parameter.get_help_record(ctx)
@@ -64,18 +64,18 @@ def section(title: str) -> Options:
 
 
 def apply(function: Decorated, *options: Callable[[Any], Any]) -> Decorated:
-    """Add options in their order; the first option is the first on the help page."""
+    """Add options to a function; the help page lists them in the order of the arguments."""
     for option in reversed(options):
         function = option(function)
     return function
 
 
 def refuse_together(hint: str, **given: object) -> None:
-    """Raise an error for two options that exclude each other.
+    """Raise an error if more than one of several mutually exclusive options was given.
 
     Args:
         hint: The hint of the error.
-        **given: The options, with underscores for hyphens, and their values.
+        **given: {option: value}; names of options have underscores instead of hyphens.
 
     Raises:
         UsageError: More than one option has a value that is neither empty nor false.
@@ -86,12 +86,12 @@ def refuse_together(hint: str, **given: object) -> None:
 
 
 class Size(click.ParamType[int]):
-    """A number of bytes."""
+    """Parameter type of a size, which is converted to a number of bytes."""
 
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return bytes."""
+        """Return the size in bytes."""
         from xsns_stream.pipeline.settings import parse_bytes
 
         try:
@@ -101,10 +101,10 @@ class Size(click.ParamType[int]):
 
 
 class NumberOrAuto(click.ParamType[int | Literal["auto"]]):
-    """A whole number, or `auto`.
+    """Parameter type of a whole number or `auto`.
 
     Args:
-        name: Name of the type.
+        name: Name of the type, which the help page shows.
     """
 
     def __init__(self, name: str) -> None:
@@ -157,10 +157,10 @@ TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD.
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
-    """Return a decorator that adds options through `option`.
+    """Return a decorator that adds the options of a corpus; each is created by `option`.
 
-    They are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`, `--labels-as-given`,
-    `--label`, `--config` and `--corpus-revision`.
+    The options are `--task`, `--text-column`, `--language-column`, `--split`, `--treebank`, `--words`,
+    `--labels-as-given`, `--label`, `--config` and `--corpus-revision`.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -212,7 +212,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
 
 
 def note_corpus(corpus: object, quiet: bool) -> None:
-    """Print notes on files of a corpus that are not read, with reasons, and on unexpected languages, to stderr."""
+    """Print notes to stderr: the files of a corpus that are not read and why, and unexpected languages."""
     from xsns_stream.pipeline.inspection import corpus_notes
 
     for sentence in corpus_notes(corpus):
@@ -220,7 +220,7 @@ def note_corpus(corpus: object, quiet: bool) -> None:
 
 
 def corpus_json(corpus: object) -> dict[str, Any]:
-    """Return the entries on a corpus in the JSON of a verb: files that are not read, and notes."""
+    """Return the entries about a corpus for the JSON object of a verb: files that are not read, and notes."""
     from xsns_stream.pipeline.inspection import corpus_record
 
     return corpus_record(corpus)
@@ -364,7 +364,7 @@ def selection_options(function: Decorated) -> Decorated:
 
 
 def _parse_predictors(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Return {name: path}. A value `NAME=PATH` is split; a path alone is named by its stem."""
+    """Return {name: path} from values `NAME=PATH` or `PATH`; without NAME, the name is the stem of the path."""
     paths: dict[str, str] = {}
     for value in values:
         name, equals, path = value.partition("=")
@@ -430,7 +430,7 @@ def rename_option(function: Decorated) -> Decorated:
 
 
 def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
-    """Return {label: code} of the values of `--rename`.
+    """Return {label: code} from the values of `--rename`.
 
     Raises:
         UsageError: A value is not OLD=NEW, or a label is given twice.
@@ -485,5 +485,5 @@ def gold_options(function: Decorated) -> Decorated:
 
 
 def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
-    """Return the labels of a row; the density of Fisher values is null."""
+    """Return the language, seed and density of a row as JSON values; Fisher values have no density, so it is null."""
     return {"language": key.language, "seed": key.seed, "density": key.density}

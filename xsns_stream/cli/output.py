@@ -1,4 +1,4 @@
-"""Output of all verbs (JSON objects, notes, tables, escaping), and options that belong to it."""
+"""Output of all verbs (JSON objects, notes, tables, escaping), and the options for output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DENSITIES: Final = ("--density", "--densities")
 
 
 class WholeNumbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers that are separated by commas: `42` or `1,2,3`."""
+    """Parameter type of whole numbers separated by commas, such as `42` or `1,2,3`."""
 
     name = "integers"
     _kind: type[int] | type[float] = int
@@ -60,14 +60,14 @@ class WholeNumbers(click.ParamType[tuple[int, ...]]):
 
 
 class Numbers(WholeNumbers):
-    """Numbers that are separated by commas: `0.15` or `0.1,0.2`."""
+    """Parameter type of numbers separated by commas, such as `0.15` or `0.1,0.2`."""
 
     name = "numbers"
     _kind = float
 
 
 def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return all numbers of a repeatable option that accepts several numbers each time."""
+    """Return all numbers of a repeatable option, whose values are tuples of numbers, as one tuple."""
     return tuple(number for value in values for number in value)
 
 
@@ -100,8 +100,8 @@ def csv_guard_option(function: Decorated) -> Decorated:
 def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds `--output` and `--csv-guard`; the verb receives `outputs`.
 
-    Every verb that shows a table has this option, and writes it with :func:`xsns_stream.report.write_result` or
-    :func:`xsns_stream.report.write_matrix`.
+    Every verb that shows a table has the option `--output`. The verb writes the table with
+    :func:`xsns_stream.report.write_result` or :func:`xsns_stream.report.write_matrix`.
 
     Args:
         more: Further sentences of the help text.
@@ -130,7 +130,7 @@ def matrix_output_option(function: Decorated) -> Decorated:
 
 
 def score_output_option(function: Decorated) -> Decorated:
-    """Add `--output`, a file of gold scores, and `--csv-guard`; the verb receives `output`."""
+    """Add `--csv-guard` and, for a file of gold scores, `--output`; the verb receives `output`."""
     return click.option(
         "-o",
         "--output",
@@ -166,7 +166,7 @@ def common_options(function: Decorated) -> Decorated:
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
-    """Raise an error for stores in memory, which are empty at the start of a command and lost at its end."""
+    """Return the path of a store; raise an error if the store is in memory, because it would be lost at the end."""
     from xsns_stream.errors import UsageError
 
     for name in value if isinstance(value, tuple) else (value,):
@@ -238,19 +238,19 @@ def row_options(function: Decorated) -> Decorated:
 
 
 def examples(*commands: str) -> str:
-    """Return examples for the end of a help page; the tests run them."""
+    """Return the examples at the end of a help page as text; the tests run these examples."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)
 
 
 def given_options(ctx: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that the user gave; the others have their defaults."""
+    """Return only the options that the user gave, and not the options that have their default values."""
     return {
         name: value for name, value in options.items() if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
 
 
 def split_codes(values: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the codes of a repeatable option with lists: `--lang sw,en --lang fi`."""
+    """Return all codes of a repeatable option whose values are lists, as in `--lang sw,en --lang fi`."""
     return tuple(code.strip() for value in values for code in value.split(",") if code.strip())
 
 
@@ -260,7 +260,7 @@ def counted(number: int, one: str, several: str = "") -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in seconds, minutes or hours."""
+    """Return a duration as text, in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -274,25 +274,27 @@ def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
 
 
 def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:
-    """Print a line. Verbs print with this function, with :func:`emit_json` or on a console below, and in no other way.
+    """Print a line.
+
+    Verbs print only with this function, with :func:`emit_json`, or on a console that a function of this module returns.
 
     Args:
         text: The line. Invisible characters are shown as escapes.
-        err: Whether the line goes to stderr.
+        err: Whether the line is printed to stderr.
         lines: Whether the text may contain line breaks.
     """
     click.echo(visible(text, lines=lines), err=err)
 
 
 def stdout_console() -> Console:
-    """Return the console for results; it is wide if stdout is not a terminal."""
+    """Return the console for results, on stdout; if stdout is not a terminal, the console is wide."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
 
 
 def stderr_console(quiet: bool) -> Console:
-    """Return the console for progress and notes."""
+    """Return the console for progress and notes, on stderr."""
     from xsns_stream.io.console import VisibleConsole
 
     return VisibleConsole(stderr=True, quiet=quiet)
@@ -302,7 +304,7 @@ def print_matrix(matrix: SimilarityMatrix) -> int:
     """Print a small matrix as a whole; of a larger matrix, print the nearest sources of each target.
 
     Returns:
-        The number of nearest sources; 0 for the whole matrix.
+        The number of sources printed for each target; 0 if the whole matrix was printed.
     """
     from xsns_stream.report import matrix_table, neighbours_table
 
@@ -315,26 +317,26 @@ def print_matrix(matrix: SimilarityMatrix) -> int:
 
 
 def note(text: str, quiet: bool) -> None:
-    """Print a line to stderr. It is not wrapped, so that it can be searched for."""
+    """Print a line to stderr. The line is not wrapped, so that it can be searched for."""
     if not quiet:
         say(text, err=True)
 
 
 def store_arguments(store: str) -> tuple[str, ...]:
-    """Return `--store STORE`, for a command line; nothing for the default store."""
+    """Return the arguments `--store STORE` for a command line; no arguments if the store is the default store."""
     return () if store == DEFAULT_STORE else ("--store", store)
 
 
 def given_arguments() -> tuple[str, ...]:
-    """Return the command line of the verb that is running, without the program's name."""
+    """Return the command line of the running verb, without the name of the program."""
     arguments: tuple[str, ...] = click.get_current_context().meta.get("arguments", ())
     return arguments
 
 
 def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
-    """Print the command that is useful after a verb, as a line `next: xsns-stream …` on stderr.
+    """Print a line `next: xsns-stream …` to stderr; it names the command that is useful after the running verb.
 
-    A verb calls this function after its results were printed. Nothing is printed with `--quiet` or `--json`.
+    A verb calls this function after it has printed its results. Nothing is printed with `--quiet` or `--json`.
 
     Args:
         command: The verb and its arguments, which are quoted for a shell. Words in capitals, such as `FOLDER`, are
@@ -347,10 +349,10 @@ def next_step(*command: object, quiet: bool, as_json: bool = False) -> None:
 
 
 class Notes:
-    """Notes of a verb without events: each is printed at once, and kept for its JSON object.
+    """Notes of a verb that has no events; each note is printed at once, and kept for the JSON object of the verb.
 
     Args:
-        quiet: Whether nothing is printed.
+        quiet: Whether notes are kept without being printed.
     """
 
     def __init__(self, quiet: bool) -> None:
@@ -363,7 +365,7 @@ class Notes:
         note(f"note: {sentence}", self._quiet)
 
     def to_json(self) -> dict[str, list[str]]:
-        """Return the entry of the JSON object; empty if there are no notes."""
+        """Return the entry for the JSON object; it is an empty dictionary if there are no notes."""
         return {"notes": self.sentences} if self.sentences else {}
 
 

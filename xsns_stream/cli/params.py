@@ -109,7 +109,7 @@ def _tensors(title: str, rows: Iterable[tuple[str, tuple[int, ...]]]) -> Table:
 
 
 def _checked(report: ParameterReport) -> Table:
-    """Return a table of how the parameters of each kind of module are measured, and how exactly."""
+    """Return a table with the method and the largest error of the measurement for each kind of module."""
     groups: dict[tuple[str, str], list[float]] = {}
     for check in report.checks:
         way = f"rule {check.rule}" if check.by_rule and check.exact else "one example at a time"

@@ -82,10 +82,10 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
 
 
 def _confirmed(as_json: bool) -> bool:
-    """Ask the user for confirmation.
+    """Ask the user for confirmation, and return whether it was given.
 
     Raises:
-        UsageError: There is no terminal.
+        UsageError: There is no terminal on which to ask, or the output is JSON.
     """
     if as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""`xsns-stream rank`: the source languages for a target language, best first."""
+"""`xsns-stream rank`: rank source languages for a target language, best first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NEXT_SOURCES: Final = 2
 
 
 def rank_options(function: Decorated) -> Decorated:
-    """Add the options that select the candidates, and the further results."""
+    """Add the options that select candidate sources, and the options that request further results."""
     for option in (
         click.option(
             "--regime",
@@ -150,7 +150,13 @@ def command(
 
 
 def _show(report: RankingReport, explained: int, quiet: bool) -> None:
-    """Print a report. `explained` is the largest number of sources that are explained."""
+    """Print a report on the ranking of one target.
+
+    Args:
+        report: The report.
+        explained: Maximum number of sources whose similarity is explained.
+        quiet: Whether `--quiet` was given.
+    """
     from xsns_stream.report import cover_table, explanation_table, ranking_table
 
     console, ranking = stdout_console(), report.ranking
@@ -171,7 +177,7 @@ def _show(report: RankingReport, explained: int, quiet: bool) -> None:
 
 
 def _next(store: str, reports: Sequence[RankingReport], gold: str | None, quiet: bool) -> None:
-    """Print the next command after a ranking: a comparison with gold scores, or fine-tuning on the first sources."""
+    """Print the command to run after a ranking: compare it with gold scores, or fine-tune on the first sources."""
     if gold is not None:
         next_step("evaluate", "--gold", gold, "--predict", f"xsns={store}", quiet=quiet)
         return

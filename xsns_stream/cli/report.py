@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def page_options(function: Decorated) -> Decorated:
-    """Add the options that say what the page shows."""
+    """Add the options that determine what the page shows."""
     for option in (
         click.option("--title", default="", metavar="TEXT", help="Title of the page.  [default: model and languages]"),
         click.option(
@@ -151,7 +151,7 @@ def command(
 
 
 def _show(result: Report) -> None:
-    """Print what was written."""
+    """Print a summary of the page that was written."""
     from rich.filesize import decimal
 
     sections = ", ".join(title for _, title in result.page.sections)
@@ -159,7 +159,7 @@ def _show(result: Report) -> None:
 
 
 def _next(store: str, matrix: str | None, gold: str | None, result: Report, quiet: bool, as_json: bool) -> None:
-    """Print the next command after a report: a ranking of a store, or gold scores for a matrix."""
+    """Print the command to run after a report: `rank` if the page shows a store, `gold import` if it shows a matrix."""
     if matrix is not None:
         next_step("gold", "import", "TABLE", "-o", "gold.parquet", quiet=quiet, as_json=as_json)
         return

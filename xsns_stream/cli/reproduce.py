@@ -45,7 +45,7 @@ _FEWEST: Final = click.IntRange(min=1)
 
 
 def reproduce_options(function: Decorated) -> Decorated:
-    """Add every option of `reproduce` except those of output on the terminal."""
+    """Add every option of `reproduce` except the options for output on the terminal."""
     return apply(function, _what_options, _size_options, _machine_options)
 
 
@@ -202,7 +202,7 @@ def _words(options: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _takes_workers(args: Sequence[str]) -> bool:
-    """Return whether the command of a step has the options of workers."""
+    """Return whether the verb of a step accepts the options of workers."""
     from xsns_stream.cli import cli
 
     command: click.Command | None = cli
@@ -217,8 +217,9 @@ def run_verb(quiet: bool, words: Sequence[str] = ()) -> Callable[[Sequence[str],
     """Return a function that runs a verb in this process.
 
     Args:
-        quiet: Whether the stderr of the verb is written to its log only.
-        words: Options of workers, for verbs that have them. They do not change results, and are not recorded.
+        quiet: Whether the stderr of the verb is written only to its log.
+        words: Arguments with the options of workers; they are passed to the verbs that accept them. These options
+            do not change results, and are not recorded.
 
     The stderr of the verb is written to its log and, unless quiet, to stderr; its stdout is written to a file beside
     the log, or to the given file.
@@ -262,7 +263,7 @@ def _call(args: Sequence[str], out: TextIO, err: TextIO) -> int:
 
 
 class Progress:
-    """Handler that prints one line for each event.
+    """Event handler that prints one line for each event of a run.
 
     Args:
         quiet: Whether to print nothing.
@@ -295,7 +296,7 @@ _ARGUMENTS: Final = "reproduce.arguments"
 
 
 class _Reproduce(SectionedCommand):
-    """A command that records its command line for the pages, and lists its targets on the help page."""
+    """The command `reproduce`: it keeps its command line for the pages, and its help page lists the targets."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(word for word in args if word not in _ASIDE)
@@ -358,7 +359,7 @@ def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, qu
 
 
 def _show_plan(plans: list[RecipePlan], made: Plan, target: str, as_json: bool) -> None:
-    """Print every known command line, as a shell script, with its state."""
+    """Print a shell script of all command lines that are known so far; it contains the state of each."""
     from xsns_stream.reproduce.running import states, unique
 
     steps = unique(step for one in plans for step in one.steps)

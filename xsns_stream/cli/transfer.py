@@ -1,4 +1,4 @@
-"""`xsns-stream transfer`: fine-tune on sources, test on targets → gold scores."""
+"""`xsns-stream transfer`: fine-tune on sources and test on targets, to measure gold scores."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _task, _languages, _tuning, _cost = (
 
 
 def transfer_options(function: Decorated) -> Decorated:
-    """Add every option of `transfer` except those of output."""
+    """Add every option of `transfer` except the options for output."""
     return apply(
         function,
         _task("--task", type=click.Choice(tuple(TASKS)), required=True, help="Task to fine-tune and test."),
@@ -239,7 +239,7 @@ def command(output: str, metric: str | None, as_json: bool, quiet: bool, dry_run
 
 
 def _next(output: str, options: Mapping[str, Any], quiet: bool, as_json: bool) -> None:
-    """Print what to do with gold scores: compare a store with them, or build a store from the same text."""
+    """Print the command to run next: compare a store with the gold scores, or build a store from the same text."""
     if Path(DEFAULT_STORE).exists():
         next_step("evaluate", "--gold", output, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet, as_json=as_json)
         return
@@ -262,7 +262,7 @@ def _note_plan(plan: TransferPlan, quiet: bool) -> None:
 
 
 def _with_notes(plan: TransferPlan, load: ModelLoader) -> TransferPlan:
-    """Return a plan whose notes include those on how the model was loaded."""
+    """Return the plan with additional notes: the notes on how the model was loaded."""
     return replace(plan, notes=(*plan.notes, *load.notes))
 
 
@@ -395,7 +395,7 @@ def _show(
 
 
 def _title(settings: TransferSettings, metric: str, summary: Mapping[str, Any]) -> str:
-    """Return the title of the table, which warns if most scores on other languages are at most the trivial one."""
+    """Return the title of the table; it warns if most scores on other languages do not exceed the trivial score."""
     title = f"{settings.task.name}: {metric} of {settings.model}, percent"
     above = summary["above_trivial"]
     if above is None or above > 0.5:
@@ -408,7 +408,7 @@ def _title(settings: TransferSettings, metric: str, summary: Mapping[str, Any]) 
 
 
 def _requested(run: TransferRun, settings: TransferSettings, data: TransferData) -> TransferRun:
-    """Return a run without the scores of targets that only earlier commands had."""
+    """Return the run without the scores of targets that earlier commands requested and this command does not."""
     targets = set(settings.targets_of(run.source)) & set(data.test)
     return replace(run, scores={target: score for target, score in run.scores.items() if target in targets})
 
@@ -438,7 +438,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return the mean scores of all units on their own and on other languages, compared with the trivial answer."""
+    """Return means over all units: the scores on own and on other languages, and the trivial score on the latter."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

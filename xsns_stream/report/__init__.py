@@ -1,7 +1,7 @@
 """Tables, files and figures of similarity matrices, rankings, evaluations and regressions.
 
-The functions return tables as `rich` objects or write files; they do not print. pandas, SciPy and matplotlib are
-imported by the functions that need them.
+The functions return tables as `rich` objects, or write files; no function prints. Only the functions that need pandas,
+SciPy or matplotlib import these libraries.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables of matrices and transfer scores for the terminal, as `rich` objects."""
+"""Functions that return matrices and transfer scores as `rich` tables for the terminal."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SCORE_DECIMALS = {"percent": 1, "fraction": 3, "points": 2}
 
 
 def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
-    """Return the whole matrix with three decimals; rows are sources and columns are targets.
+    """Return a table of the whole matrix, rounded to three decimals; rows are sources and columns are targets.
 
     Args:
         matrix: The matrix. With more than a dozen languages, the table is hard to read.
-        width: Width of the terminal. Targets that do not fit are shown in another table below, so that no number is cut
-            off.
+        width: Width of the terminal in characters. Columns that do not fit are moved to another table below, so that no
+            number is cut off.
     """
     rows = {
         source: [Text(number(matrix[source, target]), "dim" if source == target else "") for target in matrix.targets]
@@ -42,12 +42,12 @@ def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
 
 
 def _matrix_parts(targets: Sequence[str], rows: Mapping[str, Sequence[Text]], width: int) -> Iterator[Table | str]:
-    """Yield tables of a source × target matrix that fit into `width`, with an empty line between them.
+    """Split a source × target matrix into tables that fit into `width`; yield them, separated by empty lines.
 
     Args:
-        targets: T codes, the columns.
-        rows: {source: T cells}.
-        width: Width of the terminal.
+        targets: T language codes, the headings of the columns.
+        rows: {source: the T cells of its row}.
+        width: Width of the terminal in characters.
     """
     label = max(map(len, (*rows, "source")))
     cell = max(_DECIMALS + 3, *map(len, targets), *(len(text) for row in rows.values() for text in row)) + _PADDING
@@ -74,18 +74,18 @@ def scores_table(
 ) -> Group:
     """Return the source × target matrix of transfer scores, averaged over seeds.
 
-    The best source of each target, other than the target itself, is bold and has an asterisk. The score of a language
-    on itself, or of a mixture that contains it, is dim. A pair without a score is a dash. If most scores on other
-    languages are not above the trivial answer, the title states this. A caption gives the number of languages that are
-    not shown.
+    For each target, the score of the best source other than the target itself is bold and has an asterisk. A score is
+    dim if the source is the target itself or a mixture that contains the target. A missing score is shown as a dash.
+    If most scores on other languages are not above the trivial answer, the title states this. A caption gives the
+    number of languages that are not shown.
 
     Args:
-        scores: Scores; their first regime is shown.
-        width: Width of the terminal. Targets that do not fit are shown in another table below.
-        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row; by
-            default those of the scores.
-        most: Maximum number of sources, and of targets, in the table.
-        most_targets: Maximum number of targets, if it differs from that of sources.
+        scores: The scores; only their first regime is shown.
+        width: Width of the terminal in characters. Columns that do not fit are moved to another table below.
+        trivial: {target: score of the trivial answer, such as the most frequent class}, shown as the last row. By
+            default, the trivial scores stored in `scores`.
+        most: Maximum number of sources in the table, and also of targets if `most_targets` is None.
+        most_targets: Maximum number of targets; None for the value of `most`.
     """
     scores = scores if trivial is None else replace(scores, trivial=trivial)
     sources, targets = scores.sources[:most], scores.targets[: most_targets or most]
@@ -114,7 +114,7 @@ def scores_table(
 
 
 def _warning(scores: TransferScores) -> str:
-    """Return the end of a title that says that most scores are not above the trivial answer; empty otherwise."""
+    """Return words for the title if most scores are not above the trivial answer, and an empty text otherwise."""
     above, count = scores.above_trivial()
     if not count or above > count / 2:
         return ""
@@ -125,18 +125,18 @@ def _warning(scores: TransferScores) -> str:
 
 
 def _best_score(values: Mapping[tuple[str, str], float], sources: Sequence[str], target: str) -> float:
-    """Return the best score of another language on a target; NaN without such a score."""
+    """Return the highest score that a source other than the target has on the target; NaN if there is none."""
     known = [values[source, target] for source in sources if not _trained_on(source, target)]
     return max((value for value in known if not math.isnan(value)), default=math.nan)
 
 
 def _trained_on(source: str, target: str) -> bool:
-    """Return whether a source is the target, or a mixture with the target, such as `en+fi`."""
+    """Return whether a source is the target itself or a mixture that contains the target: `en+fi` contains `fi`."""
     return target in source.split("+")
 
 
 def neighbours_table(matrix: SimilarityMatrix, neighbours: int = 3) -> Table:
-    """Return a line for each target with its most similar sources, most similar first.
+    """Return a table with a row for each target, which lists its most similar sources, most similar first.
 
     Sources with equal similarities are ordered by code; undefined similarities come last and are shown as a dash.
     """
@@ -165,7 +165,11 @@ def _nearest(matrix: SimilarityMatrix, target: str) -> list[str]:
 
 
 def groups_table(groups: GroupedSimilarity) -> Table:
-    """Return a line for each group: its parameters, its share of the selected ones, and the mean over its pairs."""
+    """Return a table with a row for each group of parameters.
+
+    The columns are the number of parameters in the group, the share of all selected parameters that are in the group,
+    and the mean similarity within the group over all pairs of languages.
+    """
     sheet = groups_sheet(groups)
     table = plain_table()
     table.add_column(sheet.header[0], style="bold", overflow="fold")
@@ -177,7 +181,7 @@ def groups_table(groups: GroupedSimilarity) -> Table:
 
 
 def groups_sheet(groups: GroupedSimilarity) -> Sheet:
-    """Return the lines of :func:`groups_table`, for files."""
+    """Return the content of :func:`groups_table` as a sheet, which can be written to a file."""
     total = sum(groups.sizes)
     lines = []
     for (name, matrix), size, share in zip(groups, groups.sizes, groups.shares, strict=True):
@@ -188,13 +192,13 @@ def groups_sheet(groups: GroupedSimilarity) -> Sheet:
 
 
 def matrix_sheet(matrix: SimilarityMatrix) -> Sheet:
-    """Return the whole matrix with three decimals, for files; rows are sources and columns are targets."""
+    """Return the whole matrix, rounded to three decimals, as a sheet; rows are sources and columns are targets."""
     lines = [(source, *(number(matrix[source, target]) for target in matrix.targets)) for source in matrix.sources]
     return Sheet(f"{matrix.coefficient}, source × target", ("source", *matrix.targets), tuple(lines))
 
 
 def number(value: float | None, decimals: int = _DECIMALS) -> str:
-    """Return a value with a number of decimals; a dash if it is unknown or undefined."""
+    """Return a value rounded to `decimals` decimals, as text; a dash if the value is None or NaN."""
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.{decimals}f}"
 
 

@@ -1,4 +1,4 @@
-"""Output of an evaluation: tables, files and a JSON document."""
+"""Tables, files and a JSON document that present an evaluation of predictors."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ _MAX_TIED: Final = 2
 
 
 def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> list[Sheet]:
-    """Return the tables of an evaluation: means, and differences if predictors were compared.
+    """Return the tables of an evaluation: mean metrics and, if predictors were compared, their differences.
 
     Args:
         evaluation: The evaluation.
-        per_target: Also return a line for each target, with the first source of each predictor and its regret.
+        per_target: Also return a table with a row for each target: the source that each predictor ranks first, and the
+            regret of this source.
     """
     sheets = [_means_sheet(evaluation)]
     if evaluation.comparison is not None:
@@ -49,7 +50,10 @@ def evaluation_sheets(evaluation: Evaluation, *, per_target: bool = False) -> li
 
 
 def evaluation_table(evaluation: Evaluation, width: int = 200, *, per_target: bool = False) -> Group:
-    """Return the tables of an evaluation for the terminal; columns beyond `width` are shown in another table below."""
+    """Return the tables of an evaluation for the terminal.
+
+    Columns that do not fit into `width` are moved to another table below.
+    """
     sheets = evaluation_sheets(evaluation, per_target=per_target)
     tables = [table for sheet in sheets for table in _console_tables(sheet, width)]
     # An empty line separates the tables.
@@ -169,7 +173,7 @@ def _p(value: float) -> str:
 
 
 def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit into `width`, each with the first column, then the caption."""
+    """Yield the sheet as tables that fit into `width` and each repeat the first column; then yield the caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))
@@ -250,17 +254,19 @@ def _predictor_document(evaluation: Evaluation, row: int) -> dict[str, Any]:
 def write_evaluation(
     evaluation: Evaluation, joined: JoinedScores, path: str | Path, *, per_target: bool = False
 ) -> Path:
-    """Write an evaluation in the format of the suffix of `path`, completely or not at all.
+    """Write an evaluation atomically to a file; the suffix of `path` selects the format.
 
     The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
-    are predictors and metrics; with `per_target` they are predictors and targets, with a column for each metric. The
-    figure shows the regret on each target, and scores against predictions.
+    are pairs of a predictor and a metric. If `per_target` is True, the rows are pairs of a predictor and a target, and
+    each metric has a column. The figure shows the regret on each target, and scatter plots of scores against
+    predictions.
 
     Args:
         evaluation: The evaluation.
         joined: The evaluated scores and predictions, for the figure.
         path: The file to write; an existing file is replaced.
-        per_target: Write lines for targets: in addition to the means, or instead of them in .csv and .parquet.
+        per_target: Whether to write a row for each target. In .csv, .tsv and .parquet, these rows replace the means; in
+            .md and .tex, they are an additional table. Other formats do not change.
 
     Returns:
         The path.

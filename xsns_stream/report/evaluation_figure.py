@@ -1,4 +1,4 @@
-"""Figure of an evaluation: regret on each target, and scores against predictions."""
+"""Figure of an evaluation: the regret on each target, and scatter plots of scores against predictions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PANEL: Final = 2.3
 
 
 def evaluation_title(evaluation: Evaluation) -> str:
-    """Return the title of tables and figures, without a warning."""
+    """Return the title of the tables and the figure of an evaluation; the title contains no warning."""
     settings = evaluation.settings
     regime = "" if settings.regime == "main" else f", regime {settings.regime}"
     counts = f"{_counted(settings.sources, 'source')}, {_counted(evaluation.targets, 'target')}"
@@ -47,13 +47,13 @@ def _counted(codes: Sequence[str], noun: str) -> str:
 
 
 def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
-    """Draw regret on each target on the left, and scores against predictions for each predictor on the right.
+    """Draw the regret on each target (left) and, for each predictor, scores against predictions (right).
 
-    Targets are ordered by the mean regret of the given predictors, largest regret first.
+    Targets are sorted by their regret, averaged over the given predictors, in descending order.
 
     Args:
         evaluation: The evaluation.
-        joined: The evaluated scores and predictions; the right panels show the candidates.
+        joined: The evaluated scores and predictions; the panels on the right show only candidate pairs.
 
     Returns:
         A figure; save it with `bbox_inches="tight"`.
@@ -78,7 +78,7 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
 
 
 def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: float) -> None:
-    """Draw the regret of each predictor on each target into axes of this height in inches."""
+    """Draw the regret of each predictor on each target into axes; `height` is the height of the axes in inches."""
     regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
     known = np.isfinite(regret[given])
     mean = np.where(known, regret[given], 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""Files of similarity matrices, for all parameters or by groups of parameters."""
+"""Writers of files with similarity matrices, over all parameters or for each group of parameters."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
 
 def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
-    """Write a matrix in the format of the suffix of `path`.
+    """Write a matrix to a file; the suffix of `path` selects the format.
 
     ============== =========================================================================================
-    .csv, .tsv     The values: a line for each source and a column for each target; undefined values are
+    .csv, .tsv     The values: a row for each source and a column for each target; undefined values are
                    empty. Min Nan Chinese has the code `nan`, so read the file with
                    `pd.read_csv(path, index_col="source", keep_default_na=False, na_values=[""])`.
-    .parquet       The values, as pandas writes a frame: `pd.read_parquet(path)` returns it. Everything else is in the
-                   metadata of the file, under the key `xsns_stream`.
+    .parquet       The values as a pandas frame: `pd.read_parquet(path)` returns the frame. All other data of the matrix
+                   are in the metadata of the file, under the key `xsns_stream`.
     .json          The whole matrix; undefined values are null.
-    .npz           The whole matrix; `np.load(path)` needs no pickles. Unknown values have no array.
+    .npz           The whole matrix; `np.load(path)` needs no pickles. Attributes that are None have no array.
     .md, .tex      The table that the terminal shows, with three decimals; LaTeX needs the package booktabs.
     .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
     ============== ==================================================================================
-    The file is written under another name and renamed, so that a reader sees the old file or the complete new one.
+    The file is written atomically: it is written under a temporary name and then renamed. A reader therefore sees
+    either the old file or the complete new one.
 
     Args:
         matrix: The matrix.
         path: The file to write; an existing file is replaced.
-        density: The density of the sub-networks, which the matrix does not contain, for title and metadata.
+        density: The density of the sub-networks, for the title and the metadata; the matrix itself does not contain it.
 
     Returns:
         The path.
@@ -75,7 +76,7 @@ def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> Non
 
 
 def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
-    """Write the values as a frame, and all other data to the metadata, which readers of frames ignore."""
+    """Write the values as a frame, and all other data of the matrix to the metadata of the Parquet file."""
     arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -118,7 +119,7 @@ def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO)
 
 
 def _record(matrix: SimilarityMatrix) -> dict[str, Any] | None:
-    """Return the record of the origin of the matrix, as JSON values."""
+    """Return the matrix's record of its origin as JSON values; None if the matrix has no record."""
     return None if matrix.record is None else matrix.record.to_json()
 
 
@@ -182,11 +183,11 @@ _Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
 
 
 def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float | None = None) -> Path:
-    """Write the matrices of groups in the format of the suffix of `path`, completely or not at all.
+    """Write the matrices of all groups atomically to a file; the suffix of `path` selects the format.
 
     ============== =========================================================================================
-    .csv, .tsv     A line for each group, source and target; undefined values are empty.
-    .parquet       The same lines, with the columns `group`, `source`, `target` and the coefficient.
+    .csv, .tsv     A row for each group, source and target; undefined values are empty.
+    .parquet       The same rows, with the columns `group`, `source`, `target` and the coefficient.
     .json          All matrices; undefined values are null.
     .npz           `values` float64 [G, S, T] with `groups`, `sources`, `targets`, `sizes`, `shares`, `seeds`.
     .md, .tex      The table that the terminal shows, and a table for each group; LaTeX needs the package booktabs.
@@ -195,7 +196,7 @@ def write_groups(groups: GroupedSimilarity, path: str | Path, *, density: float 
     Args:
         groups: The matrices.
         path: The file to write; an existing file is replaced.
-        density: The density of the sub-networks, for metadata.
+        density: The density of the sub-networks, which is written to the metadata.
 
     Returns:
         The path.

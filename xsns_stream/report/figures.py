@@ -1,7 +1,8 @@
-"""Style, page layout and file output of all figures.
+"""Functions for the style, the page layout and the files of all figures.
 
-A figure is drawn by a function without arguments, which is called while the matplotlib settings of this module are
-active. Axes are placed in inches from the top left of a page. pyplot is not used, so that there is no global state.
+Each figure is drawn by a function without arguments. This module calls the function while its matplotlib settings are
+active. The positions of axes are given in inches, from the top left corner of a page. pyplot is not used, because it
+has global state.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ Draw: TypeAlias = "Callable[[], Figure]"
 
 
 def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
-    """Write a figure into an open file; the same figure gives the same bytes.
+    """Write a figure into an open file; equal figures give identical bytes.
 
     Args:
-        draw: Returns the figure.
+        draw: Function that returns the figure.
         file: The file.
         kind: `png`, `svg` or `pdf`.
         options: Further arguments of matplotlib's `savefig`, such as `pad_inches`.
@@ -71,7 +72,7 @@ def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:
     """Return a function that writes a figure as `png`, `svg` or `pdf` into an open file.
 
     Args:
-        draw: Returns the figure; it is called once for each file.
+        draw: Function that returns the figure; it is called once for each file.
     """
     return lambda file, kind: save_figure(draw, file, kind, pad_inches=0.25)
 
@@ -101,10 +102,10 @@ class Page:
 
 
 def stacked_axes(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
-    """Return a figure with axes one below the other, each for a number of labelled lines.
+    """Return a figure with axes one below the other; each axes has room for a number of labelled lines.
 
     Args:
-        lines: The number of lines of each axes.
+        lines: The number of labelled lines for each axes, from top to bottom.
 
     Raises:
         ValueError: There are no axes.
@@ -119,12 +120,12 @@ def stacked_axes(lines: Sequence[int]) -> tuple[Figure, list[Axes]]:
 
 
 def lines_height(lines: int) -> float:
-    """Return the height in inches of axes with a number of labelled lines."""
+    """Return the height in inches of axes with room for `lines` labelled lines."""
     return _LINE_PITCH * max(lines, 1) + 0.2
 
 
 def finish_lines(axes: Axes, lines: int, label: str) -> None:
-    """Set limits, grid and x label of axes from :func:`stacked_axes`."""
+    """Set the limits, the grid and the x label of one of the axes that :func:`stacked_axes` returned."""
     axes.set_xlabel(label, fontsize=9, color=INK)
     axes.set(ylim=(max(lines, 1) - 0.4, -0.6))
     axes.margins(x=0.04)
@@ -134,19 +135,19 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour and marker of a series; the marker changes after all colours were used."""
+    """Return the colour and the marker of the series with this index; series of the same colour differ in marker."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index // len(COLOURS) % len(MARKERS)]}
 
 
 def plain(axes: Axes) -> None:
-    """Draw only two thin spines, and small ticks."""
+    """Style axes plainly: hide the top and right spines, thin the other two, and make the ticks short."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
     axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5, labelsize=8)
 
 
 def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size: float = 11.5) -> None:
-    """Write a title, and a subtitle below it, left-aligned above axes, beginning `above` points over the axes."""
+    """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes."""
     lines = ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK))
     for text, points, weight, colour in lines:
         if text:
@@ -166,19 +167,19 @@ def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size
 
 
 def is_dark(rgba: Iterable[float]) -> bool:
-    """Return whether text on a colour must be white to be readable."""
+    """Return whether a colour is so dark that text on it must be white."""
     red, green, blue, _ = rgba
     return 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
 
 
 def language(code: str, longest: int = _MAX_NAME) -> str:
-    """Return `Swahili  sw`; only the code if the language has no name."""
+    """Return the name and the code, such as `Swahili  sw`; only the code if the language has no name."""
     name = shown_name(code)
     return code if name == code else f"{cut(name, longest)}  {code}"
 
 
 def cut(name: str, longest: int = _MAX_NAME) -> str:
-    """Return a name, shortened with `…` if it is longer than `longest` letters."""
+    """Return a name; if it has more than `longest` letters, it is truncated and ends with `…`."""
     return name if len(name) <= longest else f"{name[: longest - 1].rstrip(' (')}…"
 
 
@@ -189,7 +190,7 @@ def axis_label(metric: str, unit: str) -> str:
 
 
 def finite(values: Sequence[float | None]) -> list[float]:
-    """Return the finite values."""
+    """Return the values that are finite; None, NaN and infinities are removed."""
     return [float(value) for value in values if value is not None and math.isfinite(value)]
 
 
@@ -211,14 +212,14 @@ _DISTANCES: Final = (3.0, 7.0)
 def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
     """Write labels beside the points of a scatter plot, without overlaps.
 
-    If there are many points, the extreme ones have labels: those at the ends of both axes, and those that are furthest
-    from the line through all points. A label that would cover another label, or more than three points, is left out.
-    Call this function last, when the limits of the axes are final.
+    If there are many points, only the extreme points have labels: the points with the smallest and largest x and y, and
+    the points that are furthest from the regression line. A label is left out if it would cover another label or more
+    than three points. Call this function after the limits of the axes are final.
 
     Args:
-        axes: The axes, with their points.
-        x: float64 [N].
-        y: float64 [N].
+        axes: The axes; the points must be drawn already.
+        x: float64 [N], x coordinates of the points.
+        y: float64 [N], y coordinates of the points.
         labels: N labels.
     """
     from matplotlib.transforms import Bbox
@@ -249,7 +250,7 @@ def label_points(axes: Axes, x: Reals, y: Reals, labels: Sequence[str]) -> None:
 
 
 def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
-    """Return the points that get labels, the most extreme first.
+    """Return the indices of the points that get labels, most extreme first.
 
     The points with the smallest and largest x and y come first, followed by the others in descending order of their
     vertical distance from the regression line. If there are many points, only the first of them get labels.
@@ -264,7 +265,11 @@ def _extremes(x: Reals, y: Reals, known: Any) -> list[int]:
 
 
 def _free_box(place: Reals, label: str, frame: Bbox, taken: Sequence[Bbox], points: Reals) -> Bbox | None:
-    """Return a box for a label, in points: in the frame, over no other label, over as few points as possible."""
+    """Return the best free box for a label, in typographic points; None if there is none.
+
+    The box lies within `frame` and overlaps no box in `taken`. Among such boxes, it covers the fewest points of the
+    plot, and at most :data:`_MOST_COVERED`.
+    """
     from matplotlib.transforms import Bbox
 
     size = np.array([len(label) * _LETTER[0], _LETTER[1]]) * _LABEL_SIZE

@@ -1,4 +1,4 @@
-"""Heat map of a similarity matrix, readable with two languages and with several hundred.
+"""Heat map of a similarity matrix, which is readable for any number of languages from two to several hundred.
 
 Sizes in inches and points are computed from the number of languages. matplotlib then draws the labels around the grid,
 and the saved page includes them.
@@ -43,13 +43,13 @@ class _Sizes:
 
     @property
     def cell(self) -> float:
-        """Side of a cell in inches: about 1 cm for a dozen languages, and the height of a label for 200."""
+        """Side of a cell in inches: about 1 cm for a dozen languages, and as small as the height of a label for 200."""
         longer = max(self.rows, self.columns)
         return float(np.interp(longer, [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06]))
 
     @property
     def dpi(self) -> int:
-        """Pixels per inch, with smaller values for large pages, which are slow to draw."""
+        """Pixels per inch; fewer for large pages, which are slow to draw."""
         return 200 if max(self.rows, self.columns) <= 60 else 150
 
     @property
@@ -62,17 +62,17 @@ class _Sizes:
 
     @property
     def label(self) -> float:
-        """Size of a label in points: a little less than the height of a row."""
+        """Font size of a label in points: a little less than the height of a row."""
         return float(np.clip(self.cell * 72 * 0.78, 2.5, 10.0))
 
     @property
     def title(self) -> float:
-        """Size of the title in points, which grows more slowly than the page."""
+        """Font size of the title in points; it grows more slowly than the page."""
         return float(np.clip(2.6 * self.width**0.75, 11.0, 30.0))
 
 
 def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, density: float | None = None) -> None:
-    """Write a heat map into an open file; the same matrix gives the same bytes.
+    """Write a heat map into an open file; equal matrices give identical bytes.
 
     Args:
         matrix: The matrix.
@@ -84,17 +84,17 @@ def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, densit
 
 
 def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figure:
-    """Draw a heat map with similar languages next to each other.
+    """Draw a heat map in which similar languages are next to each other.
 
-    Rows and columns are ordered by :func:`cluster_order`. The cell of a language with itself is white, because the
-    colour scale is for pairs of different languages. An undefined similarity is grey.
+    Rows and columns are ordered by :func:`cluster_order`. The cells that compare a language with itself
+    are white, because the colour scale is for pairs of different languages. Undefined similarities are grey.
 
     Args:
         matrix: The matrix.
         density: The density of the sub-networks, for the title.
 
     Returns:
-        A figure with labels outside of its page; save it with `bbox_inches="tight"`.
+        A figure; its labels extend beyond the page, so save it with `bbox_inches="tight"`.
     """
     from matplotlib.figure import Figure
 
@@ -117,7 +117,10 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
 
 
 def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:
-    """Return the orders of rows and columns, and the tree; None if rows and columns are different languages."""
+    """Return the orders of rows and columns, and the tree.
+
+    If rows and columns are different languages, the orders are unchanged and the tree is None.
+    """
     if set(matrix.sources) != set(matrix.targets):
         return np.arange(len(matrix.sources)), np.arange(len(matrix.targets)), None
     index = {target: i for i, target in enumerate(matrix.targets)}
@@ -157,7 +160,7 @@ def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: 
 
 
 def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes) -> None:
-    """Write the name of every row and column as `Swahili  sw`, with the code next to the grid."""
+    """Label every row and column with name and code, as in `Swahili  sw`; the code is next to the grid."""
     grid.set_xticks(range(len(targets)), [f"{t}  {_short(t)}".rstrip() for t in targets], rotation=90)
     grid.set_yticks(range(len(sources)), [f"{_short(s)}  {s}".lstrip() for s in sources])
     grid.tick_params(labelsize=sizes.label, labelcolor=INK, length=0, pad=3)
@@ -202,7 +205,7 @@ def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
 
 
 def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: SimilarityMatrix, sizes: _Sizes) -> None:
-    """Draw the colour scale to the right of the upper part of the grid."""
+    """Draw the colour bar on the right of the grid, beside its upper part."""
     height = min(sizes.height, max(1.2, 0.45 * sizes.height))
     width = float(np.clip(0.012 * sizes.width, 0.12, 0.3))
     box = (1.0 + (width + 0.1) / sizes.width, 1.0 - height / sizes.height)
@@ -215,7 +218,7 @@ def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: Simi
 
 
 def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, sizes: _Sizes, top: float) -> None:
-    """Write title and subtitle above the tree, on the left."""
+    """Write the title and the subtitle above the tree, aligned to the left."""
     seeds = ", ".join(map(str, matrix.seeds))
     facts = [
         f"mean of seeds {seeds}" if len(matrix.seeds) > 1 else f"seed {seeds}" if seeds else "",

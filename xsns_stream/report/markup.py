@@ -1,4 +1,4 @@
-"""Tables of text, as Markdown, as LaTeX and for the terminal."""
+"""Tables of text, and their conversion to Markdown, LaTeX and terminal output."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _TEXT_COLUMNS = frozenset({"language", "best"})
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of text: a title, a header, and lines that begin with a label.
+    """A table of text: a title, a header, and rows whose first cell is a label.
 
-    In the terminal, the part of a cell after its first line break, such as an interval, is printed dimmer.
+    A cell may contain a line break. In the terminal, the part after the break (for example an interval) is dimmed.
 
     Attributes:
         title: The title.
         header: The names of the columns.
-        lines: The cells.
+        lines: The rows, each with one cell for each column.
         caption: Text below the table; may be empty.
     """
 
@@ -35,11 +35,11 @@ class Sheet:
 
 
 def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]], *, text_columns: int = 1) -> str:
-    """Return a Markdown table with escaped cells, without a line break at its end.
+    """Return a Markdown table; cells are escaped, and the text does not end with a line break.
 
     Args:
         header: The names of the columns.
-        lines: The cells.
+        lines: The rows, each with one cell for each column.
         text_columns: Number of text columns on the left; the other columns are aligned to the right.
     """
     rule = ["---" if column < text_columns else "---:" for column in range(len(header))]
@@ -48,7 +48,7 @@ def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]], *, tex
 
 
 def markdown(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
-    """Return sheets as Markdown, and notes as a list below them."""
+    """Return sheets as Markdown tables, followed by the notes as a list."""
     parts = []
     for sheet in sheets:
         caption = f"\n{in_markdown(sheet.caption)}\n" if sheet.caption else ""
@@ -58,7 +58,7 @@ def markdown(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
 
 
 def latex(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
-    """Return sheets as LaTeX tables, with titles, captions and notes as comments; the package booktabs is needed."""
+    """Return sheets as LaTeX tables, which need the package booktabs; titles, captions and notes become comments."""
     lines = ["% needs \\usepackage{booktabs}"]
     for sheet in sheets:
         rows = [" & ".join(map(in_latex, line)) + r" \\" for line in (sheet.header, *sheet.lines)]
@@ -78,7 +78,7 @@ def latex(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
 
 
 def plain_table() -> Table:
-    """Return an empty table for the terminal, with a rule below its header and no frame."""
+    """Return an empty table for the terminal; it has a rule below its header, and no frame."""
     return Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
 
 

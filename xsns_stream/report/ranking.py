@@ -38,15 +38,15 @@ _Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 @dataclass(frozen=True)
 class ShownRanking:
-    """A ranking with all that is shown with it in tables, files and figures.
+    """A ranking, and all that tables, files and figures show beside it.
 
     Attributes:
         ranking: The sources to show.
-        warning: A few words for the title, such as `no better than a random order on 5 of 6 targets`; usually empty.
-        sentences: Sentences below the table: conclusions from the numbers, and their reliability.
+        warning: A warning for the title, such as `no better than a random order on 5 of 6 targets`; usually empty.
+        sentences: Sentences below the table, on what follows from the numbers and how reliable they are.
         settings: Facts about the measurement, such as `mini`, `texts` and `seed 42`.
         together: Sources to train on together.
-        explanations: Explanations by layer and by module.
+        explanations: Explanations of the similarities, by layer and by module.
     """
 
     ranking: SourceRanking
@@ -71,13 +71,14 @@ def ranking_table(ranking: SourceRanking, width: int = 200, *, warning: str = ""
     """Return the sources of a ranking, best first, with their ranks and names.
 
     Sources with exactly the same similarity share a rank, shown as `2=`; a source with an undefined similarity has no
-    rank. Sources that cannot be distinguished from the first are shown as `2~`. A column without any value, for example
-    of intervals, is left out.
+    rank. A source that cannot be distinguished from the first source has `~` after its rank, as in `2~`. A column
+    is left out if no source has a value for it.
 
     Args:
         ranking: The ranking.
-        width: Width of the terminal. Optional columns that do not fit are left out; a caption names them.
-        warning: Words that are added to the title.
+        width: Width of the terminal in characters. Optional columns that do not fit are left out; a caption names
+            them.
+        warning: A warning that is added to the title; empty for none.
     """
     table = plain_table()
     table.title = Text(ShownRanking(ranking, warning).title)
@@ -104,13 +105,13 @@ _TIED: Final = "= exactly as similar as another source"
 
 
 def _lines(ranking: SourceRanking, columns: Sequence[_Column]) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each source: rank, code, name, and the columns."""
+    """Yield the row of each source: rank, code, name, and a cell for each column."""
     for rank, source in _ranks(ranking):
         yield (rank, source.language, shown_name(source.language), *(show(source) for _, show in columns))
 
 
 def _fitting_columns(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
-    """Return the columns that fit beside rank, code and name; optional columns are left out in a fixed order."""
+    """Return the columns that fit beside rank, code and name; if too wide, drop optional columns in a fixed order."""
     shown = list(columns)
     for optional in (*_OPTIONAL_COLUMNS, None):
         cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in shown)
@@ -122,7 +123,7 @@ def _fitting_columns(columns: Sequence[_Column], ranking: SourceRanking, width: 
 
 
 def _columns(ranking: SourceRanking) -> Iterator[_Column]:
-    """Yield the columns that have values."""
+    """Yield the columns for which at least one source has a value."""
 
     def some(name: str) -> bool:
         return any(getattr(source, name) is not None for source in ranking)
@@ -158,7 +159,7 @@ def _ranks(ranking: SourceRanking) -> Iterator[tuple[str, RankedSource]]:
 
 
 def cover_table(cover: SourceCover) -> Group:
-    """Return the sources of a joint training, with the share of the target's sub-network that each of them adds."""
+    """Return a table of sources to train on together; it shows what share of the target's sub-network each one adds."""
     sheet = _cover_sheet(cover)
     table = plain_table()
     table.add_column("code", style="bold", no_wrap=True)
@@ -187,14 +188,14 @@ def _cover_sheet(cover: SourceCover) -> Sheet:
 
 
 def explanation_table(explanation: Explanation, width: int = 200) -> Group:
-    """Return a line for each group of parameters, with two numbers for each source.
+    """Return a table with a row for each group of parameters and two numbers for each source.
 
     The first number is the chance-corrected coefficient within the group. The number in brackets is the contribution of
     the group to the coefficient of all parameters, minus the mean contribution over the candidates.
 
     Args:
         explanation: The explanation.
-        width: Width of the terminal. Sources that do not fit are continued in a table below.
+        width: Width of the terminal in characters. Sources that do not fit are moved to another table below.
     """
     sheet = _explanation_sheet(explanation)
     label = max(len(line[0]) for line in (sheet.header, *sheet.lines)) + 2
@@ -226,7 +227,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percent, but not 0 or 100, because draws cannot show certainty."""
+    """Return a share of draws in whole percent; instead of 0 and 100, `<1 %` and `>99 %`."""
     if share is None:
         return UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
@@ -238,7 +239,7 @@ def _percent(share: float | None) -> str:
 def rankings_frame(rankings: Sequence[SourceRanking]) -> pd.DataFrame:
     """Return a pandas frame with one row for each target and source: target, rank, language, name, and the values.
 
-    The rank is the place in the order, from 1. Columns without any value are left out.
+    The rank is the position in the order, starting at 1. Columns that have no value in any row are left out.
     """
     import pandas as pd
 
@@ -258,13 +259,13 @@ def rankings_frame(rankings: Sequence[SourceRanking]) -> pd.DataFrame:
 
 
 def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Mapping[str, Any]) -> Path:
-    """Write rankings of one or several targets in the format that the suffix of `path` names, whole or not at all.
+    """Write the rankings of one or several targets atomically to a file; the suffix of `path` selects the format.
 
     ============== =========================================================================================
-    .csv, .tsv     A line for each target and source. Values are not rounded; undefined values are empty. Min Nan
+    .csv, .tsv     A row for each target and source. Values are not rounded; undefined values are empty. Min Nan
                    Chinese has the code `nan`, so read the file with `keep_default_na=False, na_values=[""]`.
-    .parquet       The same lines; the document is in the metadata of the file, under the key `xsns_stream`.
-    .json          The document, as `rank --json` prints it as `result`; undefined values are null.
+    .parquet       The same rows; the document is in the metadata of the file, under the key `xsns_stream`.
+    .json          The document, which `rank --json` prints under the key `result`; undefined values are null.
     .md .tex       The tables and sentences that the terminal shows; LaTeX needs the package booktabs.
     .png .svg .pdf A panel for each target: a dot for each similarity and a bar for its interval. Expected scores
                    are in a second panel.
@@ -279,7 +280,7 @@ def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Ma
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     from xsns_stream.report.ranking_figure import rankings_figure
@@ -296,7 +297,7 @@ def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Ma
 
 
 def _sheets(shown: ShownRanking) -> Iterator[Sheet]:
-    """Yield the tables of a ranking; the sentences are the caption of the first."""
+    """Yield the tables of a ranking; the caption of the first table consists of the sentences of the ranking."""
     ranking = shown.ranking
     columns = list(_columns(ranking))
     header = ("rank", "code", "language", *(name for name, _ in columns))

@@ -38,11 +38,11 @@ _FIRST, _OTHERS, _MEASURED = COLOURS[0], GREY, COLOURS[1]
 
 
 def rankings_figure(shown: Sequence[ShownRanking]) -> Figure:
-    """Draw a panel for each target, with a dot and an interval for each source.
+    """Draw a panel for each target, in which each source has a dot and an interval.
 
-    Sources that cannot be distinguished from the first have its colour. A dashed line is the similarity of two halves
-    of the target's own examples. If there are expected scores, they are in a second panel beside the first, with a
-    cross for each measured score.
+    Sources that cannot be distinguished from the first source have the same colour as the first source. A dashed line
+    shows the similarity between two halves of the target's own examples. Expected scores, if known, are drawn in a
+    second panel beside the first, in which each measured score is a cross.
 
     Args:
         shown: The rankings; at least one.
@@ -66,7 +66,7 @@ def rankings_figure(shown: Sequence[ShownRanking]) -> Figure:
 
 
 def _sentences(shown: Sequence[ShownRanking]) -> list[str]:
-    """Return each sentence once; one that is not true of all targets begins with the target."""
+    """Return each sentence once; a sentence that does not apply to all targets begins with the name of its target."""
     everywhere = set(shown[0].sentences).intersection(*(each.sentences for each in shown))
     own = [
         f"{each.ranking.target}: {sentence}"
@@ -82,9 +82,9 @@ def _measure(ranking: SourceRanking) -> str:
 
 
 def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
-    """Draw a ranking into axes, or into a new pyplot figure.
+    """Draw a ranking into the given axes, or into a new pyplot figure if `ax` is None.
 
-    Texts are not read as formulas of matplotlib, as in all figures of this package.
+    As in all figures of this package, matplotlib does not parse `$` in texts as mathematics.
     """
     import matplotlib as mpl
 
@@ -127,7 +127,7 @@ def draw_ranking(axes: Axes, ranking: SourceRanking) -> None:
 
 
 def _colour(source: RankedSource, place: int) -> str:
-    """Return the colour of the first source and of those that cannot be distinguished from it, or of the others."""
+    """Return the colour of a source; it shows whether the source can be distinguished from the first source."""
     return _FIRST if source.level_with_first or (source.level_with_first is None and place == 0) else _OTHERS
 
 
@@ -150,7 +150,7 @@ def _draw_expected(axes: Axes, ranking: SourceRanking) -> None:
 
 
 def _write_below(axes: Axes, sentences: Sequence[str], letters: int) -> None:
-    """Write sentences below axes, in lines of at most `letters` letters."""
+    """Write sentences below axes, wrapped to at most `letters` letters for each line."""
     if sentences:
         axes.annotate(
             "\n".join(textwrap.wrap(" ".join(sentences), letters)),

@@ -1,4 +1,4 @@
-"""Output of a regression: tables, files, a figure and a JSON document."""
+"""Tables, files, a figure and a JSON document that present a regression."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
 
 def regression_sheets(regression: Regression, ranks: Evaluation | None = None) -> tuple[Sheet, ...]:
-    """Return the tables of a regression: coefficients, deviations, errors, and the ranking by fitted scores.
+    """Return the tables of a regression: coefficients, standard deviations, errors, and ranking by fitted scores.
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores; None without one.
+        ranks: The evaluation of the ranking by fitted scores; None if the ranking was not evaluated.
     """
     sheets = (_coefficients(regression), _variances(regression), _errors(regression))
     return sheets if ranks is None else (*sheets, _ranks(ranks))
@@ -131,7 +131,7 @@ def regression_table(sheets: Sequence[Sheet]) -> Group:
 
 
 def _decimal(value: float, digits: int) -> str:
-    """Return a number with `digits` decimals, or with `digits` significant digits if the decimals were all zero."""
+    """Return a number with `digits` decimals; a number that is too small for these has `digits` significant digits."""
     if math.isnan(value):
         return _UNKNOWN
     small = value != 0 and abs(value) < 10 ** (1 - digits)
@@ -195,15 +195,16 @@ _COLOURS: Final = ("#4269d0", "#efb118", "#ff725c")
 
 
 def write_regression(regression: Regression, ranks: Evaluation | None, path: str | Path) -> Path:
-    """Write a regression in the format that the suffix of `path` names, whole or not at all.
+    """Write a regression atomically to a file; the suffix of `path` selects the format.
 
     The formats are those of :func:`~xsns_stream.report.result_files.write_result`. The rows of .csv, .tsv and .parquet
-    are pairs: score, fitted score, and the predictions with its target, or its source, left out. The figure shows
-    fitted and left-out predictions against measured scores.
+    are pairs of a source and a target. The columns are the score, the fitted score, and the predictions of regressions
+    from which the target, or the source, of the pair was left out. The figure shows fitted scores and these predictions
+    against measured scores.
 
     Args:
         regression: The regression.
-        ranks: The evaluation of the ranking by fitted scores; None without one.
+        ranks: The evaluation of the ranking by fitted scores; None if the ranking was not evaluated.
         path: The file to write; an existing file is replaced.
 
     Returns:
@@ -228,7 +229,7 @@ def write_regression(regression: Regression, ranks: Evaluation | None, path: str
 
 
 def _figure(regression: Regression) -> Any:
-    """Draw predicted against measured scores, with panels for in-sample and each kind of left-out prediction."""
+    """Draw predicted against measured scores: a panel for fitted scores, and one for each left-out prediction."""
     from matplotlib.figure import Figure
 
     panels = {IN_SAMPLE: regression.fitted, **regression.left_out}

@@ -1,4 +1,4 @@
-"""Files of results with tables, such as evaluations and regressions, in the formats of `-o FILE`."""
+"""Writer of results that consist of tables, such as evaluations, in each format that `-o FILE` supports."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SCHEMA_VERSION: Final = 1
 
 @dataclass(frozen=True)
 class ResultFile:
-    """The content of a result in each format; only the data for the format are computed.
+    """Functions that return the content of a result for each format; only those for the written format are called.
 
     Attributes:
-        kind: Name of the kind of result, such as `evaluation`, for the metadata of Parquet files.
-        frame: Returns the rows that .csv, .tsv and .parquet files contain; values are not rounded.
-        document: Returns the whole result as one object of plain values; undefined values are NaN.
-        sheets: Returns the tables that the terminal shows, for .md and .tex.
-        draw: Makes the figure.
+        kind: The kind of the result, such as `evaluation`; it is written to the metadata of Parquet files.
+        frame: Function that returns the rows for .csv, .tsv and .parquet files; values are not rounded.
+        document: Function that returns the whole result as one object of plain values; undefined values are NaN.
+        sheets: Function that returns the tables for .md and .tex files, which the terminal also shows.
+        draw: Function that draws the figure.
         notes: Sentences below the tables of .md and .tex files.
         figure_options: Further arguments of matplotlib's `savefig`.
     """
@@ -48,7 +48,7 @@ class ResultFile:
 
 
 def write_result(result: ResultFile, path: str | Path) -> Path:
-    """Write a result in the format that the suffix of `path` names, whole or not at all.
+    """Write a result atomically to a file; the suffix of `path` selects the format.
 
     ============== =========================================================================================
     .csv .tsv      The rows. Values are not rounded; undefined values are empty.
@@ -66,7 +66,7 @@ def write_result(result: ResultFile, path: str | Path) -> Path:
         The path.
 
     Raises:
-        UsageError: The suffix is not the name of a format, or the folder does not exist.
+        UsageError: The suffix is not supported, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = writable(path, RESULT_FORMATS)

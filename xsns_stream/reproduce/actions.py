@@ -1,4 +1,4 @@
-"""Actions of recipes without a verb: a model with random weights, and other comparisons of Fisher values.
+"""Actions that recipes need and no verb offers: a model with random weights, and other comparisons of Fisher values.
 
 Each action is also a program, so that a page can show its command line:
 
@@ -28,10 +28,10 @@ ALTERNATIVES: Final = ("per-layer", "weighted", "cosine")
 
 
 def random_control(model: str, folder: Path, seed: int = 0) -> None:
-    """Write a control model: the architecture and tokenizer of a model, with random weights.
+    """Write a control model, which has the architecture and the tokenizer of a model, but random weights.
 
-    transformers initialises the weights like those of a new model with this configuration. The folder is written
-    completely or not at all.
+    The library transformers initialises the weights, as for any new model with this configuration. The folder is
+    written atomically.
 
     Args:
         model: `mini`, a local folder, or a Hub id.
@@ -61,7 +61,9 @@ def random_control(model: str, folder: Path, seed: int = 0) -> None:
 
 
 def write_alternatives(store: Path, density: float, folder: Path) -> None:
-    """Compare all languages of a store by each of :data:`ALTERNATIVES`, and write `folder/NAME.parquet` for each.
+    """Compare all languages of a store by each measure in :data:`ALTERNATIVES`; write each matrix to a file.
+
+    The file of the measure NAME is `folder/NAME.parquet`.
 
     Args:
         store: A store with saved Fisher values.
@@ -78,9 +80,9 @@ def write_alternatives(store: Path, density: float, folder: Path) -> None:
 
 
 def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, SimilarityMatrix]:
-    """Return the similarities of all languages with saved Fisher values, by each of :data:`ALTERNATIVES`.
+    """Return {name: similarity matrix} of the languages with saved Fisher values, for each of :data:`ALTERNATIVES`.
 
-    Values are read layer by layer, so that memory contains L times the largest layer.
+    Values are read layer by layer. Memory must hold the Fisher values of the largest layer for all L languages.
 
     Args:
         store: A store with saved Fisher values.
@@ -104,7 +106,7 @@ def compare_fisher_values(store: SubNetworkStore, density: float) -> dict[str, S
 
 
 def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, density: float) -> Reals:
-    """Return float64 [3, L, L]: the similarities of one seed, in the order of :data:`ALTERNATIVES`."""
+    """Return float64 [3, L, L]: the similarities for one seed, by each measure in the order of :data:`ALTERNATIVES`."""
     rows = [fisher for language in languages if (fisher := store.fisher_values(language, seed)) is not None]
     # The sums are: intersection and union of the bits, minima and maxima of the values, dot products.
     sums = np.zeros((5, len(rows), len(rows)))
@@ -123,7 +125,7 @@ def _compare_seed(store: SubNetworkStore, languages: Sequence[str], seed: int, d
 
 
 def _layers(layout: ParameterLayout) -> list[tuple[int, int]]:
-    """Return, for each layer, the index of its first tensor and of the tensor after its last one."""
+    """Return (start, stop) for each layer: the range of the indices of its tensors."""
     offsets = [*layout.offsets, layout.size]
     return [(offsets.index(layer.start), offsets.index(layer.stop)) for layer in layout.layers]
 

@@ -1,8 +1,8 @@
 """Steps that several recipes share, as command lines of the other verbs.
 
-`evaluate` compares predictors on the pairs for which all of them have values. A predictor that lacks many languages
-would therefore reduce the languages of all predictors. It is compared only with X-SNS, on the languages for which it
-has values.
+`evaluate` compares predictors on the pairs for which all of them have values. A predictor without values for many
+languages would therefore remove these languages for all predictors. Such a predictor is compared only with X-SNS, on
+the languages for which the predictor has values.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MIN_KNOWN: Final = 3
 
 
 def comma_separated(codes: Sequence[str]) -> str:
-    """Return language codes in the form of the options of the verbs."""
+    """Return language codes separated by commas, as the options of the verbs accept them."""
     return ",".join(codes)
 
 
 def gold(config: RunConfig, task: TaskConfig, model: str | None = None) -> Step:
-    """Fine-tune on every source of a task and test on all its targets.
+    """Return the step that fine-tunes on every source of a task and tests on all its targets.
 
-    The outputs are the scores, `gold.parquet`, and the verb's JSON result, `gold.json`.
+    The outputs of the step are the scores (`gold.parquet`) and the JSON result of `transfer` (`gold.json`).
     """
     model = model or config.model
     folder = config.path(slug(model), task.name)
@@ -53,7 +53,7 @@ def gold(config: RunConfig, task: TaskConfig, model: str | None = None) -> Step:
 
 
 def tuning_options(config: RunConfig, task: TaskConfig) -> list[str]:
-    """Return the options of `transfer` for fine-tuning and testing on a task."""
+    """Return the options of `transfer` that set how models are fine-tuned and tested on a task."""
     return [
         *("--preset", config.fine_tuning),
         *_optional("--epochs", config.epochs),
@@ -75,16 +75,16 @@ def sub_networks(
     densities: Sequence[float] = (),
     languages: Sequence[str] = (),
 ) -> Step:
-    """Measure the languages of a task on the text of the task; the output is a store.
+    """Return the step that measures the languages of a task on the text of the task; its output is a store.
 
     Args:
         config: The configuration of the run.
         task: The task whose text is measured.
-        model: The model; the configuration's model by default.
-        head: Use a randomly initialised head of the task instead of the language model.
-        name: The name of the store, for stores of the same model and task that differ in the options below.
-        examples: |D|; the configuration's number by default.
-        densities: The densities; the configuration's density by default.
+        model: The model; by default the model in the configuration.
+        head: Whether to use a randomly initialised head for the task instead of the language-model head.
+        name: The name of the store; it distinguishes stores of the same model and task that differ in other options.
+        examples: Number of examples per language, |D|; by default the number in the configuration.
+        densities: The densities; by default the density in the configuration.
         languages: The languages; by default all languages of the task with text.
     """
     model = model or config.model
@@ -102,7 +102,7 @@ def sub_networks(
 
 
 def general_sub_networks(config: RunConfig, model: str | None = None) -> Step:
-    """Measure the languages of all tasks on general text; all tasks share the store.
+    """Return the step that measures the languages of all tasks on general text, into a store that all tasks share.
 
     Raises:
         ValueError: The configuration has no general text.
@@ -122,7 +122,10 @@ def general_sub_networks(config: RunConfig, model: str | None = None) -> Step:
 
 
 def text_baselines(config: RunConfig, task: TaskConfig, model: str | None = None) -> dict[str, Step]:
-    """Return {name in the tables: step} of the baselines from the text of the task: LEX, SuE, EMB, NN-Rank."""
+    """Return {name in the tables: step} of the baselines that are computed from the text of the task.
+
+    These baselines are LEX, SuE, EMB and NN-Rank.
+    """
     model = model or config.model
     length = _optional("--max-length", config.max_length)
     tokens = _optional("--max-tokens", config.neighbour_tokens)
@@ -152,7 +155,7 @@ def _text_baseline(config: RunConfig, task: TaskConfig, model: str, verb: str, m
 
 
 def table_baselines(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
-    """Return {name in the tables: step} of the baselines from tables, L2V and LDND, if these are given."""
+    """Return {name in the tables: step} of the baselines L2V and LDND, as far as the run has the tables for them."""
     steps = {}
     for label, verb, path in (("L2V", "l2v", config.typology), ("LDND", "ldnd", config.ldnd)):
         if path is not None:
@@ -179,16 +182,18 @@ def evaluation(
     *more: str,
     targets: Sequence[str] = (),
 ) -> Step:
-    """Compare predictors with gold scores; the output is a JSON document with metrics, intervals and tests.
+    """Return the step that compares predictors with gold scores.
+
+    The output of the step is a JSON document with metrics, intervals and tests.
 
     Args:
         name: The name of the step.
         output: The JSON file.
         task: The task, with its sources and targets.
-        scores: The step of the gold scores.
+        scores: The step whose output contains the gold scores.
         predictors: {name in the tables: step whose output is a store or a matrix}.
         more: Further options of `evaluate`.
-        targets: Targets instead of those of the task.
+        targets: The targets to evaluate; by default the targets of the task.
     """
     args = (
         *("evaluate", "--gold", str(scores.output)),
@@ -203,7 +208,7 @@ def evaluation(
 def regression(
     name: str, output: Path, task: TaskConfig, scores: Step, predictors: Mapping[str, Step], model: str, *more: str
 ) -> Step:
-    """Regress gold scores on predictors by `ols` or `mixed`; the output is JSON with coefficients and errors."""
+    """Return the step that regresses gold scores on predictors; its output is JSON with coefficients and errors."""
     args = (
         *("regress", "--gold", str(scores.output)),
         *_predict(predictors),
@@ -223,8 +228,9 @@ class PredictorGroups:
 
     Attributes:
         together: {name in the tables: step} of the predictors that are compared with one another, including X-SNS.
-        separate: {name: step} of the predictors that lack many languages.
-        left_out: {name: reason} of the predictors that have values for few languages, or that failed.
+        separate: {name in the tables: step} of the predictors without values for many languages; each is compared only
+            with X-SNS.
+        left_out: {name in the tables: reason} of the predictors that failed, or have values for too few languages.
     """
 
     together: Mapping[str, Step]
@@ -240,7 +246,7 @@ def gold_and_predictors(config: RunConfig, task: TaskConfig, model: str | None =
 def predictor_evaluations(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, model: str | None = None
 ) -> list[Step]:
-    """Return the steps that compare the predictors with the scores; the first compares most of the predictors."""
+    """Return the steps that compare predictors with gold scores; the first step compares most of the predictors."""
     model = model or config.model
     groups, scores = group_predictors(config, task, outputs, model), gold(config, task, model)
     if XSNS not in groups.together:
@@ -261,7 +267,10 @@ def predictor_evaluations(
 
 
 def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> TaskConfig:
-    """Return the task without sources and targets that have no scores; unchanged while there are no scores yet."""
+    """Return the task without the sources and targets that have no gold scores.
+
+    If the step of the gold scores is not done, the task is returned unchanged.
+    """
     from xsns_stream.gold import read_scores
 
     if not outputs.done(scores):
@@ -275,7 +284,10 @@ def restrict_to_scores(task: TaskConfig, scores: Step, outputs: StepOutputs) -> 
 def group_predictors(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, model: str | None = None
 ) -> PredictorGroups:
-    """Group the predictors by the number of languages with values; missing outputs are assumed to be complete."""
+    """Group predictors by the number of languages for which they have values.
+
+    A predictor without output yet is assumed to have values for all languages.
+    """
     together, separate, left_out = {}, {}, {}
     for label, step in predictors(config, task, model).items():
         sources, targets, share = coverage(step, task) if outputs.done(step) else (None, None, 1.0)
@@ -294,9 +306,9 @@ def group_predictors(
 
 
 def coverage(step: Step, task: TaskConfig) -> tuple[int | None, int | None, float]:
-    """Return the numbers of sources and targets for which a predictor has values, and the share of pairs.
+    """Return how many sources, how many targets, and what share of all pairs have a value from a predictor.
 
-    The numbers of a store are None, because the comparison counts its rows.
+    If the predictor is a store, both numbers are None and the share is 1, because `evaluate` checks the rows of stores.
     """
     import numpy as np
 
@@ -346,16 +358,16 @@ def _predict(predictors: Mapping[str, Step]) -> list[str]:
 
 
 def _words(task: TaskConfig) -> tuple[str, ...]:
-    """Return the option that reads the text of a task of words as running text.
+    """Return the option that reads the examples of a token-classification task as running text; empty for other tasks.
 
-    The option is given although it is the default, so that rows of an older version, which joined words by spaces, are
-    not reused.
+    `running` is the default, but the option is always given. Rows of an older version of this package, which joined
+    words by spaces, are therefore not reused.
     """
     return ("--words", "running") if TASKS[task.name].objective == "token-classification" else ()
 
 
 def _with_text(task: TaskConfig, codes: Sequence[str]) -> tuple[str, ...]:
-    """Return the languages of `codes` with readable text.
+    """Return those languages in `codes` that have text to measure.
 
     Raises:
         LanguageError: No language has text.
@@ -378,10 +390,10 @@ def _optional(option: str, value: object) -> list[str]:
 
 
 def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], seeds: Sequence[int]) -> str:
-    """Return a sentence on sources, targets or seeds in a file of scores that the step does not request.
+    """Return a sentence about sources, targets or seeds that are in a file of scores but not requested by the step.
 
     Returns:
-        The sentence; empty if the file contains nothing else.
+        The sentence; empty if the step requests everything in the file.
 
     Raises:
         XsnsError: The file cannot be read.
@@ -394,7 +406,9 @@ def check_scores(path: Path, sources: Sequence[str], targets: Sequence[str], see
 
 
 def check_rows(path: Path, seeds: Sequence[int], densities: Sequence[float]) -> str:
-    """Return a sentence on seeds or densities in a store that the step does not request; empty without any.
+    """Return a sentence about the seeds or densities that a store contains but the step does not request.
+
+    The sentence is empty if there are none.
 
     Raises:
         XsnsError: The store cannot be read.

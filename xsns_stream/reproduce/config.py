@@ -14,27 +14,27 @@ from xsns_stream.tasks import TASKS
 
 
 def task_title(name: str) -> str:
-    """Return the name of a task in running text."""
+    """Return the name of a task as it is written in running text."""
     return TASKS[name].title
 
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """Data and languages of one task.
+    """The data and the languages of one task.
 
     Attributes:
         name: One of `TASKS`.
         data: The value of `transfer --data` and of `build --corpus … --task NAME`.
         sources: Languages for fine-tuning.
-        targets: Languages for zero-shot tests, for which sources are ranked.
-        texts: The languages with measurable text of the task.
+        targets: Languages for zero-shot tests; sources are ranked for each of them.
+        texts: The languages for which the data have text to measure.
         tuning_seeds: Seeds for fine-tuning.
         fisher_seeds: Seeds for sampling and masking.
-        low_resource: Further targets outside the pool, which are only tested.
+        low_resource: Further targets outside the pool; no model is fine-tuned on them.
         limit: Maximum number of training examples of a source; None for all.
         test_limit: Maximum number of test examples of a target; None for all.
-        papers: Whether data and pool are those of the paper.
-        notes: Sentences about languages of the paper's pool that the data lack.
+        papers: Whether the data and the pool of languages are those of the paper.
+        notes: Sentences about languages that are in the paper's pool but not in the data.
     """
 
     name: str
@@ -72,30 +72,30 @@ class RunConfig:
 
     Attributes:
         preset: `paper` or `embedded`.
-        out: Folder of the results; the outputs of steps are in its folder `work`.
+        out: Folder for the results; its subfolder `work` contains the outputs of steps.
         model: The model of all tables and figures.
         other_models: Further models of table 4.
         tasks: {name: task} of the tasks that have data, in the order of `TASKS`.
-        swept: The tasks for which density and number of examples are varied (figures 3 and 6, and the figure of
-            choices).
+        swept: The tasks for which density and number of examples are varied (figures 3 and 6, and the target
+            `choices`).
         left_out: {task: reason} of the tasks that are not run.
         general: Corpus of general text, which replaces Wikipedia; None if it is not given.
         general_languages: Languages of the general text that the tasks need.
         typology: The file feature_predictions.npz of lang2vec; None if it is not given.
         ldnd: A matrix of LDND; None if it is not given.
-        examples: |D|.
-        example_counts: Values of |D| of figure 6.
-        density: p.
-        densities: Values of p of figure 3.
+        examples: Number of examples per language, |D|.
+        example_counts: The values of |D| in figure 6.
+        density: Density of the sub-networks, p.
+        densities: The values of p in figure 3.
         fisher_seeds: Seeds for sampling and masking general text.
         fine_tuning: Preset of `transfer`.
-        epochs: Maximum number of epochs; None keeps the number of the preset.
-        max_length: Length of examples in tokens; None keeps the defaults of the verbs.
-        neighbour_tokens: Maximum number of tokens of a language that NN-Rank reads.
+        epochs: Maximum number of epochs; None for the number in the fine-tuning preset.
+        max_length: Length of examples in tokens; None for the defaults of the verbs.
+        neighbour_tokens: Maximum number of tokens that NN-Rank reads for each language.
         device: The device of torch, such as `cpu`.
         precision: Precision of products in Fisher passes and fine-tuning.
         control: Whether table 4 includes the model with random weights.
-        command: The command line of this run, for the pages.
+        command: The command line of this run, which the pages show.
     """
 
     preset: str
@@ -125,7 +125,7 @@ class RunConfig:
 
     @property
     def work(self) -> Path:
-        """The folder of the outputs of steps."""
+        """The folder that contains the outputs of steps."""
         return self.out / "work"
 
     def path(self, *parts: str) -> Path:
@@ -134,7 +134,7 @@ class RunConfig:
 
 
 def slug(model: str) -> str:
-    """Return a name of a model for use in paths; different folders get different names.
+    """Return a name for a model that can be part of a path; different folders get different names.
 
     >>> slug("mini"), slug("google/mt5-base")
     ('mini', 'google--mt5-base')
@@ -146,7 +146,7 @@ def slug(model: str) -> str:
 
 
 def is_folder(model: str) -> bool:
-    """Return whether a model is given as a folder, which may not exist yet, and not as a name."""
+    """Return whether `model` is the path of a folder (which may not exist yet), and not the name of a model."""
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
 
 
@@ -197,25 +197,25 @@ FEWEST: Final = 5
 
 @dataclass(frozen=True)
 class Preset:
-    """Defaults of a run, which options replace.
+    """The default settings of a run; options of the command line replace them.
 
     Attributes:
         model: The model of all tables and figures.
         other_models: Further models of table 4.
-        data: {task: data that are read without `--data` for the task}.
+        data: {task: the data that are read if `--data` does not name data for the task}.
         general: Corpus of general text; None for a run without it.
-        examples: |D|.
-        example_counts: Values of |D| of figure 6.
-        densities: Values of p of figure 3.
+        examples: Number of examples per language, |D|.
+        example_counts: The values of |D| in figure 6.
+        densities: The values of p in figure 3.
         fisher_seeds: {task: seeds for sampling and masking}; the key "" is for other tasks and general text.
         tuning_seeds: {task: seeds for fine-tuning}; the key "" is for other tasks.
         fine_tuning: Preset of `transfer`.
         limit: {task: largest number of training examples of a source}; the key "" is for other tasks; None for all.
         test_limit: {task: largest number of test examples of a target}; the key "" is for other tasks; None for all.
-        neighbour_tokens: Maximum number of tokens of a language that NN-Rank reads.
+        neighbour_tokens: Maximum number of tokens that NN-Rank reads for each language.
         control: Whether table 4 includes the model with random weights.
         low_resource: {task: further targets outside the pool}.
-        swept: Tasks for which density and number of examples are varied (figures 3 and 6, and the figure of choices);
+        swept: Tasks for which density and number of examples are varied (figures 3 and 6, and the target `choices`);
             None for all tasks.
     """
 

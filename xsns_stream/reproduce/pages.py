@@ -1,4 +1,4 @@
-"""Markdown pages of recipes: tables of evaluations, sentences that several recipes share, and the paper's numbers."""
+"""Parts of the Markdown pages of recipes: tables of evaluations, shared sentences, and the paper's numbers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NOT_COMPARABLE: Final = (
 
 
 def evaluation_page(document: Mapping[str, Any]) -> str:
-    """Return the table of an evaluation: a line for each predictor, with its test against the reference."""
+    """Return the table of an evaluation; the row of each predictor includes its test against the reference."""
     against = document["against"]
     header = ["predictor", *PAPER_COLUMNS.values(), "regret"]
     if against:
@@ -58,7 +58,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
 
 
 def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict[str, Any], str]:
-    """Return the evaluations of predictors that lack many languages, with X-SNS, as documents and as Markdown."""
+    """Return, as documents and as Markdown, the evaluations of the predictors without values for many languages."""
     documents, parts = {}, []
     for step in steps:
         document = outputs.document(step)
@@ -71,12 +71,12 @@ def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict
 
 
 def target_count(document: Mapping[str, Any]) -> int:
-    """Return the number of targets of an evaluation that have sources to choose from."""
+    """Return the number of targets in an evaluation that have sources to choose from."""
     return sum(target["candidates"] > 0 for target in document["targets"])
 
 
 def overview(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str], metric: str = NDCG) -> str:
-    """Return a table of one metric, with a line for each predictor and a column for each task."""
+    """Return a table of one metric; rows are predictors and columns are tasks."""
     names = list(dict.fromkeys(one["name"] for document in documents.values() for one in document["predictors"]))
     metrics = {
         task: {one["name"]: one["metrics"] for one in document["predictors"]} for task, document in documents.items()
@@ -91,7 +91,7 @@ def overview(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str],
 
 
 def metric_cell(metrics: Mapping[str, Any], metric: str, *, scale: float = 100.0) -> str:
-    """Return the mean of a metric with its interval, multiplied by `scale`."""
+    """Return the mean and the interval of a metric as text, both multiplied by `scale`."""
     values = metrics[metric]
     mean, low, high = (None if values[key] is None else scale * values[key] for key in ("mean", "low", "high"))
     return with_interval(mean, low, high)
@@ -109,10 +109,10 @@ def _difference_cells(test: Mapping[str, Any] | None) -> list[str]:
 
 
 def gold_quality(task: TaskConfig, gold: Step, outputs: StepOutputs) -> tuple[str, dict[str, Any]]:
-    """Return a sentence on the quality of the fine-tuned models, and its numbers.
+    """Return a sentence on the quality of the fine-tuned models, and the numbers in this sentence.
 
-    The numbers are the mean score of the models on the test sets of their sources (`at_home`) and of the other targets
-    (`zero_shot`), and of the trivial answer, such as the most frequent class (`trivial`).
+    The numbers are means over models: the score on the test set of the source (`at_home`), the score on the test sets
+    of other targets (`zero_shot`), and the score of the trivial answer, such as the most frequent class (`trivial`).
     """
     import numpy as np
 
@@ -141,7 +141,7 @@ def gold_quality(task: TaskConfig, gold: Step, outputs: StepOutputs) -> tuple[st
 
 
 def trivial_scores(document: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return {target: headline metric of the trivial answer} from the result of `transfer --json`."""
+    """Return {target: score of the trivial answer} in the headline metric, from the result of `transfer --json`."""
     trivial = (document or {}).get("result", {}).get("trivial") or {}
     return {target: float(value) for target, value in trivial.items() if value is not None}
 
@@ -159,12 +159,12 @@ def _quality_sentence(quality: Mapping[str, Any]) -> str:
 
 
 def evaluation_notes(documents: Mapping[str, Mapping[str, Any]], titles: Callable[[str], str]) -> str:
-    """Return the notes of `evaluate`, task by task."""
+    """Return the notes of `evaluate` for each task, as Markdown."""
     return bullets(f"{titles(task)}: {note}" for task, document in documents.items() for note in document["notes"])
 
 
 def not_swept(config: RunConfig) -> str:
-    """Return a sentence on the tasks that are not in the sweeps of the preset; empty without such tasks."""
+    """Return a sentence on the tasks that the sweeps do not include; empty if they include all tasks."""
     names = [name for name in config.tasks if name not in config.swept]
     if not names:
         return ""
@@ -176,12 +176,12 @@ def not_swept(config: RunConfig) -> str:
 
 
 def table(header: Sequence[str], lines: Iterable[Sequence[str]], *, text_columns: int = 1) -> str:
-    """Return a Markdown table with a line break at its end; see :func:`~xsns_stream.report.markup.markdown_table`."""
+    """Return a Markdown table that ends with a line break; see :func:`~xsns_stream.report.markup.markdown_table`."""
     return f"{markdown_table(header, lines, text_columns=text_columns)}\n"
 
 
 def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> str:
-    """Return a number with a fixed number of decimals; a dash if it is None or not finite."""
+    """Return a value rounded to `decimals` decimals, as text; a dash if it is None or not finite."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     # Adding 0.0 turns −0.0 into 0.0.
@@ -190,7 +190,7 @@ def number(value: float | None, decimals: int = 2, *, signed: bool = False) -> s
 
 
 def with_interval(mean: float | None, low: float | None, high: float | None, decimals: int = 2) -> str:
-    """Return `mean [low, high]`, with one decimal less for the interval; only the mean if the interval is unknown."""
+    """Return `mean [low, high]`, or only the mean if the interval is unknown; the interval has one decimal less."""
     text = number(mean, decimals)
     if text == UNKNOWN or low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return text
@@ -199,19 +199,19 @@ def with_interval(mean: float | None, low: float | None, high: float | None, dec
 
 
 def probability(value: float | None) -> str:
-    """Return a p-value with three decimals; a dash if it is None or not finite."""
+    """Return a p-value rounded to three decimals, as text; a dash if it is None or not finite."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def bullets(sentences: Iterable[str]) -> str:
-    """Return a list of sentences, escaped and without duplicates."""
+    """Return a Markdown list of the distinct sentences, which are escaped."""
     return "".join(f"* {in_markdown(sentence)}\n" for sentence in dict.fromkeys(sentences) if sentence)
 
 
 def code(lines: Iterable[str], language: str = "console") -> str:
-    """Return lines as a fenced block of code; the fence is longer than any run of backticks in the lines."""
+    """Return lines as a fenced code block of Markdown; the fence is longer than any run of backticks in the lines."""
     text = "\n".join(line.replace("\n", " ") for line in lines)
     fence = "```"
     while fence in text:
@@ -223,7 +223,7 @@ def code(lines: Iterable[str], language: str = "console") -> str:
 
 
 class Row(NamedTuple):
-    """Means over targets, × 100."""
+    """A row of a table of the paper: means over targets, multiplied by 100."""
 
     pearson: float
     spearman: float
@@ -274,7 +274,7 @@ TABLE4: Final[Mapping[str, Mapping[str, Row]]] = {
 
 
 def comparable(config: RunConfig, task: TaskConfig, model: str | None = None) -> bool:
-    """Return whether a run has the paper's model, data, languages, seeds and sizes."""
+    """Return whether the model, data, languages, seeds and sizes of a run are those of the paper."""
     paper = PRESETS["paper"]
     models = (paper.model, *paper.other_models)
     sizes = (config.examples, config.density, task.limit, task.test_limit, config.epochs, config.max_length)
@@ -290,7 +290,7 @@ def paper_table(config: RunConfig, rows: Mapping[str, Mapping[str, Row]], what: 
     Args:
         config: The configuration of the run.
         rows: {task: {label: means}}.
-        what: The heading of the labels.
+        what: The heading of the column of labels.
     """
     lines = [
         [task.title, name, *(number(value) for value in row)]

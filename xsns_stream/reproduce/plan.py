@@ -1,4 +1,4 @@
-"""Plan of a run: its configuration, derived from the options and the available data."""
+"""Plan of a run: the configuration that follows from the options and the available data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HINT: Final = "write --data pos=FOLDER, or one folder that has folders pos, ner
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of `reproduce`; None and empty values mean the values of the preset."""
+    """Options of `reproduce`; an option that is None or empty has the value of the preset."""
 
     preset: str
     out: Path
@@ -59,11 +59,11 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """Configuration of a run, and the tasks that it could not include.
+    """The configuration of a run, and the tasks that the run cannot include.
 
     Attributes:
         config: The configuration.
-        failed: {task: error} of the requested tasks with unusable data.
+        failed: {task: error} of the requested tasks whose data cannot be used.
     """
 
     config: RunConfig
@@ -71,7 +71,7 @@ class Plan:
 
 
 def plan(options: RunOptions) -> Plan:
-    """Find the data, and restrict the pool of each task to the languages that the data have.
+    """Find the data, restrict the pool of each task to the languages in the data, and return the plan.
 
     Raises:
         UsageError: A value of `--data` is invalid, or no task is left.
@@ -102,7 +102,7 @@ def plan(options: RunOptions) -> Plan:
 
 
 def sort_out(words: Sequence[str]) -> dict[str, str]:
-    """Return {kind: data} of the values of `--data`; a later value replaces an earlier one.
+    """Return {kind: data} from the values of `--data`; a later value for a kind replaces an earlier one.
 
     Raises:
         UsageError: A value is neither KIND=SPEC nor a folder with data.
@@ -166,7 +166,7 @@ def _task(name: str, spec: str, options: RunOptions, preset: Preset) -> TaskConf
 
 
 def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
-    """Return seeds without duplicates, in their order."""
+    """Return the seeds in the given order, without duplicates."""
     return tuple(dict.fromkeys(seeds))
 
 
@@ -185,7 +185,10 @@ def _preset_languages(name: str, preset: Preset) -> tuple[str, ...]:
 def _pool(
     name: str, trained: Sequence[str], tested: Sequence[str], only: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return sources and targets with the codes of the data, and notes on languages of the paper that the data lack."""
+    """Return the sources, the targets, and notes on requested languages that the data lack.
+
+    Sources and targets have the codes that the data use.
+    """
     if only:
         codes = tuple(dict.fromkeys(map(normalise, only)))
         lacking = [code for code in codes if code not in counterparts(codes, (*trained, *tested))]
@@ -218,7 +221,7 @@ def _low_resource(
 
 
 def _spelled(wanted: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    """Return the codes in `known` for the languages in `wanted`, in the order of `wanted`."""
+    """Return the languages of `wanted` that are in `known`, in the order of `wanted`, with the codes of `known`."""
     spellings = counterparts(tuple(wanted), tuple(known))
     return tuple(spellings[code] for code in wanted if code in spellings)
 
@@ -265,14 +268,18 @@ def _config(
 
 
 def _swept(options: RunOptions, preset: Preset, tasks: Mapping[str, TaskConfig]) -> dict[str, TaskConfig]:
-    """Return the tasks of the sweeps; all tasks if the options name tasks or none of the preset's tasks is run."""
+    """Return the tasks of the sweeps.
+
+    These are the tasks that the preset names for sweeps. If the options name tasks, or if none of the preset's tasks is
+    run, these are all tasks.
+    """
     if options.tasks or preset.swept is None:
         return dict(tasks)
     return {name: task for name, task in tasks.items() if name in preset.swept} or dict(tasks)
 
 
 def _general_languages(general: str | None, preset: Preset, tasks: Iterable[TaskConfig]) -> tuple[str, ...]:
-    """Return the languages of the pools of the tasks that have general text, with the codes of this text."""
+    """Return the languages that the tasks need and that have general text, with the codes that this text uses."""
     wanted = tuple(dict.fromkeys(code for task in tasks for code in (*task.sources, *task.targets)))
     if general is None:
         return ()

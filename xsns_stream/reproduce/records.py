@@ -1,4 +1,4 @@
-"""Records of steps that were run, and the files of recipes: pages, result records and figures."""
+"""Records of the steps that were run, and writers of the files of recipes: pages, result records and figures."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _MAX_FILE_NAME: Final = 100
 
 @dataclass(frozen=True)
 class Record:
-    """The record of a step's last run. The attributes are the names in the file.
+    """The record of a step's last run. The keys in the file are the names of the attributes.
 
     Attributes:
         command: The command line.
-        exit_code: 0, or 3 if some languages failed and the others are done.
+        exit_code: The exit code of the step: 0, or 3 if only some languages failed.
         run: A random identifier of the run.
         after: {step that this step needs: identifier of that step's run}.
-        left: {file among the outputs: SHA-256 digest}. A file that was changed afterwards is no longer an output of the
-            step. Folders (stores and models) have no digest here, because they contain their own.
+        left: {file among the outputs: SHA-256 digest}. A file that was changed afterwards no longer counts as an output
+            of the step. Folders (stores and models) have no digest here, because they contain their own digests.
     """
 
     command: str
@@ -57,7 +57,7 @@ class Record:
 
 
 class Records:
-    """The step records of a folder.
+    """The records of steps in a folder.
 
     Args:
         folder: The folder; it is created when the first record is written.
@@ -76,8 +76,8 @@ class Records:
     def state(self, step: Step, steps: Sequence[Step]) -> str:
         """Return the state of a step.
 
-        A step is done if its last run had this command line and followed the last runs of the steps that it needs, and
-        its outputs have not changed.
+        A step is done if three conditions hold: its last run had the present command line; this run used the outputs of
+        the last runs of the steps that it needs; and the outputs of the step have not changed since.
 
         Args:
             step: The step.
@@ -126,12 +126,12 @@ def _digests(step: Step) -> dict[str, str]:
 
 @lru_cache(maxsize=4096)
 def _digest(path: Path, size: int, changed: int, inode: int) -> str:
-    """Return the digest of a file. The cache key has size, time and inode, so that changed files are read again."""
+    """Return the digest of a file. Size, time and inode are part of the cache key: changed files are read again."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_name(name: str) -> str:
-    """Return a file name for a step, without separators, of limited length, and different for each step.
+    """Return a file name for a step; it has no path separators, has a limited length, and differs for each step.
 
     >>> file_name("mini.pos.gold")
     'mini.pos.gold'
@@ -160,10 +160,10 @@ RESULT_SUFFIXES: Final = (".json.gz", ".json")
 
 
 def write_result(recipe: Recipe, result: Result, config: RunConfig, outputs: StepOutputs) -> tuple[Path, ...]:
-    """Write NAME.md, NAME.json.gz, and NAME.png and NAME.svg for a figure, each completely or not at all.
+    """Write NAME.md, NAME.json.gz and, if there is a figure, NAME.png and NAME.svg; each file is written atomically.
 
     Returns:
-        The files.
+        The files that were written.
 
     Raises:
         XsnsError: A file cannot be written.
@@ -199,11 +199,11 @@ def _draw(figure: Figure, kind: str, file: BinaryIO) -> None:
 
 
 def read_result(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return the record of a recipe's result, compressed or not; None if there is no record.
+    """Return the record of a recipe's result, from a compressed or an uncompressed file; None if there is no file.
 
     Args:
         folder: The folder of the results.
-        name: The name of the recipe; it may begin with folders.
+        name: The name of the recipe; it may include subfolders, as in `FOLDER/NAME`.
 
     Raises:
         XsnsError: The record cannot be read, or is damaged.
@@ -219,7 +219,7 @@ def read_result(folder: Path, name: str) -> dict[str, Any] | None:
 
 
 def config_record(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that determine the numbers, as JSON values."""
+    """Return the settings that affect the results, as JSON values."""
     return {
         "preset": config.preset,
         "model": config.model,
@@ -247,7 +247,7 @@ def config_record(config: RunConfig) -> dict[str, Any]:
 
 
 def _ending(config: RunConfig, outputs: StepOutputs) -> str:
-    """Return the end of a page: the configuration, failures, and the commands."""
+    """Return the end of a page: the configuration, the failures, and the command lines."""
     epochs = f", at most {config.epochs} epochs" if config.epochs else ""
     lines = [
         f"Preset {config.preset}, model {config.model}.",

@@ -1,4 +1,7 @@
-"""Execution of recipes: each step runs once, finished steps are skipped, and a failure stops only dependent steps."""
+"""Execution of recipes.
+
+Each step runs once. Finished steps are skipped. If a step fails, only the steps that need it are not run.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ RunVerb: TypeAlias = Callable[[Sequence[str], Path, Path | None], int]
 
 @dataclass(frozen=True)
 class StepStarted:
-    """Event: a step starts. It is step `number` of the `total` steps that are known so far."""
+    """Event: a step starts. `number` is its position, from 1, among the `total` steps that are known so far."""
 
     step: Step
     number: int
@@ -35,8 +38,9 @@ class StepEnded:
     Attributes:
         step: The step.
         done: Whether the step is done, at least for some languages.
-        seconds: The time of the step; None if it was done before, or was not run because of another step.
-        reason: The error of the step, or of some of its languages.
+        seconds: The duration of the step in seconds; None if the step was already done, or was not run because another
+            step failed.
+        reason: The error message if the step, or some of its languages, failed.
     """
 
     step: Step
@@ -47,7 +51,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class RecipeEnded:
-    """Event: the files of a recipe are written, or the recipe is left out for `reason`."""
+    """Event: a recipe has ended; either its files were written, or it was left out for the reason in `reason`."""
 
     recipe: Recipe
     files: tuple[Path, ...]
@@ -64,8 +68,8 @@ class Outcome:
 
     Attributes:
         results: {recipe: its files}.
-        left_out: {recipe: reason}. It is not a failure if all recipes were requested.
-        failed: {step: reason}, including the steps that could not run because of another step.
+        left_out: {recipe: reason}. A recipe that is left out is not a failure if all recipes were requested.
+        failed: {step: reason}, including the steps that were not run because another step failed.
         partly: {step: reason} of the steps in which some languages failed.
     """
 
@@ -97,7 +101,7 @@ def plan_recipes(recipes: Iterable[Recipe], config: RunConfig) -> list[RecipePla
 
 
 def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[RecipePlan]:
-    """Return plans with the follow-up steps that are known from completed steps."""
+    """Return plans that also contain the follow-up steps that are known from the completed steps."""
     extended = []
     for plan in plans:
         if plan.recipe.follow_up is None or plan.left_out is not None:
@@ -110,10 +114,10 @@ def with_follow_ups(plans: Iterable[RecipePlan], config: RunConfig) -> list[Reci
 
 
 def unique(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Return distinct steps, each after the steps that it needs.
+    """Return the distinct steps in topological order: each step comes after the steps that it needs.
 
     Raises:
-        ValueError: Two different steps have the same name, or steps need one another.
+        ValueError: Two different steps have the same name, or the dependencies of steps form a cycle.
     """
     known: dict[str, Step] = {}
     for step in steps:
@@ -142,10 +146,10 @@ def reproduce(recipes: Sequence[Recipe], config: RunConfig, run_verb: RunVerb, o
     """Run the steps of recipes that are not done, and write the result of each recipe.
 
     Args:
-        recipes: The recipes, in this order; shared steps run once.
+        recipes: The recipes, which are run in this order; a step that several recipes share runs once.
         config: The configuration of the run.
-        run_verb: Runs one command line.
-        on_event: Called for every step and every recipe.
+        run_verb: Function that runs one command line.
+        on_event: Function that is called with every event of a step or a recipe.
 
     Raises:
         KeyboardInterrupt: The run was interrupted; finished steps stay finished.
@@ -268,7 +272,7 @@ class _Run:
 
 
 def _violation(step: Step) -> str:
-    """Return the violated precondition of a step; empty if none is violated or its first output does not exist."""
+    """Return the sentence of a step's precondition; empty if it is fulfilled or the first output does not exist."""
     try:
         return step.precondition() if step.precondition and step.output.exists() else ""
     except XsnsError as error:

@@ -1,4 +1,4 @@
-"""Gold scores of single targets, and paired means over targets."""
+"""Gold scores of each target; means of methods over targets, and their paired differences from a reference."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TargetScores:
 
     Attributes:
         target: The code of the target.
-        others: {source: score, mean over seeds} of the measured sources other than the target.
+        others: {source: score, averaged over seeds} for all measured sources except the target.
         own: The score of the model that was fine-tuned on the target; NaN if there is no such model.
         trivial: The score of the trivial answer; NaN if unknown.
     """
@@ -63,18 +63,18 @@ class TargetScores:
 
     @property
     def english(self) -> float:
-        """The score of English; NaN if English is not another source."""
+        """The score of English; NaN if English is not among the other sources."""
         return self.others.get(ENGLISH, math.nan)
 
     def mean_of(self, sources: Sequence[str]) -> float:
-        """Return the mean score of some sources; NaN for no sources, or if one of them has no score."""
+        """Return the mean score of the given sources; NaN if no sources are given, or if one of them has no score."""
         if not sources:
             return math.nan
         return math.fsum(self.others.get(source, math.nan) for source in sources) / len(sources)
 
 
 def gold_scores(step: Step) -> TransferScores:
-    """Return the scores from a completed step of fine-tuning."""
+    """Return the scores that a completed fine-tuning step has written."""
     from xsns_stream.gold import read_scores
 
     return read_scores(step.output)
@@ -83,10 +83,10 @@ def gold_scores(step: Step) -> TransferScores:
 def target_scores(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, targets: Sequence[str]
 ) -> list[TargetScores] | None:
-    """Return the scores of targets, in the given order, without targets that were not tested.
+    """Return the scores of the given targets in their order; targets that were not tested are left out.
 
     Returns:
-        The scores; None if fine-tuning is not done.
+        The scores; None if the fine-tuning step is not done.
     """
     step = gold(config, task)
     if not outputs.done(step):
@@ -97,7 +97,7 @@ def target_scores(
 
 
 def scores_of_target(scores: TransferScores, target: str, trivial: Mapping[str, float]) -> TargetScores:
-    """Return the scores of one target, as means over seeds."""
+    """Return the scores of one target, averaged over seeds."""
     column = scores.values[:, scores.targets.index(target)].tolist()
     measured = {source: score for source, score in zip(scores.sources, column, strict=True) if math.isfinite(score)}
     others = {source: score for source, score in measured.items() if source != target}
@@ -116,9 +116,9 @@ class PairedMean:
             reference itself.
         difference_low: Lower end of the interval of the difference.
         difference_high: Upper end of the interval of the difference.
-        p: Probability of a two-sided sign-flip test over targets, corrected over the methods (Holm).
+        p: p-value of a two-sided sign-flip test over targets, with Holm's correction for the number of methods.
         better: Number of targets on which the method is above the reference.
-        level: Number of targets on which both have the same value.
+        level: Number of targets on which the method and the reference have the same value.
         worse: Number of targets on which the method is below the reference.
         targets: Number of targets for which the method has a value.
     """
@@ -140,7 +140,7 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
     """Return means over targets with intervals, and tests against one of the methods.
 
     Args:
-        rows: {method: a number for each target, NaN if it has no value}.
+        rows: {method: a value for each target}; NaN for a target without a value.
         reference: The method with which the others are compared.
     """
     import numpy as np
@@ -168,12 +168,15 @@ def paired_means(rows: Mapping[str, Sequence[float]], reference: str) -> dict[st
 
 
 def paired_mean_cells(name: str, mean: PairedMean, *, reference: bool) -> list[str]:
-    """Return a line of a table of paired means: name, targets, mean, difference, p, and the three numbers of targets.
+    """Return the row of a method in a table of paired means.
+
+    The cells are the name, the number of targets, the mean, the difference, p, and the attributes `better`, `level` and
+    `worse`.
 
     Args:
         name: The name of the method.
         mean: The mean of the method.
-        reference: Whether the method is the reference, which has no difference.
+        reference: Whether the method is the reference; the difference of the reference from itself is not shown.
     """
     difference = with_interval(mean.difference, mean.difference_low, mean.difference_high)
     counts = [str(count) for count in (mean.better, mean.level, mean.worse)]

@@ -1,4 +1,4 @@
-"""Steps, recipes and the catalogue of targets."""
+"""Classes of steps and recipes, and the catalogue of the targets of `reproduce`."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ class LeftOutError(XsnsError):
 
 @dataclass(frozen=True)
 class Step:
-    """One command line, and the files or folders that it writes.
+    """A step of a recipe: one command line, and the files or folders that it writes.
 
-    A step needs another step if its command names an output of the other step, in the form `PATH` or `NAME=PATH`.
+    A step needs another step if its command line contains the path of an output of the other step, either as
+    `PATH` or as `NAME=PATH`.
 
     Attributes:
-        name: The name. Steps with the same name, also of different recipes, must be equal. The log file has the same
-            name.
+        name: The name of the step and of its log file. Steps with the same name must be equal, even in different
+            recipes.
         args: The verb and its arguments.
         outputs: Files and folders that exist when the step is done; at least one.
-        stdout: The output to which stdout of the verb is written; None if stdout is written only to the log.
-        action: A function that is called instead of a verb; None for a verb.
+        stdout: The output file to which the stdout of the verb is written; None if no output contains it.
+        action: A function that is called instead of a verb; None if the step runs a verb.
         command: The equivalent command line of a step with an action.
-        droppable: The option, such as `--predict`, whose values may be omitted if the step that writes the value has
-            failed.
-        precondition: Returns a sentence if existing outputs contain more than this step requests, and an empty text if
-            they do not. A verb that continues an existing file does not remove data from it.
+        droppable: An option, such as `--predict`, whose values are outputs of other steps. A value is omitted if the
+            step that writes it has failed.
+        precondition: Function that returns a sentence if existing outputs contain data that this step does not request,
+            and otherwise an empty text. It is needed because a verb that continues an existing file removes no data
+            from this file.
     """
 
     name: str
@@ -64,12 +66,12 @@ class Step:
 
     @property
     def output(self) -> Path:
-        """The first output, which the commands of other steps contain."""
+        """The first output; the commands of the steps that need this step contain its path."""
         return self.outputs[0]
 
     @property
     def command_line(self) -> str:
-        """The command in the form for a shell."""
+        """The command line, quoted for a shell."""
         words = self.command or (PROGRAM, *self.args)
         return shlex.join(words) + (f" > {shlex.quote(str(self.stdout))}" if self.stdout else "")
 
@@ -87,9 +89,9 @@ class Step:
         return frozenset(map(str, self.outputs))
 
     def without(self, others: Sequence[Step]) -> Step | None:
-        """Return this step without the outputs of other steps; None if it cannot run without them.
+        """Return this step without arguments that are outputs of other steps; None if it cannot run without these.
 
-        Options that refer to an omitted value, such as `--against NAME`, are also omitted.
+        Options that refer to an omitted argument, such as `--against NAME`, are also omitted.
         """
         pairs = list(zip(self.args, self.args[1:], strict=False))
         values = [value for option, value in pairs if option == self.droppable and self.droppable]
@@ -108,13 +110,13 @@ class Step:
 
 
 def _paths(word: str) -> set[str]:
-    """Return the paths that a word of a command line, in the form `PATH` or `NAME=PATH`, may contain."""
+    """Return the paths that an argument of a command line may contain, in the form `PATH` or `NAME=PATH`."""
     return {str(Path(path)) for path in (word, word.partition("=")[2]) if path}
 
 
 @dataclass(frozen=True)
 class StepOutputs:
-    """The outputs of the steps of a recipe, for its render function.
+    """The outputs of the steps of a recipe, which its `render` function receives.
 
     Attributes:
         steps: {name: step} of the recipe.
@@ -159,9 +161,9 @@ class Result:
     """The result of a recipe.
 
     Attributes:
-        markdown: The page from its title on, without settings and commands, which the runner adds.
+        markdown: The page, beginning with its title. It does not contain settings and commands, which the runner adds.
         record: All numbers, as JSON values; NaN is written as null.
-        figure: Writes the figure; None if the recipe has no figure.
+        figure: Function that writes the figure; None if the recipe has no figure.
     """
 
     markdown: str
@@ -174,13 +176,14 @@ class Recipe:
     """A table or a figure of the paper.
 
     Attributes:
-        name: The name on the command line, and the name of the files of the recipe.
+        name: The name on the command line; also the stem of the names of the recipe's files.
         title: A title of one line.
-        steps: Returns the steps. Raises :class:`LeftOutError` if the data do not allow the recipe.
-        render: Returns the result from the outputs of the steps. It is also called if some steps failed; it then omits
-            their results, and raises :class:`LeftOutError` if there is no result.
-        follow_up: Returns further steps, which depend on the outputs of the first steps. It is also called in a dry
-            run, in which outputs may be missing.
+        steps: Function that returns the steps. It raises :class:`LeftOutError` if the recipe cannot be run
+            with the given data.
+        render: Function that computes the result from the outputs of the steps. It is also called if some
+            steps failed; it then omits their results, and raises :class:`LeftOutError` if there is no result.
+        follow_up: Function that returns further steps, which depend on the outputs of the first steps. It is
+            also called in a dry run, in which outputs may be missing.
     """
 
     name: str
@@ -222,6 +225,6 @@ _MODULES: Final[Mapping[str, str]] = {
 
 
 def recipes(target: str) -> list[Recipe]:
-    """Return the recipe of a target; for `all`, all recipes in the order of :data:`TARGETS`."""
+    """Return a list with the recipe of a target or, for `all`, with all recipes in the order of :data:`TARGETS`."""
     names = list(TARGETS) if target == ALL else [target]
     return [import_module(f"xsns_stream.reproduce.recipes.{_MODULES[name]}").RECIPES[name] for name in names]

@@ -1,4 +1,4 @@
-"""Evaluation of variants of X-SNS on the same transfer scores, with tables and curves."""
+"""Evaluation of variants of X-SNS on the same transfer scores, and its tables and curves."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Documents: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Section:
-    """The part of a page on one task.
+    """The section of a page about one task.
 
     Attributes:
         table: The table of the evaluation.
-        remark: A sentence above the table.
+        remark: A sentence that is shown above the table.
         record: Further entries for the record of the task.
     """
 
@@ -53,11 +53,12 @@ class Sweep:
     """Variants of X-SNS that are evaluated on the same transfer scores, task by task.
 
     Attributes:
-        name: The name of the target, and of the folder of its evaluations below `work`.
-        variants: Returns {label in the tables: step whose first output is a store or a matrix} for a task.
-        reference: Returns the label of the variant with which the others are compared.
-        tasks: Returns {name: task} of the tasks to run; by default the tasks of the sweeps.
-        inputs: Returns the steps on which the variants depend.
+        name: The name of the target of `reproduce`; also the name of the folder for its evaluations in `work`.
+        variants: Function that returns {label in the tables: step} for a task; the first output of each step is a store
+            or a matrix.
+        reference: Function that returns the label of the variant with which the others are compared.
+        tasks: Function that returns {name: task} of the tasks to run; by default the tasks of the sweeps.
+        inputs: Function that returns the steps on which the variants depend.
     """
 
     name: str
@@ -121,7 +122,7 @@ class Sweep:
             outputs: The outputs of the steps.
             documents: {task: evaluation}.
             heading: Title and introduction of the page.
-            section: Returns the section of a task from its name and its evaluation.
+            section: Function of the name and the evaluation of a task; it returns the section.
             ending: The last part of the page.
         """
         tasks = self.tasks(config)
@@ -138,12 +139,12 @@ class Sweep:
 
 
 def ranked_with_text(task: TaskConfig) -> tuple[str, ...]:
-    """Return the sources and targets of a task with text, without low-resource targets."""
+    """Return the sources and targets of a task that have text; low-resource targets are not included."""
     return tuple(code for code in task.texts if code in (*task.sources, *task.targets))
 
 
 def value_label(value: float) -> str:
-    """Return the name of a variant that is defined by a number.
+    """Return the name of a variant that is defined by a number, such as a density.
 
     >>> value_label(0.15), value_label(1024)
     ('0.15', '1024')
@@ -155,7 +156,7 @@ def value_label(value: float) -> str:
 
 
 def metric_table(document: Mapping[str, Any], name: str, more: Mapping[str, Mapping[str, str]]) -> str:
-    """Return a line for each predictor of an evaluation, with its test against the reference.
+    """Return a table with a row for each predictor of an evaluation; it includes the test against the reference.
 
     Args:
         document: The evaluation.
@@ -208,11 +209,11 @@ class Curve:
 
     Attributes:
         name: The name in the legend. Curves of the same name have the same colour in every panel.
-        x: The positions, ascending.
-        mean: The mean at each position; NaN leaves a gap.
-        low: The lower end of the band; NaN draws no band.
-        high: The upper end of the band.
-        level: The height of a dotted horizontal line; None draws no line.
+        x: The x coordinates, in ascending order.
+        mean: The mean at each x coordinate; the curve has a gap where it is NaN.
+        low: The lower end of the interval, drawn as a band; no band is drawn where it is NaN.
+        high: The upper end of the interval.
+        level: The y coordinate of a dotted horizontal line; None for no line.
     """
 
     name: str
@@ -229,10 +230,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share a y axis.
+    """A panel of a figure: curves that share a y axis.
 
     Attributes:
-        title: The quantity.
+        title: The name of the quantity on the y axis.
         curves: The curves.
         unit: The unit of the y axis.
     """
@@ -250,9 +251,9 @@ class XAxis:
         label: The name of the quantity.
         ticks: {position: label}.
         logarithmic: Whether the scale is logarithmic.
-        above: {position: label} of a second scale above the panels; empty for none.
-        above_label: The name of the second scale.
-        marked: A position with a thin vertical line: the value of all other results.
+        above: {position: label} of a second x axis above the panels; empty for none.
+        above_label: The label of the second x axis.
+        marked: The position of a thin vertical line: the value that is used for all other tables and figures.
     """
 
     label: str
@@ -264,11 +265,11 @@ class XAxis:
 
 
 def metric_panels(documents: Documents, values: Mapping[str, Sequence[float]]) -> list[Panel]:
-    """Return a panel for each metric with a curve for each task; dotted lines show random order.
+    """Return a panel for each metric, with a curve for each task; dotted lines show the metric of a random order.
 
     Args:
-        documents: {task: evaluation with predictors that are named by :func:`value_label`}.
-        values: {task: the numbers, ascending}.
+        documents: {task: evaluation}; the predictors are named by :func:`value_label`.
+        values: {task: the numbers that define its variants, in ascending order}.
     """
     panels = []
     for metric, title in PAPER_COLUMNS.items():
@@ -292,7 +293,7 @@ def curves_figure(panels: Sequence[Panel], x_axis: XAxis, title: str, subtitle: 
         panels: The panels, at least one.
         x_axis: The x axis of all panels.
         title: The title of the figure.
-        subtitle: Text below the title, smaller; may have several lines.
+        subtitle: Smaller text below the title; it may have several lines.
 
     Returns:
         A figure; save it with :func:`~xsns_stream.report.figures.figure_writer`.
@@ -350,7 +351,7 @@ def _draw_scales(axes: Axes, x_axis: XAxis) -> None:
 
 
 def _draw_legend(axes: Axes, names: Sequence[str], title: str, subtitle: str, above: float) -> None:
-    """Draw legend and title above the first panel, `above` points over its axes."""
+    """Draw the legend and the title `above` points above the axes of the first panel."""
     from matplotlib.lines import Line2D
 
     height = _LEGEND_LINE * -(-len(names) // _LEGEND_COLUMNS)

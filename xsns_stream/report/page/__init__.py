@@ -1,6 +1,7 @@
-"""The report page: one HTML file without requests, drawn by D3 from data that the file contains.
+"""The report page: one self-contained HTML file, which makes no requests; D3 draws the data that the file contains.
 
-Each section has a frozen dataclass, which `xsns_stream.pipeline.report` makes. The scripts in `files/` only draw.
+The data of each section are a frozen dataclass. `xsns_stream.pipeline.report` computes these dataclasses; the scripts
+in `files/` only draw them.
 """
 
 from xsns_stream.report.page.evaluation import EvaluationSection, PredictorPairs

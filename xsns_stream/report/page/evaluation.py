@@ -1,4 +1,4 @@
-"""Comparison of predictors with gold scores on the report page."""
+"""Data of the report page's section on predictors, which compares them with gold scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from xsns_stream.types import Reals
 
 @dataclass(frozen=True)
 class PredictorPairs:
-    """Predictions of one predictor.
+    """The predictions of one predictor, and their errors.
 
     Attributes:
         name: The predictor.
         values: float64 [N]: its value for each pair of a source and a target; NaN if unknown.
-        regret: float64 [T]: regret for each target if its first source is used; NaN if undefined.
-        calibrated: float64 [N]: the score of each pair that is predicted from the other targets; None if it cannot be
-            predicted.
-        error: Root mean squared error of these predictions; NaN if unknown.
+        regret: float64 [T]: the regret of the source that the predictor ranks first, for each target; NaN if
+            undefined.
+        calibrated: float64 [N]: the score of each pair, predicted by a regression on the other targets; None if scores
+            cannot be predicted.
+        error: Root mean squared error of `calibrated`; NaN if unknown.
     """
 
     name: str
@@ -30,7 +31,7 @@ class PredictorPairs:
     error: float = float("nan")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the data as plain values for JSON."""
         return {
             "name": self.name,
             "values": None if self.values is None else pack(self.values, steps=STEPS),
@@ -53,7 +54,7 @@ class EvaluationSection:
         name: Name of the scores, such as `accuracy (pos)`.
         unit: Unit of the scores.
         notes: Sentences about missing, tied or undefined values.
-        warning: Words on predictors that are not better than random; usually empty.
+        warning: Warning about predictors that are not better than random; usually empty.
     """
 
     sheets: tuple[Sheet, ...]
@@ -68,11 +69,11 @@ class EvaluationSection:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All labels of languages, each once."""
+        """The labels of all languages, each once."""
         return tuple(dict.fromkeys((*self.targets, *(label for pair in self.pairs for label in pair))))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; languages are indices of `labels`, with their names beside."""
+        """Return the data as plain values for JSON; languages are indices of `labels`, whose names are included."""
         from xsns_stream.report.console_tables import shown_name
 
         number = {label: i for i, label in enumerate(self.labels)}

@@ -1,4 +1,4 @@
-"""Languages of the report page: name, family, script and place of each label."""
+"""Data on the languages of the report page: name, family, script and location of each language."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class PageLanguage:
     """A language of the page.
 
     Attributes:
-        code: The label.
-        name: The English name, or the label.
+        code: The label of the language, usually its code.
+        name: The English name; the label if the name is unknown.
         family: Name of the top-level family; empty if unknown.
         script: English name of the usual script; empty if unknown.
         latitude: Degrees north; None if unknown.
@@ -37,7 +37,7 @@ class PageLanguage:
 
 
 def page_languages(labels: Sequence[str]) -> tuple[PageLanguage, ...]:
-    """Return the languages of labels, with family and place from Glottolog."""
+    """Return the languages of these labels; their families and locations come from Glottolog."""
     return tuple(_page_language(label) for label in labels)
 
 
@@ -50,7 +50,7 @@ def _page_language(label: str) -> PageLanguage:
 
 @lru_cache(maxsize=512)
 def _script_name(code: str) -> str:
-    """Return the English name of a script, or its code."""
+    """Return the English name of a script; its code if the name is unknown."""
     if not code:
         return ""
     from babel import Locale

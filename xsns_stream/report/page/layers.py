@@ -1,4 +1,4 @@
-"""Layers and kinds of modules on the report page: which of them hold the similarity, and tell languages apart."""
+"""Data of the report page's section on layers and kinds of modules: the similarity of languages within each of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xsns_stream.types import GroupedSimilarity, Reals
 
 @dataclass(frozen=True)
 class GroupSet:
-    """Facts on groups of parameters of one kind.
+    """Statistics of groups of parameters: of all layers, or of all kinds of modules.
 
     Attributes:
-        by: `layer` or `module`.
-        names: G names.
+        by: How parameters are grouped: `layer` or `module`.
+        names: Names of the G groups.
         sizes: Number of parameters of each group.
         shares: Share of the selected parameters that are in each group; NaN if nothing is selected.
         means: Mean similarity over all pairs of languages within each group.
         spreads: Standard deviation of the similarity over all pairs.
-        separations: Probability that a pair of the same family is more similar than a pair of two families (the area
-            under the ROC curve); NaN if there are not both kinds of pairs.
+        separations: Probability that a pair of the same family is more similar than a pair of different families (the
+            area under the ROC curve); NaN unless both kinds of pairs exist.
     """
 
     by: str
@@ -37,7 +37,7 @@ class GroupSet:
     separations: tuple[float, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; NaN becomes None."""
+        """Return the data as plain values for JSON; NaN becomes None."""
         numbers = {
             "shares": self.shares,
             "means": self.means,
@@ -52,9 +52,9 @@ class GroupSet:
 
 @dataclass(frozen=True)
 class LayersSection:
-    """Groups of parameters: layers, then kinds of modules.
+    """The section on groups of parameters: layers, then kinds of modules.
 
-    The similarities of pairs are matrices of the page with the keys `layer:NAME` and `module:NAME`.
+    The page also has a similarity matrix for each group; its key is `layer:NAME` or `module:NAME`.
 
     Attributes:
         sets: One entry for each kind of group.
@@ -65,16 +65,16 @@ class LayersSection:
     coefficient: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the data as plain values for JSON."""
         return {"sets": [each.to_json() for each in self.sets], "coefficient": self.coefficient}
 
 
 def group_set(grouped: GroupedSimilarity, languages: Sequence[PageLanguage]) -> GroupSet:
-    """Summarise the similarities of all pairs in each group.
+    """Return statistics of the similarities of all pairs of languages within each group.
 
     Args:
-        grouped: Similarities of the same sources and targets in each group.
-        languages: These languages, in the order of the matrices.
+        grouped: Similarities in each group; sources and targets are the same languages.
+        languages: The languages, in the order of the matrices.
     """
     upper = np.triu_indices(len(languages), 1)
     families = np.array([language.family for language in languages])
@@ -93,7 +93,10 @@ def group_set(grouped: GroupedSimilarity, languages: Sequence[PageLanguage]) -> 
 
 
 def _area(values: Reals, positive: npt.NDArray[np.bool_]) -> float:
-    """Return the probability that a positive value is above a negative one; ties count as one half."""
+    """Return the area under the ROC curve: the probability that a value marked in `positive` exceeds an unmarked one.
+
+    Ties count as one half. The area is NaN if all values, or none, are marked.
+    """
     from scipy.stats import rankdata
 
     count = int(positive.sum())

@@ -18,14 +18,16 @@ _FEWEST_FOR_UMAP: Final = 10
 
 @dataclass(frozen=True)
 class MapSection:
-    """Points of languages in the plane: close points are similar languages.
+    """Two-dimensional coordinates of languages; similar languages are close to each other.
 
     Attributes:
         languages: L labels.
         mds: float64 [L, 2], classical multidimensional scaling of 1 − similarity.
-        explained: Share of the positive eigenvalues that the two dimensions hold; NaN if all distances are zero.
+        explained: Sum of the eigenvalues of the two dimensions, divided by the sum of positive eigenvalues; NaN if all
+            distances are zero.
         neighbours: For each language, indices of the most similar ones, most similar first.
-        umap: float64 [L, 2]; None if the library umap-learn is not installed, or for fewer than ten languages.
+        umap: float64 [L, 2], embedding by UMAP; None if the library umap-learn is not installed, or if there are fewer
+            than ten languages.
     """
 
     languages: tuple[str, ...]
@@ -35,7 +37,7 @@ class MapSection:
     umap: Reals | None = None
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
-        """Return plain values; languages become their indices."""
+        """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
         return {
             "languages": [number[code] for code in self.languages],
             "mds": _rounded(self.mds),
@@ -46,14 +48,14 @@ class MapSection:
 
 
 def _rounded(points: Reals) -> list[list[float]]:
-    """Return points with a span of 1 in the longer direction, rounded to four decimals."""
+    """Return points scaled so that the dimension with the larger range has a range of 1, rounded to four decimals."""
     span = float(np.ptp(points, axis=0).max()) or 1.0
     plain: list[list[float]] = (points / span).round(4).tolist()
     return plain
 
 
 def map_section(matrix: SimilarityMatrix) -> MapSection:
-    """Embed the languages of a square matrix of at least three languages."""
+    """Embed the languages of a matrix in the plane; the matrix must be square, with at least three languages."""
     distance = distances(matrix.values)
     points, explained = classical_mds(distance)
     near = distance + np.where(np.eye(len(distance), dtype=bool), np.inf, 0.0)
@@ -81,11 +83,12 @@ def classical_mds(distance: Reals) -> tuple[Reals, float]:
     """Return points in the plane by classical multidimensional scaling (Torgerson 1952).
 
     Args:
-        distance: float64 [L, L].
+        distance: float64 [L, L], symmetric.
 
     Returns:
-        float64 [L, 2], and the share of the sum of positive eigenvalues that the two dimensions hold. The coordinate of
-        the largest absolute value in each dimension is positive, so that the same distances give the same points.
+        float64 [L, 2], the points, and the sum of the eigenvalues of the two dimensions as a share of the sum of all
+        positive eigenvalues. The sign of each dimension is chosen so that its coordinate of largest absolute value is
+        positive; equal distances therefore give equal points.
     """
     squares = distance**2
     inner = -0.5 * (squares - squares.mean(axis=0) - squares.mean(axis=1)[:, None] + squares.mean())

@@ -1,4 +1,4 @@
-"""Matrices of the heat map."""
+"""Data of the similarity matrices that the heat map of the report page shows."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class PageMatrix:
         sources: S labels, the rows.
         targets: T labels, the columns.
         values: float64 [S, T]; NaN is undefined.
-        row_order: Indices of the rows, with similar languages next to each other.
-        column_order: The same for columns.
-        exact: Whether the values are packed as 32-bit floats instead of rounded.
+        row_order: Indices of the rows, in an order in which similar languages are next to each other.
+        column_order: Indices of the columns, in such an order.
+        exact: Whether the values are packed as 32-bit floats; otherwise, they are rounded to 16-bit integers.
         low: float64 [S, T], lower ends of the 95 % intervals; None without intervals. NaN is undefined.
-        high: float64 [S, T], upper ends.
+        high: float64 [S, T], upper ends of the intervals.
     """
 
     key: str
@@ -49,7 +49,7 @@ class PageMatrix:
         return self.sources == self.targets
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
-        """Return plain values.
+        """Return the data as plain values for JSON.
 
         Args:
             number: {label: index among the languages of the page}.
@@ -81,10 +81,10 @@ class PageMatrix:
 def matrix_of(
     matrix: SimilarityMatrix, *, key: str, title: str, kind: str = "coefficient", exact: bool = False
 ) -> PageMatrix:
-    """Return a matrix of the page, with orders by average-linkage clustering.
+    """Return a matrix of the page, whose rows and columns are ordered by average-linkage clustering.
 
-    The rows of a matrix with other rows than columns are clustered by their similarity profiles, and so are its
-    columns.
+    If rows and columns are different languages, rows are clustered by their vectors of similarities to the columns, and
+    columns by their vectors of similarities to the rows.
 
     Args:
         matrix: The matrix.
@@ -103,7 +103,7 @@ def matrix_of(
 
 
 def _profile_order(profiles: Reals) -> list[int]:
-    """Return an order of rows in which similar rows are neighbours; undefined values count as the mean of the row."""
+    """Return an order in which similar rows are neighbours; undefined values are replaced by the mean of their row."""
     if len(profiles) < 3:
         return list(range(len(profiles)))
     from scipy.cluster.hierarchy import leaves_list, linkage

@@ -1,4 +1,4 @@
-"""Packing of arrays for the page: rounded numbers, 16 bits each, compressed, as text."""
+"""Packing of arrays for the page: numbers are rounded to 16-bit integers, compressed, and encoded as base64."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ _MOST_DECIMALS: Final = 9
 
 
 def pack(values: Reals, *, symmetric: bool = False, steps: int = FINE) -> dict[str, Any]:
-    """Pack numbers, rounded to multiples of a step: the largest of 1, 2 or 5 × 10^-k with `steps` steps.
+    """Round numbers to multiples of a step, and pack them.
+
+    The step is the largest number of the form 1, 2 or 5 × 10^-k for which the range of the numbers has at least `steps`
+    steps.
 
     Args:
         values: float64 [N] or [S, T]; NaN is undefined. Infinite numbers are undefined, too.
-        symmetric: Whether `values` is a symmetric matrix, of which only the part above the diagonal is packed. The page
-            then sets the diagonal to undefined.
-        steps: Smallest number of steps between the smallest and the largest number.
+        symmetric: Whether `values` is a symmetric matrix. Only the part above the diagonal is then packed, and the page
+            treats the diagonal as undefined.
+        steps: Minimum number of steps between the smallest and the largest number.
 
     Returns:
-        `step` and `scale`, the step as a fraction; `start`, the number of steps of the smallest number; `symmetric`;
-        and `data`: the number of steps above `start`, as little-endian 16-bit integers, low bytes first, then high
-        bytes, compressed by zlib, in base64.
+        A dictionary. `step` and `scale` are the numerator and the denominator of the step; `start` is the smallest
+        number, in steps; `symmetric` is the argument. `data` contains the difference of each number from `start`, in
+        steps, as 16-bit integers: first all low bytes, then all high bytes, compressed by zlib, in base64.
     """
     flat = values[np.triu_indices(len(values), 1)] if symmetric else values.ravel()
     known = np.isfinite(flat)
@@ -49,7 +52,9 @@ def pack(values: Reals, *, symmetric: bool = False, steps: int = FINE) -> dict[s
 
 
 def step_for(spread: float, steps: int) -> tuple[int, int]:
-    """Return the largest step of 1, 2 or 5 × 10^-k, at most one, of which `spread` has `steps`: numerator, denominator.
+    """Return numerator and denominator of the largest step of the form 1, 2 or 5 × 10^-k that fits.
+
+    A step fits if it is at most one and `spread` has at least `steps` steps.
 
     >>> step_for(0.6, 2000), step_for(0.6, 128), step_for(0.0, 2000)
     ((2, 10000), (2, 1000), (1, 10000))
@@ -65,12 +70,15 @@ def step_for(spread: float, steps: int) -> tuple[int, int]:
 
 
 def _text(codes: npt.NDArray[np.int64]) -> str:
-    """Return 16-bit codes as text. The two bytes of the codes are separated, so that high bytes compress well."""
+    """Return 16-bit codes, compressed by zlib, in base64; all low bytes come first, because this compresses well."""
     pairs = codes.astype("<u2").view(np.uint8).reshape(-1, 2)
     return base64.b64encode(zlib.compress(np.ascontiguousarray(pairs.T).tobytes(), 9)).decode("ascii")
 
 
 def pack_exactly(values: Reals) -> dict[str, Any]:
-    """Pack numbers as 32-bit floats, in the order of the array, compressed by zlib, in base64."""
+    """Pack numbers without rounding to a step: as 32-bit floats, compressed by zlib, in base64.
+
+    The first bytes of all numbers come first, then all second bytes, and so on.
+    """
     data = np.ascontiguousarray(values, dtype="<f4").view(np.uint8).reshape(-1, 4)
     return {"data": base64.b64encode(zlib.compress(np.ascontiguousarray(data.T).tobytes(), 9)).decode("ascii")}

@@ -1,4 +1,4 @@
-"""The report page as a whole: data in a template, written to one HTML file."""
+"""The whole report page: a template, which is filled with the data and written to one HTML file."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ PAGE_SUFFIX: Final = ".html"
 
 @dataclass(frozen=True)
 class ReportPage:
-    """The data of a report page. A section that is None is left out.
+    """The data of a report page; the page leaves out sections that are None.
 
     Attributes:
         summary: The summary.
         languages: All languages of the matrices, each once.
-        matrices: At least one matrix; the first one is the measure of the ranking, the tree and the map.
+        matrices: At least one matrix; the ranking, the tree and the map are computed from the first one.
         ranking: Rankings of the sources of every target.
         tree: The dendrogram.
         maps: The embedding of languages.
@@ -66,7 +66,7 @@ class ReportPage:
 
     @property
     def sections(self) -> tuple[tuple[str, str], ...]:
-        """The name and the title of each section that the page has, in their order."""
+        """(name, title) of each section that the page has, in the order of the page."""
         optional = (
             ("ranking", "Ranking", self.ranking),
             ("heat-map", "Heat map", self.matrices),
@@ -125,14 +125,14 @@ class ReportPage:
 
 
 def write_page(page: ReportPage, path: str | Path) -> Path:
-    """Write a report page to a file, whole or not at all.
+    """Write a report page atomically to a file.
 
     Args:
         page: The page.
         path: A file with the suffix .html.
 
     Raises:
-        UsageError: The suffix is another one, or the folder does not exist.
+        UsageError: The suffix is not .html, or the folder does not exist.
         XsnsError: The file cannot be written.
     """
     target = writable(path, [PAGE_SUFFIX])
@@ -142,7 +142,7 @@ def write_page(page: ReportPage, path: str | Path) -> Path:
 
 
 def _visible(value: Any) -> Any:
-    """Return plain values with invisible characters in all text as escapes; trusted text is not changed."""
+    """Return plain values in which invisible characters of texts are escaped; trusted text is not changed."""
     from markupsafe import Markup
 
     if isinstance(value, str) and not isinstance(value, Markup):
@@ -154,5 +154,5 @@ def _visible(value: Any) -> Any:
 
 @lru_cache(maxsize=32)
 def _file(name: str) -> str:
-    """Return the text of a file of the page."""
+    """Return the content of a file in the folder `files`, which the page includes."""
     return (files("xsns_stream") / "report" / "page" / "files" / name).read_text(encoding="utf-8")

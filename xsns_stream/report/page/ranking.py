@@ -1,4 +1,4 @@
-"""Rankings of the sources of every target, for the report page."""
+"""Data of the rankings of sources on the report page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from xsns_stream.types import Reals
 
 @dataclass(frozen=True)
 class RankedTarget:
-    """What is known of the ranking for one target, besides the similarities.
+    """Data on the ranking for one target; the similarities themselves are in the matrix.
 
     Attributes:
-        target: The label.
-        best: (source, probability that it is the most similar one), for sources with a probability of at least 0.5 %.
-        level: Sources that cannot be distinguished from the first one; empty without intervals.
+        target: The label of the target.
+        best: (source, probability that the source is the most similar one) for sources whose probability is at least
+            0.5 %.
+        level: Sources that cannot be distinguished from the first source; empty without intervals.
         sentences: What follows from the numbers, such as how many sources cannot be distinguished.
     """
 
@@ -27,7 +28,7 @@ class RankedTarget:
     sentences: tuple[str, ...] = ()
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
-        """Return plain values; languages become their indices."""
+        """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
         return {
             "target": number[self.target],
             "best": [[number[source], round(share, 4)] for source, share in self.best],
@@ -38,12 +39,12 @@ class RankedTarget:
 
 @dataclass(frozen=True)
 class ExpectedScores:
-    """Scores that are expected of every source on every target.
+    """The expected score of every source on every target.
 
     Attributes:
         mean: float64 [S, T], in the unit of the gold scores; NaN is unknown.
         low: float64 [S, T], lower ends of the 95 % prediction intervals.
-        high: float64 [S, T], upper ends.
+        high: float64 [S, T], upper ends of the intervals.
         measured: float64 [S, T], gold scores; NaN if there is none.
         name: Name of the scores, such as `accuracy (pos)`.
         unit: Unit of the scores, such as `percent`.
@@ -57,7 +58,7 @@ class ExpectedScores:
     unit: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the data as plain values for JSON."""
         below, above = self.mean - self.low, self.high - self.mean
         arrays = {"mean": self.mean, "below": below, "above": above, "measured": self.measured}
         return {key: pack(values, steps=STEPS) for key, values in arrays.items()} | {
@@ -68,13 +69,13 @@ class ExpectedScores:
 
 @dataclass(frozen=True)
 class RankingSection:
-    """The rankings of all targets, by the first matrix of the page.
+    """The rankings of sources for all targets, computed from the first matrix of the page.
 
     Attributes:
         targets: One entry for each target of the matrix.
-        first: The target that the page shows at first.
+        first: The target whose ranking is shown when the page opens.
         basis: What the intervals were computed from, such as `8 parts`; empty without intervals.
-        worth: Sentences on the reliability of every ranking.
+        worth: Sentences on reliability that apply to every ranking.
         expected: Expected scores; None without gold scores.
     """
 
@@ -85,7 +86,7 @@ class RankingSection:
     expected: ExpectedScores | None = None
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
-        """Return plain values; languages become their indices."""
+        """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
         return {
             "targets": [target.to_json(number) for target in self.targets],
             "first": number[self.first],

@@ -22,8 +22,8 @@ class SummarySection:
         title: Title of the page.
         facts: What was measured, and how.
         meaning: Sentences on the meaning of the numbers.
-        warnings: Sentences on the reliability of the numbers; empty if nothing was found.
-        versions: Versions of libraries, `name version`.
+        warnings: Sentences on problems with the reliability of the numbers; empty if no problem was found.
+        versions: Versions of libraries, each as `name version`.
     """
 
     title: str

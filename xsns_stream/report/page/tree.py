@@ -1,4 +1,4 @@
-"""The dendrogram of the report page: clusters, their agreement with families, and their support."""
+"""The dendrogram of the report page: its clusters, their agreement with families, and their support."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class TreeSection:
     Attributes:
         languages: L labels.
         linkage: float64 [L − 1, 4], as :func:`scipy.cluster.hierarchy.linkage` returns it.
-        cophenetic: Correlation of the distances in the tree with those of the matrix; NaN if undefined.
-        agreement: float64 [L]: entry k − 1 is the adjusted Rand index of k clusters and the families, over the
-            languages with a known family; NaN if fewer than two families are known.
+        cophenetic: Correlation of the distances in the tree with the distances from the matrix; NaN if undefined.
+        agreement: float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and the
+            division into families, over the languages with a known family; NaN if fewer than two families are known.
         with_family: Number of languages with a known family.
-        support: float64 [L − 1]: share of resampled trees that contain the group of each join; None without parts.
+        support: float64 [L − 1]: for each join, the share of resampled trees that contain the same group of languages;
+            None if there are no resampled trees.
         basis: What the trees were resampled from, such as `8 parts`; empty without support.
         resamples: Number of resampled trees.
     """
@@ -42,13 +43,17 @@ class TreeSection:
 
     @property
     def best_cut(self) -> int:
-        """The number of clusters that agrees most with the families; about √L without families."""
+        """The number of clusters for which clusters agree most with families; about √L if families are unknown."""
         if np.isfinite(self.agreement).any():
             return int(np.nanargmax(self.agreement)) + 1
         return max(1, round(math.sqrt(len(self.languages))))
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
-        """Return plain values; languages become their indices, and NaN becomes None."""
+        """Return the data as plain values for JSON; NaN becomes None.
+
+        Args:
+            number: {label: index among the languages of the page}; indices replace the labels.
+        """
         return {
             "languages": [number[code] for code in self.languages],
             "merges": [[int(a), int(b), round(float(height), 6)] for a, b, height, _ in self.linkage.tolist()],
@@ -75,10 +80,10 @@ def tree_section(
     """Cluster the languages of a square matrix.
 
     Args:
-        matrix: Similarities of the same sources and targets, at least three.
+        matrix: Similarities; sources and targets are the same languages, at least three.
         languages: The languages of the matrix, in its order.
-        resampled: Matrices as if other examples were sampled; None without support.
-        basis: What they were resampled from.
+        resampled: Matrices from resampled examples, from which the support is computed; None for no support.
+        basis: What these matrices were resampled from.
     """
     linkage = average_linkage(matrix.values)
     families = [language.family for language in languages]
@@ -110,7 +115,7 @@ def _cophenetic(linkage: Reals, similarity: Reals) -> float:
 
 
 def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
-    """Return intp [L]: the cluster of each leaf, if the last `count` − 1 joins are undone."""
+    """Return intp [L]: the index of the cluster of each leaf when the tree is cut into `count` clusters."""
     leaves = len(linkage) + 1
     owner = np.arange(leaves, dtype=np.intp)
     members: dict[int, list[int]] = {leaf: [leaf] for leaf in range(leaves)}
@@ -122,7 +127,7 @@ def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
 
 
 def _agreement(linkage: Reals, families: Sequence[str]) -> Reals:
-    """Return float64 [L]: the adjusted Rand index of k clusters and families, for each k."""
+    """Return float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and the families."""
     known = np.array([bool(family) for family in families])
     result = np.full(len(families), np.nan)
     labels = np.unique([family for family in families if family], return_inverse=True)[1]
@@ -156,7 +161,7 @@ def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> 
 
 
 def _groups(linkage: Reals) -> list[frozenset[int]]:
-    """Return the leaves below each join."""
+    """Return, for each join, the set of leaves below it."""
     leaves = len(linkage) + 1
     members = [frozenset([leaf]) for leaf in range(leaves)]
     for left, right in linkage[:, :2].astype(int).tolist():
@@ -165,7 +170,7 @@ def _groups(linkage: Reals) -> list[frozenset[int]]:
 
 
 def _support(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
-    """Return the share of resampled trees that contain each group of a tree, and the number of these trees."""
+    """Return the share of resampled trees that contain each group of the tree, and the number of resampled trees."""
     groups, count = _groups(linkage), 0
     found = np.zeros(len(groups))
     for values in resampled:

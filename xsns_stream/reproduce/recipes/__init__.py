@@ -1,1 +1,1 @@
-"""Recipes of tables and figures. Each module has a dictionary `RECIPES` of its targets."""
+"""Recipes of tables and figures. Each module has a dictionary `RECIPES`, whose keys are targets of `reproduce`."""

@@ -59,7 +59,7 @@ _SOURCE_MEAN: Final = "source-mean"
 
 
 def _steps(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune and compute every predictor, for the tasks with low-resource targets.
+    """Return the steps that fine-tune models and compute all predictors, for the tasks with low-resource targets.
 
     Raises:
         LeftOutError: No task has low-resource targets.
@@ -84,7 +84,7 @@ def _evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _evaluation(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[Step]:
-    """Return the step that compares the predictors that have values for the targets; empty without any."""
+    """Return the step that compares the predictors with values for the targets; an empty list if there are none."""
     scores = gold(config, task)
     low = restrict_to_scores(replace(task, targets=_targets(task)), scores, outputs)
     done = {label: step for label, step in predictors(config, task).items() if outputs.done(step)}
@@ -103,14 +103,15 @@ def _step_name(config: RunConfig, task: TaskConfig) -> str:
 
 @dataclass(frozen=True)
 class _TaskResult:
-    """The scores of a task's low-resource targets.
+    """The results of a task for its low-resource targets.
 
     Attributes:
         rows: The scores of each target.
-        base: The source with which predicted sources are compared.
+        base: The source with which the predicted sources are compared.
         base_note: The reason why `base` is not English; empty if it is English.
         chosen: {predictor: {target: the sources that the predictor ranks first}}.
-        means: {predictor, or row computed from the gold scores: mean over targets, compared with the base}.
+        means: {row of the table: mean over targets, compared with the base}. A row is a predictor, or a reference
+            that is computed from the gold scores.
     """
 
     rows: tuple[TargetScores, ...]
@@ -121,7 +122,7 @@ class _TaskResult:
 
 
 def render(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with a panel of the figure and two tables (by predictor, by target) for each task.
+    """Return the page; each task has a panel of the figure, a table by predictor, and a table by target.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -174,7 +175,10 @@ def _task_result(
 
 
 def _base_source(task: TaskConfig, document: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Return English; if it is not a source, the source with most training examples and a sentence about it."""
+    """Return English and an empty text, or another source and a sentence that explains why.
+
+    If English is not a source of the task, the source with the most training examples is returned.
+    """
     if ENGLISH in task.sources:
         return ENGLISH, ""
     runs = (document or {}).get("result", {}).get("runs") or []
@@ -185,7 +189,7 @@ def _base_source(task: TaskConfig, document: Mapping[str, Any] | None) -> tuple[
 
 
 def _section(task: TaskConfig, result: _TaskResult) -> str:
-    """Return two tables: one with a line for each predictor, and one with a line for each target."""
+    """Return two Markdown tables: the rows of the first are predictors, the rows of the second are targets."""
     base = shown_name(result.base)
     header = ["source", "targets", "mean score", f"less {base}", "p (Holm)", f"above {base}", "level", "below"]
     means = [paired_mean_cells(name, mean, reference=name == base) for name, mean in result.means.items()]
@@ -257,7 +261,7 @@ _BETTER, _WORSE = COLOURS[2], COLOURS[1]
 
 @dataclass(frozen=True)
 class ChoiceLine:
-    """The line of one target.
+    """The line of one target in the figure.
 
     Attributes:
         label: The code of the target.
@@ -265,7 +269,7 @@ class ChoiceLine:
         chosen: The score of the chosen source.
         best: The score of the best source.
         mean: The mean score over all sources.
-        choice: The chosen source, written at the end of the line.
+        choice: The code of the chosen source, which is written at the end of the line.
         trivial: The score of the trivial answer; NaN if unknown.
     """
 
@@ -286,7 +290,7 @@ class ChoicePanel:
         title: The task.
         lines: The lines from top to bottom, at least one.
         label: The label of the x axis.
-        base: The name of the source with which the choice is compared, for the legend.
+        base: The name, for the legend, of the source with which the choice is compared.
     """
 
     title: str
@@ -296,7 +300,7 @@ class ChoicePanel:
 
 
 def choices_figure(panels: Sequence[ChoicePanel], chooser: str, title: str, subtitle: str = "") -> Figure:
-    """Draw the scores of the chosen, the fixed, the best and the mean source for each target.
+    """Draw, for each target, the scores of the chosen, the fixed and the best source, and the mean over sources.
 
     Args:
         panels: The panels, at least one; they are placed one below the other.
@@ -348,7 +352,7 @@ def _draw_choices(axes: Axes, panel: ChoicePanel) -> None:
 
 
 def _marks() -> tuple[dict[str, Any], ...]:
-    """Return the styles of trivial answer, mean, best, fixed and chosen source."""
+    """Return the marker styles of the trivial answer, the mean, and the best, the fixed and the chosen source."""
     return (
         {"s": 17, "marker": "x", "color": GREY, "linewidths": 0.9, "zorder": 1},
         {"s": 30, "marker": "|", "color": INK, "linewidths": 1.1, "zorder": 3},

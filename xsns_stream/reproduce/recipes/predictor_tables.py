@@ -1,4 +1,4 @@
-"""Recipes for the comparison of predictors: every task (table 2), regression (table 3), other models (table 4)."""
+"""Recipes that compare predictors: on every task (table 2), by regression (table 3), with other models (table 4)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TABLE2_TITLE: Final = "Table 2: sub-networks against other predictors of transfe
 
 
 def _all_tasks(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune, measure, and compute all possible baselines for each task."""
+    """Return the steps that fine-tune models, measure languages, and compute all possible baselines for each task."""
     return [step for task in config.tasks.values() for step in gold_and_predictors(config, task)]
 
 
@@ -52,7 +52,7 @@ def _table2_evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Ste
 
 
 def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with NDCG@3 on all tasks and a table for each task.
+    """Return the page: a table of NDCG@3 on all tasks, and a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -81,7 +81,7 @@ def render_table2(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def missing_rows(config: RunConfig) -> list[str]:
-    """Return a sentence for each row without data."""
+    """Return a sentence for each row of the paper's table for which the run has no data."""
     rows = (("L2V", "typology=feature_predictions.npz", config.typology), ("LDND", "ldnd=FILE", config.ldnd))
     return [f"There is no row {name}, because it needs --data {kind}." for name, kind, given in rows if given is None]
 
@@ -100,7 +100,7 @@ def _table3_regressions(config: RunConfig, outputs: StepOutputs) -> Sequence[Ste
 
 
 def _regressions(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> dict[tuple[str, str], Step]:
-    """Return {(predictor, model): regression} for the predictors with values for enough languages of the task."""
+    """Return {(predictor, regression model): step} for the predictors with values for enough languages of the task."""
     steps, scores = {}, gold(config, task)
     groups, scored_task = group_predictors(config, task, outputs), restrict_to_scores(task, scores, outputs)
     for label, step in {**groups.together, **groups.separate}.items():
@@ -112,7 +112,7 @@ def _regressions(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> d
 
 
 def render_table3(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with a table of errors for each task.
+    """Return the page, which has a table of prediction errors for each task.
 
     Raises:
         LeftOutError: No regression could be fitted.
@@ -217,7 +217,7 @@ def _control_step(config: RunConfig) -> Step:
 
 
 def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with a table for each model.
+    """Return the page, which has a table for each model.
 
     Raises:
         LeftOutError: No model was evaluated.
@@ -264,7 +264,7 @@ def _record_key(config: RunConfig, model: str) -> str:
 
 
 def _first_failure(outputs: StepOutputs, steps: Sequence[Step]) -> str:
-    """Return the first reason why a model has no table."""
+    """Return the first reason why steps of a model failed, so that the model has no table."""
     return next((reason for step in steps if (reason := outputs.failure(step))), "it could not be evaluated.")
 
 

@@ -1,4 +1,4 @@
-"""Recipe of figure 4: for each target, fine-tuning on the three sources that a predictor chooses, together.
+"""Recipe of figure 4: for each target, joint fine-tuning on the three sources that a predictor chooses.
 
 Fine-tuning on the chosen sources is a second stage, because the choices depend on the outputs of the predictors.
 """
@@ -66,7 +66,7 @@ Choices: TypeAlias = dict[str, dict[str, tuple[tuple[str, ...], ...]]]
 
 @dataclass(frozen=True)
 class _Scope:
-    """The extent of the experiment in a preset. Each set of sources needs the fine-tuning of a model.
+    """The extent of the experiment in a preset; it is limited because a model is fine-tuned for each set of sources.
 
     Attributes:
         tasks: The tasks to run; if none of them has data, the first task with data is run.
@@ -86,7 +86,7 @@ _SCOPES: Final[Mapping[str, _Scope]] = {
 
 
 def _steps(config: RunConfig) -> Sequence[Step]:
-    """Return the steps that fine-tune on single sources, compute every predictor, and compare sub-networks.
+    """Return the steps that fine-tune on single sources, compute all predictors, and compare sub-networks.
 
     Raises:
         LeftOutError: No task has enough sources.
@@ -108,7 +108,7 @@ def _tasks(config: RunConfig) -> list[TaskConfig]:
 
 
 def _targets(config: RunConfig, task: TaskConfig) -> tuple[str, ...]:
-    """Return the targets of the task; if the preset runs fewer, evenly spaced ones."""
+    """Return the targets of the task; if the preset limits their number, evenly spaced targets from this list."""
     most = _SCOPES[config.preset].targets
     if most is None or len(task.targets) <= most:
         return task.targets
@@ -120,7 +120,7 @@ def _seeds(config: RunConfig, task: TaskConfig) -> tuple[int, ...]:
 
 
 def _xsns_matrix(config: RunConfig, task: TaskConfig) -> Step:
-    """Return the step that writes the similarities of X-SNS to a file, like those of the baselines."""
+    """Return the step that writes the similarities of X-SNS to a file, as the steps of the baselines do."""
     store, output = predictors(config, task)[XSNS].output, config.path("figure4", f"{task.name}.xsns.parquet")
     args = ("matrix", "--store", str(store), "--density", str(config.density), "-o", str(output))
     return Step(f"figure4.{slug(config.model)}.{task.name}.matrix", args, (output,))
@@ -137,7 +137,7 @@ def _mixture_steps(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _mixtures(config: RunConfig, task: TaskConfig, choices: Choices) -> Step:
-    """Return the step that fine-tunes on all distinct sets of sources."""
+    """Return the step that fine-tunes on each distinct chosen set of sources and tests on its targets."""
     pairs = dict.fromkeys(
         f"{mixture(sources)}>{target}"
         for by_target in choices.values()
@@ -164,7 +164,7 @@ def _mixtures_name(config: RunConfig, task: TaskConfig) -> str:
 
 
 def _choices(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> Choices:
-    """Return the chosen sets of every method for every target; no set if a method lacks values."""
+    """Return the sets of sources that each method chooses for each target; no sets if the method lacks values."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
     steps = {name: step for name, step in predictors(config, task).items() if name != XSNS}
@@ -188,7 +188,7 @@ def _choices(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> Choic
 
 
 def _complete(sources: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return a list with the set; an empty list if there are too few sources."""
+    """Return a tuple that contains the set `sources`; an empty tuple if the set has too few sources."""
     return (sources,) if len(sources) == SET_SIZE else ()
 
 
@@ -202,7 +202,10 @@ def most_similar(matrix: SimilarityMatrix, sources: Sequence[str], target: str) 
 
 
 def most_central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) -> tuple[str, ...]:
-    """Return English, if it is another source, and the sources that are most similar to all other sources."""
+    """Return the three most central sources other than the target.
+
+    English comes first if it is a source. The sources with the highest mean similarity to all other sources follow.
+    """
     means = {}
     for code in sources:
         others = [other for other in sources if other != code and code in matrix.sources and other in matrix.targets]
@@ -214,7 +217,7 @@ def most_central(matrix: SimilarityMatrix, sources: Sequence[str], target: str) 
 
 
 def random_sets(sources: Sequence[str], target: str) -> tuple[tuple[str, ...], ...]:
-    """Return random sets of sources; the sets of a target do not depend on the order of sources or on the run."""
+    """Return random sets of sources; they are the same in every run and for every order of `sources`."""
     import numpy as np
 
     rng = np.random.default_rng(list(target.encode()))
@@ -231,7 +234,7 @@ def best_single(scores: TransferScores, target: str) -> tuple[str, ...]:
 
 
 def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferScores:
-    """Return the scores of these seeds, so that single sources and sets are compared over the same seeds."""
+    """Return only the scores of the given seeds, so that single sources and sets are compared on the same seeds."""
     known = [seed for seed in seeds if seed in scores.seeds]
     indices = [scores.seeds.index(seed) for seed in known]
     return replace(scores, cells=scores.cells[:, indices], seeds=tuple(known)) if known else scores
@@ -241,7 +244,7 @@ def restrict_to_seeds(scores: TransferScores, seeds: Sequence[int]) -> TransferS
 
 
 def render(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with means over targets and the chosen sources of each method.
+    """Return the page, which shows the mean over targets and the chosen sources of each method.
 
     Raises:
         LeftOutError: No model was fine-tuned on three sources.
@@ -289,7 +292,7 @@ def _introduction(tasks: Sequence[TaskConfig]) -> str:
 def _rows(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, choices: Choices, scores: TransferScores
 ) -> dict[str, list[float]]:
-    """Return {method: its score on each target, NaN for a target without a choice}."""
+    """Return {method: its score on each target}; a score is NaN if the method chose no sources for the target."""
     targets = _targets(config, task)
     by_source = dict(zip(scores.sources, scores.values.tolist(), strict=True))
 
@@ -311,7 +314,7 @@ def _rows(
 def _single_source_rows(
     config: RunConfig, task: TaskConfig, outputs: StepOutputs, targets: Sequence[str]
 ) -> dict[str, list[float]]:
-    """Return the scores of single sources: the choice of X-SNS, English, and the best source."""
+    """Return {row: score on each target} for single sources: the choice of X-SNS, English, and the best source."""
     from xsns_stream.similarity.matrix_io import read_matrix
 
     if not outputs.done(step := gold(config, task)):
@@ -373,14 +376,14 @@ def _record(
 
 @dataclass(frozen=True)
 class MeanLine:
-    """The line of one method.
+    """The line of one method in the figure.
 
     Attributes:
         name: The name of the method.
         values: One value for each target; NaN is not drawn.
         mean: The mean over targets.
-        low: The lower end of its interval; NaN draws no interval.
-        high: The upper end of its interval.
+        low: The lower end of the interval of the mean; no interval is drawn if it is NaN.
+        high: The upper end of the interval of the mean.
         reference: Whether the method is a reference; references are drawn in grey.
     """
 
@@ -394,7 +397,7 @@ class MeanLine:
 
 @dataclass(frozen=True)
 class MeansPanel:
-    """The lines of one task.
+    """The panel of one task in the figure.
 
     Attributes:
         title: The task.
@@ -408,7 +411,7 @@ class MeansPanel:
 
 
 def means_figure(panels: Sequence[MeansPanel], title: str, subtitle: str = "") -> Figure:
-    """Draw a mean with its interval for each line, and a faint dot for each target.
+    """Draw, for each method, the mean with its interval, and a faint dot for each target.
 
     Args:
         panels: The panels, at least one; they are placed one below the other.

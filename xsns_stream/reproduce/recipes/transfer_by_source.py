@@ -1,4 +1,4 @@
-"""Recipes of transfer scores by source: a grid of sources and targets (figure 1), and their spread (figure 5)."""
+"""Recipes that show transfer scores by source: a source × target grid (figure 1), and the spread (figure 5)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _figure1_task(config: RunConfig) -> TaskConfig:
 
 
 def render_figure1(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with the grid of scores and a line for each target.
+    """Return the page, which has the grid of scores, and a table with a row for each target.
 
     Raises:
         LeftOutError: No model was fine-tuned.
@@ -113,7 +113,7 @@ def _score_grid(scores: TransferScores, rows: Sequence[TargetScores]) -> ScoreGr
 
 
 def _mean(values: Sequence[float]) -> float:
-    """Return the mean; minus infinity without values, so that the source is sorted last."""
+    """Return the mean; minus infinity if there are no values, so that a source without scores is sorted last."""
     return math.fsum(values) / len(values) if values else -math.inf
 
 
@@ -145,10 +145,10 @@ class ScoreGrid:
     Attributes:
         sources: S codes, from top to bottom.
         targets: T codes, from left to right.
-        values: float64 [S, T]; NaN = not measured.
+        values: float64 [S, T]; NaN if not measured.
         own: Boolean [S, T]: whether the source is the target.
         label: The label of the colour scale, such as `F1 (percent)`.
-        decimals: Decimals of the numbers in the cells.
+        decimals: Number of decimals in the cells.
     """
 
     sources: tuple[str, ...]
@@ -164,7 +164,9 @@ class ScoreGrid:
 
 
 def grid_figure(grid: ScoreGrid, title: str, subtitle: str = "") -> Figure:
-    """Draw the grid, with frames around scores of a language on itself and dots at the best other source.
+    """Draw the grid of scores.
+
+    The score of a language on itself has a frame. For each target, the best other source has a dot.
 
     Args:
         grid: The scores.
@@ -213,7 +215,7 @@ def _draw_cells(axes: Axes, grid: ScoreGrid, colours: ScalarMappable) -> None:
 
 
 def _label_grid(axes: Axes, grid: ScoreGrid, size: float) -> None:
-    """Write the name of every row and column, with the code next to the grid."""
+    """Label every row and column with name and code; the code is next to the grid."""
     axes.set_xticks(range(len(grid.targets)), [_column_name(code) for code in grid.targets], rotation=270)
     axes.set_yticks(range(len(grid.sources)), [language(code) for code in grid.sources])
     axes.tick_params(labelsize=size, labelcolor=INK, length=0, pad=3)
@@ -222,7 +224,7 @@ def _label_grid(axes: Axes, grid: ScoreGrid, size: float) -> None:
 
 
 def _column_name(code: str) -> str:
-    """Return `sw Swahili`, because text that runs downwards begins next to the grid."""
+    """Return the label of a column, such as `sw  Swahili`; it runs downwards, so that the code is at the grid."""
     name, _, rest = language(code).rpartition("  ")
     return f"{rest}  {name}" if name else rest
 
@@ -280,7 +282,7 @@ def _figure5_steps(config: RunConfig) -> Sequence[Step]:
 
 
 def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with a panel of the figure for each task and a line for each target.
+    """Return the page; each task has a panel of the figure, and a table with a row for each target.
 
     Raises:
         LeftOutError: No model was fine-tuned.
@@ -313,7 +315,7 @@ def render_figure5(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _by_median(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[TargetScores]:
-    """Return the targets with other sources, ordered by their median, highest first."""
+    """Return the scores of the targets that have other sources, in descending order of the median score."""
     rows = [row for row in target_scores(config, task, outputs, task.targets) or () if row.others]
     return sorted(rows, key=lambda row: (-statistics.median(row.values), row.target))
 
@@ -351,7 +353,7 @@ _OWN: Final = COLOURS[1]
 
 @dataclass(frozen=True)
 class Box:
-    """The box of one target.
+    """The box of one target in a box plot.
 
     Attributes:
         label: The code of the target.
@@ -368,7 +370,7 @@ class Box:
 
 @dataclass(frozen=True)
 class BoxPanel:
-    """The boxes of one task.
+    """The box plot of one task.
 
     Attributes:
         title: The task.
@@ -382,10 +384,10 @@ class BoxPanel:
 
 
 def boxes_figure(panels: Sequence[BoxPanel], title: str, subtitle: str = "") -> Figure:
-    """Draw a panel for each task, one below the other.
+    """Draw box plots, with a panel for each task; panels are placed one below the other.
 
-    Boxes reach from the first to the third quartile, whiskers to the lowest and the highest source. Every source is
-    also a dot, which shows how many sources a box has.
+    Boxes reach from the first to the third quartile, whiskers to the lowest and the highest source. Each source
+    is also drawn as a dot, so that the number of sources is visible.
 
     Args:
         panels: The panels, at least one.
@@ -415,7 +417,7 @@ def boxes_figure(panels: Sequence[BoxPanel], title: str, subtitle: str = "") -> 
 
 
 def _space_below(panel: BoxPanel) -> float:
-    """Return the height between two panels in inches, for vertical names of languages and a title."""
+    """Return the space below a panel in inches, for vertical names of languages and the title of the next panel."""
     return 0.55 + _LETTER * max((len(language(box.label)) for box in panel.boxes), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Recipes of variants of X-SNS: text and output (table 1), density (figure 3), examples (figure 6), and choices."""
+"""Recipes that compare variants of X-SNS: table 1, figure 3 (density), figure 6 (examples), and `choices`."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _TABLE1: Final = Sweep("table1", _texts_and_outputs, lambda config: TASK_LM, lam
 
 
 def render_table1(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a table for each task.
+    """Return the page, which has a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -112,7 +112,7 @@ _FIGURE3: Final = Sweep(
 
 
 def expected_jaccard(density: float) -> float:
-    """Return the expected Jaccard coefficient of two unrelated sub-networks of one density, p / (2 − p).
+    """Return the expected Jaccard coefficient of two unrelated sub-networks with the same density p: p / (2 − p).
 
     >>> round(expected_jaccard(0.15), 4)
     0.0811
@@ -121,7 +121,7 @@ def expected_jaccard(density: float) -> float:
 
 
 def render_figure3(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with a panel for each metric, a curve for each task, and a table for each task.
+    """Return the page; the figure has a panel for each metric and a curve for each task; each task has a table.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -191,18 +191,19 @@ _FIGURE6: Final = Sweep("figure6", _stores_by_examples, lambda config: value_lab
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of the rows of a store; each value is a mean over languages.
+    """Agreement between the rows of a store; each Jaccard coefficient is a mean over languages.
 
     Attributes:
-        examples: Examples of a row; fewer than requested if a language has fewer.
+        examples: Mean number of examples of a row; it is smaller than requested if a language has fewer examples.
         short: Number of languages with fewer examples than requested.
         languages: Number of languages.
-        seeds: Jaccard coefficient of the rows of one language with two seeds, which differ in masking and, if the
-            language has enough text, in examples; NaN for one seed.
-        largest: Jaccard coefficient of a row with the row of the same language and seed in the store with the largest
-            number of examples, which include the examples of the row; NaN if there is no such row, and for that store
-            itself.
-        others: Jaccard coefficient of rows of two languages and one seed; NaN for one language.
+        seeds: Jaccard coefficient of two rows of the same language with different seeds. The rows differ in masking
+            and, if the language has enough text, in examples. NaN if there is only one seed.
+        largest: Jaccard coefficient of a row and the row of the same language and seed in the store with the largest
+            number of examples. The examples of the latter include those of the former. NaN if there is no such row,
+            and for the largest store itself.
+        others: Jaccard coefficient of two rows of different languages with the same seed; NaN if there is only one
+            language.
     """
 
     examples: float
@@ -216,11 +217,11 @@ class Agreement:
 def measure_agreement(
     path: Path, languages: Sequence[str], seeds: Sequence[int], density: float, largest: Path
 ) -> Agreement:
-    """Compare the rows of a store with one another and with the rows of the largest number of examples.
+    """Compare the rows of a store with one another, and with the rows of the store that has the most examples.
 
     Args:
         path: The store.
-        languages: Language codes; languages without a row of every seed are left out.
+        languages: Language codes; a language is left out if its row for any seed is missing.
         seeds: The seeds of the rows.
         density: The density of the rows.
         largest: The store with the largest number of examples; may be the same store.
@@ -272,7 +273,7 @@ def _finite_mean(values: Sequence[float]) -> float:
 
 
 def render_figure6(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return the page, with panels of metrics and of repeatability, and a table for each task.
+    """Return the page; the figure has panels of metrics and of repeatability; each task has a table.
 
     Raises:
         LeftOutError: No task was evaluated.
@@ -322,7 +323,7 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the numbers of examples for which rows have more examples than before; the text may be exhausted."""
+    """Return the requested numbers of examples that increase the actual number; others exceed the available text."""
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:
@@ -344,7 +345,7 @@ def _agreement_columns(agreements: Mapping[int, Agreement]) -> dict[str, dict[st
 def _agreement_panels(
     agreements: Mapping[str, Mapping[int, Agreement]], values: Mapping[str, Sequence[float]]
 ) -> list[Panel]:
-    """Return the panels of Jaccard coefficients; dotted lines show the mean of other languages at the largest |D|."""
+    """Return the panels of Jaccard coefficients; dotted lines show the mean between languages at the largest |D|."""
     panels = []
     for title, attribute in (("Jaccard between seeds", "seeds"), ("Jaccard to the largest |D|", "largest")):
         curves = []
@@ -398,7 +399,7 @@ def _choices(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
 
 
 def _saved_fisher_values(config: RunConfig, task: TaskConfig) -> Step:
-    """Return the step that measures the languages again and saves Fisher values (32 times the size of sub-networks)."""
+    """Return the step that measures the languages again and saves Fisher values, which need 32 times the space."""
     step = sub_networks(config, task, name="kept", languages=ranked_with_text(task))
     return replace(step, args=(*step.args, "--keep-fisher", "float32"))
 
@@ -422,7 +423,7 @@ _CHOICES: Final = Sweep(
 
 
 def render_choices(config: RunConfig, outputs: StepOutputs) -> Result:
-    """Return a table for each task.
+    """Return the page, which has a table for each task.
 
     Raises:
         LeftOutError: No task was evaluated.
