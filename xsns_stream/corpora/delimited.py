@@ -215,7 +215,7 @@ class Dialect(NamedTuple):
 
     Attributes:
         separator: The character between fields.
-        quoted: Whether quotation marks may enclose a field, and are doubled within it.
+        quoted: Whether quotation marks may enclose a field.
         usual: Whether the dialect is usual for the suffix of the file.
         escaped: Whether quotation marks within a field are escaped by a backslash, instead of being doubled.
         has_sep_line: Whether the first line names the separator, such as `sep=;`, and the header is the second line.

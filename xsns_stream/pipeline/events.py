@@ -311,7 +311,7 @@ class UnitFailed:
 
 @dataclass(frozen=True, slots=True)
 class UnitByOther:
-    """Event: since this run began, another process has committed one of its units."""
+    """Event: another process has committed a unit of this run since this run began."""
 
     unit: Unit
 
