@@ -47,14 +47,6 @@ PROGRAMS = [
     "bench_threshold.py",
     "bench_workers.py",
 ]
-    "bench_build.py",
-    "bench_busy.py",
-    "bench_matrix.py",
-    "bench_startup.py",
-    "bench_store.py",
-    "bench_threshold.py",
-    "bench_workers.py",
-]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
