@@ -115,7 +115,7 @@ def _check_equal(one: Path, other: Path) -> None:
     first, second = open_store(one), open_store(other)
     assert first.keys() == second.keys()
     for key in first.keys():  # noqa: SIM118 — a store is not a mapping
-        bits, others = (store.load(key.language, key.seed).to_numpy() for store in (first, second))
+        bits, others = (store.read(key.language, key.seed).to_numpy() for store in (first, second))
         assert np.array_equal(bits, others), f"{key} differs"
 
 
