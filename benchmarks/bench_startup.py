@@ -62,8 +62,10 @@ class Command:
         return after.children_user + after.children_system - before.children_user - before.children_system
 
     def _run(self, program: str) -> subprocess.CompletedProcess[str]:
+        # Without the cache of compiled modules, which Python writes by default, imports take twice as long.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         command = [sys.executable, "-c", program, *self.arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True)
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
 
 
 def commands(folder: Path, languages: str, examples: int) -> tuple[Command, ...]:
