@@ -10,8 +10,8 @@ First the stores of all contestants are compared bit by bit. Then whole builds a
 * `N workers`: `--workers N`, processes of one thread each, with the time to start them and to load the model in each.
 
 Each build is a command line in a process of its own. `row` is the time of a row without the time of a build of one row,
-which starts the processes and loads the models. `--wide 6` builds with a model of the width of XLM-R base with six layers
-and random weights, which is made in a temporary folder:
+which starts the processes and loads the models. `--wide 6` builds with a model of the width of XLM-R base with six
+layers and random weights, which is made in a temporary folder:
 
     python benchmarks/bench_workers.py --wide 6 --examples 16 --rounds 1 -o benchmarks/results/workers-wide.json
 """

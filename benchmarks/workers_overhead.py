@@ -9,9 +9,10 @@ interleaved:
 * `processes`: N processes that take the rows from a pool of Python (`concurrent.futures`), without Dask;
 * `workers`: the executor of the package (`run_on_cluster`) with N running workers.
 
-`overhead_s` is the elapsed time, multiplied by N and divided by the number of rows, beyond the time of a row. `engine_s`
-is the processor time of this process for a row; client and scheduler are in this process. `share` is the elapsed time of
-`workers` beyond that of `processes`, relative to the latter: it leaves out what other programs cost both of them.
+`overhead_s` is the elapsed time, multiplied by N and divided by the number of rows, beyond the time of a row.
+`engine_s` is the processor time of this process for a row; client and scheduler are in this process. `share` is the
+elapsed time of `workers` beyond that of `processes`, relative to the latter: it leaves out what other programs cost
+both of them.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ class Rows(Job[int, int]):
     seconds: float
 
     def size(self, item: int) -> float:
+        """Return the work of a row, which is the same for all."""
         return 1.0
 
     def open(self) -> Session[int, int]:
+        """Open the rows on a worker."""
         return OpenRows(self.seconds)
 
 
@@ -66,6 +69,7 @@ class OpenRows(Session[int, int]):
         self.seconds = seconds
 
     def run(self, item: int, attempt: int) -> int:
+        """Compute, and return the number of the row."""
         compute(self.seconds)
         return item
 
