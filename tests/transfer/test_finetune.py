@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import resource
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -473,6 +474,31 @@ def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path
     if labels:
         assert tuple(back.model.config.id2label[n] for n in range(len(labels))) == labels
         assert back.model.config.label2id == {name: n for n, name in enumerate(labels)}
+
+
+@pytest.mark.parametrize("written", ["model", "tokenizer"])
+def test_a_disk_that_takes_no_more_is_named(
+    written: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries of both raise errors of their own."""
+    model = tf.BertForTokenClassification(
+        tf.BertConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    )
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "of before").touch()
+    if written == "tokenizer":
+        monkeypatch.setattr(model, "save_pretrained", lambda folder: None)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(
+            XsnsError, match=r"the fine-tuned model cannot be saved in '.*': File too large\.$"
+        ) as caught:
+            save_model(model, tokenizer, tmp_path / "kept", ())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "check the free space" in caught.value.hint
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "of before"]
 
 
 def test_times_of_a_step(tokenizer: Any) -> None:
