@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import random
-import resource
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import pytest
 import torch
 import transformers as tf
 
+from tests.support.file_limits import largest_file
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.models import load_model
 from xsns_stream.transfer import (
@@ -488,15 +488,11 @@ def test_a_disk_that_takes_no_more_is_named(
     (tmp_path / "kept" / "of before").touch()
     if written == "tokenizer":
         monkeypatch.setattr(model, "save_pretrained", lambda folder: None)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    try:
-        with pytest.raises(
-            XsnsError, match=r"the fine-tuned model cannot be saved in '.*': File too large\.$"
-        ) as caught:
-            save_model(model, tokenizer, tmp_path / "kept", ())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (
+        largest_file(1000),
+        pytest.raises(XsnsError, match=r"the fine-tuned model cannot be saved in '.*': File too large\.$") as caught,
+    ):
+        save_model(model, tokenizer, tmp_path / "kept", ())
     assert "check the free space" in caught.value.hint
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "of before"]
 
