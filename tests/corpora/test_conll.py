@@ -20,9 +20,12 @@ MALFORMED = {
     "out of order": ("1\tA\n3\tB\n2\tC\n", "the ID 3 follows 1"),
     "ranges overlap": ("1-2\tim\n1\tin\n2\tdem\n2-3\tx\n3\tHaus\n4\tA\n", "the ID 2 follows 2"),
     "ranges overlap from the beginning": ("1-2\tim\n1-3\tx\n1\tin\n2\tdem\n3\tHaus\n", "the ID 1 follows 2"),
-    "a range reaches past the end": ("1-9\tim\n1\tin\n2\tdem\n3\tHaus\n", "a range ends at 9, and the last ID is 3"),
+    "a range reaches past the end": (
+        "1-9\tim\n1\tin\n2\tdem\n3\tHaus\n",
+        "a range of IDs ends at 9, but the last ID of the sentence is 3",
+    ),
     "a part is missing": ("1-3\tim\n1\tin\n3\tHaus\n4\tA\n", "the ID 3 follows 1, within a range that ends at 3"),
-    "a range ends too late": ("1-3\tim\n1\tin\n4\tHaus\n", "the ID 4 follows 1, within a range that ends at 3"),
+    "a range ends too late": ("1-3\tim\n1\tin\n4\tHaus\n", "the ID 4 follows the ID 1 within a range that ends at 3"),
     "CoNLL-2009": ("1\tA\ta\ta\tN\tN\t_\t_\t0\t0\troot\troot\t_\t_\n", "a line has 14 columns, more than 10"),
 }
 WELL_FORMED = {

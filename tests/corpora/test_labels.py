@@ -247,7 +247,7 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
         ),
         (
             {**QUESTION, "answers": {"text": [1], "answer_start": [0]}},
-            "contains an answer that is not text with a number",
+            "contains an answer whose text is not a string, or whose answer_start is not an integer",
         ),
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],

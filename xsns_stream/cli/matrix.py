@@ -48,14 +48,16 @@ def side_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Compare only these sources with the targets, such as `en,de`. [default: all that have every seed]",
+            help="Compare only these sources with the targets, such as `en,de`. "
+            "[default: all languages with a row for every seed]",
         ),
         click.option(
             *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Languages to compare with one another, such as `sw,en`.  [default: all that have every seed]",
+            help="Languages to compare with each other, such as `sw,en`.  "
+            "[default: all languages with a row for every seed]",
         ),
     ):
         function = option(function)
@@ -137,8 +139,8 @@ def command(
     """Compute the similarity matrix of the languages of a store.
 
     The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
-    nearest of each are listed; -o writes the whole matrix. Counts are saved in the store, so that languages that were
-    compared before are not read again.
+    nearest sources of each language are listed; -o writes the whole matrix. Counts are saved in the store, so that
+    languages that were compared before are not read again.
 
     This process counts with one thread for each core. --scheduler uses the machines of a cluster of Dask, each of which
     reads a part of the columns of all rows.

@@ -380,7 +380,7 @@ def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
 
 
 class _FirstPass:
-    """The digests of all usable examples, and the examples as long as they fit into `held_bytes`."""
+    """The digests of all usable examples, and the examples themselves if they fit into `held_bytes` together."""
 
     def __init__(self, tally: Tally, held_bytes: int) -> None:
         self.tally = tally

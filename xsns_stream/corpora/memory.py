@@ -143,7 +143,7 @@ def _several_keys(code: str, keys: list[str]) -> CorpusError:
     """Return the error for several keys that mean one language."""
     return CorpusError(
         f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
-        "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
+        "join their texts under one key, or keep the keys as labels with labels_as_given=True or label={key: label}.",
     )
 
 

@@ -27,7 +27,7 @@ _ROUNDING: Final = 1e-12
 
 @dataclass(frozen=True)
 class _Resamples:
-    """How often each target and each seed is drawn, in each of a block of b resamples.
+    """The number of times that each target and each seed is drawn, in each of b resamples.
 
     Attributes:
         targets: float64 [b, T]: counts of the targets.

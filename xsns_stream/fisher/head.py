@@ -25,7 +25,7 @@ LossOf = Callable[[Tensor, ScoredBatch, Tensor | None], Tensor]
 
 
 class ScoredHead:
-    """Replacement of the forward of a model's head, until `undo` is closed.
+    """Replacement of the forward of a model's head; closing `undo` restores the forward.
 
     Attributes:
         module: The head.

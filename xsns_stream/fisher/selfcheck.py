@@ -238,9 +238,9 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names of the parameters in θ of the module that its rule does not cover.
+    """Return the names of those parameters of θ that belong to the module of `error`, which its rule does not cover.
 
-    If all of these names were refused before, or the error names no module, return all names in θ.
+    If all of these names were refused before, or if the error names no module, return all names in θ.
     """
     if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error

@@ -278,7 +278,8 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
     if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
         raise UsageError(
             f"{len(paths)} files and {len(set(seeds))} different seeds were given.",
-            "several files are runs with several seeds: give one --seed for each file, in the same order.",
+            "give --seed once for each file, in the order of the files, and each time with another seed: several files "
+            "must be runs with different seeds.",
         )
     if any(abs(seed) >= LARGEST_SEED for seed in seeds):
         raise UsageError("a seed is too large.", "give seeds of at most fifteen digits.")
@@ -380,7 +381,7 @@ def _with_remedies(
     read: ReadCells,
     options: _ImportOptions,
 ) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
-    """Add the options with which the file can be imported to the problems: `--rename` and `--skip-unknown`.
+    """Add to `problems` the options with which the file can be imported: `--rename` and `--skip-unknown`.
 
     `--rename` is added for each label for which a code can be suggested, and `--skip-unknown` if cells would still be
     left out. Nothing is added if there are no problems with cells, or if `skip_unknown` is set.

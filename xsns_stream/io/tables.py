@@ -138,7 +138,7 @@ def _without_margins(rows: TextRows) -> TextRows:
         # The line below is not a header.
         titles = 0
     shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
-    notes = (f"not read, because they are above the header: {listed(shown)}.",) if shown else ()
+    notes = (f"these lines are above the header and were not read: {listed(shown)}.",) if shown else ()
     return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
@@ -255,7 +255,10 @@ def _with_corner(rows: TextRows) -> TextRows:
     numbered = names == [str(number) for number in range(1, len(names) + 1)]
     if not longer or not (numbered or (code_or_none(header[0]) and all(map(code_or_none, names)))):
         return rows
-    note = f"the header of '{rows.name}' has no field above the names of the lines, as R writes tables."
+    note = (
+        f"the header of '{rows.name}' has one field less than the lines, as in tables that R writes: the first field "
+        "of a line is read as its name."
+    )
     return replace(rows, rows=((first, ("", *header)), *others), notes=(*rows.notes, note))
 
 

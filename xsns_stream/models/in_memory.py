@@ -38,7 +38,8 @@ def open_model(
         device: The device of torch for a named model; a model in memory is not moved.
         objective: See :func:`xsns_stream.load_model`; for a model in memory, `auto` means the objective of its class.
         label_count: Number of classes of a classification task.
-        head_seed: Seed for the head of a task if the checkpoint lacks it; for names only.
+        head_seed: Seed for the random weights of a task head, if the checkpoint has no head for the task; for named
+            models only.
         dtype: Data type of the weights of a named model.
 
     Raises:

@@ -332,7 +332,7 @@ def _keys_to_remove(
     where: str,
     on_note: OnNote,
 ) -> Sequence[_Key]:
-    """Return the keys of the rows to remove: of the languages in `lang`, or of all languages not in `keep_lang`."""
+    """Return the keys to remove: those of the languages in `lang`, or of all languages that are not in `keep_lang`."""
     if keep_lang:
         known = sorted({key.language for key in keys})
         kept = select(keep_lang, known, where, on_note)

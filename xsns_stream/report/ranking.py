@@ -38,7 +38,7 @@ _Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 @dataclass(frozen=True)
 class ShownRanking:
-    """A ranking, and all that tables, files and figures show beside it.
+    """A ranking, and the facts and sentences that tables, files and figures show with it.
 
     Attributes:
         ranking: The sources to show.
@@ -94,7 +94,7 @@ def ranking_table(ranking: SourceRanking, width: int = 200, *, warning: str = ""
         table.add_row(*map(Text, line))
     notes = [_TIED] if any(source.tied for source in ranking) else []
     if left_out := [name for name, _ in available if name not in dict(columns)]:
-        notes.append(f"no room for: {', '.join(left_out)}")
+        notes.append(f"the terminal is too narrow for: {', '.join(left_out)}")
     if notes:
         table.caption = "\n".join(notes)
         table.caption_justify = "left"

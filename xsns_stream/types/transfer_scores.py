@@ -29,7 +29,7 @@ def metric_name(metric: str) -> str:
 
 
 def scores_name(task: str, metric: str) -> str:
-    """Return a phrase for titles that says what the scores are.
+    """Return a phrase for titles that contains the task and the metric of the scores, as far as they are known.
 
     >>> scores_name("pos", "accuracy"), scores_name("pos", "unknown"), scores_name("unknown", "unknown")
     ('pos accuracy', 'pos scores', 'gold scores')
