@@ -423,7 +423,7 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"^3 of 3 texts of .* \(fi\) are UTF-8 that was decoded as Windows-1252"):
         corpus.sample("fi", 8, 42)
     (note,) = corpus.sample("sw", 8, 42).notes
-    assert note.startswith("the column 'text' of ")
+    assert note.startswith("the text of ")
     assert note.endswith(
         "(sw) is read from the column 'text', not from 'sentence': --text-column chooses another column."
     )

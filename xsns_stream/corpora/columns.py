@@ -340,8 +340,8 @@ def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
             return None  # a question has no answer
-        keys = ", ".join(map(str, value)) or "nothing"
-        raise CorpusError(f"{where} contains an object with the keys {keys}, which is not an answer.", _LABEL_FORMS)
+        what = f"an object with the keys {', '.join(map(str, value))}" if value else "an empty object"
+        raise CorpusError(f"{where} contains {what}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
         raise CorpusError(
             f"{where} contains an answer whose text is not a string, or whose answer_start is not an integer.",
