@@ -215,8 +215,8 @@ def words_of_name(name: str) -> tuple[str, ...]:
 def changed_language(written: str, code: str) -> str:
     """Return a note if the normalised code and the written code name different languages; otherwise empty.
 
-    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
-    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
+    Codes of different length for one language (`swa` → `sw`) name the same language. The main language of a
+    macrolanguage also counts as the same language (`arb` → `ar`, since Standard Arabic is Arabic).
     """
     import langcodes
 

@@ -271,9 +271,9 @@ def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | No
     """Find the language of each label of a file.
 
     A label is looked up in `names`; if it is not there, it is read as a code. If several labels have the same
-    normalised code, as `ara` and `arb` both have `ar`, the label that equals this code or its three-letter form is
-    used. This label is the macrolanguage (`ara`), not its largest member (`arb`). If there is no such label, the first
-    label is used, and a note names the language.
+    normalised code (such as `ara` and `arb`, which both become `ar`), the label that equals this code or its
+    three-letter form is used. This label is the macrolanguage (`ara`), not its largest member (`arb`). If there is no
+    such label, the first label is used, and a note names the language.
 
     Args:
         labels: The labels as they are written in the file.

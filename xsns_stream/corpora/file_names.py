@@ -211,7 +211,7 @@ class Naming:
             used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
             where: Phrase for the message that says where the files are, such as the name of a folder.
-            kind: Singular noun for the message that says what the names denote, such as `file` or `key`.
+            kind: Singular noun for the named things in the message, such as `file` or `key`.
 
         Raises:
             CorpusError: There is no such file.

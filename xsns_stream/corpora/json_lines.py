@@ -217,7 +217,7 @@ def _document(path: Path) -> JsonRow | None:
 def _rows_of_document(document: JsonRow) -> Iterator[JsonRow]:
     """Yield the rows of a document: those of its only array of objects, or of columns as pandas writes them.
 
-    A document with neither is one row.
+    A document that contains neither of them is one row.
     """
     values = list(document.values())
     arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], JsonRow)]

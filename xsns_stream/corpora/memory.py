@@ -114,7 +114,8 @@ def open_texts(
     if isinstance(texts, Mapping):
         if language_column is not None or LANG in column:
             raise UsageError(
-                "texts by language have no column of languages.", "omit language_column, and {lang} in text_column."
+                "a mapping from languages to texts has no column of languages.",
+                "omit language_column, and {lang} in text_column.",
             )
         by_key = dict(texts)
     elif LANG in column:

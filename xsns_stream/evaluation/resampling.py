@@ -134,7 +134,7 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
         (low, high); both are NaN if n is below two or all means are NaN.
 
     Source:
-        Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
+        Hesterberg (2015), "What teachers should know about the bootstrap", The American Statistician 69.
     """
     from scipy.stats import norm, t
 

@@ -225,9 +225,9 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the names of parameters whose rule does not cover the module in the model's own dtype.
+    """Measure a batch in the model's own dtype, and return the names of the parameters whose rules then fail.
 
-    This happens if a module casts its weights.
+    A rule fails, for example, if the module casts its weights.
     """
     refused: set[str] = set()
     for names in groups:

@@ -130,7 +130,7 @@ def import_scores(
         regime: The main regime, which becomes the first regime.
         rename: {label in the file: language code}.
         transpose: Whether the rows, or the column `source`, are targets.
-        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has the numbers of examples.
         skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not
             contain a number, and list them in `left_out`. By default, each of these is an error.
 

@@ -386,7 +386,7 @@ def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
 
 
 def column_list(header: Sequence[str], *, complete: bool = False) -> str:
-    """Return the names of columns as text for a message; for columns without a name, the text gives their number.
+    """Return the names of columns as text for a message; columns without a name are counted at the end of the text.
 
     Args:
         header: The names.
@@ -413,12 +413,12 @@ _ALL: Final = 1000
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas: the first few names, and the number of the other names."""
+    """Join names with commas: the first few names, and how many other names there are."""
     return _join(names, _LISTED)
 
 
 def all_listed(names: Sequence[str]) -> str:
-    """Join names with commas: up to a thousand names, and the number of the other names."""
+    """Join names with commas: up to a thousand names, and how many other names there are."""
     return _join(names, _ALL)
 
 

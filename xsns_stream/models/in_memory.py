@@ -61,7 +61,8 @@ def open_model(
     given = {"revision": revision, "device": device, "dtype": dtype, "head_seed": head_seed or None}
     if name := next((name for name, value in given.items() if value is not None), None):
         raise UsageError(
-            f"{name} does not apply to a model in memory.", "load the model as needed, and omit this argument."
+            f"{name} does not apply to a model in memory.",
+            "load the model with this setting yourself, and omit the argument.",
         )
     if not isinstance(model, LoadedModel):
         return adopt_model(model, tokenizer, objective=objective, label_count=label_count)

@@ -34,7 +34,7 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """What was resampled, in words, such as `8 parts`."""
+        """The things that were resampled, as text, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:

@@ -292,7 +292,8 @@ def prune_plan(
     Raises:
         StoreError: The store does not exist.
         LanguageError: A language is not in the store.
-        UsageError: No argument says what to remove, or arguments exclude each other, or a seed or density has no rows.
+        UsageError: No argument selects anything to remove, arguments exclude each other, or a seed or density has no
+            rows.
     """
     # Leftovers beside the store are part of the plan, so that they must not be removed here.
     opened = open_store(store, "a" if writable else "r", sweep=False)

@@ -354,8 +354,8 @@ class CompletedOptions:
         texts: The text.
         model: The model.
         options: All other options.
-        taken: {name: value} of what was taken from the store, including `texts` and `model`.
-        note: Sentence that names what was taken from the store; empty if nothing was taken.
+        taken: {name: value} of the options that were taken from the store, including `texts` and `model`.
+        note: Sentence that names these options; empty if none was taken from the store.
     """
 
     texts: Any

@@ -228,7 +228,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percent; instead of 0 and 100, `<1 %` and `>99 %`."""
+    """Return a share of draws as text in whole percent; 0 is shown as `<1 %`, and 100 as `>99 %`."""
     if share is None:
         return UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"

@@ -44,7 +44,7 @@ class _Table(NamedTuple):
 
     Attributes:
         matrix: The matrix. Its rows are the lines of the file.
-        corner: The first field of the first line, which names what the lines are; empty if the file has no such name.
+        corner: The first field of the first line, which may state whether lines are sources or targets; may be empty.
         ours: Whether the file contains a record that this program wrote.
     """
 
@@ -353,7 +353,7 @@ def _array(values: Any, shape: tuple[int, ...]) -> Any:
     if array.dtype.kind == "c":
         raise ValueError("its numbers are complex")
     if array.shape != shape:
-        raise ValueError(f"{shape} labels do not fit numbers of shape {array.shape}")
+        raise ValueError(f"the labels need numbers of shape {shape}, not {array.shape}")
     return array
 
 

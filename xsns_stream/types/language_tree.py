@@ -29,7 +29,7 @@ class TreeSupport:
 
     Attributes:
         shares: {languages of a group: share of the resampled trees that have the same group}.
-        basis: What was resampled, in words, such as `8 parts`.
+        basis: The things that were resampled, as text, such as `8 parts`.
         resamples: Number of resampled trees.
     """
 
