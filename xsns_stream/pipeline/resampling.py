@@ -38,7 +38,7 @@ class Resampling:
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return similarity matrices as if other examples were sampled; None if a language of `matrix` has no parts."""
+        """Return resampled similarity matrices; None if a language of `matrix` has no parts."""
         from xsns_stream.ranking import resampled_matrices
 
         if set(matrix.sources) != set(self.languages):
