@@ -166,7 +166,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Raise an error if a comment is between words, which means that a new sentence begins, or for too many columns.
+    """Raise an error if a line has too many columns, or if a comment is between words and so begins a new sentence.
 
     CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """

@@ -241,8 +241,8 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 def text_unit(value: object, where: str) -> TextExample | None:
     """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
-    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate, which JSON
-    can escape, cannot be encoded and makes the unit undecodable.
+    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate (half of a
+    UTF-16 pair, which JSON can contain as an escape) is not a character; a unit with one counts as undecodable.
 
     Args:
         value: The value; None is treated as empty.

@@ -1,8 +1,8 @@
 """Checks that the texts of a file are of the kind that its reader expects.
 
-If many texts of a file are wrong, the file is an error: UTF-8 that was decoded with another encoding, lists of words
-that a table contains as text, or lists of sentences instead of words. A note is added if the lines of a `.txt` file
-begin with identifiers.
+An error is raised if many texts of a file are wrong: UTF-8 that was decoded with another encoding, lists of words that
+a table contains as text, or lists of sentences instead of words. If the lines of a `.txt` file begin with identifiers,
+a note is added.
 """
 
 from __future__ import annotations

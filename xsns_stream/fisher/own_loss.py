@@ -131,7 +131,7 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
             raise UsageError(
                 f"the model has a batch normalisation {state} ('{name}'). Its output for one example depends on the "
                 "other examples of the batch, so that the gradient of a single example is not defined.",
-                "call model.eval() first, which uses the running statistics."
+                "call model.eval() first; the model then uses its running statistics."
                 if module.running_mean is not None
                 else "use a normalisation that works example by example, such as GroupNorm.",
             )

@@ -238,7 +238,7 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names of those parameters of θ that belong to the module of `error`, which its rule does not cover.
+    """Return the names of the parameters of θ in the module that `error` names; its rule does not cover this module.
 
     If all of these names were refused before, or if the error names no module, return all names in θ.
     """

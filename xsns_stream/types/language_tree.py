@@ -143,7 +143,7 @@ class LanguageTree:
 
 
 def _newick_label(code: str) -> str:
-    """Return a label of the Newick format; it is quoted if necessary, with quotation marks in it doubled."""
+    """Return a label of the Newick format; it is quoted if necessary, and quotation marks within it are doubled."""
     if _PLAIN_LABEL.fullmatch(code):
         return code
     doubled = visible(code).replace("'", "''")

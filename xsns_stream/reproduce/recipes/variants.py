@@ -323,7 +323,7 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the requested numbers of examples that increase the actual number; others exceed the available text."""
+    """Return the requested numbers of examples, except those for which the text has no further examples."""
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:
