@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.gold import write_scores
@@ -20,20 +21,20 @@ CODES = ("en", "fi", "sw")
 
 
 def test_all_commands_of_the_page_run(
-    tmp_path: Path, in_process: Callable[..., Any], write_texts: Callable[..., Path], tiny_folder: Path
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    xsns: Callable[..., Any],
+    write_texts: Callable[..., Path],
+    tiny_folder: Path,
 ) -> None:
     write_tagged_folder(tmp_path)
     write_texts(tmp_path / "texts", " ".join(CODES), 24)
     cells = np.random.default_rng(0).random((1, 1, 3, 3)) * 100
     write_scores(TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", ""), tmp_path / "gold.parquet")
-    lines = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-    assert len(lines) == 4
-    for line in lines:
-        program, *words = shlex.split(line)
-        assert program == "xsns-stream"
-        tiny = ["--model", str(tiny_folder), "--max-length", "24"] if words[0] == "build" else ["--resamples", "100"]
-        done = in_process(tmp_path, *words, *tiny)
-        assert done.code == 0, done.err
+    monkeypatch.chdir(tmp_path)
+    tiny, quick = ["--model", str(tiny_folder), "--max-length", "24"], ["--resamples", "100"]
+    run = run_page("docs/recipes.md", xsns, more=lambda words: tiny if words[0] == "build" else quick)
+    assert len(run.done) == 4
 
 
 def test_every_link_of_the_page_leads_somewhere() -> None:

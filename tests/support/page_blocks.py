@@ -14,6 +14,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -104,7 +105,7 @@ class PageRun:
 
 def run_page(
     page: str,
-    xsns: Callable[..., Any],
+    xsns: Callable[..., Any] | None = None,
     *,
     more: Callable[[list[str]], list[str]] = lambda words: [],
     names: dict[str, Any] | None = None,
@@ -113,7 +114,8 @@ def run_page(
 
     Args:
         page: Path of the page, from the root of the repository.
-        xsns: Runs `xsns-stream` with the given words; returns an object with `code`, `out` and `err`.
+        xsns: Runs `xsns-stream` with the given words; returns an object with `code`, `out` and `err`. A page without
+            commands needs none. `> FILE` at the end of a command writes its output to a file.
         more: Returns further arguments for a command, such as a smaller model.
         names: Names that the Python blocks use and do not define.
 
@@ -128,9 +130,14 @@ def run_page(
             exec(compile(block.text, f"{page}:{block.line}", "exec"), run.names)
             continue
         for command in block.commands():
+            where = f"{page}:{block.line}: {command}"
             program, *words = shlex.split(command)
-            assert program == "xsns-stream", f"{page}:{block.line}: mark the block; only xsns-stream runs here: {command}"
+            assert program == "xsns-stream", f"{where}: only xsns-stream runs here; put a mark before the block"
+            assert xsns is not None, f"{where}: no function was given that runs commands"
+            words, redirected = (words[:-2], words[-1]) if words[-2:-1] == [">"] else (words, "")
             done = xsns(*words, *more(words))
-            assert done.code == 0, f"{page}:{block.line}: {command}\n{done.err}"
+            assert done.code == 0, f"{where}\n{done.err}"
+            if redirected:
+                Path(redirected).write_text(done.out, encoding="utf-8")
             run.done.append((words, done))
     return run
