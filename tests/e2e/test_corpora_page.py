@@ -53,6 +53,7 @@ def folder(tmp_path: Path, write_texts: Callable[..., Path], monkeypatch: pytest
     return tmp_path
 
 
+@pytest.mark.slow
 def test_all_blocks_of_the_page_run(folder: Path, xsns: Callable[..., Any], tiny_folder: Path) -> None:
     tiny = ["--model", str(tiny_folder), "--examples", "4", "--max-length", "24"]
     more = {"build": tiny, "transfer": ["--preset", "quick", "--epochs", "1"]}
