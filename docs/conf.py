@@ -28,10 +28,13 @@ extensions = [
     "docstring_text",
     "public_names",
     "json_schemas",
+    "accessibility",
 ]
 exclude_patterns = ["_build", "_extensions"]
 # In docstrings and help texts, `name` is code.
 default_role = "code"
+# Otherwise, `--parts` in a help text would become a dash.
+smartquotes = False
 
 # ------------------------------------------------------------------------------------------------ pages
 myst_enable_extensions = ["attrs_inline", "colon_fence"]

@@ -106,3 +106,9 @@ def test_keys_of_a_schema_are_listed_with_their_paths(extension: Any) -> None:
         ("by_name", "object or null, optional", "Means."),
         ("by_name.*.mean", "number or null, optional", "The mean."),
     ]
+
+
+def test_attributes_of_accessibility_are_added(extension: Any) -> None:
+    html = '<p class="caption" role="heading">How to</p><div class="highlight"><pre>x</pre></div>'
+    shown = extension("accessibility").completed(html)
+    assert shown == html.replace('role="heading"', 'role="heading" aria-level="2"').replace("<pre", '<pre tabindex="0"')
