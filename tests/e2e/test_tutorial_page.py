@@ -19,7 +19,7 @@ def test_all_blocks_of_the_tutorial_run(
     monkeypatch.chdir(tmp_path)
     tiny = ["--model", str(tiny_folder), "--max-length", "24", "--examples", "12", "--parts", "3"]
     quick = {"build": tiny, "evaluate": ["--resamples", "100"]}
-    run = run_page(PAGE, xsns, more=lambda words: quick.get(words[0], []))
+    run = run_page("docs/tutorial.md", xsns, more=lambda words: quick.get(words[0], []))
     assert len(run.output("rank")) == 3
     assert all("Sources for Swahili (sw), most similar first" in out for out in run.output("rank"))
     assert [path.name for path in sorted(Path("texts").iterdir())] == ["en.txt", "so.txt", "sw.txt", "xh.txt", "zu.txt"]
