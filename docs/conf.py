@@ -33,8 +33,6 @@ extensions = [
 exclude_patterns = ["_build", "_extensions"]
 # In docstrings and help texts, `name` is code.
 default_role = "code"
-# Otherwise, `--parts` in a help text would become a dash.
-smartquotes = False
 
 # ------------------------------------------------------------------------------------------------ pages
 myst_enable_extensions = ["attrs_inline", "colon_fence"]

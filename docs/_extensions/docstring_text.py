@@ -1,6 +1,6 @@
 """Docstrings and help texts as reStructuredText.
 
-A vertical bar, as in |A ∩ B|, is a character and not markup. Examples of help texts are blocks of code.
+A vertical bar, as in |A ∩ B|, is a character and not markup. Options and examples of help texts are code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from sphinx.application import Sphinx
 
 #: Code in backticks, in which nothing is escaped; or a vertical bar.
 _CODE_OR_BAR = re.compile(r"``.*?``|`[^`]*`|(\|)")
+#: Code in backticks; or an option, whose hyphens would otherwise become a dash.
+_CODE_OR_OPTION = re.compile(r"``.*?``|`[^`]*`|(?<![\w-])(--[a-z][\w-]*)")
 
 
 def escaped(line: str) -> str:
@@ -37,8 +39,10 @@ def help_lines(lines: list[str]) -> list[str]:
             made += ["Examples:", "", ".. code-block:: console", ""]
         elif line.startswith("| "):
             made.append(line.replace("| ", " ", 1))
+        elif line.lstrip().startswith((".. ", ":default:")):
+            made.append(line)
         else:
-            made.append(escaped(line))
+            made.append(_CODE_OR_OPTION.sub(lambda found: f"``{found[1]}``" if found[1] else found[0], escaped(line)))
     return made
 
 

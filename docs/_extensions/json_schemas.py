@@ -58,7 +58,7 @@ class JsonKeys(SphinxDirective):
         made: list[nodes.Node] = []
         for form in result.get("anyOf", [result]):
             if "description" in form:
-                made.append(nodes.paragraph("", form["description"]))
+                made.append(nodes.paragraph("", "", *self.parse_inline(form["description"])[0]))
             made.append(self._table(list(keys(form))))
         return made
 

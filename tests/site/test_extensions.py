@@ -65,9 +65,10 @@ def test_bars_are_characters_and_examples_are_code(extension: Any) -> None:
     module = extension("docstring_text")
     assert module.escaped("|A ∩ B| of `|x|` and ``|y|``") == "\\|A ∩ B\\| of `|x|` and ``|y|``"
     assert module.escaped("    >>> a | b") == "    >>> a | b"
-    lines = ["The number |D|.", "| Examples:", "|   xsns-stream rank", ""]
+    lines = [".. option:: --fit <a|b>", "   |D|, with --parts or `--x`.", "| Examples:", "|   xsns-stream rank", ""]
     assert module.help_lines(lines) == [
-        "The number \\|D\\|.",
+        ".. option:: --fit <a|b>",
+        "   \\|D\\|, with ``--parts`` or `--x`.",
         "Examples:",
         "",
         ".. code-block:: console",
