@@ -6,12 +6,12 @@ SciPy or matplotlib import these libraries.
 
 from __future__ import annotations
 
+from xsns_stream.languages import shown_name
 from xsns_stream.report.console_tables import (
     groups_table,
     matrix_table,
     neighbours_table,
     scores_table,
-    shown_name,
 )
 from xsns_stream.report.evaluation import (
     evaluation_document,
@@ -26,6 +26,7 @@ from xsns_stream.report.ranking import (
     ShownRanking,
     cover_table,
     explanation_table,
+    ranking_html,
     ranking_table,
     rankings_frame,
     write_rankings,
@@ -51,6 +52,7 @@ __all__ = [
     "matrix_table",
     "neighbours_table",
     "plot_ranking",
+    "ranking_html",
     "ranking_table",
     "rankings_frame",
     "scores_table",

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.errors import LanguageError
-from xsns_stream.languages import language_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.markup import Sheet, plain_table
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores, metric_name
@@ -200,16 +198,3 @@ def matrix_sheet(matrix: SimilarityMatrix) -> Sheet:
 def number(value: float | None, decimals: int = _DECIMALS) -> str:
     """Return a value rounded to `decimals` decimals, as text; a dash if the value is None or NaN."""
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.{decimals}f}"
-
-
-@lru_cache(maxsize=4096)
-def shown_name(label: str) -> str:
-    """Return the English name of a language, or the label itself if it is not a language code.
-
-    >>> shown_name("nan"), shown_name("my-own-corpus-7")
-    ('Min Nan Chinese', 'my-own-corpus-7')
-    """
-    try:
-        return language_name(label)
-    except LanguageError:
-        return label

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from xsns_stream.types.predictor_records import PredictorRecord
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+#: Number of rows and of columns of a matrix that a notebook shows.
+_CORNER: Final = 20
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,13 @@ class SimilarityMatrix:
         return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(), index=True)
+        # Similarities of close languages differ in the third decimal. Other predictors may have other ranges of values.
+        known = self.values[np.isfinite(self.values)]
+        number = "{:.4f}" if known.size and float(np.abs(known).max()) < 10 else "{:.4g}"
+        frame, caption = self._shown()
+        return html_table(
+            frame, caption, index=True, notes=self.notes, max_rows=_CORNER, max_columns=_CORNER, number=number
+        )
 
     def __repr__(self) -> str:
         return text_table(*self._shown(), index=True)
@@ -287,7 +296,7 @@ class GroupedSimilarity:
         return frame, f"Similarity by {self.by}, means over all pairs of languages"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown())
+        return html_table(*self._shown(), notes=self.notes)
 
     def __repr__(self) -> str:
         return text_table(*self._shown())

@@ -160,7 +160,9 @@ class SourceRanking:
         return frame.drop(columns=[name for name in _FRAME_COLUMNS[2:] if frame[name].isna().all()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), f"Sources for {self.target}, by {self.coefficient}", index=True)
+        return html_table(
+            self.to_frame().rename_axis(None), f"Sources for {self.target}, by {self.coefficient}", index=True
+        )
 
     def __repr__(self) -> str:
         return text_table(self.to_frame().iloc[:, :_FIRST], f"Sources for {self.target}, by {self.coefficient}")
