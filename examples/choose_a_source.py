@@ -1,12 +1,12 @@
 # %% [markdown]
 # # Choose a source for a new language
 #
-# You want to tag, classify or search text in Swati (`ss`), and no labelled data exist for it. A multilingual model can be
-# fine-tuned on another language, the *source*, and then used for Swati. This page ranks possible sources from raw text
-# alone, shows which of them cannot be told apart, and writes a report page.
+# You want to tag, classify or search text in Swati (`ss`), and no labelled data exist for it. A multilingual model
+# can be fine-tuned on another language, the *source*, and then used for Swati. This page ranks possible sources from
+# raw text alone, shows which of them cannot be told apart, and writes a report page.
 #
-# It needs no network and no GPU, and takes about 20 seconds on one core. Open it as a notebook (VS Code, or Jupyter with
-# jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.
+# It needs no network and no GPU, and takes about 20 seconds on one core. Open it as a notebook (VS Code, or Jupyter
+# with jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.
 
 # %%
 import tempfile
@@ -21,9 +21,10 @@ folder = Path(tempfile.mkdtemp(prefix="xsns-example-"))
 # %% [markdown]
 # ## Your text
 #
-# Any text in memory will do: a dictionary of lists, or a pandas frame with the columns `language` and `text`. Here the
-# frame is filled with news sentences that come with the package, and that the model of this page was not trained on. With
-# text of your own, this is the only cell that you change. Use text like that of your task, at least 100 sentences a language.
+# Any text in memory will do: a dictionary of lists, or a pandas frame with the columns `language` and `text`. Here
+# the frame is filled with news sentences that come with the package, and that the model of this page was not trained
+# on. With text of your own, this is the only cell that you change. Use text like that of your task, at least 100
+# sentences a language.
 
 # %%
 candidates = ["zu", "xh", "nso", "sw", "en", "fr"]  # languages for which labelled data exist
@@ -40,8 +41,8 @@ print(frame.groupby("language").size().to_dict())
 # ## Measure
 #
 # `build` measures the sub-network of each language: the 15 % of the parameters with the largest Fisher information.
-# `parts=8` also measures each language without each eighth of its examples, which gives the intervals below. `mini` is a
-# small embedded model for trying the tool; use the model that you will fine-tune, for example
+# `parts=8` also measures each language without each eighth of its examples, which gives the intervals below. `mini`
+# is a small embedded model for trying the tool; use the model that you will fine-tune, for example
 # `model="FacebookAI/xlm-roberta-base"`. A build that was interrupted continues when the cell is run again.
 
 # %%
@@ -58,12 +59,12 @@ ranking = xs.rank(store, target="ss", explain=True)
 print(ranking)
 
 # %% [markdown]
-# The interval is the range to expect if other sentences of the same kind had been drawn, and `best_probability` is the
-# probability that the source would then be the most similar one. It is not the probability that it is the best source for
-# your task: similarity is not transfer (see `judge_predictors.py`).
+# The interval is the range to expect if other sentences of the same kind had been drawn, and `best_probability` is
+# the probability that the source would then be the most similar one. It is not the probability that it is the best
+# source for your task: similarity is not transfer (see `judge_predictors.py`).
 #
-# Sources whose difference to the first one may be zero cannot be told apart. Take the one of them for which you have more
-# labelled data.
+# Sources whose difference to the first one may be zero cannot be told apart. Take the one of them for which you have
+# more labelled data.
 
 # %%
 level = [source.language for source in ranking if source.level_with_first]
@@ -74,8 +75,8 @@ print(f"reliably less similar: {', '.join(others) or 'none'}")
 # %% [markdown]
 # ## Which layers make them similar
 #
-# `excess` is the contribution of a layer to the similarity, minus its mean over the candidates. It shows where the first
-# source is more similar to the target than the others are.
+# `excess` is the contribution of a layer to the similarity, minus its mean over the candidates. It shows where the
+# first source is more similar to the target than the others are.
 
 # %%
 by_layer = ranking.explanations[0]
@@ -96,7 +97,8 @@ print(matrix)
 # %% [markdown]
 # ## One page to show to others
 #
-# The report is one HTML file that loads nothing from the network: ranking for every target, heat map, tree, maps, layers.
+# The report is one HTML file that loads nothing from the network: ranking for every target, heat map, tree, maps,
+# layers.
 
 # %%
 page = xs.report(store, folder / "report.html", target="ss", title="Sources for Swati")
