@@ -20,7 +20,7 @@ from xsns_stream.report.evaluation import (
     evaluation_table,
     write_evaluation,
 )
-from xsns_stream.report.evaluation_figure import evaluation_figure
+from xsns_stream.report.evaluation_figure import evaluation_figure, plot_evaluation
 from xsns_stream.report.export import (
     FORMATS,
     GROUP_FORMATS,
@@ -63,6 +63,7 @@ __all__ = [
     "heat_map",
     "matrix_table",
     "neighbours_table",
+    "plot_evaluation",
     "plot_ranking",
     "ranking_html",
     "ranking_table",

@@ -154,10 +154,15 @@ class Evaluation:
         return float(self.low[index]), float(self.high[index])
 
     def _index(self, predictor: str, metric: str) -> tuple[int, int]:
-        for name, names, what in ((predictor, self.predictors, "predictor"), (metric, self.metrics, "metric")):
-            if name not in names:
-                raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
-        return self.predictors.index(predictor), self.metrics.index(metric)
+        return _position(predictor, self.predictors, "predictor"), self.metric_index(metric)
+
+    def metric_index(self, metric: str) -> int:
+        """Return the index of a metric.
+
+        Raises:
+            UsageError: There is no such metric.
+        """
+        return _position(metric, self.metrics, "metric")
 
     def above_random(self, predictor: str) -> tuple[int, int] | None:
         """Return on how many targets a predictor has a higher NDCG@3 than a random order.
@@ -265,3 +270,9 @@ def _with_interval(mean: float, low: float, high: float, p: float) -> str:
         return ""
     interval = "" if isnan(low) else f" [{low:.3g}, {high:.3g}]"
     return f"{mean:.3g}{interval}" + ("" if isnan(p) else f" p={p:.2g}")
+
+
+def _position(name: str, names: tuple[str, ...], what: str) -> int:
+    if name not in names:
+        raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
+    return names.index(name)
