@@ -5,7 +5,7 @@
 # can be fine-tuned on another language, the *source*, and then used for Swati. This page ranks possible sources from
 # raw text alone, shows which of them cannot be told apart, and writes a report page.
 #
-# It needs no network and no GPU, and takes about 20 seconds on one core. Open it as a notebook (VS Code, or Jupyter
+# It needs no network and no GPU, and takes about half a minute on one core. Open it as a notebook (VS Code, or Jupyter
 # with jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.
 
 # %%
