@@ -5,8 +5,8 @@
 # can be fine-tuned on another language, the *source*, and then used for Swati. This page ranks possible sources from
 # raw text alone, shows which of them cannot be told apart, and writes a report page.
 #
-# It needs no network and no GPU, and takes about half a minute on one core. Open it as a notebook (VS Code, or Jupyter
-# with jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.
+# It needs no network and no GPU, and takes about half a minute on one core. Open it as a notebook (VS Code, or
+# Jupyter with jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.
 
 # %%
 import tempfile
@@ -32,7 +32,7 @@ news = xs.open_corpus("ntrex:held-out")
 rows = [
     {"language": language, "text": example.text}
     for language in ["ss", *candidates]
-    for example in news.sample(language, 64, seed=1).examples
+    for example in news.sample(language, 48, seed=1).examples
 ]
 frame = pd.DataFrame(rows)
 print(frame.groupby("language").size().to_dict())
@@ -46,7 +46,7 @@ print(frame.groupby("language").size().to_dict())
 # `model="FacebookAI/xlm-roberta-base"`. A build that was interrupted continues when the cell is run again.
 
 # %%
-store = xs.build(frame, model="mini", store=folder / "swati.zarr", examples=64, max_length=64, parts=8)
+store = xs.build(frame, model="mini", store=folder / "swati.zarr", examples=48, parts=8)
 print(store)
 
 # %% [markdown]

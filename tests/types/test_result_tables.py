@@ -13,6 +13,7 @@ from xsns_stream.evaluation import evaluate
 from xsns_stream.regression import fit
 from xsns_stream.types import ExpectedScore, JoinedScores, RankedSource, SimilarityMatrix, SourceRanking, TransferScores
 from xsns_stream.types.html_table import html_table, text_table
+from xsns_stream.types.source_ranking import CoveringSource, Explanation, SourceCover
 
 CODES = ("ar", "de", "en", "fi", "sw")
 
@@ -119,6 +120,24 @@ def test_ranking_as_frame_has_expected_and_measured_scores() -> None:
     frame = SourceRanking("sw", "jaccard", sources).to_frame()
     assert frame.loc[1, ["expected", "expected_low", "expected_high", "measured"]].tolist() == [70.0, 60.0, 80.0, 71.0]
     assert frame.loc[2, ["expected", "measured"]].isna().all()
+
+
+def test_explanations_and_sets_of_sources_are_tables() -> None:
+    excess = np.array([[0.01, -0.01], [0.02, -0.02]])
+    explanation = Explanation("sw", "layer", ("<0>", "1"), ("rw", "fi"), excess + 0.5, excess)
+    assert explanation.to_frame().to_dict("records")[1] == {
+        "layer": "<0>",
+        "source": "fi",
+        "chance_corrected": 0.49,
+        "excess": -0.01,
+    }
+    assert repr(explanation).splitlines()[0] == "Contribution of each layer to the similarity with sw, minus its mean"
+    assert "<td>+0.0200</td>" in explanation._repr_html_()
+    assert "<0>" not in explanation._repr_html_()
+    cover = SourceCover("sw", "coverage", (CoveringSource("rw", 0.5, 0.5, 0.5), CoveringSource("fi", 0.4, 0.1, 0.6)))
+    assert cover.to_frame()["covered"].tolist() == [0.5, 0.6]
+    assert repr(cover).splitlines()[0] == "Sources for sw together, by coverage: shares of its sub-network"
+    assert "<td>0.6</td>" in cover._repr_html_()
 
 
 def test_empty_ranking_is_an_empty_frame() -> None:
