@@ -20,7 +20,7 @@ BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
 
 
 def test_the_page_lists_every_format_and_figure() -> None:
-    rows = [line for line in TEXT.splitlines() if line.startswith("| `")]
+    rows = [line for line in TEXT.splitlines() if re.match(r"\| `[^-]", line)]
     named = re.findall(r"`([^`]+)`", " ".join(row.split("|")[1] for row in rows))
     assert {name for name in named if name.startswith(".")} == set(SUFFIXES)
     assert [name for name in named if not name.startswith(".")] == list(FIGURES)
