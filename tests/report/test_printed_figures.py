@@ -96,6 +96,20 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path, name: str, kind: s
     assert first == second
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_characters_that_the_font_lacks_are_named(tmp_path: Path, name: str) -> None:
+    codes = ("sw", "日本語", "fi")
+    matrix = SimilarityMatrix(codes, codes, np.eye(3) / 2 + 0.5, "jaccard")
+    for kind, expected in (("png", 1), ("pdf", 1), ("svg", 0)):
+        notes: list[str] = []
+        options = FileOptions(figure=name)
+        path = write_matrix(matrix, tmp_path / f"f.{kind}", options=options, on_note=notes.append)
+        found = [note for note in notes if "lacks these characters of labels" in note]
+        assert len(found) == expected
+        assert all(note.endswith(": 日本語") for note in found)
+    assert "日本語" in path.read_text(encoding="utf-8")
+
+
 # ------------------------------------------------------------------------------------------ heat maps
 
 

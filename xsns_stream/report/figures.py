@@ -35,6 +35,8 @@ PALE_INK: Final = "#8a8f98"
 SCALE: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 
+#: The font of all figures, which matplotlib contains.
+FONT: Final = "DejaVu Sans"
 #: Size in points of the smallest text that can be read on paper.
 SMALLEST_TEXT: Final = 5.0
 #: matplotlib settings: a font that is always installed, reproducible files, text as text in vector files (which can be
@@ -43,7 +45,7 @@ SETTINGS: Final[Any] = {
     "svg.hashsalt": "xsns-stream",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "font.family": ["DejaVu Sans"],
+    "font.family": [FONT],
     "text.parse_math": False,
 }
 
