@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -151,6 +151,13 @@ def _tuning_options(function: Decorated) -> Decorated:
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
+        _tuning(
+            "--label-at",
+            type=click.Choice(LABEL_AT),
+            default="auto",
+            show_default=True,
+            help="Token of a word that has its label; auto is the last token for causal models.",
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from xsns_stream.corpora import TaskCorpus, open_task
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
+from xsns_stream.models.attention import AUTO, check_label_at
 from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.transfer import PRESETS, FineTuning
@@ -132,6 +133,7 @@ def transfer_settings(
     data_revision: str | None = None,
     relabel: Mapping[str, str] | Iterable[str] = (),
     treebank: str | None = None,
+    label_at: str = AUTO,
     **hyper_parameters: Any,
 ) -> TransferSettings:
     """Return the settings of fine-tuning from the arguments of :func:`xsns_stream.transfer` or of the command.
@@ -156,7 +158,13 @@ def transfer_settings(
         changes[name] = (real_number if name == "learning_rate" else whole_number)(value, name)
     # Windows of a passage overlap by the stride, which must be shorter than the input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
-    tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
+    check_label_at(label_at)
+    if label_at != AUTO and TASKS[task].labelled != "words":
+        raise UsageError(
+            f"--label-at cannot be used with {task}, because its labels do not belong to words.",
+            "leave --label-at out.",
+        )
+    tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, label_at=label_at, **changes)
     notes: dict[str, None] = {}
     chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs, notes.setdefault)
     return TransferSettings(

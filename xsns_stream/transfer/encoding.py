@@ -1,8 +1,8 @@
 """Encoding of labelled examples: classes, features (inputs and labels of a model), and batches of features.
 
-The words of a sentence are joined by spaces, as when sub-networks are measured, and the first token of a word has the
-label of the word. Sentences that are too long are split into windows of whole words, and passages that are too long
-into overlapping windows, so that all words and answers are scored. Other texts are cut at the maximum length.
+The words of a sentence are joined by spaces, as when sub-networks are measured, and the first or the last token of a
+word has the label of the word. Sentences that are too long are split into windows of whole words, and passages that are
+too long into overlapping windows, so that all words and answers are scored. Other texts are cut at the maximum length.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.models.attention import label_position
 from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
-from xsns_stream.objectives.encoding import first_tokens, require_offsets
+from xsns_stream.objectives.encoding import labelled_tokens, require_offsets, word_tokens
 from xsns_stream.tasks import Task
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit, TextExample
@@ -80,7 +81,7 @@ class Feature:
         targets: Either `labels`, which are class indices [T] if words are labelled and one class index if texts are; or
             `start_positions` and `end_positions`, which are token positions.
         example: Index of the example in its split.
-        words: Pairs (index of the word in its sentence, position of its first token) for the words in this window.
+        words: Pairs (index of the word in its sentence, position of its labelled token) for the words in this window.
         offsets: For each token position, the start and end of the token in the characters of the passage; None for
             tokens outside the passage.
     """
@@ -96,7 +97,12 @@ class Feature:
 
 
 def encode(
-    task: Task, labels: Sequence[str], split: LabelledSplit, tokenizer: Any, settings: FineTuning
+    task: Task,
+    labels: Sequence[str],
+    split: LabelledSplit,
+    tokenizer: Any,
+    settings: FineTuning,
+    label_at: str = "first",
 ) -> list[Feature]:
     """Return the features of the examples of a split, in the order of the examples.
 
@@ -106,6 +112,7 @@ def encode(
         split: The examples.
         tokenizer: The tokenizer of the model.
         settings: Maximum length and stride.
+        label_at: The token of a word that has its label, from :func:`labelled_token`.
 
     Raises:
         CorpusError: A label is not one of the classes.
@@ -120,12 +127,17 @@ def encode(
         ]
     require_offsets(tokenizer)
     if task.objective == "token-classification":
-        return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number))
+        return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number, label_at))
     return [
         feature
         for index, example in enumerate(split.examples)
         for feature in _passage_features(example, index, tokenizer, settings, room)
     ]
+
+
+def labelled_token(task: Task, settings: FineTuning, model: Any) -> str:
+    """Return the token of a word that has its label, `first` or `last`; `first` if the task does not label words."""
+    return label_position(settings.label_at, model) if task.labelled == "words" else "first"
 
 
 def _check_length(tokenizer: Any, settings: FineTuning) -> int:
@@ -184,7 +196,12 @@ def _text_feature(
 
 
 def _sentence_features(
-    examples: Sequence[TextExample], tokenizer: Any, longest: int, room: int, number: Callable[[str], int]
+    examples: Sequence[TextExample],
+    tokenizer: Any,
+    longest: int,
+    room: int,
+    number: Callable[[str], int],
+    label_at: str,
 ) -> Iterator[Feature]:
     for first in range(0, len(examples), _SENTENCES_PER_CALL):
         chunk = examples[first : first + _SENTENCES_PER_CALL]
@@ -204,7 +221,7 @@ def _sentence_features(
         for row, (index, start, stop) in enumerate(windows):
             inputs = {name: encoding[name][row] for name in _input_names(tokenizer)}
             yield _window_feature(
-                examples[index], (index, start, stop), inputs, encoding["offset_mapping"][row], number
+                examples[index], (index, start, stop), inputs, encoding["offset_mapping"][row], number, label_at
             )
 
 
@@ -220,16 +237,15 @@ def _window_feature(
     inputs: dict[str, list[int]],
     offsets: Sequence[tuple[int, int]],
     number: Callable[[str], int],
+    label_at: str,
 ) -> Feature:
     index, start, stop = window
     names = example.label if isinstance(example.label, tuple) else ()
     labels = [IGNORED] * len(offsets)
-    words = []
-    for word, position in enumerate(first_tokens(example.text[start:stop], offsets), start):
-        if position is not None:
-            words.append((word, position))
-            if name := names[word]:
-                labels[position] = number(name)
+    positions = word_tokens(example.text[start:stop], offsets, label_at)
+    for position, name in labelled_tokens(positions, names[start:stop], label_at):
+        labels[position] = number(name)
+    words = [(word, position) for word, position in enumerate(positions, start) if position is not None]
     return Feature(inputs, {"labels": labels}, index, tuple(words))
 
 
