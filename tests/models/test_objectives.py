@@ -283,9 +283,33 @@ def _heads_of(family: str, saved: Any, folder: Path) -> list[str]:
         for name, theirs in zip(mine.names, blocks.names, strict=not half):
             assert torch.equal(loaded.model.get_parameter(name), saved.get_parameter(theirs)), (objective, name)
         assert loaded.model.get_output_embeddings() is None, "the head of language modelling is not built"
+        before, after = _losses(loaded.model, objective, count or 2)
+        assert after < before, (family, objective)
         if not hasattr(tf, type(loaded.model).__name__):
             generic.append(objective)
     return generic
+
+
+def _losses(model: Any, objective: str, classes: int) -> tuple[float, float]:
+    """Return the loss of a model on four texts, before and after five steps."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, 97, (4, 7), generator=generator)
+    ids[:, -1] = 2
+    labels = torch.arange(4)
+    targets = {
+        "token-classification": {"labels": ids % classes},
+        "sequence-classification": {"labels": labels % classes},
+        "question-answering": {"start_positions": labels, "end_positions": labels + 2},
+    }[objective]
+    optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(6):
+        loss = model(input_ids=ids, attention_mask=torch.ones_like(ids), **targets).loss
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return losses[0], losses[-1]
 
 
 def test_a_decoder_finds_the_end_of_a_text(save: Save, zoo: Any) -> None:
@@ -462,3 +486,15 @@ def test_a_model_that_reads_no_text(save: Save) -> None:
     config = tf.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
     error = refused(save(tf.ViTForImageClassification(config)))
     assert "no objective is known for the model" in error.message
+
+
+def test_models_that_take_no_head(save: Save) -> None:
+    """Outputs of recurrent models lack fields that the generic heads read; multimodal models read more than text."""
+    config = tf.MambaConfig(vocab_size=97, hidden_size=16, num_hidden_layers=1, state_size=4)
+    for objective, count in TASKS.items():
+        error = refused(save(tf.MambaForCausalLM(config)), objective=objective, label_count=count)
+        assert error.message.endswith(f"(mamba) does not support {objective}.")
+        assert error.hint == "it supports causal-lm."
+    images = tf.Gemma3Config(text_config=TEXT, vision_config=VISION, mm_tokens_per_image=4, image_token_index=96)
+    error = refused(save(tf.Gemma3ForConditionalGeneration(images), "bos eos"), objective="question-answering")
+    assert error.message.endswith("(gemma3) does not support question-answering.")

@@ -55,6 +55,8 @@ def reads_ahead(model: Any) -> bool:
     if model.config.is_encoder_decoder:
         return True
     embeddings, embedded = model.get_input_embeddings(), []
+    # The encoder of T5 has a module of its own for the embeddings, with the same tensor.
+    tables = [module for module in model.modules() if getattr(module, "weight", None) is embeddings.weight]
 
     def keep(module: Any, inputs: Any, output: Any) -> Any:
         output = output.detach().requires_grad_()
@@ -65,7 +67,8 @@ def reads_ahead(model: Any) -> bool:
     training = model.training
     with ExitStack() as undo:
         undo.callback(model.train, training)
-        undo.callback(embeddings.register_forward_hook(keep).remove)
+        for table in tables:
+            undo.callback(table.register_forward_hook(keep).remove)
         model.eval()
         with torch.enable_grad():
             # Two tokens from the middle of the vocabulary, where special tokens are rare.

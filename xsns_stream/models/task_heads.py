@@ -20,6 +20,8 @@ GENERIC_HEADS: Final = {
 _TEXT_MODELS: Final = ("MASKED_LM", "CAUSAL_LM")
 #: Arguments that the generic heads pass to the body of the model.
 _PASSED: Final = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
+#: Arguments of recurrent bodies (Mamba, RWKV), whose outputs lack fields that the generic heads read.
+_RECURRENT: Final = ("cache_params", "state")
 #: {(class of the configuration, task): class with the head}, so that all models of one kind have the same class.
 _MADE: Final[dict[tuple[type[Any], str], type[Any]]] = {}
 
@@ -40,6 +42,8 @@ def takes_generic_head(config: Any) -> bool:
     if body is None or getattr(body, "main_input_name", "input_ids") != "input_ids":
         return False
     parameters = signature(body.forward).parameters.values()
+    if any(each.name in _RECURRENT for each in parameters):
+        return False
     open_ended = any(each.kind is Parameter.VAR_KEYWORD for each in parameters)
     return open_ended or {each.name for each in parameters}.issuperset(_PASSED)
 
