@@ -220,18 +220,45 @@ TREEBANK: Final = {
 }
 
 
+def treebank_sentence(lines: tuple[str, ...], labels: str | None = None) -> TextExample:
+    block = []
+    for line in lines:
+        number, form, misc = line.split(" ")
+        block.append("\t".join((number, form.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
+    (example,) = read_conllu([*(line.encode() for line in block), b"\n"], "a test", labels)
+    assert isinstance(example, TextExample)
+    return example
+
+
 def test_a_treebank_gives_the_tokens_of_its_sentences(tokenizer: Any) -> None:
     for sentence, lines in TREEBANK.items():
-        block = []
-        for line in lines:
-            number, form, misc = line.split(" ")
-            block.append("\t".join((number, form.replace("_", " "), *("_" * 7), misc)) + "\n")
-        (example,) = read_conllu([*(line.encode() for line in block), b"\n"], "a test", None)
-        assert isinstance(example, TextExample)
+        example = treebank_sentence(lines)
         assert example.sentence() == sentence
         ids = tokenizer(sentence)["input_ids"]
         if set(ids) != {tokenizer.unk_token_id}:
             assert unmasked(CausalLanguageModelling(), sample(example), tokenizer) == [ids]
+
+
+@pytest.mark.parametrize("label_at", ["first", "last"])
+def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
+    """A token belongs to a word if it contains its first (last) character; words may share a token."""
+    settings = replace(PRESETS["quick"], words="running")
+    for sentence, lines in TREEBANK.items():
+        example = treebank_sentence(lines, "upos")
+        split = LabelledSplit("sw", "train", (example,), "a test")
+        (feature,) = encode(TASKS["pos"], ("NOUN", "VERB"), split, tokenizer, settings, label_at)
+        expected = tokenizer(sentence, return_offsets_mapping=True)
+        assert feature.inputs["input_ids"] == expected["input_ids"]
+        positions, end = dict(feature.words), 0
+        for number, word in enumerate(example.text):
+            start = sentence.index(word, end)
+            end = start + len(word)
+            if number in positions:
+                begin, stop = expected["offset_mapping"][positions[number]]
+                assert (begin <= start < stop or stop == start) if label_at == "first" else begin < end <= stop
+        # A range, such as 1-2, has no part of speech of their own.
+        scored = {positions[number] for number, tag in enumerate(example.label or ()) if tag and number in positions}
+        assert {at for at, label in enumerate(feature.targets["labels"]) if label != -100} == scored
 
 
 def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:

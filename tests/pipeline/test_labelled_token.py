@@ -81,6 +81,20 @@ def test_a_bidirectional_model_is_labelled_at_the_first_token(tiny_folder: Path,
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "first"
 
 
+def test_units_of_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "gold.csv"
+    options = OPTIONS | {"model": tiny_folder, "sources": "en", "targets": "en", "output": output}
+    xs.transfer(pos, words="running", **options)
+    assert json.loads(unit(output).read_text())["settings"]["words"] == "running"
+    with pytest.raises(IncompatibleError, match=r'other settings: words \(words was "running", is "given"\)'):
+        xs.transfer(pos, **options)
+    options["output"] = tmp_path / "given.csv"
+    xs.transfer(pos, words="given", **options)
+    assert "words" not in json.loads(unit(options["output"]).read_text())["settings"], "as in units of older versions"
+    with pytest.raises(UsageError, match="words cannot be read as 'glued'"):
+        xs.transfer(pos, words="glued", **options)
+
+
 def test_labels_that_do_not_belong_to_words(pos: Path, tmp_path: Path) -> None:
     texts = tmp_path / "topic"
     texts.mkdir()
@@ -88,6 +102,8 @@ def test_labels_that_do_not_belong_to_words(pos: Path, tmp_path: Path) -> None:
         (texts / f"{name}.tsv").write_text("text\tlabel\na b\tx\nc d\ty\n")
     with pytest.raises(UsageError, match="--label-at cannot be used with topic"):
         xs.transfer(texts, task="topic", output=tmp_path / "gold.csv", sources="en", label_at="last", progress=False)
+    with pytest.raises(UsageError, match="--words cannot be used with topic"):
+        xs.transfer(texts, task="topic", output=tmp_path / "gold.csv", sources="en", words="given", progress=False)
     with pytest.raises(UsageError, match="words cannot be labelled at their token 'end'"):
         xs.transfer(pos, output=tmp_path / "gold.csv", sources="en", label_at="end", **OPTIONS)
 

@@ -152,6 +152,12 @@ def _tuning_options(function: Decorated) -> Decorated:
         _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
         _tuning(
+            "--words",
+            type=click.Choice(("given", "running")),
+            default=None,
+            help="Join labelled words by spaces, or read the sentence as it is written.  [default: given]",
+        ),
+        _tuning(
             "--label-at",
             type=click.Choice(LABEL_AT),
             default="auto",

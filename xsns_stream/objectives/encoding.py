@@ -303,11 +303,16 @@ def word_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]], label_
             belongs to the word.
         label_at: `first` or `last`. The last token of a word is the last one that contains a character of the word.
     """
+    return tokens_of_ranges(joined_ranges(words), offsets, label_at)
+
+
+def joined_ranges(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the character range (start, stop) of each word in the words joined by spaces."""
     ranges: list[tuple[int, int]] = []
     for word in words:
         start = ranges[-1][1] + 1 if ranges else 0
         ranges.append((start, start + len(word)))
-    return tokens_of_ranges(ranges, offsets, label_at)
+    return ranges
 
 
 def tokens_of_ranges(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from xsns_stream.corpora import TaskCorpus, open_task
+from xsns_stream.corpora.running_text import GIVEN
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
 from xsns_stream.models.attention import AUTO, check_label_at
@@ -134,6 +135,7 @@ def transfer_settings(
     relabel: Mapping[str, str] | Iterable[str] = (),
     treebank: str | None = None,
     label_at: str = AUTO,
+    words: str | None = None,
     **hyper_parameters: Any,
 ) -> TransferSettings:
     """Return the settings of fine-tuning from the arguments of :func:`xsns_stream.transfer` or of the command.
@@ -164,7 +166,19 @@ def transfer_settings(
             f"--label-at cannot be used with {task}, because its labels do not belong to words.",
             "leave --label-at out.",
         )
-    tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, label_at=label_at, **changes)
+    if words is not None and TASKS[task].labelled != "words":
+        raise UsageError(
+            f"--words cannot be used with {task}, because its texts are not split into words.", "leave --words out."
+        )
+    tuning = replace(
+        PRESETS[preset],
+        device=device,
+        precision=precision,
+        stride=stride,
+        label_at=label_at,
+        words=words or GIVEN,
+        **changes,
+    )
     notes: dict[str, None] = {}
     chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs, notes.setdefault)
     return TransferSettings(

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from xsns_stream.corpora.running_text import GIVEN
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.io.atomic import write_whole
 from xsns_stream.io.json import read_json
@@ -33,7 +34,7 @@ _FREE: Final = frozenset({"versions", "tests"})
 #: The setting that says which token of a word has its label, in units of tasks with labels of words.
 LABEL_AT: Final = "label_at"
 #: {setting: its value in units of older versions, which do not record it}.
-_BEFORE: Final = {LABEL_AT: "first"}
+_BEFORE: Final = {LABEL_AT: "first", "words": GIVEN}
 
 
 class UnitFolder:

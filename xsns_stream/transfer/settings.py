@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from xsns_stream.corpora.running_text import GIVEN, check_words
 from xsns_stream.errors import UsageError
 from xsns_stream.models.attention import AUTO, check_label_at
 from xsns_stream.types.fisher import PRECISIONS
@@ -33,6 +34,8 @@ class FineTuning:
         evaluation_batch: Number of test examples in a batch; it affects only the speed.
         label_at: The token of a word that has its label: `first`, `last`, or `auto`, which depends on the model; see
             :func:`~xsns_stream.models.attention.label_position`.
+        words: How sentences of labelled words are read: `given` joins the words by spaces, and `running` is the
+            sentence as it is written; see :mod:`xsns_stream.corpora.running_text`.
     """
 
     preset: str
@@ -49,9 +52,11 @@ class FineTuning:
     device: str = "cpu"
     evaluation_batch: int = 64
     label_at: str = AUTO
+    words: str = GIVEN
 
     def __post_init__(self) -> None:
         check_label_at(self.label_at)
+        check_words(self.words)
         for name in ("batch_size", "epochs", "patience", "evaluation_batch"):
             if getattr(self, name) < 1:
                 raise UsageError(
@@ -81,8 +86,11 @@ class FineTuning:
             raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:
-        """Return the settings that determine the result, without `label_at`, which the model may determine."""
-        left_out = ("preset", "device", "evaluation_batch", "label_at")
+        """Return the settings that determine the result, without `label_at`, which the model may determine.
+
+        `words` is included if it is not `given`, because units of older versions have no such setting.
+        """
+        left_out = ("preset", "device", "evaluation_batch", "label_at", *(["words"] if self.words == GIVEN else []))
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
