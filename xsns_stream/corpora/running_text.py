@@ -113,7 +113,8 @@ def word_ranges(words: Sequence[str], sentence: str) -> list[tuple[int, int]]:
             f"the sentence {sentence!r:.80} does not consist of its words.", "the two may differ in white space only."
         )
     visible = [index for index, letter in enumerate(sentence) if not letter.isspace()]
-    ranges, used = [], 0
+    ranges: list[tuple[int, int]] = []
+    used = 0
     for word in words:
         count = len(_without_spaces(word))
         end = ranges[-1][1] if ranges else 0
