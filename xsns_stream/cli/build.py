@@ -93,7 +93,10 @@ def _objective_options(function: Decorated) -> Decorated:
             help="Token of a word that has its label; auto is the last token for causal models.",
         ),
         _model(
-            "--head-seed", default=0, show_default=True, help="Seed for the head of a task if the checkpoint has none."
+            "--head-seed",
+            default=0,
+            show_default=True,
+            help="Seed for the random weights of a task head, if the checkpoint has no head for the task.",
         ),
     )
 
