@@ -157,7 +157,11 @@ def _first_visible(letters: Iterable[str]) -> str:
 
 
 def _script_kind(letter: str) -> str:
-    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, or empty."""
+    """Return the kind of a character, which decides about spaces beside it.
+
+    It is `letter` or `mark` (punctuation) in East Asian scripts, `other` in other scripts without spaces, and empty in
+    scripts with spaces.
+    """
     if _within(letter, _EAST_ASIAN):
         return "mark" if unicodedata.category(letter)[0] == "P" else "letter"
     return "other" if _within(letter, _OTHERS) else ""

@@ -55,7 +55,9 @@ def open_model(
     """
     if isinstance(model, str | os.PathLike):
         if tokenizer is not None:
-            raise UsageError("a tokenizer was given for a model that is named.", "omit it, or give a loaded model.")
+            raise UsageError(
+                "a tokenizer was given together with the name of a model.", "omit it, or give a loaded model."
+            )
         return load_model(
             os.fspath(model),
             revision=revision,

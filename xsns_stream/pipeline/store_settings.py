@@ -206,8 +206,8 @@ class StoreSettings:
     Attributes:
         path: Path or URL of the store.
         options: {option: value}.
-        texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if it is not where it was, or if the
-            store does not record where it was.
+        texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if the text was moved or deleted, or
+            if the store does not record its path.
         model: Name or folder of the model; None in the same cases.
         names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
