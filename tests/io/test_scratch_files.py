@@ -46,7 +46,7 @@ def test_a_full_disk_ends_with_a_sentence_before_a_gradient_is_written(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full, raising=False)
-        with pytest.raises(XsnsError, match=r"/x' cannot be written: No space left on device\.$"):
+        with pytest.raises(XsnsError, match=r"/x' cannot be written: No space left on device\."):
             file.add("fi", [np.ones(1000, np.float32)])
     file.add("fi", [np.full(1000, 2, np.float32)])
     assert [line.sum() for line in file.lines(["fi", "sw"])] == [2000, 1000]
