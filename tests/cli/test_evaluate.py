@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 
 import xsns_stream as xs
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
 from xsns_stream.evaluation import FEWEST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
@@ -22,7 +20,6 @@ from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, Similarity
 from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et")
-PAGE = (DOCS / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -142,7 +139,7 @@ def test_files(folder: Path, xsns: Any) -> None:
 def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
     assert done.code == 0, done.err
-    assert "the regret of following it" in " ".join(done.out.split())
+    assert "the regret of choosing this source" in " ".join(done.out.split())
     assert "Metrics: mean over targets" in " ".join(done.out.split()), "the means are shown too"
     assert done.err.splitlines()[-1] == (
         "next: xsns-stream regress --gold gold.parquet --predict l2v=l2v.parquet --predict best=good.csv"
@@ -180,7 +177,7 @@ def test_two_rows_of_one_language_in_a_store_and_in_its_matrix(store: Path, xsns
     done = xsns(*GOLD, *given, "--average", "matrices", "--json")
     metrics = named(result(done))
     assert metrics["store"] == metrics["file"] == metrics["table"]
-    start = "several labels are one language, and are compared as they are: aka_Latn, twi_Latn are ak."
+    start = "several labels mean one language, and are compared separately: aka_Latn, twi_Latn are ak."
     chosen = "`xsns-stream relabel aka_Latn ak --store xsns.zarr` chooses one of them."
     assert f"'store': {start} {chosen}\n" in done.err
     assert f"'table': {start} --rename aka_Latn=ak chooses one of them.\n" in done.err
@@ -216,17 +213,11 @@ def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:
     assert named(means)["xsns"]["pearson"]["mean"] != pytest.approx(both, abs=1e-6)
 
 
-def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-    assert len(commands) == 4
-    for command in commands:
-        done = xsns(*shlex.split(command)[1:])
-        assert done.code == 0, f"{command}\n{done.err}"
+def test_the_page_runs(store: Path, xsns: Any) -> None:
+    run = run_page("docs/evaluation.md", xsns)
+    assert len(run.done) == 4
     assert {"table.tex", "regret.png", "targets.csv"} <= {path.name for path in store.parent.iterdir()}
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(block, names)
-    assert names["found"].comparison.reference == "english"
+    assert run.names["found"].comparison.reference == "english"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +228,7 @@ def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str
         ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
         ((*BOTH, "-o", "table.txt"), "does not end in the suffix of a supported format", ".parquet, .md, .tex"),
-        ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
+        ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "create the folder first"),
         ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -80,7 +80,7 @@ def transfer_options(function: Decorated) -> Decorated:
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         _task("--treebank", default=None, help=TREEBANK_HELP),
-        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Another name for a label; repeatable."),
+        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Give the label OLD the name NEW; repeatable."),
         _language_options,
         _tuning_options,
         _cost_options,
@@ -149,8 +149,27 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="Number of epochs without a better dev score before training stops.",
         ),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
-        _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
+        _tuning(
+            "--batch",
+            "batch_size",
+            type=int,
+            default=None,
+            help="Number of training examples in a step of the optimiser.",
+        ),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
+        _tuning(
+            "--words",
+            type=click.Choice(("given", "running")),
+            default=None,
+            help="Join labelled words by spaces, or read the sentence as it is written.  [default: given]",
+        ),
+        _tuning(
+            "--label-at",
+            type=click.Choice(LABEL_AT),
+            default="auto",
+            show_default=True,
+            help="Token of a word that has its label; auto is the last token for causal models.",
+        ),
     )
 
 
@@ -173,7 +192,7 @@ def _cost_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Precision of matrix products (automatic mixed precision).",
         ),
-        _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Test examples in a batch."),
+        _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Number of test examples in a batch."),
         _cost(
             "--keep-models",
             type=click.Path(path_type=Path),
@@ -438,7 +457,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return means over all units: the scores on own and on other languages, and the trivial score on the latter."""
+    """Return means over all units: the scores on the languages of the source and on others, and the trivial scores."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
+from xsns_stream.models.task_heads import GENERIC_HEADS
 from xsns_stream.types import ParameterLayout
 
 IGNORED: Final = -100
@@ -37,6 +38,12 @@ _TASKS: Final = {
     "tokens": "TOKEN_CLASSIFICATION",
     "sequence": "SEQUENCE_CLASSIFICATION",
     "span": "QUESTION_ANSWERING",
+}
+#: {kind: base class of the models that transformers does not list}.
+_GENERIC: Final = {
+    "tokens": GENERIC_HEADS["token-classification"],
+    "sequence": GENERIC_HEADS["sequence-classification"],
+    "span": GENERIC_HEADS["question-answering"],
 }
 
 #: Names of tables of learned positions.
@@ -56,7 +63,7 @@ def kind_of(model: Any) -> str:
     if not hasattr(model, "config"):
         raise UsageError(
             f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
-            "give diagonal_fisher loss=…, a function of a model and a batch that returns one value for each example, "
+            "give the argument loss=…, a function of a model and a batch that returns one value for each example, "
             "for example lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
         )
     from transformers.models.auto import modeling_auto
@@ -64,6 +71,7 @@ def kind_of(model: Any) -> str:
     for kind, task in _TASKS.items():
         known = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").values()
         names = {name for entry in known for name in ((entry,) if isinstance(entry, str) else entry)}
+        names.add(_GENERIC.get(kind, ""))
         if any(parent.__name__ in names for parent in type(model).__mro__):
             return kind
     if getattr(model.config, "is_encoder_decoder", False):
@@ -198,7 +206,7 @@ def _check_shapes(kind: str, batch: Batch) -> None:
         if (name in per_position and values.shape != ids.shape) or len(values) != len(ids):
             raise FisherError(
                 f"'{name}' has the shape {list(values.shape)}, and 'input_ids' has {list(ids.shape)}.",
-                "make both from the same examples.",
+                "make both tensors from the same examples.",
             )
 
 
@@ -288,7 +296,10 @@ def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], see
 
 
 def example_keys(batch: Batch) -> list[int]:
-    """Return an integer for each example, its key or a digest of its tokens; it does not depend on the batch."""
+    """Return one integer for each example: its entry of `example_keys` or, without this entry, a digest of its tokens.
+
+    The integer does not depend on the other examples of the batch.
+    """
     if "example_keys" in batch:
         return [int(key) for key in batch["example_keys"].tolist()]
     ids = batch["input_ids"].cpu()

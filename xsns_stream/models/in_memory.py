@@ -11,7 +11,14 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
 from xsns_stream.models.loading import LoadedModel, load_model, weights_checksum
-from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, refuse_bytes, tokenizer_digest
+from xsns_stream.models.tokenizers import (
+    check_match,
+    knows_its_padding,
+    notes_on_frame,
+    padding_id,
+    refuse_bytes,
+    tokenizer_digest,
+)
 
 #: Entries of a configuration that do not affect the outputs of a model.
 _NOT_COMPUTED: Final = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
@@ -38,7 +45,8 @@ def open_model(
         device: The device of torch for a named model; a model in memory is not moved.
         objective: See :func:`xsns_stream.load_model`; for a model in memory, `auto` means the objective of its class.
         label_count: Number of classes of a classification task.
-        head_seed: Seed for the head of a task if the checkpoint lacks it; for names only.
+        head_seed: Seed for the random weights of a task head, if the checkpoint has no head for the task; for named
+            models only.
         dtype: Data type of the weights of a named model.
 
     Raises:
@@ -47,7 +55,9 @@ def open_model(
     """
     if isinstance(model, str | os.PathLike):
         if tokenizer is not None:
-            raise UsageError("a tokenizer was given for a model that is named.", "omit it, or give a loaded model.")
+            raise UsageError(
+                "a tokenizer was given together with the name of a model.", "omit it, or give a loaded model."
+            )
         return load_model(
             os.fspath(model),
             revision=revision,
@@ -60,7 +70,8 @@ def open_model(
     given = {"revision": revision, "device": device, "dtype": dtype, "head_seed": head_seed or None}
     if name := next((name for name, value in given.items() if value is not None), None):
         raise UsageError(
-            f"{name} does not apply to a model in memory.", "load the model as needed, and omit this argument."
+            f"{name} does not apply to a model in memory.",
+            "load the model with this setting yourself, and omit the argument.",
         )
     if not isinstance(model, LoadedModel):
         return adopt_model(model, tokenizer, objective=objective, label_count=label_count)
@@ -145,6 +156,14 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
             "load the model with as many labels as the text has.",
         )
     check_match(model, tokenizer, own, name)
+    pad_id = padding_id(model, tokenizer)
+    if own == "sequence-classification" and not knows_its_padding(model.config):
+        pad_id = model.config.get_text_config().pad_token_id
+        if pad_id is None:
+            raise ModelError(
+                f"the model '{name}' finds the end of a text by its padding token, and its configuration names none.",
+                "set model.config.pad_token_id to the id of a token that is not part of texts.",
+            )
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -153,7 +172,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         weights_digest=state_digest(model),
         tokenizer_digest=tokenizer_digest(tokenizer),
         objective=own,
-        pad_id=padding_id(model, tokenizer),
+        pad_id=pad_id,
         notes=tuple(notes_on_frame(name, tokenizer)),
     )
 

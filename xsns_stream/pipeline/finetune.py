@@ -80,8 +80,8 @@ def transfer(
         **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
-            `precision`, `keep_models`, `config`, `data_revision`, `relabel`, `treebank`. `docs/transfer.md` describes
-            them.
+            `precision`, `label_at` (auto), `words` (given), `keep_models`, `config`, `data_revision`, `relabel`,
+            `treebank`. `docs/transfer.md` describes them.
 
     Returns:
         The scores of all units in the folder.
@@ -167,7 +167,7 @@ def transfer_to_file(
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
+        data: The result of :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         output: File of gold scores; the units are in the folder beside it.
         metric: The metric in the file; None for the first metric of the task.
         load: Function of the seed of the head that returns the model.
