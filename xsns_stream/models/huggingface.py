@@ -59,6 +59,12 @@ _DISTRIBUTIONS: Final = {
 }
 
 
+def file_digest(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the hexadecimal SHA-256 over the digests of files, in the order of the paths of the files.
 
@@ -66,9 +72,8 @@ def digest_files(paths: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
-        with path.open("rb") as file:
-            file_digest = hashlib.file_digest(file, "sha256")
-        digest.update(bytes.fromhex(SAME_MODEL.get(file_digest.hexdigest(), file_digest.hexdigest())))
+        one = file_digest(path)
+        digest.update(bytes.fromhex(SAME_MODEL.get(one, one)))
     return digest.hexdigest()
 
 

@@ -81,9 +81,18 @@ def read_configuration(folder: Path) -> dict[str, Any]:
         raise UnusableError("config.json has no model_type, or it is not text")
     if "configuration_files" in fields:
         raise UnusableError("config.json names other configurations to be read instead (configuration_files)")
+    check_fields(fields)
+    return fields
+
+
+def check_fields(fields: Fields) -> None:
+    """Check the types of the fields of a configuration from which transformers builds a model.
+
+    Raises:
+        UnusableError: A field has an invalid value.
+    """
     for part in _parts(fields):
         _check_types(part)
-    return fields
 
 
 def check_layers(fields: Fields, tensors: Tensors | None) -> None:
@@ -121,9 +130,24 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
             f"does not support models of the kind {_shown(kind)}.",
             _hint_on_kind(kind, fields, __version__, list(CONFIG_MAPPING)),
         )
+    return _made(name, lambda: AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
+
+
+def config_of_fields(fields: Fields, name: str) -> Any:
+    """Return the transformers configuration of fields that were checked.
+
+    Raises:
+        ModelError: transformers refuses the values.
+    """
+    from transformers import AutoConfig
+
+    return _made(name, lambda: AutoConfig.for_model(**fields))
+
+
+def _made(name: str, make: Callable[[], Any]) -> Any:
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config = make()
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
