@@ -10,6 +10,7 @@ settings that determine the change of the matrices are given to peft, and a conf
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 import warnings
@@ -22,7 +23,7 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError
 from xsns_stream.io.atomic import at_home
 from xsns_stream.io.json import UnusableError, read_object, shown
-from xsns_stream.models.auto_classes import CLASSIFICATION, fits, resolve
+from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS, fits, model_class, resolve
 from xsns_stream.models.checkpoints import Checkpoint, open_folder_or_file, unreadable
 from xsns_stream.models.hub import locate
 from xsns_stream.models.huggingface import file_digest, quiet_transformers, reason
@@ -56,7 +57,7 @@ _IGNORED: Final = frozenset((
 ))  # fmt: skip
 _MERGE: Final = "merge it into the weights first: `merge_and_unload()` of peft, then `save_pretrained` to a new folder."
 _LORA_KEY: Final = re.compile(
-    r"(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.weight)?"
+    r"(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector)(\.weight|\.bias)?"
 )
 
 
@@ -110,8 +111,9 @@ def open_adapter(folder: Path, name: str, commit: str) -> Checkpoint:
     base = _base(adapter, name)
     objective, label_count = _objective(adapter, base, name)
     config = base.config
-    if objective in CLASSIFICATION:
-        config.num_labels = label_count
+    if objective in TASKS:
+        config.num_labels = label_count or 2
+        config.architectures = [model_class(config, objective).__name__]
     changed = ", ".join(sorted(adapter.whole)[:2])
     return replace(
         base,
@@ -120,6 +122,7 @@ def open_adapter(folder: Path, name: str, commit: str) -> Checkpoint:
         # The shapes of the base, and of the tensors that the adapter adds, such as those of a head.
         tensors=Tensors({**base.tensors.shapes, **adapter.whole}),
         digest=_digest(base, folder),
+        config=copy.deepcopy(config),
         tokenizer=_tokenizer(adapter, base, name),
         state=lambda dtype: _merged(adapter, base, objective, name, dtype),
         origin=_origin(adapter, base),
@@ -241,12 +244,12 @@ def _is_number(value: Any) -> bool:
 def _base(adapter: _Adapter, name: str) -> Checkpoint:
     """Return the checkpoint of the base model.
 
-    Its path may be relative to the folder of the adapter.
+    Its path may be relative to the folder of the adapter, or to the working folder.
     """
     given = str(adapter.settings["base_model_name_or_path"])
     revision = adapter.settings.get("revision")
-    near = adapter.folder / given
-    found = str(near) if not at_home(given).exists() and near.exists() else given
+    near, own = adapter.folder / given, at_home(given)
+    found = str(near) if near.exists() and (given.startswith(".") or not own.exists()) else given
     try:
         path, commit = locate(found, revision if isinstance(revision, str) else None)
         if path.is_dir() and (path / ADAPTER).exists():
