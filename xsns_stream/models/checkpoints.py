@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from xsns_stream.models.model_files import (
     read_configuration,
     read_tensors,
 )
+from xsns_stream.models.quantised import MOST_PACKED, check_method, is_plain, method_of, read_quantised
 from xsns_stream.models.tokenizers import load_tokenizer
 
 #: Suffixes of weights in formats that are not read.
@@ -114,7 +115,7 @@ def _folder(folder: Path, name: str, commit: str) -> Checkpoint:
         check_layers(fields, tensors)
     except UnusableError as error:
         raise unreadable("configuration", name, error) from error
-    return Checkpoint(
+    checkpoint = Checkpoint(
         name=name if name == EMBEDDED or commit else folder.resolve().name,
         folder=folder,
         commit=commit,
@@ -123,6 +124,30 @@ def _folder(folder: Path, name: str, commit: str) -> Checkpoint:
         tensors=tensors,
         digest=digest_files([*folder.glob("*.safetensors"), folder / "config.json"]),
         tokenizer=lambda: load_tokenizer(folder, name),
+    )
+    method = method_of(fields)
+    return _de_quantised(checkpoint, name, method) if method else checkpoint
+
+
+def _de_quantised(checkpoint: Checkpoint, name: str, method: str) -> Checkpoint:
+    """Return a checkpoint whose configuration says that its weights are quantised, with a function that reads them."""
+    config = checkpoint.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    if is_plain(checkpoint.tensors):
+        note = (
+            f"the configuration of model '{name}' says that its weights are quantised ({method}), and the weights are "
+            "not; they are read as they are."
+        )
+        return replace(checkpoint, notes=(note,))
+    check_method(name, method)
+    settings = checkpoint.fields["quantization_config"]
+    return replace(
+        checkpoint,
+        tensors=replace(checkpoint.tensors, packed=MOST_PACKED),
+        state=lambda dtype: read_quantised(checkpoint.folder, name, config, settings, dtype),
+        origin={"format": "safetensors", "quantisation": method},
+        notes=(f"the quantised weights of model '{name}' ({method}) were de-quantised.",),
     )
 
 

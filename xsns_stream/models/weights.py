@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.json import UnusableError, shown
+from xsns_stream.io.json import UnusableError
 from xsns_stream.models.auto_classes import (
     CLASSIFICATION,
     TASKS,
@@ -60,8 +60,6 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
                 **settings,
             )
     except ImportError as error:
-        if quantised := getattr(config, "quantization_config", None):
-            raise _quantised(name, quantised) from error
         raise broken_installation(name, error) from error
     except Exception as error:
         # transformers and safetensors raise many types of errors for truncated files and files of other formats.
@@ -72,17 +70,6 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
     mismatched = {str(m[0] if isinstance(m, tuple) else m) for m in info["mismatched_keys"]}
     _check_complete(model, name, objective, set(info["missing_keys"]) - mismatched, mismatched, tensors)
     return model
-
-
-def _quantised(name: str, configuration: Any) -> ModelError:
-    """Return the error for quantised weights if the package that reads them is not installed."""
-    fields = configuration if isinstance(configuration, dict) else configuration.to_dict()
-    method = shown(str(fields.get("quant_method", "unknown method")))
-    return ModelError(
-        f"the weights of model '{name}' are quantised ({method}).",
-        "use the model before its quantisation. If the weights are not quantised, as after a merge, remove "
-        "quantization_config from config.json.",
-    )
 
 
 def _check_complete(
