@@ -26,13 +26,12 @@ from xsns_stream.io.json import UnusableError, read_object, shown
 from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS, fits, model_class, resolve
 from xsns_stream.models.checkpoints import Checkpoint, open_folder_or_file, unreadable
 from xsns_stream.models.hub import locate
-from xsns_stream.models.huggingface import file_digest, quiet_transformers, reason
+from xsns_stream.models.huggingface import ADAPTER, file_digest, quiet_transformers, reason
 from xsns_stream.models.model_files import Tensors, read_header
 from xsns_stream.models.tokenizers import load_tokenizer
 from xsns_stream.models.weights import load_weights
 
-#: Files that peft writes.
-ADAPTER: Final = "adapter_config.json"
+#: File of the weights that peft writes.
 WEIGHTS: Final = "adapter_model.safetensors"
 MOST_RANK: Final = 65_536
 MOST_PATTERNS: Final = 10_000

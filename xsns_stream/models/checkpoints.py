@@ -161,11 +161,12 @@ def _no_safetensors(folder: Path, name: str) -> ModelError:
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
     only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
     from_hub = folder.parent.name == "snapshots"
+    gguf = ", and of a repository with GGUF files, download one with `hf download` and give its path"
     revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"
     if not (from_hub or any(file.endswith((".bin", ".pt", ".pth")) for file in found)):
         return ModelError(
             f"the model '{name}' has no .safetensors weights.{only}",
-            f"convert it with `save_pretrained`; for a model of the Hub {revision}.",
+            f"convert it with `save_pretrained`; for a model of the Hub {revision}{gguf if from_hub else ''}.",
         )
     command = (
         f'python -c "from transformers import AutoTokenizer as T, {_class_for(folder)} as M; '

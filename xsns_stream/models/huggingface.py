@@ -15,6 +15,8 @@ from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
+#: File that peft writes beside the weights of an adapter.
+ADAPTER: Final = "adapter_config.json"
 #: {digest of a file: digest of the file that it replaced}, for files that give the same results. The earlier
 #: configuration of `mini` named float16 as the precision for loading, which transformers uses but this package does
 #: not. Older stores contain the earlier digest and can still be extended.

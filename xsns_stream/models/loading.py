@@ -12,11 +12,11 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import shown
-from xsns_stream.models.adapters import ADAPTER, open_adapter
+from xsns_stream.models.adapters import open_adapter
 from xsns_stream.models.auto_classes import TASKS, check_arguments, resolve
 from xsns_stream.models.checkpoints import Checkpoint, open_folder_or_file, tokenizer_of_folder
 from xsns_stream.models.hub import locate
-from xsns_stream.models.huggingface import EMBEDDED, EMBEDDED_FOLDER, first_line
+from xsns_stream.models.huggingface import ADAPTER, EMBEDDED, EMBEDDED_FOLDER, first_line
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.model_files import Tensors
 from xsns_stream.models.tokenizer_files import own_code
