@@ -163,7 +163,8 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
 
 def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
     sentence = (
-        "the column 'text' of {} is read as the text, and not 'sentence', 'content': --text-column chooses another one."
+        "the text of {} is read from the column 'text', not from 'sentence', 'content': --text-column chooses "
+        "another column."
     )
     path = tmp_path / "sw.csv"
     content = "content,sentence,text\na,b,id7\n"

@@ -118,7 +118,7 @@ def test_ctrl_c_keeps_the_committed_rows(
     out, err = stop_midway(process, store, 1, signal.SIGINT)
     assert process.returncode == 130, err
     assert out == ""
-    assert "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n" in err
+    assert "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n" in err
     assert "Traceback" not in err
     assert 1 <= committed(store) < ROWS
     assert open_store(store).verify() == []

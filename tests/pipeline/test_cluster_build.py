@@ -401,7 +401,7 @@ def test_a_client_that_is_interrupted_or_killed(
     if how == signal.SIGINT:
         assert process.returncode == 130, err
         assert err.endswith(
-            "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n"
+            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
         )
         assert "Traceback" not in err
     wait_until(lambda: not children(process.pid))

@@ -110,7 +110,11 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     help="Column of the family. For several levels, repeat the option, with the outermost level first. "
     "[default: family]",
 )
-@click.option("--binary", is_flag=True, help="1 for the same family and branch, 0 otherwise.")
+@click.option(
+    "--binary",
+    is_flag=True,
+    help="Give two languages the similarity 1 if they have the same family and branch, and 0 otherwise.",
+)
 @_names_option
 @_shared
 def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
@@ -136,7 +140,7 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 @_names_option
 @_shared
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """1 for the same script, 0 otherwise.
+    """Equality of scripts: 1 for the same script, 0 otherwise.
 
     The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. FILE is
     optional: a table with a code and a script for each language, whose scripts are used instead.
@@ -157,7 +161,9 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     "--column", default=None, metavar="NAME", help="Column of the amounts, if the table has several columns of numbers."
 )
 @click.option(
-    "--log", is_flag=True, help="Use log10(1 + amount). The order is the same; linear fits are usually better."
+    "--log",
+    is_flag=True,
+    help="Use log10(1 + amount). The order of the sources stays the same; linear fits are usually better.",
 )
 @_names_option
 @_shared

@@ -153,7 +153,7 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
     )
 
 
-TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all, joined]"
+TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all treebanks, joined]"
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
@@ -175,8 +175,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--text-column",
                 default=None,
-                help="Column of the text, if it is not the default column; a.b means the column b within "
-                "the column a. {lang} means the language: translation.{lang}.",
+                help="Column of the text, if it is not the default column; a.b means the column b within the column a. "
+                "{lang} stands for the language code, as in translation.{lang}.",
             ),
             option(
                 "--language-column",
@@ -189,8 +189,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
-                help="How to read text that is split into words. running reads each sentence as running text; given "
-                "joins its words by spaces. Labelled words are always joined by spaces. [default: running]",
+                help="How to read text that is split into words. running restores the running text of each sentence; "
+                "given joins the words by spaces. Labelled words are always joined by spaces. [default: running]",
             ),
             option(
                 "--labels-as-given",
@@ -290,13 +290,14 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks, if a name matches this expression; repeatable.",
+            help="Also measure parameters outside of the blocks if their names match this regular expression; "
+            "repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters with a name that matches this expression; repeatable.",
+            help="Do not measure parameters whose names match this regular expression; repeatable.",
         ),
     )
 
@@ -454,14 +455,14 @@ def gold_options(function: Decorated) -> Decorated:
             "targets",
             multiple=True,
             metavar="CODES",
-            help="Targets to compare, such as `sw,zu`.  [default: all that every predictor has]",
+            help="Targets to compare, such as `sw,zu`.  [default: all targets that every predictor has]",
         ),
         click.option(
             *SOURCES,
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Sources to compare, such as `en,de`.  [default: all that every predictor has]",
+            help="Sources to compare, such as `en,de`.  [default: all sources that every predictor has]",
         ),
         click.option(
             "--regime",

@@ -39,7 +39,8 @@ def page_options(function: Decorated) -> Decorated:
             "layers",
             flag_value=False,
             default=True,
-            help="Leave out the layers and the kinds of modules. All rows are then read once instead of three times.",
+            help="Do not compare the layers and kinds of modules separately. Each row is then read once instead of "
+            "three times.",
         ),
         click.option("--regime", default=MAIN_REGIME, show_default=True, metavar="NAME", help=REGIME_HELP),
         click.option(
@@ -67,14 +68,15 @@ def page_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Compare only these sources with the targets.  [default: all that have every seed]",
+            help="Compare only these sources with the targets.  [default: all languages with a row for every seed]",
         ),
         click.option(
             *LANG,
             "languages",
             multiple=True,
             metavar="CODES",
-            help="Languages to compare with one another, such as `sw,en`.  [default: all that have every seed]",
+            help="Languages to compare with each other, such as `sw,en`.  "
+            "[default: all languages with a row for every seed]",
         ),
     ):
         function = option(function)

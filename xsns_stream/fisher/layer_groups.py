@@ -77,7 +77,7 @@ def diagonal_fisher_in_groups(
 
 
 def moments_of(settings: FisherSettings) -> tuple[str, ...]:
-    """Return the names of the moments whose mean over the examples is the estimate."""
+    """Return the powers of the gradients that are accumulated: `absolute` for `grad-abs`, otherwise `square`."""
     return ("absolute",) if settings.estimator == "grad-abs" else ("square",)
 
 

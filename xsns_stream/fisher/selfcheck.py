@@ -225,9 +225,9 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the names of parameters whose rule does not cover the module in the model's own dtype.
+    """Measure a batch in the model's own dtype, and return the names of the parameters whose rules then fail.
 
-    This happens if a module casts its weights.
+    A rule fails, for example, if the module casts its weights.
     """
     refused: set[str] = set()
     for names in groups:
@@ -238,9 +238,9 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names of the parameters in θ of the module that its rule does not cover.
+    """Return the names of the parameters of θ in the module that `error` names; its rule does not cover this module.
 
-    If all of these names were refused before, or the error names no module, return all names in θ.
+    If all of these names were refused before, or if the error names no module, return all names in θ.
     """
     if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error

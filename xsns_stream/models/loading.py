@@ -74,9 +74,9 @@ class LoadedModel:
 def weights_checksum(model: Any) -> int:
     """Return a fast checksum of the bits of a model's state dict, which detects changes of the weights.
 
-    The bits of each tensor are read as integers of 64 bits (of 8 bits if this is not possible) and summed. The checksum
-    is the sum over all tensors of this sum times the index of the tensor in the state dict, counted from 1, modulo 2⁶⁴.
-    It is much faster to compute than a digest.
+    The bits of each tensor are read as 64-bit integers (8-bit integers if this is not possible) and summed. The sum of
+    a tensor is multiplied by the index of the tensor in the state dict, counted from 1. The checksum is the total of
+    these products modulo 2⁶⁴. It is much faster to compute than a digest.
     """
     import torch
 
@@ -108,8 +108,8 @@ def load_model(
         objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`; `auto` is the objective of the pre-training.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed for the head of a task if the checkpoint has no head; the same seed gives the same bits. A head
-            for the same task in the checkpoint is used.
+        head_seed: Seed for the random weights of a task head; the same seed gives the same bits. It is not used if the
+            checkpoint has a head for the task.
         dtype: Precision of the weights: `float32`, `bfloat16` or `float16`.
 
     Raises:
@@ -257,9 +257,9 @@ def _notes_on_folder(name: str, folder: Path, tokenizer: Any) -> Iterator[str]:
         )
     if (text := differing_text(folder, tokenizer)) is not None:
         yield (
-            f"the tokenizer class {type(tokenizer).__name__} of transformers splits text otherwise than the "
-            f"tokenizer.json of model '{name}', such as '{text}', so that the model may get tokens that it was not "
-            'trained on. `"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects the file.'
+            f"the tokenizer class {type(tokenizer).__name__} of transformers and the tokenizer.json of model '{name}' "
+            f"split the text '{text}' differently, so that the model may get tokens that it was not trained on. "
+            '`"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects tokenizer.json.'
         )
 
 

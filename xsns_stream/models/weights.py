@@ -75,7 +75,7 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
 def _check_complete(
     model: Any, name: str, objective: str, missing: set[str], mismatched: set[str], tensors: Tensors
 ) -> None:
-    """Raise an error if weights are missing, because they would get random values; a new task head may be missing."""
+    """Raise an error if weights are missing, because they would be random. Only a new task head may be missing."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -100,7 +100,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
             f"the model '{name}' has a trained head that is not for {labels}.",
-            "give the number of labels of its training, or use a checkpoint without this head.",
+            "give the number of labels that this head was trained with, or use a checkpoint without the head.",
         )
     if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(

@@ -100,7 +100,7 @@ def run_on_cluster(
     on_note: Callable[[str], None],
     options: ClusterOptions | None = None,
 ) -> None:
-    """Let the workers of a cluster do all items, and return when each item is finished or is not tried again.
+    """Let the workers of a cluster do all items, and return when each item is finished or has failed for good.
 
     Args:
         client: A client of the cluster.
@@ -136,7 +136,7 @@ class _Running:
 class _ClientRun(Generic[Item, Result]):
     """The state of one call of :func:`run_on_cluster`.
 
-    Dask calls the callbacks in its own threads, so that they only put messages into a queue.
+    Dask calls the callbacks in its own threads. The callbacks therefore only put messages into a queue.
     """
 
     client: Client
@@ -350,7 +350,9 @@ def check_workers(client: Client) -> None:
     try:
         versions = client.run(library_versions, on_error="return")
     except Exception as error:
-        raise IncompatibleError(f"a worker cannot be asked for its versions: {error}.", SAME_PACKAGES) from error
+        raise IncompatibleError(
+            f"the versions of a worker's packages cannot be determined: {error}.", SAME_PACKAGES
+        ) from error
     own = library_versions()
     for worker, theirs in versions.items():
         refuse_other_versions(worker, theirs, own)

@@ -241,8 +241,8 @@ def regress(
 ) -> RegressionReport:
     """Regress gold transfer scores on predictors, and predict scores with intervals, like `xsns-stream regress`.
 
-    Errors are reported in sample, and for predictions of each target and each source that was left out of the fit.
-    The latter show how large errors are for languages without gold scores.
+    Errors are reported in sample and out of sample. Out of sample, each target (or source) is predicted by a fit
+    without it, which shows how large errors are for languages without gold scores.
 
     Args:
         predictors: {name: predictor}; see :func:`xsns_stream.evaluate`. It may be empty if features are given.

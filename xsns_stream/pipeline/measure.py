@@ -345,8 +345,9 @@ class StabilityCurve:
 class SplitHalves:
     """Sums over one half of the examples, separate from the running sums over all examples.
 
-    Chunks of the first and of the second half alternate. Only one more set of sums is stored: before a chunk of the
-    first half, the running sums are subtracted from it; after the chunk they are added again.
+    Chunks of the first and of the second half alternate. Besides the running sums, only the sums of the first half are
+    stored. Before a chunk of the first half, the running sums are subtracted from them; after the chunk, the new
+    running sums are added to them.
 
     Attributes:
         second_examples: Number of examples in the second half.
@@ -461,7 +462,7 @@ def split_into_folds(
 
 
 def free_memory(model: Any) -> int:
-    """Return the free memory in bytes of the GPU of the model; without a model on a GPU, of this machine."""
+    """Return the free memory in bytes: that of the GPU if the model is on a GPU, otherwise that of this machine."""
     import torch
 
     if model is not None and (device := next(model.parameters()).device).type == "cuda":

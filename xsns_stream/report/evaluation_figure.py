@@ -94,7 +94,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: f
             offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
             axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
     axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
-    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score less that of the source followed", color=INK)
+    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score minus the score of the chosen source", color=INK)
     axes.set(ylim=(-0.7, len(order) - 0.3))
     axes.margins(x=0.02)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)

@@ -102,7 +102,7 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes with their upper left corner `left` and `top` inches from the corner of the page."""
+        """Add axes; `left` and `top` are the distances in inches from the upper left corner of the page."""
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 

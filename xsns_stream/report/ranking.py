@@ -39,7 +39,7 @@ _Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 @dataclass(frozen=True)
 class ShownRanking:
-    """A ranking, and all that tables, files and figures show beside it.
+    """A ranking, and the facts and sentences that tables, files and figures show with it.
 
     Attributes:
         ranking: The sources to show.
@@ -95,7 +95,7 @@ def ranking_table(ranking: SourceRanking, width: int = 200, *, warning: str = ""
         table.add_row(*map(Text, line))
     notes = [_TIED] if any(source.tied for source in ranking) else []
     if left_out := [name for name, _ in available if name not in dict(columns)]:
-        notes.append(f"no room for: {', '.join(left_out)}")
+        notes.append(f"the terminal is too narrow for: {', '.join(left_out)}")
     if notes:
         table.caption = "\n".join(notes)
         table.caption_justify = "left"
@@ -228,7 +228,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percent; instead of 0 and 100, `<1 %` and `>99 %`."""
+    """Return a share of draws as text in whole percent; 0 is shown as `<1 %`, and 100 as `>99 %`."""
     if share is None:
         return UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"

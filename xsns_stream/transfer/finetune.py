@@ -91,7 +91,7 @@ def fine_tune(
     Args:
         model: The model with the head of the task, in float32.
         tokenizer: The tokenizer of the model.
-        task: The task. Training stops depending on its headline metric on the dev data, averaged over languages.
+        task: The task. Its headline metric on the dev data, averaged over languages, decides when training stops.
         labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
         train: Training data of the source, or of several sources from :func:`equal_shares`.
         dev: Dev data of the same sources.

@@ -173,7 +173,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """Phrase for a title, listing the predictors that are no better than random on most targets; usually empty."""
+        """Phrase for a title with the predictors that are no better than random on most targets; usually empty."""
         counts = {name: self.above_random(name) for name in self.predictors if name not in self.settings.trivial}
         below = [
             f"{name} ({known[1] - known[0]} of {known[1]})"

@@ -29,7 +29,7 @@ class TreeSupport:
 
     Attributes:
         shares: {languages of a group: share of the resampled trees that have the same group}.
-        basis: What was resampled, in words, such as `8 parts`.
+        basis: The things that were resampled, as text, such as `8 parts`.
         resamples: Number of resampled trees.
     """
 
@@ -143,7 +143,7 @@ class LanguageTree:
 
 
 def _newick_label(code: str) -> str:
-    """Return a label of the Newick format; it is quoted if necessary, with quotation marks in it doubled."""
+    """Return a label of the Newick format; it is quoted if necessary, and quotation marks within it are doubled."""
     if _PLAIN_LABEL.fullmatch(code):
         return code
     doubled = visible(code).replace("'", "''")

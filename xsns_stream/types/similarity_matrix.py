@@ -255,8 +255,8 @@ class GroupedSimilarity:
 
     Attributes:
         by: Kind of the groups: `layer`, `module` or `tensor`.
-        names: G names of groups.
-        matrices: G matrices of the same sources and targets.
+        names: Names of the G groups.
+        matrices: G matrices, one for each group, with the same sources and targets.
         sizes: Number of parameters of each group.
         shares: For each group, the share of the selected parameters of all languages that are in the group, averaged
             over seeds. The shares add up to one; they are NaN if no parameter is selected.
@@ -272,7 +272,7 @@ class GroupedSimilarity:
 
     def __post_init__(self) -> None:
         if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
-            raise ValueError(f"{len(self.names)} names need as many matrices, sizes and shares, and at least one")
+            raise ValueError("there must be at least one name, and one matrix, one size and one share for each name")
 
     def __getitem__(self, name: str) -> SimilarityMatrix:
         if name not in self.names:
