@@ -95,13 +95,13 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 
 @click.command(
     name="family",
-    short_help="Share of common ancestors. Needs a table of language families.",
+    short_help="Share of common ancestors. Needs no data; a table of families is optional.",
     epilog=examples(
-        "xsns-stream baseline family languages.csv --lang sw,zu,fi,et",
+        "xsns-stream baseline family --lang sw,zu,fi,et",
         "xsns-stream baseline family languages.csv --column Family --column Genus -o family.parquet",
     ),
 )
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option(
     "--column",
     "columns",
@@ -117,12 +117,13 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 )
 @_names_option
 @_shared
-def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Share of ancestors in common, from the table of families in FILE.
+def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Share of ancestors in common.
 
-    FILE has a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or WALS (CC BY).
-    A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a similarity of
-    1/2.
+    Without FILE, the ancestor is the top-level family of Glottolog 5.1 (CC BY 4.0): 1 for the same family, 0 otherwise.
+    FILE is a table with a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or
+    WALS (CC BY). A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a
+    similarity of 1/2.
     """
     _run_table("family", file, outputs, as_json, quiet, options)
 

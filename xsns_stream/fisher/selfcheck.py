@@ -262,16 +262,24 @@ def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
 
 @contextmanager
 def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[None]:
-    """Convert weights of lower precision to `dtype` while the block runs, and restore them bit for bit afterwards."""
+    """Convert weights of lower precision to `dtype` while the block runs, and restore them bit for bit afterwards.
+
+    Gradients that training left are set aside, because the gradient of a tensor must have the type of the tensor.
+    """
     lower = HALVES if dtype == torch.float32 else (*HALVES, torch.float32)
     changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in lower]
+    gradients = [(tensor, tensor.grad) for tensor, _ in changed if tensor.grad is not None]
     try:
+        for tensor, _ in gradients:
+            tensor.grad = None
         for tensor, _ in changed:
             tensor.data = tensor.data.to(dtype)
         yield
     finally:
         for tensor, own in changed:
             tensor.data = tensor.data.to(own)
+        for tensor, gradient in gradients:
+            tensor.grad = gradient
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from xsns_stream.languages import shown_name
 from xsns_stream.report.console_tables import UNKNOWN, number
-from xsns_stream.report.markup import Sheet, plain_table
+from xsns_stream.report.markup import Sheet, html, plain_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types import RankedSource, SourceRanking
 from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
@@ -295,6 +295,17 @@ def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Ma
         figure_options={"pad_inches": 0.25},
     )
     return write_result(result, path)
+
+
+def ranking_html(shown: ShownRanking, notes: Sequence[str] = ()) -> str:
+    """Return the tables and sentences that the terminal shows as HTML for a notebook.
+
+    Args:
+        shown: The ranking.
+        notes: Sentences below the tables, in addition to the sentences of the ranking.
+    """
+    sentences = (*shown.sentences, *(note for note in notes if note not in shown.sentences))
+    return html(_sheets(replace(shown, sentences=())), sentences)
 
 
 def _sheets(shown: ShownRanking) -> Iterator[Sheet]:

@@ -200,7 +200,7 @@ class Regression:
         return f"{title}; R² {self.r_squared:.3f}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.coefficient_frame(), self._caption())
+        return html_table(self.coefficient_frame(), self._caption(), notes=self.notes)
 
     def __repr__(self) -> str:
         return text_table(self.coefficient_frame(), self._caption())
