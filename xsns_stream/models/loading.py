@@ -26,6 +26,7 @@ from xsns_stream.models.tokenizers import (
     knows_its_padding,
     notes_on_frame,
     padding_id,
+    prepare_classifier,
     refuse_bytes,
     tokenizer_digest,
 )
@@ -133,9 +134,8 @@ def load_model(
     tokenizer = checkpoint.tokenizer()
     check_match(model, tokenizer, objective, name)
     pad_id = padding_id(model, tokenizer)
-    if objective == "sequence-classification" and model.config.get_text_config().pad_token_id is None:
-        # Decoders classify a text at the last position that is not padding; they need this id to find it.
-        model.config.get_text_config().pad_token_id = pad_id
+    if objective == "sequence-classification":
+        pad_id = prepare_classifier(model, tokenizer, name)
     model = _to_device(model.eval(), device)
     return LoadedModel(
         model=model,

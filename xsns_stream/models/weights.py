@@ -19,6 +19,7 @@ from xsns_stream.models.huggingface import broken_installation, quiet_transforme
 from xsns_stream.models.layout import block_lists
 from xsns_stream.models.misplaced import check_prefix, check_sizes
 from xsns_stream.models.model_files import Tensors, check_described
+from xsns_stream.models.task_heads import pooler_names
 
 
 def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: int, dtype: str) -> Any:
@@ -82,7 +83,7 @@ def _check_complete(
         _check_own_head(
             model, name, objective, has_head=bool(head - missing - mismatched), mismatched=mismatched & head
         )
-        missing, use = missing - head, "use a complete checkpoint."
+        missing, use = missing - head - pooler_names(model), "use a complete checkpoint."
     wrong = sorted(missing) + sorted(mismatched)
     if wrong:
         check_prefix(name, missing, tensors)
