@@ -170,7 +170,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--task",
                 type=click.Choice(tuple(TASKS)),
                 default=None,
-                help="Read the corpus as labelled data of this task, like `transfer`, and use its training texts.",
+                help="Read the corpus as labelled data of this task, as `transfer` does, and use the training texts.",
             ),
             option(
                 "--text-column",
