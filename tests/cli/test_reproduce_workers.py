@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+from tests.support.clusters import ON_CLUSTER
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.cli.reproduce import _takes_workers, _words, _words_of_workers
 from xsns_stream.pipeline.cluster_clients import workers_asked
 from xsns_stream.store import open_store
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = ON_CLUSTER
 
 
 @pytest.mark.parametrize(
@@ -57,9 +48,7 @@ def test_options_that_do_not_go_together_are_refused_first(xsns: Callable[..., A
 
 
 @pytest.mark.slow
-def test_workers_give_the_results_of_one_process(
-    one_thread: None, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
-) -> None:
+def test_workers_give_the_results_of_one_process(xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path) -> None:
     data = write_tagged_folder(tmp_path) / "pos"
     sizes = ("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24, "--limit", 12)
     options = ("--data", f"pos={data}", "--model", tiny_folder, "--languages", "en,fi,sw", *sizes)

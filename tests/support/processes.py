@@ -1,11 +1,15 @@
-"""Waiting for the effects of a process."""
+"""Processes of the command line that are interrupted or killed, and waiting for their effects."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
+
+from tests.conftest import START
 
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
@@ -15,3 +19,30 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def start_in_session(*arguments: object) -> subprocess.Popen[str]:
+    """Start a command line in a session of its own, which its workers belong to."""
+    return subprocess.Popen(
+        [*START, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit: float) -> None:
+    """Send Ctrl-C to all processes of a session, as a terminal does, or kill its leader alone; check what it prints."""
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    err = process.communicate(timeout=limit)[1]
+    if how == signal.SIGINT:
+        assert process.returncode == 130, err
+        assert err.endswith(
+            "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n"
+        )
+        assert "Traceback" not in err
