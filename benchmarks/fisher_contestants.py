@@ -57,6 +57,24 @@ def wide_model(layers: int, vocabulary: int = VOCABULARY, width: int = 768) -> A
     return XLMRobertaForMaskedLM(config).eval()
 
 
+def causal_model(layers: int, vocabulary: int, width: int = 640) -> Any:
+    """Return a causal model of Gemma 3 270M's shape (if `layers` is 18) with random weights."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig
+
+    torch.manual_seed(0)
+    config = Gemma3TextConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=2_048 * width // 640,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=256 * width // 640,
+        sliding_window=512,
+    )
+    return Gemma3ForCausalLM(config).eval()
+
+
 def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1) -> dict[str, Tensor]:
     """Return random tokens, 15 % of them scored and at least one of each example, padded on the right."""
     generator = torch.Generator().manual_seed(seed)
@@ -158,6 +176,12 @@ def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """Return the same sum from the logits of all positions, as in a training step."""
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
+
+
+def next_token_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum of a causal model's losses; every position of the text is scored."""
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits[:, :-1]
+    return F.cross_entropy(logits.flatten(0, 1), batch["input_ids"][:, 1:].flatten(), reduction="sum")
 
 
 def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.Parameter]:

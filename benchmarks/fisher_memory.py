@@ -17,10 +17,12 @@ import torch
 from fisher_contestants import (
     TOLERANCE,
     batch_of,
+    causal_model,
     compared,
     full_loss,
     interleave,
     largest_error,
+    next_token_loss,
     plain,
     reference,
     wide_model,
@@ -32,12 +34,13 @@ import xsns_stream as xs
 from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.head import ScoredHead
-from xsns_stream.fisher.scoring import ScoredBatch
 
 MIB = 2**20
 #: Variable of glibc's allocator; other allocators ignore it.
 THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
 XLMR_VOCABULARY = 250_002
+GEMMA_VOCABULARY = 262_144
+CAUSAL_TARGETS = {"seconds": 0.8, "MiB": 0.25}
 
 #: Setup of a fresh process: model and batch, and a tiny model through every path, so that libraries that are loaded on
 #: first use are not counted.
@@ -53,9 +56,11 @@ SETUP = f"""
     from xsns_stream.types import FisherSettings
     name = sys.argv[1]
     layers, width, vocabulary, examples, positions, budget = map(int, sys.argv[2:])
-    model = cases.wide_model(layers, vocabulary, width)
+    model = (cases.causal_model if name == "causal" else cases.wide_model)(layers, vocabulary, width)
     layout = xs.parameter_layout(model)
     batch = cases.batch_of([positions] * examples, vocabulary)
+    if name == "causal":
+        batch["labels"] = batch["input_ids"]
     def engine(checkpoint, model=model, layout=layout, batch=batch):
         with Engine(model, layout, FisherSettings(checkpoint=checkpoint)) as running:
             running.add(batch)
@@ -184,6 +189,7 @@ def head(smoke: bool, rounds: int) -> list[dict[str, Any]]:
         rows += _head_memory(vocabulary)
     for row in rows:
         row |= {"scored": int((batch["labels"] != -100).sum()), "vocabulary": vocabulary, "error": error}
+    rows += _causal(smoke, rounds)
     print(f"\nthe head, {vocabulary} tokens, 8 × {positions}, {rows[0]['scored']} scored")
     harness.print_table(
         ["quantity", "contestant", "value", "engine / contestant", "goal"],
@@ -201,26 +207,69 @@ def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dic
     labels = batch["labels"].flatten()
     part = ScoredHead(model, undo)
 
-    def loss_of(logits: Tensor, scored_batch: ScoredBatch, _: Tensor | None) -> Tensor:
-        return F.cross_entropy(logits, scored_batch.targets, reduction="sum")
+    factors = torch.ones(len(scored_batch.targets))
 
     def all_positions() -> Tensor:
         leaf = hidden.flatten(0, 1).requires_grad_()
         loss = F.cross_entropy(type(model.lm_head).forward(model.lm_head, leaf), labels, reduction="sum")
         return torch.autograd.grad(loss, leaf)[0]
 
-    def scored_in_chunks() -> Tensor:
-        return part.backward(hidden[batch["labels"] != -100], scored_batch, None, loss_of)[1]
+    def scored_in_blocks() -> Tensor:
+        return part.backward(hidden[batch["labels"] != -100], scored_batch.targets, factors)[1]
 
-    difference = (all_positions()[labels != -100] - scored_in_chunks()).abs().max()
-    assert float(difference) < 1e-5, f"the head in chunks is off by {float(difference):.1e}"
-    return {"engine's head": scored_in_chunks, "all positions": all_positions}
+    difference = (all_positions()[labels != -100] - scored_in_blocks()).abs().max()
+    assert float(difference) < 1e-5, f"the head in blocks is off by {float(difference):.1e}"
+    return {"engine's head": scored_in_blocks, "all positions": all_positions}
 
 
 def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:
     targets = {name: HEAD_TARGET for name in timings if "all" in name}
     rows = compared("head", timings, ours, targets)
     return [row | {"what": f"seconds, {what}", "value": row["median_s"]} for row in rows]
+
+
+def _causal(smoke: bool, rounds: int) -> list[dict[str, Any]]:
+    """Time the engine and an ordinary step for a causal model of Gemma 3 270M's shape, and measure memory."""
+    layers, width, vocabulary, positions = (2, 80, 70_000, 16) if smoke else (18, 640, GEMMA_VOCABULARY, 64)
+    model, other = (causal_model(layers, vocabulary, width) for _ in range(2))
+    layout = xs.parameter_layout(model)
+    batch = batch_of([positions] * 8, vocabulary)
+    batch["labels"] = batch["input_ids"]
+    with Engine(model, layout) as engine:
+        engine.add(batch)
+        error = largest_error(engine.sums, reference(other, [batch], layout))
+        assert error <= TOLERANCE, f"the engine is off by {error:.1e}"
+        step = plain(other, [batch], layout.names, next_token_loss)
+        calls: dict[str, Callable[[], object]] = {"engine": lambda: engine.add(batch), "step, gradients of θ": step}
+        step()
+        timings = interleave(calls, rounds)
+    rows = [
+        row | {"what": "seconds, causal model", "value": row["median_s"]}
+        for row in compared("head", timings, "engine", {"step, gradients of θ": CAUSAL_TARGETS["seconds"]})
+    ]
+    if not smoke:
+        arguments = ["causal", *(str(n) for n in (layers, width, vocabulary, 8, positions, 2**30))]
+        theta = layout.size * 4 / MIB
+        ours = harness.peak_rss(SETUP, "engine(False)", arguments)["extra_mib"] - theta
+        plain_step = "cases.plain(model, [batch], layout.names, cases.next_token_loss)()"
+        theirs = harness.peak_rss(SETUP, plain_step, arguments)["extra_mib"]
+        rows += [
+            {
+                "section": "head",
+                "what": "MiB above the model, without F, causal model",
+                "contestant": name,
+                "value": value,
+                "engine_over": ours / value,
+                "target": target,
+            }
+            for name, value, target in (
+                ("engine", ours, None),
+                ("step, gradients of θ", theirs, CAUSAL_TARGETS["MiB"]),
+            )
+        ]
+    for row in rows:
+        row |= {"scored": int((batch["labels"][:, 1:] != -100).sum()), "vocabulary": vocabulary, "error": error}
+    return rows
 
 
 def _head_memory(vocabulary: int) -> list[dict[str, Any]]:

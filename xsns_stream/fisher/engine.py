@@ -243,7 +243,7 @@ class Engine:
                 total.add_each(gradients)
 
     def _outputs(self, scored_batch: ScoredBatch) -> Tensor:
-        """Run the model; return the logits [N, C], or the inputs [N, H] of the head if the head is run in chunks."""
+        """Run the model; return the logits [N, C], or the inputs [N, H] of the head for a loss in blocks."""
         if self._head is None:
             return scoring.scored_logits(self.kind, self.model(**scored_batch.inputs), scored_batch, gathered=False)
         with self._head.scoring(scored_batch):
@@ -251,13 +251,13 @@ class Engine:
         return scoring.scored_logits(self.kind, output, scored_batch, gathered=self._head.gathered)
 
     def _probe_head(self, batch: Mapping[str, Tensor], scored_batch: ScoredBatch) -> None:
-        """Determine, by running the model on a single example, whether the head can be run in chunks."""
+        """Determine, by running the model on a single example, whether its loss can be computed in blocks."""
         head = self._head
-        if head is None or not head.needs_chunks(scored_batch):
+        if head is None or not head.has_many_logits(scored_batch):
             return
-        if head.chunkable is None:
+        if head.divisible is None:
             if any(id(p) in self._by_id for p in head.module.parameters()):
-                head.chunkable = False  # a measured head needs all positions of an example
+                head.divisible = False  # a measured head needs all positions of an example
                 return
             alone = scoring.single_examples(batch, self.kind)[0]
             single = scoring.prepare(self.model, self.kind, alone)
@@ -270,35 +270,32 @@ class Engine:
         self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
         """Return the loss of a batch, and a function that runs the backward pass of the loss."""
-        divisors = self._divisors(scored_batch)
+        factors = self._factors(scored_batch, sum_dtype(rows.dtype))
         keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
-
-        def loss_of(logits: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None) -> Tensor:
-            targets = scored_batch.targets
-            if keys:
-                targets = scoring.draw_targets(logits, scored_batch, keys, self.seed)
-            losses = F.cross_entropy(logits.to(sum_dtype(logits.dtype)), targets, reduction="none")
-            return (losses if divisors is None else losses / divisors).sum() * self._scale
-
-        if self._head is None or not self._head.in_chunks:
-            loss = loss_of(rows, scored_batch, divisors)
+        if self._head is None or not self._head.in_blocks:
+            targets = scoring.draw_targets(rows, scored_batch, keys, self.seed) if keys else scored_batch.targets
+            losses = F.cross_entropy(rows.to(factors.dtype), targets, reduction="none")
+            loss = (losses * factors).sum()
             return loss.detach(), loss.backward
+        targets = scored_batch.targets
         if keys:
-            # The uniform numbers of an example are drawn together, and chunks of the head would divide examples.
+            # A draw needs the logits of all tokens, which are computed here for one example at a time.
             with torch.no_grad(), self._autocast():
                 drawn = self._head.per_example(
                     lambda logits, part: scoring.draw_targets(logits, part, keys, self.seed), rows, scored_batch
                 )
-            scored_batch, keys = scored_batch._replace(targets=torch.cat(drawn)), []
+            targets = torch.cat(drawn)
         with self._autocast():
-            loss, gradient = self._head.backward(rows, scored_batch, divisors, loss_of)
+            loss, gradient = self._head.backward(rows, targets, factors)
         return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
 
-    def _divisors(self, scored_batch: ScoredBatch) -> Tensor | None:
-        if self.settings.token_reduction == "sum":
-            return None
-        counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
-        return counts[scored_batch.example_index]
+    def _factors(self, scored_batch: ScoredBatch, dtype: torch.dtype) -> Tensor:
+        """Return the factor of the loss at each scored position, [N]."""
+        factors = torch.full((len(scored_batch.targets),), self._scale, dtype=dtype, device=self._device)
+        if self.settings.token_reduction == "mean":
+            counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
+            factors /= counts[scored_batch.example_index]
+        return factors
 
     def _autocast(self) -> Any:
         return autocast(self.settings, self._device)

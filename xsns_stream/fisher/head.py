@@ -1,4 +1,4 @@
-"""Replacement of the language-modelling head that computes only scored positions, in chunks if there are many logits.
+"""Replacement of the language-modelling head that computes only scored positions, in blocks if there are many logits.
 
 With a vocabulary of 250,000 tokens, the logits would need more memory than any other tensor of a batch: one gigabyte
 for eight texts of 128 tokens, most of it for positions that are not scored. The parameters of the head are not
@@ -12,16 +12,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xsns_stream.fisher.model_state import replaced
 from xsns_stream.fisher.scoring import ScoredBatch, head_of
+from xsns_stream.fisher.vocabulary_loss import cross_entropy_with_gradient
 
-#: Number of scored positions in a chunk, and the number of logits above which chunks are used.
-CHUNK_ROWS: Final = 64
+#: Number of logits above which the loss is computed in blocks of the vocabulary.
 MANY_LOGITS: Final = 2**22
-
-LossOf = Callable[[Tensor, ScoredBatch, Tensor | None], Tensor]
 
 
 class ScoredHead:
@@ -29,30 +27,30 @@ class ScoredHead:
 
     Attributes:
         module: The head.
-        chunkable: Whether the model returns the output of the head unchanged (without a soft cap or a bias), so that
-            the head can be run in chunks; None before :meth:`probe`.
-        in_chunks: Whether the last pass skipped the head, so that :meth:`backward` runs it.
+        divisible: Whether the logits of the model are the output of a linear layer, unchanged (without a soft cap or a
+            bias that the model adds), so that the loss can be computed in blocks; None before :meth:`probe`.
+        in_blocks: Whether the last pass skipped the head, so that :meth:`backward` runs it.
         gathered: Whether the head received only the scored positions in the last pass.
     """
 
     def __init__(self, model: Any, undo: ExitStack) -> None:
         self.module = head_of(model)
-        self.chunkable: bool | None = None
-        self.in_chunks = self.gathered = False
+        self.divisible: bool | None = None
+        self.in_blocks = self.gathered = False
         self._model, self._forward = model, self.module.forward
+        self._linear: Any = model.get_output_embeddings()
         self._scored: Tensor | None = None
         self._last: Any = None
         undo.enter_context(replaced(self.module, "forward", self._run))
 
-    def needs_chunks(self, scored_batch: ScoredBatch) -> bool:
-        """Return whether the number of logits is too large for one chunk."""
-        vocabulary = self._model.get_output_embeddings().weight.shape[0]
-        return len(scored_batch.targets) > CHUNK_ROWS and len(scored_batch.targets) * vocabulary > MANY_LOGITS
+    def has_many_logits(self, scored_batch: ScoredBatch) -> bool:
+        """Return whether the logits of a batch are so many that the loss is computed in blocks of the vocabulary."""
+        return len(scored_batch.targets) * int(self._linear.weight.shape[0]) > MANY_LOGITS
 
     @contextmanager
     def scoring(self, scored_batch: ScoredBatch) -> Iterator[None]:
         """Pass only the scored positions of `scored_batch` to the head while the block runs one forward pass."""
-        self.in_chunks = bool(self.chunkable) and self.needs_chunks(scored_batch)
+        self.in_blocks = bool(self.divisible) and self.has_many_logits(scored_batch)
         self._scored = scored_batch.mask
         try:
             yield
@@ -61,39 +59,39 @@ class ScoredHead:
             self._scored = self._last = None
 
     def probe(self, scored_batch: ScoredBatch) -> None:
-        """Determine by one forward pass of the model whether it returns the output of the head unchanged."""
+        """Determine by one forward pass of the model whether its logits are the output of a linear layer, unchanged."""
         mask = scored_batch.mask
         assert mask is not None
         alone = torch.zeros_like(mask)
         alone[0, int(mask[0].nonzero()[0])] = True
-        with self.scoring(scored_batch._replace(mask=alone, targets=scored_batch.targets[:1])):
-            logits = self._model(**scored_batch.inputs).logits
-            self.chunkable = self.gathered and logits is self._last
+        outputs: list[Tensor] = []
+        with ExitStack() as undo:
+            if type(self._linear) is nn.Linear:
+                hook = self._linear.register_forward_hook(lambda module, args, output: outputs.append(output))
+                undo.callback(hook.remove)
+            with self.scoring(scored_batch._replace(mask=alone, targets=scored_batch.targets[:1])):
+                logits = self._model(**scored_batch.inputs).logits
+                self.divisible = self.gathered and bool(outputs) and logits is self._last is outputs[-1]
 
-    def backward(
-        self, rows: Tensor, scored_batch: ScoredBatch, divisors: Tensor | None, loss_of: LossOf
-    ) -> tuple[Tensor, Tensor]:
-        """Run the head, the loss and the backward pass of both in chunks of :data:`CHUNK_ROWS` positions.
+    def backward(self, rows: Tensor, targets: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the head, the loss and the backward pass of both in blocks of the vocabulary.
 
         Args:
             rows: Inputs of the head, [N, H].
-            scored_batch: The batch, with targets [N].
-            divisors: Divisor of the loss at each position, [N]; None if the loss is not divided.
-            loss_of: (logits, scored batch, divisors) → loss.
+            targets: Tokens that are predicted, int64 [N].
+            factors: The factor of the loss at each position, [N].
 
         Returns:
             The loss, and its gradient with respect to `rows`.
         """
-        gradient, loss = torch.empty_like(rows), torch.zeros((), device=rows.device)
-        for at in range(0, len(rows), CHUNK_ROWS):
-            chunk = slice(at, at + CHUNK_ROWS)
-            leaf = rows[chunk].detach().requires_grad_()
-            part = loss_of(
-                self._forward(leaf), _take(scored_batch, chunk), None if divisors is None else divisors[chunk]
-            )
-            (gradient[chunk],) = torch.autograd.grad(part, leaf)
-            loss += part.detach()
-        return loss, gradient
+        weight, bias = self._linear.weight, self._linear.bias
+        if self._linear is self.module:
+            return cross_entropy_with_gradient(rows.detach(), weight, bias, targets, factors)
+        leaf = rows.detach().requires_grad_()
+        with replaced(self._linear, "forward", lambda hidden: hidden):
+            hidden = self._forward(leaf)
+        loss, gradient = cross_entropy_with_gradient(hidden.detach(), weight, bias, targets, factors)
+        return loss, torch.autograd.grad(hidden, leaf, gradient)[0]
 
     def per_example(
         self, make: Callable[[Tensor, ScoredBatch], Tensor], rows: Tensor, scored_batch: ScoredBatch
@@ -102,7 +100,10 @@ class ScoredHead:
         parts = []
         for example in torch.unique(scored_batch.example_index).tolist():
             of_example = scored_batch.example_index == example
-            parts.append(make(self._forward(rows[of_example]), _take(scored_batch, of_example)))
+            own = scored_batch._replace(
+                targets=scored_batch.targets[of_example], example_index=scored_batch.example_index[of_example]
+            )
+            parts.append(make(self._forward(rows[of_example]), own))
         return parts
 
     def _run(self, hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -112,9 +113,5 @@ class ScoredHead:
             # afterwards.
             return self._forward(hidden, *args, **kwargs)
         rows = hidden[self._scored]
-        self._last = rows if self.in_chunks else self._forward(rows, *args, **kwargs)
+        self._last = rows if self.in_blocks else self._forward(rows, *args, **kwargs)
         return self._last
-
-
-def _take(scored_batch: ScoredBatch, chunk: Any) -> ScoredBatch:
-    return scored_batch._replace(targets=scored_batch.targets[chunk], example_index=scored_batch.example_index[chunk])
