@@ -168,17 +168,17 @@ def test_a_worker_with_another_model_is_refused_by_name(client: Any, build: Any,
 
 
 def _use_digest(digest: str | None) -> None:
-    from xsns_stream.pipeline import run_build
+    from xsns_stream.pipeline import prepare_build
 
-    original = getattr(run_build, "original_provenance", run_build._provenance)
-    run_build.original_provenance = original  # type: ignore[attr-defined]
+    original = getattr(prepare_build, "original_provenance", prepare_build._provenance)
+    prepare_build.original_provenance = original  # type: ignore[attr-defined]
 
     def changed(*arguments: Any) -> Any:
         from dataclasses import replace
 
         return replace(original(*arguments), weights_digest=digest)
 
-    run_build._provenance = original if digest is None else changed
+    prepare_build._provenance = original if digest is None else changed
 
 
 def test_a_worker_with_other_text_is_refused_by_name(client: Any, build: Any) -> None:

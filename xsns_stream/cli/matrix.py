@@ -9,10 +9,12 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.cluster_options import cluster_options
-from xsns_stream.cli.option_groups import coefficient_option
+from xsns_stream.cli.option_groups import (
+    coefficient_option,
+    languages_option,
+    sources_option,
+)
 from xsns_stream.cli.output import (
-    LANG,
-    SOURCES,
     TARGETS,
     Decorated,
     common_options,
@@ -43,20 +45,8 @@ def side_options(function: Decorated) -> Decorated:
             metavar="CODES",
             help="Compare the sources only with these targets; only these pairs are counted.",
         ),
-        click.option(
-            *SOURCES,
-            "sources",
-            multiple=True,
-            metavar="CODES",
-            help="Compare only these sources with the targets, such as `en,de`. [default: all that have every seed]",
-        ),
-        click.option(
-            *LANG,
-            "languages",
-            multiple=True,
-            metavar="CODES",
-            help="Languages to compare with one another, such as `sw,en`.  [default: all that have every seed]",
-        ),
+        sources_option,
+        languages_option,
     ):
         function = option(function)
     return function
