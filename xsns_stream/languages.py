@@ -139,12 +139,17 @@ def language_name(code: str) -> str:
     return str(langcodes.Language.get(normalise(code)).display_name())
 
 
-def _shown_name(code: str) -> str:
-    """Return the English name of a code, or the label itself if it is not a code."""
+@lru_cache(maxsize=4096)
+def shown_name(label: str) -> str:
+    """Return the English name of a language, or the label itself if it is not a language code.
+
+    >>> shown_name("nan"), shown_name("my-own-corpus-7")
+    ('Min Nan Chinese', 'my-own-corpus-7')
+    """
     try:
-        return language_name(code)
+        return language_name(label)
     except LanguageError:
-        return code
+        return label
 
 
 def code_or_name(text: str) -> str:
@@ -266,7 +271,7 @@ def _similar(word: str, known: Sequence[str]) -> Iterator[str]:
     """Yield the codes of `known` that look like `word`, or whose names look like it."""
     yield from get_close_matches(word, known, n=_SUGGESTIONS, cutoff=0.6)
     if len(word) > 3:
-        names = {_shown_name(k).lower(): k for k in known}
+        names = {shown_name(k).lower(): k for k in known}
         yield from (names[name] for name in get_close_matches(word, names, n=_SUGGESTIONS, cutoff=0.7))
 
 
@@ -300,7 +305,7 @@ def select(
     if missing and note is not None:
         others = _under_other_codes(missing, [code for code in known if code not in found.values()])
         for word, code in others.items():
-            note(f"{where} has no '{word}': '{code}' ({_shown_name(code)}) is used instead.")
+            note(f"{where} has no '{word}': '{code}' ({shown_name(code)}) is used instead.")
         found |= others
         missing = tuple(word for word in missing if word not in found)
     if missing:
@@ -469,7 +474,7 @@ def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> 
     """Return the error for missing languages, with suggestions."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
-        hint = "did you mean " + ", ".join(f"'{k}' ({_shown_name(k)})" for k in near) + "?"
+        hint = "did you mean " + ", ".join(f"'{k}' ({shown_name(k)})" for k in near) + "?"
     elif known:
         shown = ", ".join(known[:20])
         hint = f"it has {shown}{' …' if len(known) > 20 else ''}."

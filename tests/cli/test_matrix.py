@@ -146,9 +146,11 @@ def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint
 def test_the_examples_of_the_help_page_run(folder, tmp_path, in_process):
     (tmp_path / "xsns.zarr").symlink_to(folder / "xsns.zarr")
     examples = [line.split(maxsplit=2)[2] for line in command.epilog.splitlines() if line.startswith("  xsns-stream")]
-    assert len(examples) == 5
+    assert len(examples) == 7
     for example in examples:
         code, out, _ = in_process(tmp_path, "matrix", *shlex.split(example))
         assert code == 0
         assert out.startswith("layer" if "--by" in example else "source")
-    assert {path.name for path in tmp_path.iterdir()} == {"xsns.zarr", "similarity.csv", "similarity.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("xsns.zarr", "similarity.csv", "similarity.png", "tree.nwk", "tree.pdf"),
+    }

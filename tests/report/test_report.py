@@ -151,7 +151,7 @@ def test_a_missing_folder_or_a_folder_at_the_path_is_refused(tmp_path):
     ],
 )
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error, raised, message):
-    def fail(matrix, density, file):
+    def fail(request, file):
         file.write(b"half of it")
         raise error
 

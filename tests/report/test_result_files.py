@@ -57,8 +57,9 @@ def test_a_figure_is_drawn(tmp_path: Path, suffix: str) -> None:
 
 
 def test_tables_of_all_verbs_have_one_set_of_formats() -> None:
-    assert set(FORMATS) == {*RESULT_FORMATS, ".npz"}
-    assert set(GROUP_FORMATS) == set(FORMATS) - {".png", ".svg", ".pdf"}
+    of_matrices = {".html", ".nwk", ".phy", ".graphml"}
+    assert set(FORMATS) == {*RESULT_FORMATS, ".npz", *of_matrices}
+    assert set(GROUP_FORMATS) == set(FORMATS) - {".png", ".svg", ".pdf", *of_matrices}
     with pytest.raises(UsageError, match=r"'.*x\.doc' does not end in the suffix of a supported format") as caught:
         write_result(RESULT, "x.doc")
     assert caught.value.hint.endswith(f"{', '.join(RESULT_FORMATS)}.")

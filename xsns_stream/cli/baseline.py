@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xsns_stream.cli.matrix_files import write_files
 from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
@@ -142,18 +143,14 @@ def finish(
         notes: Sentences about the data.
         more: Further entries of the result in the JSON object.
     """
-    from xsns_stream.report import write_matrix
-
     lacking = requested.missing(matrix)
     for text in notes:
         note(f"note: {text}", quiet)
     if lacking:
         note(f"note: {matrix.coefficient} has no data on {listed(lacking)}.", quiet)
-    for path in outputs:
-        write_matrix(matrix, path)
-        note(f"wrote {path}", quiet)
+    of_files = write_files(matrix, outputs, quiet)
     if as_json:
-        emit_json("baseline", _result(matrix, lacking, notes) | dict(more or {}))
+        emit_json("baseline", _result(matrix, lacking, [*notes, *of_files]) | dict(more or {}))
     else:
         _show(matrix, outputs, quiet)
     name = matrix.coefficient

@@ -12,6 +12,7 @@ from xsns_stream.cli.baseline import (
     language_options,
     requested_languages_of,
 )
+from xsns_stream.cli.matrix_files import matrix_output_option
 from xsns_stream.cli.option_groups import (
     apply,
     as_given_option,
@@ -22,7 +23,6 @@ from xsns_stream.cli.output import (
     Decorated,
     common_options,
     examples,
-    matrix_output_option,
 )
 
 if TYPE_CHECKING:

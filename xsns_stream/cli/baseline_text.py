@@ -18,6 +18,7 @@ from xsns_stream.cli.baseline import (
 )
 from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
+from xsns_stream.cli.matrix_files import matrix_output_option, write_files
 from xsns_stream.cli.option_groups import (
     SCORED_TOKENS_HELP,
     SectionedCommand,
@@ -39,7 +40,6 @@ from xsns_stream.cli.output import (
     common_options,
     emit_json,
     examples,
-    matrix_output_option,
     next_step,
     note,
     stderr_console,
@@ -307,13 +307,9 @@ def _compute(
 
 
 def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[str], quiet: bool) -> None:
-    from xsns_stream.report import write_matrix
-
     for path in outputs:
         for key, matrix in matrices.items():
-            written = path.replace(LAYER_FIELD, key.removeprefix("emb-"))
-            write_matrix(matrix, written)
-            note(f"wrote {written}", quiet)
+            write_files(matrix, [path.replace(LAYER_FIELD, key.removeprefix("emb-"))], quiet)
 
 
 @click.command(

@@ -9,11 +9,8 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.cluster_options import cluster_options
-from xsns_stream.cli.option_groups import (
-    coefficient_option,
-    languages_option,
-    sources_option,
-)
+from xsns_stream.cli.matrix_files import check_square, matrix_output_option, shows_tree, write_files
+from xsns_stream.cli.option_groups import coefficient_option, languages_option, sources_option
 from xsns_stream.cli.output import (
     TARGETS,
     Decorated,
@@ -21,11 +18,12 @@ from xsns_stream.cli.output import (
     emit_json,
     event_display,
     examples,
-    matrix_output_option,
     next_step,
     note,
     print_matrix,
     row_options,
+    say,
+    split_codes,
     stdout_console,
     store_arguments,
     store_option,
@@ -33,6 +31,7 @@ from xsns_stream.cli.output import (
 
 if TYPE_CHECKING:
     from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
+    from xsns_stream.types.language_clusters import LanguageClusters
 
 
 def side_options(function: Decorated) -> Decorated:
@@ -47,6 +46,32 @@ def side_options(function: Decorated) -> Decorated:
         ),
         sources_option,
         languages_option,
+    ):
+        function = option(function)
+    return function
+
+
+def tree_options(function: Decorated) -> Decorated:
+    """Add `--cluster` and `--no-support`."""
+    for option in (
+        click.option(
+            "--no-support",
+            "support",
+            flag_value=False,
+            default=True,
+            help="Write trees without support values. By default, if the store has parts (`build --parts`), all parts "
+            "are read, and a join has the share of 200 resampled trees with the same group, in percent.",
+        ),
+        click.option(
+            "--cluster",
+            "--clusters",
+            "clusters",
+            type=click.IntRange(min=1),
+            default=None,
+            metavar="N",
+            help="Also divide the languages into N clusters by cutting the tree, and compare the clusters with "
+            "language families.",
+        ),
     ):
         function = option(function)
     return function
@@ -100,6 +125,8 @@ def counting_options(function: Decorated) -> Decorated:
     epilog=examples(
         "xsns-stream matrix --lang sw,zu,fi,et",
         "xsns-stream matrix -o similarity.csv -o similarity.png",
+        "xsns-stream matrix --cluster 3 -o tree.nwk",
+        "xsns-stream matrix --figure tree --width 7 -o tree.pdf",
         "xsns-stream matrix --by layer --coefficient dice",
         "xsns-stream matrix --sample 0.2",
         "xsns-stream matrix --workers auto",
@@ -109,6 +136,7 @@ def counting_options(function: Decorated) -> Decorated:
 @side_options
 @row_options
 @matrix_output_option
+@tree_options
 @coefficient_option
 @counting_options
 @cluster_options("range of columns", few="few or short rows are compared in this process")
@@ -120,6 +148,8 @@ def command(
     store: str,
     outputs: tuple[str, ...],
     device: str,
+    clusters: int | None,
+    support: bool,
     as_json: bool,
     quiet: bool,
     **options: Any,
@@ -139,31 +169,85 @@ def command(
 
     for path in outputs:
         check_destination(path, FORMATS if options["by"] is None else GROUP_FORMATS)
+    _check_sides(outputs, clusters, options)
     # A device that the user names excludes other options, even if it is the default.
     named = ctx.get_parameter_source("device") is ParameterSource.COMMANDLINE
+    if options["by"] is None and options["sample"] is None:
+        options["support"] = support and shows_tree(outputs)
     with event_display(quiet) as on_event:
         matrix = similarity(store, device=device if named else None, on_event=on_event, **options)
-    _write(matrix, outputs, quiet)
-    if as_json:
-        emit_json("matrix", matrix.to_dict())
-    elif isinstance(matrix, GroupedSimilarity):
-        _show_groups(matrix, bool(outputs), quiet)
+    if isinstance(matrix, GroupedSimilarity):
+        _write_groups(matrix, outputs, quiet)
+        _finish_groups(matrix, outputs, as_json, quiet)
+        first = matrix.matrices[0]
     else:
-        _show(matrix, quiet)
-    first = matrix.matrices[0] if isinstance(matrix, GroupedSimilarity) else matrix
+        divided = None if clusters is None else matrix.clusters(clusters)
+        notes = write_files(matrix, outputs, quiet, density=matrix.density, clusters=clusters)
+        if support and options["sample"] is not None and shows_tree(outputs):
+            notes.append("the tree has no support values, because the similarities are estimated from a sample.")
+            note(f"note: {notes[-1]}", quiet)
+        _finish(matrix, divided, notes, as_json, quiet)
+        first = matrix
     next_step("rank", *store_arguments(store), "--target", first.targets[0], quiet=quiet, as_json=as_json)
 
 
-def _write(matrix: SimilarityMatrix | GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:
-    from xsns_stream.report import write_groups, write_matrix
-    from xsns_stream.types import GroupedSimilarity
+def _check_sides(outputs: tuple[str, ...], clusters: int | None, options: dict[str, Any]) -> None:
+    """Raise an error, before the computation, if a tree is asked for and sources and targets differ."""
+    from xsns_stream.errors import UsageError
+
+    if clusters is not None and options["by"] is not None:
+        raise UsageError("--cluster cannot be combined with --by.", "divide the languages by all parameters.")
+    sources, targets = (set(split_codes(options[side])) for side in ("sources", "targets"))
+    if sources != targets:
+        check_square(outputs, "--cluster" if clusters is not None else "")
+
+
+def _write_groups(matrix: GroupedSimilarity, outputs: tuple[str, ...], quiet: bool) -> None:
+    from xsns_stream.report import write_groups
 
     for path in outputs:
-        if isinstance(matrix, GroupedSimilarity):
-            write_groups(matrix, path, density=matrix.density)
-        else:
-            write_matrix(matrix, path, density=matrix.density)
+        write_groups(matrix, path, density=matrix.density)
         note(f"wrote {path}", quiet)
+
+
+def _finish_groups(matrix: GroupedSimilarity, outputs: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    if as_json:
+        emit_json("matrix", matrix.to_dict())
+    else:
+        _show_groups(matrix, bool(outputs), quiet)
+
+
+def _finish(
+    matrix: SimilarityMatrix, divided: LanguageClusters | None, notes: list[str], as_json: bool, quiet: bool
+) -> None:
+    """Print a matrix and its clusters, as tables or as one JSON object, which also has the notes on files."""
+    if as_json:
+        result = matrix.to_dict()
+        if divided is not None:
+            result["clusters"] = divided.to_dict()
+        if notes:
+            result["notes"] = [*result.get("notes", ()), *notes]
+        emit_json("matrix", result)
+        return
+    _show(matrix, quiet)
+    if divided is not None:
+        _show_clusters(divided, quiet)
+
+
+def _show_clusters(divided: LanguageClusters, quiet: bool) -> None:
+    from xsns_stream.report import clusters_table
+
+    say()
+    stdout_console().print(clusters_table(divided))
+    known = len(divided.families)
+    if divided.agreement == divided.agreement:
+        note(
+            f"adjusted Rand index of the clusters and the families of {known} languages: {divided.agreement:.2f} "
+            "(1 is the same division, 0 is chance).",
+            quiet,
+        )
+    else:
+        note("fewer than two families are known, so that the clusters cannot be compared with them.", quiet)
 
 
 def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:

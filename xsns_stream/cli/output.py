@@ -97,7 +97,10 @@ def csv_guard_option(function: Decorated) -> Decorated:
     )(function)
 
 
-def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
+def output_option(
+    more: str = "",
+    formats: str = "data (.csv .tsv .json .parquet), a table of text (.md .tex) or a figure (.png .svg .pdf)",
+) -> Callable[[Decorated], Decorated]:
     """Return a decorator that adds `--output` and `--csv-guard`; the verb receives `outputs`.
 
     Every verb that shows a table has the option `--output`. The verb writes the table with
@@ -105,6 +108,7 @@ def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
 
     Args:
         more: Further sentences of the help text.
+        formats: The formats, with their suffixes.
     """
 
     def add(function: Decorated) -> Decorated:
@@ -114,19 +118,10 @@ def output_option(more: str = "") -> Callable[[Decorated], Decorated]:
             "outputs",
             multiple=True,
             metavar="FILE",
-            help="Also write the result to a file: data (.csv .tsv .json .parquet), a table of text (.md .tex) or a "
-            f"figure (.png .svg .pdf). {more}{' ' if more else ''}May be given more than once.",
+            help=f"Also write the result to a file: {formats}. {more}{' ' if more else ''}May be given more than once.",
         )(csv_guard_option(function))
 
     return add
-
-
-def matrix_output_option(function: Decorated) -> Decorated:
-    """Add `--output` and `--csv-guard` to a verb whose result is a similarity matrix."""
-    return output_option(
-        "A matrix may also be written as .npz; `evaluate` and `regress` read it from .parquet, .npz, .json, .csv "
-        "and .tsv."
-    )(function)
 
 
 def score_output_option(function: Decorated) -> Decorated:

@@ -68,6 +68,7 @@ def similarity(
     client: Client | None = ...,
     retries: int | None = ...,
     worker_timeout: float | None = ...,
+    support: bool = ...,
     on_event: OnReadEvent | None = ...,
 ) -> SimilarityMatrix: ...
 
@@ -93,6 +94,7 @@ def similarity(
     client: Client | None = ...,
     retries: int | None = ...,
     worker_timeout: float | None = ...,
+    support: bool = ...,
     on_event: OnReadEvent | None = ...,
 ) -> GroupedSimilarity: ...
 
@@ -117,6 +119,7 @@ def similarity(
     client: Client | None = None,
     retries: int | None = None,
     worker_timeout: float | None = None,
+    support: bool = False,
     on_event: OnReadEvent | None = None,
 ) -> SimilarityMatrix | GroupedSimilarity:
     """Compare the languages of a store, like the command `xsns-stream matrix`.
@@ -148,6 +151,8 @@ def similarity(
         client: A Dask client, whose workers count.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
+        support: Whether to also compute how often each group of the tree occurs in trees of resampled similarities,
+            from the parts of the store (`build --parts`). All parts are read. If there are no parts, a note says so.
         on_event: Handler of progress and notes.
 
     Returns:
@@ -170,10 +175,12 @@ def similarity(
     0.728
     """
     from xsns_stream.pipeline.cluster_counts import counted_on_workers
+    from xsns_stream.pipeline.resampling import tree_support
+    from xsns_stream.types import SimilarityMatrix
 
     density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
-    _check_modes(by, sample, device, recount, save_counts, cluster)
+    _check_modes(by, sample, device, recount, save_counts, cluster, support)
     log = NoteLog(on_event)
     rows = as_store(store)
     everyone, first, second = _sides(rows, languages, sources, targets, log)
@@ -189,6 +196,8 @@ def similarity(
     asked = _Comparison(coefficient, by, sample, device, recount, save_counts, verify)
     with counted_on_workers(cluster, device or "cpu", log) as counter:
         matrix = _compare(rows, selection, asked, counter, log)
+    if support and isinstance(matrix, SimilarityMatrix):
+        matrix = replace(matrix, support=tree_support(rows, matrix, log))
     return replace(matrix, notes=tuple(log.notes))
 
 
@@ -237,8 +246,14 @@ def _check_modes(
     recount: bool,
     save_counts: bool,
     workers: Workers | None = None,
+    support: bool = False,
 ) -> None:
     """Raise an error if arguments were given that cannot be combined."""
+    if support and (by is not None or sample is not None):
+        raise UsageError(
+            "support cannot be computed for groups of parameters, or for estimates from a sample.",
+            "omit `by` and `sample`, or `support`.",
+        )
     if by is not None and sample is not None:
         raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
     if sample is not None and device is not None:

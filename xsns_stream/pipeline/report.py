@@ -278,9 +278,10 @@ def _make_page(
 ) -> ReportPage:
     from importlib.metadata import version
 
-    from xsns_stream.pipeline.report_ranking import rank_every_target, resample
+    from xsns_stream.pipeline.report_ranking import rank_every_target
     from xsns_stream.pipeline.report_sections import evaluation_section, layers_section, note_on_labels, tree_and_maps
     from xsns_stream.pipeline.report_summary import summarise
+    from xsns_stream.pipeline.resampling import resample
     from xsns_stream.report.page import PageMatrix, ReportPage, page_languages
 
     matrix, rows, density = compared.matrix, compared.rows, compared.density

@@ -1,21 +1,22 @@
-"""Rankings of all targets for the report page: intervals, probabilities, expected scores, and resampled trees."""
+"""Rankings of all targets for the report page: intervals, probabilities, and expected scores."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
+from xsns_stream.pipeline.events import OnReadEvent, progress_of
 from xsns_stream.pipeline.ranking_report import RankingReport
 from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, statements
-from xsns_stream.pipeline.source_ranking import CalibratedScores, folds_of, with_reliability
+from xsns_stream.pipeline.source_ranking import CalibratedScores, with_reliability
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.resampling import Resampling
     from xsns_stream.report.page import RankedTarget, RankingSection
     from xsns_stream.report.page.ranking import ExpectedScores
     from xsns_stream.store import SubNetworkStore
@@ -24,65 +25,6 @@ if TYPE_CHECKING:
 
 #: Sources whose probability of being the best is lower are not listed.
 _LEAST_SHARE: Final = 0.005
-#: Number of resampled trees.
-TREES: Final = 200
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """Similarities of all pairs of languages, recomputed with one part (fold) of the examples left out.
-
-    Attributes:
-        languages: Labels of the L languages.
-        similarities: Two arrays [R, K, L, L], from :func:`xsns_stream.ranking.all_fold_similarities`.
-        count: Number K of parts.
-    """
-
-    languages: tuple[str, ...]
-    similarities: tuple[Reals, Reals]
-    count: int
-
-    @property
-    def basis(self) -> str:
-        """What was resampled, in words, such as `8 parts`."""
-        return f"{self.count} parts"
-
-    def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return similarity matrices as if other examples were sampled; None if a language of `matrix` has no parts."""
-        from xsns_stream.ranking import resampled_matrices
-
-        if set(matrix.sources) != set(self.languages):
-            return None
-        order = [self.languages.index(code) for code in matrix.sources]
-        own, other = (array[:, :, order][:, :, :, order] for array in self.similarities)
-        return resampled_matrices((own, other), matrix.values, TREES)
-
-
-def resample(
-    rows: SubNetworkStore, matrix: SimilarityMatrix, density: float, on_event: OnReadEvent
-) -> Resampling | None:
-    """Compare all languages again with each part of their examples left out; return None if the store has no parts."""
-    from xsns_stream.ranking import all_fold_similarities
-
-    everyone = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
-    found = max(
-        (folds_of(rows, code, everyone, matrix.seeds, density) for code in everyone), key=lambda pair: len(pair[1])
-    )
-    count, languages = found
-    if len(languages) < 2:
-        return None
-    if without := [code for code in everyone if code not in languages]:
-        on_event(Noted(f"languages without {count} parts have no interval: {', '.join(without)}."))
-    similarities = all_fold_similarities(
-        rows,
-        rows.folds(count),
-        languages,
-        matrix.seeds,
-        density,
-        matrix.coefficient,
-        progress_of("comparing without parts", on_event),
-    )
-    return Resampling(tuple(languages), similarities, count)
 
 
 @dataclass(frozen=True)

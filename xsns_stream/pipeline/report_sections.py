@@ -14,7 +14,7 @@ from xsns_stream.pipeline.events import Noted, OnReadEvent
 if TYPE_CHECKING:
     from xsns_stream.pipeline.gold_comparison import EvaluationReport
     from xsns_stream.pipeline.predictors import Gold, Predictor
-    from xsns_stream.pipeline.report_ranking import Resampling
+    from xsns_stream.pipeline.resampling import Resampling
     from xsns_stream.report.page import (
         EvaluationSection,
         LayersSection,

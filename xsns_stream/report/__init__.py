@@ -6,12 +6,13 @@ SciPy or matplotlib import these libraries.
 
 from __future__ import annotations
 
+from xsns_stream.languages import shown_name
 from xsns_stream.report.console_tables import (
+    clusters_table,
     groups_table,
     matrix_table,
     neighbours_table,
     scores_table,
-    shown_name,
 )
 from xsns_stream.report.evaluation import (
     evaluation_document,
@@ -20,7 +21,15 @@ from xsns_stream.report.evaluation import (
     write_evaluation,
 )
 from xsns_stream.report.evaluation_figure import evaluation_figure
-from xsns_stream.report.export import FORMATS, GROUP_FORMATS, check_destination, write_groups, write_matrix
+from xsns_stream.report.export import (
+    FORMATS,
+    GROUP_FORMATS,
+    FileOptions,
+    MatrixFileWarning,
+    check_destination,
+    write_groups,
+    write_matrix,
+)
 from xsns_stream.report.heatmap import heat_map
 from xsns_stream.report.ranking import (
     ShownRanking,
@@ -37,9 +46,12 @@ __all__ = [
     "FORMATS",
     "GROUP_FORMATS",
     "RESULT_FORMATS",
+    "FileOptions",
+    "MatrixFileWarning",
     "ResultFile",
     "ShownRanking",
     "check_destination",
+    "clusters_table",
     "cover_table",
     "evaluation_document",
     "evaluation_figure",

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.errors import LanguageError
-from xsns_stream.languages import language_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.markup import Sheet, plain_table
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
+from xsns_stream.types.language_clusters import LanguageClusters
 from xsns_stream.types.transfer_scores import TransferScores, metric_name
 
 #: Cell of an unknown value.
@@ -62,6 +61,25 @@ def _matrix_parts(targets: Sequence[str], rows: Mapping[str, Sequence[Text]], wi
         for source, cells in rows.items():
             table.add_row(Text(source), *cells[start : start + per_table])
         yield table
+
+
+def clusters_table(divided: LanguageClusters) -> Table:
+    """Return a table of clusters: number, size, families, and the languages by code and name."""
+    table = plain_table()
+    for heading in ("cluster", "languages"):
+        table.add_column(heading, justify="right")
+    table.add_column("families")
+    table.add_column("")
+    for index, codes in enumerate(divided, 1):
+        families = ", ".join(f"{family} {count}" for family, count in divided.families_of(index))
+        table.add_row(str(index), str(len(codes)), Text(families or UNKNOWN), Text(", ".join(map(_with_name, codes))))
+    return table
+
+
+def _with_name(code: str) -> str:
+    """Return the name and the code, such as `Swahili (sw)`; only the code if the language has no name."""
+    name = shown_name(code)
+    return code if name == code else f"{name} ({code})"
 
 
 def scores_table(
@@ -200,16 +218,3 @@ def matrix_sheet(matrix: SimilarityMatrix) -> Sheet:
 def number(value: float | None, decimals: int = _DECIMALS) -> str:
     """Return a value rounded to `decimals` decimals, as text; a dash if the value is None or NaN."""
     return UNKNOWN if value is None or math.isnan(value) else f"{value:.{decimals}f}"
-
-
-@lru_cache(maxsize=4096)
-def shown_name(label: str) -> str:
-    """Return the English name of a language, or the label itself if it is not a language code.
-
-    >>> shown_name("nan"), shown_name("my-own-corpus-7")
-    ('Min Nan Chinese', 'my-own-corpus-7')
-    """
-    try:
-        return language_name(label)
-    except LanguageError:
-        return label

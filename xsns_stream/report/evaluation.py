@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.evaluation.metrics import METRICS
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result

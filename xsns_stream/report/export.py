@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -13,14 +14,47 @@ import numpy as np
 
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import write_csv, write_parquet
+from xsns_stream.io.matrix_formats import FIGURES, GROUP_SUFFIXES, SUFFIXES
 from xsns_stream.report.console_tables import groups_sheet, matrix_sheet
 from xsns_stream.report.heatmap import save_heat_map
 from xsns_stream.report.markup import Sheet, latex, markdown
+from xsns_stream.report.neighbour_graph import write_graphml
 from xsns_stream.report.result_files import SCHEMA_VERSION, write_document
+from xsns_stream.report.tree_files import write_newick, write_phylip
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
 
-def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float | None = None) -> Path:
+@dataclass(frozen=True)
+class FileOptions:
+    """Options of the files of :func:`write_matrix`; each format uses only some of them.
+
+    Attributes:
+        figure: What .png, .svg and .pdf files show: `heatmap`, `tree` or `map`.
+        width: Width in inches at which figures are printed; None for the width that fits the number of languages.
+        clusters: Number of clusters that a tree or a map shows by colours; None for no clusters.
+        neighbours: Number of nearest sources of each target in .graphml files.
+        strict_names: Whether names in .phy files are shortened to ten characters.
+    """
+
+    figure: str = FIGURES[0]
+    width: float | None = None
+    clusters: int | None = None
+    neighbours: int = 3
+    strict_names: bool = False
+
+
+class MatrixFileWarning(UserWarning):
+    """A file differs from the matrix, for example because labels do not fit into a figure."""
+
+
+def write_matrix(
+    matrix: SimilarityMatrix,
+    path: str | Path,
+    *,
+    density: float | None = None,
+    options: FileOptions | None = None,
+    on_note: Callable[[str], object] | None = None,
+) -> Path:
     """Write a matrix to a file; the suffix of `path` selects the format.
 
     ============== =========================================================================================
@@ -32,7 +66,11 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
     .json          The whole matrix; undefined values are null.
     .npz           The whole matrix; `np.load(path)` needs no pickles. Attributes that are None have no array.
     .md, .tex      The table that the terminal shows, with three decimals; LaTeX needs the package booktabs.
-    .png .svg .pdf A heat map; see :func:`xsns_stream.report.heat_map`.
+    .png .svg .pdf A figure: a heat map, the tree, or a map of the languages in the plane.
+    .html          The heat map as a page for a browser, which loads nothing from the network.
+    .nwk           The tree in the Newick format; see :meth:`SimilarityMatrix.tree`.
+    .phy           The distances 1 − similarity as a square matrix of PHYLIP.
+    .graphml       A directed graph with an edge from each of the nearest sources to each target.
     ============== ==================================================================================
     The file is written atomically: it is written under a temporary name and then renamed. A reader therefore sees
     either the old file or the complete new one.
@@ -41,17 +79,38 @@ def write_matrix(matrix: SimilarityMatrix, path: str | Path, *, density: float |
         matrix: The matrix.
         path: The file to write; an existing file is replaced.
         density: The density of the sub-networks, for the title and the metadata; the matrix itself does not contain it.
+        options: Options of figures and of files for other programs.
+        on_note: Called with a sentence on each difference between the file and the matrix, such as labels that do not
+            fit into a figure. By default, the sentences are warnings of the class :class:`MatrixFileWarning`.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: The suffix is not supported, or the folder does not exist.
+        UsageError: The suffix is not supported, the folder does not exist, or the matrix cannot be written in this
+            format, for example because sources and targets of a tree are not the same languages.
         XsnsError: The file cannot be written.
     """
     target = check_destination(path)
-    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](matrix, density, file))
+    notes: list[str] = []
+    request = _Request(matrix, density, options or FileOptions(), notes.append)
+    write_whole(target, lambda file: _WRITERS[target.suffix.lower()](request, file))
+    for sentence in notes:
+        if on_note is None:
+            warnings.warn(f"{target.name}: {sentence}", MatrixFileWarning, stacklevel=2)
+        else:
+            on_note(f"{target.name}: {sentence}")
     return target
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a writer gets: the matrix, its density, the options, and a function that takes notes."""
+
+    matrix: SimilarityMatrix
+    density: float | None
+    options: FileOptions
+    note: Callable[[str], object]
 
 
 def check_destination(path: str | Path, formats: Sequence[str] | None = None) -> Path:
@@ -67,16 +126,17 @@ def check_destination(path: str | Path, formats: Sequence[str] | None = None) ->
     return writable(path, FORMATS if formats is None else formats)
 
 
-def _write_csv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    write_csv(matrix.to_frame(), file, index=True)
+def _write_csv(request: _Request, file: BinaryIO) -> None:
+    write_csv(request.matrix.to_frame(), file, index=True)
 
 
-def _write_tsv(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    write_csv(matrix.to_frame(), file, index=True, separator="\t")
+def _write_tsv(request: _Request, file: BinaryIO) -> None:
+    write_csv(request.matrix.to_frame(), file, index=True, separator="\t")
 
 
-def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+def _write_parquet(request: _Request, file: BinaryIO) -> None:
     """Write the values as a frame, and all other data of the matrix to the metadata of the Parquet file."""
+    matrix = request.matrix
     arrays = {"chance": matrix.chance, "per_seed": matrix.per_seed, "standard_error": matrix.standard_error}
     notes = {
         "schema_version": SCHEMA_VERSION,
@@ -84,7 +144,7 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
         "coefficient": matrix.coefficient,
         "direction": matrix.direction,
         "seeds": list(matrix.seeds),
-        "density": density,
+        "density": request.density,
         "record": _record(matrix),
         # As JSON numbers, the values of a few hundred languages would be four times as long and slow to read.
         "arrays": {
@@ -96,13 +156,14 @@ def _write_parquet(matrix: SimilarityMatrix, density: float | None, file: Binary
     write_parquet(matrix.to_frame(), notes, file)
 
 
-def _write_json(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+def _write_json(request: _Request, file: BinaryIO) -> None:
+    matrix = request.matrix
     document = {
         "schema_version": SCHEMA_VERSION,
         "coefficient": matrix.coefficient,
         "direction": matrix.direction,
         "seeds": list(matrix.seeds),
-        "density": density,
+        "density": request.density,
         "sources": list(matrix.sources),
         "targets": list(matrix.targets),
         "values": _listed(matrix.values),
@@ -127,7 +188,8 @@ def _listed(values: Reals | None) -> list[Any] | None:
     return None if values is None else values.tolist()
 
 
-def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) -> None:
+def _write_npz(request: _Request, file: BinaryIO) -> None:
+    matrix, density = request.matrix, request.density
     optional = {
         "chance": matrix.chance,
         "chance_corrected": matrix.chance_corrected,
@@ -150,19 +212,38 @@ def _write_npz(matrix: SimilarityMatrix, density: float | None, file: BinaryIO) 
     np.savez(file, **arrays)
 
 
-def _write_markdown(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    file.write(markdown([matrix_sheet(matrix)]).encode())
+def _write_markdown(request: _Request, file: BinaryIO) -> None:
+    file.write(markdown([matrix_sheet(request.matrix)]).encode())
 
 
-def _write_latex(matrix: SimilarityMatrix, _: float | None, file: BinaryIO) -> None:
-    file.write(latex([matrix_sheet(matrix)]).encode())
+def _write_latex(request: _Request, file: BinaryIO) -> None:
+    file.write(latex([matrix_sheet(request.matrix)]).encode())
 
 
-def _figure_writer(kind: str) -> Callable[[SimilarityMatrix, float | None, BinaryIO], None]:
-    return lambda matrix, density, file: save_heat_map(matrix, file, kind, density=density)
+def _figure_writer(kind: str) -> Callable[[_Request, BinaryIO], None]:
+    return lambda request, file: save_heat_map(request.matrix, file, kind, density=request.density)
 
 
-_WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], None]]] = {
+def _write_html(request: _Request, file: BinaryIO) -> None:
+    # The template of the page needs jinja2, which other formats do not load.
+    from xsns_stream.report.page.heat_map_page import heat_map_page
+
+    file.write(heat_map_page(request.matrix, request.density).to_html().encode())
+
+
+def _write_newick(request: _Request, file: BinaryIO) -> None:
+    write_newick(request.matrix, file, request.note)
+
+
+def _write_phylip(request: _Request, file: BinaryIO) -> None:
+    write_phylip(request.matrix, file, request.note, strict=request.options.strict_names)
+
+
+def _write_graphml(request: _Request, file: BinaryIO) -> None:
+    write_graphml(request.matrix, file, count=request.options.neighbours)
+
+
+_WRITERS: Final[dict[str, Callable[[_Request, BinaryIO], None]]] = {
     ".csv": _write_csv,
     ".tsv": _write_tsv,
     ".json": _write_json,
@@ -173,10 +254,14 @@ _WRITERS: Final[dict[str, Callable[[SimilarityMatrix, float | None, BinaryIO], N
     ".png": _figure_writer("png"),
     ".svg": _figure_writer("svg"),
     ".pdf": _figure_writer("pdf"),
+    ".html": _write_html,
+    ".nwk": _write_newick,
+    ".phy": _write_phylip,
+    ".graphml": _write_graphml,
 }
 
 #: Suffixes of :func:`write_matrix`.
-FORMATS: Final = tuple(_WRITERS)
+FORMATS: Final = SUFFIXES
 
 
 _Writer = Callable[[GroupedSimilarity, float | None, BinaryIO], None]
@@ -294,4 +379,4 @@ _GROUP_WRITERS: Final[dict[str, _Writer]] = {
 }
 
 #: Suffixes of :func:`write_groups`.
-GROUP_FORMATS: Final = tuple(_GROUP_WRITERS)
+GROUP_FORMATS: Final = GROUP_SUFFIXES

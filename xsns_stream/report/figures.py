@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 from xsns_stream.types import Reals
 from xsns_stream.types.transfer_scores import metric_name
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SCALE, UNDEFINED_COLOUR, cut, is_dark, save_figure
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order

@@ -12,7 +12,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.report.console_tables import UNKNOWN, number, shown_name
+from xsns_stream.languages import shown_name
+from xsns_stream.report.console_tables import UNKNOWN, number
 from xsns_stream.report.markup import Sheet, plain_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types import RankedSource, SourceRanking

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.figures import (
     COLOURS,
     GREY,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 from xsns_stream.report.figures import INK, axis_label, label_points
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result

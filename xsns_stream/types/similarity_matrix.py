@@ -11,7 +11,8 @@ import numpy as np
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.types.html_table import html_table, text_table
-from xsns_stream.types.language_tree import LanguageTree, average_linkage, cluster_order
+from xsns_stream.types.language_clusters import LanguageClusters, language_clusters
+from xsns_stream.types.language_tree import LanguageTree, TreeSupport, average_linkage, cluster_order
 from xsns_stream.types.overlaps import OverlapCounts, Overlaps, SampledOverlaps
 from xsns_stream.types.parameters import Reals
 from xsns_stream.types.predictor_records import PredictorRecord
@@ -38,6 +39,7 @@ class SimilarityMatrix:
         record: Record of the texts, the model and the settings from which the values were computed; None if unknown.
         counts: The overlap counts from which the values were computed, one table for each seed; empty if unknown.
         notes: Notes on languages that were left out, and on the compared texts.
+        support: How often groups of languages occur in trees of resampled similarities; None if nothing was resampled.
     """
 
     sources: tuple[str, ...]
@@ -51,6 +53,7 @@ class SimilarityMatrix:
     record: PredictorRecord | None = None
     counts: tuple[Overlaps | SampledOverlaps, ...] = ()
     notes: tuple[str, ...] = ()
+    support: TreeSupport | None = None
 
     #: Distances are converted to similarities before they become a SimilarityMatrix.
     direction = "similarity"
@@ -155,7 +158,8 @@ class SimilarityMatrix:
         """Cluster the languages: average linkage on 1 − similarity, by SciPy.
 
         Returns:
-            The tree. `str(tree)` is in the Newick format, `tree.linkage` is SciPy's array, `tree.plot()` draws it.
+            The tree. `str(tree)` is in the Newick format, `tree.save("tree.nwk")` writes it, `tree.linkage` is SciPy's
+            array, `tree.plot()` draws it.
 
         Raises:
             UsageError: Sources and targets are not the same languages, or there are fewer than two.
@@ -164,7 +168,7 @@ class SimilarityMatrix:
         >>> values = np.array([[1.0, 0.6, 0.2], [0.6, 1.0, 0.2], [0.2, 0.2, 1.0]])
         >>> matrix = SimilarityMatrix(("sw", "zu", "fi"), ("sw", "zu", "fi"), values, "jaccard")
         >>> str(matrix.tree())
-        "('fi':0.4,('zu':0.2,'sw':0.2):0.2);"
+        '(fi:0.4,(zu:0.2,sw:0.2):0.2);'
         """
         if set(self.sources) != set(self.targets) or len(self.sources) < 2:
             raise UsageError(
@@ -172,7 +176,33 @@ class SimilarityMatrix:
                 "compare all languages with one another, without sources and targets.",
             )
         columns = [self.targets.index(code) for code in self.sources]
-        return LanguageTree(self.sources, average_linkage(self.values[:, columns]))
+        return LanguageTree(self.sources, average_linkage(self.values[:, columns]), self.support)
+
+    def clusters(self, count: int) -> LanguageClusters:
+        """Divide the languages into clusters, by cutting the :meth:`tree`.
+
+        Args:
+            count: Number of clusters, from 1 to the number of languages.
+
+        Returns:
+            The clusters, and how far they agree with language families.
+
+        Raises:
+            UsageError: There is no tree, or the number of clusters is out of range.
+
+        >>> import numpy as np
+        >>> values = np.array([[1.0, 0.6, 0.2], [0.6, 1.0, 0.2], [0.2, 0.2, 1.0]])
+        >>> matrix = SimilarityMatrix(("sw", "zu", "fi"), ("sw", "zu", "fi"), values, "jaccard")
+        >>> list(matrix.clusters(2)), matrix.clusters(2).agreement
+        ([('fi',), ('zu', 'sw')], 1.0)
+        """
+        tree = self.tree()
+        if not 1 <= count <= len(tree.languages):
+            raise UsageError(
+                f"{len(tree.languages)} languages cannot be divided into {count} clusters.",
+                f"give a number from 1 to {len(tree.languages)}.",
+            )
+        return language_clusters(tree, count)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a heat map with similar languages side by side; cells that compare a language with itself are empty.

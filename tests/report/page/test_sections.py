@@ -19,10 +19,11 @@ from sklearn.metrics import adjusted_rand_score, roc_auc_score
 from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.errors import UsageError
 from xsns_stream.report.page import group_set, map_section, matrix_of, page_languages, tree_section, write_page
-from xsns_stream.report.page.maps import classical_mds, distances
+from xsns_stream.report.page.maps import classical_mds
 from xsns_stream.report.page.packing import pack, pack_exactly, step_for
-from xsns_stream.report.page.tree import adjusted_rand, clusters_of
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
+from xsns_stream.types.language_clusters import adjusted_rand
+from xsns_stream.types.language_tree import clusters_of, distances
 
 # ------------------------------------------------------------------------------------------ packed numbers
 

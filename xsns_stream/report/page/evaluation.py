@@ -74,7 +74,7 @@ class EvaluationSection:
 
     def to_json(self) -> dict[str, Any]:
         """Return the data as plain values for JSON; languages are indices of `labels`, whose names are included."""
-        from xsns_stream.report.console_tables import shown_name
+        from xsns_stream.languages import shown_name
 
         number = {label: i for i, label in enumerate(self.labels)}
         return {

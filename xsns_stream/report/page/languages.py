@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from xsns_stream.glottolog import place_of
-from xsns_stream.report.console_tables import shown_name
+from xsns_stream.languages import shown_name
 
 
 @dataclass(frozen=True)

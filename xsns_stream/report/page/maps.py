@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.language_tree import distances
 
 #: Number of nearest neighbours of each language.
 NEIGHBOURS: Final = 3
@@ -62,21 +63,6 @@ def map_section(matrix: SimilarityMatrix) -> MapSection:
     count = min(NEIGHBOURS, len(distance) - 1)
     order = np.argsort(near, axis=1, kind="stable")[:, :count]
     return MapSection(matrix.sources, points, explained, tuple(tuple(row) for row in order.tolist()), _umap(distance))
-
-
-def distances(similarity: Reals) -> Reals:
-    """Return float64 [L, L]: 1 − similarity, symmetric, not negative, and zero on the diagonal.
-
-    Pairs with an undefined similarity get the largest defined distance.
-    """
-    distance = 1.0 - (similarity + similarity.T) / 2
-    own = np.eye(len(distance), dtype=bool)
-    known = np.isfinite(distance) & ~own
-    largest = float(distance[known].max()) if known.any() else 1.0
-    distance = np.where(known, distance, largest)
-    distance -= min(0.0, float(distance.min()))
-    distance[own] = 0.0
-    return distance
 
 
 def classical_mds(distance: Reals) -> tuple[Reals, float]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xsns_stream.report.page.languages import PageLanguage
 from xsns_stream.types import Reals, SimilarityMatrix
-from xsns_stream.types.language_tree import average_linkage
+from xsns_stream.types.language_clusters import adjusted_rand
+from xsns_stream.types.language_tree import average_linkage, clusters_of, support_of
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def tree_section(
     )
     if resampled is None:
         return tree
-    support, count = _support(linkage, resampled)
+    support, count = support_of(linkage, resampled)
     return TreeSection(
         tree.languages, linkage, tree.cophenetic, tree.agreement, tree.with_family, support, basis, count
     )
@@ -114,18 +114,6 @@ def _cophenetic(linkage: Reals, similarity: Reals) -> float:
     return float(np.corrcoef(heights, pairs[known])[0, 1])
 
 
-def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
-    """Return intp [L]: the index of the cluster of each leaf when the tree is cut into `count` clusters."""
-    leaves = len(linkage) + 1
-    owner = np.arange(leaves, dtype=np.intp)
-    members: dict[int, list[int]] = {leaf: [leaf] for leaf in range(leaves)}
-    for step, (left, right) in enumerate(linkage[: leaves - count, :2].astype(int).tolist()):
-        members[leaves + step] = members.pop(left) + members.pop(right)
-    for cluster, group in enumerate(members.values()):
-        owner[group] = cluster
-    return owner
-
-
 def _agreement(linkage: Reals, families: Sequence[str]) -> Reals:
     """Return float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and the families."""
     known = np.array([bool(family) for family in families])
@@ -136,45 +124,3 @@ def _agreement(linkage: Reals, families: Sequence[str]) -> Reals:
     for count in range(1, len(families) + 1):
         result[count - 1] = adjusted_rand(clusters_of(linkage, count)[known], labels)
     return result
-
-
-def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> float:
-    """Return the adjusted Rand index of two divisions of the same items (Hubert and Arabie 1985).
-
-    >>> adjusted_rand(np.array([0, 0, 1, 1]), np.array([5, 5, 7, 7]))
-    1.0
-    """
-    _, rows = np.unique(first, return_inverse=True)
-    _, columns = np.unique(second, return_inverse=True)
-    table = np.zeros((rows.max() + 1, columns.max() + 1))
-    np.add.at(table, (rows, columns), 1.0)
-
-    def pairs(counts: Reals) -> float:
-        return float((counts * (counts - 1) / 2).sum())
-
-    together, by_row, by_column = pairs(table), pairs(table.sum(axis=1)), pairs(table.sum(axis=0))
-    everything = len(first) * (len(first) - 1) / 2
-    expected = by_row * by_column / everything
-    largest = (by_row + by_column) / 2
-    # Both divisions are one group, or both are single items.
-    return 1.0 if largest == expected else (together - expected) / (largest - expected)
-
-
-def _groups(linkage: Reals) -> list[frozenset[int]]:
-    """Return, for each join, the set of leaves below it."""
-    leaves = len(linkage) + 1
-    members = [frozenset([leaf]) for leaf in range(leaves)]
-    for left, right in linkage[:, :2].astype(int).tolist():
-        members.append(members[left] | members[right])
-    return members[leaves:]
-
-
-def _support(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
-    """Return the share of resampled trees that contain each group of the tree, and the number of resampled trees."""
-    groups, count = _groups(linkage), 0
-    found = np.zeros(len(groups))
-    for values in resampled:
-        other = set(_groups(average_linkage(values)))
-        found += [group in other for group in groups]
-        count += 1
-    return found / max(count, 1), count
