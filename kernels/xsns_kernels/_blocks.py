@@ -7,7 +7,6 @@ are padded with zeros.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from xsns_kernels import _numba_overlap as dense
 from xsns_kernels import _numba_squeeze as squeeze
 from xsns_kernels._numba_jit import LANES
 from xsns_kernels.columns import ArrayColumns, Columns, Counts, Part, Progress, Words
+from xsns_kernels.cores import available_cores
 
 TILE = dense.TILE
 _WORD_BYTES = 8
@@ -302,8 +302,7 @@ def _addresses(rows: NDArray[Any]) -> Counts:
 def _workers(threads: int | None, work: int) -> int:
     if threads is not None:
         return threads
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, work // _WORK_OF_A_THREAD))
+    return max(1, min(available_cores(), work // _WORK_OF_A_THREAD))
 
 
 def _up(number: int, multiple: int) -> int:

@@ -10,7 +10,6 @@ largest, and another pass packs the bits.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from xsns_kernels import _checks, reference
 from xsns_kernels._checks import Floats
 from xsns_kernels._patterns import PATTERN, check_rank, number_of, pattern_of, refuse_invalid
+from xsns_kernels.cores import available_cores
 from xsns_kernels.dispatch import resolve
 from xsns_kernels.selection import FloatArrays, kth_largest, threshold_bits
 
@@ -374,5 +374,4 @@ class _Queue(Iterator[_Block]):
 def _workers(threads: int | None, blocks: int) -> int:
     if threads is not None:
         return max(1, min(threads, blocks))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, blocks // _BLOCKS_OF_A_THREAD))
+    return max(1, min(available_cores(), blocks // _BLOCKS_OF_A_THREAD))

@@ -16,7 +16,6 @@ from xsns_stream.report import (
     FORMATS,
     check_destination,
     heat_map,
-    heatmap,
     matrix_table,
     neighbours_table,
     ranking_table,
@@ -25,6 +24,7 @@ from xsns_stream.report import (
     write_matrix,
 )
 from xsns_stream.report import export as files
+from xsns_stream.report.heatmap import printed_heat_map
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 from xsns_stream.types.transfer_scores import TransferScores
@@ -171,13 +171,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error, raised
 @pytest.mark.parametrize("count", [1, 2, 30, pytest.param(200, marks=pytest.mark.slow)])
 def test_heat_map_of_any_size_is_readable(tmp_path, monkeypatch, count):
     drawn = []
-    monkeypatch.setattr(heatmap, "heat_map", lambda *a, **k: drawn.append(heat_map(*a, **k)) or drawn[-1])
+    monkeypatch.setattr(files, "printed_heat_map", lambda *a, **k: drawn.append(printed_heat_map(*a, **k)) or drawn[-1])
     path = write_matrix(make(codes_for(count)), tmp_path / "m.png", density=0.15)
     with Image.open(path) as picture:
         width, height = picture.size
         picture.verify()
     assert max(width, height) < 8000
-    (figure,) = drawn
+    figure = drawn[0].figure
     grid = figure.axes[0]
     labels = grid.get_yticklabels()
     assert len(labels) == len(grid.get_xticklabels()) == count

@@ -38,7 +38,15 @@ def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return document
 
 
-PROGRAMS = ["bench_build.py", "bench_matrix.py", "bench_store.py", "bench_threshold.py", "bench_workers.py"]
+PROGRAMS = [
+    "bench_build.py",
+    "bench_busy.py",
+    "bench_matrix.py",
+    "bench_startup.py",
+    "bench_store.py",
+    "bench_threshold.py",
+    "bench_workers.py",
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

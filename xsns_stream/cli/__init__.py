@@ -19,6 +19,7 @@ from typing import Any, Final
 import click
 
 from xsns_stream.cli.named_group import NamedGroup
+from xsns_stream.cli.native_threads import set_native_threads
 from xsns_stream.errors import ExitCode, XsnsError
 
 #: {verb: one line of help}. The file xsns_stream/cli/VERB.py defines a click command named `command`.
@@ -149,6 +150,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 def run() -> None:
     """Run the command line as the main program."""
     sys.unraisablehook = _repeat_interrupt
+    set_native_threads()
     try:
         main()
     except SystemExit as stop:

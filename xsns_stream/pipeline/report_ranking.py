@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from xsns_kernels.cores import available_cores
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
 from xsns_stream.pipeline.ranking_report import RankingReport
 from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, statements
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Sources whose probability of being the best is lower are not listed.
 _LEAST_SHARE: Final = 0.005
+#: Most threads that rank targets at the same time.
+_MOST_THREADS: Final = 8
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def rank_every_target(
     expected = [np.full(matrix.values.shape, np.nan) for _ in range(4)]
     ranked, basis = [], ""
     progress = progress_of("ranking", on_event)
-    with ThreadPoolExecutor(max_workers=_threads()) as threads:
+    with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, available_cores())) as threads:
         # NumPy draws and sorts without the lock of the interpreter.
         rankings = threads.map(lambda target: _with_intervals(matrix, target, resampling), targets)
         for done, ranking in enumerate(rankings, 1):
@@ -87,12 +89,6 @@ def rank_every_target(
         None if calibrated is None else _expected_scores(expected, calibrated),
     )
     return RankedTargets(section, *(ends if basis else (None, None)))
-
-
-def _threads() -> int:
-    """Return the number of threads to use: one for each core that this process may use, but at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores)
 
 
 def _with_intervals(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SourceRanking:

@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -16,10 +17,13 @@ from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.frames import write_csv, write_parquet
 from xsns_stream.io.matrix_formats import FIGURES, GROUP_SUFFIXES, SUFFIXES
 from xsns_stream.report.console_tables import groups_sheet, matrix_sheet
-from xsns_stream.report.heatmap import save_heat_map
+from xsns_stream.report.heatmap import printed_heat_map
+from xsns_stream.report.map_figure import map_figure
 from xsns_stream.report.markup import Sheet, latex, markdown
 from xsns_stream.report.neighbour_graph import write_graphml
+from xsns_stream.report.printed_figures import PrintedFigure, save_printed
 from xsns_stream.report.result_files import SCHEMA_VERSION, write_document
+from xsns_stream.report.tree_figure import tree_figure
 from xsns_stream.report.tree_files import write_newick, write_phylip
 from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
@@ -221,7 +225,23 @@ def _write_latex(request: _Request, file: BinaryIO) -> None:
 
 
 def _figure_writer(kind: str) -> Callable[[_Request, BinaryIO], None]:
-    return lambda request, file: save_heat_map(request.matrix, file, kind, density=request.density)
+    return lambda request, file: _write_figure(request, file, kind)
+
+
+def _write_figure(request: _Request, file: BinaryIO, kind: str) -> None:
+    matrix, options = request.matrix, request.options
+    common: dict[str, Any] = {"density": request.density, "width": options.width}
+    draw: Callable[[], PrintedFigure]
+    if options.figure == "heatmap":
+        draw = partial(printed_heat_map, matrix, **common)
+    else:
+        draw = partial(_PLANAR[options.figure], matrix, clusters=options.clusters, **common)
+    for sentence in save_printed(draw, file, kind):
+        request.note(sentence)
+
+
+#: Figures that show clusters.
+_PLANAR: Final[dict[str, Callable[..., PrintedFigure]]] = {"tree": tree_figure, "map": map_figure}
 
 
 def _write_html(request: _Request, file: BinaryIO) -> None:

@@ -35,9 +35,14 @@ PALE_INK: Final = "#8a8f98"
 SCALE: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 
-#: matplotlib settings: a font that is always installed, reproducible files, and `$` as a dollar sign.
+#: Size in points of the smallest text that can be read on paper.
+SMALLEST_TEXT: Final = 5.0
+#: matplotlib settings: a font that is always installed, reproducible files, text as text in vector files (which can be
+#: searched and edited), and `$` as a dollar sign.
 SETTINGS: Final[Any] = {
     "svg.hashsalt": "xsns-stream",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
     "font.family": ["DejaVu Sans"],
     "text.parse_math": False,
 }
@@ -58,14 +63,15 @@ def save_figure(draw: Draw, file: BinaryIO, kind: str, **options: Any) -> None:
         draw: Function that returns the figure.
         file: The file.
         kind: `png`, `svg` or `pdf`.
-        options: Further arguments of matplotlib's `savefig`, such as `pad_inches`.
+        options: Further arguments of matplotlib's `savefig`, such as `pad_inches`. By default, the file shows all that
+            the figure draws.
     """
     import matplotlib as mpl
 
     # The files do not contain the time at which they were written.
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with mpl.rc_context(SETTINGS):
-        draw().savefig(file, format=kind, bbox_inches="tight", metadata=metadata.get(kind), **options)
+        draw().savefig(file, format=kind, metadata=metadata.get(kind), **({"bbox_inches": "tight"} | options))
 
 
 def figure_writer(draw: Draw) -> Callable[[BinaryIO, str], None]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.languages import shown_name
-from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SCALE, UNDEFINED_COLOUR, cut, is_dark, save_figure
+from xsns_stream.report.figures import INK, PALE_INK, SCALE, SMALLEST_TEXT, UNDEFINED_COLOUR, cut, is_dark
+from xsns_stream.report.printed_figures import PrintedFigure, fitted, heading
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 
@@ -31,25 +32,43 @@ _MAX_NUMBERED: Final = 16
 _TRIM_FROM: Final = 20
 _TRIM_PERCENT: Final = 0.5
 
+#: Which labels a heat map has.
+_NAMES, _CODES, _NOTHING = "names and codes", "codes", "nothing"
+#: Size of a label in points, as a share of the height of a cell.
+_LABEL_SHARE: Final = 0.78
+#: Width in inches that labels and the colour bar need beside the grid.
+_BESIDE: Final = 1.3
+
 Order = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Sizes of a grid of `rows` by `columns` cells, in inches and points."""
+    """Sizes of a grid of `rows` by `columns` cells, in inches and points.
+
+    Attributes:
+        rows: Number of rows.
+        columns: Number of columns.
+        cell: Side of a cell in inches.
+        print_width: Width in inches of the printed figure; None for the width of its content.
+    """
 
     rows: int
     columns: int
+    cell: float
+    print_width: float | None = None
 
-    @property
-    def cell(self) -> float:
-        """Side of a cell in inches: about 1 cm for a dozen languages, and as small as the height of a label for 200."""
-        longer = max(self.rows, self.columns)
-        return float(np.interp(longer, [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06]))
+    @classmethod
+    def natural(cls, rows: int, columns: int) -> _Sizes:
+        """Return sizes for any width: cells of 1 cm for a dozen languages, and of the height of a label for 200."""
+        cell = np.interp(max(rows, columns), [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06])
+        return cls(rows, columns, float(cell))
 
     @property
     def dpi(self) -> int:
         """Pixels per inch; fewer for large pages, which are slow to draw."""
+        if self.print_width is not None:
+            return 300
         return 200 if max(self.rows, self.columns) <= 60 else 150
 
     @property
@@ -61,26 +80,70 @@ class _Sizes:
         return self.rows * self.cell
 
     @property
+    def has_room(self) -> bool:
+        """Whether labels of the smallest size fit."""
+        return self.cell * 72 * _LABEL_SHARE >= SMALLEST_TEXT
+
+    @property
     def label(self) -> float:
         """Font size of a label in points: a little less than the height of a row."""
-        return float(np.clip(self.cell * 72 * 0.78, 2.5, 10.0))
+        return float(np.clip(self.cell * 72 * _LABEL_SHARE, SMALLEST_TEXT, 10.0))
+
+    @property
+    def number(self) -> float:
+        """Font size of the number in a cell in points."""
+        return min(8.5, self.cell * 72 / 1.95)
 
     @property
     def title(self) -> float:
         """Font size of the title in points; it grows more slowly than the page."""
-        return float(np.clip(2.6 * self.width**0.75, 11.0, 30.0))
+        return 10.0 if self.print_width is not None else float(np.clip(2.6 * self.width**0.75, 11.0, 30.0))
 
 
-def save_heat_map(matrix: SimilarityMatrix, file: BinaryIO, kind: str, *, density: float | None = None) -> None:
-    """Write a heat map into an open file; equal matrices give identical bytes.
+def printed_heat_map(
+    matrix: SimilarityMatrix, *, density: float | None = None, width: float | None = None
+) -> PrintedFigure:
+    """Draw a heat map for print; see :func:`heat_map`.
 
     Args:
         matrix: The matrix.
-        file: The file.
-        kind: `png`, `svg` or `pdf`.
-        density: The density of the sub-networks, for the title.
+        density: Density of the sub-networks, for the subtitle.
+        width: Width of the figure in inches; None for a width that fits the number of languages.
+
+    Returns:
+        The figure. Labels that would be smaller than five points are left out, and a note says so.
     """
-    save_figure(partial(heat_map, matrix, density=density), file, kind, pad_inches=0.3)
+    rows, columns, tree = _orders(matrix)
+    if width is None:
+        sizes = _Sizes.natural(len(rows), len(columns))
+        labels = _NAMES if sizes.has_room else _NOTHING
+        figure = _draw(matrix, rows, columns, tree, density, sizes, labels)
+        return PrintedFigure(figure, None, _label_notes(labels, len(rows), len(columns)))
+
+    def draw(inner: float, labels: str) -> Figure:
+        sizes = _Sizes(len(rows), len(columns), inner / len(columns), width)
+        return _draw(matrix, rows, columns, tree, density, sizes, labels)
+
+    start = max(0.5, width - _BESIDE)
+    # Labels are not tried if they would not even fit without anything beside the grid.
+    possible = _Sizes(len(rows), len(columns), width / len(columns)).has_room
+    for labels in (_NAMES, _CODES, _NOTHING) if possible else (_NOTHING,):
+        figure, inner = fitted(partial(draw, labels=labels), start, width)
+        if labels == _NOTHING or _Sizes(len(rows), len(columns), inner / len(columns)).has_room:
+            break
+    return PrintedFigure(figure, width, _label_notes(labels, len(rows), len(columns)))
+
+
+def _label_notes(labels: str, rows: int, columns: int) -> tuple[str, ...]:
+    if labels == _NAMES:
+        return ()
+    if labels == _CODES:
+        return ("the labels are codes, because the names of the languages do not fit.",)
+    needed = columns * SMALLEST_TEXT / _LABEL_SHARE / 72 + _BESIDE
+    return (
+        f"the heat map of {rows} × {columns} languages has no labels, because they would be smaller than "
+        f"{SMALLEST_TEXT:g} points; labels need a width of {needed:.0f} inches (--width), or fewer languages (--lang).",
+    )
 
 
 def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figure:
@@ -96,10 +159,20 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     Returns:
         A figure; its labels extend beyond the page, so save it with `bbox_inches="tight"`.
     """
+    return printed_heat_map(matrix, density=density).figure
+
+
+def _draw(
+    matrix: SimilarityMatrix,
+    rows: Order,
+    columns: Order,
+    tree: Reals | None,
+    density: float | None,
+    sizes: _Sizes,
+    labels: str,
+) -> Figure:
     from matplotlib.figure import Figure
 
-    rows, columns, tree = _orders(matrix)
-    sizes = _Sizes(len(rows), len(columns))
     sources, targets = [matrix.sources[i] for i in rows], [matrix.targets[i] for i in columns]
     values = matrix.values[np.ix_(rows, columns)]
     own = np.equal(np.array(sources)[:, None], np.array(targets)[None, :])
@@ -107,9 +180,9 @@ def heat_map(matrix: SimilarityMatrix, *, density: float | None = None) -> Figur
     grid = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     colours, extend = _colours(values, own)
     _draw_cells(grid, values, own, colours)
-    _label(grid, sources, targets, sizes)
-    if max(sizes.rows, sizes.columns) <= _MAX_NUMBERED:
-        _write_numbers(grid, values, own, colours)
+    _label(grid, sources, targets, sizes, labels)
+    if max(sizes.rows, sizes.columns) <= _MAX_NUMBERED and sizes.number >= SMALLEST_TEXT:
+        _write_numbers(grid, values, own, colours, sizes.number)
     top = _draw_tree(figure, tree, sizes) if tree is not None else 0.0
     _draw_bar(figure, colours, extend, matrix, sizes)
     _write_title(grid, matrix, density, sizes, top)
@@ -159,11 +232,16 @@ def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: 
         spine.set(linewidth=0.6, color=PALE_INK)
 
 
-def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes) -> None:
+def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes, labels: str) -> None:
     """Label every row and column with name and code, as in `Swahili  sw`; the code is next to the grid."""
-    grid.set_xticks(range(len(targets)), [f"{t}  {_short(t)}".rstrip() for t in targets], rotation=90)
-    grid.set_yticks(range(len(sources)), [f"{_short(s)}  {s}".lstrip() for s in sources])
     grid.tick_params(labelsize=sizes.label, labelcolor=INK, length=0, pad=3)
+    if labels == _NOTHING:
+        grid.set_xticks([])
+        grid.set_yticks([])
+        return
+    name = _short if labels == _NAMES else lambda code: ""
+    grid.set_xticks(range(len(targets)), [f"{t}  {name(t)}".rstrip() for t in targets], rotation=90)
+    grid.set_yticks(range(len(sources)), [f"{name(s)}  {s}".lstrip() for s in sources])
     for text in grid.get_xticklabels():
         # Text that is rotated by 270° begins at its top, so that the code is next to the grid.
         text.set(rotation=270, va="top", ha="center")
@@ -175,14 +253,14 @@ def _short(code: str) -> str:
     return "" if name == code else cut(name, _MAX_NAME)
 
 
-def _write_numbers(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable) -> None:
+def _write_numbers(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable, size: float) -> None:
     painted = np.asarray(colours.to_rgba(np.nan_to_num(values)))
     for (row, column), value in np.ndenumerate(values):
         if own[row, column] or not np.isfinite(value):
             continue
         number = f"{value:.2f}".removeprefix("0") if 0 <= value < 0.995 else f"{value:.1f}"
         colour = "white" if is_dark(painted[row, column]) else INK
-        grid.text(column, row, number, ha="center", va="center", fontsize=8.5, color=colour)
+        grid.text(column, row, number, ha="center", va="center", fontsize=size, color=colour)
 
 
 def _draw_tree(figure: Figure, tree: Reals, sizes: _Sizes) -> float:
@@ -211,7 +289,7 @@ def _draw_bar(figure: Figure, colours: ScalarMappable, extend: str, matrix: Simi
     box = (1.0 + (width + 0.1) / sizes.width, 1.0 - height / sizes.height)
     axes = figure.add_axes((*box, width / sizes.width, height / sizes.height))
     bar = figure.colorbar(colours, cax=axes, extend=extend)
-    size = max(9.0, 0.6 * sizes.title)
+    size = 7.0 if sizes.print_width is not None else max(9.0, 0.6 * sizes.title)
     bar.ax.tick_params(labelsize=size, labelcolor=INK, length=2, color=PALE_INK)
     bar.outline.set(linewidth=0.6, edgecolor=PALE_INK)
     bar.set_label(_name_of_measure(matrix), size=size, color=INK, labelpad=8)
@@ -226,28 +304,10 @@ def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, si
         "a language with itself is white",
     ]
     count = len(set(matrix.sources) | set(matrix.targets))
-    above = top * 72 + 10
-    grid.annotate(
-        " · ".join(filter(None, facts)),
-        (0, 1),
-        (0, above),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=0.62 * sizes.title,
-        color=QUIET_INK,
-        va="bottom",
-    )
-    grid.annotate(
-        f"{_name_of_measure(matrix)} of {count} languages",
-        (0, 1),
-        (0, above + sizes.title),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=sizes.title,
-        fontweight="bold",
-        color=INK,
-        va="bottom",
-    )
+    title = f"{_name_of_measure(matrix)} of {count} languages"
+    # Without a width for print, the page becomes as wide as its title.
+    room = float("inf") if sizes.print_width is None else sizes.width + 0.5
+    heading(grid, title, facts, top * 72 + 8, room, sizes.title)
 
 
 def _name_of_measure(matrix: SimilarityMatrix) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from xsns_kernels import popcount
+from xsns_kernels.cores import available_cores
 from xsns_stream.errors import StoreError
 from xsns_stream.store.fisher_array import FisherArray, read_fisher
 from xsns_stream.store.folds import fold_provenance
@@ -289,7 +289,7 @@ def damaged_rows(
             return error
         return None
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or available_cores()) as pool:
         for done, (key, error) in enumerate(zip(keys, pool.map(check, keys), strict=True), start=1):
             if error is not None:
                 damaged[key] = error
