@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -61,6 +62,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes many minutes: give --exhaustive"))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Undo `freeze_old_objects`, so that libraries that look for leaks find none."""
+    gc.unfreeze()
+
+
 class Finished(NamedTuple):
     """Exit code and output of a command line."""
 
@@ -82,6 +88,17 @@ def sentences(language: str, count: int) -> list[str]:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let self-checks write to a cache folder of the tests instead of the user's."""
     os.environ["XSNS_STREAM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freeze_old_objects() -> None:
+    """Exempt old objects (collected tests, imported modules) from garbage collection.
+
+    There are a million of them, and every collection would visit each. `accelerate` collects after each fine-tuning.
+    """
+    if len(gc.get_objects(generation=2)) > 100_000:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -203,6 +203,15 @@ def _read_more(changed: bool) -> None:
     cluster_build.read_row = other if changed else run_build.read_row
 
 
+def test_dask_is_not_needed_without_workers(
+    build: Any, alone: SubNetworkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dask", "distributed"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert_same(build(), alone)
+
+
+@pytest.mark.slow
 def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; import xsns_stream as xs; xs.build(sys.argv[1], sys.argv[2], sys.argv[3], languages='sw', "
