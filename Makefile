@@ -1,17 +1,18 @@
-# Commands for a contributor: setup, demo, test (or test-all), lint, bench.
+# Commands for a contributor: setup, demo, test (or test-all), lint, docs, bench.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Compiled modules are kept, even if the environment says otherwise: the tests start many processes that import them.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: setup demo test test-slow test-all lint bench clean
+.PHONY: setup demo test test-slow test-all lint docs bench clean
 
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: $(STAMP)
@@ -41,9 +42,14 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation site. Every warning is an error: a link that leads nowhere, or a page that no other page leads to.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -E -q -W -n --keep-going -b html -d docs/_build/trees docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_build.py
 	$(BIN)/python benchmarks/bench_matrix.py
 
 clean:
-	rm -rf demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf demo docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

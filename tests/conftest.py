@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import subprocess
@@ -169,7 +170,11 @@ def write_texts() -> Callable[..., Path]:
 
 @pytest.fixture
 def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Run a command line within this process, in which torch is already imported."""
+    """Run a command line within this process, in which torch is already imported.
+
+    The output of `--json` is compared with the JSON Schema of the verb.
+    """
+    from tests.support.json_schemas import check_output
     from xsns_stream.cli import main
 
     def run(*args: object) -> Finished:
@@ -177,6 +182,8 @@ def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         with pytest.raises(SystemExit) as stop:
             main([str(arg) for arg in args])
         captured = capsys.readouterr()
+        if "--json" in args and captured.out.startswith("{"):
+            check_output(json.loads(captured.out))
         return Finished(int(stop.value.code or 0), captured.out, captured.err)
 
     return run

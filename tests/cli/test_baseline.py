@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.cli import baseline_tables, baseline_text
@@ -363,26 +363,18 @@ def test_all_reads_the_real_tables(baseline: Callable[..., Any], tmp_path: Path)
 # ------------------------------------------------------------------------------------------- the page
 
 PAGE = (DOCS / "baselines.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
 
 
-@pytest.mark.parametrize("line", [line for block in BLOCKS for line in block.splitlines()])
-def test_every_command_of_the_page_runs(line: str, in_process: Callable[..., Any], tables: Path) -> None:
-    program, *arguments = shlex.split(line)
-    assert program == "xsns-stream"
-    done = in_process(tables, *arguments)
-    assert done.code == 0, done.err
-    assert done.out
-    if "-o" in arguments:
-        assert (tables / arguments[arguments.index("-o") + 1]).exists()
-
-
-def test_the_python_example_of_the_page_runs(
-    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_every_block_of_the_page_runs(
+    tables: Path, xsns: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tables)
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(block, {})
+    run = run_page("docs/baselines.md", xsns)
+    for words, done in run.done:
+        assert done.out
+        if "-o" in words:
+            assert (tables / words[words.index("-o") + 1]).exists()
+    # The page ends with a block of Python.
     assert capsys.readouterr().out.splitlines()[-1].split() == ["sw", "1.0", "0.0"]
 
 

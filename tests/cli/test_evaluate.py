@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 
 import xsns_stream as xs
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
 from xsns_stream.evaluation import FEWEST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
@@ -22,7 +20,6 @@ from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, Similarity
 from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "en", "fi", "de", "zu", "et")
-PAGE = (DOCS / "evaluation.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -216,17 +213,11 @@ def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:
     assert named(means)["xsns"]["pearson"]["mean"] != pytest.approx(both, abs=1e-6)
 
 
-def test_the_page_runs(store: Path, xsns: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-    assert len(commands) == 4
-    for command in commands:
-        done = xsns(*shlex.split(command)[1:])
-        assert done.code == 0, f"{command}\n{done.err}"
+def test_the_page_runs(store: Path, xsns: Any) -> None:
+    run = run_page("docs/evaluation.md", xsns)
+    assert len(run.done) == 4
     assert {"table.tex", "regret.png", "targets.csv"} <= {path.name for path in store.parent.iterdir()}
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(block, names)
-    assert names["found"].comparison.reference == "english"
+    assert run.names["found"].comparison.reference == "english"
 
 
 @pytest.mark.parametrize(

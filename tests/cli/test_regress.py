@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from tests.support.paths import SHARED_DATA as SHARED
 from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
@@ -23,7 +21,6 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.regressions import LEFT_OUT_TARGET
 from xsns_stream.types.transfer_scores import TransferScores
 
-PAGE = (DOCS / "regression.md").read_text(encoding="utf-8")
 CODES = ("de", "en", "et", "fi", "fr", "ru", "sw", "tr")
 
 
@@ -155,17 +152,10 @@ def test_invalid_arguments_are_errors(
 
 
 def test_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
-    blocks = re.findall(r"```(console|python)\n(.*?)```", PAGE, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["console", "python"]
-    for line in blocks[0][1].splitlines():
-        program, *arguments = shlex.split(line)
-        assert program == "xsns-stream"
-        done = xsns(*arguments)
-        assert done.code == 0, done.err
-        assert done.out
+    run = run_page("docs/regression.md", xsns)
+    assert all(done.out for _, done in run.done)
     assert {path.name for path in folder.iterdir()} >= {"regression.md", "fitted.png"}
-    space: dict[str, Any] = {}
-    exec(blocks[1][1], space)
+    space = run.names
     assert space["found"]["ldnd"].estimate == pytest.approx(40, abs=6)
     assert not space["expected"].known_target
     assert np.isfinite(space["expected"].mean).all()

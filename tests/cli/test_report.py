@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support import networks
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
 from xsns_stream.store import open_store
@@ -231,15 +229,5 @@ def test_from_python(folder: Path, tmp_path: Path) -> None:
 
 def test_the_examples_of_the_page_run(folder: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    blocks = re.findall(r"```(console|python)\n(.*?)```", (DOCS / "report.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 3
-    for kind, text in blocks:
-        if kind == "python":
-            exec(text, {})
-            continue
-        for line in text.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "xsns-stream"
-            done = xsns(*arguments)
-            assert done.code == 0, done.err
+    run_page("docs/report.md", xsns)
     assert (folder / "matrix.html").exists()

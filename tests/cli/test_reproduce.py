@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.page_blocks import run_page
 from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.step import TARGETS
 
@@ -132,6 +133,23 @@ def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> N
     assert sum(line.startswith("# ") and line.endswith(": to do") for line in lines) == len(commands)
     document = json.loads(reproduce("table2", "--dry-run", "--json", folder=folder).out)["result"]
     assert [step["command"] for step in document["steps"]] == commands
+
+
+def test_the_commands_of_the_page_list_their_steps(
+    xsns: Callable[..., Any], data: Path, sentences: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(data)
+    (tmp_path / "ud").symlink_to(data / "pos")
+    (tmp_path / "ntrex").symlink_to(data / "general")
+    (tmp_path / "sib200").mkdir()
+    for language, splits in sentences.items():
+        rows = [f"{' '.join(words)}\t{len(words) % 2}" for words in splits["train"]]
+        (tmp_path / "sib200" / f"{language}.tsv").write_text("text\tlabel\n" + "\n".join(rows), encoding="utf-8")
+    run = run_page("docs/reproduce.md", xsns, more=lambda words: ["--dry-run", *map(str, SHORT)])
+    assert len(run.done) == 3
+    assert all("xsns-stream transfer" in done.out for _, done in run.done)
+    assert Path("steps.sh").read_text(encoding="utf-8") == run.done[2][1].out
 
 
 @SHARED

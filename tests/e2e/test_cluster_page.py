@@ -8,14 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.paths import DOCS, ROOT
+from tests.support.page_blocks import blocks, run_page
+from tests.support.paths import ROOT
 from xsns_stream.store import open_store
 
-TEXT = (DOCS / "cluster.md").read_text(encoding="utf-8")
-SCRIPTS = re.findall(r"```py\n(.*?)```", TEXT, re.DOTALL)
+PAGE = "docs/cluster.md"
+SCRIPTS = [block.text for block in blocks(PAGE) if block.run_by]
 LAUNCHERS = ("SLURM", "SSH", "Kubernetes", "MPI")
 
 #: Modules of the launchers, with a cluster of this machine behind their names.
@@ -38,8 +40,17 @@ def initialize(nthreads):
 
 
 def script_of(name: str) -> str:
-    (script,) = [each for each in SCRIPTS if each.startswith(f"# {name}")]
+    (script,) = [each for each in SCRIPTS if each.startswith(f"# {name}" if name in LAUNCHERS else "import")]
     return script
+
+
+def test_the_commands_without_a_cluster_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., Any], tiny_folder: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = ["--model", str(tiny_folder), "--examples", "4", "--max-length", "24"]
+    run_page("docs/cluster.md", xsns, more=lambda words: tiny if words[0] == "build" else [])
+    assert set(open_store("xsns.zarr").languages) == {"sw", "zu", "xh", "fi", "et", "hu"}
 
 
 def test_scripts_are_short_and_guarded() -> None:
@@ -50,7 +61,7 @@ def test_scripts_are_short_and_guarded() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LAUNCHERS)
+@pytest.mark.parametrize("name", ["workers", *LAUNCHERS])
 def test_a_script_runs_with_a_local_cluster(
     name: str, tmp_path: Path, write_texts: Callable[..., Path], tiny_folder: Path
 ) -> None:
@@ -63,8 +74,8 @@ def test_a_script_runs_with_a_local_cluster(
     both = "from distributed import Client\nfrom dask_jobqueue import SSHCluster"
     script = script.replace("from distributed import Client, SSHCluster", both)
     script = re.sub(r'"(/shared/texts|cldr)"', repr(str(texts)), script)
-    script = re.sub(r'"/(shared|models)/xlm-r"', repr(str(tiny_folder)), script)
-    script = re.sub(r'"(/shared|s3://bucket)/xsns.zarr"', '"x.zarr", examples=4, max_length=24, seeds=(1,)', script)
+    script = re.sub(r'"(/shared/xlm-r|/models/xlm-r|mini)"', repr(str(tiny_folder)), script)
+    script = re.sub(r'"((/shared|s3://bucket)/)?xsns.zarr"', '"x.zarr", examples=4, max_length=24, seeds=(1,)', script)
     assert "/shared" not in script
     assert "s3:" not in script
     (tmp_path / "script.py").write_text(script.replace("cluster.scale(jobs=64)", "cluster.scale(2)"), encoding="utf-8")

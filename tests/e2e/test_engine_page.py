@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,15 @@ import pytest
 import torch
 
 import xsns_stream as xs
-from tests.support.paths import DOCS
-
-TEXT = (DOCS / "engine.md").read_text(encoding="utf-8")
+from tests.support.page_blocks import run_page
 
 
-def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    space: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        with torch.random.fork_rng():
-            exec(block, space)
+    with torch.random.fork_rng():
+        space = run_page("docs/engine.md", xsns).names
     printed = capsys.readouterr().out
     assert "<DiagonalFisher 3,159,040 values, mean of 6 examples>" in printed
     assert "per-example(loss=loss)" in printed

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.paths import DOCS
-
-TEXT = (DOCS / "gold.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
+from tests.support.page_blocks import run_page
 
 
 @pytest.fixture
@@ -30,18 +25,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
-    space: dict[str, Any] = {}
-    for kind, text in BLOCKS:
-        if kind == "python":
-            exec(text, space)
-            continue
-        for line in text.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "xsns-stream"
-            done = xsns(*arguments)
-            assert done.code == 0, done.err
-            assert done.out
-    assert len(BLOCKS) == 4
+    run = run_page("docs/gold.md", xsns)
+    assert all(done.out for _, done in run.done)
+    space = run.names
     np.testing.assert_array_equal(space["gold"].values, [[61.2, 80.4, 95.5], [58.5, 79.25, np.nan]])
     assert space["found"].notes == ("1 of 6 pairs have no score: de → en.",)
     assert len(space["frame"]) == 5

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.paths import DOCS
-
-TEXT = (DOCS / "models.md").read_text(encoding="utf-8")
+from tests.support.page_blocks import run_page
 
 
-def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    space: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(block, space)
+    space = run_page("docs/models.md", xsns).names
     assert "XLMRobertaForMaskedLM (in memory)" in capsys.readouterr().out
     assert space["store"].languages == ("fi", "sw")
     assert space["matrix"].values.shape == (2, 2)

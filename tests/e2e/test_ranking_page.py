@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from xsns_stream.gold import write_scores
 from xsns_stream.types.transfer_scores import TransferScores
 
 TEXT = (DOCS / "ranking.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(console|python)\n(.*?)```", TEXT, re.DOTALL)
 CODES = ("de", "en", "et", "fi", "sw", "zu")
 
 
@@ -32,18 +31,9 @@ def folder(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
 
 
 def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path) -> None:
-    shown, space = [], dict[str, Any]()
-    for kind, text in BLOCKS:
-        if kind == "python":
-            exec(text, space)
-            continue
-        for line in text.splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "xsns-stream"
-            tiny = ["--model", tiny_folder, "--max-length", "24"] if arguments[0] == "build" else []
-            done = xsns(*arguments, *tiny)
-            assert done.code == 0, done.err
-            shown.append(done.out)
+    tiny = ["--model", str(tiny_folder), "--max-length", "24"]
+    run = run_page("docs/ranking.md", xsns, more=lambda words: tiny if words[0] == "build" else [])
+    shown, space = run.output(), run.names
     assert "5 rows measured, 0 already present" in shown[0]
     assert "1 row measured, 0 already present" in shown[1]
     ranking = shown[2]

@@ -1,4 +1,4 @@
-"""The commands, the Python example and the links of README."""
+"""The commands and the Python example of README."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.page_blocks import run_page
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
@@ -37,14 +38,6 @@ def test_all_python_examples_of_readme_run(tmp_path: Path) -> None:
     assert (tmp_path / "python.zarr" / "zarr.json").exists()
 
 
-def test_every_file_that_readme_links_to_exists() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text(encoding="utf-8"))
-    assert links
-    assert [link for link in links if not (README.parent / link).exists()] == []
-
-
-#: Commands of README that install the program or run its tests; `.ci/run` runs them.
-NOT_RUN_HERE = ("make demo", "make test")
 SCORES = """source,target,score
 en,sw,55.1
 en,fi,60.2
@@ -59,13 +52,6 @@ de,en,69.0
 de,fi,55.2
 de,sw,49.4
 """
-
-
-def commands_of_readme() -> list[str]:
-    """Return the commands of all console blocks, from top to bottom."""
-    blocks = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.partition("  #")[0].strip() for line in lines if line.strip()]
 
 
 @pytest.fixture
@@ -110,25 +96,18 @@ def test_the_ranking_of_readme_is_what_its_commands_print(
 
 
 @pytest.mark.slow
-def test_the_commands_of_readme_run_from_top_to_bottom(
+def test_the_blocks_of_readme_run_from_top_to_bottom(
     folder_of_readme: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder_of_readme)
-    commands = [command for command in commands_of_readme() if command not in NOT_RUN_HERE]
-    assert len(commands) >= 7
-    printed: dict[str, Any] = {}
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "xsns-stream"
-        done = xsns(*arguments)
-        assert done.code == 0, f"{command}\n{done.err}"
-        printed[command] = done
-    first, dry, second = (printed[command] for command in commands if " build " in command)
+    run = run_page("README.md", xsns)
+    assert len(run.done) >= 7
+    first, dry, second = (done for words, done in run.done if words[0] == "build")
     assert "3 rows measured" in first.out
     assert "1 row, 1 of them not in the store yet." in dry.out
     assert "1 row measured" in second.out
     assert "taken from the store 'mine.zarr': model mini, corpus texts, examples 256" in second.err
-    ranked = [printed[command].out for command in commands if " rank " in command]
+    ranked = run.output("rank")
     assert "Sources for Swahili (sw), most similar first" in ranked[0]
     assert "German" in ranked[1]
     assert all("95 % interval" in out for out in ranked)

@@ -1,47 +1,34 @@
-"""The commands of docs/recipes.md run in the order of the page, with a tiny model; its links exist."""
+"""The commands of docs/recipes.md run in the order of the page, with a tiny model."""
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.gold import write_scores
 from xsns_stream.types.transfer_scores import TransferScores
 
-PAGE = (DOCS / "recipes.md").read_text(encoding="utf-8")
 CODES = ("en", "fi", "sw")
 
 
 def test_all_commands_of_the_page_run(
-    tmp_path: Path, in_process: Callable[..., Any], write_texts: Callable[..., Path], tiny_folder: Path
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    xsns: Callable[..., Any],
+    write_texts: Callable[..., Path],
+    tiny_folder: Path,
 ) -> None:
     write_tagged_folder(tmp_path)
     write_texts(tmp_path / "texts", " ".join(CODES), 24)
     cells = np.random.default_rng(0).random((1, 1, 3, 3)) * 100
     write_scores(TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", ""), tmp_path / "gold.parquet")
-    lines = [line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-    assert len(lines) == 4
-    for line in lines:
-        program, *words = shlex.split(line)
-        assert program == "xsns-stream"
-        tiny = ["--model", str(tiny_folder), "--max-length", "24"] if words[0] == "build" else ["--resamples", "100"]
-        done = in_process(tmp_path, *words, *tiny)
-        assert done.code == 0, done.err
-
-
-def test_every_link_of_the_page_leads_somewhere() -> None:
-    for name, anchor in re.findall(r"\]\(([^)#]+)(?:#([^)]+))?\)", PAGE):
-        text = (DOCS / name).read_text(encoding="utf-8")
-        headings = [
-            re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-            for line in text.splitlines()
-            if line[:1] == "#"
-        ]
-        assert not anchor or anchor in headings, (name, anchor)
+    monkeypatch.chdir(tmp_path)
+    tiny, quick = ["--model", str(tiny_folder), "--max-length", "24"], ["--resamples", "100"]
+    run = run_page("docs/recipes.md", xsns, more=lambda words: tiny if words[0] == "build" else quick)
+    assert len(run.done) == 4

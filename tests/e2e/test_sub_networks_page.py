@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,9 @@ import pytest
 import torch
 
 import xsns_stream as xs
-from tests.support.paths import DOCS
+from tests.support.page_blocks import run_page
 from xsns_kernels import pack_bits
 from xsns_stream.types import Provenance, SubNetwork
-
-PAGE = DOCS / "sub-networks.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-COMMANDS = [line for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
 
 @pytest.fixture
@@ -46,24 +39,13 @@ def folder(model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_all_examples_run_and_training_changes_only_the_sub_network(
-    folder: Path, model: Any, xsns: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    as_a_set, fine_tuning = PYTHON
-    space: dict[str, Any] = {"torch": torch, "xs": xs, "model": model}
-    exec(as_a_set, space)
-    shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown] == [layer.name for layer in space["sw"].layout.layers]
-
-    assert len(COMMANDS) == 2
-    for command in COMMANDS:
-        program, *arguments = shlex.split(command)
-        assert program == "xsns-stream"
-        done = xsns(*arguments)
-        assert done.code == 0, done.err
+def test_all_examples_run_and_training_changes_only_the_sub_network(folder: Path, model: Any, xsns: Any) -> None:
+    printed: list[tuple[Any, ...]] = []
+    names: dict[str, Any] = {"torch": torch, "xs": xs, "model": model, "print": lambda *values: printed.append(values)}
+    space = run_page("docs/sub-networks.md", xsns, names=names).names
+    assert [layer for layer, *_ in printed] == [layer.name for layer in space["sw"].layout.layers]
     assert sorted(path.name for path in folder.rglob("*.npz")) == ["en.npz", "sw.npz", "zu.npz"]
 
-    exec(fine_tuning, space)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     tokens = torch.arange(4, 28).reshape(2, 12)
     for _ in range(3):

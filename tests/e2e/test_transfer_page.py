@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.example_files import lay_out
+from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from xsns_stream.gold import read_scores
 from xsns_stream.transfer import PRESETS, TASKS
@@ -25,19 +25,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_all_commands_of_the_page_run(folder: Path, xsns: Any) -> None:
-    blocks = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
-    for line in "".join(blocks).splitlines():
-        program, *arguments = shlex.split(line)
-        assert program == "xsns-stream"
-        done = xsns(*arguments)
-        assert done.code == 0, done.err
-
-
-def test_the_python_example_gives_the_scores_of_the_command(folder: Path, xsns: Any) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    space: dict[str, Any] = {}
-    exec(block, space)
+def test_all_blocks_run_and_python_gives_the_scores_of_the_command(folder: Path, xsns: Any) -> None:
+    space = run_page("docs/transfer.md", xsns).names
     command = "transfer --task pos --data pos --sources en --targets fi --preset quick --epochs 1 -o gold.csv"
     done = xsns(*command.split())
     assert done.code == 0, done.err

@@ -4,7 +4,6 @@ import doctest
 import importlib
 import os
 import pkgutil
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 import xsns_kernels as kernels
+from tests.support.page_blocks import run_page
 
 ROOT = Path(__file__).resolve().parents[2] / "kernels"
 README = ROOT / "README.md"
@@ -169,10 +169,7 @@ def test_every_public_function_has_an_example():
 @pytest.fixture(scope="module")
 def specification():
     """Names defined by the pseudo-code of the README, run in order."""
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(block, README.name, "exec"), names)
-    return names
+    return run_page("kernels/README.md", None).names
 
 
 @pytest.mark.parametrize("size", [0, 1, 64, 65, 3001])
