@@ -261,7 +261,8 @@ def test_pairs_that_only_one_predictor_lacks() -> None:
     assert second.pairs == tuple((last, target) for target in gold().targets if target != last)
     count = len(second.pairs)
     assert (
-        f"'few' lacks pairs that all other predictors have: without it, the pool would have {count} more pairs, "
+        f"'few' lacks pairs that all other predictors have: without this predictor, the pool would have {count} "
+        "more pairs, "
         f"1 more source ({last})." in joined.notes
     )
     # Pairs that two predictors lack are not the cost of either.

@@ -31,14 +31,14 @@ def join(
 
     If sources or targets are requested, they belong to the pool. Otherwise, the pool has the sources or targets of the
     candidate pairs (`JoinedScores.candidates`). The notes of the result name languages that the gold scores or a
-    predictor lack, and languages that have different codes in the two, such as `zh` and `zh-Hani`
-    (:func:`xsns_stream.languages.counterparts`).
+    predictor lack, and languages whose codes differ between the gold scores and a predictor, such as `zh` and
+    `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
         matrices: {name of a predictor: its similarities}; at least one.
         sources: Restrict the pool to these sources; `all` and lists with commas are accepted.
-        targets: Restrict the pool to these targets, likewise.
+        targets: Restrict the pool to these targets; `all` and lists with commas are accepted.
         unscored: Targets of the gold scores that stay in the pool without a measured score, because their scores will
             be predicted.
 
@@ -303,8 +303,8 @@ def _cost_notes(costs: Sequence[PoolCost]) -> Iterator[str]:
             if codes:
                 gains.append(f"{len(codes)} more {kind if len(codes) == 1 else f'{kind}s'} ({listed(codes)})")
         yield (
-            f"'{cost.predictor}' lacks pairs that all other predictors have: without it, the pool would have "
-            f"{', '.join(gains)}."
+            f"'{cost.predictor}' lacks pairs that all other predictors have: without this predictor, the pool would "
+            f"have {', '.join(gains)}."
         )
 
 

@@ -1,8 +1,8 @@
 """Errors that users can act on, and exit codes of the command line.
 
 Every expected failure is an :class:`XsnsError` with a sentence about the failure and a hint on the remedy. The command
-line prints both and exits with the exit code of the error class. Any other exception is a bug and is shown with its
-traceback.
+line prints both and exits with the exit code of the error class. A traceback shows both, too. Any other exception is a
+bug and is shown with its traceback.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class XsnsError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
 
 class UsageError(XsnsError):

@@ -215,8 +215,8 @@ def words_of_name(name: str) -> tuple[str, ...]:
 def changed_language(written: str, code: str) -> str:
     """Return a note if the normalised code and the written code name different languages; otherwise empty.
 
-    Another length of the same code (`swa` → `sw`) is not another language, and neither is the main language of a
-    macrolanguage (`arb` → `ar`, since Standard Arabic is Arabic).
+    Codes of different length for one language (`swa` → `sw`) name the same language. The main language of a
+    macrolanguage also counts as the same language (`arb` → `ar`, since Standard Arabic is Arabic).
     """
     import langcodes
 
@@ -369,10 +369,11 @@ def _scripts_agree(one: str, other: str) -> bool:
 def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
     """Return {code of `wanted`: code of `known` for the same language}, for the codes that have such a counterpart.
 
-    The counterpart of a code in `known` is the code itself. The counterpart of any other code is the only remaining
-    code of `known` with the same main language (`zh` → `zh-Hani`). If several remain, it is the one with the same
-    script and region, where missing parts have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Two codes of
-    `wanted` never have the same counterpart, because two languages would look like one.
+    The counterpart of a code that is also in `known` is the code itself. Other codes are matched with the codes of
+    `known` that are not in `wanted`: the counterpart is the code with the same main language (`zh` → `zh-Hani`). If
+    several codes have the same main language, it is the code with the same script and region, where missing parts
+    have their usual values (`zh` → `zh-Hans`, `pt` → `pt-BR`). Each code of `known` is the counterpart of at most one
+    code, so that two languages of `wanted` are never confused.
     """
     present = frozenset(known)
     matches = {code: code for code in wanted if code in present}
@@ -391,7 +392,8 @@ def counterparts(wanted: Sequence[str], known: Sequence[str]) -> dict[str, str]:
 def _same_language(code: str, known: Sequence[str]) -> str | None:
     """Return the only code of `known` with the same main language as `code`.
 
-    If several codes have it, return the only one of them that also has the same script and region. None otherwise.
+    If several codes have the same main language, return the only one of them with the same script and region. The
+    result is None if there is no such code.
     """
     similar = [other for other in known if _main(other) == _main(code)]
     if len(similar) > 1:

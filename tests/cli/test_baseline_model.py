@@ -109,7 +109,7 @@ def test_a_language_without_usable_text_gives_exit_code_3(
     [
         ("emb", ["--layer", "last"], 2, "'last' is not a layer."),
         ("emb", ["--layer", "9"], 2, "has no layer 9."),
-        ("emb", ["--layer", "all", "-o", "emb.csv"], 2, "put {layer} into the name."),
+        ("emb", ["--layer", "all", "-o", "emb.csv"], 2, "put {layer} into the file name."),
         ("emb", ["--max-length", "999"], 2, "supports at most 64 tokens, not 999."),
         ("emb", ["--objective", "question-answering"], 2, "baselines do not read labels"),
         ("nn-rank", ["--neighbours", "0"], 2, "neighbours must be at least 1, not 0."),

@@ -168,7 +168,8 @@ def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_
     cost = document["taken_from_pool"][2]
     assert (cost["predictor"], cost["targets"], cost["sources"], len(cost["pairs"])) == ("other", ["et"], ["et"], 6)
     assert (
-        "note: 'other' lacks pairs that all other predictors have: without it, the pool would have 6 more pairs, "
+        "note: 'other' lacks pairs that all other predictors have: without this predictor, the pool would have 6 "
+        "more pairs, "
         "1 more target (et), 1 more source (et).\n"
     ) in done.err
 

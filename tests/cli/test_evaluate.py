@@ -139,7 +139,7 @@ def test_files(folder: Path, xsns: Any) -> None:
 def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
     assert done.code == 0, done.err
-    assert "the regret of following it" in " ".join(done.out.split())
+    assert "the regret of choosing this source" in " ".join(done.out.split())
     assert "Metrics: mean over targets" in " ".join(done.out.split()), "the means are shown too"
     assert done.err.splitlines()[-1] == (
         "next: xsns-stream regress --gold gold.parquet --predict l2v=l2v.parquet --predict best=good.csv"
@@ -177,7 +177,7 @@ def test_two_rows_of_one_language_in_a_store_and_in_its_matrix(store: Path, xsns
     done = xsns(*GOLD, *given, "--average", "matrices", "--json")
     metrics = named(result(done))
     assert metrics["store"] == metrics["file"] == metrics["table"]
-    start = "several labels are one language, and are compared as they are: aka_Latn, twi_Latn are ak."
+    start = "several labels mean one language, and are compared separately: aka_Latn, twi_Latn are ak."
     chosen = "`xsns-stream relabel aka_Latn ak --store xsns.zarr` chooses one of them."
     assert f"'store': {start} {chosen}\n" in done.err
     assert f"'table': {start} --rename aka_Latn=ak chooses one of them.\n" in done.err
@@ -228,7 +228,7 @@ def test_the_page_runs(store: Path, xsns: Any) -> None:
         ((*BOTH, "--ceiling", "20000"), "no regime '20000'", "10000, 5000"),
         ((*BOTH, "--against", "xsns"), "no predictor 'xsns' to compare with", "l2v, best, random"),
         ((*BOTH, "-o", "table.txt"), "does not end in the suffix of a supported format", ".parquet, .md, .tex"),
-        ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "make it first"),
+        ((*BOTH, "-o", "nowhere/table.md"), "there is no folder 'nowhere'", "create the folder first"),
         ((*GOLD, "--predict", "english=l2v.parquet"), "a predictor has the name 'english'", "give it another name"),
     ],
 )

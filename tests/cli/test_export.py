@@ -100,7 +100,7 @@ def test_a_damaged_row_does_not_stop_the_others(folder, in_process):
         (["--lang", "fi", "--seed", "8", "-o", "fi.npz"], 1, "has no row 'fi' (seed 8, density 0.15)", "seed 7"),
         (["--lang", "sw,fi", "--seed", "7", "-o", "x.npz"], 2, "2 languages cannot be written to one", "{lang}.npz"),
         (["--lang", "sw", "--seed", "7", "-o", "sw.pt"], 2, "'sw.pt' does not end in", ".safetensors, .npz"),
-        (["--lang", "sw", "--seed", "7", "-o", "no/sw.npz"], 2, "there is no folder 'no'", "make it first."),
+        (["--lang", "sw", "--seed", "7", "-o", "no/sw.npz"], 2, "there is no folder 'no'", "create the folder first."),
         (["--lang", "swahilli", "--seed", "7", "-o", "x.npz"], 2, "no language 'swahilli'", "did you mean 'sw'"),
         (["--lang", "sw", "-s", "none.zarr", "-o", "x.npz"], 1, "there is no store at 'none.zarr'.", "build"),
         (["--lang", "sw"], 2, "Missing option '-o'", "see `xsns-stream export --help`."),

@@ -193,7 +193,7 @@ def test_five_problems_are_one_message_and_one_command_mends_them(folder, in_pro
     assert (done.code, done.out) == (1, "")
     message, hint = done.err.splitlines()
     for part in (
-        "the matrix is transposed: its rows are called 'target'",
+        "the matrix is transposed: its header calls the rows 'target'",
         "labels that are neither codes nor names of languages, with their number of scores: Swahly (4), Sorbian (4)",
         "'max' is a word for a summary and the code of a language (max)",
         "'Ga' is the code of ga and the name of gaa",

@@ -131,7 +131,7 @@ def test_undefined_is_null_and_quiet_hides_notes_only(folder, in_process):
         (["--seed", "9"], 2, "the store 'xsns.zarr' has no seed 9.", "it has 7, 8."),
         (["--density", "0.3"], 2, "the store 'xsns.zarr' has no density 0.3.", "it has 0.15."),
         (["-o", "m.xls"], 2, "'m.xls' does not end in the suffix of a supported format.", ".parquet"),
-        (["-o", "none/m.csv"], 2, "there is no folder 'none' to write 'm.csv' to.", "make it first"),
+        (["-o", "none/m.csv"], 2, "there is no folder 'none' to write 'm.csv' to.", "create the folder first"),
     ],
 )
 def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):

@@ -153,7 +153,7 @@ def test_a_matrix_needs_no_store(folder: Path, in_process: InProcess, tmp_path: 
     assert result["languages"] == ["x", "<script>", "fi"]
     assert result["matrices"] == ["m"]
     assert result["summary"]["title"] == "Mine & <b>"
-    assert "neither family nor place: x and <script>" in " ".join(result["notes"]).replace(", ", " and ")
+    assert "have no family and no place on the map: x and <script>" in " ".join(result["notes"]).replace(", ", " and ")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<title>Mine &amp; &lt;b&gt;</title>" in html
     done = in_process(tmp_path, *given[:-1])

@@ -96,7 +96,7 @@ def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     write(tmp_path, "sw.txt")
     assert reading_notes(open_corpus(str(tmp_path))) == ()
     monkeypatch.setattr("xsns_stream.corpora.listing._LARGE", 8)
-    sentence = "large files are read twice, which may take minutes each: sw.txt."
+    sentence = "large files are read twice, which may take minutes for each file: sw.txt."
     assert reading_notes(open_corpus(str(tmp_path))) == (sentence,)
 
 

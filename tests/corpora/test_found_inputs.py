@@ -103,7 +103,7 @@ def test_entities_beside_other_columns(tmp_path: Path) -> None:
 def test_the_space_after_a_word_is_not_its_tag(tmp_path: Path) -> None:
     words, note = tagged(tmp_path, "en-train.txt", "French B-LOC -\n- O -\nspeaking O +\n\n" * 9, "ner")
     assert words == ("French/B-LOC", "-/O", "speaking/O")
-    assert "the last column of en-train.txt is the space after each word" in note
+    assert "the last column of en-train.txt contains the space after each word" in note
 
 
 def test_a_small_o(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_text_column_applies_to_the_tables_among_files_of_text(tmp_path: Path)
     )
     assert {each.text for each in pairs.sample("sw", 9, 0).examples} == {"Habari.", "Karibu."}
     # A corpus without a table does not have the column.
-    with pytest.raises(CorpusError, match=r"sw\.txt has no columns, so no column 'content\.text'"):
+    with pytest.raises(CorpusError, match=r"sw\.txt has no columns, so it has no column 'content\.text'"):
         open_corpus([f"sw={tmp_path / 'sw.txt'}"], text_column="content.text").sample("sw", 1, 0)
 
 
@@ -188,7 +188,7 @@ def test_a_missing_value_in_a_table_is_no_text(tmp_path: Path, suffix: str) -> N
     assert (sample.counts.read, sample.counts.empty, sample.counts.usable) == (7, 4, 3)
     assert sample.notes == (
         f"3 of 7 rows of sw.{suffix} are skipped: 'nan' or 'NaN' or '<NA>' in place of a text is a missing value.",
-        f"1 text of sw.{suffix} is 'NA', and read as text: empty the cells if they are missing values.",
+        f"1 text of sw.{suffix} is 'NA', which is read as text: leave such cells empty if they are missing values.",
     )
     # In a file of text a line is a text, and in a column of languages it is Min Nan Chinese.
     assert texts(tmp_path / "sw.txt", "nan\nmkate\n") == ["nan", "mkate"]

@@ -395,7 +395,7 @@ def test_words_for_missing_values_are_texts_in_tables(tmp_path: Path) -> None:
     assert missing.startswith("1 of 8 rows of ")
     assert missing.endswith(" is skipped: 'nan' in place of a text is a missing value.")
     assert perhaps.startswith("3 texts of ")
-    assert perhaps.endswith("read as text: empty the cells if they are missing values.")
+    assert perhaps.endswith("read as text: leave such cells empty if they are missing values.")
 
 
 @pytest.mark.parametrize("word", ["no", "NO", "off", "null", "yes", "~"])
@@ -423,8 +423,10 @@ def test_odd_texts_of_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"^3 of 3 texts of .* \(fi\) are UTF-8 that was decoded as Windows-1252"):
         corpus.sample("fi", 8, 42)
     (note,) = corpus.sample("sw", 8, 42).notes
-    assert note.startswith("the column 'text' of ")
-    assert note.endswith("(sw) is read as the text, and not 'sentence': --text-column chooses another one.")
+    assert note.startswith("the text of ")
+    assert note.endswith(
+        "(sw) is read from the column 'text', not from 'sentence': --text-column chooses another column."
+    )
 
 
 @leaving_files_open

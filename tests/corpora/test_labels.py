@@ -237,17 +237,17 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains float, which is not a label."),
+        ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains a value of the type float, not a label."),
         ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
         ({"tokens": ["leo"], "label": ["A", "B"]}, "column 'label' of x.jsonl contains 2 labels for 1 words."),
         ({"text": "leo", "answers": GOOD}, "x.jsonl has answers, but no passage beside the question."),
         (
             {**QUESTION, "answers": {"answer": "leo"}},
-            "column 'answers' of x.jsonl contains answer, which is not an answer.",
+            "column 'answers' of x.jsonl contains an object with the keys answer, which is not an answer.",
         ),
         (
             {**QUESTION, "answers": {"text": [1], "answer_start": [0]}},
-            "contains an answer that is not text with a number",
+            "contains an answer whose text is not a string, or whose answer_start is not an integer",
         ),
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],

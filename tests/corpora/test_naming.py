@@ -170,7 +170,8 @@ def test_maltese_is_a_language_except_beside_the_sides_of_a_translation(tmp_path
     corpus = open_corpus(str(tmp_path / "sides"))
     assert corpus.languages() == ("sw",)
     assert {each.file: each.reason for each in not_read(corpus)}["mt.txt"] == (
-        "'mt' is a common name of files beside those of splits; if it is Maltese, give the label: --label FILE=mt"
+        "'mt' is a common name of files in a folder with splits, not of a language; if it is Maltese, give the "
+        "label: --label FILE=mt"
     )
     assert open_corpus(str(tmp_path / "sides"), label=["mt.txt=mt"]).languages() == ("mt", "sw")
 

@@ -258,7 +258,7 @@ def test_nothing_usable(tmp_path: Path, name: str, data: bytes, counts: str) -> 
 def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("1\tx\n", encoding="utf-8")
-    assert message(path, "text")[0] == f"{name} has no columns, so no column 'text'."
+    assert message(path, "text")[0] == f"{name} has no columns, so it has no column 'text'."
 
 
 def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_rows_without_the_column_are_counted_apart(tmp_path: Path) -> None:
     sample = read(path, rows + '{"content": "other"}\n')
     assert sample.counts == ReadCounts(read=20, usable=19, malformed=1)
     assert sample.notes[-1] == "1 of 20 rows of sw.jsonl have no column 'text', and are counted as malformed."
-    assert sample.notes[0].startswith("the column 'text' of sw.jsonl is read as the text, and not 'content'")
+    assert sample.notes[0].startswith("the text of sw.jsonl is read from the column 'text', not from 'content'")
     sentence = complaint(path, rows + '{"content": "other"}\n{"sentence": "more"}\n\n')
     assert sentence == "2 of 21 rows of sw.jsonl have no column 'text'."
 

@@ -157,13 +157,14 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
     assert texts(path, "id,text,id\n1,one,2\n") == ["one"]
     path = tmp_path / "sw.parquet"
     parquet.write_table(pa.table([pa.array(["one"]), pa.array(["two"])], names=["text", "text"]), path)
-    with pytest.raises(CorpusError, match=r"^sw\.parquet has 2 columns called 'text'\.$"):
+    with pytest.raises(CorpusError, match=r"^sw\.parquet has 2 columns called 'text'\."):
         read_text("sw", path)
 
 
 def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
     sentence = (
-        "the column 'text' of {} is read as the text, and not 'sentence', 'content': --text-column chooses another one."
+        "the text of {} is read from the column 'text', not from 'sentence', 'content': --text-column chooses "
+        "another column."
     )
     path = tmp_path / "sw.csv"
     content = "content,sentence,text\na,b,id7\n"

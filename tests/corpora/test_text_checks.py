@@ -52,7 +52,7 @@ def test_note_on_few_texts_of_mojibake(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join([*(f"line {number}" for number in range(20)), "cafÃ©", "été"]))
     assert len(sample) == 22
     assert sample.notes == (
-        "1 of 22 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ('cafÃ©'), and are measured "
+        "1 of 22 texts of sw.txt are UTF-8 that was decoded as Windows-1252 or Latin-1 ('cafÃ©'); they are measured "
         "unchanged.",
     )
 
@@ -93,14 +93,16 @@ def test_lists_of_words_that_a_table_holds_as_text(tmp_path: Path, written: str)
 def test_lists_whose_members_cannot_be_told_apart(tmp_path: Path, written: str) -> None:
     error = complaint(tmp_path / "sw.csv", f'tokens,n\n"{written}",1\n')
     assert error.message.startswith(
-        "column 'tokens' of sw.csv contains a list as text, whose members cannot be distinguished"
+        "column 'tokens' of sw.csv contains a list that is written as text, and its items cannot be told apart"
     )
 
 
 def test_labels_that_a_table_holds_as_text(tmp_path: Path) -> None:
     path = tmp_path / "sw-train.csv"
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n\"['EU', 'y']\",\"['B-ORG' 'O']\"\n")
-    with pytest.raises(CorpusError, match=r"column 'ner_tags' of sw-train\.csv contains a list as text"):
+    with pytest.raises(
+        CorpusError, match=r"column 'ner_tags' of sw-train\.csv contains a list that is written as text"
+    ):
         open_task(str(tmp_path), "ner").split("sw", "train")
     path.write_text("tokens,ner_tags\n\"['EU', 'x']\",\"['B-ORG', 'O']\"\n" + "\"['a']\",\"['O']\"\n" * 30)
     example = open_task(str(tmp_path), "ner").split("sw", "train").examples[0]

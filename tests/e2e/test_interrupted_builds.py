@@ -112,7 +112,7 @@ def test_ctrl_c_keeps_the_committed_rows(
     code, out, err = stop_midway(start_xsns, long_build, store, 1, signal.SIGINT)
     assert code == 130, err
     assert out == ""
-    assert "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n" in err
+    assert "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n" in err
     assert "Traceback" not in err
     assert 1 <= committed(store) < ROWS
     assert open_store(store).verify() == []

@@ -11,7 +11,7 @@ from transformers import AlbertConfig, AlbertForMaskedLM
 
 import xsns_stream as xs
 from xsns_stream.errors import FisherError
-from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
+from xsns_stream.fisher import diagonal_fisher, self_check, selfcheck, without_rules
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
 
@@ -42,6 +42,22 @@ def test_earlier_gradients_are_neither_counted_nor_lost() -> None:
     after = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_a_training_step_survive_a_check_in_full_precision(dtype: torch.dtype) -> None:
+    """A model that was just fine-tuned has gradients; doubtful tensors are compared in another type."""
+    torch.manual_seed(0)
+    model = AlbertForMaskedLM(AlbertConfig(embedding_size=8, **SIZES)).to(dtype).eval()
+    model(**batch()).loss.backward()
+    before = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    weights = {name: p.detach().clone() for name, p in model.named_parameters()}
+    with selfcheck._in_full_precision(model, torch.float64):
+        assert {p.dtype for p in model.parameters()} == {torch.float64}
+        model(**batch()).loss.backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == before.keys()
+    assert all(torch.equal(before[name], p.grad) for name, p in model.named_parameters() if name in before)
+    assert all(torch.equal(weights[name], p) for name, p in model.named_parameters())
 
 
 def fisher(model, batches, **settings):

@@ -316,8 +316,8 @@ def test_batch_statistics_are_refused() -> None:
     model, loss = make("resnet")
     model.train()
     error = refused(UsageError, model, data("resnet"), loss=loss)
-    assert error.message.startswith("the model has a batch normalisation in training mode ('1'), whose output depends")
-    assert error.hint == "call model.eval() first, which uses the running statistics."
+    assert error.message.startswith("the model has a batch normalisation in training mode ('1'). Its output for one")
+    assert error.hint == "call model.eval() first; the model then uses its running statistics."
     plain = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3)).double()
     error = refused(UsageError, plain.eval(), data("mlp"), loss=classify)
     assert "without running statistics ('1')" in error.message

@@ -201,7 +201,7 @@ def test_unknown_choices(small) -> None:
 @pytest.mark.parametrize("choice", [{"token_reduction": "mean"}, {"labels": "sample"}, {"precision": "bf16"}], ids=str)
 def test_the_authors_estimator_has_no_choices(choice, small) -> None:
     error = complaint(UsageError, small, [], estimator="authors", **choice)
-    assert error.message == "the estimator 'authors' has no other settings."
+    assert error.message == "the estimator 'authors' fixes these settings."
 
 
 # ----------------------------------------------------------------------------- damaged weights

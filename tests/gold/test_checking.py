@@ -326,7 +326,7 @@ def test_a_language_may_be_called_nan(matrix: Any) -> None:
 
 def test_matrix_with_targets_as_rows_needs_transpose(matrix: Any) -> None:
     text = "target,sw,fi\nsw,90,50\nde,40,80\n"
-    with pytest.raises(UsageError, match="is transposed: its rows are called 'target'"):
+    with pytest.raises(UsageError, match="is transposed: its header calls the rows 'target'"):
         matrix(text)
     imported = matrix(text, transpose=True, unit="percent").scores
     assert (imported.sources, imported["fi", "de"]) == (("sw", "fi"), 80)

@@ -68,7 +68,12 @@ def test_forms_of_one_matrix(load: Any, text: str) -> None:
 def test_a_matrix_of_r_as_text(load: Any) -> None:
     imported = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
     assert values(imported) == MATRIX
-    assert "the header of 'scores.txt' has no field above the names of the lines, as R writes tables." in imported.notes
+    note = (
+        "the header of 'scores.txt' has one field less than the lines, as in tables that R writes: the first field "
+        "of a "
+        "line is read as its name."
+    )
+    assert note in imported.notes
 
 
 def test_a_long_table_of_r(load: Any) -> None:

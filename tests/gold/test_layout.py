@@ -192,7 +192,7 @@ def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
             "no line of '.*' has the label of a language: XLM-R, mBERT",
             "--rename",
         ),
-        ("a,b\n1,2\n", "the format of '.*' is not plain; its first line has a, b", "give --format"),
+        ("a,b\n1,2\n", "the format of '.*' cannot be detected; its first line contains a, b", "give --format"),
         (
             ",Swahili,Zulu\nISO,sw,yo\nen,1,2\n",
             "lines 2 and 1 of '.*' name different languages in one column: 'yo' and 'Zulu'",

@@ -221,7 +221,7 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
     with pytest.raises(UsageError) as caught:
         MaskedLanguageModelling(max_length=longest).encode(sample(TextExample("a", "b")), tokenizer, 0)
     assert caught.value.message == (
-        f"the maximum length must be more than 4 tokens, not {longest}: 4 tokens are special."
+        f"the maximum length must be more than 4 tokens, not {longest}: each example has 4 special tokens."
     )
 
 

@@ -204,7 +204,9 @@ def test_an_unknown_label(objective: Any, text: TextExample, mini: Any) -> None:
     ],
 )
 def test_text_without_the_right_kind_of_label(objective: Any, text: TextExample, mini: Any) -> None:
-    with pytest.raises(UsageError, match=f"{objective.name} needs .*, and a test has other text in 'sw'"):
+    with pytest.raises(
+        UsageError, match=f"{objective.name} needs .*, but the text of 'sw' in a test is of another kind"
+    ):
         objective.encode(sample(text), mini, 0)
 
 

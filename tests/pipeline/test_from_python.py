@@ -93,17 +93,6 @@ def test_progress_and_notes_go_to_stderr(
     assert "[1/1] sw (seed 42):" in err
 
 
-def test_a_notebook_gets_a_bar_where_widgets_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rich.console import Console
-
-    from xsns_stream.pipeline import progress
-
-    console = Console(force_jupyter=True)
-    for installed in (True, False):
-        monkeypatch.setattr(progress, "find_spec", lambda name, installed=installed: installed or None)
-        assert progress.is_live(console) is installed
-
-
 def test_a_failed_row_is_reported_after_the_others(loaded: LoadedModel, tmp_path: Path) -> None:
     texts = {"sw": [f"Habari namba {n}." for n in range(8)], "fi": ["Yksi."]}
     with pytest.raises(PartialError, match=r"1 of 2 rows failed: fi\."):

@@ -19,6 +19,8 @@ from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import Noted, ReadEvent, WorkDone
 from xsns_stream.pipeline.inspection import summarise_store, verify_store
+from xsns_stream.report import plot_ranking
+from xsns_stream.types import RankedSource, SourceRanking
 
 CODES = ("en", "fi", "sw", "zu", "de")
 LAYOUT = networks.make_layout(3, 640)
@@ -246,6 +248,29 @@ def test_a_matrix_is_drawn_into_axes() -> None:
     assert [label.get_text() for label in rectangle.plot(Figure().add_subplot()).get_yticklabels()] == ["sw", "fi"]
     tree = matrix.tree()
     assert tree.plot(Figure().add_subplot()).get_xlabel() == "1 − similarity"
+
+
+@pytest.mark.parametrize("count", [3, 40, 235])
+def test_labels_of_plots_are_readable_or_left_out(count: int) -> None:
+    from matplotlib.figure import Figure
+
+    codes = tuple(f"l{number}" for number in range(count))
+    values = np.random.default_rng(0).random((count, count))
+    matrix = xs.SimilarityMatrix(codes, codes, values, "jaccard")
+    ranking = SourceRanking("sw", "jaccard", tuple(RankedSource(code, 0.5, None, None) for code in codes))
+    ax = matrix.plot(Figure(figsize=(5, 4)).add_subplot())
+    tree = matrix.tree().plot(Figure(figsize=(5, 4)).add_subplot())
+    ranked = plot_ranking(ranking, Figure(figsize=(5, 4)).add_subplot())
+    for drawn in (ax, tree, ranked):
+        labels = drawn.get_yticklabels()
+        sizes = {label.get_fontsize() for label in labels}
+        assert all(5.0 <= size <= 10.0 for size in sizes)
+        assert len(labels) * max(sizes) <= 72 * drawn.bbox.height / drawn.figure.dpi
+        said = f"{len(labels)} of {count} are labelled"
+        assert drawn.get_ylabel().endswith(said) == (len(labels) < count)
+    assert len(ax.get_xticklabels()) == len(ax.get_xticks())
+    order = [int(tick) for tick in ax.get_yticks()]
+    assert order == list(range(0, count, order[1] - order[0]))
 
 
 def test_a_new_figure_is_made_where_no_axes_are_given(monkeypatch: pytest.MonkeyPatch) -> None:

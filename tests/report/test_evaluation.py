@@ -293,3 +293,28 @@ def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     found, joined = made()
     with pytest.raises(UsageError, match=r"'.*a\.txt' does not end in the suffix of a supported format"):
         write_evaluation(found, joined, tmp_path / "a.txt")
+
+
+def test_an_evaluation_is_drawn_with_intervals_and_reference_rows() -> None:
+    from matplotlib.figure import Figure
+
+    from xsns_stream.report import plot_evaluation
+
+    found = contrary({"good $x$": 6, "bad": 2})
+    ax = Figure(figsize=(6, 3)).add_subplot()
+    assert plot_evaluation(found, ax=ax) is ax
+    column = found.metrics.index("ndcg@3[rank-linear]")
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        f"{name} (trivial)" if name in found.settings.trivial else name for name in found.predictors
+    ]
+    dots = {float(line.get_ydata()[0]): (float(line.get_xdata()[0]), line.get_marker()) for line in ax.lines}
+    for row, name in enumerate(found.predictors):
+        assert dots[row] == (found.mean[row, column], "s" if name in found.settings.trivial else "o")
+    ends = sorted(tuple(path.vertices[:, 0]) for bars in ax.collections for path in bars.get_paths())
+    assert ends == sorted(zip(found.low[:, column].tolist(), found.high[:, column].tolist(), strict=True))
+    assert (
+        "regret, mean over 6 targets with 95 % interval"
+        in plot_evaluation(found, "regret", Figure().add_subplot()).get_xlabel()
+    )
+    with pytest.raises(UsageError, match="there is no metric 'accuracy'"):
+        plot_evaluation(found, "accuracy", ax)

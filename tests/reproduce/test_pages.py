@@ -156,7 +156,7 @@ def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
     assert list(rows)[2:] == [
         *("L2V", "LEX", "SuE", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean", "ceiling"),
     ]
-    assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 less X-SNS", "p (Holm)"]
+    assert rows["predictor"] == ["Pearson", "Spearman", "Top-1", "NDCG@3", "regret", "NDCG@3 minus X-SNS", "p (Holm)"]
     assert rows["X-SNS"][-2:] == ["–", "–"]
     document = document_of(config, TABLE2)
     evaluated = document["result"]["tasks"]["pos"]["evaluation"]

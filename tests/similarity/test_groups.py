@@ -114,7 +114,7 @@ def test_different_groups_are_not_averaged(store):
         similarity_by_group([layers, modules])
     with pytest.raises(UsageError, match="no table of counts"):
         similarity_by_group([])
-    with pytest.raises(ValueError, match="2 names do not label 1 tables"):
+    with pytest.raises(ValueError, match="not 2 names for 1 tables"):
         GroupedOverlaps("layer", ("a", "b"), (OverlapCounts(("a",), np.zeros((1, 1), np.int64), 3),))
 
 

@@ -226,7 +226,7 @@ def test_missing_labels_in_files(tmp_path: Path, table: Any) -> None:
 @pytest.mark.parametrize("corner", ["target", "target/source", "tgt\\src", "evaluated on"])
 def test_lines_that_are_called_targets_are_turned_or_refused(tmp_path: Path, table: Any, corner: str) -> None:
     text = f"{corner},sw,fi\nen,1,2\nde,3,4\n"
-    with pytest.raises(UsageError, match="is transposed: its rows are called"):
+    with pytest.raises(UsageError, match="is transposed: its header calls the rows"):
         table(text)
     turned = table(text, transpose=True)
     assert (turned.sources, turned.targets) == (("sw", "fi"), ("en", "de"))

@@ -207,7 +207,7 @@ def test_another_experiment_names_every_field_that_differs(filled, networks):
     assert "estimator is 'per-example(token_reduction=sum)' in the store and 'authors' here" in message
     assert "dtype is 'float32' in the store and 'float64' here" in message
     assert "layout is" not in message
-    assert "one store holds one experiment" in caught.value.hint
+    assert "one store contains one experiment" in caught.value.hint
     with pytest.raises(IncompatibleError, match="estimator"):
         filled.check_experiment(sub.provenance, sub.layout)
     assert filled.languages == ("rw", "sw", "yo")

@@ -199,5 +199,5 @@ def test_leftovers_of_an_object_store_are_refused(networks):
     store.write(networks.make_sub("rw"))
     prune(store, plan_prune(store, [row("sw")]))
     assert store.languages == ("rw",)
-    with pytest.raises(StoreError, match="can be distinguished from objects that are being written only in folders"):
+    with pytest.raises(StoreError, match="leftovers of killed writers can be removed only in folders"):
         plan_prune(store, leftovers=True)

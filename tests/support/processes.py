@@ -43,6 +43,6 @@ def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit
     if how == signal.SIGINT:
         assert process.returncode == 130, err
         assert err.endswith(
-            "error: interrupted.\nhint: committed rows are kept; the same command continues from there.\n"
+            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
         )
         assert "Traceback" not in err

@@ -52,5 +52,5 @@ def test_unknown_choices(choice, message, hint) -> None:
 
 @pytest.mark.parametrize("choice", [{"token_reduction": "mean"}, {"labels": "sample"}, {"precision": "bf16"}], ids=str)
 def test_the_authors_estimator_has_no_choices(choice) -> None:
-    with pytest.raises(UsageError, match="the estimator 'authors' has no other settings"):
+    with pytest.raises(UsageError, match="the estimator 'authors' fixes these settings"):
         FisherSettings("authors", **choice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from xsns_stream.evaluation import evaluate
 from xsns_stream.regression import fit
 from xsns_stream.types import ExpectedScore, JoinedScores, RankedSource, SimilarityMatrix, SourceRanking, TransferScores
 from xsns_stream.types.html_table import html_table, text_table
+from xsns_stream.types.source_ranking import CoveringSource, Explanation, SourceCover
 
 CODES = ("ar", "de", "en", "fi", "sw")
 
@@ -65,6 +68,27 @@ def test_html_table_shortens_long_frames() -> None:
     assert html.count("<tr") < 70
     assert "<td>999</td>" in html
     assert "<td>500</td>" not in html
+    assert "<p>60 of 1,000 rows are shown; to_frame() returns the whole table.</p>" in html
+    assert "are shown" not in html_table(pd.DataFrame({"n": range(60)}), "whole")
+
+
+def test_html_table_shows_invisible_characters_and_notes() -> None:
+    html = html_table(pd.DataFrame({"\u202ename": ["\x1b[31m"]}), "caption", notes=["a <note>"])
+    assert r"<th>\u202ename</th>" in html
+    assert r"<td>\x1b[31m</td>" in html
+    assert html.endswith("<p>a &lt;note&gt;</p>")
+
+
+def test_a_notebook_shows_a_corner_of_a_large_matrix() -> None:
+    codes = tuple(f"l{number}" for number in range(500))
+    html = SimilarityMatrix(codes, codes, np.full((500, 500), 0.5), "jaccard")._repr_html_()
+    assert "20 of 500 rows and 20 of 500 columns are shown; to_frame() returns the whole table." in html
+    assert html.count("<td>0.5000</td>") == 400
+    assert len(html) < 16_000
+    small = SimilarityMatrix(codes[:20], codes[:20], np.full((20, 20), 0.5), "jaccard", notes=("one <note>",))
+    assert small._repr_html_().endswith("</table>\n<p>one &lt;note&gt;</p>")
+    wide = SimilarityMatrix(("a",), ("b",), np.array([[123456.7]]), "size")._repr_html_()
+    assert "<td>1.235e+05</td>" in wide
 
 
 def test_ranking_as_frame_has_one_row_per_source_best_first() -> None:
@@ -98,6 +122,24 @@ def test_ranking_as_frame_has_expected_and_measured_scores() -> None:
     assert frame.loc[2, ["expected", "measured"]].isna().all()
 
 
+def test_explanations_and_sets_of_sources_are_tables() -> None:
+    excess = np.array([[0.01, -0.01], [0.02, -0.02]])
+    explanation = Explanation("sw", "layer", ("<0>", "1"), ("rw", "fi"), excess + 0.5, excess)
+    assert explanation.to_frame().to_dict("records")[1] == {
+        "layer": "<0>",
+        "source": "fi",
+        "chance_corrected": 0.49,
+        "excess": -0.01,
+    }
+    assert repr(explanation).splitlines()[0] == "Contribution of each layer to the similarity with sw, minus its mean"
+    assert "<td>+0.0200</td>" in explanation._repr_html_()
+    assert "<0>" not in explanation._repr_html_()
+    cover = SourceCover("sw", "coverage", (CoveringSource("rw", 0.5, 0.5, 0.5), CoveringSource("fi", 0.4, 0.1, 0.6)))
+    assert cover.to_frame()["covered"].tolist() == [0.5, 0.6]
+    assert repr(cover).splitlines()[0] == "Sources for sw together, by coverage: shares of its sub-network"
+    assert "<td>0.6</td>" in cover._repr_html_()
+
+
 def test_empty_ranking_is_an_empty_frame() -> None:
     assert SourceRanking("sw", "jaccard", ()).to_frame().empty
 
@@ -117,7 +159,22 @@ def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(join
     assert "<xsns>" not in html
     for name in (*found.metrics, *found.predictors[1:]):
         assert f">{name}</th>" in html
-    assert f"<td>{found['<xsns>', 'spearman']:.4g}</td>" in html
+    low, high = found.interval("<xsns>", "spearman")
+    assert f"<td>{found['<xsns>', 'spearman']:.3g} [{low:.3g}, {high:.3g}]</td>" in html
+    assert "Brackets hold 95 % confidence intervals of the means over targets." in html
+    assert found.notes
+    assert all(f"<p>{escape(note)}</p>" in html for note in found.notes)
+    assert "Difference" not in html
+
+
+def test_evaluation_as_html_compares_predictors_with_a_reference(joined: JoinedScores) -> None:
+    found = evaluate(joined, resamples=100, reference="<xsns>")
+    assert found.comparison is not None
+    html = found._repr_html_()
+    assert "Difference from &lt;xsns&gt;, target by target" in html
+    row, column = found.predictors.index("english"), found.metrics.index("spearman")
+    assert f"<td>{found.comparison.difference[row, column]:.3g} [" in html
+    assert f"p={found.comparison.p_holm[row, column]:.2g}</td>" in html
 
 
 def test_regression_as_html_has_a_row_per_coefficient(joined: JoinedScores) -> None:

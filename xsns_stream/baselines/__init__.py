@@ -8,7 +8,14 @@ computed from tokens, states or gradients of a model.
 
 from __future__ import annotations
 
-from xsns_stream.baselines.categories import customary_scripts, family, read_families, read_scripts, script
+from xsns_stream.baselines.categories import (
+    customary_scripts,
+    family,
+    glottolog_families,
+    read_families,
+    read_scripts,
+    script,
+)
 from xsns_stream.baselines.language_values import LanguageValues
 from xsns_stream.baselines.lexical_distance import LexicalDistances, ldnd, read_distances
 from xsns_stream.baselines.sizes import read_sizes, source_size
@@ -20,6 +27,7 @@ __all__ = [
     "TypologicalFeatures",
     "customary_scripts",
     "family",
+    "glottolog_families",
     "l2v",
     "ldnd",
     "read_distances",

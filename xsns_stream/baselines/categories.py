@@ -17,6 +17,7 @@ from xsns_stream.baselines.language_values import (
     restrict_both,
     unique_codes,
 )
+from xsns_stream.glottolog import place_of
 from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.types import SimilarityMatrix
 
@@ -67,6 +68,22 @@ def read_families(
     return read_values(path, columns_of, read, names, unknown=_NO_FAMILY)
 
 
+def glottolog_families(languages: Sequence[str]) -> LanguageValues[Ancestors]:
+    """Return the top-level family of each language in the table of Glottolog that the package contains.
+
+    A language without known relatives is a family of its own. Languages whose family is unknown are left out.
+    """
+    families: dict[str, Ancestors] = {}
+    unknown = []
+    for code in unique_codes(languages):
+        if name := place_of(code).family:
+            families[code] = (name,)
+        else:
+            unknown.append(code)
+    notes = (f"Glottolog has no family for {listed(unknown)}.",) if unknown else ()
+    return LanguageValues(families, "Glottolog 5.1, top-level families", notes)
+
+
 def family(
     families: LanguageValues[Ancestors],
     sources: Sequence[str] | None = None,
@@ -83,7 +100,7 @@ def family(
     family and 0 otherwise. For `IE, Germanic` and `IE, Romance`, it is 1/2.
 
     Args:
-        families: The result of :func:`read_families`.
+        families: The result of :func:`read_families` or :func:`glottolog_families`.
         sources: Codes; all languages by default. Languages that the table lacks are left out.
         targets: Codes; all languages by default.
         binary: Whether to return only 1 and 0: 1 if all ancestors of both languages are the same, and 0 otherwise.

@@ -73,7 +73,7 @@ def read_table(path: str | Path) -> TextTable:
 
 
 def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
-    """Return the name of a column: the first of some names that the table has, in upper or lower case.
+    """Return the name of the first column with one of the given names; upper and lower case are not distinguished.
 
     Args:
         table: The table.
@@ -94,7 +94,9 @@ def column_of(table: TextTable, names: Sequence[str], what: str) -> str:
 
 
 def read_names(path: str | Path) -> dict[str, str]:
-    """Read {name: code} from a table with a column of names and a column of codes; names are as in :func:`name_key`.
+    """Read {name: code} from a table with a column of names and a column of codes.
+
+    The names have the form that :func:`name_key` returns.
 
     Raises:
         UsageError: The table has no column of codes, or no column of names.
@@ -113,8 +115,8 @@ def read_names(path: str | Path) -> dict[str, str]:
 def names_for(path: str | Path, labels: Sequence[str], names: str | Path | None = None) -> dict[str, str]:
     """Return {name: code} for a file whose labels are names, from a table of names.
 
-    The result is empty if no table of names is given and most labels are codes or no table of names is found. A few
-    labels that look like codes do not matter, because some names, such as Mon and Pol, also do.
+    If no table of names is given, the result is empty in two cases: most labels are codes, or no table of names is
+    found. A few labels that look like codes do not matter, because some names, such as Mon and Pol, look like codes.
 
     Args:
         path: The file.
@@ -196,7 +198,7 @@ def is_unknown(field: str, words: Collection[str] = ()) -> bool:
 def _missing_values(
     table: TextTable, columns: Sequence[str], known: Collection[str], words: Collection[str]
 ) -> tuple[str, ...]:
-    """Return a sentence on the languages left out because of a word for a missing value; an empty tuple without any.
+    """Return a sentence on the languages that are left out because of a word for a missing value; empty if none are.
 
     Args:
         table: The table.
@@ -269,9 +271,9 @@ def match_labels(labels: Sequence[str], what: str, names: Mapping[str, str] | No
     """Find the language of each label of a file.
 
     A label is looked up in `names`; if it is not there, it is read as a code. If several labels have the same
-    normalised code, as `ara` and `arb` both have `ar`, the label that equals this code or its three-letter form is
-    used. This label is the macrolanguage (`ara`), not its largest member (`arb`). If there is no such label, the first
-    label is used, and a note names the language.
+    normalised code (such as `ara` and `arb`, which both become `ar`), the label that equals this code or its
+    three-letter form is used. This label is the macrolanguage (`ara`), not its largest member (`arb`). If there is no
+    such label, the first label is used, and a note names the language.
 
     Args:
         labels: The labels as they are written in the file.

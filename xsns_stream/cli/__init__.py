@@ -128,7 +128,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     except (KeyboardInterrupt, click.Abort):
         if within_another:
             raise KeyboardInterrupt from None
-        _print_error("interrupted.", "committed rows are kept; the same command continues from there.")
+        _print_error("interrupted.", "committed rows are kept; run the same command again to continue.")
         code = ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
         # The reader, such as `head`, does not need more output.

@@ -83,7 +83,10 @@ def language_options(function: Decorated) -> Decorated:
         ),
         click.option(*TARGETS, "targets", multiple=True, metavar="CODES", help="Compare only these targets."),
         click.option(
-            "--gold", default=None, metavar="FILE", help="Use the sources and targets of these gold scores by default."
+            "--gold",
+            default=None,
+            metavar="FILE",
+            help="Gold scores, whose sources and targets are compared unless other languages are given.",
         ),
     )
 

@@ -95,13 +95,13 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
 
 @click.command(
     name="family",
-    short_help="Share of common ancestors. Needs a table of language families.",
+    short_help="Share of common ancestors. Needs no data; a table of families is optional.",
     epilog=examples(
-        "xsns-stream baseline family languages.csv --lang sw,zu,fi,et",
+        "xsns-stream baseline family --lang sw,zu,fi,et",
         "xsns-stream baseline family languages.csv --column Family --column Genus -o family.parquet",
     ),
 )
-@click.argument("file")
+@click.argument("file", required=False)
 @click.option(
     "--column",
     "columns",
@@ -110,15 +110,20 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     help="Column of the family. For several levels, repeat the option, with the outermost level first. "
     "[default: family]",
 )
-@click.option("--binary", is_flag=True, help="1 for the same family and branch, 0 otherwise.")
+@click.option(
+    "--binary",
+    is_flag=True,
+    help="Give two languages the similarity 1 if they have the same family and branch, and 0 otherwise.",
+)
 @_names_option
 @_shared
-def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """Share of ancestors in common, from the table of families in FILE.
+def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+    """Share of ancestors in common.
 
-    FILE has a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or WALS (CC BY).
-    A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a similarity of
-    1/2.
+    Without FILE, the ancestor is the top-level family of Glottolog 5.1 (CC BY 4.0): 1 for the same family, 0 otherwise.
+    FILE is a table with a code and a family for each language, such as languages.csv in the CLDF data of Glottolog or
+    WALS (CC BY). A family such as `IE, Germanic` is a path: Swedish and Hindi, which belong to two branches, have a
+    similarity of 1/2.
     """
     _run_table("family", file, outputs, as_json, quiet, options)
 
@@ -136,7 +141,7 @@ def family_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bo
 @_names_option
 @_shared
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
-    """1 for the same script, 0 otherwise.
+    """Equality of scripts: 1 for the same script, 0 otherwise.
 
     The script is that of the code (sr-Latn) or, if the code has none, the likely script of Unicode CLDR. FILE is
     optional: a table with a code and a script for each language, whose scripts are used instead.
@@ -157,7 +162,9 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
     "--column", default=None, metavar="NAME", help="Column of the amounts, if the table has several columns of numbers."
 )
 @click.option(
-    "--log", is_flag=True, help="Use log10(1 + amount). The order is the same; linear fits are usually better."
+    "--log",
+    is_flag=True,
+    help="Use log10(1 + amount). The order of the sources stays the same; linear fits are usually better.",
 )
 @_names_option
 @_shared

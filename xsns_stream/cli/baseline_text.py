@@ -70,8 +70,8 @@ _max_tokens_option = _cost(
     "--max-tokens",
     type=int,
     default=None,
-    help="Maximum number of tokens of a language for nn-rank, from the first examples drawn. Time grows with its "
-    "square.  [default: all]",
+    help="Maximum number of tokens of a language for nn-rank; the tokens of the examples that were drawn first are "
+    "used. The time grows with the square of this number.  [default: all]",
 )
 
 
@@ -258,7 +258,7 @@ def _run_text(name: str, options: dict[str, Any]) -> None:
     every = options.get("layer") == "all"
     for path in outputs:
         if every and LAYER_FIELD not in path:
-            raise UsageError(f"every layer would be written to '{path}'.", f"put {LAYER_FIELD} into the name.")
+            raise UsageError(f"every layer would be written to '{path}'.", f"put {LAYER_FIELD} into the file name.")
     check_outputs([path.replace(LAYER_FIELD, "0") if every else path for path in outputs])
     requested = requested_languages_of(options)
     computed = _compute((name,), requested, options, quiet, outputs[0] if outputs else None)
@@ -350,8 +350,9 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compute every baseline whose data are available, and list what the others need.
 
-    Tables are searched in --data; baselines from text need --corpus, and all but sue need --model. If several
-    tables can be used, the table with most of the languages is used; if several have equally many, the first of these.
+    Tables are searched in --data. Baselines from text need --corpus, and all of these except sue need --model. If
+    several tables can be used for a baseline, the table with the most languages is used; among tables with equally
+    many languages, the first one.
     """
     from xsns_stream.pipeline.baselines import Baseline, baselines_in_folders, different_settings
     from xsns_stream.pipeline.model_baselines import TEXT_BASELINES

@@ -85,7 +85,10 @@ def _objective_options(function: Decorated) -> Decorated:
         ),
         length_option,
         _model(
-            "--head-seed", default=0, show_default=True, help="Seed for the head of a task if the checkpoint has none."
+            "--head-seed",
+            default=0,
+            show_default=True,
+            help="Seed for the random weights of a task head, if the checkpoint has no head for the task.",
         ),
     )
 

@@ -133,4 +133,4 @@ def _show(result: CopyResult, target: str, ratio: float | None) -> None:
     if ratio is not None:
         sizes = f"size: {decimal(result.target_bytes)}, {decimal(result.source_bytes)} in the source"
         # Without compression the ratio is below 1, because of an index and the padding of the last chunk.
-        say(f"{sizes}, {ratio:.2f} × smaller than the bits." if ratio > 1 else f"{sizes}.")
+        say(f"{sizes}, {ratio:.2f} × smaller than uncompressed rows." if ratio > 1 else f"{sizes}.")

@@ -115,8 +115,8 @@ def command(
 
     A predictor is a store of sub-networks, or a matrix from `matrix` or `baseline`. For each target, the order of its
     sources by prediction is compared with their order by score; the target itself is excluded. Means over targets have
-    95 % intervals. The table also has trivial baselines: random order, always English, the mean of each source on other
-    targets, and other runs of the same scores.
+    95 % intervals. The table also has trivial baselines: random order, always English, the mean score of each source on
+    the other targets, and the scores of other fine-tuning runs.
     """
     from xsns_stream.pipeline.gold_comparison import evaluate
     from xsns_stream.report import RESULT_FORMATS, check_destination, evaluation_table, write_evaluation

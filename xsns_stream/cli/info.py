@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Number of characters of a digest in the output.
 _DIGEST: Final = 12
 #: Longer names for counts of lines.
-_LINES: Final = {"control": "freed of control characters", "cut": "longer than 2^20 characters, and cut"}
+_LINES: Final = {"control": "with control characters, which are removed", "cut": "longer than 2^20 characters, and cut"}
 
 
 @click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus ntrex"))

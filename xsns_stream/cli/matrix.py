@@ -60,7 +60,7 @@ def tree_options(function: Decorated) -> Decorated:
             flag_value=False,
             default=True,
             help="Write trees without support values. By default, if the store has parts (`build --parts`), all parts "
-            "are read, and a join has the share of 200 resampled trees with the same group, in percent.",
+            "are read, and each join is labelled with the percentage of 200 resampled trees that have the same group.",
         ),
         click.option(
             "--cluster",
@@ -157,8 +157,8 @@ def command(
     """Compute the similarity matrix of the languages of a store.
 
     The coefficient is averaged over seeds. Up to 12 languages are shown as a matrix. For more languages, the three
-    nearest of each are listed; -o writes the whole matrix. Counts are saved in the store, so that languages that were
-    compared before are not read again.
+    nearest sources of each language are listed; -o writes the whole matrix. Counts are saved in the store, so that
+    languages that were compared before are not read again.
 
     This process counts with one thread for each core. --scheduler uses the machines of a cluster of Dask, each of which
     reads a part of the columns of all rows.
@@ -196,7 +196,9 @@ def _check_sides(outputs: tuple[str, ...], clusters: int | None, options: dict[s
     from xsns_stream.errors import UsageError
 
     if clusters is not None and options["by"] is not None:
-        raise UsageError("--cluster cannot be combined with --by.", "divide the languages by all parameters.")
+        raise UsageError(
+            "--cluster cannot be combined with --by.", "omit --by to divide the languages by all parameters."
+        )
     sources, targets = (set(split_codes(options[side])) for side in ("sources", "targets"))
     if sources != targets:
         check_square(outputs, "--cluster" if clusters is not None else "")
@@ -247,7 +249,7 @@ def _show_clusters(divided: LanguageClusters, quiet: bool) -> None:
             quiet,
         )
     else:
-        note("fewer than two families are known, so that the clusters cannot be compared with them.", quiet)
+        note("fewer than two families are known, so the clusters cannot be compared with language families.", quiet)
 
 
 def _show_groups(matrix: GroupedSimilarity, written: bool, quiet: bool) -> None:

@@ -34,7 +34,7 @@ def matrix_output_option(function: Decorated) -> Decorated:
             is_flag=True,
             expose_value=False,
             callback=_remember,
-            help="In .phy files, shorten names to ten characters, which are unique.",
+            help="In .phy files, shorten names to at most ten characters, and keep them distinct.",
         ),
         click.option(
             "--nearest",

@@ -152,7 +152,7 @@ def corpus_option(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
     )
 
 
-TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all, joined]"
+TREEBANK_HELP: Final = "Treebank to read if a language has several, such as GSD. [default: all treebanks, joined]"
 
 
 def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
@@ -174,8 +174,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--text-column",
                 default=None,
-                help="Column of the text, if it is not the default column; a.b means the column b within "
-                "the column a. {lang} means the language: translation.{lang}.",
+                help="Column of the text, if it is not the default column; a.b means the column b within the column a. "
+                "{lang} stands for the language code, as in translation.{lang}.",
             ),
             option(
                 "--language-column",
@@ -188,8 +188,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--words",
                 type=click.Choice(["running", "given"]),
                 default=None,
-                help="How to read text that is split into words. running reads each sentence as running text; given "
-                "joins its words by spaces. Labelled words are always joined by spaces. [default: running]",
+                help="How to read text that is split into words. running restores the running text of each sentence; "
+                "given joins the words by spaces. Labelled words are always joined by spaces. [default: running]",
             ),
             option(
                 "--labels-as-given",
@@ -295,13 +295,14 @@ def parameter_options(function: Decorated) -> Decorated:
             "--include",
             multiple=True,
             metavar="REGEX",
-            help="Also measure parameters outside of the blocks, if a name matches this expression; repeatable.",
+            help="Also measure parameters outside of the blocks if their names match this regular expression; "
+            "repeatable.",
         ),
         _parameters(
             "--exclude",
             multiple=True,
             metavar="REGEX",
-            help="Do not measure parameters with a name that matches this expression; repeatable.",
+            help="Do not measure parameters whose names match this regular expression; repeatable.",
         ),
     )
 
@@ -343,7 +344,8 @@ def languages_option(function: Decorated) -> Decorated:
         "languages",
         multiple=True,
         metavar="CODES",
-        help="Languages to compare with one another, such as `sw,en`.  [default: all that have every seed]",
+        help="Languages to compare with each other, such as `sw,en`.  "
+        "[default: all languages with a row for every seed]",
     )(function)
 
 
@@ -354,7 +356,8 @@ def sources_option(function: Decorated) -> Decorated:
         "sources",
         multiple=True,
         metavar="CODES",
-        help="Compare only these sources with the targets, such as `en,de`. [default: all that have every seed]",
+        help="Compare only these sources with the targets, such as `en,de`. "
+        "[default: all languages with a row for every seed]",
     )(function)
 
 
@@ -491,14 +494,14 @@ def gold_options(function: Decorated) -> Decorated:
             "targets",
             multiple=True,
             metavar="CODES",
-            help="Targets to compare, such as `sw,zu`.  [default: all that every predictor has]",
+            help="Targets to compare, such as `sw,zu`.  [default: all targets that every predictor has]",
         ),
         click.option(
             *SOURCES,
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Sources to compare, such as `en,de`.  [default: all that every predictor has]",
+            help="Sources to compare, such as `en,de`.  [default: all sources that every predictor has]",
         ),
         regime_option,
         click.option(

@@ -296,7 +296,7 @@ def stderr_console(quiet: bool) -> Console:
 
 
 def print_matrix(matrix: SimilarityMatrix) -> int:
-    """Print a small matrix as a whole; of a larger matrix, print the nearest sources of each target.
+    """Print a small matrix in full; for a larger matrix, print only the nearest sources of each target.
 
     Returns:
         The number of sources printed for each target; 0 if the whole matrix was printed.

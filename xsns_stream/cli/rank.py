@@ -47,7 +47,8 @@ def rank_options(function: Decorated) -> Decorated:
             "--gold",
             default=None,
             metavar="FILE",
-            help="File of gold scores from `gold import`, from which the score with each source is predicted.",
+            help="File of gold scores from `gold import`. They are used to predict the score that the target would "
+            "reach with each source.",
         ),
         click.option(
             "--strategy",
@@ -78,7 +79,7 @@ def rank_options(function: Decorated) -> Decorated:
             "sources",
             multiple=True,
             metavar="CODES",
-            help="Candidates, such as `en,fi`.  [default: all other languages that have every seed]",
+            help="Candidates, such as `en,fi`.  [default: all other languages with a row for every seed]",
         ),
         click.option(
             *TARGETS,
@@ -114,8 +115,8 @@ def command(
     """Rank source languages for a target language.
 
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
-    is zero if sub-networks overlap like random ones of the same sizes. Only the pairs of
-    the target with each source are compared, not all pairs of the store.
+    is zero if sub-networks overlap like random ones of the same sizes. Only the pairs of the target with each source
+    are compared, not all pairs of the store.
 
     If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on the
     choice of examples: 95 % intervals, the probability that each source is the most similar one, and the sources that

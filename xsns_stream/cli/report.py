@@ -44,7 +44,8 @@ def page_options(function: Decorated) -> Decorated:
             "layers",
             flag_value=False,
             default=True,
-            help="Leave out the layers and the kinds of modules. All rows are then read once instead of three times.",
+            help="Do not compare the layers and kinds of modules separately. Each row is then read once instead of "
+            "three times.",
         ),
         regime_option,
         click.option(

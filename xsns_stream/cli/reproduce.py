@@ -305,7 +305,13 @@ class _Reproduce(SectionedCommand):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Targets"):
             formatter.write_dl(
-                [*TARGETS.items(), (ALL, "All targets with available data; the others are listed with the reason.")]
+                [
+                    *TARGETS.items(),
+                    (
+                        ALL,
+                        "All tables and figures whose data are available. The others are listed with the reason.",
+                    ),
+                ]
             )
         super().format_options(ctx, formatter)
 
@@ -326,8 +332,8 @@ class _Reproduce(SectionedCommand):
 def command(ctx: click.Context, /, target: str, dry_run: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Run the steps of a table or figure of the paper.
 
-    A table or figure consists of command lines of the other verbs, and of a page with their results in the folder -o.
-    The same command continues an interrupted run. --dry-run prints the command lines.
+    A table or figure is computed by command lines of the other verbs. Their results are written to a page in the
+    folder -o. The same command continues an interrupted run. --dry-run prints the command lines.
 
     With --workers or --scheduler, each step that measures or fine-tunes uses several processes.
     """

@@ -78,7 +78,7 @@ def transfer_options(function: Decorated) -> Decorated:
         _task("--config", default=None, help=CONFIG_HELP),
         _task("--data-revision", default=None, help="Commit, branch or tag of a Hub data set."),
         _task("--treebank", default=None, help=TREEBANK_HELP),
-        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Another name for a label; repeatable."),
+        _task("--relabel", multiple=True, metavar="OLD=NEW", help="Give the label OLD the name NEW; repeatable."),
         _language_options,
         _tuning_options,
         _cost_options,
@@ -138,7 +138,13 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="Number of epochs without a better dev score before training stops.",
         ),
         _tuning("--lr", "learning_rate", type=float, default=None, help="Highest learning rate."),
-        _tuning("--batch", "batch_size", type=int, default=None, help="Training examples in a step."),
+        _tuning(
+            "--batch",
+            "batch_size",
+            type=int,
+            default=None,
+            help="Number of training examples in a step of the optimiser.",
+        ),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
     )
 
@@ -162,7 +168,7 @@ def _cost_options(function: Decorated) -> Decorated:
             show_default=True,
             help="Precision of matrix products (automatic mixed precision).",
         ),
-        _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Test examples in a batch."),
+        _cost("--test-batch", "evaluation_batch", type=int, default=None, help="Number of test examples in a batch."),
         _cost(
             "--keep-models",
             type=click.Path(path_type=Path),
@@ -427,7 +433,7 @@ def _row(run: TransferRun, headline: str) -> dict[str, Any]:
 
 
 def _summary(runs: Sequence[TransferRun], headline: str) -> dict[str, Any]:
-    """Return means over all units: the scores on own and on other languages, and the trivial score on the latter."""
+    """Return means over all units: the scores on the languages of the source and on others, and the trivial scores."""
     own = [run.scores[run.source].metrics[headline] for run in runs if run.source in run.scores]
     others = [
         (score.metrics[headline], score.trivial[headline])

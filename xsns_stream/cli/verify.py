@@ -34,8 +34,8 @@ _NAMED: Final = 3
 def command(store: str, as_json: bool, quiet: bool) -> None:
     """Compare every bit of a store with its records.
 
-    The exit code is 1 if anything is wrong; each such row is named. Rows that were never finished are not errors: the
-    next build finishes them.
+    The exit code is 1 if anything is wrong; the output names each damaged row. Rows that were never finished are not
+    errors: the next build finishes them.
     """
     from xsns_stream.pipeline.inspection import verify_store
 

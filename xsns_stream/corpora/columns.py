@@ -56,10 +56,10 @@ class Columns:
     """The columns from which an example is made.
 
     Attributes:
-        text: The text, or the first text of a pair.
-        pair: The second text; empty if there are no pairs.
-        label: The labels; empty if no labels are read.
-        sentence: The running text of the words; empty if there is no such column.
+        text: Column of the text, or of the first text of a pair.
+        pair: Column of the second text; empty if there are no pairs.
+        label: Column of the labels; empty if no labels are read.
+        sentence: Column of the running text of the words; empty if there is no such column.
         rows: Selection of the rows of one language; None if the whole table is in one language.
     """
 
@@ -220,7 +220,7 @@ def _choose(columns: Sequence[str], text: str | None, labels: str | None, where:
         names = column_list(columns, complete=True)
         raise CorpusError(
             f"no column of {where} has a usual name for labels (columns: {names}).",
-            f"name the column of the labels; usual names are {', '.join(LABEL_COLUMNS)}.",
+            f"name the column of the labels with --label-column; usual names are {', '.join(LABEL_COLUMNS)}.",
         )
     text_column(columns, label, where)
     pairs = (pair for pair in PAIR_COLUMNS if set(pair) <= set(columns) and text is None)
@@ -268,8 +268,8 @@ def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: 
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(
-            f"the column '{chosen}' of {where} is read as the text, and not {', '.join(map(repr, others))}: "
-            "--text-column chooses another one."
+            f"the text of {where} is read from the column '{chosen}', not from {', '.join(map(repr, others))}: "
+            "--text-column chooses another column."
         )
 
 
@@ -286,9 +286,9 @@ def _parse_if_list(value: object, where: str) -> object:
         return value
     members = parse_list(text)
     if members is None and text != "[]":
-        hint = 'write it as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which have lists.'
+        hint = 'write the list as JSON (`["a", "b"]`), or the table as .jsonl or .parquet, which can contain lists.'
         raise CorpusError(
-            f"{where} contains a list as text, whose members cannot be distinguished: {text[:40]!r}.", hint
+            f"{where} contains a list that is written as text, and its items cannot be told apart: {text[:40]!r}.", hint
         )
     return members or []
 
@@ -321,7 +321,7 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int):
-        raise CorpusError(f"{where} contains {type(value).__name__}, which is not a label.", _LABEL_FORMS)
+        raise CorpusError(f"{where} contains a value of the type {type(value).__name__}, not a label.", _LABEL_FORMS)
     if value < 0:
         return ""
     if classes and value >= len(classes):
@@ -334,16 +334,19 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
     """Return the answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists.
 
-    Of several answers, the first one has the position; the others are kept as alternative references.
+    If there are several answers, the position is that of the first one; the others are alternative references.
     """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
             return None  # a question has no answer
-        keys = ", ".join(map(str, value)) or "nothing"
-        raise CorpusError(f"{where} contains {keys}, which is not an answer.", _LABEL_FORMS)
+        what = f"an object with the keys {', '.join(map(str, value))}" if value else "an empty object"
+        raise CorpusError(f"{where} contains {what}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
-        raise CorpusError(f"{where} contains an answer that is not text with a number.", _LABEL_FORMS)
+        raise CorpusError(
+            f"{where} contains an answer whose text is not a string, or whose answer_start is not an integer.",
+            _LABEL_FORMS,
+        )
     texts = value["text"]
     return AnswerSpan(start, text, () if isinstance(texts, str) else other_answers(texts, text))
 

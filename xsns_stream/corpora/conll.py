@@ -166,7 +166,7 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Raise an error if a comment is between words, which means that a new sentence begins, or for too many columns.
+    """Raise an error if a line has too many columns, or if a comment is between words and so begins a new sentence.
 
     CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
@@ -223,14 +223,14 @@ def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[s
             tag = str(token.get(_UPOS) or "").strip()
             yield _Word(form.strip(), "" if tag == _BLANK else tag, token.get("misc"))
     if before is not None and begun <= before < covered:
-        raise _NotConlluError(f"a range ends at {covered}, and the last ID is {before}")
+        raise _NotConlluError(f"a range of IDs ends at {covered}, but the last ID of the sentence is {before}")
 
 
 def _check_follows(first: int, before: int, covered: int) -> None:
     if before < covered and first > before + 1:
-        raise _NotConlluError(f"the ID {first} follows {before}, within a range that ends at {covered}")
+        raise _NotConlluError(f"the ID {first} follows the ID {before} within a range that ends at {covered}")
     if first <= covered or first != before + 1:
-        raise _NotConlluError(f"the ID {first} follows {max(before, covered)}")
+        raise _NotConlluError(f"the ID {first} follows the ID {max(before, covered)}")
 
 
 def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
@@ -287,7 +287,7 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
 
     Raises:
         CorpusError: More than one sentence in twenty is malformed: a line has one field, or another number of fields
-            than the lines before it. The error is that of the first such line, at the end of the file.
+            than the lines before it. The error names the first such line, and is raised at the end of the file.
     """
     lines = file_text(path).split("\n")
     if is_numbered(lines):
@@ -297,7 +297,9 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
     filled = [fields for line in lines if (fields := _split_fields(line)) and fields[0] != _DOCUMENT]
     with_spaces = bool(filled) and all(len(fields) > 2 and fields[-1] in ("+", "-") for fields in filled)
     if with_spaces:
-        add_note(f"the last column of {path.name} is the space after each word; the tags are in the column before it.")
+        add_note(
+            f"the last column of {path.name} contains the space after each word; the tags are in the column before it."
+        )
     tag_at = -2 if with_spaces else -1
     checked = _CheckedSentences()
     width = 0
@@ -428,9 +430,9 @@ def read_numbered(lines: Sequence[str], name: str, add_note: AddNote = discard_n
         add_note: Called with a sentence about the column of the tags, if it is unusual.
 
     Raises:
-        CorpusError: More than one sentence in twenty is malformed: a line lacks a column, or its number does not follow
-            the number of the line above. The error is that of the first such line, at the end of the file. Or it is
-            unclear which column contains the tags.
+        CorpusError: It is unclear which column contains the tags. Or more than one sentence in twenty is malformed: a
+            line lacks a column, or its number does not follow the number of the line above. This error names the first
+            such line, and is raised at the end of the file.
     """
     tag_at = _tag_column(lines, name)
     if tag_at != _USUAL_TAG:
@@ -487,6 +489,6 @@ def _numbering_error(fields: Sequence[str], expected: int, tag_at: int, where: s
     if len(fields) > tag_at and _NUMBER.fullmatch(fields[0]) and int(fields[0]) == expected:
         return None
     return CorpusError(
-        f"{where} does not contain word {expected} of its sentence with a tag: {line.strip()[:40]!r}.",
-        "each line contains number, word and tag with tabs between, and an empty line ends a sentence.",
+        f"{where} should contain word {expected} of its sentence and a tag, but is {line.strip()[:40]!r}.",
+        "each line contains a number, a word and a tag, separated by tabs; an empty line ends a sentence.",
     )

@@ -1,8 +1,8 @@
 """Reading of the lines of a text file: decompression, decoding and line ends.
 
-A file is UTF-8, plain or compressed. UTF-16 and UTF-32, which look like UTF-8 with NULs between the letters, are an
-error with a command that converts them. Lines end with LF, CRLF, or CR (classic Mac OS). The separators of Unicode
-(U+0085, U+2028, U+2029) are characters within a line, as in text files of Python.
+A file is UTF-8, plain or compressed. A file in UTF-16 or UTF-32, which looks like UTF-8 with NULs between the letters,
+raises an error whose hint contains a command that converts the file. Lines end with LF, CRLF, or CR (classic Mac OS).
+The separators of Unicode (U+0085, U+2028, U+2029) are characters within a line, as in text files of Python.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ _MAGIC: Final = (
 
 
 def suffix_of_bytes(beginning: bytes) -> str:
-    """Return the suffix of the compression, or of Parquet, that the first bytes of a file show; empty if none."""
+    """Return the suffix of the format (a compression or Parquet) that the first bytes of a file indicate, or ""."""
     return next((suffix for magic, suffix in _MAGIC if beginning.startswith(magic)), "")
 
 
@@ -155,7 +155,7 @@ def check_placeholder(beginning: bytes, name: str) -> None:
 
 
 def check_encoding(beginning: bytes, path: Path) -> None:
-    """Raise an error if a file is a placeholder, of another kind, in UTF-16 or UTF-32, or has too many NULs.
+    """Raise an error if a file is not UTF-8 text: a placeholder, an archive, a document, UTF-16 or UTF-32, or binary.
 
     Args:
         beginning: The first bytes of the file, decompressed.
@@ -224,7 +224,7 @@ def _iconv(encoding: str, path: Path) -> str:
 def not_utf8_hint(path: Path) -> str:
     """Return a hint for a file in a single-byte encoding, with a command that converts it."""
     return (
-        f"save it as UTF-8: determine its encoding and convert it; from Latin-1, {_iconv('ISO-8859-1', path)} "
+        f"save it as UTF-8: determine its encoding and convert it. If it is Latin-1: {_iconv('ISO-8859-1', path)} "
         "Latin-1 is for languages of western Europe only: others are WINDOWS-1250 (central Europe), WINDOWS-1251 or "
         "KOI8-R (Cyrillic), WINDOWS-1253 (Greek), WINDOWS-1254 (Turkish), WINDOWS-1255 (Hebrew), WINDOWS-1256 "
         "(Arabic), TIS-620 (Thai), GB18030, SHIFT_JIS, EUC-KR."

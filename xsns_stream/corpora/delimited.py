@@ -205,13 +205,13 @@ _SEPARATORS: Final = {";": "semicolons", "\t": "tabs"}
 
 
 class Dialect(NamedTuple):
-    """The dialect of a table.
+    r"""The dialect of a table.
 
     Attributes:
         separator: The character between fields.
-        quoted: Whether quotation marks may enclose a field.
+        quoted: Whether fields may be enclosed in quotation marks.
         usual: Whether the dialect is usual for the suffix of the file.
-        escaped: Whether quotation marks within a field are escaped by a backslash, instead of being doubled.
+        escaped: Whether a quotation mark within a quoted field is written as `\"`. If not, it is written as `""`.
         has_sep_line: Whether the first line names the separator, such as `sep=;`, and the header is the second line.
     """
 
@@ -262,7 +262,7 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
 
 
 def _is_escaped(path: Path, separator: str) -> bool:
-    """Return whether a table can be read with backslashes before quotation marks, but not with doubled marks only."""
+    """Return whether a table can be read only if a backslash may escape a quotation mark."""
     return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
 
 

@@ -54,14 +54,15 @@ class Row(NamedTuple):
 def read_rows(
     lines: Iterable[str], name: str, separator: str, *, quoted: bool = True, escaped: bool = False
 ) -> Iterator[Row]:
-    """Yield the rows of a table, with its header as the first row.
+    r"""Yield the rows of a table, with its header as the first row.
 
     Args:
         lines: The lines with their ends (LF, CRLF or CR).
         name: Name of the file, for messages.
         separator: The character between fields.
-        quoted: Whether quotation marks may enclose a field, and are doubled within it.
-        escaped: Whether a backslash escapes a quotation mark or another backslash.
+        quoted: Whether fields may be enclosed in quotation marks.
+        escaped: Whether a quotation mark within a quoted field is written as `\"`, and a backslash as `\\`. If not, a
+            quotation mark is written as `""`.
 
     Raises:
         CorpusError: A quotation mark is not closed; text follows a closing mark; or a mark is within a field that is

@@ -241,8 +241,8 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 def text_unit(value: object, where: str) -> TextExample | None:
     """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
-    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate, which JSON
-    can escape, cannot be encoded and makes the unit undecodable.
+    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate (half of a
+    UTF-16 pair, which JSON can contain as an escape) is not a character; a unit with one counts as undecodable.
 
     Args:
         value: The value; None is treated as empty.
@@ -380,7 +380,7 @@ def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
 
 
 class _FirstPass:
-    """The digests of all usable examples, and the examples as long as they fit into `held_bytes`."""
+    """The digests of all usable examples, and the examples themselves if they fit into `held_bytes` together."""
 
     def __init__(self, tally: Tally, held_bytes: int) -> None:
         self.tally = tally

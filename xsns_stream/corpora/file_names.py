@@ -211,7 +211,7 @@ class Naming:
             used: All names of files for which a label may be given.
             names: Names of the files, for the hint.
             where: Phrase for the message that says where the files are, such as the name of a folder.
-            kind: Singular noun for the message that says what the names denote, such as `file` or `key`.
+            kind: Singular noun for the named things in the message, such as `file` or `key`.
 
         Raises:
             CorpusError: There is no such file.
@@ -298,7 +298,7 @@ def is_file_word(stem: str) -> bool:
 
 def beside_splits(stem: str) -> str:
     """Return the reason why a name is not read as a language beside files that are named by a split or a side."""
-    return f"'{stem}' is a common name of files beside those of splits{_if_meant(stem)}"
+    return f"'{stem}' is a common name of files in a folder with splits, not of a language{_if_meant(stem)}"
 
 
 def is_unicode(name: str) -> bool:
@@ -319,7 +319,7 @@ def _no_language_reason(stem: str) -> str:
 
     match = _WITH_SPLIT.fullmatch(stem)
     if match and code_or_none(match["language"]):
-        return f"a split of '{match['language']}': splits are read with --task"
+        return f"it is a split of '{match['language']}'; splits are read only with --task"
     written = stem.lower().replace("-", "_")
     if written in _WIKIPEDIA_CODES:
         return f"'{stem}' is not a language code; name it {_WIKIPEDIA_CODES[written]}"

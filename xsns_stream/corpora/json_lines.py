@@ -68,8 +68,9 @@ def read_jsonl(
         rows: Selection of the rows of one language; None for all rows.
 
     Raises:
-        CorpusError: The column does not exist, or a row has it twice. Or more than one line in twenty is not JSON, or
-            more than one row in twenty lacks the column or has a number in it: these are raised at the end of the file.
+        CorpusError: The column does not exist, or a row has it twice. More than one line in twenty is not JSON, or more
+            than one row in twenty lacks the column or has a number in it; these errors are raised at the end of the
+            file.
     """
     names = _json_columns(path, column, labels, rows)
     if not names:
@@ -112,7 +113,7 @@ def read_jsonl(
 
 
 def _is_number(value: object) -> bool:
-    """Return whether a value is a number or a truth value; NaN, which pandas writes for missing values, is not."""
+    """Return whether a value is a number or a truth value; False for NaN, which pandas writes for missing values."""
     return isinstance(value, int | float) and not (isinstance(value, float) and math.isnan(value))
 
 
@@ -151,7 +152,7 @@ def _json_columns(
 
 
 def json_rows(path: Path) -> Generator[JsonRow | None, None, None]:
-    """Yield the objects of a file; a blank one for a blank line, None for a line that is not UTF-8.
+    """Yield the objects of a file; yield an empty object for a blank line, and None for a line that is not UTF-8.
 
     A line that is not an object is malformed. In a file that has only strings, each string is the text of an object.
 
@@ -216,7 +217,7 @@ def _document(path: Path) -> JsonRow | None:
 def _rows_of_document(document: JsonRow) -> Iterator[JsonRow]:
     """Yield the rows of a document: those of its only array of objects, or of columns as pandas writes them.
 
-    A document with neither is one row.
+    A document that contains neither of them is one row.
     """
     values = list(document.values())
     arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], JsonRow)]

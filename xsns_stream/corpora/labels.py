@@ -73,7 +73,7 @@ def check_label(example: TextExample, task: str, where: str) -> TextExample:
 
 
 def without_blank_tags(example: TextExample) -> TextExample:
-    """Return the example with tags `_` (an empty column) replaced by empty tags; no label if all are then empty."""
+    """Return the example with empty tags instead of `_`, and without a label if all of its tags are then empty."""
     if not isinstance(example.label, tuple) or BLANK not in example.label:
         return example
     label = tuple("" if tag == BLANK else tag for tag in example.label)
@@ -237,7 +237,7 @@ def check_label_sets(by_language: Mapping[str, Collection[str]], *, words: bool,
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words, for which small data may have different classes in each language.
+        words: Whether the labels are those of words. In small data, a language may then lack some of the classes.
         most: Maximum number of classes of the task; None if unknown.
 
     Raises:
@@ -272,8 +272,8 @@ def check_spellings(
 
     Args:
         by_language: {language: its labels}.
-        words: Whether they are labels of words. Such labels may differ only by case within one language, because some
-            tag sets use case to distinguish labels.
+        words: Whether the labels are those of words. Within one language, such labels may differ only by case, because
+            some tag sets use case to distinguish labels.
         exempt: Labels that are not compared, because the user named them.
         hint: The hint of the error, which says how to rename a class; empty for a general hint.
 

@@ -259,7 +259,7 @@ class FolderListing:
         if not (published or self.groups):
             subfolders = [each.file[:-1] for each in self.not_read if each.file.endswith("/")]
             published, others = files_in_subfolders(folder, subfolders, lambda name: split_suffix(name) is not None)
-            self.beside_texts += [UnreadFile(file, "not one of the texts of its folder") for file in others]
+            self.beside_texts += [UnreadFile(file, "the texts of its folder are in other files") for file in others]
             published += sides(each.file for each in self.not_read if not each.file.endswith("/"))
         published = [self._renamed(each) for each in published]
         split = chosen_split(published, self.split)
@@ -324,7 +324,7 @@ class FolderListing:
         large = [path.name for paths in files.values() for path in paths if path.stat().st_size > _LARGE]
         if large:
             listed = ", ".join(large[:5]) + (" …" if len(large) > 5 else "")
-            yield f"large files are read twice, which may take minutes each: {listed}."
+            yield f"large files are read twice, which may take minutes for each file: {listed}."
 
 
 # ------------------------------------------------------------------------------------------ errors

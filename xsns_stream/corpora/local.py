@@ -50,7 +50,7 @@ class LocalCorpus:
     Attributes:
         name: Name for provenance, such as `folder(ntrex)`; without absolute paths.
         files: Normalised code → file, or shards in their order.
-        text_column: The column that contains the text, in files that have columns. Files of text are read as they are.
+        text_column: The column that contains the text, in files that have columns. Other files ignore this setting.
         not_read: Files and subfolders of the folder that are left out, with the reasons.
         labels: None for no labels, `auto` for the usual labels of each format, or the column that contains the labels.
         unclear: Normalised code → the reason why the language cannot be read: it has two files, or shards are missing.
@@ -311,7 +311,7 @@ def open_tables_of_languages(
     labels: str | None = None,
     words: str = RUNNING,
 ) -> LocalCorpus:
-    """Open tables with several languages that are given as `language=path`; only this language is read from each.
+    """Open tables with several languages, each given as `language=path`; only this language is read from the table.
 
     Raises:
         LanguageError: The text before `=` is not a language, or a table does not contain it.

@@ -114,7 +114,8 @@ def open_texts(
     if isinstance(texts, Mapping):
         if language_column is not None or LANG in column:
             raise UsageError(
-                "texts by language have no column of languages.", "omit language_column, and {lang} in text_column."
+                "a mapping from languages to texts has no column of languages.",
+                "omit language_column, and {lang} in text_column.",
             )
         by_key = dict(texts)
     elif LANG in column:
@@ -143,7 +144,7 @@ def _several_keys(code: str, keys: list[str]) -> CorpusError:
     """Return the error for several keys that mean one language."""
     return CorpusError(
         f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
-        "join their texts under one key, or keep the keys as labels with labels='as-given' or label={key: label}.",
+        "join their texts under one key, or keep the keys as labels with labels_as_given=True or label={key: label}.",
     )
 
 

@@ -321,7 +321,10 @@ def _open_local(parts: Sequence[str], options: dict[str, str | None], naming: Na
         return open_files(parts, text_column, labels, words, naming)
     if len(parts) > 1:
         odd = next(part for part in parts if "=" not in part)
-        hint = "only language=file pairs can be combined, with one another or with a folder; texts need their language."
+        hint = (
+            "only language=file pairs can be combined, with each other or with one folder. Write a file as sw=FILE to "
+            "state its language."
+        )
         raise CorpusError(f"'{odd}' cannot be combined with another corpus.", hint)
     raise _unknown(parts[0])
 
@@ -331,7 +334,7 @@ def _open_task_text(parts: Sequence[str], task: str, options: dict[str, str | No
     if options["labels"] not in (None, AUTO):
         raise UsageError(
             "--label-column cannot be used with --task.",
-            "omit --label-column; the format of the data determines the place of the labels.",
+            "omit --label-column; the format of the data determines where the labels are.",
         )
     if len(parts) != 1:
         raise UsageError("the labelled data of a task are one folder or data set.", "give --corpus once.")

@@ -64,7 +64,7 @@ def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
 
 
 def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
-    """Return, as text, the cells of the first column that has one of some names; no cells without such a column."""
+    """Return, as text, the cells of the first column with one of the given names; empty if there is no such column."""
     import pyarrow as pa
     from pyarrow import parquet
 

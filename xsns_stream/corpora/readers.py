@@ -224,9 +224,9 @@ def _read_conllu(
 
 def _refuse_column(path: Path, column: str | None, rows: LanguageRows | None) -> None:
     if rows is not None:
-        raise CorpusError(f"{path.name} has no columns, so no languages in one.", "leave --language-column out.")
+        raise CorpusError(f"{path.name} has no columns, so it has no column of languages.", "omit --language-column.")
     if column is not None:
-        raise CorpusError(f"{path.name} has no columns, so no column '{column}'.", "leave --text-column out.")
+        raise CorpusError(f"{path.name} has no columns, so it has no column '{column}'.", "omit --text-column.")
 
 
 # ------------------------------------------------------------------------------- table of formats
@@ -238,12 +238,12 @@ class FileFormat:
 
     Attributes:
         read: Function that yields the units of a file.
-        unit: What an example is called, in the plural.
+        unit: Plural noun for the examples of the format in messages, such as `lines`.
         words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
             column of words.
         column_names: Function that returns the names of the columns; None for files that are not tables.
-        cells: Function that returns, as text, the cells of the first column that has one of some names; for tables
-            whose rows are not JSON.
+        cells: For tables whose rows are not JSON, a function that returns, as text, the cells of the first column with
+            one of the given names.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
         has_only_text: Whether all values of a table are texts, so that missing values are written as texts.
     """
@@ -298,7 +298,7 @@ SUFFIXES: Final = f"{', '.join(FORMATS)}; all but .parquet also with {', '.join(
 
 
 def looks_like_data(name: str) -> bool:
-    """Return whether the suffix of a file name is that of text or a table, in a format that is read or another one."""
+    """Return whether the suffix of a file name is that of a text or table format, even one that cannot be read."""
     other = without_compression(name).lower().endswith((*_OTHER_FORMATS, *_JSON_SUFFIXES))
     return other or split_suffix(name) is not None
 

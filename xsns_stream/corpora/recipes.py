@@ -138,7 +138,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 text="tokens",
                 renamed=_WIKIPEDIA_CODES,
                 labelled=Columns("tokens", label="ner_tags"),
-                note="named entities in Wikipedia sentences, as split words.",
+                note="named entities in Wikipedia sentences, which are split into words.",
             ),
             Recipe(
                 "udpos",

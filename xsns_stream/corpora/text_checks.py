@@ -1,8 +1,8 @@
 """Checks that the texts of a file are of the kind that its reader expects.
 
-If many texts of a file are wrong, the file is an error: UTF-8 that was decoded with another encoding, lists of words
-that a table contains as text, or lists of sentences instead of words. A note is added if the lines of a `.txt` file
-begin with identifiers.
+An error is raised if many texts of a file are wrong: UTF-8 that was decoded with another encoding, lists of words that
+a table contains as text, or lists of sentences instead of words. If the lines of a `.txt` file begin with identifiers,
+a note is added.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ def _missing_notes(missing: Counter[str], perhaps: Counter[str], rows: int, name
     if perhaps:
         texts_are = "text of" if perhaps.total() == 1 else "texts of"
         yield (
-            f"{perhaps.total():,} {texts_are} {name} {'is' if perhaps.total() == 1 else 'are'} {_quoted(perhaps)}, and "
-            "read as text: empty the cells if they are missing values."
+            f"{perhaps.total():,} {texts_are} {name} {'is' if perhaps.total() == 1 else 'are'} {_quoted(perhaps)}, "
+            "which is read as text: leave such cells empty if they are missing values."
         )
 
 
@@ -180,9 +180,9 @@ class _TextChecks:
 
         if self.decomposed >= _DECOMPOSED_TEXTS and self.decomposed > _DECOMPOSED_SHARE * self.texts:
             add_note(
-                f"{self.decomposed:,} of {self.texts:,} texts of {self.name} have decomposed characters (NFD, as of "
-                "macOS), such as e and an accent for é, and tokenizers may split these otherwise: `uconv -x nfc` "
-                "composes them."
+                f"{self.decomposed:,} of {self.texts:,} texts of {self.name} have decomposed characters (NFD, which "
+                "macOS writes), such as e and a separate accent for é. Tokenizers may split these characters "
+                "differently; `uconv -x nfc` composes them."
             )
 
     def _finish_encoding(self, number: int, original: str, first: str, remedy: str, add_note: AddNote) -> None:
@@ -194,7 +194,7 @@ class _TextChecks:
         )
         if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
             raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
-        add_note(f"{summary}, and are measured unchanged.")
+        add_note(f"{summary}; they are measured unchanged.")
 
 
 def parse_list(text: str) -> list[object] | None:

@@ -93,7 +93,7 @@ def _seed_notes(evaluation: Evaluation, per_seed: Sequence[Reals]) -> Iterator[s
 
 
 def _baseline_notes(evaluation: Evaluation) -> Iterator[str]:
-    """Yield notes on trivial baselines that are missing, and on the target English, which cannot be its own source."""
+    """Yield notes on trivial baselines that are missing, or that are undefined for the target English."""
     if OVER_ENGLISH not in evaluation.metrics:
         yield "English is not a source of the pool: there is no comparison with always choosing English."
     elif ENGLISH_CODE in evaluation.targets:

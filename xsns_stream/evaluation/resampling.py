@@ -27,7 +27,7 @@ _ROUNDING: Final = 1e-12
 
 @dataclass(frozen=True)
 class _Resamples:
-    """How often each target and each seed is drawn, in each of a block of b resamples.
+    """The number of times that each target and each seed is drawn, in each of b resamples.
 
     Attributes:
         targets: float64 [b, T]: counts of the targets.
@@ -134,7 +134,7 @@ def interval(draws: Reals, targets: int) -> tuple[float, float]:
         (low, high); both are NaN if n is below two or all means are NaN.
 
     Source:
-        Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
+        Hesterberg (2015), "What teachers should know about the bootstrap", The American Statistician 69.
     """
     from scipy.stats import norm, t
 

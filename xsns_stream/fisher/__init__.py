@@ -233,7 +233,7 @@ def _check_inputs(model: object, batches: object, loss: object) -> None:
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model is of the type {type(model).__name__}.",
-            "give a model of transformers; for a loaded model it is the attribute `model`.",
+            "give a PyTorch model. The result of load_model contains it as the attribute `model`.",
         )
     if next(model.parameters(), None) is None:
         raise UsageError(f"{type(model).__name__} has no parameters, so there is nothing to measure.")
@@ -290,8 +290,8 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
             names = "x, y" if len(batch) == 2 else ", ".join(f"x{n}" for n in range(len(batch)))
             entries = ", ".join(f"'{name}': {name}" for name in names.split(", "))
             hint = (
-                f"give names to its tensors: ({{{entries}}} for {names} in loader) with the names that the loss "
-                "reads; a model of transformers reads 'input_ids', 'attention_mask' and 'labels'."
+                f"name the tensors of each batch as the loss expects: ({{{entries}}} for {names} in loader). "
+                "A model of transformers expects 'input_ids', 'attention_mask' and 'labels'."
             )
         raise UsageError(f"a batch is of the type {type(batch).__name__}.", hint)
     moved = {}

@@ -54,7 +54,7 @@ def error_context(measurement: RunningMeasurement, language: str = "") -> Iterat
 
 @contextmanager
 def mixed_types(model: Any) -> Iterator[None]:
-    """Turn an error of torch into a sentence that names the cause if the weights of the model have several dtypes.
+    """If the weights of the model have several dtypes, turn an error of torch into a sentence that names this cause.
 
     Models with several dtypes are not rejected beforehand, because some of them are intended to have several and work.
 
@@ -97,7 +97,7 @@ def half_precision_note(model: Any, layout: ParameterLayout, one_by_one: Collect
 def default_provenance(
     model: Any, layout: ParameterLayout, settings: FisherSettings, batch_size: int, examples: int, seed: int
 ) -> Provenance:
-    """Return a provenance in which all fields are filled that can be known without the origin of model and text.
+    """Return the provenance of a measurement whose model and text have an unknown origin.
 
     The digest of the weights covers the first 4,096 values of every parameter in θ: this distinguishes models, and the
     digest is computed fast even for a large model.

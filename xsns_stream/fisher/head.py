@@ -23,7 +23,7 @@ MANY_LOGITS: Final = 2**22
 
 
 class ScoredHead:
-    """Replacement of the forward of a model's head, until `undo` is closed.
+    """Replacement of the forward of a model's head; closing `undo` restores the forward.
 
     Attributes:
         module: The head.

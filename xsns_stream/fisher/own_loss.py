@@ -129,9 +129,9 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.training or module.running_mean is None):
             state = "in training mode" if module.running_mean is not None else "without running statistics"
             raise UsageError(
-                f"the model has a batch normalisation {state} ('{name}'), whose output depends on the other examples "
-                "of the batch, so that a single example has no gradient of its own.",
-                "call model.eval() first, which uses the running statistics."
+                f"the model has a batch normalisation {state} ('{name}'). Its output for one example depends on the "
+                "other examples of the batch, so that the gradient of a single example is not defined.",
+                "call model.eval() first; the model then uses its running statistics."
                 if module.running_mean is not None
                 else "use a normalisation that works example by example, such as GroupNorm.",
             )
@@ -140,7 +140,7 @@ def check_own_loss(model: nn.Module, loss: object, settings: FisherSettings) -> 
 def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batch) -> tuple[str, ...]:
     """Return the names of parameters whose rule is not confirmed by a comparison on a few examples of a batch.
 
-    These are all parameters if the weights are in half precision, or if the batch has only one example.
+    If the weights are in half precision, or the batch has only one example, no rule is confirmed.
 
     Raises:
         FisherError: The loss of an example depends on the other examples of the batch, or on random numbers.
@@ -176,7 +176,10 @@ def unconfirmed_names(model: nn.Module, layout: ParameterLayout, loss: Loss, bat
 
 
 def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batch, refused: set[str]) -> OwnLossEngine:
-    """Measure a batch; add the parameters of modules that their rule does not cover to `refused`."""
+    """Measure a batch without rules for the parameters in `refused`.
+
+    If a rule fails for a module, the parameters of the module are added to `refused`, and the batch is measured again.
+    """
     while True:
         engine = OwnLossEngine(model, layout, loss, without_rules=refused)
         try:
@@ -281,7 +284,8 @@ def _check_depends(total: Tensor) -> None:
     if not total.requires_grad:
         raise FisherError(
             "the loss does not depend on any measured parameter.",
-            "it must be computed by the model that it is given, without no_grad, detach or item.",
+            "compute the loss from the output of the model that the loss function receives, and do not use no_grad, "
+            "detach or item.",
         )
 
 

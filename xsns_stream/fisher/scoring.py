@@ -56,7 +56,7 @@ def kind_of(model: Any) -> str:
     if not hasattr(model, "config"):
         raise UsageError(
             f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
-            "give diagonal_fisher loss=…, a function of a model and a batch that returns one value for each example, "
+            "give the argument loss=…, a function of a model and a batch that returns one value for each example, "
             "for example lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
         )
     from transformers.models.auto import modeling_auto
@@ -198,7 +198,7 @@ def _check_shapes(kind: str, batch: Batch) -> None:
         if (name in per_position and values.shape != ids.shape) or len(values) != len(ids):
             raise FisherError(
                 f"'{name}' has the shape {list(values.shape)}, and 'input_ids' has {list(ids.shape)}.",
-                "make both from the same examples.",
+                "make both tensors from the same examples.",
             )
 
 
@@ -288,7 +288,10 @@ def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], see
 
 
 def example_keys(batch: Batch) -> list[int]:
-    """Return an integer for each example, its key or a digest of its tokens; it does not depend on the batch."""
+    """Return one integer for each example: its entry of `example_keys` or, without this entry, a digest of its tokens.
+
+    The integer does not depend on the other examples of the batch.
+    """
     if "example_keys" in batch:
         return [int(key) for key in batch["example_keys"].tolist()]
     ids = batch["input_ids"].cpu()

@@ -225,9 +225,9 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Return the names of parameters whose rule does not cover the module in the model's own dtype.
+    """Measure a batch in the model's own dtype, and return the names of the parameters whose rules then fail.
 
-    This happens if a module casts its weights.
+    A rule fails, for example, if the module casts its weights.
     """
     refused: set[str] = set()
     for names in groups:
@@ -238,9 +238,9 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names of the parameters in θ of the module that its rule does not cover.
+    """Return the names of the parameters of θ in the module that `error` names; its rule does not cover this module.
 
-    If all of these names were refused before, or the error names no module, return all names in θ.
+    If all of these names were refused before, or if the error names no module, return all names in θ.
     """
     if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error
@@ -262,16 +262,24 @@ def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
 
 @contextmanager
 def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> Iterator[None]:
-    """Convert weights of lower precision to `dtype` while the block runs, and restore them bit for bit afterwards."""
+    """Convert weights of lower precision to `dtype` while the block runs, and restore them bit for bit afterwards.
+
+    Gradients that training left are set aside, because the gradient of a tensor must have the type of the tensor.
+    """
     lower = HALVES if dtype == torch.float32 else (*HALVES, torch.float32)
     changed = [(tensor, tensor.dtype) for tensor in (*model.parameters(), *model.buffers()) if tensor.dtype in lower]
+    gradients = [(tensor, tensor.grad) for tensor, _ in changed if tensor.grad is not None]
     try:
+        for tensor, _ in gradients:
+            tensor.grad = None
         for tensor, _ in changed:
             tensor.data = tensor.data.to(dtype)
         yield
     finally:
         for tensor, own in changed:
             tensor.data = tensor.data.to(own)
+        for tensor, gradient in gradients:
+            tensor.grad = gradient
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:

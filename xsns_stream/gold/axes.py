@@ -49,7 +49,7 @@ def on_axes(
     options: ImportOptions,
     seeds: tuple[int, ...],
 ) -> tuple[TransferScores, list[str]]:
-    """Return the scores on labelled axes, whose unit is not yet checked, and notes on missing scores."""
+    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores."""
     cells = [cell for cell, _ in valid]
     sources, targets = (
         dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")

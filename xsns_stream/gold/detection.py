@@ -48,7 +48,7 @@ def find_format(path: Path) -> tuple[str, str]:
             "language of a row.",
         )
     first = listed([visible(field) for field in rows.rows[0][1] if field]) if rows.rows else "nothing"
-    raise UsageError(f"the format of '{path}' is not plain; its first line has {first}.", _HINT)
+    raise UsageError(f"the format of '{path}' cannot be detected; its first line contains {first}.", _HINT)
 
 
 def find_format_or_none(path: Path) -> str | None:

@@ -144,7 +144,7 @@ def read_nnrank(path: Path, options: ReadOptions) -> RawScores:
     if len(few) == len(sizes):
         raise UsageError(
             f"no target was tested on {options.min_examples} examples or more.",
-            f"lower --min-examples: the largest number is {max(sizes.values()):.0f}.",
+            f"lower --min-examples: the largest number of test examples is {max(sizes.values()):.0f}.",
         )
     cells = tuple(RawCell(source, target, score) for source, target, score, _ in lines if target not in few)
     notes = (*table.notes, *_nnrank_notes(sizes, few, metric, len(lines) - len(cells)))
@@ -228,7 +228,7 @@ def read_langrank(path: Path, options: ReadOptions) -> RawScores:
 
 
 def _without_best_lines(table: TextTable) -> TextTable:
-    """Return the table without the lines below the scores, which contain the best three sources of each column."""
+    """Return the table without its last lines, which contain the three best sources of each column, not scores."""
     return TextTable(table.header, tuple(line for line in table.lines if not line[0].startswith("#")), table.name)
 
 

@@ -106,7 +106,7 @@ def import_scores(
         regime: The main regime, which becomes the first regime.
         rename: {label in the file: language code}.
         transpose: Whether the rows, or the column `source`, are targets.
-        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has the numbers of examples.
         skip_unknown: Leave out labels that are not languages, languages with several labels, and cells that do not
             contain a number, and list them in `left_out`. By default, each of these is an error.
 
@@ -254,7 +254,8 @@ def _check_files(paths: Sequence[Path], format_name: str | None, seeds: Sequence
     if (seeds or len(paths) > 1) and len(set(seeds)) != len(paths):
         raise UsageError(
             f"{len(paths)} files and {len(set(seeds))} different seeds were given.",
-            "several files are runs with several seeds: give one --seed for each file, in the same order.",
+            "give --seed once for each file, in the order of the files, and each time with another seed: several files "
+            "must be runs with different seeds.",
         )
     if any(abs(seed) >= LARGEST_SEED for seed in seeds):
         raise UsageError("a seed is too large.", "give seeds of at most fifteen digits.")
@@ -356,7 +357,7 @@ def _with_remedies(
     read: ReadCells,
     options: ImportOptions,
 ) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
-    """Add the options with which the file can be imported to the problems: `--rename` and `--skip-unknown`.
+    """Add to `problems` the options with which the file can be imported: `--rename` and `--skip-unknown`.
 
     `--rename` is added for each label for which a code can be suggested, and `--skip-unknown` if cells would still be
     left out. Nothing is added if there are no problems with cells, or if `skip_unknown` is set.

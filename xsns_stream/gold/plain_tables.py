@@ -98,7 +98,7 @@ def long_scores(table: TextTable, options: ReadOptions) -> RawScores:
 
 
 def _score_column(table: TextTable, metric: str | None) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the column of scores, and a note if it is neither called `score` nor exactly like the metric.
+    """Return the name of the column of scores, and a note if it is neither `score` nor exactly the name of the metric.
 
     Raises:
         XsnsError: No column, or more than one column, may contain the scores.

@@ -17,7 +17,7 @@ class Remedy:
         options: Options to add, such as `("--rename", "Swahly=sw", "--skip-unknown")`.
         without: Options to leave out, such as `("--transpose",)`.
         by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
-        kept: Number of scores that are imported with these options; None if unknown.
+        kept: Number of scores that would be imported with these options; None if unknown.
     """
 
     options: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Problems:
         without: Options to leave out.
         by_hand: Whether some problems cannot be solved by options, so that the user has to edit the file.
         in_file: Whether some problems concern the file itself, not only the options.
-        kept: Number of scores that are imported with these options.
+        kept: Number of scores that would be imported with these options; None if unknown.
     """
 
     messages: list[str] = field(default_factory=list)

@@ -56,7 +56,7 @@ class ReadOptions:
 
     Attributes:
         metric: The metric to read from a file with several metrics; None for the default metric of the format.
-        min_examples: Leave out targets that were tested on fewer examples, if the file has their number.
+        min_examples: Leave out targets that were tested on fewer examples, if the file has the numbers of examples.
         task: The task to read from a table with several tasks; None if it was not given.
     """
 

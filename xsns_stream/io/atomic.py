@@ -222,7 +222,9 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
             f"use one of the suffixes {', '.join(formats)}.",
         )
     if not target.parent.is_dir():
-        raise UsageError(f"there is no folder '{target.parent}' to write '{target.name}' to.", "make it first.")
+        raise UsageError(
+            f"there is no folder '{target.parent}' to write '{target.name}' to.", "create the folder first."
+        )
     if target.is_dir():
         raise UsageError(f"'{path}' is a folder.", "give the path of a file.")
     return target

@@ -135,7 +135,7 @@ def convert(value: Any, kind: type[_Kind], within: str = "") -> _Kind:
     try:
         return msgspec.convert(value, kind, from_attributes=True)
     except RecursionError:
-        raise FieldError(f"{within}: it is nested too deep") from None
+        raise FieldError(f"{within}: it is nested too deeply") from None
     except msgspec.ValidationError as error:
         raise FieldError(describe(error, within)) from error
 

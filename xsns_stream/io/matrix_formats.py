@@ -15,7 +15,8 @@ class MatrixFormat:
 
     Attributes:
         suffix: The suffix of the files.
-        contents: What a file contains, in words of the help page; formats with equal contents are listed together.
+        contents: Description of what a file contains, for the help page. Formats with the same description are listed
+            together.
         of_groups: Whether matrices of groups of parameters (`--by`) can be written.
         square: Whether sources and targets must be the same languages.
     """
@@ -62,7 +63,7 @@ SQUARE_SUFFIXES: Final = tuple(each.suffix for each in MATRIX_FORMATS if each.sq
 
 
 def listed_formats() -> str:
-    """Return all formats in words, such as `data (.csv .tsv), a figure (.png) or a Newick tree (.nwk)`."""
+    """Return a list of all formats as text, such as `data (.csv .tsv), a figure (.png) or a Newick tree (.nwk)`."""
     suffixes: dict[str, list[str]] = {}
     for each in MATRIX_FORMATS:
         suffixes.setdefault(each.contents, []).append(each.suffix)

@@ -1,4 +1,4 @@
-r"""Orientation of tables of language pairs: are rows sources or targets, and numbers similarities or distances?
+r"""Checks of tables of language pairs: whether rows are sources or targets, and numbers similarities or distances.
 
 The first field of a matrix (its top left corner) often names its rows, or its rows and columns:
 `source`, `target/source`, `tgt\src`. The diagonal (a language with itself) contains the largest similarity or the
@@ -34,7 +34,7 @@ _ENOUGH: Final = 2
 
 
 def rows_are(corner: str) -> str:
-    r"""Return what the first field of a matrix says its rows are: `source`, `target`, or an empty string if neither.
+    r"""Return the meaning of the rows of a matrix, according to its first field: `source`, `target`, or empty.
 
     The first word in the field that means source or target decides, because rows are usually named before columns.
 
@@ -75,12 +75,12 @@ def check_corner(corner: str, *, transpose: bool) -> None:
     rows = rows_are(corner)
     if rows == "target" and not transpose:
         raise UsageError(
-            f"the matrix is transposed: its rows are called '{visible(corner)}', and rows must be sources.",
+            f"the matrix is transposed: its header calls the rows '{visible(corner)}', but rows must be sources.",
             "--transpose exchanges rows and columns.",
         )
     if rows == "source" and transpose:
         raise UsageError(
-            f"the rows of the matrix are called '{visible(corner)}', but --transpose reads them as targets.",
+            f"the header of the matrix calls the rows '{visible(corner)}', but --transpose reads them as targets.",
             "leave --transpose out.",
         )
 

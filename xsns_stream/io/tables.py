@@ -138,7 +138,7 @@ def _without_margins(rows: TextRows) -> TextRows:
         # The line below is not a header.
         titles = 0
     shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
-    notes = (f"not read, because they are above the header: {listed(shown)}.",) if shown else ()
+    notes = (f"these lines are above the header and were not read: {listed(shown)}.",) if shown else ()
     return replace(rows, rows=tuple(lines[titles:]), notes=(*rows.notes, *notes))
 
 
@@ -255,7 +255,10 @@ def _with_corner(rows: TextRows) -> TextRows:
     numbered = names == [str(number) for number in range(1, len(names) + 1)]
     if not longer or not (numbered or (code_or_none(header[0]) and all(map(code_or_none, names)))):
         return rows
-    note = f"the header of '{rows.name}' has no field above the names of the lines, as R writes tables."
+    note = (
+        f"the header of '{rows.name}' has one field less than the lines, as in tables that R writes: the first field "
+        "of a line is read as its name."
+    )
     return replace(rows, rows=((first, ("", *header)), *others), notes=(*rows.notes, note))
 
 
@@ -383,7 +386,7 @@ def codes_with_several_labels(labels: Iterable[str]) -> dict[str, list[str]]:
 
 
 def column_list(header: Sequence[str], *, complete: bool = False) -> str:
-    """Return the names of columns as text for a message; for columns without a name, the text gives their number.
+    """Return the names of columns as text for a message; columns without a name are counted at the end of the text.
 
     Args:
         header: The names.
@@ -410,12 +413,12 @@ _ALL: Final = 1000
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names with commas: the first few names, and the number of the other names."""
+    """Join names with commas: the first few names, and how many other names there are."""
     return _join(names, _LISTED)
 
 
 def all_listed(names: Sequence[str]) -> str:
-    """Join names with commas: up to a thousand names, and the number of the other names."""
+    """Join names with commas: up to a thousand names, and how many other names there are."""
     return _join(names, _ALL)
 
 

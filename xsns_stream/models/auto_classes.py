@@ -123,7 +123,7 @@ def reads_both_ways(config: Any) -> bool:
 
 
 def _pretrained_for(config: Any, saved_class: str) -> str | None:
-    """Return the objective of the saved class; if the class is unknown or has no head, the first one that fits."""
+    """Return the objective of the saved class; if it is unknown or has no head, the first objective that fits."""
     if config.is_encoder_decoder:
         return "span-corruption" if fits(config, "span-corruption") else None
     for objective in ("masked-lm", "causal-lm"):

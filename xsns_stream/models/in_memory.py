@@ -38,7 +38,8 @@ def open_model(
         device: The device of torch for a named model; a model in memory is not moved.
         objective: See :func:`xsns_stream.load_model`; for a model in memory, `auto` means the objective of its class.
         label_count: Number of classes of a classification task.
-        head_seed: Seed for the head of a task if the checkpoint lacks it; for names only.
+        head_seed: Seed for the random weights of a task head, if the checkpoint has no head for the task; for named
+            models only.
         dtype: Data type of the weights of a named model.
 
     Raises:
@@ -60,7 +61,8 @@ def open_model(
     given = {"revision": revision, "device": device, "dtype": dtype, "head_seed": head_seed or None}
     if name := next((name for name, value in given.items() if value is not None), None):
         raise UsageError(
-            f"{name} does not apply to a model in memory.", "load the model as needed, and omit this argument."
+            f"{name} does not apply to a model in memory.",
+            "load the model with this setting yourself, and omit the argument.",
         )
     if not isinstance(model, LoadedModel):
         return adopt_model(model, tokenizer, objective=objective, label_count=label_count)

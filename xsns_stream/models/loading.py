@@ -100,9 +100,9 @@ class LoadedModel:
 def weights_checksum(model: Any) -> int:
     """Return a fast checksum of the bits of a model's state dict, which detects changes of the weights.
 
-    The bits of each tensor are read as integers of 64 bits (of 8 bits if this is not possible) and summed. The checksum
-    is the sum over all tensors of this sum times the index of the tensor in the state dict, counted from 1, modulo 2⁶⁴.
-    It is much faster to compute than a digest.
+    The bits of each tensor are read as 64-bit integers (8-bit integers if this is not possible) and summed. The sum of
+    a tensor is multiplied by the index of the tensor in the state dict, counted from 1. The checksum is the total of
+    these products modulo 2⁶⁴. It is much faster to compute than a digest.
     """
     import torch
 
@@ -134,8 +134,8 @@ def load_model(
         objective: `masked-lm`, `causal-lm`, `span-corruption`, `token-classification`, `sequence-classification` or
             `question-answering`; `auto` is the objective of the pre-training.
         label_count: Number of classes of `token-classification` and `sequence-classification`.
-        head_seed: Seed for the head of a task if the checkpoint has no head; the same seed gives the same bits. A head
-            for the same task in the checkpoint is used.
+        head_seed: Seed for the random weights of a task head; the same seed gives the same bits. It is not used if the
+            checkpoint has a head for the task.
         dtype: Precision of the weights: `float32`, `bfloat16` or `float16`.
 
     Raises:
@@ -376,9 +376,9 @@ def _notes_on_tokenizer(name: str, folder: Path, tokenizer: Any) -> Iterator[str
         )
     if (text := differing_text(folder, tokenizer)) is not None:
         yield (
-            f"the tokenizer class {type(tokenizer).__name__} of transformers splits text otherwise than the "
-            f"tokenizer.json of model '{name}', such as '{text}', so that the model may get tokens that it was not "
-            'trained on. `"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects the file.'
+            f"the tokenizer class {type(tokenizer).__name__} of transformers and the tokenizer.json of model '{name}' "
+            f"split the text '{text}' differently, so that the model may get tokens that it was not trained on. "
+            '`"tokenizer_class": "PreTrainedTokenizerFast"` in tokenizer_config.json selects tokenizer.json.'
         )
 
 
@@ -446,7 +446,7 @@ def _quantised(name: str, configuration: Any) -> ModelError:
 def _check_complete(
     model: Any, name: str, objective: str, missing: set[str], mismatched: set[str], tensors: Tensors
 ) -> None:
-    """Raise an error if weights are missing, because they would get random values; a new task head may be missing."""
+    """Raise an error if weights are missing, because they would be random. Only a new task head may be missing."""
     use = "use a checkpoint with its language-modelling head."
     if objective in TASKS:
         head = _head_names(model)
@@ -471,7 +471,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
             f"the model '{name}' has a trained head that is not for {labels}.",
-            "give the number of labels of its training, or use a checkpoint without this head.",
+            "give the number of labels that this head was trained with, or use a checkpoint without the head.",
         )
     if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(

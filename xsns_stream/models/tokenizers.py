@@ -94,7 +94,7 @@ _PROBES: Final = (
 
 
 def differing_text(folder: Path, tokenizer: Any) -> str | None:
-    """Return a text for which a tokenizer gives other tokens than the `tokenizer.json` of its folder; None if none.
+    """Return a text that a tokenizer splits differently from the `tokenizer.json` of its folder; None if none is found.
 
     Some tokenizer classes of transformers 5 replace components of `tokenizer.json` by their own, which do not always
     fit the vocabulary in the file.

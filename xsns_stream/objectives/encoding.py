@@ -254,7 +254,8 @@ def _frame(example: TextExample, tokenizer: Any, max_length: int) -> int:
     frame = int(tokenizer.num_special_tokens_to_add(pair=example.pair is not None))
     if frame >= max_length:
         raise UsageError(
-            f"the maximum length must be more than {frame} tokens, not {max_length}: {frame} tokens are special."
+            f"the maximum length must be more than {frame} tokens, not {max_length}: each example has {frame} special "
+            "tokens."
         )
     return frame
 

@@ -132,7 +132,7 @@ _SENTINELS: Final = ("▁<extra_id_{}>", "<extra_id_{}>")
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """Span corruption: spans of tokens are hidden, whose positions are drawn uniformly over the whole text.
+    """Span corruption: spans of tokens are hidden; their positions are drawn uniformly over the whole text.
 
     Attributes:
         rate: Share of the tokens that is hidden. The number of hidden tokens is rounded up or down at random, so that

@@ -177,7 +177,7 @@ class QuestionAnswering:
 
 def _wrong_kind(name: str, required: str, sample: LanguageSample) -> UsageError:
     return UsageError(
-        f"{name} needs {required}, and {sample.source} has other text in '{sample.language}'.",
+        f"{name} needs {required}, but the text of '{sample.language}' in {sample.source} is of another kind.",
         "open the corpus with its labels, or choose another objective.",
     )
 

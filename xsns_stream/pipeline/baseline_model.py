@@ -41,7 +41,7 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
     if options.get("objective", "auto") in TASKS:
         raise UsageError(
             f"baselines do not read labels, which the objective {options['objective']} needs.",
-            "omit --objective, or give one of language modelling.",
+            "omit --objective, or give an objective of language modelling.",
         )
     arguments = {name: options[name] for name in MODEL_OPTIONS if name in options}
     loaded = open_model(options["model"], options.get("tokenizer"), **arguments)
@@ -53,7 +53,7 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
 
 
 def _tokenizer_alone(options: Mapping[str, Any]) -> LoadedModel:
-    """Load a tokenizer without weights, so that `model` of the result is None; or return a model that is in memory."""
+    """Load only the tokenizer; the attribute `model` of the result is None. A model in memory is returned unchanged."""
     from xsns_stream.models.auto_classes import reads_both_ways
     from xsns_stream.models.hub import locate
     from xsns_stream.models.in_memory import open_model

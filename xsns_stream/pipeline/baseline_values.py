@@ -74,7 +74,7 @@ class Collector(Protocol):
 
 
 class StatesCollector(Collector, Protocol):
-    """A collector to which, after the text of a language, the token states of all its batches are added."""
+    """A collector that needs token states: they are added batch by batch, after the text of a language."""
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
         """Add the token states of a batch: one tensor [B, T, D] for each layer."""
@@ -362,7 +362,7 @@ class Body:
 def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
     """Return the keys of the first examples, which together have at most `most` tokens; at least one key.
 
-    Special tokens are not counted. The first example is always included. If `most` is None, all examples are.
+    Special tokens are not counted. The first example is always included. If `most` is None, all examples are included.
 
     Raises:
         CorpusError: All tokens of the sample are special tokens.
@@ -381,7 +381,7 @@ def text_notes(text: LanguageText, requested: int) -> Iterator[str]:
     if len(text.sample) < requested:
         yield f"has only {len(text.sample)} of the {requested} examples requested."
     if malformed := text.sample.counts.malformed:
-        yield f"{malformed} malformed of {text.sample.counts.read} {unit_of(text.sample.source)} skipped."
+        yield f"{malformed} of {text.sample.counts.read} {unit_of(text.sample.source)} are malformed and were skipped."
     encoded = text.plain or text.scored
     if encoded is not None and encoded.unknown_share > MANY_UNKNOWN:
         yield unknown_tokens(encoded)

@@ -75,7 +75,8 @@ def baseline(
         name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
             `sue` (from text); or `file` (a matrix in a file).
         texts: Text for baselines from text; see :func:`xsns_stream.build`.
-        table: File of the table; for `file`, the file of the matrix. `script` needs no table.
+        table: File of the table; for `file`, the file of the matrix. `script` and `family` need no
+            table: without one, they use the likely script in CLDR and the top-level family in Glottolog.
         languages: Codes of the languages to compare with one another, or `all`; by default all languages of the data.
         sources: Codes of the sources, which are the rows of the matrix.
         targets: Codes of the targets, which are the columns of the matrix.
@@ -125,7 +126,7 @@ def baseline(
         )
     if cluster is not None:
         raise UsageError(f"the baseline {name} reads no text.", f"workers are for {', '.join(TEXT_BASELINES)}.")
-    if table is None and name != "script":
+    if table is None and name not in WITHOUT_TABLE:
         raise UsageError(f"the baseline {name} needs a table.", "give table=FILE.")
     path = None if table is None else str(table)
     result = (
@@ -224,11 +225,15 @@ def _family(
     binary: bool = False,
     names: str | None = None,
 ) -> Baseline:
-    from xsns_stream.baselines import family, read_families
+    from xsns_stream.baselines import family, glottolog_families, read_families
 
-    families = read_families(str(file), columns, names)
-    require_choice(requested, len(families.values), f"'{file}'")
-    return Baseline(family(families, requested.sources, requested.targets, binary=binary), families.notes, str(file))
+    if file is None:
+        families = glottolog_families(_without_table(requested, "families", columns or names))
+    else:
+        families = read_families(file, columns, names)
+        require_choice(requested, len(families.values), f"'{file}'")
+    matrix = family(families, requested.sources, requested.targets, binary=binary)
+    return Baseline(matrix, families.notes, families.origin if file is None else file)
 
 
 def _script(
@@ -236,15 +241,24 @@ def _script(
 ) -> Baseline:
     from xsns_stream.baselines import customary_scripts, read_scripts, script
 
-    if file is None and (column or names):
-        raise UsageError("--column and --names need a table, which is missing.", "give the table.")
     if file is None:
-        if requested.languages is None:
-            raise UsageError("no language was given.", "give --lang sw,en, or a table of scripts.")
-        scripts = customary_scripts(requested.languages)
+        scripts = customary_scripts(_without_table(requested, "scripts", column or names))
     else:
         scripts = read_scripts(file, column, names)
     return Baseline(script(scripts, requested.sources, requested.targets), scripts.notes, scripts.origin)
+
+
+def _without_table(requested: RequestedLanguages, values: str, table_options: Any) -> Sequence[str]:
+    """Return the requested languages for a baseline whose table is optional and was not given.
+
+    Raises:
+        UsageError: Options of a table were given, or no language was.
+    """
+    if table_options:
+        raise UsageError("--column and --names need a table, which is missing.", "give the table.")
+    if requested.languages is None:
+        raise UsageError("no language was given.", f"give --lang sw,en, or a table of {values}.")
+    return requested.languages
 
 
 def _source_size(
@@ -299,12 +313,16 @@ TABLE_BASELINES: Final[Mapping[str, TableBaseline]] = MappingProxyType(
 )
 
 
+#: Baselines whose table is optional.
+WITHOUT_TABLE: Final = ("family", "script")
+
+
 def table_baseline(name: str, file: str | None, requested: RequestedLanguages, **options: Any) -> Baseline:
     """Compute a baseline from a table.
 
     Args:
         name: A key of :data:`TABLE_BASELINES`.
-        file: Path of the table; may be None for `script`.
+        file: Path of the table; may be None for :data:`WITHOUT_TABLE`.
         requested: The requested languages.
         **options: `names` (a table of language names, if the table has names instead of codes), `columns` and
             `binary` of `family`, `column` of `script` and `source-size`, `log` of `source-size`.

@@ -159,7 +159,7 @@ def build(
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         tokenizer: The tokenizer of a loaded model of transformers.
-        progress: Whether to show progress and notes on stderr; a notebook shows a bar below the cell.
+        progress: Whether to show progress and notes on stderr; in a notebook, they are shown below the cell.
         dry_run: Whether to check everything, time one row, and return a
             :class:`~xsns_stream.pipeline.events.BuildPlan`, without a build. Nothing is written to the store.
         workers: Number of processes on this machine that measure rows, or `auto` for as many as the cores and the

@@ -311,7 +311,7 @@ class CountedOnWorkers:
         return sums.counts
 
     def check_rows(self, store: SubNetworkStore, keys: Sequence[RowKey], on_progress: Progress | None = None) -> None:
-        """Compare the bits of some rows with their records; workers do not compare a row again.
+        """Compare the bits of rows with their records, except rows that an earlier call has compared on workers.
 
         Raises:
             StoreError: Some rows are damaged.

@@ -392,7 +392,7 @@ class SharedParameters:
         return pd.DataFrame(rows, columns=[self.by, "parameters", "common", "united"])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), self._caption())
+        return html_table(self.to_frame(), self._caption(), notes=self.notes, number="{:,.0f}")
 
     def __repr__(self) -> str:
         return text_table(self.to_frame(), self._caption())

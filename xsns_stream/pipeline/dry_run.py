@@ -104,7 +104,7 @@ def _count_workers(workers: Workers, settings: BuildSettings, loaded: LoadedMode
 
 
 def _checked_text(row: Row, settings: BuildSettings, objective: Objective, run: Run) -> RowText:
-    """Read the text of a row, send notes on it as events, and check that it can be divided into parts, if any.
+    """Read the text of a row, send notes on it as events, and check that it can be divided into the requested parts.
 
     Raises:
         CorpusError, FisherError, LanguageError: The row cannot be measured.

@@ -341,7 +341,7 @@ class TransferPlan:
         times: Seconds for one example; None if they were not measured.
         training_examples: Number of training examples in all epochs of all units of `todo`, if no training stops early.
         test_examples: Number of test examples of all units of `todo`, including the dev examples after every epoch.
-        workers: Number of workers that would fine-tune; None if this process would.
+        workers: Number of workers that would fine-tune; None if this process would fine-tune.
         seconds_on_workers: Upper bound of the seconds until these workers have finished all units, at least the time of
             the longest unit; None without workers.
     """

@@ -167,7 +167,7 @@ def transfer_to_file(
 
     Args:
         settings: Settings of the units.
-        data: What :func:`~xsns_stream.pipeline.finetune_data.read_data` returned.
+        data: The result of :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         output: File of gold scores; the units are in the folder beside it.
         metric: The metric in the file; None for the first metric of the task.
         load: Function of the seed of the head that returns the model.

@@ -30,6 +30,8 @@ from xsns_stream.types.transfer_scores import JoinedScores, TransferScores
 if TYPE_CHECKING:
     import os
 
+    from matplotlib.axes import Axes
+
     from xsns_stream.regression import Feature
     from xsns_stream.types import SimilarityMatrix
 
@@ -48,6 +50,26 @@ class EvaluationReport(Evaluation):
     """
 
     joined: JoinedScores = field(kw_only=True)
+
+    def plot(self, ax: Axes | None = None, metric: str | None = None) -> Axes:
+        """Draw the mean of a metric for each predictor as a dot, and its confidence interval as a bar.
+
+        Trivial predictors are grey squares. `xsns-stream evaluate -o evaluation.png` draws a page with the regret on
+        each target and scatter plots.
+
+        Args:
+            ax: Axes to draw into; a new pyplot figure if None.
+            metric: Name of the metric, one of `metrics`; by default NDCG@3.
+
+        Returns:
+            The axes.
+
+        Raises:
+            UsageError: The evaluation has no such metric.
+        """
+        from xsns_stream.report import plot_evaluation
+
+        return plot_evaluation(self, metric, ax)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `xsns-stream evaluate --json` prints."""
@@ -241,8 +263,8 @@ def regress(
 ) -> RegressionReport:
     """Regress gold transfer scores on predictors, and predict scores with intervals, like `xsns-stream regress`.
 
-    Errors are reported in sample, and for predictions of each target and each source that was left out of the fit.
-    The latter show how large errors are for languages without gold scores.
+    Errors are reported in sample and out of sample. Out of sample, each target (or source) is predicted by a fit
+    without it, which shows how large errors are for languages without gold scores.
 
     Args:
         predictors: {name: predictor}; see :func:`xsns_stream.evaluate`. It may be empty if features are given.

@@ -117,7 +117,7 @@ def import_gold(
 
 
 def _mended(remedy: Remedy, files: Sequence[str], given: Mapping[str, Any], output: str) -> str:
-    """Return a sentence with a command line that imports the files despite their problems; empty without one.
+    """Return a sentence with a command line that imports the files despite their problems; empty if there is none.
 
     Args:
         remedy: The options to add and to omit.

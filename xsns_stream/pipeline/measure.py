@@ -15,6 +15,7 @@ import numpy as np
 from xsns_kernels import popcount
 from xsns_stream.errors import FisherError
 from xsns_stream.io.free_memory import free_memory_here
+from xsns_stream.io.scratch_files import map_for_writing, reserve
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
 from xsns_stream.pipeline.settings import BuildSettings, Stopping
@@ -345,8 +346,9 @@ class StabilityCurve:
 class SplitHalves:
     """Sums over one half of the examples, separate from the running sums over all examples.
 
-    Chunks of the first and of the second half alternate. Only one more set of sums is stored: before a chunk of the
-    first half, the running sums are subtracted from it; after the chunk they are added again.
+    Chunks of the first and of the second half alternate. Besides the running sums, only the sums of the first half are
+    stored. Before a chunk of the first half, the running sums are subtracted from them; after the chunk, the new
+    running sums are added to them.
 
     Attributes:
         second_examples: Number of examples in the second half.
@@ -411,7 +413,8 @@ class FoldSums:
             first = next(iter(sums.values()))
             kind = np.dtype(str(first.dtype).removeprefix("torch."))
             size = sum(values.numel() for values in sums.values())
-            self._values = np.memmap(self._file, kind, "w+", shape=(self.count, size))
+            self._values = map_for_writing(self._file, kind, (self.count, size))
+            reserve(self._file, 0, self._values.nbytes)
         for name, columns in self._columns(sums):
             self._values[self._done, columns] = sums[name].cpu().numpy().ravel()
             sums[name].zero_()
@@ -461,7 +464,7 @@ def split_into_folds(
 
 
 def free_memory(model: Any) -> int:
-    """Return the free memory in bytes of the GPU of the model; without a model on a GPU, of this machine."""
+    """Return the free memory in bytes: that of the GPU if the model is on a GPU, otherwise that of this machine."""
     import torch
 
     if model is not None and (device := next(model.parameters()).device).type == "cuda":

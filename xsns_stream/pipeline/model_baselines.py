@@ -139,8 +139,8 @@ class BaselineSettings:
         centre: Whether emb subtracts the mean language vector.
         neighbour_layer: Layer of nn-rank; 8 by default, or the last layer of a model with fewer layers.
         neighbours: Number k of neighbours of nn-rank.
-        max_tokens: Maximum number of tokens of a language for nn-rank, from the first examples drawn; all by default.
-            The run time grows with the square of this number.
+        max_tokens: Maximum number of tokens of a language for nn-rank; the tokens of the examples that were drawn first
+            are used. All tokens by default. The run time grows with the square of this number.
         states: Data type of the token states of nn-rank on disk, `float32` or `float16`.
         merges: Number of merges of the byte-pair encodings of sue.
         scratch: Folder for temporary files; the default is that of the system. nn-rank needs tokens × width × 4 bytes

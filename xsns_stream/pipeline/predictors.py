@@ -92,7 +92,7 @@ def regime_of(scores: TransferScores, name: str) -> TransferScores:
 
 
 def load_ceiling(gold: Gold, regime: str, predicted: TransferScores, on_event: OnReadEvent) -> TransferScores:
-    """Return the gold scores of another regime than the evaluated one; they serve as a predictor of the evaluated one.
+    """Return the gold scores of another regime, which serve as a predictor of the evaluated regime.
 
     Args:
         gold: Gold scores that have both regimes.
@@ -254,7 +254,7 @@ def _shared_note(shared: Mapping[str, Sequence[str]], chosen_by: str) -> str:
     each = "; ".join(f"{', '.join(labels)} are {code}" for code, labels in shared.items())
     code, labels = next(iter(shared.items()))
     chosen = chosen_by.format(label=labels[0], code=code)
-    return f"several labels are one language, and are compared as they are: {each}. {chosen} chooses one of them."
+    return f"several labels mean one language, and are compared separately: {each}. {chosen} chooses one of them."
 
 
 def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix]) -> None:

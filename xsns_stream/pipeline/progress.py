@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from statistics import mean
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
@@ -50,13 +49,20 @@ _Self = TypeVar("_Self", bound="ProgressBar")
 def notebook_console() -> Console:
     """Return a console that writes to stderr, or below the cell in a notebook."""
     from xsns_stream.io.console import VisibleConsole
+    from xsns_stream.pipeline.notebook_progress import NotebookConsole, in_notebook
 
-    return VisibleConsole(stderr=True)
+    return NotebookConsole() if in_notebook() else VisibleConsole(stderr=True)
 
 
 def is_live(console: Console) -> bool:
-    """Return whether a console can redraw a bar. Terminals can, and notebooks can if ipywidgets is installed."""
-    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+    """Return whether a bar can be redrawn on a console: on a terminal, or below the cell of a notebook."""
+    return console.is_terminal or _is_of_notebook(console)
+
+
+def _is_of_notebook(console: Console) -> bool:
+    from xsns_stream.pipeline.notebook_progress import NotebookConsole
+
+    return isinstance(console, NotebookConsole)
 
 
 class ProgressBar:
@@ -72,20 +78,29 @@ class ProgressBar:
     fractional: ClassVar[bool] = False
 
     def __init__(self, console: Console, total: int, description: str) -> None:
+        self.console, self.total, self.done = console, total, 0
+        self.bar = self._made()
+        self.task = self.bar.add_task(description, total=float(total), count=self._count())
+
+    def _made(self) -> Progress:
+        """Return a bar for the kind of the console."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.console, self.total, self.done = console, total, 0
-        self.bar = Progress(
+        from xsns_stream.pipeline.notebook_progress import NotebookProgress
+
+        disable = not is_live(self.console) or not self.total
+        if _is_of_notebook(self.console):
+            return NotebookProgress(console=self.console, disable=disable)
+        return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=self.fractional),
-            console=console,
-            disable=not is_live(console) or not total,
+            console=self.console,
+            disable=disable,
         )
-        self.task = self.bar.add_task(description, total=float(total), count=self._count())
 
     def __enter__(self: _Self) -> _Self:
         self.bar.__enter__()
@@ -94,6 +109,9 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if _is_of_notebook(self.console):
+            # The last state of the bar stays in the notebook.
+            self.bar.update(self.task, description="finished" if kind is None else "stopped")
         self.bar.__exit__(kind, value, trace)
 
     def describe(self, text: str, part: float = 0.0) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import LanguageError
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.json import nan_to_null
-from xsns_stream.types.html_table import html_table
 from xsns_stream.types.transfer_scores import UNKNOWN, metric_name
 
 if TYPE_CHECKING:
@@ -127,15 +125,9 @@ class RankingReport:
         )
 
     def _repr_html_(self) -> str:
-        from xsns_stream.report import shown_name
+        from xsns_stream.report import ranking_html
 
-        frame = self.to_frame()
-        frame.insert(1, "name", [shown_name(source.language) for source in self])
-        ranking = self.ranking
-        caption = f"Sources for {shown_name(ranking.target)} ({ranking.target}), by {ranking.coefficient}"
-        caption += f"; {self.warning}" if self.warning else ""
-        paragraphs = (f"<p>{escape(sentence)}</p>" for sentence in (*self.verdicts, *self.notes))
-        return "\n".join((html_table(frame, caption, index=True), *paragraphs))
+        return ranking_html(self.shown(), self.notes)
 
     def __repr__(self) -> str:
         notes = (f"note: {visible(note)}" for note in self.notes)

@@ -176,7 +176,7 @@ def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows:
 
 
 def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tuple[Reals | None, float]:
-    """Return the scores of the pairs as a regression on the other targets predicts them, and its RMSE."""
+    """Return the score of each pair that a fit to the other targets predicts, and the RMSE of these predictions."""
     from xsns_stream.regression import fit
     from xsns_stream.types.regressions import LEFT_OUT_TARGET
 
@@ -201,4 +201,9 @@ def note_on_labels(matrix: SimilarityMatrix, on_event: OnReadEvent) -> None:
 
     labels = dict.fromkeys((*matrix.sources, *matrix.targets))
     if unknown := [label for label in labels if code_or_none(label) is None]:
-        on_event(Noted(f"labels that are not languages have neither family nor place: {listed(unknown)}."))
+        on_event(
+            Noted(
+                "these labels are not languages, so that they have no family and no place on the map: "
+                f"{listed(unknown)}."
+            )
+        )

@@ -161,8 +161,8 @@ def _warnings(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -
     if few:
         whom = "all languages" if len(few) == len({r.language for r in records}) else f"{len(few)} languages"
         yield (
-            f"Few examples: {whom} ({_listed(few)}) have fewer than {ENOUGH_EXAMPLES} examples, which are enough for a "
-            "first test only."
+            f"Few examples: {whom} ({_listed(few)}) have fewer than {ENOUGH_EXAMPLES} examples. This is enough for a "
+            "first test, but not for reliable results."
         )
     if unreliable := _unreliable(matrix, rows, records):
         yield (

@@ -34,11 +34,11 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """What was resampled, in words, such as `8 parts`."""
+        """The things that were resampled, as text, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
-        """Return similarity matrices as if other examples were sampled; None if a language of `matrix` has no parts."""
+        """Return resampled similarity matrices; None if a language of `matrix` has no parts."""
         from xsns_stream.ranking import resampled_matrices
 
         if set(matrix.sources) != set(self.languages):

@@ -273,7 +273,7 @@ class UnitsRun:
 
     @property
     def units(self) -> tuple[Unit, ...]:
-        """The units whose source has data and at least one of whose targets has data."""
+        """The units that have data of their source and of at least one target."""
         return tuple(unit for unit in self.settings.units() if unit.source in self.data.train and self.targets(unit))
 
     def targets(self, unit: Unit) -> tuple[str, ...]:

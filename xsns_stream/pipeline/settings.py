@@ -32,7 +32,7 @@ class Stopping:
 
     Attributes:
         jaccard: Threshold in (0, 1]. A row is finished when the Jaccard coefficient of its sub-networks at two
-            successive checks reaches it.
+            successive checks reaches this threshold.
         check_every: Number of examples between two checks.
         at_least: Smallest number of examples of a row.
         density: Density of the compared sub-networks. It does not depend on the densities of the rows, so that rows
@@ -184,7 +184,7 @@ class BuildSettings:
         return self.quantile or self.own_quantile
 
     def rows(self) -> tuple[Row, ...]:
-        """Return all rows that the settings describe, sorted by language and then by seed, in the given orders."""
+        """Return all rows, language by language and then seed by seed, in the order of the settings."""
         return tuple(Row(language, seed) for language in self.languages for seed in self.seeds)
 
     def missing_rows(self, store: SubNetworkStore) -> tuple[Row, ...]:
@@ -216,7 +216,7 @@ class BuildSettings:
         return found
 
     def _is_text_of(self, row: Row, record: CommitRecord) -> bool:
-        """Return whether the corpus has for `row` the text that the row of `record` was measured on."""
+        """Return whether the text of `row` in the corpus is the text that the row of `record` was measured on."""
         if not self.corpus.local:
             return True
         try:

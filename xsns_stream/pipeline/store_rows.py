@@ -292,7 +292,8 @@ def prune_plan(
     Raises:
         StoreError: The store does not exist.
         LanguageError: A language is not in the store.
-        UsageError: No argument says what to remove, or arguments exclude each other, or a seed or density has no rows.
+        UsageError: No argument selects anything to remove, arguments exclude each other, or a seed or density has no
+            rows.
     """
     # Leftovers beside the store are part of the plan, so that they must not be removed here.
     opened = open_store(store, "a" if writable else "r", sweep=False)
@@ -332,7 +333,7 @@ def _keys_to_remove(
     where: str,
     on_note: OnNote,
 ) -> Sequence[_Key]:
-    """Return the keys of the rows to remove: of the languages in `lang`, or of all languages not in `keep_lang`."""
+    """Return the keys to remove: those of the languages in `lang`, or of all languages that are not in `keep_lang`."""
     if keep_lang:
         known = sorted({key.language for key in keys})
         kept = select(keep_lang, known, where, on_note)

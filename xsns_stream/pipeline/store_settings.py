@@ -168,7 +168,7 @@ def _split(part: str) -> tuple[str, str]:
 
 
 def _absolute(part: str, *, is_model: bool = False) -> str:
-    """Return a specification whose path, if it has one that exists, is made absolute."""
+    """Return a specification with its path made absolute; without an existing path, return it unchanged."""
     prefix, path = ("", part) if is_model else _split(part)
     is_name = path == "mini" if is_model else not prefix and path in KNOWN_NAMES
     return part if is_name or not Path(path).exists() else f"{prefix}{Path(path).absolute()}"
@@ -354,8 +354,8 @@ class CompletedOptions:
         texts: The text.
         model: The model.
         options: All other options.
-        taken: {name: value} of what was taken from the store, including `texts` and `model`.
-        note: Sentence that names what was taken from the store; empty if nothing was taken.
+        taken: {name: value} of the options that were taken from the store, including `texts` and `model`.
+        note: Sentence that names these options; empty if none was taken from the store.
     """
 
     texts: Any

@@ -1,4 +1,4 @@
-"""Computation of baselines from text and model that the user names, or that are those of a store."""
+"""Computation of baselines from a text and a model, which the user names or which a store records."""
 
 from __future__ import annotations
 

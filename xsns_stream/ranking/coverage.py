@@ -52,7 +52,7 @@ def greedy_cover(
 
     Returns:
         The sources in the order in which they were chosen. Among sources with equal gains, the source that covers more
-        on its own is chosen; among sources that are equal in this too, the first one in the order of the codes.
+        on its own is chosen; if this is equal too, the first source in the order of the codes.
 
     Raises:
         LanguageError: A language has no row.

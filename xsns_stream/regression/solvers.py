@@ -77,7 +77,7 @@ def solve_ols(design: Design) -> Solution:
 
 
 def _jackknife(design: Design, coefficients: Reals, axis: int) -> Reals:
-    """Return the jackknife covariance, float64 [P, P], that leaves out each target (axis 0) or each source (axis 1)."""
+    """Return the jackknife covariance, float64 [P, P]; each target (axis 0) or source (axis 1) is left out once."""
     # Arrays [G, pairs, P] and [G, pairs] with the pairs of each target, or of each source.
     regressors = (design.regressors * design.pairs[:, :, None]).swapaxes(0, 1 - axis)
     scores = (design.scores * design.pairs).swapaxes(0, 1 - axis)

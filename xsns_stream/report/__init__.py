@@ -20,7 +20,7 @@ from xsns_stream.report.evaluation import (
     evaluation_table,
     write_evaluation,
 )
-from xsns_stream.report.evaluation_figure import evaluation_figure
+from xsns_stream.report.evaluation_figure import evaluation_figure, plot_evaluation
 from xsns_stream.report.export import (
     FORMATS,
     GROUP_FORMATS,
@@ -35,6 +35,7 @@ from xsns_stream.report.ranking import (
     ShownRanking,
     cover_table,
     explanation_table,
+    ranking_html,
     ranking_table,
     rankings_frame,
     write_rankings,
@@ -62,7 +63,9 @@ __all__ = [
     "heat_map",
     "matrix_table",
     "neighbours_table",
+    "plot_evaluation",
     "plot_ranking",
+    "ranking_html",
     "ranking_table",
     "rankings_frame",
     "scores_table",

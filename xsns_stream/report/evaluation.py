@@ -108,8 +108,8 @@ def _targets_sheet(evaluation: Evaluation) -> Sheet:
         lines.append((choice.target, shown_name(choice.target), str(choice.candidates), best, *followed))
     header = ("target", "language", "sources", "best", *(evaluation.predictors[row] for row in rows))
     caption = (
-        f"The best source of each target and its score, in {_unit(evaluation)}; below each predictor the source that "
-        "it ranks first, and the regret of following it."
+        f"For each target, the column `best` shows the best source and its score in {_unit(evaluation)}. The column of "
+        "a predictor shows the source that it ranks first, and the regret of choosing this source."
     )
     return Sheet("Each target", header, tuple(lines), caption)
 
@@ -137,7 +137,7 @@ def _caption(evaluation: Evaluation) -> str:
     in_unit = " and ".join(METRICS[metric].title for metric in evaluation.metrics if METRICS[metric].in_unit)
     ceiling = f" ceiling: {settings.ceiling}." if settings.ceiling else ""
     return (
-        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, less regret is better. "
+        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, lower regret is better. "
         f"{settings.confidence:.0%} intervals: bootstrap over {settings.resampled}, {settings.resamples:,} draws; n: "
         f"number of targets for which the metric is defined, if not all.{ceiling}"
     )

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.report.figures import (
+    COLOURS,
     GREY,
     INK,
     PALE_INK,
     axis_label,
     cut,
+    finish_lines,
     label_points,
     language,
+    lines_height,
     look,
     titled,
 )
+from xsns_stream.types.axes_drawing import label_lines, new_axes
 from xsns_stream.types.evaluations import Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores, Prediction, scores_name
 
@@ -77,6 +81,40 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
     return figure
 
 
+def plot_evaluation(evaluation: Evaluation, metric: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the mean of a metric for each predictor as a dot, and its confidence interval as a bar.
+
+    Trivial predictors, which show how much is gained by any prediction, are grey squares below the others. Predictors
+    for which the metric is undefined have no mark.
+
+    Args:
+        evaluation: The evaluation.
+        metric: Name of the metric; by default NDCG@3.
+        ax: Axes to draw into; a new pyplot figure if None.
+
+    Raises:
+        UsageError: The evaluation has no such metric.
+    """
+    metric = next(name for name in evaluation.metrics if name.startswith("ndcg")) if metric is None else metric
+    column = evaluation.metric_index(metric)
+    if ax is None:
+        ax = new_axes(6.0, lines_height(len(evaluation.predictors)) + 0.8)
+    for row, name in enumerate(evaluation.predictors):
+        trivial = name in evaluation.settings.trivial
+        colour, marker = (GREY, "s") if trivial else (COLOURS[0], "o")
+        low, high = evaluation.low[row, column], evaluation.high[row, column]
+        if np.isfinite(low) and np.isfinite(high):
+            ax.hlines(row, low, high, color=colour, linewidth=2.2, alpha=0.55, zorder=2)
+        if np.isfinite(evaluation.mean[row, column]):
+            ax.plot(evaluation.mean[row, column], row, marker, color=colour, markersize=5.5, zorder=3)
+    names = [cut(name, _MAX_NAME) for name in evaluation.predictors]
+    level = f"{100 * evaluation.settings.confidence:g} %"
+    finish_lines(ax, len(names), f"{metric}, mean over {len(evaluation.targets)} targets with {level} interval")
+    label_lines(ax, "y", [f"{name} (trivial)" if name in evaluation.settings.trivial else name for name in names])
+    ax.set_title(evaluation_title(evaluation), loc="left", fontsize=10).set_parse_math(False)
+    return ax
+
+
 def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: float) -> None:
     """Draw the regret of each predictor on each target into axes; `height` is the height of the axes in inches."""
     regret = evaluation.per_target[:, evaluation.metrics.index("regret")]
@@ -94,7 +132,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: f
             offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
             axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
     axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
-    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score less that of the source followed", color=INK)
+    axes.set_xlabel(f"regret ({evaluation.settings.unit}): best score minus the score of the chosen source", color=INK)
     axes.set(ylim=(-0.7, len(order) - 0.3))
     axes.margins(x=0.02)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)

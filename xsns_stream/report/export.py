@@ -109,7 +109,7 @@ def write_matrix(
 
 @dataclass(frozen=True)
 class _Request:
-    """What a writer gets: the matrix, its density, the options, and a function that takes notes."""
+    """The arguments of a writer: the matrix, its density, the options, and a function that takes notes."""
 
     matrix: SimilarityMatrix
     density: float | None

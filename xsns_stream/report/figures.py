@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 import numpy as np
 
 from xsns_stream.languages import shown_name
-from xsns_stream.types import Reals
+from xsns_stream.types import Reals, axes_drawing
 from xsns_stream.types.transfer_scores import metric_name
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ MARKERS: Final = ("o", "s", "D", "^")
 GREY: Final = "#9aa0a8"
 INK: Final = "#22252b"
 QUIET_INK: Final = "#5b616b"
-PALE_INK: Final = "#8a8f98"
-#: Colour scale of heat maps: perceptually uniform, and dark for high values.
-SCALE: Final = "magma_r"
-UNDEFINED_COLOUR: Final = "#c9ccd1"
-
+PALE_INK: Final = axes_drawing.PALE_INK
+#: Colour scale of heat maps, and the colour of undefined values.
+SCALE: Final = axes_drawing.SCALE
+UNDEFINED_COLOUR: Final = axes_drawing.UNDEFINED_COLOUR
 #: Size in points of the smallest text that can be read on paper.
-SMALLEST_TEXT: Final = 5.0
+SMALLEST_TEXT: Final = axes_drawing.SMALLEST_TEXT
+
 #: matplotlib settings: a font that is always installed, reproducible files, text as text in vector files (which can be
 #: searched and edited), and `$` as a dollar sign.
 SETTINGS: Final[Any] = {
@@ -102,7 +102,7 @@ class Page:
         return Figure(figsize=(self.width, self.height), facecolor="white", dpi=_DPI)
 
     def axes(self, figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-        """Add axes with their upper left corner `left` and `top` inches from the corner of the page."""
+        """Add axes; `left` and `top` are the distances in inches from the upper left corner of the page."""
         box = left / self.width, 1.0 - (top + height) / self.height, width / self.width, height / self.height
         return figure.add_axes(box)
 

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.languages import shown_name
-from xsns_stream.report.figures import INK, PALE_INK, SCALE, SMALLEST_TEXT, UNDEFINED_COLOUR, cut, is_dark
+from xsns_stream.report.figures import INK, PALE_INK, SMALLEST_TEXT, cut, is_dark
 from xsns_stream.report.printed_figures import PrintedFigure, fitted, heading
 from xsns_stream.types import Reals, SimilarityMatrix
+from xsns_stream.types.axes_drawing import LABEL_SHARE, colour_scale, draw_cells
 from xsns_stream.types.language_tree import cluster_order
 
 if TYPE_CHECKING:
@@ -27,15 +28,9 @@ if TYPE_CHECKING:
 _MAX_NAME: Final = 26
 # Matrices of up to this many languages have room for the number in each cell.
 _MAX_NUMBERED: Final = 16
-# With this number of languages or more, a few extreme pairs (dialects, an empty sample) would reduce the contrast of
-# the others.
-_TRIM_FROM: Final = 20
-_TRIM_PERCENT: Final = 0.5
 
 #: Which labels a heat map has.
 _NAMES, _CODES, _NOTHING = "names and codes", "codes", "nothing"
-#: Size of a label in points, as a share of the height of a cell.
-_LABEL_SHARE: Final = 0.78
 #: Width in inches that labels and the colour bar need beside the grid.
 _BESIDE: Final = 1.3
 
@@ -82,12 +77,12 @@ class _Sizes:
     @property
     def has_room(self) -> bool:
         """Whether labels of the smallest size fit."""
-        return self.cell * 72 * _LABEL_SHARE >= SMALLEST_TEXT
+        return self.cell * 72 * LABEL_SHARE >= SMALLEST_TEXT
 
     @property
     def label(self) -> float:
         """Font size of a label in points: a little less than the height of a row."""
-        return float(np.clip(self.cell * 72 * _LABEL_SHARE, SMALLEST_TEXT, 10.0))
+        return float(np.clip(self.cell * 72 * LABEL_SHARE, SMALLEST_TEXT, 10.0))
 
     @property
     def number(self) -> float:
@@ -139,7 +134,7 @@ def _label_notes(labels: str, rows: int, columns: int) -> tuple[str, ...]:
         return ()
     if labels == _CODES:
         return ("the labels are codes, because the names of the languages do not fit.",)
-    needed = columns * SMALLEST_TEXT / _LABEL_SHARE / 72 + _BESIDE
+    needed = columns * SMALLEST_TEXT / LABEL_SHARE / 72 + _BESIDE
     return (
         f"the heat map of {rows} × {columns} languages has no labels, because they would be smaller than "
         f"{SMALLEST_TEXT:g} points; labels need a width of {needed:.0f} inches (--width), or fewer languages (--lang).",
@@ -178,8 +173,8 @@ def _draw(
     own = np.equal(np.array(sources)[:, None], np.array(targets)[None, :])
     figure = Figure(figsize=(sizes.width, sizes.height), facecolor="white", dpi=sizes.dpi)
     grid = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    colours, extend = _colours(values, own)
-    _draw_cells(grid, values, own, colours)
+    colours, extend = colour_scale(values, own)
+    draw_cells(grid, values, own, colours)
     _label(grid, sources, targets, sizes, labels)
     if max(sizes.rows, sizes.columns) <= _MAX_NUMBERED and sizes.number >= SMALLEST_TEXT:
         _write_numbers(grid, values, own, colours, sizes.number)
@@ -200,36 +195,6 @@ def _orders(matrix: SimilarityMatrix) -> tuple[Order, Order, Reals | None]:
     columns = np.array([index[source] for source in matrix.sources], np.intp)
     order, tree = cluster_order(matrix.values[:, columns])
     return order, columns[order], tree
-
-
-def _colours(values: Reals, own: npt.NDArray[np.bool_]) -> tuple[ScalarMappable, str]:
-    """Return the colour scale, and the value of matplotlib's `extend` for values beyond the ends of the scale."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    known = values[~own & np.isfinite(values)]
-    if not known.size:
-        return ScalarMappable(Normalize(0.0, 1.0), SCALE), "neither"
-    low, high = float(known.min()), float(known.max())
-    if max(values.shape) >= _TRIM_FROM:
-        low, high = (float(v) for v in np.percentile(known, [_TRIM_PERCENT, 100 - _TRIM_PERCENT]))
-    if high - low < 1e-6:
-        low, high = low - 0.05, high + 0.05
-    beyond = known.min() < low, known.max() > high
-    extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
-    return ScalarMappable(Normalize(low, high), SCALE), extend
-
-
-def _draw_cells(grid: Axes, values: Reals, own: npt.NDArray[np.bool_], colours: ScalarMappable) -> None:
-    from matplotlib.colors import to_rgba
-
-    pixels = np.asarray(colours.to_rgba(np.nan_to_num(values)))
-    pixels[~np.isfinite(values)] = to_rgba(UNDEFINED_COLOUR)
-    pixels[own] = to_rgba("white")
-    # Drawing bytes takes half the time of drawing floats.
-    grid.imshow((pixels * 255).round().astype(np.uint8), interpolation="nearest", aspect="auto")
-    for spine in grid.spines.values():
-        spine.set(linewidth=0.6, color=PALE_INK)
 
 
 def _label(grid: Axes, sources: list[str], targets: list[str], sizes: _Sizes, labels: str) -> None:

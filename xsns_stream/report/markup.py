@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xsns_stream.io.escaping import in_latex, in_markdown
+from xsns_stream.types.html_table import html_notes, html_table
 
 # Names of columns of text; the first column is always text.
 _TEXT_COLUMNS = frozenset({"language", "best"})
@@ -75,6 +76,21 @@ def latex(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
         ]
     lines += [f"% {in_latex(note)}" for note in notes]
     return "\n".join(lines) + "\n"
+
+
+def html(sheets: Iterable[Sheet], notes: Sequence[str] = ()) -> str:
+    """Return sheets as HTML tables for a notebook, each below its title, followed by the notes as paragraphs."""
+    import pandas as pd
+
+    tables = [
+        html_table(
+            pd.DataFrame(sheet.lines, columns=list(sheet.header)),
+            sheet.title,
+            notes=[sheet.caption] if sheet.caption else [],
+        )
+        for sheet in sheets
+    ]
+    return "\n".join((*tables, *([html_notes(notes)] if notes else [])))
 
 
 def plain_table() -> Table:

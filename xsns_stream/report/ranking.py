@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from xsns_stream.languages import shown_name
 from xsns_stream.report.console_tables import UNKNOWN, number
-from xsns_stream.report.markup import Sheet, plain_table
+from xsns_stream.report.markup import Sheet, html, plain_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types import RankedSource, SourceRanking
 from xsns_stream.types.source_ranking import ExpectedScore, Explanation, SourceCover
@@ -39,7 +39,7 @@ _Column: TypeAlias = tuple[str, Callable[[RankedSource], str]]
 
 @dataclass(frozen=True)
 class ShownRanking:
-    """A ranking, and all that tables, files and figures show beside it.
+    """A ranking, and the facts and sentences that tables, files and figures show with it.
 
     Attributes:
         ranking: The sources to show.
@@ -95,7 +95,7 @@ def ranking_table(ranking: SourceRanking, width: int = 200, *, warning: str = ""
         table.add_row(*map(Text, line))
     notes = [_TIED] if any(source.tied for source in ranking) else []
     if left_out := [name for name, _ in available if name not in dict(columns)]:
-        notes.append(f"no room for: {', '.join(left_out)}")
+        notes.append(f"the terminal is too narrow for: {', '.join(left_out)}")
     if notes:
         table.caption = "\n".join(notes)
         table.caption_justify = "left"
@@ -228,7 +228,7 @@ def _interval(low: float | None, high: float | None, decimals: int) -> str:
 
 
 def _percent(share: float | None) -> str:
-    """Return a share of draws in whole percent; instead of 0 and 100, `<1 %` and `>99 %`."""
+    """Return a share of draws as text in whole percent; 0 is shown as `<1 %`, and 100 as `>99 %`."""
     if share is None:
         return UNKNOWN
     return "<1 %" if share < 0.005 else ">99 %" if share >= 0.995 else f"{100 * share:.0f} %"
@@ -295,6 +295,17 @@ def write_rankings(shown: Sequence[ShownRanking], path: str | Path, document: Ma
         figure_options={"pad_inches": 0.25},
     )
     return write_result(result, path)
+
+
+def ranking_html(shown: ShownRanking, notes: Sequence[str] = ()) -> str:
+    """Return the tables and sentences that the terminal shows as HTML for a notebook.
+
+    Args:
+        shown: The ranking.
+        notes: Sentences below the tables, in addition to the sentences of the ranking.
+    """
+    sentences = (*shown.sentences, *(note for note in notes if note not in shown.sentences))
+    return html(_sheets(replace(shown, sentences=())), sentences)
 
 
 def _sheets(shown: ShownRanking) -> Iterator[Sheet]:

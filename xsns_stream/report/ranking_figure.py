@@ -20,6 +20,7 @@ from xsns_stream.report.figures import (
     titled,
 )
 from xsns_stream.types import RankedSource, SourceRanking
+from xsns_stream.types.axes_drawing import label_lines, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +35,8 @@ _BETWEEN: Final = 0.35
 _GAP: Final = 1.25
 #: Letters in a line of the sentences below a figure, for each inch of its width.
 _LETTERS: Final = 17
+#: Largest height of a new figure of :func:`plot_ranking` in inches.
+_TALLEST: Final = 24.0
 _FIRST, _OTHERS, _MEASURED = COLOURS[0], GREY, COLOURS[1]
 
 
@@ -84,16 +87,17 @@ def _measure(ranking: SourceRanking) -> str:
 def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
     """Draw a ranking into the given axes, or into a new pyplot figure if `ax` is None.
 
-    As in all figures of this package, matplotlib does not parse `$` in texts as mathematics.
+    No text is smaller than five points: if the axes are too low for all labels, only some sources are labelled, and
+    the label of the axis says so. As in all figures of this package, matplotlib does not parse `$` in texts as
+    mathematics.
     """
     import matplotlib as mpl
 
     if ax is None:
-        from matplotlib import pyplot
-
-        _, ax = pyplot.subplots(figsize=(6.0, lines_height(len(ranking)) + 0.8), layout="constrained")
+        ax = new_axes(6.0, min(lines_height(len(ranking)) + 0.8, _TALLEST))
     with mpl.rc_context({"text.parse_math": False}):
         draw_ranking(ax, ranking)
+    label_lines(ax, "y", [language(source.language) for source in ranking])
     ax.set_title(f"Sources for {shown_name(ranking.target)} ({ranking.target})", loc="left", fontsize=10)
     return ax
 

@@ -69,7 +69,7 @@ def square_values(matrix: SimilarityMatrix) -> Reals:
 
 
 def undefined_languages(matrix: SimilarityMatrix) -> list[str]:
-    """Return as few languages as needed to name one of every undefined pair, the languages of most pairs first."""
+    """Return a few languages such that every undefined pair has one of them; those with most such pairs come first."""
     values = square_values(matrix)
     undefined = ~np.isfinite(values) & ~np.eye(len(values), dtype=bool)
     undefined |= undefined.T
@@ -93,8 +93,8 @@ def write_phylip(matrix: SimilarityMatrix, file: BinaryIO, note: Note, *, strict
 
     The first line is the number of languages. The line of a language has its name, filled with blanks to ten
     characters, and its distances. Programs that read strict files take the first ten characters as the name; programs
-    that read relaxed files take the text before the first blank. A file whose names have at most ten characters is
-    both.
+    that read relaxed files take the text before the first blank. If all names have at most ten characters, both kinds
+    of programs read the file.
 
     Args:
         matrix: The matrix; sources and targets are the same languages.
@@ -120,8 +120,8 @@ def write_phylip(matrix: SimilarityMatrix, file: BinaryIO, note: Note, *, strict
         note(f"names that PHYLIP does not allow were changed: {all_listed(changed)}.")
     if long := [name for name in names if len(name) > STRICT_LENGTH]:
         note(
-            f"{listed(long)}: more than {STRICT_LENGTH} characters, which programs that read strict PHYLIP files cut "
-            "off; --strict-names shortens them."
+            f"programs that read strict PHYLIP files use only the first {STRICT_LENGTH} characters of a name; "
+            f"these names are longer: {listed(long)}. --strict-names shortens them."
         )
     width = max(STRICT_LENGTH, *map(len, names))
     lines = [
@@ -134,7 +134,7 @@ def write_phylip(matrix: SimilarityMatrix, file: BinaryIO, note: Note, *, strict
 def phylip_names(codes: Sequence[str], *, strict: bool = False) -> list[str]:
     """Return names for PHYLIP files, each once.
 
-    White space and ``( ) [ ] : ; , '`` become underscores. With `strict`, other characters than those of ASCII do too,
+    White space and ``( ) [ ] : ; , '`` become underscores. With `strict`, characters outside ASCII do too,
     and names have at most ten characters. Names that are no longer unique end in a number.
 
     >>> phylip_names(["sw", "my corpus (1)", "my corpus (2)"], strict=True)

@@ -45,7 +45,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
     against = document["against"]
     header = ["predictor", *PAPER_COLUMNS.values(), "regret"]
     if against:
-        header += [f"NDCG@3 less {against}", "p (Holm)"]
+        header += [f"NDCG@3 minus {against}", "p (Holm)"]
     lines = []
     for predictor in document["predictors"]:
         metrics = predictor["metrics"]

@@ -165,7 +165,7 @@ def metric_table(document: Mapping[str, Any], name: str, more: Mapping[str, Mapp
     """
     against = document["against"]
     header = [name, *more, *PAPER_COLUMNS.values()]
-    header += [f"NDCG@3 less {against}", "p (Holm)"] if against else []
+    header += [f"NDCG@3 minus {against}", "p (Holm)"] if against else []
     lines = []
     for predictor in document["predictors"]:
         cells = [column.get(predictor["name"], "") for column in more.values()]

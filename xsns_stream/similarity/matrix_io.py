@@ -44,7 +44,7 @@ class _Table(NamedTuple):
 
     Attributes:
         matrix: The matrix. Its rows are the lines of the file.
-        corner: The first field of the first line, which names what the lines are; empty if the file has no such name.
+        corner: The first field of the first line, which may state whether lines are sources or targets; may be empty.
         ours: Whether the file contains a record that this program wrote.
     """
 
@@ -81,9 +81,9 @@ def read_matrix(
         distance: Whether the numbers are distances: similarity = 1 − distance / `scale`.
         transpose: Whether the lines of the file are targets and its columns are sources.
         scale: The distance that corresponds to similarity 0; 1 by default.
-        as_given: Whether to accept similarities of which the smallest value of each row is on the diagonal, and
-            distances of which the largest value is on the diagonal. By default an error is raised for such a table,
-            unless this program wrote it.
+        as_given: Whether to accept similarities whose smallest value in each row is on the diagonal, and distances
+            whose largest value in each row is on the diagonal. By default an error is raised for such a table, unless
+            this program wrote it.
 
     Raises:
         UsageError: The suffix is not supported; a matrix of similarities is read as distances; or the first field of a
@@ -353,7 +353,7 @@ def _array(values: Any, shape: tuple[int, ...]) -> Any:
     if array.dtype.kind == "c":
         raise ValueError("its numbers are complex")
     if array.shape != shape:
-        raise ValueError(f"{shape} labels do not fit numbers of shape {array.shape}")
+        raise ValueError(f"the labels need numbers of shape {shape}, not {array.shape}")
     return array
 
 
@@ -454,7 +454,7 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
-    """Return the positions of the labels on one side (rows or columns) whose code no other label of the side has."""
+    """Return the positions of labels on one side (rows or columns) that have a code which no other label there has."""
     codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 

@@ -93,7 +93,7 @@ class TwoSides:
 
     Attributes:
         languages: The sources, then the targets that are not sources.
-        again: Positions of the sources that are also targets; they are the last targets.
+        again: Positions of the sources that are also targets. Copies of these rows are the last rows of the targets.
         split: S, the number of sources.
     """
 

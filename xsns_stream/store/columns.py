@@ -126,7 +126,7 @@ class _CopiedRow:
         self.direct = (descriptor, offset)
 
     def read(self, start: int, out: Words) -> None:
-        """Fill `out` with the words of the row that begin at word `start`."""
+        """Fill `out` with the words of the row from word `start` on."""
         read_fully(self.direct[0], out, self.direct[1] + start * 8)
 
     def close(self) -> None:

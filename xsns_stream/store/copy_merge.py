@@ -288,7 +288,9 @@ def _records(source: _Source, failed: dict[AnyKey | FoldKey, StoreError]) -> Ite
             record = known.get(name) or _record(store, name)
             different = header.experiment_differences(record.provenance.experiment())
             if different:
-                raise StoreError(f"the row {name} is of another experiment: {'; '.join(different)}.", "run verify.")
+                raise StoreError(
+                    f"the row {name} is of another experiment: {'; '.join(different)}.", "run `xsns-stream verify`."
+                )
             yield record
         except StoreError as error:
             failed[name] = error
@@ -337,7 +339,7 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
         if different:
             raise IncompatibleError(
                 f"'{source.storage}' does not fit the store '{reference.storage}': {'; '.join(different)}.",
-                "nothing was written: one store holds one experiment.",
+                "nothing was written: one store contains one experiment.",
             )
 
 

@@ -345,7 +345,7 @@ def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> Di
     record = read_fisher_record(storage, key)
     if record is None:
         return None
-    hint = f"run verify; to build the row again, delete '{storage.full_name(key.node)}' first."
+    hint = f"run `xsns-stream verify`; to build the row again, delete '{storage.full_name(key.node)}' first."
     array = FisherArray.open(storage, layout)
     if array is None or array.slot(key) != record.slot or array.encoding != record.encoding:
         raise StoreError(f"{key} of '{storage}' does not have this slot in the array of Fisher values.", hint)

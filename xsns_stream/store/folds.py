@@ -1,4 +1,4 @@
-"""Folds of rows: a store contains K further stores, and the rows of each leave out one fold of the examples.
+"""Folds of rows: a store contains K further stores, each of which leaves out one fold of the examples of its rows.
 
 The format calls folds parts. Folds show how much a similarity would change with other examples. The rows without fold k
 form a complete store. Every function that reads, checks, copies or removes rows therefore also works on this store.
@@ -49,7 +49,8 @@ def fold_storage(storage: Storage, count: int, number: int) -> Storage:
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
     """Return the provenance of a row that leaves out fold `number` of `count`, from the provenance of the whole row.
 
-    The split-half of the whole row is kept under another name, for a row that was committed before its folds.
+    The split-half coefficient of the whole row is recorded under another name. It is read from there if the row was
+    committed before its folds and has no such coefficient.
     """
     half = whole.reliability.get("split_half")
     reliability = {} if half is None else {SPLIT_HALF_OF_ROW: half}

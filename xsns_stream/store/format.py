@@ -354,8 +354,8 @@ class Header:
         different = self.differences(other)
         if different:
             hint = (
-                "repeat the store's settings, or write to another path: one store holds one experiment. `build` takes "
-                "options that are not given from the store."
+                "repeat the store's settings, or write to another path: one store contains one experiment. If you omit "
+                "an option, `build` uses the setting of the store."
             )
             if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
                 hint = (
@@ -451,5 +451,5 @@ def find_header(storage: Storage) -> Header | None:
     what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy of something else"
     raise StoreError(
         f"'{storage}' is not a store of sub-networks: it is {what}.",
-        f"check the path; a store is a folder whose {METADATA} says format '{FORMAT}'.",
+        f"check the path; a store is a folder whose {METADATA} states the format '{FORMAT}'.",
     )

@@ -180,9 +180,9 @@ def _folder(storage: Storage) -> Path:
         StoreError: The store is not in a folder.
     """
     return storage.folder(
-        "leftovers of killed writers can be distinguished from objects that are being written only in folders",
+        "leftovers of killed writers can be removed only in folders",
         "run the build again, which completes the rows. An object store has no locks that show which writers are "
-        "active.",
+        "active, so that leftovers cannot be told apart from objects that are being written.",
     )
 
 

@@ -232,7 +232,7 @@ class RowArray:
 
     def open_file(self, slot: Slot, keep_open: bool = True) -> LocalRow:
         """Open the file of an uncompressed row. Call this inside `with` :meth:`reading`, which translates errors."""
-        folder = self.storage.folder("rows are opened as files in folders only", "read them through the storage.")
+        folder = self.storage.folder("rows can be opened as files only in a folder", "read them through the storage.")
         return LocalRow(folder / self.object_key(slot), self.geometry, keep_open)
 
     @contextmanager
@@ -263,7 +263,7 @@ class RowArray:
 
     def rebuild_hint(self, key: RowKey) -> str:
         """Return a hint on how to repair a damaged row."""
-        return f"run verify; to build the row again, delete '{self.storage.full_name(key.node)}' first."
+        return f"run `xsns-stream verify`; to build the row again, delete '{self.storage.full_name(key.node)}' first."
 
     @cached_property
     def zarr_array(self) -> Any:

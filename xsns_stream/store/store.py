@@ -31,6 +31,7 @@ from xsns_stream.store.format import (
     fold_node,
     on_disk,
 )
+from xsns_stream.store.html_summary import html_summary
 from xsns_stream.store.reader import Mode, StoreReader
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.relabel import RelabelResult, relabel_rows
@@ -103,6 +104,9 @@ class SubNetworkStore(StoreReader):
         counts = {"languages": self.languages, "seeds": self.seeds, "densities": self.densities}
         size = ", ".join(f"{name}={len(values)}" for name, values in counts.items())
         return f"<SubNetworkStore '{visible(str(self.path))}' {size}>"
+
+    def _repr_html_(self) -> str:
+        return html_summary(self)
 
     # --------------------------------------------------------------------------------------- folds
 

@@ -322,7 +322,7 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
 def _check_committed(array: RowArray, record: CommitRecord) -> None:
     """Compare the bits of one row with its record."""
     if array.labels.slot(record.key) != record.slot:
-        raise StoreError(f"the label of row {record.key} has moved since it was written.", "run verify.")
+        raise StoreError(f"the label of row {record.key} has moved since it was written.", "run `xsns-stream verify`.")
     if sum(popcount(piece) for _, piece in array.pieces(record)) != record.cardinality:
         raise array.changed(record)
 

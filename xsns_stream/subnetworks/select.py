@@ -277,8 +277,8 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
     """Select the values that are not below the threshold of `numpy.percentile`.
 
-    NumPy interpolates this threshold between two adjacent values of the sorted vector. It therefore selects the same
-    values as one of these two values would.
+    NumPy interpolates this threshold between two adjacent values of the sorted vector. One of these two values as the
+    threshold selects the same values, so that the selection can be computed from ranks.
     """
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))

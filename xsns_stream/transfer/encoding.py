@@ -366,7 +366,7 @@ def enough_memory(what: str, hint: str) -> Iterator[None]:
     """Turn out-of-memory errors into a :class:`~xsns_stream.errors.ModelError`.
 
     Args:
-        what: What the block does, for the error message.
+        what: Noun phrase for the work of the block in the error message, such as `fine-tuning`.
         hint: The hint of the error.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -45,11 +46,25 @@ def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) 
         with atomic_folder(folder) as partial, quiet_transformers():
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
-    except OSError as error:
+    except Exception as error:
+        reason = _refused_by_system(error)
+        if not reason:
+            raise
         raise XsnsError(
-            f"the fine-tuned model cannot be saved in '{folder}': {error.strerror or error}.",
+            f"the fine-tuned model cannot be saved in '{folder}': {reason}.",
             "check the free space and the permissions. The scores of the model are written.",
         ) from error
+
+
+def _refused_by_system(error: Exception) -> str:
+    """Return the reason for which the system refused to write a file; an empty string for other errors.
+
+    Libraries that are written in Rust raise errors of other types, whose messages contain the number of the error.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(found[1])) if found else ""
 
 
 #: Callback with the arguments (steps done, largest number of steps, last dev metric in percent or None).
@@ -91,7 +106,7 @@ def fine_tune(
     Args:
         model: The model with the head of the task, in float32.
         tokenizer: The tokenizer of the model.
-        task: The task. Training stops depending on its headline metric on the dev data, averaged over languages.
+        task: The task. Its headline metric on the dev data, averaged over languages, decides when training stops.
         labels: Names of the classes, in the order of the head's outputs; empty if labels are answers.
         train: Training data of the source, or of several sources from :func:`equal_shares`.
         dev: Dev data of the same sources.

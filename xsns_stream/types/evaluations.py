@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.types.html_table import html_table, text_table
+from xsns_stream.types.html_table import html_notes, html_table, text_table
 from xsns_stream.types.parameters import Counts, Reals
 from xsns_stream.types.transfer_scores import scores_name
 
@@ -153,10 +154,15 @@ class Evaluation:
         return float(self.low[index]), float(self.high[index])
 
     def _index(self, predictor: str, metric: str) -> tuple[int, int]:
-        for name, names, what in ((predictor, self.predictors, "predictor"), (metric, self.metrics, "metric")):
-            if name not in names:
-                raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
-        return self.predictors.index(predictor), self.metrics.index(metric)
+        return _position(predictor, self.predictors, "predictor"), self.metric_index(metric)
+
+    def metric_index(self, metric: str) -> int:
+        """Return the index of a metric.
+
+        Raises:
+            UsageError: There is no such metric.
+        """
+        return _position(metric, self.metrics, "metric")
 
     def above_random(self, predictor: str) -> tuple[int, int] | None:
         """Return on how many targets a predictor has a higher NDCG@3 than a random order.
@@ -173,7 +179,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """Phrase for a title, listing the predictors that are no better than random on most targets; usually empty."""
+        """Phrase for a title with the predictors that are no better than random on most targets; usually empty."""
         counts = {name: self.above_random(name) for name in self.predictors if name not in self.settings.trivial}
         below = [
             f"{name} ({known[1] - known[0]} of {known[1]})"
@@ -214,7 +220,30 @@ class Evaluation:
         return frame, f"Evaluation on {about}: means over {len(self.targets)} targets{warning}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(), index=True)
+        means = html_table(self._intervals(self.mean, self.low, self.high), self._shown()[1], index=True)
+        level = f"{100 * self.settings.confidence:g} %"
+        sentences = [f"Brackets hold {level} confidence intervals of the means over targets."]
+        tables = [means]
+        if (compared := self.comparison) is not None:
+            differences = self._intervals(compared.difference, compared.low, compared.high, compared.p_holm)
+            title = f"Difference from {compared.reference}, target by target"
+            tables.append(html_table(differences.drop(index=compared.reference), title, index=True))
+            sentences.append("p: sign-flip test over targets, with Holm's correction over the predictors of a column.")
+        return "\n".join((*tables, html_notes((*sentences, *self.notes))))
+
+    def _intervals(self, mean: Reals, low: Reals, high: Reals, p: Reals | None = None) -> pd.DataFrame:
+        """Return a frame of texts, with one row for each predictor and one column for each metric."""
+        import pandas as pd
+
+        unknown = np.full_like(mean, np.nan) if p is None else p
+        cells = [
+            [
+                _with_interval(*each)
+                for each in zip(*(array[row].tolist() for array in (mean, low, high, unknown)), strict=True)
+            ]
+            for row in range(len(self.predictors))
+        ]
+        return pd.DataFrame(cells, index=list(self.predictors), columns=list(self.metrics))
 
     def __repr__(self) -> str:
         return text_table(*self._shown(), index=True)
@@ -233,3 +262,17 @@ class Evaluation:
             [" ".join(choice.followed[p]) for p in range(len(self.predictors)) for choice in self.choices],
         )
         return frame
+
+
+def _with_interval(mean: float, low: float, high: float, p: float) -> str:
+    """Return a mean with its confidence interval and its p-value, if they are known; empty for an undefined mean."""
+    if isnan(mean):
+        return ""
+    interval = "" if isnan(low) else f" [{low:.3g}, {high:.3g}]"
+    return f"{mean:.3g}{interval}" + ("" if isnan(p) else f" p={p:.2g}")
+
+
+def _position(name: str, names: tuple[str, ...], what: str) -> int:
+    if name not in names:
+        raise UsageError(f"there is no {what} '{name}'.", f"the {what}s are {', '.join(names)}.")
+    return names.index(name)

@@ -64,7 +64,7 @@ class FisherSettings:
             "float32",
         ):
             raise UsageError(
-                "the estimator 'authors' has no other settings.",
+                "the estimator 'authors' fixes these settings.",
                 "leave token reduction, labels and precision at their defaults.",
             )
 

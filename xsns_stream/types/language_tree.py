@@ -14,6 +14,7 @@ import numpy.typing as npt
 from xsns_stream.io.atomic import writable, write_whole
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.matrix_formats import NEWICK_SUFFIX
+from xsns_stream.types.axes_drawing import label_lines, new_axes
 from xsns_stream.types.parameters import Reals
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class TreeSupport:
 
     Attributes:
         shares: {languages of a group: share of the resampled trees that have the same group}.
-        basis: What was resampled, in words, such as `8 parts`.
+        basis: The things that were resampled, as text, such as `8 parts`.
         resamples: Number of resampled trees.
     """
 
@@ -116,6 +117,9 @@ class LanguageTree:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the tree as a dendrogram, with the root on the left.
 
+        No text is smaller than five points: if there are too many languages for the height of the axes, some leaves
+        have no label, and the label of the axis says so.
+
         Args:
             ax: Axes to draw into; a new pyplot figure if None.
 
@@ -125,25 +129,23 @@ class LanguageTree:
         from scipy.cluster.hierarchy import dendrogram
 
         if ax is None:
-            from matplotlib import pyplot
-
-            _, ax = pyplot.subplots(figsize=(6.0, max(2.0, 0.25 * len(self.languages))))
+            ax = new_axes(6.0, float(np.clip(0.25 * len(self.languages), 2.0, 18.0)))
         dendrogram(
             self.linkage,
-            labels=list(self.languages),
+            no_labels=True,
             orientation="left",
             ax=ax,
             color_threshold=0,
             above_threshold_color="C0",
         )
-        for label in ax.get_yticklabels():
-            label.set_parse_math(False)
+        # SciPy places leaf i at 10 i + 5.
+        label_lines(ax, "y", self.leaves, start=5.0, pitch=10.0)
         ax.set_xlabel("1 − similarity")
         return ax
 
 
 def _newick_label(code: str) -> str:
-    """Return a label of the Newick format; it is quoted if necessary, with quotation marks in it doubled."""
+    """Return a label of the Newick format; it is quoted if necessary, and quotation marks within it are doubled."""
     if _PLAIN_LABEL.fullmatch(code):
         return code
     doubled = visible(code).replace("'", "''")

@@ -224,7 +224,9 @@ class GroupedOverlaps:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.tables) or not self.tables:
-            raise ValueError(f"{len(self.names)} names do not label {len(self.tables)} tables")
+            raise ValueError(
+                f"there must be one name for each table, not {len(self.names)} names for {len(self.tables)} tables"
+            )
 
     def __getitem__(self, name: str) -> Overlaps:
         if name not in self.names:

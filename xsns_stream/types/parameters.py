@@ -58,7 +58,7 @@ class ParameterLayout:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.shapes) or len(set(self.names)) != len(self.names):
-            raise ValueError("a layout needs one shape for each of its distinct names")
+            raise ValueError("a layout needs distinct names, and one shape for each name")
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -120,7 +120,8 @@ class ParameterLayout:
             case int() | np.integer():
                 return _checked_index(index(parameter), self.size, "the layout")
         raise UsageError(
-            f"{parameter!r} is not a parameter.", "give its bit, or (name of the tensor, index within the tensor)."
+            f"{parameter!r} is not a parameter.",
+            "give the index of a bit, or (name of a tensor, index within the tensor).",
         )
 
     def difference(self, other: ParameterLayout) -> str:
@@ -162,7 +163,7 @@ def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> in
     ):
         raise UsageError(
             f"{position!r} is not an index into '{name}'.",
-            f"give one number, or one for each axis of its shape {list(shape)}.",
+            f"give one flat index, or one index for each axis of its shape {list(shape)}.",
         )
     offset = 0
     for i, length in zip(position, shape, strict=True):

@@ -285,7 +285,10 @@ def _varies(values: Mapping[str, str]) -> bool:
 
 
 def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
-    """Return whether two predictors used different examples with one seed, although not only the number differs."""
+    """Return whether two predictors used different examples with the same seed.
+
+    Two predictors that used different numbers of examples of the same language code are not compared.
+    """
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
             for seed in one.keys() & other.keys():

@@ -90,7 +90,8 @@ class PredictionError:
     """Prediction errors over the pairs of the pool, in the unit of the gold scores.
 
     Attributes:
-        way: How pairs were held out (IN_SAMPLE: none): IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE.
+        way: The pairs that were held out together: those of a target (LEFT_OUT_TARGET), those of a source
+            (LEFT_OUT_SOURCE), or none (IN_SAMPLE).
         rmse: Root mean squared error (RMSE) over pairs.
         without_predictors: RMSE of the same model with intercepts only.
         of_mean: RMSE if each score is predicted by the mean of the pairs that are not held out.
@@ -199,7 +200,7 @@ class Regression:
         return f"{title}; R² {self.r_squared:.3f}"
 
     def _repr_html_(self) -> str:
-        return html_table(self.coefficient_frame(), self._caption())
+        return html_table(self.coefficient_frame(), self._caption(), notes=self.notes)
 
     def __repr__(self) -> str:
         return text_table(self.coefficient_frame(), self._caption())

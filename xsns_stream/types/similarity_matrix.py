@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
 from xsns_stream.io.json import nan_to_null
+from xsns_stream.types.axes_drawing import colour_scale, draw_cells, label_lines, new_axes
 from xsns_stream.types.html_table import html_table, text_table
 from xsns_stream.types.language_clusters import LanguageClusters, language_clusters
 from xsns_stream.types.language_tree import LanguageTree, TreeSupport, average_linkage, cluster_order
@@ -20,6 +21,9 @@ from xsns_stream.types.predictor_records import PredictorRecord
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+#: Number of rows and of columns of a matrix that a notebook shows.
+_CORNER: Final = 20
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,13 @@ class SimilarityMatrix:
         return frame, f"Similarity of sources (rows) to targets (columns): {self.coefficient}{seeds}"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown(), index=True)
+        # Similarities of close languages differ in the third decimal. Other predictors may have other ranges of values.
+        known = self.values[np.isfinite(self.values)]
+        number = "{:.4f}" if known.size and float(np.abs(known).max()) < 10 else "{:.4g}"
+        frame, caption = self._shown()
+        return html_table(
+            frame, caption, index=True, notes=self.notes, max_rows=_CORNER, max_columns=_CORNER, number=number
+        )
 
     def __repr__(self) -> str:
         return text_table(*self._shown(), index=True)
@@ -207,8 +217,9 @@ class SimilarityMatrix:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw a heat map with similar languages side by side; cells that compare a language with itself are empty.
 
-        `xsns-stream matrix -o matrix.png` and :func:`xsns_stream.report.heat_map` draw a whole page, which also
-        contains names, a tree and a title.
+        No text is smaller than five points: if there are too many languages for the size of the axes, some rows and
+        columns have no label, and the labels of the axes say so. `xsns-stream matrix -o matrix.png` and
+        :func:`xsns_stream.report.heat_map` draw a whole page, which also contains names, a tree and a title.
 
         Args:
             ax: Axes to draw into; a new pyplot figure if None.
@@ -217,20 +228,17 @@ class SimilarityMatrix:
             The axes, with a colour bar beside them.
         """
         if ax is None:
-            from matplotlib import pyplot
-
             side = float(np.clip(0.3 * max(self.values.shape), 3.0, 12.0))
-            _, ax = pyplot.subplots(figsize=(1.2 * side, side))
+            ax = new_axes(1.2 * side, side)
         rows, columns = self._plot_order()
         sources, targets = [self.sources[row] for row in rows], [self.targets[column] for column in columns]
         own = np.equal(np.array(sources)[:, None], np.array(targets)[None, :])
-        image = ax.imshow(np.where(own, np.nan, self.values[np.ix_(rows, columns)]), cmap="magma_r", aspect="auto")
-        ax.set_xticks(range(len(targets)), targets, rotation=90)
-        ax.set_yticks(range(len(sources)), sources)
-        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
-            label.set_parse_math(False)
-        ax.set(xlabel="target", ylabel="source")
-        ax.figure.colorbar(image, ax=ax, label=self.coefficient)
+        values = self.values[np.ix_(rows, columns)]
+        colours, extend = colour_scale(values, own)
+        draw_cells(ax, values, own, colours)
+        ax.figure.colorbar(colours, ax=ax, extend=extend, label=self.coefficient)
+        label_lines(ax, "x", targets, "target")
+        label_lines(ax, "y", sources, "source")
         return ax
 
     def _plot_order(self) -> tuple[list[int], list[int]]:
@@ -255,8 +263,8 @@ class GroupedSimilarity:
 
     Attributes:
         by: Kind of the groups: `layer`, `module` or `tensor`.
-        names: G names of groups.
-        matrices: G matrices of the same sources and targets.
+        names: Names of the G groups.
+        matrices: G matrices, one for each group, with the same sources and targets.
         sizes: Number of parameters of each group.
         shares: For each group, the share of the selected parameters of all languages that are in the group, averaged
             over seeds. The shares add up to one; they are NaN if no parameter is selected.
@@ -272,7 +280,7 @@ class GroupedSimilarity:
 
     def __post_init__(self) -> None:
         if {len(self.matrices), len(self.sizes), len(self.shares)} != {len(self.names)} or not self.names:
-            raise ValueError(f"{len(self.names)} names need as many matrices, sizes and shares, and at least one")
+            raise ValueError("there must be at least one name, and one matrix, one size and one share for each name")
 
     def __getitem__(self, name: str) -> SimilarityMatrix:
         if name not in self.names:
@@ -317,7 +325,7 @@ class GroupedSimilarity:
         return frame, f"Similarity by {self.by}, means over all pairs of languages"
 
     def _repr_html_(self) -> str:
-        return html_table(*self._shown())
+        return html_table(*self._shown(), notes=self.notes)
 
     def __repr__(self) -> str:
         return text_table(*self._shown())

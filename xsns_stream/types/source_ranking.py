@@ -160,7 +160,9 @@ class SourceRanking:
         return frame.drop(columns=[name for name in _FRAME_COLUMNS[2:] if frame[name].isna().all()])
 
     def _repr_html_(self) -> str:
-        return html_table(self.to_frame(), f"Sources for {self.target}, by {self.coefficient}", index=True)
+        return html_table(
+            self.to_frame().rename_axis(None), f"Sources for {self.target}, by {self.coefficient}", index=True
+        )
 
     def __repr__(self) -> str:
         return text_table(self.to_frame().iloc[:, :_FIRST], f"Sources for {self.target}, by {self.coefficient}")
@@ -211,7 +213,7 @@ class CoveringSource:
     covered: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SourceCover:
     """A set of sources for joint training, in the order in which they were chosen.
 
@@ -230,8 +232,28 @@ class SourceCover:
         """Share of the target's sub-network that all sources cover together."""
         return self.sources[-1].covered if self.sources else 0.0
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each source, in the order in which the sources were chosen.
 
-@dataclass(frozen=True)
+        The columns are the fields of :class:`CoveringSource`; the index is the position, from 1.
+        """
+        import pandas as pd
+
+        rows = [(source.language, source.alone, source.gain, source.covered) for source in self.sources]
+        index = pd.RangeIndex(1, len(rows) + 1, name="position")
+        return pd.DataFrame(rows, index=index, columns=["language", "alone", "gain", "covered"])
+
+    def _caption(self) -> str:
+        return f"Sources for {self.target} together, by {self.strategy}: shares of its sub-network"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.to_frame().rename_axis(None), self._caption(), index=True)
+
+    def __repr__(self) -> str:
+        return text_table(self.to_frame(), self._caption())
+
+
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """The contribution of groups of parameters to the similarity of sources to a target.
 
@@ -259,3 +281,27 @@ class Explanation:
         """Return an explanation that contains only the first `count` sources."""
         few = slice(count)
         return replace(self, sources=self.sources[few], corrected=self.corrected[:, few], excess=self.excess[:, few])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame with one row for each pair of a group and a source.
+
+        The columns are the kind of the groups (such as `layer`), `source`, `chance_corrected` and `excess`.
+        """
+        import pandas as pd
+
+        labels = pd.MultiIndex.from_product([self.names, self.sources], names=[self.by, "source"])
+        values = {"chance_corrected": self.corrected.ravel(), "excess": self.excess.ravel()}
+        return pd.DataFrame(values, index=labels).reset_index()
+
+    def _shown(self) -> tuple[pd.DataFrame, str]:
+        """Return the excesses as a table with one column for each source, and its caption."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.excess, index=list(self.names), columns=list(self.sources))
+        return frame, f"Contribution of each {self.by} to the similarity with {self.target}, minus its mean"
+
+    def _repr_html_(self) -> str:
+        return html_table(*self._shown(), index=True, number="{:+.4f}")
+
+    def __repr__(self) -> str:
+        return text_table(*self._shown(), index=True)

@@ -75,10 +75,13 @@ class TextExample:
     def __post_init__(self) -> None:
         if self.running is not None and isinstance(self.text, str):
             raise UsageError(
-                f"the text {self.text!r} is not split into words.", "give a running text only with a tuple of words."
+                f"the text {self.text!r} is not split into words, but its running text was given too.",
+                "leave the running text out, or give the text as a tuple of words.",
             )
         if isinstance(self.label, tuple) and (isinstance(self.text, str) or len(self.label) != len(self.text)):
-            raise UsageError(f"{len(self.label)} labels do not fit the words {self.text!r}.", "give one for each word.")
+            raise UsageError(
+                f"{len(self.label)} labels do not fit the words {self.text!r}.", "give one label for each word."
+            )
         if isinstance(self.label, AnswerSpan):
             answer, passage = self.label, self.pair or ""
             if not answer.text or answer.start < 0 or passage[answer.start : answer.end] != answer.text:
@@ -130,8 +133,8 @@ class ReadCounts:
         undecodable: Units skipped because their bytes are not UTF-8.
         usable: Units from which examples are drawn.
         unlabelled: Units skipped because they have no usable label; zero if labels are not read.
-        control: Units from which control characters, such as NUL, were removed. These units are also part of another
-            count.
+        control: Units from which control characters, such as NUL, were removed. These units are also counted as usable
+            or as skipped.
         cut: Usable units that were longer than 2^20 characters, and were cut there.
         malformed: Units skipped because they do not follow the format of the corpus.
         iob1: Usable units whose tags were converted from IOB1 to IOB2.

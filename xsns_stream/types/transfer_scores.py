@@ -29,7 +29,7 @@ def metric_name(metric: str) -> str:
 
 
 def scores_name(task: str, metric: str) -> str:
-    """Return a phrase for titles that says what the scores are.
+    """Return a phrase for titles that contains the task and the metric of the scores, as far as they are known.
 
     >>> scores_name("pos", "accuracy"), scores_name("pos", "unknown"), scores_name("unknown", "unknown")
     ('pos accuracy', 'pos scores', 'gold scores')
@@ -131,8 +131,8 @@ class TransferScores:
     def above_trivial(self) -> tuple[int, int]:
         """Return (number of scores above the trivial answer, number of counted scores) for transfer to other languages.
 
-        Scores of a source on its own language are not counted, nor are targets without a known trivial answer. A source
-        that is a mixture (`es+it`) has several languages of its own.
+        Scores of a source on its own language are not counted. Targets without a known trivial answer are not counted
+        either. A source that is a mixture (`es+it`) has several own languages.
         """
         values = self.values
         pairs = [

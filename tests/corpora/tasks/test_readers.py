@@ -346,7 +346,8 @@ def test_note_on_how_labelled_tables_are_read(tmp_path: Path) -> None:
     split = read(tmp_path / "sw-test.csv", content, "topic")
     assert [example.text for example in split.examples] == ["b", "d"]
     assert split.note == (
-        "the column 'text' of sw-test.csv is read as the text, and not 'sentence': --text-column chooses another one. "
+        "the text of sw-test.csv is read from the column 'text', not from 'sentence': --text-column chooses another "
+        "column. "
         "1 row that repeats the header of sw-test.csv is left out."
     )
 

@@ -130,7 +130,7 @@ def test_two_files_of_one_split(tmp_path: Path) -> None:
 
 def test_a_whole_file_beside_splits(tmp_path: Path) -> None:
     error = complaint(write(tmp_path, {"sw-test.txt": sentences(2), "sw.txt": sentences(2)}), "pos")
-    assert "sw-test.txt is one split of 'sw'" in str(error)
+    assert "sw-test.txt is a split of 'sw'" in str(error)
 
 
 # -------------------------------------------------------------------------------------- missing splits

@@ -89,7 +89,7 @@ def suffix_of(name: str, task: str) -> str | None:
 
 
 class IdentifiedExample(NamedTuple):
-    """An example, and the identifier that it shares with its translations (:func:`shared_name`); it may be empty."""
+    """An example with the identifier that its translations share (:func:`shared_name`); the identifier may be empty."""
 
     identifier: str
     example: TextExample
@@ -140,7 +140,7 @@ def labelled_examples(
     """Return the labelled examples among units, in order, and the counts of all units.
 
     Args:
-        units: Identifiers (may be empty) and units.
+        units: Pairs of an identifier, which may be empty, and a unit.
         task: Task of the labels.
         what: The noun for a unit in messages, such as `row`.
         where: The file or data set, for messages.
@@ -337,7 +337,9 @@ def _passage(paragraph: Any, where: str) -> Iterator[tuple[str, Unit]]:
     context = paragraph.get("context") if isinstance(paragraph, Mapping) else None
     questions = paragraph.get("qas") if isinstance(paragraph, Mapping) else None
     if not isinstance(context, str) or not isinstance(questions, list):
-        raise CorpusError(f"a passage of {where} lacks its context or its questions.", "keys: context and qas.")
+        raise CorpusError(
+            f"a passage of {where} lacks its context or its questions.", "a passage needs the keys context and qas."
+        )
     for question in questions:
         yield _question(question, context, where)
 
@@ -388,7 +390,7 @@ def read_labelled_lines(path: Path, labels: Path, split: str) -> tuple[TextExamp
     lines = file_text(path).removesuffix("\n").split("\n")
     if len(lines) != len(line_labels):
         raise CorpusError(
-            f"{path.name} has {len(lines)} lines, and {labels.name} labels {len(line_labels)}.",
+            f"{path.name} has {len(lines)} lines, but {labels.name} has labels for {len(line_labels)} lines.",
             "give one label for each line.",
         )
     examples = (

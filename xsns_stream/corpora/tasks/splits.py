@@ -232,7 +232,7 @@ def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
-                f"{_shown(path)} is one split of '{code}', and {_shown(files[code, WHOLE])} would be cut into splits.",
+                f"{_shown(path)} is a split of '{code}', but {_shown(files[code, WHOLE])} is not divided into splits.",
                 "keep either the splits or the whole file in the folder.",
             )
 

@@ -413,7 +413,7 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split, selected from those of its source, and a sentence on the selection."""
+        """Return the examples of a split, selected from those of its source, and a sentence about the selection."""
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name

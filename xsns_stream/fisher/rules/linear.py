@@ -81,9 +81,9 @@ def _as_computed(A: Tensor) -> Tensor:
 def _rows_with_gradient(G: Tensor, real: Rows) -> Rows:
     """Return the rows of G [B, T, O] that are not zero.
 
-    The rows of padding are zero; in the last block, so are all rows except those of scored positions. Zero rows may be
-    left out without an error. The share of rows that are not zero is estimated from a few outputs. If most rows are not
-    zero, or on a GPU, all rows except padding are returned, because their indices are known already.
+    The rows of padding are zero. In the last block, all rows except those of scored positions are zero too. Leaving out
+    zero rows does not change the result. The share of rows that are not zero is estimated from a few outputs. If most
+    rows are not zero, or on a GPU, all rows except padding are returned, because their indices are known already.
     """
     if G.is_cuda:
         # Reading the values would make the host wait for the device, with a benefit for the last block only.
@@ -110,7 +110,7 @@ def _add_products(total: Accumulator, uses: Sequence[tuple[Tensor, Tensor, Rows]
 
 
 def _add_squares(squares: Tensor, G: Tensor, A: Tensor, rows: Rows, transposed: bool) -> None:
-    """Add the squares of all examples in one grouped product."""
+    """Add the squared gradients of all examples, which one grouped matrix product computes."""
     dtype = squares.dtype if squares.dtype == torch.float64 else G.dtype
     G, A = G.flatten(0, 1).to(dtype), A.flatten(0, 1).to(dtype)
     left, right = (A, G) if transposed else (G, A)

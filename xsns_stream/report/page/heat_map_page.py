@@ -1,4 +1,4 @@
-"""The heat map of a matrix alone as a page for a browser."""
+"""A page for a browser that shows the heat map of a matrix and nothing else."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class RankedTarget:
         best: (source, probability that the source is the most similar one) for sources whose probability is at least
             0.5 %.
         level: Sources that cannot be distinguished from the first source; empty without intervals.
-        sentences: What follows from the numbers, such as how many sources cannot be distinguished.
+        sentences: Sentences on what follows from the numbers, such as how many sources cannot be distinguished.
     """
 
     target: str
@@ -74,7 +74,7 @@ class RankingSection:
     Attributes:
         targets: One entry for each target of the matrix.
         first: The target whose ranking is shown when the page opens.
-        basis: What the intervals were computed from, such as `8 parts`; empty without intervals.
+        basis: The data from which the intervals were computed, such as `8 parts`; empty without intervals.
         worth: Sentences on reliability that apply to every ranking.
         expected: Expected scores; None without gold scores.
     """

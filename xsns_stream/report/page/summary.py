@@ -20,7 +20,7 @@ class SummarySection:
 
     Attributes:
         title: Title of the page.
-        facts: What was measured, and how.
+        facts: Facts about the measurement, such as the model and the number of examples.
         meaning: Sentences on the meaning of the numbers.
         warnings: Sentences on problems with the reliability of the numbers; empty if no problem was found.
         versions: Versions of libraries, each as `name version`.

@@ -28,7 +28,7 @@ class TreeSection:
         with_family: Number of languages with a known family.
         support: float64 [L − 1]: for each join, the share of resampled trees that contain the same group of languages;
             None if there are no resampled trees.
-        basis: What the trees were resampled from, such as `8 parts`; empty without support.
+        basis: The data from which trees were resampled, such as `8 parts`; empty without support.
         resamples: Number of resampled trees.
     """
 
@@ -83,7 +83,7 @@ def tree_section(
         matrix: Similarities; sources and targets are the same languages, at least three.
         languages: The languages of the matrix, in its order.
         resampled: Matrices from resampled examples, from which the support is computed; None for no support.
-        basis: What these matrices were resampled from.
+        basis: The data from which these matrices were resampled, such as `8 parts`.
     """
     linkage = average_linkage(matrix.values)
     families = [language.family for language in languages]

@@ -84,7 +84,7 @@ def _evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _evaluation(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[Step]:
-    """Return the step that compares the predictors with values for the targets; an empty list if there are none."""
+    """Return a list of the step that compares the predictors that cover the targets; empty if no predictor does."""
     scores = gold(config, task)
     low = restrict_to_scores(replace(task, targets=_targets(task)), scores, outputs)
     done = {label: step for label, step in predictors(config, task).items() if outputs.done(step)}

@@ -270,10 +270,10 @@ def _draw_colour_bar(figure: Figure, page: Page, colours: ScalarMappable, grid: 
 FIGURE5_TITLE: Final = "Figure 5: spread of transfer over sources"
 #: {column of the overview: gain from the choice of a source for one target}.
 GAINS: Final[Mapping[str, Callable[[TargetScores], float]]] = {
-    "best less lowest": lambda row: row.best - row.worst,
-    "best less mean": lambda row: row.best - row.mean,
-    "best less English": lambda row: row.best - row.english,
-    "itself less best": lambda row: row.own - row.best,
+    "best minus lowest": lambda row: row.best - row.worst,
+    "best minus mean": lambda row: row.best - row.mean,
+    "best minus English": lambda row: row.best - row.english,
+    "itself minus best": lambda row: row.own - row.best,
 }
 
 

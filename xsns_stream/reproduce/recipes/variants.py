@@ -200,8 +200,8 @@ class Agreement:
         seeds: Jaccard coefficient of two rows of the same language with different seeds. The rows differ in masking
             and, if the language has enough text, in examples. NaN if there is only one seed.
         largest: Jaccard coefficient of a row and the row of the same language and seed in the store with the largest
-            number of examples. The examples of the latter include those of the former. NaN if there is no such row,
-            and for the largest store itself.
+            number of examples, whose examples include those of the smaller row. NaN if there is no such row, and for
+            the store with the largest number itself.
         others: Jaccard coefficient of two rows of different languages with the same seed; NaN if there is only one
             language.
     """
@@ -323,7 +323,7 @@ def _agreements(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> di
 
 
 def _distinct_counts(agreements: Mapping[int, Agreement]) -> list[float]:
-    """Return the requested numbers of examples that increase the actual number; others exceed the available text."""
+    """Return the requested numbers of examples, except those for which the text has no further examples."""
     counts: list[int] = []
     for count in sorted(agreements):
         if not counts or agreements[count].examples > agreements[counts[-1]].examples:

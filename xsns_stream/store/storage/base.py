@@ -201,7 +201,7 @@ class Storage(ABC):
 
     @abstractmethod
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Write the objects that are missing because a writer was killed in :meth:`create`; same arguments."""
+        """Write the objects that are missing because a writer was killed in :meth:`create`."""
 
     @abstractmethod
     def commit(

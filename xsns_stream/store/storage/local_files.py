@@ -102,7 +102,7 @@ def locked_file(path: Path, timeout_s: float | None = None) -> Iterator[None]:
         except TimeoutError as error:
             raise StoreError(
                 f"another process has held '{path}' for {timeout_s:.0f} seconds.",
-                "look for a build that hangs; the lock is released when it ends.",
+                "look for a build that hangs; the lock is released when that build ends.",
             ) from error
         except OSError as error:
             reason, hint = explain(error)

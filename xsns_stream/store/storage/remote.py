@@ -272,7 +272,7 @@ class RemoteStorage(Storage):
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
         """Replace an object if `version` is still its version; return the new version, or None if it has changed."""
         if not version:
-            raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use one with conditional writes.")
+            raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use a server with conditional writes.")
         return self._put(key, data, version, "write to")
 
     def _put(self, key: str, data: bytes, mode: Any, action: str) -> Version | None:

@@ -65,7 +65,7 @@ class PatientRequests:
 
 
 def patient_retries() -> dict[str, Any]:
-    """Return settings of obstore with the same waits, which are used for the requests that Zarr sends."""
+    """Return settings that let obstore wait in the same way between the requests that Zarr sends."""
     backoff = {
         "init_backoff": timedelta(seconds=_FIRST_WAIT_S),
         "max_backoff": timedelta(seconds=_LONGEST_WAIT_S),

@@ -1,0 +1,75 @@
+"""Short description of a store as HTML, for a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from xsns_stream.errors import XsnsError
+from xsns_stream.languages import shown_name
+from xsns_stream.types.html_table import html_notes, html_table
+
+if TYPE_CHECKING:
+    from xsns_stream.store.format import RowKey
+    from xsns_stream.store.store import SubNetworkStore
+
+#: Largest number of languages in the table. Only their records are read, so that large and remote stores show quickly.
+_LANGUAGES: Final = 12
+#: Largest number of seeds or densities that are listed.
+_LABELS: Final = 8
+
+
+def html_summary(store: SubNetworkStore) -> str:
+    """Return the experiment of a store and a table of its first languages; a store that cannot be read says so.
+
+    Args:
+        store: The store, which need not exist yet.
+    """
+    try:
+        if not store.exists:
+            return html_notes((f"Store {store.path}: it has no rows yet.",))
+        keys = store.keys()
+        if not keys:
+            return html_notes((f"Store {store.path}: it has no rows yet.",))
+        table = _language_table(store, keys)
+        return "\n".join((table, html_notes(_facts(store))))
+    except XsnsError as error:
+        return html_notes((f"Store {store.path}: {error.message}", error.hint))
+
+
+def _facts(store: SubNetworkStore) -> list[str]:
+    """Return sentences on the measurement that all rows share."""
+    experiment = store.experiment
+    seeds, densities = _listed(store.seeds), _listed(f"{density:g}" for density in store.densities)
+    folds = f"; parts: {_listed(store.fold_counts)}" if store.fold_counts else ""
+    return [
+        f"Model {experiment['model']}, {store.layout.size:,} parameters in {len(store.layout.layers)} layers; "
+        f"text {experiment['corpus']}; objective {experiment['objective']}.",
+        f"Seeds: {seeds}; densities: {densities}{folds}.",
+    ]
+
+
+def _listed(labels: Any) -> str:
+    texts = list(map(str, labels))
+    more = f" and {len(texts) - _LABELS} more" if len(texts) > _LABELS else ""
+    return f"{', '.join(texts[:_LABELS])}{more}"
+
+
+def _language_table(store: SubNetworkStore, keys: Sequence[RowKey]) -> str:
+    """Return a table with one row for each of the first languages, with the numbers of its first row."""
+    import pandas as pd
+
+    rows: dict[str, list[RowKey]] = {}
+    for key in keys:
+        rows.setdefault(key.language, []).append(key)
+    lines = []
+    for language in sorted(rows)[:_LANGUAGES]:
+        first = rows[language][0]
+        record = store.record(language, first.seed, first.density)
+        half = store.reliability(record).get("split_half")
+        lines.append((language, shown_name(language), len(rows[language]), record.provenance.examples, half))
+    header = ["code", "language", "rows", "examples", "split-half"]
+    frame = pd.DataFrame(lines, columns=header).dropna(axis="columns", how="all")
+    more = [f"{_LANGUAGES} of {len(rows):,} languages are shown."] if len(rows) > _LANGUAGES else []
+    count = f"{len(rows):,} {'language' if len(rows) == 1 else 'languages'}"
+    return html_table(frame, f"Store {store.path}: {count}, {len(keys):,} sub-networks", notes=more, number="{:.3f}")
