@@ -19,7 +19,7 @@ from xsns_stream.errors import CorpusError, UsageError, XsnsError
 from xsns_stream.io.atomic import atomic_folder
 from xsns_stream.models.huggingface import quiet_transformers
 from xsns_stream.tasks import Task
-from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory
+from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory, labelled_token
 from xsns_stream.transfer.scoring import measure, padding, score
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit
@@ -122,7 +122,8 @@ def fine_tune(
         UsageError: accelerate or seqeval is not installed.
     """
     _require_packages()
-    features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings)]
+    label_at = labelled_token(task, settings, model)
+    features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings, label_at)]
     features = [feature for feature in features if _has_labels(feature)]
     if not features:
         raise CorpusError(f"no training example of '{train[0].language}' has a label.", "check --task.")
@@ -294,7 +295,8 @@ def _epoch_scorer(
     """
     from transformers import TrainerCallback
 
-    encoded = [(split, encode(task, labels, split, tokenizer, settings)) for split in dev]
+    label_at = labelled_token(task, settings, model)
+    encoded = [(split, encode(task, labels, split, tokenizer, settings, label_at)) for split in dev]
 
     @dataclass
     class Watch(TrainerCallback):
