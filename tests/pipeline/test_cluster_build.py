@@ -19,7 +19,7 @@ import pytest
 import xsns_stream as xs
 from tests.support.cluster_faults import Fault
 from tests.support.clusters import ON_CLUSTER
-from tests.support.processes import interrupt_or_kill, start_in_session, wait_for
+from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, RowCommitted
 from xsns_stream.store import SubNetworkStore, open_store
@@ -337,12 +337,6 @@ def start_build(texts: Path, model: Path, store: Path, *options: str) -> subproc
 
 def committed(store: Path) -> int:
     return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes of a session except its leader."""
-    found = subprocess.run(["ps", "-o", "pid=", "-s", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(line) for line in found.split() if int(line) != pid]
 
 
 def wait_until(ready: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Processes of the command line that are interrupted or killed, and waiting for their effects."""
+"""Processes of the command line that are interrupted or killed, their workers, and waiting for their effects."""
 
 from __future__ import annotations
 
@@ -46,3 +46,25 @@ def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit
             "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
         )
         assert "Traceback" not in err
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes of a session except its leader."""
+    return [number for number, _ in _session(pid) if number != pid]
+
+
+def kill_workers(pid: int) -> int:
+    """Kill all workers that the leader of a session has started, and return their number."""
+    session = _session(pid)
+    others = {number for number, parent in session if parent == pid}
+    workers = [number for number, parent in session if parent in others]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return len(workers)
+
+
+def _session(pid: int) -> list[tuple[int, int]]:
+    """Return the processes of a session, and the parent of each."""
+    command = ["ps", "-o", "pid=,ppid=", "-s", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [(int(line.split()[0]), int(line.split()[1])) for line in found.splitlines()]
