@@ -1,6 +1,7 @@
 """Time of a build on workers, compared with one process of one and of two threads.
 
-The mode `matrix` times comparisons of all pairs instead (`workers_matrix.py`).
+The mode `matrix` times comparisons of all pairs instead (`workers_matrix.py`), and the mode `overhead` the cost of the
+engine for each row (`workers_overhead.py`).
 
 First the stores of all contestants are compared bit by bit. Then whole builds are timed, interleaved:
 
@@ -9,7 +10,10 @@ First the stores of all contestants are compared bit by bit. Then whole builds a
 * `N workers`: `--workers N`, processes of one thread each, with the time to start them and to load the model in each.
 
 Each build is a command line in a process of its own. `row` is the time of a row without the time of a build of one row,
-which starts the processes and loads the models.
+which starts the processes and loads the models. `--wide 6` builds with a model of the width of XLM-R base with six
+layers and random weights, which is made in a temporary folder:
+
+    python benchmarks/bench_workers.py --wide 6 --examples 16 --rounds 1 -o benchmarks/results/workers-wide.json
 """
 
 from __future__ import annotations
@@ -24,12 +28,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import harness
 import workers_matrix
+import workers_overhead
 
 from xsns_stream.corpora import open_corpus, select_languages
+from xsns_stream.models import load_model
 from xsns_stream.store import open_store
+
+#: Speed-ups that two workers on two cores should reach: with `mini`, and with a model of XLM-R's width.
+GOALS = (1.8, 1.7)
 
 
 @dataclass(frozen=True)
@@ -69,40 +79,57 @@ def check(stores: Sequence[Path]) -> None:
 
 def main() -> None:
     parser = harness.arguments(__doc__ or "")
-    parser.add_argument("mode", nargs="?", choices=("build", "matrix"), default="build")
+    parser.add_argument("mode", nargs="?", choices=("build", "matrix", "overhead"), default="build")
     workers_matrix.add_arguments(parser)
+    workers_overhead.add_arguments(parser)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--model", default="mini")
+    parser.add_argument("--wide", type=int, metavar="LAYERS", help="build: a random model of XLM-R's width instead")
     parser.add_argument("--corpus", default="cldr", help="A corpus, such as a folder of NTREX files.")
     parser.add_argument("--languages", type=int, default=24)
     parser.add_argument("--examples", type=int, default=256)
     options = parser.parse_args()
-    if options.mode == "matrix":
-        workers_matrix.run(options)
+    if options.mode != "build":
+        (workers_matrix if options.mode == "matrix" else workers_overhead).run(options)
         return
     if options.smoke:
         options.languages, options.examples, options.rounds = 3, 8, 1
-    results = measure(options)
-    harness.print_table(["contestant", "build, s", "row, s", "speed-up"], [[*row.values()] for row in results])
     configuration = {name: getattr(options, name) for name in ("workers", "model", "corpus", "languages", "examples")}
+    with tempfile.TemporaryDirectory(prefix="xsns-") as folder:
+        if options.wide is not None:
+            width = 48 if options.smoke else 768
+            configuration["model"] = f"random weights, {options.wide} layers, width {width}"
+            options.model = make_wide_model(Path(folder) / "wide", options.wide, width)
+        results = measure(options, Path(folder))
+    harness.print_table(["contestant", "build, s", "row, s", "speed-up"], [[*row.values()] for row in results])
+    print(f"\n{options.workers} workers: {harness.at_least(results[-1]['speed_up'], GOALS[options.wide is not None])}")
     harness.write(options.output, harness.result("workers", configuration, results, options.smoke))
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, object]]:
+def make_wide_model(folder: Path, layers: int, width: int) -> str:
+    """Save a model with random weights and the tokenizer of `mini`, and return the folder."""
+    from fisher_contestants import wide_model
+
+    tokenizer = load_model("mini").tokenizer
+    wide_model(layers, len(tokenizer), width).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     languages = select_languages(("all",), open_corpus(options.corpus))[: options.languages]
     shared = ["--model", options.model, "--corpus", options.corpus, "--examples", str(options.examples)]
     times: dict[str, list[float]] = {}
     single: dict[str, list[float]] = {}
     ways = contestants(options.workers)
-    with tempfile.TemporaryDirectory(prefix="xsns-") as folder:
-        for turn in range(options.rounds):
-            stores = [Path(folder) / f"{turn}-{number}.zarr" for number in range(len(ways))]
-            for way, store in zip(ways, stores, strict=True):
-                # A row for each worker, so that each loads its model.
-                few = languages[: options.workers]
-                single.setdefault(way.name, []).append(build(way, shared, few, store.with_suffix(".few.zarr")))
-                times.setdefault(way.name, []).append(build(way, shared, languages, store))
-            check(stores)
+    for turn in range(options.rounds):
+        stores = [folder / f"{turn}-{number}.zarr" for number in range(len(ways))]
+        for way, store in zip(ways, stores, strict=True):
+            # A row for each worker, so that each loads its model.
+            few = languages[: options.workers]
+            single.setdefault(way.name, []).append(build(way, shared, few, store.with_suffix(".few.zarr")))
+            times.setdefault(way.name, []).append(build(way, shared, languages, store))
+        check(stores)
     whole = {name: median(seconds) for name, seconds in times.items()}
     more = max(1, len(languages) - options.workers)
     return [

@@ -15,7 +15,7 @@ from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.evaluation import AVERAGES
 from xsns_stream.evaluation.metrics import GAINS, METRICS
 from xsns_stream.gold.formats import READERS
-from xsns_stream.models import auto_classes
+from xsns_stream.models import attention, auto_classes
 from xsns_stream.pipeline.baselines import TABLE_BASELINES
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.similarity import COEFFICIENTS, GROUPINGS
@@ -28,6 +28,7 @@ OWNERS: dict[str, tuple[str, Iterable[str]]] = {
     "COEFFICIENTS": ("similarity/coefficients.py", COEFFICIENTS),
     "GROUPINGS": ("similarity/groups.py", GROUPINGS),
     "OBJECTIVES": ("models/auto_classes.py", auto_classes.OBJECTIVES),
+    "LABEL_AT": ("models/attention.py", attention.LABEL_AT),
     "GOLD_FORMATS": ("gold/formats.py", READERS),
     "NDCG_GAINS": ("evaluation/metrics.py", GAINS),
     "AVERAGES": ("evaluation/evaluate.py", AVERAGES),

@@ -94,7 +94,7 @@ def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
         adopt_model(model, tokenizer, objective="causal-lm")
     with pytest.raises(ModelError, match="has no head for a known objective"):
         adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)
-    with pytest.raises(UsageError, match="a tokenizer was given for a model that is named"):
+    with pytest.raises(UsageError, match="a tokenizer was given together with the name of a model"):
         open_model(str(tiny_folder), tokenizer)
     with pytest.raises(UsageError, match="the tokenizer is of the type str"):
         adopt_model(model, "tiny")

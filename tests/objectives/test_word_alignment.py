@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.errors import ModelError
 from xsns_stream.objectives import CausalLanguageModelling, MaskedLanguageModelling, Objective, TokenClassification
 from xsns_stream.pipeline.baseline_values import encode_plain
@@ -105,6 +106,35 @@ def _spaces_replaced(before: str) -> Any:
     return _wrapped(tokenizer)
 
 
+def tiktoken() -> Any:
+    """A tokenizer like those of Llama 3 and GPT-4: a regular expression splits the text, then bytes are merged."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+
+    # A space before a word is a part of it; three digits at most are one part; line ends are apart.
+    pattern = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+(?!\S)|\s+"
+    )
+    tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+    parts = [
+        pre_tokenizers.Split(Regex(pattern), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    return _trained(tokenizer, "BpeTrainer", initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+
+
+def words_then_metaspace() -> Any:
+    """A tokenizer like that of XLM-R: NFKC, then white space splits the text, then each word gets a `▁`."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    parts = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(parts)
+    return _trained(tokenizer, "UnigramTrainer", unk_token="<unk>")
+
+
 def characters() -> Any:
     """One token for each character, including spaces."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -124,6 +154,8 @@ KINDS: Final[dict[str, Callable[[], Any]]] = {
     "byte-level with prefix": lambda: byte_level(prefix=True),
     "byte-level without prefix": lambda: byte_level(prefix=False),
     "byte-level untrimmed": lambda: byte_level(prefix=False, trim=False),
+    "Llama 3": tiktoken,
+    "XLM-R": words_then_metaspace,
     "Gemma": gemma,
     "Llama": llama,
     "characters": characters,
@@ -171,6 +203,62 @@ def test_language_models_read_the_running_text(objective: Objective, tokenizer: 
     ]
     written = TextExample(("Hello", "world", "."), running="Hello world.")
     assert unmasked(objective, sample(written), tokenizer) == [tokenizer("Hello world.")["input_ids"]]
+
+
+#: Sentences, and their CoNLL-U lines (ID, form, MISC) without the comment `# text`.
+TREEBANK: Final = {
+    "Hello, l'été!": ("1 Hello SpaceAfter=No", "2 , _", "3 l' SpaceAfter=No", "4 été SpaceAfter=No", "5 ! _"),
+    "vámonos al mar": ("1-2 vámonos _", "1 vamos _", "2 nos _", "3-4 al _", "3 a _", "4 el _", "4.1 x _", "5 mar _"),
+    "10 000 kitabu.": ("1 10_000 _", "2 kitabu SpaceAfter=No", "3 . _"),
+    "中文句子没有空格。": (
+        *(f"{number} {word} SpaceAfter=No" for number, word in enumerate(("中文", "句子", "没有", "空格"), 1)),
+        "5 。 SpaceAfter=No",
+    ),
+    "ภาษาไทยไม่มี ช่องว่าง": ("1 ภาษา SpaceAfter=No", "2 ไทย SpaceAfter=No", "3 ไม่มี _", "4 ช่องว่าง _"),
+    # White space of any length is read as one space.
+    "hello world": (r"1 hello SpacesAfter=\s\s", "2 world _"),
+}
+
+
+def treebank_sentence(lines: tuple[str, ...], labels: str | None = None) -> TextExample:
+    block = []
+    for line in lines:
+        number, form, misc = line.split(" ")
+        block.append("\t".join((number, form.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
+    (example,) = read_conllu([*(line.encode() for line in block), b"\n"], "a test", labels)
+    assert isinstance(example, TextExample)
+    return example
+
+
+def test_a_treebank_gives_the_tokens_of_its_sentences(tokenizer: Any) -> None:
+    for sentence, lines in TREEBANK.items():
+        example = treebank_sentence(lines)
+        assert example.sentence() == sentence
+        ids = tokenizer(sentence)["input_ids"]
+        if set(ids) != {tokenizer.unk_token_id}:
+            assert unmasked(CausalLanguageModelling(), sample(example), tokenizer) == [ids]
+
+
+@pytest.mark.parametrize("label_at", ["first", "last"])
+def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
+    """A token belongs to a word if it contains its first (last) character; words may share a token."""
+    settings = replace(PRESETS["quick"], words="running")
+    for sentence, lines in TREEBANK.items():
+        example = treebank_sentence(lines, "upos")
+        split = LabelledSplit("sw", "train", (example,), "a test")
+        (feature,) = encode(TASKS["pos"], ("NOUN", "VERB"), split, tokenizer, settings, label_at)
+        expected = tokenizer(sentence, return_offsets_mapping=True)
+        assert feature.inputs["input_ids"] == expected["input_ids"]
+        positions, end = dict(feature.words), 0
+        for number, word in enumerate(example.text):
+            start = sentence.index(word, end)
+            end = start + len(word)
+            if number in positions:
+                begin, stop = expected["offset_mapping"][positions[number]]
+                assert (begin <= start < stop or stop == start) if label_at == "first" else begin < end <= stop
+        # A range, such as 1-2, has no part of speech of their own.
+        scored = {positions[number] for number, tag in enumerate(example.label or ()) if tag and number in positions}
+        assert {at for at, label in enumerate(feature.targets["labels"]) if label != -100} == scored
 
 
 def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.cluster_jobs import Deed, DeedJob
 from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
-from xsns_stream.pipeline import cluster_clients, jobs
+from xsns_stream.pipeline import cluster, cluster_clients, jobs
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluster, workers_asked
 from xsns_stream.types import provenance
@@ -119,6 +122,60 @@ def test_an_item_that_kills_every_worker_fails_and_the_others_are_done(client: A
     assert report.attempts == {"kill": 2}
 
 
+@pytest.fixture
+def users_client() -> Iterator[Any]:
+    """A client of a cluster that the user has started on this machine."""
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fixture", ["client", "users_client"])
+def test_workers_return_however_often_they_are_killed(
+    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Dask looks for a worker again 15 seconds after its end, and gives its place up if the next one has just ended."""
+    client = request.getfixturevalue(fixture)
+    client.restart()
+    report = Report()
+    items = [Deed("a"), Deed("kill", kills_until=time.time() + 25), Deed("kill too", kills_until=time.time() + 25)]
+    report.run(client, DeedJob(tmp_path), items, ClusterOptions(retries=1000))
+    assert (set(report.done), report.failed) == ({"a", "kill", "kill too"}, {})
+    client.wait_for_workers(2, timeout=60)
+
+
+def test_workers_of_this_machine_that_do_not_return_end_the_run(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = Report()
+    run = cluster._ClientRun(
+        client,
+        DeedJob(tmp_path),
+        ClusterOptions(),
+        lambda *_: None,
+        lambda *_: None,
+        lambda *_: None,
+        report.notes.append,
+    )
+    assert run.on_this_machine
+    monkeypatch.setattr(client, "scheduler_info", lambda n_workers: {"n_workers": 0})
+    for now in (100.0, 131.0, 132.0, 699.0):
+        run._look_for_workers(now)
+    assert report.notes == ["the cluster has no worker; this command waits until there is one."]
+    with pytest.raises(
+        XsnsError, match="all workers of this machine have ended, and none could be started again"
+    ) as caught:
+        run._look_for_workers(701.0)
+    assert "finished work is kept" in caught.value.hint
+
+
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_restarted(client: Any, tmp_path: Path) -> None:
     report = Report()
@@ -153,6 +210,13 @@ def test_workers_with_other_versions_are_refused_by_name(client: Any, tmp_path: 
             Report().run(client, DeedJob(tmp_path), [Deed("a")])
     finally:
         client.run(_measure_versions_of, provenance.LIBRARIES)
+
+
+def test_versions_of_libraries_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = provenance.library_versions()
+    known["numpy"] = "changed by the caller"
+    monkeypatch.setattr(provenance, "version", lambda name: pytest.fail(f"the version of {name} is read again"))
+    assert provenance.library_versions()["numpy"] == np.__version__
 
 
 def _measure_versions_of(libraries: tuple[str, ...]) -> None:

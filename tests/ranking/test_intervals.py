@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import pytest
 
 from tests.support.rows import DENSITY, Rows, random_rows
 from xsns_stream.errors import LanguageError, StoreError, UsageError
-from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities, rank_sources
+from xsns_stream.ranking import (
+    all_fold_similarities,
+    draws_of_folds,
+    draws_of_seeds,
+    fold_similarities,
+    rank_sources,
+)
+from xsns_stream.similarity.streaming import cross_intersections
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
 
@@ -36,6 +44,47 @@ def test_target_and_sources_are_compared_without_each_of_their_folds(
                 assert fold_values.without_target[r, k, s] == jaccard(part.bits[a], store.bits[b])
                 assert fold_values.without_source[r, k, s] == jaccard(store.bits[a], part.bits[b])
     assert seen[-1] == (2 * len(sources), 2 * len(sources))
+
+
+def test_few_rows_are_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 6)
+    sizes: list[tuple[int, int]] = []
+
+    def count(columns: Any, split: int, *rest: Any) -> Any:
+        sizes.append((split, columns.rows - split))
+        return cross_intersections(columns, split, *rest)
+
+    monkeypatch.setattr("xsns_stream.ranking.intervals.cross_intersections", count)
+    codes = [f"c{number}" for number in range(20)]
+    store, *folds = (random_rows(" ".join(codes), salt=salt) for salt in range(3))
+    fold_similarities(store, folds, "c0", codes[1:], (1,), DENSITY)
+    assert set(sizes) == {(2, 3), (1, 6), (2, 1), (1, 2)}, "groups of three sources; each has two folds"
+    sizes.clear()
+    all_fold_similarities(store, folds, codes, (1,), DENSITY)
+    assert {max(pair) for pair in sizes} == {6, 2}
+
+
+@pytest.mark.parametrize("basis", ["folds", "seeds"])
+def test_draws_and_their_intervals_need_twice_the_memory_of_the_draws(basis: str) -> None:
+    random, codes = np.random.default_rng(5), tuple(f"c{number}" for number in range(300))
+    sides = random.normal(0.5, 0.02, (2, 1, 4, 300))
+    matrix = matrix_of(dict.fromkeys(codes, 0.5), random.normal(0.5, 0.02, (3, 300, 1)))
+    fold_values = FoldSimilarity("t", codes, *sides, "jaccard", (1,))
+    tracemalloc.start()
+    try:
+        if basis == "folds":
+            draws: Any = draws_of_folds(fold_values, matrix, 2000)
+        else:
+            draws = draws_of_seeds(matrix, "t", codes, 2000)
+        whole = draws.values.nbytes
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * whole
+        tracemalloc.reset_peak()
+        rank_sources(matrix, "t", draws=draws)
+        assert tracemalloc.get_traced_memory()[1] < 3.5 * whole, (
+            "the draws, a copy in the order of the ranking, and parts"
+        )
+    finally:
+        tracemalloc.stop()
 
 
 def test_asymmetric_coefficient_has_sources_first() -> None:

@@ -150,7 +150,7 @@ def test_a_tree_shows_names_clusters_and_support() -> None:
     assert sum(bool(re.match(r"[123]  \w", text)) for text in shown) == 12
     assert "87" in shown
     assert any("support in % of 200 trees (8 parts)" in text for text in shown)
-    lost = [note for note in printed.notes if "has no place in the figure" in note]
+    lost = [note for note in printed.notes if "the figure has no room" in note]
     written = shown.count("87")
     assert written == 10 - (int(re.findall(r"support of (\d+) of 10", lost[0])[0]) if lost else 0)
 

@@ -71,6 +71,20 @@ def test_the_benchmark_of_workers_compares_all_pairs(tmp_path: Path) -> None:
     assert "pays_from_gb" in document["parameters"]
 
 
+def test_the_benchmark_of_workers_reports_the_cost_of_the_engine(tmp_path: Path) -> None:
+    document = run("bench_workers.py", tmp_path, "overhead")
+    processes, workers = document["results"]
+    assert (processes["contestant"], workers["contestant"]) == ("processes", "workers")
+    assert workers["engine_s"] > 0
+    assert workers["share"] == pytest.approx(workers["seconds"] / processes["seconds"] - 1)
+
+
+def test_the_benchmark_of_workers_builds_with_a_wide_model(tmp_path: Path) -> None:
+    document = run("bench_workers.py", tmp_path, "--wide", "1")
+    assert document["parameters"]["model"] == "random weights, 1 layers, width 48"
+    assert [row["contestant"] for row in document["results"]] == ["1 process", "1 process, 2 threads", "2 workers"]
+
+
 @pytest.mark.shared_data
 @pytest.mark.skipif(not NTREX.is_dir(), reason="needs NTREX beside the project")
 def test_the_family_benchmark_reads_its_corpus(tmp_path: Path) -> None:

@@ -21,12 +21,14 @@ class Deed:
         deaths: Number of attempts that kill the worker.
         hangs: Number of attempts that take an hour.
         work: Its expected work.
+        kills_until: Time, in seconds since the epoch, before which every attempt kills the worker.
     """
 
     name: str
     deaths: int = 0
     hangs: int = 0
     work: float = 1.0
+    kills_until: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class DeedJob(Job[Deed, tuple[str, int, int]]):
 
 class DeedSession(Session[Deed, tuple[str, int, int]]):
     def run(self, item: Deed, attempt: int) -> tuple[str, int, int]:
-        if attempt <= item.deaths:
+        if attempt <= item.deaths or time.time() < item.kills_until:
             os.kill(os.getpid(), signal.SIGKILL)
         if attempt <= item.hangs:
             time.sleep(3600)

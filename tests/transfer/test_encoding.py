@@ -125,6 +125,19 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
             assert sum(label != IGNORED for label in window.targets["labels"]) == len(window.words)
 
 
+def test_windows_of_running_text(byte_level: Any) -> None:
+    """Each window is the part of the sentence from its first to its last word."""
+    words = ("watoto", "中文", "字", "na", "kitabu") * 6
+    sentence = "watoto 中文字 na kitabu " * 6
+    example = replace(tagged(words), running=sentence.strip())
+    features = encode(POS, CLASSES, split(example), byte_level, replace(SHORT, words="running"))
+    assert len(features) > 2
+    assert [word for feature in features for word, _ in feature.words] == list(range(30))
+    text = byte_level.decode([token for feature in features for token in feature.inputs["input_ids"]])
+    assert text.replace(" ", "") == sentence.replace(" ", "")
+    assert "中文字" in text
+
+
 def test_nothing_is_cut_if_a_space_is_a_token(without_spaces: Any) -> None:
     """Tokenized one by one, these words would fill two windows."""
     words = ("na",) * 30

@@ -17,6 +17,7 @@ import pytest
 import torch
 import transformers as tf
 
+from tests.support.file_limits import largest_file
 from xsns_stream.errors import CorpusError, ModelError, UsageError, XsnsError
 from xsns_stream.models import load_model
 from xsns_stream.transfer import (
@@ -473,6 +474,27 @@ def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path
     if labels:
         assert tuple(back.model.config.id2label[n] for n in range(len(labels))) == labels
         assert back.model.config.label2id == {name: n for n, name in enumerate(labels)}
+
+
+@pytest.mark.parametrize("written", ["model", "tokenizer"])
+def test_a_disk_that_takes_no_more_is_named(
+    written: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The libraries of both raise errors of their own."""
+    model = tf.BertForTokenClassification(
+        tf.BertConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    )
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "of before").touch()
+    if written == "tokenizer":
+        monkeypatch.setattr(model, "save_pretrained", lambda folder: None)
+    with (
+        largest_file(1000),
+        pytest.raises(XsnsError, match=r"the fine-tuned model cannot be saved in '.*': File too large\.$") as caught,
+    ):
+        save_model(model, tokenizer, tmp_path / "kept", ())
+    assert "check the free space" in caught.value.hint
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept", "of before"]
 
 
 def test_times_of_a_step(tokenizer: Any) -> None:

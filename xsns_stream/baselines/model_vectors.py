@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
+from xsns_stream.io.scratch_files import map_for_writing, reserve
 
 if TYPE_CHECKING:
     from xsns_stream.types import Reals
@@ -58,7 +59,7 @@ class GradientFile:
     def __init__(self, path: Path, languages: int, size: int) -> None:
         self._path = path
         # The file is sparse if the file system supports it, so that the row of a language that fails needs no space.
-        self._values: NDArray[np.float32] = np.memmap(path, np.float32, "w+", shape=(max(1, languages), max(1, size)))
+        self._values: NDArray[np.float32] = map_for_writing(path, np.float32, (max(1, languages), max(1, size)))
         self._rows: dict[str, int] = {}
 
     def add(self, language: str, tensors: Sequence[NDArray[np.floating]]) -> None:
@@ -68,8 +69,12 @@ class GradientFile:
             language: A code.
             tensors: The gradient of each parameter tensor of θ, in the order of θ. Each array may have any shape; all
                 arrays together have P values.
+
+        Raises:
+            XsnsError: The disk is full.
         """
         row = self._values[len(self._rows)]
+        reserve(self._path, len(self._rows) * row.nbytes, row.nbytes)
         start = 0
         for tensor in tensors:
             row[start : start + tensor.size] = tensor.ravel()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.io.scratch_files import scratch_errors
 
 if TYPE_CHECKING:
     from xsns_stream.types import Counts, Reals
@@ -55,6 +56,7 @@ class TokenStates:
 
         Raises:
             ModelError: A state is not finite, or is outside the range of float16.
+            XsnsError: The file cannot be written, for example because the disk is full.
         """
         with np.errstate(over="ignore"):
             stored = np.ascontiguousarray(states, self._dtype)
@@ -68,7 +70,8 @@ class TokenStates:
                 f"a token state of language '{language}' is not finite.",
                 "the weights may be damaged, or the states may overflow in half precision.",
             )
-        self._file.write(stored.tobytes())
+        with scratch_errors(self._path):
+            self._file.write(stored.tobytes())
         start, _ = self._spans.get(language, (self._count, 0))
         self._count += len(stored)
         self._spans[language] = (start, self._count)
@@ -78,7 +81,8 @@ class TokenStates:
 
         :meth:`add_file` of another object with the same width and type can append the states in this file.
         """
-        self._file.close()
+        with scratch_errors(self._path):
+            self._file.close()
         return self._path
 
     def add_file(self, language: str, path: Path) -> None:
@@ -99,7 +103,8 @@ class TokenStates:
     def close(self) -> None:
         """Close the file, but do not remove it; whoever created its folder has to remove the file."""
         if (file := vars(self).get("_file")) is not None:
-            file.close()
+            with scratch_errors(self._path):
+                file.close()
 
     def __getstate__(self) -> dict[str, object]:
         """Return the attributes to pickle, without the open file; an unpickled copy can read states but not add any."""

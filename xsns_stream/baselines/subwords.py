@@ -165,7 +165,7 @@ def evenness(lengths: Iterable[Sequence[int]]) -> float:
 
 
 def _dense_region(points: Reals, counts: NDArray[np.int64]) -> Reals:
-    """Return float64 [N, 2]: the grid points that belong to the cloud."""
+    """Return the points of a grid at which the density of `points` is high: float64 [N, 2]."""
     axes = [np.linspace(low, high, GRID) for low, high in zip(points.min(axis=0), points.max(axis=0), strict=True)]
     along = [np.exp(-((axis[:, None] - points[:, n]) ** 2) / 2) for n, axis in enumerate(axes)]
     density = (along[0] * counts) @ along[1].T

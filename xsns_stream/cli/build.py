@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import DEFAULT_CORPUS
+from xsns_stream.cli.choices import DEFAULT_CORPUS, LABEL_AT
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
@@ -85,6 +85,13 @@ def _objective_options(function: Decorated) -> Decorated:
             help="Mean length of a hidden span in tokens, for span corruption.  [default: 3]",
         ),
         length_option,
+        _model(
+            "--label-at",
+            type=click.Choice(LABEL_AT),
+            default="auto",
+            show_default=True,
+            help="Token of a word that has its label; auto is the last token for causal models.",
+        ),
         _model(
             "--head-seed",
             default=0,

@@ -31,6 +31,8 @@ OBJECTIVES: Final = (
     "sequence-classification",
     "question-answering",
 )
+#: `LABEL_AT` of `models/attention.py`.
+LABEL_AT: Final = ("auto", "first", "last")
 #: `READERS` of `gold/formats.py`.
 GOLD_FORMATS: Final = ("xpos", "nnrank", "langrank", "sumeval", "matrix", "long")
 #: `GAINS` of `evaluation/metrics.py`.

@@ -19,7 +19,7 @@ _NUMBER: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def set_native_threads(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let threads of OpenMP sleep while they wait, and start no more of them than control groups allow.
+    """Let threads of OpenMP sleep while they wait, and start at most as many as the control group allows.
 
     Variables that the user has set are not changed. PyTorch respects the affinity of a process, but not the limit of
     its control group, by which containers share a machine.

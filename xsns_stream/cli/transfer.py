@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import FINE_TUNING_PRESETS
+from xsns_stream.cli.choices import FINE_TUNING_PRESETS, LABEL_AT
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     CONFIG_HELP,
@@ -157,6 +157,19 @@ def _tuning_options(function: Decorated) -> Decorated:
             help="Number of training examples in a step of the optimiser.",
         ),
         _tuning("--max-length", type=int, default=None, help="Maximum length of an input in tokens. [default: 128]"),
+        _tuning(
+            "--words",
+            type=click.Choice(("given", "running")),
+            default=None,
+            help="Join labelled words by spaces, or read the sentence as it is written.  [default: given]",
+        ),
+        _tuning(
+            "--label-at",
+            type=click.Choice(LABEL_AT),
+            default="auto",
+            show_default=True,
+            help="Token of a word that has its label; auto is the last token for causal models.",
+        ),
     )
 
 

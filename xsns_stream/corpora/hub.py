@@ -152,7 +152,7 @@ class HubCorpus:
 
     @cached_property
     def _is_split(self) -> bool:
-        """Return whether texts without labels are split into words, from the recipe or the first readable text.
+        """Return whether texts without labels are split into words; the recipe or the first readable text decides.
 
         If no text is readable, the value does not matter, because no row is measured.
         """

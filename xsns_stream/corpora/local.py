@@ -86,7 +86,7 @@ class LocalCorpus:
         return tuple(each.file for each in self.not_read if not each.file.endswith("/"))
 
     def languages(self) -> tuple[str, ...]:
-        """Return the sorted normalised codes, including those of unclear languages."""
+        """Return the sorted normalised codes, including those of languages whose files are unclear."""
         return tuple(sorted({*self.files, *self.unclear}))
 
     def sample(self, language: str, count: int, seed: int, on_read: OnRead | None = None) -> LanguageSample:

@@ -97,6 +97,32 @@ def sentence_as_written(text: str | None, spaced_words: Iterable[tuple[str, str 
     return "".join(word + (" " if after is None else after) for word, after in known).strip()
 
 
+def word_ranges(words: Sequence[str], sentence: str) -> list[tuple[int, int]]:
+    """Return the character range (start, stop) of each word in its sentence, without the character at `stop`.
+
+    White space within words and sentence is ignored. A word without visible characters has an empty range.
+
+    >>> word_ranges(["l'", "été", "", "10 000"], "l'été 10  000")
+    [(0, 2), (2, 5), (5, 5), (6, 13)]
+
+    Raises:
+        UsageError: The sentence differs from the words in more than white space.
+    """
+    if _without_spaces(sentence) != _without_spaces("".join(words)):
+        raise UsageError(
+            f"the sentence {sentence!r:.80} does not consist of its words.", "the two may differ in white space only."
+        )
+    visible = [index for index, letter in enumerate(sentence) if not letter.isspace()]
+    ranges: list[tuple[int, int]] = []
+    used = 0
+    for word in words:
+        count = len(_without_spaces(word))
+        end = ranges[-1][1] if ranges else 0
+        ranges.append((visible[used], visible[used + count - 1] + 1) if count else (end, end))
+        used += count
+    return ranges
+
+
 def join_words(words: Sequence[str]) -> str:
     """Join words by spaces, except in scripts that are written without spaces.
 
@@ -131,7 +157,11 @@ def _first_visible(letters: Iterable[str]) -> str:
 
 
 def _script_kind(letter: str) -> str:
-    """Return `letter` or `mark` (punctuation) for East Asia, `other` for other scripts without spaces, or empty."""
+    """Return the kind of a character, which decides about spaces beside it.
+
+    It is `letter` or `mark` (punctuation) in East Asian scripts, `other` in other scripts without spaces, and empty in
+    scripts with spaces.
+    """
     if _within(letter, _EAST_ASIAN):
         return "mark" if unicodedata.category(letter)[0] == "P" else "letter"
     return "other" if _within(letter, _OTHERS) else ""

@@ -12,6 +12,7 @@ from torch import Tensor
 from xsns_stream.errors import FisherError, UsageError
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.errors import error_context
+from xsns_stream.io.scratch_files import map_for_writing, reserve
 from xsns_stream.types import DiagonalFisher, FisherSettings, ParameterLayout, Provenance
 
 
@@ -54,7 +55,8 @@ def diagonal_fisher_in_groups(
         raise UsageError(f"the estimator '{settings.estimator}' cannot be computed in groups of layers.")
     dtype = np.float64 if str(next(model.parameters()).dtype) == "torch.float64" else np.float32
     path = folder / "fisher.values"
-    values = np.memmap(path, dtype=dtype, mode="w+", shape=(layout.size,))
+    values = map_for_writing(path, dtype, (layout.size,))
+    reserve(path, 0, values.nbytes)
     bits = dict(zip(layout.names, zip(layout.offsets, layout.sizes, strict=True), strict=True))
     examples = 0
     for group in groups_of_layers(layout, budget):

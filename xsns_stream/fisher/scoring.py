@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
+from xsns_stream.models.task_heads import GENERIC_HEADS
 from xsns_stream.types import ParameterLayout
 
 IGNORED: Final = -100
@@ -37,6 +38,12 @@ _TASKS: Final = {
     "tokens": "TOKEN_CLASSIFICATION",
     "sequence": "SEQUENCE_CLASSIFICATION",
     "span": "QUESTION_ANSWERING",
+}
+#: {kind: base class of the models that transformers does not list}.
+_GENERIC: Final = {
+    "tokens": GENERIC_HEADS["token-classification"],
+    "sequence": GENERIC_HEADS["sequence-classification"],
+    "span": GENERIC_HEADS["question-answering"],
 }
 
 #: Names of tables of learned positions.
@@ -64,6 +71,7 @@ def kind_of(model: Any) -> str:
     for kind, task in _TASKS.items():
         known = getattr(modeling_auto, f"MODEL_FOR_{task}_MAPPING_NAMES").values()
         names = {name for entry in known for name in ((entry,) if isinstance(entry, str) else entry)}
+        names.add(_GENERIC.get(kind, ""))
         if any(parent.__name__ in names for parent in type(model).__mro__):
             return kind
     if getattr(model.config, "is_encoder_decoder", False):

@@ -298,6 +298,11 @@ def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
         batch["labels"] = decoded.masked_fill(_up_to(DECODED) == 0, scoring.IGNORED)
     elif kind == "sequence":
         batch["labels"] = torch.arange(len(LENGTHS)) % classes
+        end = getattr(config, "eos_token_id", None)
+        if getattr(config, "is_encoder_decoder", False) and isinstance(end, int):
+            # These models classify a text at its end token, of which each text must have exactly one.
+            batch["input_ids"][batch["input_ids"] == end] = 0 if end else 1
+            batch["input_ids"][torch.arange(len(LENGTHS)), torch.tensor(LENGTHS) - 1] = end
     elif kind == "span":
         batch |= {"start_positions": torch.tensor([1, 0, 2]), "end_positions": torch.tensor([3, 2, 2])}
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError, UsageError
+from xsns_stream.models.task_heads import GENERIC_HEADS, generic_class, takes_generic_head, task_in_name
 
 LANGUAGE_MODELLING: Final = ("masked-lm", "causal-lm", "span-corruption")
 CLASSIFICATION: Final = ("token-classification", "sequence-classification")
@@ -80,20 +81,28 @@ def resolve(config: Any, objective: str, name: str) -> str:
 def task_of(config: Any) -> str | None:
     """Return the task for which a checkpoint has a head; None if the checkpoint has no task head."""
     saved_class = (getattr(config, "architectures", None) or [""])[0]
-    return next((task for task in TASKS if saved_class in classes_of(task)), None)
+    listed = next((task for task in TASKS if saved_class in classes_of(task)), None)
+    return listed or task_in_name(saved_class)
 
 
 def auto_class(config: Any, objective: str) -> Any:
-    """Return the transformers class that loads a checkpoint for a resolved objective."""
+    """Return the class whose method `from_pretrained` loads a checkpoint for a resolved objective.
+
+    It is a class of transformers, or the class of :func:`~xsns_stream.models.task_heads.generic_class`.
+    """
     import transformers
 
     lists = _AUTO_CLASSES[objective]
-    return getattr(transformers, next(lists[key] for key in lists if config.model_type in _models(key)))
+    name = next((lists[key] for key in lists if config.model_type in _models(key)), None)
+    return generic_class(config, objective) if name is None else getattr(transformers, name)
 
 
 def model_class(config: Any, objective: str) -> Any:
     """Return the class of the model that :func:`auto_class` loads. The import of this class may fail."""
-    classes = auto_class(config, objective)._model_mapping[type(config)]
+    chosen = auto_class(config, objective)
+    if not hasattr(chosen, "_model_mapping"):
+        return chosen
+    classes = chosen._model_mapping[type(config)]
     if not isinstance(classes, list | tuple):
         return classes
     named = set(getattr(config, "architectures", None) or ())
@@ -112,8 +121,8 @@ def renamed_tensors(config: Any, objective: str) -> dict[str, str]:
 
     if objective != "question-answering":
         return {}
-    mappings = (transformers.MODEL_MAPPING, transformers.MODEL_FOR_QUESTION_ANSWERING_MAPPING)
-    body, own = (getattr(mapping[type(config)], "base_model_prefix", "") for mapping in mappings)
+    classes = (transformers.MODEL_MAPPING[type(config)], model_class(config, objective))
+    body, own = (getattr(each, "base_model_prefix", "") for each in classes)
     return {rf"^{body}\.": f"{own}."} if body and own and body != own else {}
 
 
@@ -144,10 +153,11 @@ def _check_fits(config: Any, objective: str, name: str) -> None:
 
 def fits(config: Any, objective: str) -> bool:
     """Return whether this kind of model supports a task, or was pre-trained for an objective of language modelling."""
-    if not any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective]):
-        return False
+    listed = any(config.model_type in _models(key) for key in _AUTO_CLASSES[objective])
     if objective in TASKS:
-        return True
+        return listed or takes_generic_head(config)
+    if not listed:
+        return False
     # transformers lists mBART for all three objectives, and XLM-R as a decoder; they would run, but were not trained
     # for this.
     if config.is_encoder_decoder or objective == "span-corruption":
@@ -163,6 +173,7 @@ def _models(key: str) -> dict[str, Any]:
 
 
 def classes_of(objective: str) -> set[str]:
-    """Return the names of all transformers model classes for an objective."""
+    """Return the names of all transformers model classes for an objective, and of the generic class for a task."""
     entries = [entry for key in _AUTO_CLASSES[objective] for entry in _models(key).values()]
+    entries += [GENERIC_HEADS[objective]] if objective in GENERIC_HEADS else []
     return {name for entry in entries for name in ((entry,) if isinstance(entry, str) else entry)}

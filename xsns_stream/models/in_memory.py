@@ -11,7 +11,14 @@ from typing import Any, Final
 from xsns_stream.errors import ModelError, UsageError
 from xsns_stream.models.auto_classes import CLASSIFICATION, OBJECTIVES, TASKS, classes_of, fits
 from xsns_stream.models.loading import LoadedModel, load_model, weights_checksum
-from xsns_stream.models.tokenizers import check_match, notes_on_frame, padding_id, refuse_bytes, tokenizer_digest
+from xsns_stream.models.tokenizers import (
+    check_match,
+    knows_its_padding,
+    notes_on_frame,
+    padding_id,
+    refuse_bytes,
+    tokenizer_digest,
+)
 
 #: Entries of a configuration that do not affect the outputs of a model.
 _NOT_COMPUTED: Final = ("transformers_version", "_name_or_path", "architectures", "torch_dtype", "dtype")
@@ -48,7 +55,9 @@ def open_model(
     """
     if isinstance(model, str | os.PathLike):
         if tokenizer is not None:
-            raise UsageError("a tokenizer was given for a model that is named.", "omit it, or give a loaded model.")
+            raise UsageError(
+                "a tokenizer was given together with the name of a model.", "omit it, or give a loaded model."
+            )
         return load_model(
             os.fspath(model),
             revision=revision,
@@ -147,6 +156,14 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
             "load the model with as many labels as the text has.",
         )
     check_match(model, tokenizer, own, name)
+    pad_id = padding_id(model, tokenizer)
+    if own == "sequence-classification" and not knows_its_padding(model.config):
+        pad_id = model.config.get_text_config().pad_token_id
+        if pad_id is None:
+            raise ModelError(
+                f"the model '{name}' finds the end of a text by its padding token, and its configuration names none.",
+                "set model.config.pad_token_id to the id of a token that is not part of texts.",
+            )
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -155,7 +172,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
         weights_digest=state_digest(model),
         tokenizer_digest=tokenizer_digest(tokenizer),
         objective=own,
-        pad_id=padding_id(model, tokenizer),
+        pad_id=pad_id,
         notes=tuple(notes_on_frame(name, tokenizer)),
     )
 

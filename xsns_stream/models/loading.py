@@ -44,6 +44,7 @@ from xsns_stream.models.model_files import (
     read_configuration,
     read_tensors,
 )
+from xsns_stream.models.task_heads import pooler_names
 from xsns_stream.models.tokenizer_files import own_code
 from xsns_stream.models.tokenizers import (
     check_match,
@@ -52,6 +53,7 @@ from xsns_stream.models.tokenizers import (
     load_tokenizer,
     notes_on_frame,
     padding_id,
+    prepare_classifier,
     refuse_bytes,
     tokenizer_digest,
 )
@@ -161,9 +163,8 @@ def load_model(
     tokenizer = load_tokenizer(folder, name)
     check_match(model, tokenizer, objective, name)
     pad_id = padding_id(model, tokenizer)
-    if objective == "sequence-classification" and model.config.get_text_config().pad_token_id is None:
-        # Decoders classify a text at the last position that is not padding; they need this id to find it.
-        model.config.get_text_config().pad_token_id = pad_id
+    if objective == "sequence-classification":
+        pad_id = prepare_classifier(model, tokenizer, name)
     model = _to_device(model.eval(), device)
     return LoadedModel(
         model=model,
@@ -453,7 +454,7 @@ def _check_complete(
         _check_own_head(
             model, name, objective, has_head=bool(head - missing - mismatched), mismatched=mismatched & head
         )
-        missing, use = missing - head, "use a complete checkpoint."
+        missing, use = missing - head - pooler_names(model), "use a complete checkpoint."
     wrong = sorted(missing) + sorted(mismatched)
     if wrong:
         check_prefix(name, missing, tensors)

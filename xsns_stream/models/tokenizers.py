@@ -206,6 +206,49 @@ def padding_id(model: Any, tokenizer: Any) -> int:
     return next((int(at) for at in candidates if at is not None and at < rows), 0)
 
 
+def prepare_classifier(model: Any, tokenizer: Any, name: str) -> int:
+    """Set the padding id by which a classifier of texts finds the end of a text, and return the id for padding.
+
+    Decoders classify a text at its last token. They find it by `pad_token_id` of their configuration: it is the last
+    token with another id. A token that text contains, such as `!` with the id 0, or that the tokenizer adds to each
+    text, would therefore be taken for padding.
+
+    Args:
+        model: A model for sequence classification.
+        tokenizer: Its tokenizer.
+        name: Name of the model, for messages.
+
+    Raises:
+        ModelError: Every embedding of the decoder belongs to a token of text; or the model classifies texts at their
+            end token, which the tokenizer does not add.
+    """
+    config = model.config.get_text_config()
+    frame = tokenizer("a")["input_ids"]
+    if model.config.is_encoder_decoder and config.eos_token_id not in frame:
+        raise ModelError(
+            f"the model '{name}' classifies a text at its end token (id {config.eos_token_id}), and the tokenizer does "
+            "not add this token.",
+            "use the tokenizer that was saved with the model.",
+        )
+    if knows_its_padding(model.config):
+        return padding_id(model, tokenizer)
+    rows, framing = model.get_input_embeddings().weight.shape[0], (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    unknown = None if tokenizer.unk_token_id in framing else tokenizer.unk_token_id
+    special = sorted(set(tokenizer.all_special_ids))
+    candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id, *special, *range(len(tokenizer), rows))
+    usable = (int(at) for at in candidates if at is not None and at < rows and at != unknown and at not in frame)
+    pad_id = next(usable, None)
+    if pad_id is None:
+        raise ModelError(
+            f"the model '{name}' finds the end of a text by a padding token, and its tokenizer has no token that is "
+            "not part of texts.",
+            "add a padding token: tokenizer.add_special_tokens({'pad_token': '<pad>'}) and "
+            "model.resize_token_embeddings(len(tokenizer)).",
+        )
+    config.pad_token_id = pad_id
+    return pad_id
+
+
 def notes_on_frame(name: str, tokenizer: Any) -> Iterator[str]:
     """Yield a note if a tokenizer does not add its token for the beginning of a text.
 

@@ -7,7 +7,7 @@ batch size and the order, and a resumed run makes the same choices.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
@@ -291,21 +291,74 @@ def require_offsets(tokenizer: Any) -> None:
         )
 
 
-def first_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[int | None]:
-    """Return the position of the first token of each word; None for a word that was cut off or has no token.
+def word_tokens(words: Sequence[str], offsets: Sequence[tuple[int, int]], label_at: str = "first") -> list[int | None]:
+    """Return the position of the first or of the last token of each word; None for a word without a token.
+
+    A word that was cut off, or whose characters the tokenizer removes, has no token. If a token contains the ends of
+    several words, the position is returned for all of them.
 
     Args:
         words: The words, which were joined by spaces.
         offsets: Character range (start, end) of each token, without the character at `end`; (0, 0) for special tokens.
             A token may begin with the space before its word, or consist of this space only; in both cases the token
             belongs to the word.
+        label_at: `first` or `last`. The last token of a word is the last one that contains a character of the word.
     """
-    first: list[int | None] = [None] * len(words)
-    word, start = 0, 0
-    for position, (begin, end) in enumerate(offsets):
-        while word < len(words) and begin >= start + len(words[word]):
-            start += len(words[word]) + 1
-            word += 1
-        if word < len(words) and end > max(start - 1, 0) and first[word] is None:
-            first[word] = position
-    return first
+    return tokens_of_ranges(joined_ranges(words), offsets, label_at)
+
+
+def joined_ranges(words: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the character range (start, stop) of each word in the words joined by spaces."""
+    ranges: list[tuple[int, int]] = []
+    for word in words:
+        start = ranges[-1][1] + 1 if ranges else 0
+        ranges.append((start, start + len(word)))
+    return ranges
+
+
+def tokens_of_ranges(
+    ranges: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]], label_at: str = "first"
+) -> list[int | None]:
+    """Return the position of the first or of the last token of each character range; None for a range without one.
+
+    Args:
+        ranges: Character ranges (start, stop) of words in the text, without the character at `stop`, ascending and
+            without overlaps; an empty word has an empty range.
+        offsets: See :func:`word_tokens`.
+        label_at: `first` or `last`.
+    """
+    found: list[int | None] = []
+    at = before = 0
+    for start, stop in ranges:
+        first = last = None
+        while at < len(offsets) and offsets[at][1] <= max(start - 1, 0):
+            at += 1
+        for position in range(at, len(offsets)):
+            begin, end = offsets[position]
+            if begin >= stop:
+                break
+            inside = end > start
+            # The space before a word, which is not in the range of the word before it.
+            space = end > max(start - 1, 0) and begin >= before
+            if first is None and (inside or space):
+                first = position
+            last = position if inside and end > begin else last
+        found.append(first if label_at == "first" or last is None else last)
+        before = stop
+    return found
+
+
+def labelled_tokens(
+    positions: Sequence[int | None], labels: Sequence[str], label_at: str = "first"
+) -> Iterator[tuple[int, str]]:
+    """Yield (position of a token, its label) for words with a label and a token.
+
+    A position that several words share is yielded once: with the label of the first of them, or of the last.
+
+    Args:
+        positions: The position of the token of each word; None for a word without one.
+        labels: The label of each word; empty for a word without one.
+        label_at: `first` or `last`, the token of the word to which the positions belong.
+    """
+    known = [(at, label) for at, label in zip(positions, labels, strict=True) if at is not None and label]
+    yield from dict(known if label_at == "last" else reversed(known)).items()

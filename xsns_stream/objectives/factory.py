@@ -24,7 +24,7 @@ OBJECTIVES: Final[Mapping[str, type[Any]]] = {
     )
 }
 #: Option → subject of a message about the option.
-_OPTIONS: Final = {"rate": "mask rate", "mean_span": "mean span", "labels": "labels"}
+_OPTIONS: Final = {"rate": "mask rate", "mean_span": "mean span", "labels": "labels", "label_at": "label at"}
 
 
 def make_objective(
@@ -34,6 +34,7 @@ def make_objective(
     mean_span: float | None = None,
     max_length: int = 128,
     labels: tuple[str, ...] = (),
+    label_at: str | None = None,
 ) -> Objective:
     """Return the objective of the given name with the given options.
 
@@ -44,6 +45,8 @@ def make_objective(
         mean_span: Mean number of tokens of a span, for `span-corruption`; None means 3.
         max_length: Maximum length of an example in tokens, including special tokens.
         labels: Names of the classes in order, for the two classification objectives.
+        label_at: The token of a word that has its label, `first` or `last`, for `token-classification`; None means
+            `first`.
 
     Raises:
         UsageError: The objective is unknown or does not have a given option, or a value is invalid.
@@ -51,7 +54,7 @@ def make_objective(
     kind = OBJECTIVES.get(name)
     if kind is None:
         raise UsageError(f"'{name}' is not a valid objective.", f"choose one of {', '.join(OBJECTIVES)}.")
-    given = {"rate": rate, "mean_span": mean_span, "labels": labels or None}
+    given = {"rate": rate, "mean_span": mean_span, "labels": labels or None, "label_at": label_at}
     options = {option: value for option, value in given.items() if value is not None}
     has = {field.name for field in fields(kind)}
     for option in options:

@@ -20,8 +20,9 @@ from xsns_stream.objectives.encoding import (
     TokenisedExample,
     check_length,
     encode_sample,
-    first_tokens,
+    labelled_tokens,
     require_offsets,
+    word_tokens,
 )
 from xsns_stream.types import LanguageSample, TextExample
 from xsns_stream.types.text import AnswerSpan
@@ -68,20 +69,36 @@ class _Classification:
 
 @dataclass(frozen=True)
 class TokenClassification(_Classification):
-    """Classification of words. The first token of each word has the label of the word.
+    """Classification of words. One token of each word has the label of the word: its first or its last token.
+
+    A bidirectional model knows the whole word at its first token, a causal model only at its last token.
 
     Attributes:
         labels: Names of the classes, in the order of the outputs of the head.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
+        label_at: The token of a word that has its label, `first` or `last`.
     """
 
+    label_at: str = "first"
+
     name: ClassVar[str] = "token-classification"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_at not in ("first", "last"):
+            raise UsageError(f"words cannot be labelled at their token '{self.label_at}'.", "choose first or last.")
+
+    def __str__(self) -> str:
+        # Rows of older versions have no such setting; their words are labelled at the first token.
+        setting = "" if self.label_at == "first" else f",label_at={self.label_at}"
+        return f"{super().__str__().removesuffix(')')}{setting})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split the words of the sample into tokens; `labels` [T] contain the class indices of the words.
 
         Words are joined by spaces; the character range of a token determines its word. The class index is at the first
-        token of the word.
+        or at the last token of the word. If a token is the first (the last) one of several words, it has the label of
+        the first (the last) of these words.
 
         Raises:
             UsageError: The words of the sample have no labels, or `max_length` is too small.
@@ -95,9 +112,9 @@ class TokenClassification(_Classification):
             if isinstance(words, str) or not isinstance(names, tuple) or example.pair is not None:
                 raise _wrong_kind(self.name, "single texts with a label for each word", sample)
             labels = np.full_like(tokens.ids, IGNORED)
-            for position, name in zip(first_tokens(words, tokens.encoding["offset_mapping"]), names, strict=True):
-                if position is not None and name:
-                    labels[position] = self._number(name, sample)
+            positions = word_tokens(words, tokens.encoding["offset_mapping"], self.label_at)
+            for position, name in labelled_tokens(positions, names, self.label_at):
+                labels[position] = self._number(name, sample)
             return {"input_ids": tokens.ids, "labels": labels} if (labels != IGNORED).any() else None
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)

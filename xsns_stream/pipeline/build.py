@@ -90,6 +90,7 @@ def build(
     mask_rate: float | None = ...,
     mean_span: float | None = ...,
     max_length: int = ...,
+    label_at: str = ...,
     device: str | None = ...,
     dtype: str | None = ...,
     revision: str | None = ...,
@@ -174,7 +175,7 @@ def build(
         **options: All options of the verb, under the same names. If the store has rows, each option that is not given
             has the value of these rows; a note names all options that come from the
             store. For a new store: `languages` (default all), `examples` (64), `seeds` (42), `densities` (0.15),
-            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128),
+            `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128), `label_at` (auto),
             `device`, `dtype`, `revision`, `head_seed`; `text_column`,
             `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
             key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
@@ -265,7 +266,7 @@ def carry_out(
 #: Value of the option `labels` that means `labels_as_given=True`; the estimator has no such value.
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
-_MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length")
+_MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length", "label_at")
 
 
 @dataclass(frozen=True)

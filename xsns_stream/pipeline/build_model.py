@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from xsns_stream.errors import UsageError
+from xsns_stream.models.attention import AUTO, check_label_at, label_position
 from xsns_stream.models.auto_classes import CLASSIFICATION, TASKS
 from xsns_stream.objectives import make_objective
 from xsns_stream.pipeline.arguments import real_number, whole_number
@@ -27,6 +28,7 @@ def load_for_build(
     mask_rate: float | None = None,
     mean_span: float | None = None,
     max_length: int = 128,
+    label_at: str = AUTO,
 ) -> tuple[BuildSettings, LoadedModel]:
     """Load the model of a build, and return a tuple of the settings, to which the objective is added, and the model.
 
@@ -41,6 +43,8 @@ def load_for_build(
         mask_rate: Share of tokens that are masked.
         mean_span: Mean length of a masked span in tokens, for span corruption.
         max_length: Maximum length of an example in tokens; longer examples are truncated.
+        label_at: The token of a word that has its label, for token classification: `first`, `last`, or `auto`; see
+            :func:`~xsns_stream.models.attention.label_position`.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -54,6 +58,7 @@ def load_for_build(
     mask_rate = None if mask_rate is None else real_number(mask_rate, "mask_rate")
     mean_span = None if mean_span is None else real_number(mean_span, "mean_span")
 
+    check_label_at(label_at)
     names = settings.corpus.label_names() if objective in TASKS else ()
     loaded = open_model(
         model,
@@ -74,7 +79,12 @@ def load_for_build(
                 f"give objective='{loaded.objective}' with labelled text, or load the model with the head of its "
                 f"pre-training.",
             )
-    chosen = make_objective(loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names)
+    at = None if label_at == AUTO else label_at
+    if loaded.objective == "token-classification":
+        at = label_position(label_at, loaded.model)
+    chosen = make_objective(
+        loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names, label_at=at
+    )
     return replace(settings, objective=chosen), loaded
 
 

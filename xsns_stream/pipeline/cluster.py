@@ -31,8 +31,13 @@ _SLOWER: Final = 20.0
 _LOOK_S: Final = 1.0
 #: Seconds without any worker after which the user is told.
 _NO_WORKER_S: Final = 30.0
+#: Seconds without any worker after which a cluster of this machine is given up; nobody else starts its workers.
+_NO_LOCAL_WORKER_S: Final = 600.0
 #: Seconds without a connection to the scheduler after which the client gives up.
 _LOST_S: Final = 60.0
+#: Dask closes the place of a worker of a `LocalCluster` if the worker is absent at this time after the end of a former
+#: worker of that place, for example because it has just been killed again. A closed place gets no new worker.
+KEEP_PLACES: Final = {"distributed.deploy.lost-worker-timeout": "3650 days"}
 _DIED: Final = "the worker died each time: it may be out of memory, or may have been stopped."
 #: Largest number of submissions of an item, for each time that a worker may begin it.
 _SUBMISSIONS: Final = 5
@@ -155,6 +160,7 @@ class _ClientRun(Generic[Item, Result]):
     cancelled: set[str] = field(default_factory=set)
     slowest: float = 0.0
     without_workers: float | None = None
+    told_no_workers: bool = False
     lost_since: float | None = None
 
     def __post_init__(self) -> None:
@@ -168,16 +174,21 @@ class _ClientRun(Generic[Item, Result]):
             )
         gpus = any("GPU" in worker.get("resources", {}) for worker in workers)
         self.resources = {"GPU": 1} if gpus else None
+        self.on_this_machine = _is_local(self.client)
 
     @contextmanager
     def registered(self) -> Iterator[None]:
         """Register the job as a plugin of all workers, including those that join later, for the `with` block."""
+        from dask import config
+
         from xsns_stream.pipeline.cluster_worker import JobPlugin
 
         self.client.subscribe_topic(self.token, self._on_event)
         self.client.register_plugin(JobPlugin(self.token, self.job), name=self.token)
         try:
-            yield
+            # Other clusters of the user, such as those of batch systems, may rely on the setting.
+            with config.set(KEEP_PLACES if self.on_this_machine else {}):
+                yield
         finally:
             with suppress(Exception):
                 self.client.cancel(list(self.futures.values()), force=True)
@@ -268,6 +279,7 @@ class _ClientRun(Generic[Item, Result]):
                 if isinstance(error, XsnsError):
                     raise error
                 future.result()
+            self._count_begun()
             self._try_again(key, _DIED)
         elif future.status == "cancelled":
             # The scheduler is lost, or somebody has restarted the cluster.
@@ -317,12 +329,18 @@ class _ClientRun(Generic[Item, Result]):
 
     def _look_for_workers(self, now: float) -> None:
         if self.client.scheduler_info(n_workers=0)["n_workers"]:
-            self.without_workers = None
-        elif self.without_workers is None:
+            self.without_workers, self.told_no_workers = None, False
+            return
+        if self.without_workers is None:
             self.without_workers = now
-        elif 0 < self.without_workers < now - _NO_WORKER_S:
+        if self.on_this_machine and now - self.without_workers > _NO_LOCAL_WORKER_S:
+            raise XsnsError(
+                "all workers of this machine have ended, and none could be started again.",
+                "free memory or take fewer workers, and run the same command again: finished work is kept.",
+            )
+        if not self.told_no_workers and now - self.without_workers > _NO_WORKER_S:
             self.on_note("the cluster has no worker; this command waits until there is one.")
-            self.without_workers = 0.0
+            self.told_no_workers = True
 
     def _limit(self, key: str) -> float | None:
         if self.options.limit is not None:
@@ -338,6 +356,13 @@ class _ClientRun(Generic[Item, Result]):
         with suppress(Exception):
             self.client.restart_workers([running.worker], timeout=30, raise_for_error=False)
         self._try_again(key, "the worker did not finish in time.")
+
+
+def _is_local(client: Client) -> bool:
+    """Return whether this process has started the cluster of a client on this machine."""
+    from distributed import LocalCluster
+
+    return isinstance(client.cluster, LocalCluster)
 
 
 def check_workers(client: Client) -> None:

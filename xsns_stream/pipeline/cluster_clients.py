@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from xsns_stream.errors import UsageError, XsnsError
 from xsns_stream.pipeline.arguments import real_number, whole_number
-from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, ClusterOptions
+from xsns_stream.pipeline.cluster import DEFAULT_RETRIES, KEEP_PLACES, ClusterOptions
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -243,6 +243,7 @@ def local_cluster(
         raise UsageError(f"the number of workers must be at least 1, not {workers}.")
     refuse_unguarded_script()
     settings = {
+        **KEEP_PLACES,
         # An item is tried again by the client, which counts how often it was begun.
         "distributed.scheduler.allowed-failures": 0,
         # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.

@@ -80,8 +80,8 @@ def transfer(
         **options: All options of the verb, under the same names: `model` (default mini), `revision`,
             `sources`, `mix`, `targets` (all), `pairs`, `seeds` (42), `preset` (quick), `epochs`, `patience`,
             `learning_rate`, `batch_size`, `max_length`, `evaluation_batch`, `limit`, `test_limit`, `device`,
-            `precision`, `keep_models`, `config`, `data_revision`, `relabel`, `treebank`. `docs/transfer.md` describes
-            them.
+            `precision`, `label_at` (auto), `words` (given), `keep_models`, `config`, `data_revision`, `relabel`,
+            `treebank`. `docs/transfer.md` describes them.
 
     Returns:
         The scores of all units in the folder.

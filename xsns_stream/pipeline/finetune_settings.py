@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from xsns_stream.corpora import TaskCorpus, open_task
+from xsns_stream.corpora.running_text import GIVEN
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.languages import constituents, mixture, select
+from xsns_stream.models.attention import AUTO, check_label_at
 from xsns_stream.pipeline.arguments import real_number, several, whole_number
 from xsns_stream.tasks import TASKS, Task
 from xsns_stream.transfer import PRESETS, FineTuning
@@ -132,6 +134,8 @@ def transfer_settings(
     data_revision: str | None = None,
     relabel: Mapping[str, str] | Iterable[str] = (),
     treebank: str | None = None,
+    label_at: str = AUTO,
+    words: str | None = None,
     **hyper_parameters: Any,
 ) -> TransferSettings:
     """Return the settings of fine-tuning from the arguments of :func:`xsns_stream.transfer` or of the command.
@@ -156,7 +160,25 @@ def transfer_settings(
         changes[name] = (real_number if name == "learning_rate" else whole_number)(value, name)
     # Windows of a passage overlap by the stride, which must be shorter than the input.
     stride = min(PRESETS[preset].stride, changes.get("max_length", PRESETS[preset].max_length) // 4)
-    tuning = replace(PRESETS[preset], device=device, precision=precision, stride=stride, **changes)
+    check_label_at(label_at)
+    if label_at != AUTO and TASKS[task].labelled != "words":
+        raise UsageError(
+            f"--label-at cannot be used with {task}, because its labels do not belong to words.",
+            "leave --label-at out.",
+        )
+    if words is not None and TASKS[task].labelled != "words":
+        raise UsageError(
+            f"--words cannot be used with {task}, because its texts are not split into words.", "leave --words out."
+        )
+    tuning = replace(
+        PRESETS[preset],
+        device=device,
+        precision=precision,
+        stride=stride,
+        label_at=label_at,
+        words=words or GIVEN,
+        **changes,
+    )
     notes: dict[str, None] = {}
     chosen_sources, chosen_targets, chosen_pairs = _languages(corpus, sources, mix, targets, pairs, notes.setdefault)
     return TransferSettings(

@@ -15,6 +15,7 @@ import numpy as np
 from xsns_kernels import popcount
 from xsns_stream.errors import FisherError
 from xsns_stream.io.free_memory import free_memory_here
+from xsns_stream.io.scratch_files import map_for_writing, reserve
 from xsns_stream.objectives import EncodedExample
 from xsns_stream.pipeline.events import Event, ExamplesDone, Noted, Row
 from xsns_stream.pipeline.settings import BuildSettings, Stopping
@@ -412,7 +413,8 @@ class FoldSums:
             first = next(iter(sums.values()))
             kind = np.dtype(str(first.dtype).removeprefix("torch."))
             size = sum(values.numel() for values in sums.values())
-            self._values = np.memmap(self._file, kind, "w+", shape=(self.count, size))
+            self._values = map_for_writing(self._file, kind, (self.count, size))
+            reserve(self._file, 0, self._values.nbytes)
         for name, columns in self._columns(sums):
             self._values[self._done, columns] = sums[name].cpu().numpy().ravel()
             sums[name].zero_()

@@ -30,8 +30,17 @@ from xsns_stream.pipeline.finetune_data import OVERLAP, TransferData, overlaps
 from xsns_stream.pipeline.finetune_settings import TransferSettings, Unit
 from xsns_stream.pipeline.measure import free_memory
 from xsns_stream.pipeline.scheduling import SharedItems
-from xsns_stream.pipeline.units import UnitFolder, check_beside, check_same, check_tests, gold_scores, other_versions
+from xsns_stream.pipeline.units import (
+    LABEL_AT,
+    UnitFolder,
+    check_beside,
+    check_same,
+    check_tests,
+    gold_scores,
+    other_versions,
+)
 from xsns_stream.transfer import fine_tune, save_model, score, time_steps
+from xsns_stream.transfer.encoding import labelled_token
 from xsns_stream.types import TestScore, TransferRun
 from xsns_stream.types.provenance import library_versions
 
@@ -262,7 +271,8 @@ class UnitsRun:
         data: The data of the units.
         folder: The folder of the units.
         load: Function that takes the seed of the head and returns the model.
-        digests: Name of the model, and digests of its weights and tokenizer; empty until they are needed.
+        digests: Name of the model, digests of its weights and tokenizer, and, for labels of words, the token of a word
+            that has its label; empty until they are needed.
     """
 
     settings: TransferSettings
@@ -420,6 +430,9 @@ class UnitsRun:
         if not self.digests:
             loaded = self.load(0)
             self.digests.update(weights=loaded.weights_digest, tokenizer=loaded.tokenizer_digest, name=loaded.name)
+            if self.settings.task.labelled == "words":
+                self.digests[LABEL_AT] = labelled_token(self.settings.task, self.settings.fine_tuning, loaded.model)
+        at = {LABEL_AT: self.digests[LABEL_AT]} if LABEL_AT in self.digests else {}
         return {
             "task": self.settings.task.name,
             "model": self.digests["name"],
@@ -430,6 +443,7 @@ class UnitsRun:
             "train": {split.language: split.digest for split in self.data.train[unit.source]},
             "dev": {split.language: split.digest for split in self.data.dev[unit.source]},
             **self.settings.fine_tuning.as_record(),
+            **at,
         }
 
 

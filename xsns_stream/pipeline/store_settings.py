@@ -33,7 +33,7 @@ MOST_SPECIFICATIONS: Final = 64
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
 #: {option: dependent options, which are taken from a store only if the option has the same value as in the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "objective": ("mask_rate", "mean_span"),
+    "objective": ("mask_rate", "mean_span", "label_at"),
     "estimator": ("token_reduction", "labels", "batch_size"),
     "until_stable": ("check_every", "at_least"),
 }
@@ -58,6 +58,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "max_length": 128,
     "mask_rate": 0.15,
     "mean_span": 3.0,
+    "label_at": "first",
     "estimator": "per-example",
     "token_reduction": "sum",
     "labels": "data",
@@ -205,8 +206,8 @@ class StoreSettings:
     Attributes:
         path: Path or URL of the store.
         options: {option: value}.
-        texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if it is not where it was, or if the
-            store does not record where it was.
+        texts: The text, as an argument for :func:`xsns_stream.open_corpus`; None if the text was moved or deleted, or
+            if the store does not record its path.
         model: Name or folder of the model; None in the same cases.
         names: The names of corpus and model in the provenance of the rows, under the keys `texts` and `model`.
     """
@@ -302,6 +303,8 @@ def _objective(text: str) -> dict[str, Any]:
     name, members = _members(text)
     numbers = {"mask_rate": ("rate", float), "mean_span": ("mean_span", float), "max_length": ("max_length", int)}
     found = {option: kind(members[member]) for option, (member, kind) in numbers.items() if member in members}
+    if name == "token-classification":
+        found["label_at"] = members.get("label_at", "first")
     return ({"objective": name} if name in OBJECTIVES else {}) | found
 
 

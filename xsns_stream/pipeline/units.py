@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
+from xsns_stream.corpora.running_text import GIVEN
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
 from xsns_stream.io.atomic import write_whole
 from xsns_stream.io.json import read_json
@@ -30,6 +31,10 @@ _PRINTED: Final = ("epochs", "best_epoch", "examples", "seconds", "examples_per_
 _DATA: Final = frozenset({"train", "dev", "labels"})
 #: Settings that may differ between any units.
 _FREE: Final = frozenset({"versions", "tests"})
+#: The setting that says which token of a word has its label, in units of tasks with labels of words.
+LABEL_AT: Final = "label_at"
+#: {setting: its value in units of older versions, which do not record it}.
+_BEFORE: Final = {LABEL_AT: "first", "words": GIVEN}
 
 
 class UnitFolder:
@@ -193,15 +198,17 @@ def other_versions(runs: Iterable[TransferRun]) -> list[str]:
 _HINTS: Final = {
     "train": " Other files, --limit or --relabel change the training data.",
     "dev": " Other files, --test-limit or --relabel change the dev data.",
+    LABEL_AT: " --label-at first or --label-at last repeats the setting of the finished units.",
     "labels": " The classes are those of all languages of a command: name the languages of the first command.",
 }
 
 
 def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: frozenset[str]) -> None:
     names = sorted({*settings, *run.settings} - free)
-    differing = [name for name in names if run.settings.get(name) != settings.get(name)]
+    was_of, is_of = ({**_BEFORE, **side} for side in (run.settings, settings))
+    differing = [name for name in names if was_of.get(name) != is_of.get(name)]
     if differing:
-        was, now = (_shown(side.get(differing[0])) for side in (run.settings, settings))
+        was, now = (_shown(side.get(differing[0])) for side in (was_of, is_of))
         raise IncompatibleError(
             f"'{run.source}' (seed {run.seed}) in '{where}' has other settings: {', '.join(differing)} "
             f"({differing[0]} was {was}, is {now}).",
@@ -301,7 +308,10 @@ def gold_scores(runs: Sequence[TransferRun], settings: TransferSettings, metric:
             cells[cell] = test.metrics[wanted]
     trivial = {target: test.trivial[wanted] for run in runs for target, test in run.scores.items()}
     limit = f", {settings.limit} training examples" if settings.limit else ""
-    origin = f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}"
+    last = ", words labelled at their last token" if any(run.settings.get(LABEL_AT) == "last" for run in runs) else ""
+    origin = (
+        f"xsns-stream transfer: {settings.model} on {settings.corpus.name}, {settings.fine_tuning.preset}{limit}{last}"
+    )
     return TransferScores(
         sources,
         targets,

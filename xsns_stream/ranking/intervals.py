@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Largest number of rows with a left-out fold that are open at the same time.
+#: Largest number of rows on either side of a comparison. Rows of object stores are copied to a temporary file first.
 _AT_ONCE: Final = 256
 #: Smallest number of seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
+#: Number of draws for which random numbers of their own are generated at a time.
+_DRAWS_AT_ONCE: Final = 500
 #: Number of draws. Probabilities are shown in whole percent; with 10,000 draws, the standard error of 50 % is 0.5 %.
 DRAWS: Final = 10_000
 
@@ -47,7 +50,8 @@ def fold_similarities(
         store: The store of the rows that were measured on all examples.
         folds: K stores from :meth:`xsns_stream.store.SubNetworkStore.folds`; the rows in each leave out one fold.
         target: Code of the target. The target and all sources need a row in all stores for every seed.
-        sources: Codes of the sources. Sources are read in groups, so that memory use does not grow with their number.
+        sources: Codes of the sources. Sources are read in groups, so that the memory and the temporary files for their
+            rows do not grow with their number.
         seeds: At least one seed.
         density: Density of all rows.
         coefficient: Name of a coefficient; see :func:`xsns_stream.similarity.similarity`.
@@ -70,11 +74,13 @@ def fold_similarities(
     step = max(1, _AT_ONCE // len(folds))
     for row, seed in enumerate(seeds):
         comparison = _RowComparison(seed, density, coefficient)
-        without_target[row] = comparison.similarities([(fold, [target]) for fold in folds], [(store, sources)])
         for start in range(0, len(sources), step):
             group = sources[start : start + step]
+            part = slice(start, start + len(group))
+            values = comparison.similarities([(fold, [target]) for fold in folds], [(store, group)])
+            without_target[row, :, part] = values
             values = comparison.similarities([(store, [target])], [(fold, group) for fold in folds])
-            without_source[row, :, start : start + step] = values.reshape(len(folds), len(group))
+            without_source[row, :, part] = values.reshape(len(folds), len(group))
             if on_progress is not None:
                 on_progress(row * len(sources) + start + len(group), len(seeds) * len(sources))
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
@@ -116,17 +122,14 @@ def all_fold_similarities(
         )
     shape = len(seeds), len(folds), len(languages), len(languages)
     without_source, without_target = np.empty(shape), np.empty(shape)
-    groups = [languages[start : start + _AT_ONCE] for start in range(0, len(languages), _AT_ONCE)]
-    passes = [(row, number, group) for row in range(len(seeds)) for number in range(len(folds)) for group in groups]
-    for done, (row, number, group) in enumerate(passes, 1):
+    groups = [slice(start, start + _AT_ONCE) for start in range(0, len(languages), _AT_ONCE)]
+    passes = list(product(range(len(seeds)), range(len(folds)), groups, groups))
+    for done, (row, number, whole, part) in enumerate(passes, 1):
         comparison = _RowComparison(seeds[row], density, coefficient)
-        start = languages.index(group[0])
-        part = slice(start, start + len(group))
+        rows, rows_of_fold = (store, languages[whole]), (folds[number], languages[part])
         # The results are [target, source].
-        as_source = comparison.similarities([(store, languages)], [(folds[number], group)])
-        as_target = comparison.similarities([(folds[number], group)], [(store, languages)])
-        without_source[row, number, part] = as_source.T
-        without_target[row, number, :, part] = as_target.T
+        without_source[row, number, part, whole] = comparison.similarities([rows], [rows_of_fold]).T
+        without_target[row, number, whole, part] = comparison.similarities([rows_of_fold], [rows]).T
         if on_progress is not None:
             on_progress(done, len(passes))
     return without_source, without_target
@@ -223,9 +226,13 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
     for target_side, source_side in zip(folds.without_target, folds.without_source, strict=True):
         # All sources have the same random numbers for the folds of the target, and separate ones for their own folds.
         total += random.standard_normal((draws, count)) @ (target_side - target_side.mean(axis=0))
-        own = source_side - source_side.mean(axis=0)
-        total += random.standard_normal((draws, len(folds.sources))) * np.sqrt((own**2).sum(axis=0))
-    return _draws(folds.target, folds.sources, centre + scale * total, folds.coefficient, f"{count} parts")
+        deviation = np.sqrt(((source_side - source_side.mean(axis=0)) ** 2).sum(axis=0))
+        for start in range(0, draws, _DRAWS_AT_ONCE):
+            part = total[start : start + _DRAWS_AT_ONCE]
+            part += random.standard_normal(part.shape) * deviation
+    total *= scale
+    total += centre
+    return _draws(folds.target, folds.sources, total, folds.coefficient, f"{count} parts")
 
 
 def draws_of_seeds(
@@ -242,12 +249,14 @@ def draws_of_seeds(
     rows, column = [matrix.sources.index(source) for source in sources], matrix.targets.index(target)
     values = matrix.per_seed[:, rows, column]
     count, random = len(values), np.random.default_rng(0)
-    deviations = random.standard_normal((draws, count)) @ (values - values.mean(axis=0))
-    freedom = np.sqrt(random.chisquare(count - 1, (draws, 1)) / (count - 1))
-    scaled = deviations / freedom / np.sqrt(count * (count - 1))
-    return _draws(target, sources, values.mean(axis=0) + scaled, matrix.coefficient, f"{count} seeds")
+    drawn = random.standard_normal((draws, count)) @ (values - values.mean(axis=0))
+    drawn /= np.sqrt(random.chisquare(count - 1, (draws, 1)) / (count - 1))
+    drawn /= np.sqrt(count * (count - 1))
+    drawn += values.mean(axis=0)
+    return _draws(target, sources, drawn, matrix.coefficient, f"{count} seeds")
 
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
-    """Return the draws, with values clipped to the range of the coefficient."""
-    return SimilarityDraws(target, tuple(sources), values.clip(COEFFICIENTS[coefficient].lowest, 1.0), basis)
+    """Return the draws; `values` are clipped to the range of the coefficient, in place."""
+    values.clip(COEFFICIENTS[coefficient].lowest, 1.0, out=values)
+    return SimilarityDraws(target, tuple(sources), values, basis)

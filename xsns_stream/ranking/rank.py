@@ -17,6 +17,8 @@ from xsns_stream.types.source_ranking import SimilarityDraws
 
 #: Confidence level of the intervals.
 CONFIDENCE: Final = 0.95
+#: Number of sources whose intervals are computed at a time; more would need more memory.
+_AT_ONCE: Final = 64
 
 
 def rank_sources(
@@ -77,14 +79,12 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
     if not known:
         return ranking
     values = draws.values[:, [column[language] for language in known]]
-    ends = (1 - CONFIDENCE) / 2
-    # Quantiles of contiguous rows need two thirds of the time of quantiles of columns, and are the same numbers.
-    low, high = np.quantile(np.ascontiguousarray(values.T), [ends, 1 - ends], axis=1)
+    low, high = _interval(values)
     shares = _best_shares(values)
     # Differences are computed within a draw, so that variation that both sources share, such as that of the target's
     # examples, cancels out.
-    difference = np.quantile(np.ascontiguousarray((values[:, :1] - values).T), [ends, 1 - ends], axis=1)
-    level = (difference[0] <= 0) & (difference[1] >= 0)
+    least, most = _interval(values, values[:, :1])
+    level = (least <= 0) & (most >= 0)
     index: Mapping[str, int] = {language: i for i, language in enumerate(known)}
     sources = tuple(
         replace(
@@ -101,6 +101,25 @@ def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRan
     return replace(ranking, sources=sources, basis=draws.basis)
 
 
+def _interval(values: Reals, minuend: Reals | None = None) -> Reals:
+    """Return both ends of the interval of each source, float64 [2, S].
+
+    Args:
+        values: B draws of the similarities of S sources, float64 [B, S].
+        minuend: float64 [B, 1]: values from which `values` are subtracted; None for the interval of `values`.
+    """
+    ends = (1 - CONFIDENCE) / 2
+    result = np.empty((2, values.shape[1]))
+    for start in range(0, values.shape[1], _AT_ONCE):
+        part = values[:, start : start + _AT_ONCE]
+        if minuend is not None:
+            part = minuend - part
+        # Quantiles of contiguous rows need two thirds of the time of quantiles of columns, and are the same numbers.
+        rows = np.ascontiguousarray(part.T)
+        result[:, start : start + _AT_ONCE] = np.quantile(rows, [ends, 1 - ends], axis=1)
+    return result
+
+
 def _best_shares(values: Reals) -> Reals:
     """Return the share of draws in which each source has the largest value; sources that tie share the draw.
 
@@ -111,7 +130,9 @@ def _best_shares(values: Reals) -> Reals:
         float64 [S].
     """
     largest = values == values.max(axis=1, keepdims=True)
-    shares: Reals = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
+    number = largest.sum(axis=1, keepdims=True)
+    parts = (largest[:, start : start + _AT_ONCE] / number for start in range(0, values.shape[1], _AT_ONCE))
+    shares: Reals = np.concatenate([part.mean(axis=0) for part in parts])
     return shares
 
 

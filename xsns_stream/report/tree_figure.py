@@ -69,8 +69,8 @@ def tree_figure(
     notes = []
     if left_out:
         notes.append(
-            f"the support of {left_out} of {len(tree.linkage) - 1} joins has no place in the figure; a file .nwk has "
-            "all values."
+            f"the figure has no room for the support of {left_out} of {len(tree.linkage) - 1} joins; a .nwk file "
+            "contains all values."
         )
     return PrintedFigure(figure, width, tuple(notes))
 

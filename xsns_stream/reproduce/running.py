@@ -272,7 +272,7 @@ class _Run:
 
 
 def _violation(step: Step) -> str:
-    """Return the sentence of a step's precondition; empty if it is fulfilled or the first output does not exist."""
+    """Return a sentence if a step's precondition is violated; empty if not, or if the first output does not exist."""
     try:
         return step.precondition() if step.precondition and step.output.exists() else ""
     except XsnsError as error:

@@ -294,7 +294,7 @@ class StoreReader:
         return read_fisher_record(self.storage, FisherKey.checked(language, seed))
 
     def fisher_keys(self) -> tuple[FisherKey, ...]:
-        """Return the key of all saved Fisher values, sorted by seed and language."""
+        """Return the keys of all saved Fisher values, sorted by seed and language."""
         return tuple(sorted(committed_fisher_keys(self.storage)))
 
     # ---------------------------------------------------------------------------------- absent rows

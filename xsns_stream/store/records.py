@@ -280,7 +280,7 @@ def committed_keys(storage: Storage) -> Iterator[RowKey]:
 
 
 def committed_fisher_keys(storage: Storage) -> Iterator[FisherKey]:
-    """Yield the key of all saved Fisher values, in no particular order; none if the store is not in a folder."""
+    """Yield the keys of all saved Fisher values, in no particular order; none if the store is not in a folder."""
     for path in storage.list(FISHER_COMMITS) if storage.in_folder else ():
         parts = path.split("/")
         if len(parts) != 4 or parts[-1] != METADATA:

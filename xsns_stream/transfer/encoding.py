@@ -1,8 +1,9 @@
 """Encoding of labelled examples: classes, features (inputs and labels of a model), and batches of features.
 
-The words of a sentence are joined by spaces, as when sub-networks are measured, and the first token of a word has the
-label of the word. Sentences that are too long are split into windows of whole words, and passages that are too long
-into overlapping windows, so that all words and answers are scored. Other texts are cut at the maximum length.
+The words of a sentence are joined by spaces, as when sub-networks are measured, or are read as running text. The first
+or the last token of a word has the label of the word. Sentences that are too long are split into windows of whole
+words, and passages that are too long into overlapping windows, so that all words and answers are scored. Other texts
+are cut at the maximum length.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from xsns_stream.corpora.running_text import RUNNING, join_words, word_ranges
 from xsns_stream.errors import CorpusError, ModelError, UsageError
+from xsns_stream.models.attention import label_position
 from xsns_stream.models.tokenizers import tokenise, tokenizer_limit
-from xsns_stream.objectives.encoding import first_tokens, require_offsets
+from xsns_stream.objectives.encoding import joined_ranges, labelled_tokens, require_offsets, tokens_of_ranges
 from xsns_stream.tasks import Task
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit, TextExample
@@ -80,7 +83,7 @@ class Feature:
         targets: Either `labels`, which are class indices [T] if words are labelled and one class index if texts are; or
             `start_positions` and `end_positions`, which are token positions.
         example: Index of the example in its split.
-        words: Pairs (index of the word in its sentence, position of its first token) for the words in this window.
+        words: Pairs (index of the word in its sentence, position of its labelled token) for the words in this window.
         offsets: For each token position, the start and end of the token in the characters of the passage; None for
             tokens outside the passage.
     """
@@ -96,7 +99,12 @@ class Feature:
 
 
 def encode(
-    task: Task, labels: Sequence[str], split: LabelledSplit, tokenizer: Any, settings: FineTuning
+    task: Task,
+    labels: Sequence[str],
+    split: LabelledSplit,
+    tokenizer: Any,
+    settings: FineTuning,
+    label_at: str = "first",
 ) -> list[Feature]:
     """Return the features of the examples of a split, in the order of the examples.
 
@@ -106,6 +114,7 @@ def encode(
         split: The examples.
         tokenizer: The tokenizer of the model.
         settings: Maximum length and stride.
+        label_at: The token of a word that has its label, from :func:`labelled_token`.
 
     Raises:
         CorpusError: A label is not one of the classes.
@@ -120,12 +129,17 @@ def encode(
         ]
     require_offsets(tokenizer)
     if task.objective == "token-classification":
-        return list(_sentence_features(split.examples, tokenizer, settings.max_length, room, number))
+        return list(_sentence_features(split.examples, tokenizer, settings, room, number, label_at))
     return [
         feature
         for index, example in enumerate(split.examples)
         for feature in _passage_features(example, index, tokenizer, settings, room)
     ]
+
+
+def labelled_token(task: Task, settings: FineTuning, model: Any) -> str:
+    """Return the token of a word that has its label, `first` or `last`; `first` if the task does not label words."""
+    return label_position(settings.label_at, model) if task.labelled == "words" else "first"
 
 
 def _check_length(tokenizer: Any, settings: FineTuning) -> int:
@@ -183,54 +197,73 @@ def _text_feature(
 # ----------------------------------------------------------------------------------------------- words
 
 
+@dataclass(frozen=True)
+class _Sentence:
+    """The text of a sentence of words, and the label and the character range of each word in it."""
+
+    words: tuple[str, ...]
+    labels: tuple[str, ...]
+    text: str
+    ranges: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, example: TextExample, words: str) -> _Sentence:
+        """Return the sentence of an example: its words joined by spaces (`given`), or the `running` text."""
+        parts, labels = _words(example)
+        if words == RUNNING:
+            text = join_words(parts) if example.running is None else example.running
+            return cls(parts, labels, text, tuple(word_ranges(parts, text)))
+        return cls(parts, labels, " ".join(parts), tuple(joined_ranges(parts)))
+
+    def part(self, start: int, stop: int) -> str:
+        """Return the text from the word `start` to the word before `stop`."""
+        return self.text[self.ranges[start][0] : self.ranges[stop - 1][1]]
+
+    def ranges_in_part(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Return the character ranges of the words of a part within the text of the part."""
+        origin = self.ranges[start][0]
+        return [(begin - origin, end - origin) for begin, end in self.ranges[start:stop]]
+
+
 def _sentence_features(
-    examples: Sequence[TextExample], tokenizer: Any, longest: int, room: int, number: Callable[[str], int]
+    examples: Sequence[TextExample],
+    tokenizer: Any,
+    settings: FineTuning,
+    room: int,
+    number: Callable[[str], int],
+    label_at: str,
 ) -> Iterator[Feature]:
     for first in range(0, len(examples), _SENTENCES_PER_CALL):
-        chunk = examples[first : first + _SENTENCES_PER_CALL]
-        counts = _token_counts([" ".join(_words(example)) for example in chunk], tokenizer)
+        chunk = [_Sentence.of(example, settings.words) for example in examples[first : first + _SENTENCES_PER_CALL]]
+        counts = _token_counts([sentence.text for sentence in chunk], tokenizer)
         windows = [
-            (first + index, start, stop)
-            for index, (example, count) in enumerate(zip(chunk, counts, strict=True))
-            for start, stop in _windows(_words(example), count, tokenizer, room)
+            (index, start, stop)
+            for index, (sentence, count) in enumerate(zip(chunk, counts, strict=True))
+            for start, stop in _windows(sentence, count, tokenizer, room)
         ]
         encoding = tokenise(
             tokenizer,
-            [" ".join(examples[index].text[start:stop]) for index, start, stop in windows],
+            [chunk[index].part(start, stop) for index, start, stop in windows],
             truncation=True,
-            max_length=longest,
+            max_length=settings.max_length,
             return_offsets_mapping=True,
         )
         for row, (index, start, stop) in enumerate(windows):
             inputs = {name: encoding[name][row] for name in _input_names(tokenizer)}
-            yield _window_feature(
-                examples[index], (index, start, stop), inputs, encoding["offset_mapping"][row], number
-            )
+            ranges = chunk[index].ranges_in_part(start, stop)
+            positions = tokens_of_ranges(ranges, encoding["offset_mapping"][row], label_at)
+            labels = [IGNORED] * len(inputs["input_ids"])
+            names = chunk[index].labels[start:stop]
+            for position, name in labelled_tokens(positions, names, label_at):
+                labels[position] = number(name)
+            words = [(word, position) for word, position in enumerate(positions, start) if position is not None]
+            yield Feature(inputs, {"labels": labels}, first + index, tuple(words))
 
 
-def _words(example: TextExample) -> tuple[str, ...]:
+def _words(example: TextExample) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if isinstance(example.text, str) or not isinstance(example.label, tuple):
         raise CorpusError(f"the words of this sentence are not labelled: {example.text!r:.60}.", "check --task.")
-    return example.text
-
-
-def _window_feature(
-    example: TextExample,
-    window: tuple[int, int, int],
-    inputs: dict[str, list[int]],
-    offsets: Sequence[tuple[int, int]],
-    number: Callable[[str], int],
-) -> Feature:
-    index, start, stop = window
-    names = example.label if isinstance(example.label, tuple) else ()
-    labels = [IGNORED] * len(offsets)
-    words = []
-    for word, position in enumerate(first_tokens(example.text[start:stop], offsets), start):
-        if position is not None:
-            words.append((word, position))
-            if name := names[word]:
-                labels[position] = number(name)
-    return Feature(inputs, {"labels": labels}, index, tuple(words))
+    return example.text, example.label
 
 
 def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
@@ -238,31 +271,32 @@ def _token_counts(texts: list[str], tokenizer: Any) -> list[int]:
     return [len(ids) for ids in tokenise(tokenizer, texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _windows(words: Sequence[str], count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
+def _windows(sentence: _Sentence, count: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
     """Split a sentence into runs of words, and return the (start, stop) indices of the words of each run.
 
     A run has at most `room` tokens. A word with more tokens is a run of its own, which the tokenizer cuts.
     """
+    number = len(sentence.words)
     if count <= room:
-        return [(0, len(words))]
+        return [(0, number)]
     runs, start, filled = [], 0, 0
-    for word, more in enumerate(max(1, tokens) for tokens in _token_counts(list(words), tokenizer)):
+    for word, more in enumerate(max(1, tokens) for tokens in _token_counts(list(sentence.words), tokenizer)):
         if word > start and filled + more > room:
             runs.append((start, word))
             start, filled = word, 0
         filled += more
-    return [half for run in [*runs, (start, len(words))] for half in _halved(words, *run, tokenizer, room)]
+    return [half for run in [*runs, (start, number)] for half in _halved(sentence, *run, tokenizer, room)]
 
 
-def _halved(words: Sequence[str], start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
+def _halved(sentence: _Sentence, start: int, stop: int, tokenizer: Any, room: int) -> list[tuple[int, int]]:
     """Halve a run of words until each part has at most `room` tokens.
 
     A run may have too many tokens because a word after a space may have more tokens than the word alone.
     """
-    if stop - start == 1 or _token_counts([" ".join(words[start:stop])], tokenizer)[0] <= room:
+    if stop - start == 1 or _token_counts([sentence.part(start, stop)], tokenizer)[0] <= room:
         return [(start, stop)]
     middle = (start + stop) // 2
-    return [*_halved(words, start, middle, tokenizer, room), *_halved(words, middle, stop, tokenizer, room)]
+    return [*_halved(sentence, start, middle, tokenizer, room), *_halved(sentence, middle, stop, tokenizer, room)]
 
 
 # --------------------------------------------------------------------------------------------- answers

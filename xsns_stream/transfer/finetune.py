@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from xsns_stream.errors import CorpusError, UsageError, XsnsError
 from xsns_stream.io.atomic import atomic_folder
 from xsns_stream.models.huggingface import quiet_transformers
 from xsns_stream.tasks import Task
-from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory
+from xsns_stream.transfer.encoding import IGNORED, Feature, collate, encode, enough_memory, labelled_token
 from xsns_stream.transfer.scoring import measure, padding, score
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit
@@ -45,11 +46,25 @@ def save_model(model: Any, tokenizer: Any, folder: Path, labels: Sequence[str]) 
         with atomic_folder(folder) as partial, quiet_transformers():
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
-    except OSError as error:
+    except Exception as error:
+        reason = _refused_by_system(error)
+        if not reason:
+            raise
         raise XsnsError(
-            f"the fine-tuned model cannot be saved in '{folder}': {error.strerror or error}.",
+            f"the fine-tuned model cannot be saved in '{folder}': {reason}.",
             "check the free space and the permissions. The scores of the model are written.",
         ) from error
+
+
+def _refused_by_system(error: Exception) -> str:
+    """Return the reason for which the system refused to write a file; an empty string for other errors.
+
+    Libraries that are written in Rust raise errors of other types, whose messages contain the number of the error.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return os.strerror(int(found[1])) if found else ""
 
 
 #: Callback with the arguments (steps done, largest number of steps, last dev metric in percent or None).
@@ -107,7 +122,8 @@ def fine_tune(
         UsageError: accelerate or seqeval is not installed.
     """
     _require_packages()
-    features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings)]
+    label_at = labelled_token(task, settings, model)
+    features = [feature for split in train for feature in encode(task, labels, split, tokenizer, settings, label_at)]
     features = [feature for feature in features if _has_labels(feature)]
     if not features:
         raise CorpusError(f"no training example of '{train[0].language}' has a label.", "check --task.")
@@ -279,7 +295,8 @@ def _epoch_scorer(
     """
     from transformers import TrainerCallback
 
-    encoded = [(split, encode(task, labels, split, tokenizer, settings)) for split in dev]
+    label_at = labelled_token(task, settings, model)
+    encoded = [(split, encode(task, labels, split, tokenizer, settings, label_at)) for split in dev]
 
     @dataclass
     class Watch(TrainerCallback):

@@ -12,7 +12,7 @@ import numpy as np
 from xsns_stream.errors import CorpusError
 from xsns_stream.tasks import Task
 from xsns_stream.transfer import metrics
-from xsns_stream.transfer.encoding import Feature, by_length, collate, encode, enough_memory
+from xsns_stream.transfer.encoding import Feature, by_length, collate, encode, enough_memory, labelled_token
 from xsns_stream.transfer.settings import FineTuning
 from xsns_stream.types import LabelledSplit, TestScore
 from xsns_stream.types.text import AnswerSpan
@@ -40,7 +40,9 @@ def score(
         CorpusError: A label of the test data is not one of the classes, or no example has a label.
         ModelError: The tokenizer cannot align words, or the device does not have enough memory.
     """
-    return measure(model, tokenizer, task, labels, test, encode(task, labels, test, tokenizer, settings), settings)
+    label_at = labelled_token(task, settings, model)
+    features = encode(task, labels, test, tokenizer, settings, label_at)
+    return measure(model, tokenizer, task, labels, test, features, settings)
 
 
 def measure(
@@ -89,11 +91,13 @@ def _outputs(
 
 
 def padding(tokenizer: Any, model: Any) -> int:
-    """Return the id of the padding token; 0 if neither tokenizer nor model has one, because padding is masked."""
-    pad_id = tokenizer.pad_token_id
-    if pad_id is None:
-        pad_id = getattr(model.config.get_text_config(), "pad_token_id", None)
-    return 0 if pad_id is None else int(pad_id)
+    """Return the id of the padding token; 0 if neither model nor tokenizer has one, because padding is masked.
+
+    The id in the configuration comes first: a decoder that classifies texts finds their end by it.
+    """
+    rows = model.get_input_embeddings().weight.shape[0]
+    candidates = (getattr(model.config.get_text_config(), "pad_token_id", None), tokenizer.pad_token_id)
+    return next((int(pad_id) for pad_id in candidates if pad_id is not None and 0 <= pad_id < rows), 0)
 
 
 # ----------------------------------------------------------------------------------------------- words

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from xsns_stream.corpora.running_text import GIVEN, check_words
 from xsns_stream.errors import UsageError
+from xsns_stream.models.attention import AUTO, check_label_at
 from xsns_stream.types.fisher import PRECISIONS
 
 
@@ -30,6 +32,10 @@ class FineTuning:
         precision: `float32`, or `bf16` or `fp16` by automatic mixed precision.
         device: `cpu`, `cuda`, or another device of torch; with several GPUs the Trainer uses the first one.
         evaluation_batch: Number of test examples in a batch; it affects only the speed.
+        label_at: The token of a word that has its label: `first`, `last`, or `auto`, which depends on the model; see
+            :func:`~xsns_stream.models.attention.label_position`.
+        words: How sentences of labelled words are read: `given` joins the words by spaces, and `running` is the
+            sentence as it is written; see :mod:`xsns_stream.corpora.running_text`.
     """
 
     preset: str
@@ -45,8 +51,12 @@ class FineTuning:
     precision: str = "float32"
     device: str = "cpu"
     evaluation_batch: int = 64
+    label_at: str = AUTO
+    words: str = GIVEN
 
     def __post_init__(self) -> None:
+        check_label_at(self.label_at)
+        check_words(self.words)
         for name in ("batch_size", "epochs", "patience", "evaluation_batch"):
             if getattr(self, name) < 1:
                 raise UsageError(
@@ -76,8 +86,12 @@ class FineTuning:
             raise UsageError("fp16 needs a GPU.", "use float32 or bf16 on a CPU.")
 
     def as_record(self) -> dict[str, Any]:
-        """Return the settings that determine the result: all except preset, device and evaluation batch."""
-        return {k: v for k, v in asdict(self).items() if k not in ("preset", "device", "evaluation_batch")}
+        """Return the settings that determine the result, without `label_at`, which the model may determine.
+
+        `words` is included if it is not `given`, because units of older versions have no such setting.
+        """
+        left_out = ("preset", "device", "evaluation_batch", "label_at", *(["words"] if self.words == GIVEN else []))
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 #: `paper`: AdamW, 1e-5, batches of 16, at most 20 epochs, patience 5 (Yun et al. 2023, appendix). Settings that the

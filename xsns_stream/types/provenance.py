@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
@@ -135,8 +136,14 @@ LIBRARIES: Final = (
 
 def library_versions() -> dict[str, str]:
     """Return {library: installed version} for the libraries that can change a sub-network, without importing them."""
+    return dict(_versions_of(LIBRARIES))
+
+
+@cache
+def _versions_of(libraries: tuple[str, ...]) -> Mapping[str, str]:
+    """Return {library: installed version}; the files of the packages are read once in a process."""
     versions = {}
-    for name in LIBRARIES:
+    for name in libraries:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:
