@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# `make demo WORKERS=2` builds with two processes; needs no other package than `make setup` installs.
+WORKERS ?=
+BUILD_OPTIONS = $(if $(WORKERS),--workers $(WORKERS))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 .PHONY: setup demo test test-slow test-all lint docs bench clean
@@ -16,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	mkdir -p demo
-	cd demo && ../$(BIN)/xsns-stream build --lang all --examples 48 --batch 8
+	cd demo && ../$(BIN)/xsns-stream build --lang all --examples 48 --batch 8 $(BUILD_OPTIONS)
 	cd demo && ../$(BIN)/xsns-stream matrix -o matrix.png -o matrix.csv
 	cd demo && ../$(BIN)/xsns-stream rank --target sw
 	@echo

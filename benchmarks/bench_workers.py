@@ -13,7 +13,7 @@ Each build is a command line in a process of its own. `row` is the time of a row
 which starts the processes and loads the models. `--wide 6` builds with a model of the width of XLM-R base with six
 layers and random weights, which is made in a temporary folder:
 
-    python benchmarks/bench_workers.py --wide 6 --examples 16 --rounds 1 -o benchmarks/results/workers-wide.json
+    python benchmarks/bench_workers.py --wide 6 --examples 40 --rounds 1 -o benchmarks/results/workers-wide.json
 """
 
 from __future__ import annotations

@@ -239,6 +239,7 @@ def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables
         (("file", "sizes.xlsx"), 2, "'sizes.xlsx' is not a matrix"),
         (("file", "similarity.csv", "--lang", "is"), 2, "has none of the requested languages"),
         (("all", "-o", "out"), 2, "no language was given"),
+        (("all", "--lang", "all", "-o", "out"), 2, "`baseline all` cannot take all languages"),
         (("all", "--lang", "en,sw"), 2, "Missing option"),
         (("all", "--lang", "en,sw", "-o", "sizes.csv"), 2, "'sizes.csv' is a file"),
         (("all", "--lang", "en,sw", "-o", "out", "--data", "nowhere"), 2, "there is no folder 'nowhere'"),

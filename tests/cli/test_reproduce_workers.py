@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,14 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import START
+from tests.support.processes import kill_workers, wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.cli.reproduce import _takes_workers, _words, _words_of_workers
 from xsns_stream.pipeline.cluster_clients import workers_asked
 from xsns_stream.store import open_store
 
+LIMIT = 500
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
 
 
@@ -57,15 +63,49 @@ def test_options_that_do_not_go_together_are_refused_first(xsns: Callable[..., A
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fault", ["none", "workers killed", "client killed", "client interrupted"])
 def test_workers_give_the_results_of_one_process(
-    one_thread: None, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
+    fault: str, one_thread: None, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
 ) -> None:
     data = write_tagged_folder(tmp_path) / "pos"
     sizes = ("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24, "--limit", 12)
-    options = ("--data", f"pos={data}", "--model", tiny_folder, "--languages", "en,fi,sw", *sizes)
-    for folder, more in (("one", ()), ("two", ("--workers", 2))):
-        done = xsns("reproduce", "table2", *options, "-o", tmp_path / folder, *more)
+    options = ("table2", "--data", f"pos={data}", "--model", tiny_folder, "--languages", "en,fi,sw", *sizes)
+    done = xsns("reproduce", *options, "-o", tmp_path / "one")
+    assert done.code == 0, done.err
+    with_workers = (*options, "-o", tmp_path / "two", "--workers", 2)
+    if fault != "none":
+        _disturbed(fault, with_workers, tmp_path / "two")
+    if fault != "workers killed":
+        done = xsns("reproduce", *with_workers)
         assert done.code == 0, done.err
+    _assert_same(tmp_path)
+
+
+def _disturbed(fault: str, arguments: tuple[Any, ...], output: Path) -> None:
+    """Run the steps in a process, and disturb them after the first unit or row."""
+    process = subprocess.Popen(
+        [*START, "reproduce", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    wait_for(lambda: any((*output.rglob("*.units/*.json"), *output.rglob("commits/*/*/*/zarr.json"))), process)
+    if fault == "workers killed":
+        assert kill_workers(process.pid) == 2
+    elif fault == "client killed":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    err = process.communicate(timeout=LIMIT)[1]
+    code = {"workers killed": 0, "client killed": -signal.SIGKILL, "client interrupted": 130}[fault]
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+
+
+def _assert_same(tmp_path: Path) -> None:
+    """Check that the results in `one` and `two` are equal."""
     work = [tmp_path / folder / "work" for folder in ("one", "two")]
     files = [{path.relative_to(one) for path in one.rglob("*.parquet")} for one in work]
     assert files[0] == files[1] != set()

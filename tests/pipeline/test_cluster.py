@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,7 @@ from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsEr
 from xsns_stream.pipeline import cluster, cluster_clients, jobs
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluster, workers_asked
+from xsns_stream.pipeline.cluster_items import own_device
 from xsns_stream.types import provenance
 
 pytestmark = [
@@ -258,6 +262,75 @@ def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch
     assert automatic_workers(memory=10**9, free=10**12) == 32
     assert automatic_workers(memory=10**9, free=5 * 10**9) == 4
     assert automatic_workers(memory=10**9, free=10**6) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "device", "gpus", "shared"),
+    [
+        (4, "cpu", 1, ""),
+        (1, "cuda", 1, ""),
+        (4, "cuda", 8, ""),
+        (4, "cuda", 1, "one GPU"),
+        (9, "cuda", 2, "2 GPUs"),
+        (2, "cuda:3", 8, "one GPU"),
+    ],
+)
+def test_workers_that_share_gpus_are_told(
+    workers: int, device: str, gpus: int, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert cluster_clients.shared_gpus(workers, device) == shared
+    notes: list[str] = []
+
+    @contextmanager
+    def no_cluster(*_: Any) -> Iterator[None]:
+        yield None
+
+    monkeypatch.setattr(cluster_clients, "local_cluster", no_cluster)
+    with cluster_clients.Workers(workers).connect(notes.append, 1, 100, device=device):
+        expected = f"{workers} workers share {shared} of this machine, and each of them loads the model."
+        assert notes == ([expected] if shared else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "gpus", "own"),
+    [
+        (5, "cuda", 4, "cuda:1"),
+        (5, "cuda", 1, "cuda"),
+        (5, "cuda:2", 4, "cuda:2"),
+        (5, "cpu", 4, "cpu"),
+        # The user has started this worker, and has chosen its GPU by CUDA_VISIBLE_DEVICES.
+        ("tcp://a:1", "cuda", 4, "cuda"),
+    ],
+)
+def test_local_workers_are_spread_over_the_gpus(
+    name: Any, device: str, gpus: int, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("distributed.get_worker", lambda: SimpleNamespace(name=name))
+    assert own_device({"device": device, "dtype": "bf16"}) == {"device": own, "dtype": "bf16"}
+
+
+@pytest.mark.slow
+def test_an_item_takes_one_gpu_of_a_worker_that_declares_it(tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=1, resources={"GPU": 1}, **options) as cluster, Client(cluster) as client:
+        (gpu,) = client.run(os.getpid).values()
+        # A worker that joins without a GPU gets nothing.
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--nthreads", "1"]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        other = subprocess.Popen([*command, "--no-dashboard", "--no-nanny"], **silent)
+        try:
+            client.wait_for_workers(2, timeout=120)
+            report = Report()
+            report.run(client, DeedJob(tmp_path), [Deed(f"item {number}") for number in range(6)])
+        finally:
+            other.kill()
+            other.wait(60)
+        assert {work.result[2] for work in report.done.values()} == {gpu}
+        assert len(report.done) == 6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,11 @@ import pytest
 import torch
 
 import xsns_stream as xs
+from tests.conftest import START
 from tests.support.cluster_faults import NAME, BaselineFault
+from tests.support.processes import wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, UsageError, XsnsError
+from xsns_stream.pipeline.cluster import ClusterOptions
 from xsns_stream.pipeline.cluster_clients import Workers, local_cluster
 from xsns_stream.pipeline.events import NeighboursFound, Noted, RowMeasured
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
@@ -26,6 +32,7 @@ pytestmark = [
 ]
 
 LANGUAGES = ("en", "fi", "sw", "zu")
+LIMIT = 300
 SIZES: dict[str, Any] = {"examples": 8, "max_length": 24, "seeds": (1, 2), "merges": 20}
 
 
@@ -48,7 +55,7 @@ def compute(texts: Path, tiny_folder: Path) -> Callable[..., TextBaselines]:
     """Compute every baseline from text, in this process or on a cluster."""
 
     def call(client: Any = None, names: Any = tuple(TEXT_BASELINES), **options: Any) -> TextBaselines:
-        workers = None if client is None else Workers(client=client)
+        workers = options.pop("workers", None if client is None else Workers(client=client))
         requested = RequestedLanguages(LANGUAGES, LANGUAGES)
         return text_baselines(names, requested, str(texts), model=str(tiny_folder), workers=workers, **SIZES, **options)
 
@@ -204,6 +211,79 @@ def test_a_worker_that_is_killed(kind: str, times: int, compute: Any, alone: Tex
 
 
 @pytest.mark.slow
+def test_a_worker_that_hangs(compute: Any, alone: TextBaselines, tmp_path: Path) -> None:
+    deaths, events = tmp_path / "faults", []
+    deaths.mkdir()
+    with local_cluster(2, lambda note: None) as own:
+        own.register_plugin(BaselineFault(deaths, "hang", "fi"), name=NAME)
+        workers = Workers(client=own, options=ClusterOptions(limit=60))
+        assert_same(compute(workers=workers, display=lambda rows: _Collect(events)), alone)
+    assert any(isinstance(each, Noted) and "has not finished its work in 60 s" in each.text for each in events)
+
+
+@pytest.mark.slow
+def test_all_workers_are_killed(compute: Any, alone: TextBaselines) -> None:
+    killed: list[int] = []
+    with local_cluster(2, lambda note: None) as own:
+
+        class Kill(_Collect):
+            def __enter__(self) -> Callable[[Any], None]:
+                return self.kill
+
+            def kill(self, event: Any) -> None:
+                if isinstance(event, RowMeasured) and not killed:
+                    killed.extend(own.run(os.getpid).values())
+                    for pid in killed:
+                        os.kill(pid, signal.SIGKILL)
+
+        assert_same(compute(own, display=lambda rows: Kill([])), alone)
+    assert len(killed) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_client_that_is_interrupted_or_killed(
+    how: signal.Signals, texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
+) -> None:
+    """Nothing is kept of a baseline that is not complete; the same command gives the files of an undisturbed run."""
+    (tmp_path / "scratch").mkdir()
+    shared = ("baseline", "all", "--corpus", texts, "--model", tiny_folder, "--examples", 8, "--max-length", 24)
+    arguments = tuple(map(str, (*shared, "--lang", "en,fi,sw,zu", "--seeds", "1,2", "--scratch", tmp_path / "scratch")))
+    process = subprocess.Popen(
+        [*START, *arguments, "--workers", "2", "-o", "two"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    # A worker has begun to write.
+    wait_for(lambda: len(list((tmp_path / "scratch").glob("*/*-*-*"))) > 0, process)
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    err = process.communicate(timeout=LIMIT)[1]
+    assert process.returncode == (130 if how == signal.SIGINT else -how), err
+    assert "Traceback" not in err
+    if how == signal.SIGINT:
+        assert "error: interrupted." in err
+        assert list((tmp_path / "scratch").iterdir()) == []
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], "it needs no text"
+    for folder, more in (("one", ()), ("two", ("--workers", "2"))):
+        done = in_process(tmp_path, *arguments, "-o", folder, *more)
+        assert done.code == 0, done.err
+    assert_same_files(tmp_path / "two", tmp_path / "one")
+
+
+def assert_same_files(ours: Path, theirs: Path) -> None:
+    assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()} != set()
+    for file in ours.iterdir():
+        assert file.read_bytes() == (theirs / file.name).read_bytes(), file.name
+
+
+@pytest.mark.slow
 def test_a_language_that_kills_every_worker(compute: Any, alone: TextBaselines, tmp_path: Path) -> None:
     deaths = tmp_path / "faults"
     deaths.mkdir()
@@ -221,7 +301,4 @@ def test_the_verb_with_workers(texts: Path, tiny_folder: Path, tmp_path: Path, i
     for folder, more in (("one", ()), ("two", ("--workers", 2))):
         done = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))
         assert done.code == 0, done.err
-    names = [{path.name for path in (tmp_path / folder).iterdir()} for folder in ("one", "two")]
-    assert names[0] == names[1]
-    for file in (tmp_path / "one").iterdir():
-        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+    assert_same_files(tmp_path / "two", tmp_path / "one")

@@ -19,7 +19,7 @@ import torch
 import xsns_stream as xs
 from tests.conftest import START
 from tests.support.cluster_faults import NAME, Fault
-from tests.support.processes import wait_for
+from tests.support.processes import children, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import Noted, RowCommitted
@@ -369,12 +369,6 @@ def start_build(texts: Path, model: Path, store: Path, *options: str) -> subproc
 
 def committed(store: Path) -> int:
     return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes of a session except its leader."""
-    found = subprocess.run(["ps", "-o", "pid=", "-s", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [int(line) for line in found.split() if int(line) != pid]
 
 
 def wait_until(ready: Callable[[], bool]) -> None:

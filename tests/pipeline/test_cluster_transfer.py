@@ -20,7 +20,7 @@ from tests.support.cluster_faults import NAME, UnitFault
 from tests.support.processes import wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.corpora import open_task
-from xsns_stream.errors import CorpusError, IncompatibleError, PartialError, UsageError
+from xsns_stream.errors import CorpusError, IncompatibleError, PartialError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import Noted, UnitByOther, UnitDone, UnitStarted
 from xsns_stream.pipeline.finetune_settings import Unit
@@ -282,6 +282,47 @@ def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path
     tune(client=own_client, worker_timeout=60, on_event=events.append)
     assert_same(tmp_path / "gold.parquet", alone)
     assert any(isinstance(each, Noted) and "has not finished its work in 60 s" in each.text for each in events)
+
+
+@pytest.mark.slow
+def test_all_workers_are_killed(own_client: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill(event: Any) -> None:
+        if isinstance(event, UnitDone) and not killed:
+            killed.extend(own_client.run(os.getpid).values())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    tune(client=own_client, on_event=kill)
+    assert len(killed) == 2
+    assert_same(tmp_path / "gold.parquet", alone)
+
+
+@pytest.mark.slow
+def test_a_full_disk(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+    fault("full disk", "fi", times=99)
+    with pytest.raises(XsnsError, match=r"cannot write '.*/fi-42\.json': No space left on device\."):
+        tune(client=own_client)
+    assert set(units(tmp_path / "gold.parquet")) <= {"en-42.json", "sw-42.json"}
+    assert list((tmp_path / "gold.parquet.units").glob("*.part*")) == []
+    tune()
+    assert_same(tmp_path / "gold.parquet", alone)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_before_the_model_is_saved(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
+    fault("kill before the model", "fi")
+    events: list[Any] = []
+    tune(client=own_client, keep_models=tmp_path / "models", on_event=events.append)
+    found = units(tmp_path / "gold.parquet")
+    kept = {name for name, unit in found.items() if unit["training"].pop("kept", None)}
+    assert (kept, found) == ({"en-42.json", "sw-42.json"}, units(alone))
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert "fi (seed 42): its worker died before the model was saved; the scores are complete." in notes
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["en-42", "sw-42"]
 
 
 @pytest.mark.slow

@@ -96,6 +96,20 @@ def test_figures_are_the_same_bytes_each_time(tmp_path: Path, name: str, kind: s
     assert first == second
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_characters_that_the_font_lacks_are_named(tmp_path: Path, name: str) -> None:
+    codes = ("sw", "日本語", "fi")
+    matrix = SimilarityMatrix(codes, codes, np.eye(3) / 2 + 0.5, "jaccard")
+    for kind, expected in (("png", 1), ("pdf", 1), ("svg", 0)):
+        notes: list[str] = []
+        options = FileOptions(figure=name)
+        path = write_matrix(matrix, tmp_path / f"f.{kind}", options=options, on_note=notes.append)
+        found = [note for note in notes if "lacks these characters of labels" in note]
+        assert len(found) == expected
+        assert all(note.endswith(": 日本語") for note in found)
+    assert "日本語" in path.read_text(encoding="utf-8")
+
+
 # ------------------------------------------------------------------------------------------ heat maps
 
 
@@ -161,6 +175,31 @@ def test_labels_of_a_tree_do_not_overlap() -> None:
     boxes = sorted((text.get_window_extent() for text in labels), key=lambda box: box.y0)
     assert len(boxes) > 40
     assert all(below.y1 <= above.y0 + 1 for below, above in pairwise(boxes))
+
+
+def test_a_tree_that_is_higher_than_a_page_is_a_circle() -> None:
+    matrix = languages(100)
+    printed = drawn("tree", matrix, clusters=4, width=7.0)
+    assert printed.notes[0] == "the tree is drawn as a circle, because it would be higher than a page."
+    codes = {text.get_text().split()[-1] for text in texts(printed)}
+    assert codes >= set(matrix.sources)
+    assert min(text.get_fontsize() for text in texts(printed)) >= 5
+    box = content_box(printed.figure)
+    assert box.width <= 7
+    assert box.height <= 10
+    # Neighbouring labels begin at least the height of a line apart.
+    labels = [text for text in texts(printed) if re.match(r"\d \S", text.get_text())]
+    starts = np.array([text.get_position() for text in labels]) * 72
+    apart = np.linalg.norm(np.diff(starts, axis=0), axis=1)
+    assert len(labels) == 100
+    assert apart.min() >= 1.1 * labels[0].get_fontsize()
+
+
+def test_a_tree_without_room_for_a_circle_is_high() -> None:
+    matrix = languages(100)
+    printed = drawn("tree", matrix, width=2.5)
+    assert not any("circle" in note for note in printed.notes)
+    assert content_box(printed.figure).height > 10
 
 
 @pytest.mark.parametrize("name", ["tree", "map"])

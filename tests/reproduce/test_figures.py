@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from xsns_stream.report.figures import axis_label, cut, figure_writer, language
+from xsns_stream.report.figures import SMALLEST_TEXT, axis_label, cut, figure_writer, language
 from xsns_stream.reproduce.recipes.low_resource import ChoiceLine, ChoicePanel, choices_figure
 from xsns_stream.reproduce.recipes.source_choice import MeanLine, MeansPanel, means_figure
 from xsns_stream.reproduce.recipes.transfer_by_source import Box, BoxPanel, ScoreGrid, boxes_figure, grid_figure
@@ -89,6 +89,13 @@ def written(draw: Callable[[], Figure], kind: str = "svg") -> bytes:
     file = io.BytesIO()
     figure_writer(draw)(file, kind)
     return file.getvalue()
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_texts_can_be_read_in_print_and_searched(name: str) -> None:
+    sizes = [text.get_fontsize() for text in DRAWN[name]().findobj(Text) if text.get_visible() and text.get_text()]
+    assert min(sizes) >= SMALLEST_TEXT
+    assert re.search(r"<text [^>]*>(a title|t)</text>", written(DRAWN[name]).decode())
 
 
 def rendered(figure: Figure) -> Any:

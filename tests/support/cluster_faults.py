@@ -81,13 +81,13 @@ class Fault(WorkerPlugin):
 class UnitFault(Fault):
     """A fault of fine-tuning in every present and future worker.
 
-    The kinds are `kill while training`, `kill after the commit`, `hang` and `no model` (a full disk after the scores
-    are written).
+    The kinds are `kill while training`, `kill after the commit`, `kill before the model` (after the scores are
+    written), `hang`, `no model` (a full disk after the scores are written) and `full disk`.
     """
 
     def setup(self, worker: Any) -> None:
         """Patch the modules of a worker; Dask calls this."""
-        from xsns_stream.pipeline import cluster_transfer, run_transfer
+        from xsns_stream.pipeline import cluster_transfer, run_transfer, units
 
         fault, fine_tune, make_unit = self, run_transfer.fine_tune, cluster_transfer.make_unit
 
@@ -106,15 +106,31 @@ class UnitFault(Fault):
                 fault.act()
 
         def save(*arguments: Any) -> None:
-            raise XsnsError("the fine-tuned model cannot be saved.")
+            if fault.kind == "no model":
+                raise XsnsError("the fine-tuned model cannot be saved.")
+            if fault.happens(fault.current):
+                fault.act()
+            save_model(*arguments)
 
+        def write(target: Path, writing: Any) -> None:
+            def full(file: Any) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+            write_whole(target, full if fault.happens(fault.current) else writing)
+
+        save_model, write_whole = run_transfer.save_model, units.write_whole
         run_transfer.fine_tune, cluster_transfer.make_unit = tune, make
-        if self.kind == "no model":
+        if self.kind in ("no model", "kill before the model"):
             run_transfer.save_model = save
+        if self.kind == "full disk":
+            units.write_whole = write
 
 
 class BaselineFault(Fault):
-    """A fault of baselines in every present and future worker: `kill while measuring` or `kill while searching`."""
+    """A fault of baselines in every present and future worker.
+
+    The kinds are `kill while measuring`, `kill while searching` and `hang`.
+    """
 
     def setup(self, worker: Any) -> None:
         """Patch the modules of a worker; Dask calls this."""
@@ -124,7 +140,7 @@ class BaselineFault(Fault):
         search = cluster_baselines.NeighboursSession.run
 
         def read(self: Any, row: Any) -> Any:
-            if fault.kind == "kill while measuring" and fault.happens(row.language):
+            if fault.kind in ("kill while measuring", "hang") and fault.happens(row.language):
                 fault.act()
             return text(self, row)
 

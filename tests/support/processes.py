@@ -1,7 +1,9 @@
-"""Waiting for the effects of a process."""
+"""Waiting for the effects of a process, and its workers."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,3 +17,25 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes of a session except its leader."""
+    return [number for number, _ in _session(pid) if number != pid]
+
+
+def kill_workers(pid: int) -> int:
+    """Kill all workers that the leader of a session has started, and return their number."""
+    session = _session(pid)
+    others = {number for number, parent in session if parent == pid}
+    workers = [number for number, parent in session if parent in others]
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    return len(workers)
+
+
+def _session(pid: int) -> list[tuple[int, int]]:
+    """Return the processes of a session, and the parent of each."""
+    command = ["ps", "-o", "pid=,ppid=", "-s", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [(int(line.split()[0]), int(line.split()[1])) for line in found.splitlines()]

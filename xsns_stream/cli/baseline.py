@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.matrix_files import write_files
+from xsns_stream.cli.matrix_files import check_file_options, write_files
 from xsns_stream.cli.named_group import NamedGroup
 from xsns_stream.cli.option_groups import Options, apply
 from xsns_stream.cli.output import (
@@ -123,6 +123,7 @@ def check_outputs(outputs: Sequence[str]) -> None:
 
     for path in outputs:
         check_destination(path)
+    check_file_options(outputs)
 
 
 def finish(

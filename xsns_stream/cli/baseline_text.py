@@ -369,7 +369,10 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
 
     requested = requested_languages_of(options)
     if requested.languages is None:
-        raise UsageError("no language was given.", "give --lang sw,en, --gold gold.parquet, or --store PATH.")
+        missing = "no language was given."
+        if requested.everything:
+            missing = "`baseline all` cannot take all languages, because its sources of data have different ones."
+        raise UsageError(missing, "give --lang sw,en, --gold gold.parquet, or --store PATH.")
     names = _possible(options)
     # Folders and files are checked before the longest work begins.
     computed, left_out = baselines_in_folders(folders, requested)

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.cluster_options import cluster_options
-from xsns_stream.cli.matrix_files import check_square, matrix_output_option, shows_tree, write_files
+from xsns_stream.cli.matrix_files import check_file_options, check_square, matrix_output_option, shows_tree, write_files
 from xsns_stream.cli.option_groups import coefficient_option
 from xsns_stream.cli.output import (
     LANG,
@@ -185,6 +185,7 @@ def command(
 
     for path in outputs:
         check_destination(path, FORMATS if options["by"] is None else GROUP_FORMATS)
+    check_file_options(outputs)
     _check_sides(outputs, clusters, options)
     # A device that the user names excludes other options, even if it is the default.
     named = ctx.get_parameter_source("device") is ParameterSource.COMMANDLINE

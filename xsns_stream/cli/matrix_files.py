@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from xsns_stream.cli.output import Decorated, note, output_option
 from xsns_stream.io.matrix_formats import FIGURE_SUFFIXES, FIGURES, NEWICK_SUFFIX, SQUARE_SUFFIXES, listed_formats
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from xsns_stream.types import SimilarityMatrix
 
 _META: Final = "xsns_stream.file_options"
+#: {parameter of an option: suffixes of the files that it applies to}.
+_USED_BY: Final = {
+    "figure": FIGURE_SUFFIXES,
+    "width": FIGURE_SUFFIXES,
+    "nearest": (".graphml",),
+    "strict_names": (".phy",),
+}
 #: Figures that need a matrix whose sources and targets are the same languages.
 _SQUARE_FIGURES: Final = ("tree", "map")
 
@@ -38,7 +46,6 @@ def matrix_output_option(function: Decorated) -> Decorated:
         ),
         click.option(
             "--nearest",
-            "neighbours",
             type=click.IntRange(min=1),
             default=3,
             show_default=True,
@@ -71,6 +78,24 @@ def matrix_output_option(function: Decorated) -> Decorated:
     return output_option(
         "`evaluate` and `regress` read a matrix from .parquet, .npz, .json, .csv and .tsv.", listed_formats()
     )(function)
+
+
+def check_file_options(outputs: Sequence[str]) -> None:
+    """Raise an error if an option of files was given, and no file uses it.
+
+    Raises:
+        UsageError: An option would have no effect.
+    """
+    from xsns_stream.errors import UsageError
+
+    context = click.get_current_context()
+    suffixes = set(map(_suffix, outputs))
+    for name, used_by in _USED_BY.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and suffixes.isdisjoint(used_by):
+            option = next(each.opts[0] for each in context.command.params if each.name == name)
+            raise UsageError(
+                f"{option} needs a file that it applies to.", f"give -o FILE with the suffix {' or '.join(used_by)}."
+            )
 
 
 def check_square(outputs: Sequence[str], also: str = "") -> None:
@@ -130,10 +155,10 @@ def write_files(
     from xsns_stream.report import FileOptions, write_matrix
 
     notes: list[str] = []
+    given = _given()
+    options = FileOptions(given["figure"], given["width"], clusters, given["nearest"], given["strict_names"])
     for path in outputs:
-        write_matrix(
-            matrix, path, density=density, options=FileOptions(**_given(), clusters=clusters), on_note=notes.append
-        )
+        write_matrix(matrix, path, density=density, options=options, on_note=notes.append)
         note(f"wrote {path}", quiet)
     for sentence in notes:
         note(f"note: {sentence}", quiet)

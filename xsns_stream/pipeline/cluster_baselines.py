@@ -187,7 +187,8 @@ def baselines_on_cluster(
             str(Path.cwd()),
         )
         free = free_memory(None if run.loaded is None else run.loaded.model)
-        with workers.connect(report.note, worker_memory(run), free, most=len(rows)) as client:
+        device = str(model_options.get("device", "cpu"))
+        with workers.connect(report.note, worker_memory(run), free, most=len(rows), device=device) as client:
             run_on_cluster(
                 client,
                 job,

@@ -232,8 +232,8 @@ def run_build_on_cluster(
         job = BuildJob(settings, str(model), names, str(store.path), run.provenance, digests, sizes, str(Path.cwd()))
         # Workers have their own copies of the model.
         del loaded, run
-        note = _noting(progress)
-        with workers.connect(note, memory, free, most=len(prepared.missing)) as client:
+        note, device = _noting(progress), str(model_options.get("device", "cpu"))
+        with workers.connect(note, memory, free, most=len(prepared.missing), device=device) as client:
             _hand_out(client, job, prepared, store, progress, workers.options)
         store.remove_left_claims()
     return finish_build(prepared, notes, store, progress)

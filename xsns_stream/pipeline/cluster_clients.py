@@ -87,6 +87,7 @@ class Workers:
         free: int,
         most: int = 1 << 30,
         modules: Sequence[str] = BUILD_MODULES,
+        device: str = "cpu",
     ) -> Iterator[Client]:
         """Yield a client of the cluster.
 
@@ -98,6 +99,7 @@ class Workers:
             free: Free bytes of this machine.
             most: Largest useful number of local workers, for example the number of items.
             modules: Modules that all local workers import.
+            device: Device of the computation, such as `cpu` or `cuda`.
 
         Raises:
             UsageError: `distributed` is not installed.
@@ -117,6 +119,8 @@ class Workers:
                     f"{number} workers need about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are "
                     "free; --workers auto starts as many as fit."
                 )
+            if shared := shared_gpus(number, device):
+                on_note(f"{number} workers share {shared} of this machine, and each of them loads the model.")
             with local_cluster(number, on_note, modules) as client:
                 yield client
 
@@ -189,6 +193,21 @@ def automatic_workers(memory: int, free: int) -> int:
     from dask.system import cpu_count
 
     return max(1, min(int(cpu_count()), int(free * _USED_SHARE) // max(memory, 1)))
+
+
+def shared_gpus(workers: int, device: str) -> str:
+    """Return the number of GPUs that local workers use, in words, if several workers share one; otherwise `""`.
+
+    Args:
+        workers: Number of workers.
+        device: `cuda` for all GPUs of this machine, one GPU such as `cuda:1`, or another device.
+    """
+    if not device.startswith("cuda"):
+        return ""
+    import torch
+
+    gpus = torch.cuda.device_count() if device == "cuda" else 1
+    return ("one GPU" if gpus == 1 else f"{gpus} GPUs") if workers > gpus else ""
 
 
 def preload_workers(modules: Sequence[str] = BUILD_MODULES) -> None:

@@ -188,7 +188,8 @@ def run_transfer_on_cluster(
             folder,
             str(Path.cwd()),
         )
-        with workers.connect(report.note, memory, free, most=len(todo)) as client:
+        device = settings.fine_tuning.device
+        with workers.connect(report.note, memory, free, most=len(todo), device=device) as client:
             hand_out(
                 client,
                 job,

@@ -34,6 +34,8 @@ PALE_INK: Final = axes_drawing.PALE_INK
 #: Colour scale of heat maps, and the colour of undefined values.
 SCALE: Final = axes_drawing.SCALE
 UNDEFINED_COLOUR: Final = axes_drawing.UNDEFINED_COLOUR
+#: The font of all figures, which matplotlib contains.
+FONT: Final = "DejaVu Sans"
 #: Size in points of the smallest text that can be read on paper.
 SMALLEST_TEXT: Final = axes_drawing.SMALLEST_TEXT
 
@@ -43,7 +45,7 @@ SETTINGS: Final[Any] = {
     "svg.hashsalt": "xsns-stream",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    "font.family": ["DejaVu Sans"],
+    "font.family": [FONT],
     "text.parse_math": False,
 }
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.report.figures import INK, QUIET_INK, SETTINGS, SMALLEST_TEXT, save_figure
+from xsns_stream.report.figures import FONT, INK, QUIET_INK, SETTINGS, SMALLEST_TEXT, save_figure
 from xsns_stream.types import Reals
 
 if TYPE_CHECKING:
@@ -57,12 +60,31 @@ def save_printed(draw: Callable[[], PrintedFigure], file: BinaryIO, kind: str) -
     """
     import matplotlib as mpl
 
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS), _missing_glyphs() as missing:
         printed = draw()
         box = printed.box()
         save_figure(lambda: printed.figure, file, kind, bbox_inches=box)
+    notes = list(printed.notes)
+    if missing and kind != "svg":
+        # Programs that show SVG files have other fonts for these characters.
+        signs = "".join(dict.fromkeys(missing))
+        notes.append(f"the font {FONT} lacks these characters of labels, which are drawn as boxes: {signs}")
     # Pictures of pixels are mostly for screens.
-    return [*printed.notes, *(() if kind == "png" else _size_notes(printed, box))]
+    return notes if kind == "png" else [*notes, *_size_notes(printed, box)]
+
+
+@contextmanager
+def _missing_glyphs() -> Iterator[list[str]]:
+    """Collect the characters that the font lacks, while the block runs, instead of matplotlib's warnings about them."""
+    missing: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield missing
+    for warning in caught:
+        if found := re.match(r"Glyph (\d+) ", str(warning.message)):
+            missing.append(chr(int(found[1])))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _size_notes(printed: PrintedFigure, box: Any) -> list[str]:

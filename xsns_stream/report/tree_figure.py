@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from xsns_stream.report.figures import COLOURS, INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, language
-from xsns_stream.report.printed_figures import PrintedFigure, fitted, heading
+from xsns_stream.report.circular_tree import circular_tree
+from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, language
+from xsns_stream.report.printed_figures import PAGE, PrintedFigure, fitted, heading
+from xsns_stream.report.tree_nodes import TreeNode, cluster_colour, tree_nodes
 from xsns_stream.types import SimilarityMatrix
-from xsns_stream.types.language_tree import LanguageTree, clusters_of
+from xsns_stream.types.language_tree import LanguageTree
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,28 +26,14 @@ _MOST_NAME: Final = 26
 _DIGIT: Final = 0.64
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A node of the drawn tree: a leaf, or a join.
-
-    Attributes:
-        x: Distance at which the groups below are joined; NaN for a leaf.
-        y: Vertical position; leaf i is at i.
-        cluster: Index of the cluster of all leaves below; −1 if they are in several clusters.
-    """
-
-    x: float
-    y: float
-    cluster: int
-
-
 def tree_figure(
     matrix: SimilarityMatrix, *, density: float | None = None, clusters: int | None = None, width: float | None = None
 ) -> PrintedFigure:
     """Draw the average-linkage tree of a matrix, with the root on the left and languages on the right.
 
     A number at a join is its support in percent, if the matrix has support. The size of the labels is at least five
-    points, whatever the width is; the height of the figure grows with the number of languages.
+    points, whatever the width is; the height of the figure grows with the number of languages. If a width is given and
+    the tree would be higher than a page, it is drawn as a circle, if its labels can then be read.
 
     Args:
         matrix: The matrix; sources and targets are the same languages.
@@ -65,6 +52,10 @@ def tree_figure(
         figure, left_out = _draw(tree, matrix, density, clusters, inner)
         return figure
 
+    if width is not None and len(tree.languages) * _font_size(len(tree.languages)) * _PITCH / 72 > PAGE[1]:
+        circle = circular_tree(tree, _title_of(matrix, tree), _facts(matrix, tree, density, clusters), clusters, width)
+        if circle is not None:
+            return circle
     figure = draw(_WIDTH) if width is None else fitted(draw, max(0.5, width - 1.5), width)[0]
     notes = []
     if left_out:
@@ -80,11 +71,11 @@ def _draw(
 ) -> tuple[Figure, int]:
     """Draw the tree with axes of a width in inches; return the figure, and the number of support values left out."""
     count = len(tree.languages)
-    size = float(np.interp(count, [40, 150], [8.0, 6.0]))
+    size = _font_size(count)
     page = Page(inner, count * size * _PITCH / 72)
     figure = page.figure()
     axes = page.axes(figure, 0.0, 0.0, page.width, page.height)
-    nodes, numbers = _nodes(tree, clusters)
+    nodes, numbers = tree_nodes(tree, clusters)
     heights = tree.linkage[:, 2]
     low, high = float(heights.min()), float(heights.max())
     room = 0.12 * (high - low) or 0.05
@@ -103,39 +94,19 @@ def _draw(
             textcoords="offset points",
             va="center",
             fontsize=size,
-            color=_colour(number),
+            color=cluster_colour(number),
             annotation_clip=False,
         )
     left_out = _draw_support(axes, tree, nodes, page)
     _draw_axis(axes, matrix)
-    _title(axes, matrix, tree, density, clusters, inner)
+    facts = _facts(matrix, tree, density, clusters)
+    if tree.support is not None:
+        facts.append(f"support in % of {tree.support.resamples} trees ({tree.support.basis})")
+    heading(axes, _title_of(matrix, tree), facts, 6.0, inner + 1.2, 10.0)
     return figure, left_out
 
 
-def _nodes(tree: LanguageTree, clusters: int | None) -> tuple[list[_Node], dict[str, int]]:
-    """Return the nodes as SciPy numbers them (leaves, then joins), and {code: index of its cluster}."""
-    place = {code: i for i, code in enumerate(tree.leaves)}
-    numbers: dict[str, int] = {}
-    if clusters is not None:
-        owner = clusters_of(tree.linkage, clusters).tolist()
-        found: dict[int, int] = {}
-        for code in tree.leaves:
-            # Clusters are numbered from the top, as in tables.
-            numbers[code] = found.setdefault(owner[tree.languages.index(code)], len(found))
-    nodes = [_Node(float("nan"), place[code], numbers.get(code, -1)) for code in tree.languages]
-    for left, right, distance, _ in tree.linkage.tolist():
-        one, other = nodes[int(left)], nodes[int(right)]
-        same = one.cluster if one.cluster == other.cluster else -1
-        nodes.append(_Node(distance, (one.y + other.y) / 2, same))
-    return nodes, numbers
-
-
-def _colour(cluster: int | None) -> str:
-    """Return the colour of a cluster; neighbouring clusters have different colours."""
-    return INK if cluster is None or cluster < 0 else COLOURS[cluster % (len(COLOURS) - 1)]
-
-
-def _draw_branches(axes: Axes, tree: LanguageTree, nodes: list[_Node], end: float) -> None:
+def _draw_branches(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], end: float) -> None:
     from matplotlib.collections import LineCollection
 
     lines, colours = [], []
@@ -144,11 +115,11 @@ def _draw_branches(axes: Axes, tree: LanguageTree, nodes: list[_Node], end: floa
         for child in (nodes[int(left)], nodes[int(right)]):
             x = end if np.isnan(child.x) else child.x
             lines.append([(distance, parent.y), (distance, child.y), (x, child.y)])
-            colours.append(_colour(child.cluster) if child.cluster >= 0 else PALE_INK)
+            colours.append(cluster_colour(child.cluster) if child.cluster >= 0 else PALE_INK)
     axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.9, capstyle="projecting"))
 
 
-def _draw_support(axes: Axes, tree: LanguageTree, nodes: list[_Node], page: Page) -> int:
+def _draw_support(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], page: Page) -> int:
     """Write the support in percent on the left of each join, if it covers nothing; return how many were left out."""
     support = tree.join_support
     if support is None:
@@ -198,21 +169,21 @@ def _draw_axis(axes: Axes, matrix: SimilarityMatrix) -> None:
     axes.set_xlabel(f"1 − {matrix.coefficient} similarity", fontsize=7, color=INK)
 
 
-def _title(
-    axes: Axes,
-    matrix: SimilarityMatrix,
-    tree: LanguageTree,
-    density: float | None,
-    clusters: int | None,
-    inner: float,
-) -> None:
+def _font_size(languages: int) -> float:
+    """Return the size of the labels in points."""
+    return float(np.interp(languages, [40, 150], [8.0, 6.0]))
+
+
+def _title_of(matrix: SimilarityMatrix, tree: LanguageTree) -> str:
+    return f"{matrix.coefficient[:1].upper()}{matrix.coefficient[1:]}: tree of {len(tree.languages)} languages"
+
+
+def _facts(matrix: SimilarityMatrix, tree: LanguageTree, density: float | None, clusters: int | None) -> list[str]:
+    """Return the parts of the subtitle, except how support is shown."""
     seeds = ", ".join(map(str, matrix.seeds))
-    facts = [
+    return [
         "average linkage",
         f"seed{'s' if len(matrix.seeds) > 1 else ''} {seeds}" if seeds else "",
         f"density {density:g}" if density is not None else "",
-        "" if tree.support is None else f"support in % of {tree.support.resamples} trees ({tree.support.basis})",
         "" if clusters is None else f"{clusters} clusters",
     ]
-    name = f"{matrix.coefficient[:1].upper()}{matrix.coefficient[1:]}"
-    heading(axes, f"{name}: tree of {len(tree.languages)} languages", facts, 6.0, inner + 1.2, 10.0)

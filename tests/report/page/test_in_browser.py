@@ -13,7 +13,8 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.browsers import chromium
-from tests.support.pages import CODES, EVIL, full_page
+from tests.support.pages import CODES, EVIL, full_page, similarities
+from xsns_stream.report import write_matrix
 from xsns_stream.report.page import write_page
 from xsns_stream.types import SimilarityMatrix
 
@@ -279,6 +280,62 @@ def test_on_paper_it_is_light_and_without_controls(browser: Any, path: Path, tmp
     assert opened.page.get_attribute("html", "data-theme") == "dark"
     paper = opened.page.pdf(path=tmp_path / "report.pdf")
     assert paper.startswith(b"%PDF")
+    assert opened.errors == []
+    opened.context.close()
+
+
+def test_a_printed_tree_has_letters_of_the_size_of_the_screen(browser: Any, path: Path) -> None:
+    opened = Opened(browser, path)
+    width = "() => document.getElementById('tree-figure').width.baseVal.value"
+    screen = opened.page.evaluate(width)
+    opened.page.evaluate("() => window.dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.evaluate(width) == 700
+    opened.page.evaluate("() => window.dispatchEvent(new Event('afterprint'))")
+    assert opened.page.evaluate(width) == screen > 1000
+    opened.context.close()
+
+
+def test_support_values_cover_no_branch(opened: Opened) -> None:
+    covered = opened.page.evaluate("""() => {
+      const branches = [...document.querySelectorAll("#tree-figure path[d*=V]")].map((path) =>
+        /^M([-\\d.]+),[-\\d.]+V([-\\d.]+)H([-\\d.]+)$/.exec(path.getAttribute("d"))).filter(Boolean)
+        .map((found) => found.slice(1).map(Number));
+      const numbers = [...document.querySelectorAll("#tree-figure g > text.quiet")].map((text) => text.getBBox());
+      return [branches.length, numbers.length, numbers.filter((box) => branches.some(([start, y, end]) =>
+        y > box.y + 2 && y < box.y + box.height - 2 && start < box.x + box.width && end > box.x)).length];
+    }""")
+    assert covered == [2 * (len(CODES) - 1), len(CODES) - 2, 0]
+
+
+def test_the_heat_map_alone(browser: Any, tmp_path: Path) -> None:
+    path = write_matrix(similarities(), tmp_path / "similarity.html")
+    opened = Opened(browser, path)
+    assert [link.get_attribute("href") for link in opened.page.locator("nav a").all()] == ["#summary", "#heat-map"]
+    for order in ("name", "family", "target", "cluster"):
+        opened.page.select_option("#order", order)
+    opened.page.locator("#heat").press("ArrowRight")
+    assert opened.text("#heat-status") != ""
+    opened.page.locator("#heat").press("Enter")
+    opened.fill("#find", "Finnish")
+    assert EVIL in opened.page.locator("#language-list").inner_html().replace("&lt;", "<").replace("&gt;", ">")
+    assert opened.page.locator("main script").count() == 0
+    assert opened.errors == []
+    assert opened.requests == [path.as_uri()]
+    opened.context.close()
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets"), [(("sw", "fi"), ("fi", "sw")), (("sw",), ("sw", "fi", "et")), (("sw",), ("sw",))]
+)
+def test_small_and_rectangular_heat_maps_alone(
+    browser: Any, tmp_path: Path, sources: tuple[str, ...], targets: tuple[str, ...]
+) -> None:
+    values = np.full((len(sources), len(targets)), 0.5)
+    values[0, -1] = np.nan
+    path = write_matrix(SimilarityMatrix(sources, targets, values, "mine"), tmp_path / "s.html")
+    opened = Opened(browser, path)
+    assert opened.page.get_attribute("html", "data-ready") == "yes"
+    opened.page.locator("#heat").press("ArrowRight")
     assert opened.errors == []
     opened.context.close()
 

@@ -55,7 +55,12 @@ byId("theme").addEventListener("change", (event) => {
 });
 // Paper is white.
 window.addEventListener("beforeprint", () => {
+  state.printing = true;
   document.documentElement.dataset.theme = "light";
   events.call("theme");
 });
-window.addEventListener("afterprint", applyTheme);
+window.addEventListener("afterprint", () => {
+  state.printing = false;
+  applyTheme();
+  events.call("theme");
+});

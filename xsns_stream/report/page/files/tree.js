@@ -7,7 +7,9 @@ async function startTree() {
   const [status, slider] = [byId("tree-status"), byId("cut")];
   const svg = d3.select("#tree-figure");
   const PITCH = 15;
-  const LABELS = 210;
+  const LABELS = 250;
+  // Width of the text of a page in pixels, so that letters have the same size on paper as on a screen.
+  const PAPER = 700;
 
   // Nodes as SciPy numbers them: leaves, then joins.
   const nodes = tree.languages.map((language) => ({ language, height: null, children: [] }));
@@ -24,6 +26,9 @@ async function startTree() {
       node.y = d3.mean(node.children, (child) => child.y);
     }
   })(root);
+
+  // Long names would push the code out of the figure; the title of the label has the whole name.
+  const shortened = (name) => (name.length > 28 ? `${name.slice(0, 27)}…` : name);
 
   // Returns, for each number of clusters, the height of the cut: between the last undone and the first kept join.
   function cutHeight(clusters) {
@@ -49,7 +54,7 @@ async function startTree() {
   }
 
   function draw() {
-    const width = Math.max(480, svg.node().parentNode.clientWidth - 18);
+    const width = state.printing ? PAPER : Math.max(480, svg.node().parentNode.clientWidth - 18);
     const height = count * PITCH + 34;
     const heights = tree.merges.map(([, , value]) => value);
     const [low, high] = d3.extent(heights);
@@ -70,7 +75,8 @@ async function startTree() {
       .style("stroke", "var(--mark)").attr("stroke-dasharray", "5 4").attr("class", "cut");
     if (tree.support) {
       body.append("g").selectAll("text").data(nodes.filter((node) => node.children.length && node !== root)).join("text")
-        .attr("class", "quiet").attr("x", (node) => at(node) + 3).attr("y", (node) => node.y - 2).style("font-size", "9px")
+        .attr("class", "quiet").attr("x", (node) => at(node) + 3).attr("y", (node) => node.y).style("font-size", "9px")
+        .attr("dominant-baseline", "central")
         .text((node) => Math.round(100 * node.support));
     }
     const labels = body.append("g").selectAll("text").data(leaves).join("text")
@@ -78,9 +84,9 @@ async function startTree() {
       .style("fill", colour).style("cursor", "pointer")
       .style("font-weight", (leaf) => (leaf.language === state.target ? "bold" : null))
       .on("click", (event, leaf) => chooseTarget(leaf.language));
-    labels.append("tspan").text((leaf) => `${leaf.cluster + 1}  ${languages[leaf.language].name} `);
+    labels.append("tspan").text((leaf) => `${leaf.cluster + 1}  ${shortened(languages[leaf.language].name)} `);
     labels.append("tspan").attr("class", "quiet").text((leaf) => (languages[leaf.language].name === languages[leaf.language].code ? "" : languages[leaf.language].code));
-    labels.append("title").text((leaf) => languages[leaf.language].family || "family unknown");
+    labels.append("title").text((leaf) => `${languages[leaf.language].name}: ${languages[leaf.language].family || "family unknown"}`);
   }
 
   function groups() {
