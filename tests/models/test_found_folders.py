@@ -186,13 +186,6 @@ def test_a_configuration_that_lets_the_model_return_a_tuple(tiny_copy: Path, tmp
         xs.build(texts, model=loaded.model, tokenizer=loaded.tokenizer, store=tmp_path / "m.zarr", max_length=64)
 
 
-def test_quantised_weights(tiny_copy: Path) -> None:
-    configure(tiny_copy, "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
-    error = refused(tiny_copy)
-    assert error.message == f"the weights of model '{tiny_copy}' are quantised (bitsandbytes)."
-    assert "remove quantization_config from config.json" in error.hint
-
-
 @pytest.mark.parametrize(
     ("part", "value"),
     [

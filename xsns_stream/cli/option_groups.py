@@ -129,7 +129,7 @@ _model, _text, _parameters, _cost = (
 )
 
 REVISION_HELP: Final = "Commit, branch or tag of a model on the Hub."
-MODEL_HELP: Final = "`mini`, a local folder, or a Hub id."
+MODEL_HELP: Final = "`mini`, a local folder, a GGUF file, or a Hub id."
 DEVICE_HELP: Final = "Device for the computation, such as cpu or cuda."
 CONFIG_HELP: Final = "Configuration of a Hub data set; {lang} means the language code."
 PRECISIONS: Final = click.Choice(["float32", "bf16", "fp16"])

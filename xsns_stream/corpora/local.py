@@ -161,7 +161,7 @@ class LocalCorpus:
         )
 
     def refused(self) -> dict[str, CorpusError]:
-        """Return {code: error} of the languages whose files are found to be unreadable from their beginnings.
+        """Return {code: error} of the languages whose files cannot be read; only the beginnings of files are checked.
 
         Files of more than 64 MiB are not opened, because some formats are read as a whole.
         """

@@ -379,6 +379,7 @@ def _provenance(
         dtype=str(weight.dtype).removeprefix("torch.") + _AUTOCAST.get(settings.fisher.precision, ""),
         device=str(weight.device.type),
         versions=library_versions(),
+        checkpoint=loaded.origin,
     )
 
 
