@@ -33,6 +33,8 @@ extensions = [
 exclude_patterns = ["_build", "_extensions"]
 # In docstrings and help texts, `name` is code.
 default_role = "code"
+# Dashes only: a straight quote in a help text is the character that is meant.
+smartquotes_action = "D"
 
 # ------------------------------------------------------------------------------------------------ pages
 myst_enable_extensions = ["attrs_inline", "colon_fence"]

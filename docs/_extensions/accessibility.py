@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,20 @@ REPLACEMENTS = {
     # Without it, long lines of code cannot be scrolled with the keyboard.
     '<div class="highlight"><pre>': '<div class="highlight"><pre tabindex="0">',
 }
+#: The parameters of a signature, each on a line, which Sphinx writes as a list of definitions without terms.
+_PARAMETERS = re.compile(r'<dl>\s*((?:<dd>(?:(?!</dd>).)*</dd>\s*)+)</dl>\s*(?=<span class="sig-paren">)', re.DOTALL)
 
 
 def completed(html: str) -> str:
     """Return a page with the attributes."""
     for text, replacement in REPLACEMENTS.items():
         html = html.replace(text, replacement)
-    return html
+    return _PARAMETERS.sub(_lines, html)
+
+
+def _lines(found: re.Match[str]) -> str:
+    lines = found[1].replace("<dd>", '<span class="sig-line">').replace("</dd>", "</span>")
+    return f'<span class="sig-lines">{lines}</span>'
 
 
 def _complete_pages(app: Sphinx, error: Exception | None) -> None:

@@ -7,6 +7,8 @@ shown as text.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
@@ -19,9 +21,17 @@ import xsns_kernels
 import xsns_stream
 from xsns_stream import errors
 
+
+def _directives(page: str) -> list[str]:
+    """Return the classes that a page of the reference documents."""
+    text = (Path(__file__).resolve().parents[1] / "reference" / page).read_text(encoding="utf-8")
+    return re.findall(r"^\.\. autoclass:: (\S+)", text, re.MULTILINE)
+
+
 #: {the last part of a name: the name under which it is documented}.
 DOCUMENTED = (
-    {name: f"xsns_kernels.{name}" for name in xsns_kernels.__all__}
+    {name.rpartition(".")[2]: name for name in _directives("api-results.md")}
+    | {name: f"xsns_kernels.{name}" for name in xsns_kernels.__all__}
     | {name: f"xsns_stream.errors.{name}" for name in vars(errors) if name.endswith(("Error", "Code"))}
     | {name: f"xsns_stream.{name}" for name in xsns_stream.__all__}
 )

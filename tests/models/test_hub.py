@@ -104,8 +104,8 @@ def test_answers_of_the_hub(answer: Exception, message: str, hint: str, monkeypa
             "https://huggingface.co/google/mt5-small/tree/main",
             "give the Hub id instead of the address: google/mt5-small.",
         ),
-        ("my-model", "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base."),
-        ("./my-model", "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base."),
+        ("my-model", "give `mini`, a local folder, a GGUF file, or a Hub id such as FacebookAI/xlm-roberta-base."),
+        ("./my-model", "give `mini`, a local folder, a GGUF file, or a Hub id such as FacebookAI/xlm-roberta-base."),
     ],
 )
 def test_names_that_are_no_folder(name: str, hint: str) -> None:

@@ -192,7 +192,7 @@ def test_no_such_folder(name: str) -> None:
 
 
 def test_a_file_is_not_a_folder(tiny_folder: Path) -> None:
-    assert "no model folder" in refused(tiny_folder / "config.json").message
+    assert "is a file, and not a GGUF file" in refused(tiny_folder / "config.json").message
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

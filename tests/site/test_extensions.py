@@ -113,3 +113,14 @@ def test_attributes_of_accessibility_are_added(extension: Any) -> None:
     html = '<p class="caption" role="heading">How to</p><div class="highlight"><pre>x</pre></div>'
     shown = extension("accessibility").completed(html)
     assert shown == html.replace('role="heading"', 'role="heading" aria-level="2"').replace("<pre", '<pre tabindex="0"')
+
+
+def test_parameters_of_a_signature_are_lines_and_not_definitions(extension: Any) -> None:
+    end = '<span class="sig-paren">)</span>'
+    html = f"<dl>\n<dd><em>a</em>,</dd>\n<dd><em>b</em>,</dd>\n</dl>\n\n{end}<dl><dt>x</dt><dd>y</dd></dl>"
+    shown = extension("accessibility").completed(html)
+    assert shown == (
+        '<span class="sig-lines"><span class="sig-line"><em>a</em>,</span>\n'
+        '<span class="sig-line"><em>b</em>,</span>\n</span>'
+        f"{end}<dl><dt>x</dt><dd>y</dd></dl>"
+    )

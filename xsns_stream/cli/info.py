@@ -110,6 +110,7 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in facts["experiment"].items():
         digest = name.endswith("_digest")
         yield name.replace("_", " "), (str(value)[:_DIGEST] if digest else str(value)) or "–"
+    yield from _checkpoint(facts["checkpoint"])
     yield "layout", f"{facts['parameters']:,} parameters in {facts['layers']} layers"
     yield "languages", f"{len(facts['languages'])}: {', '.join(facts['languages'])}"
     if former := facts["former_labels"]:
@@ -130,6 +131,16 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _text(facts["text"])
     for same in facts["same_text"]:
         yield "same text", f"{', '.join(same['languages'])} (seed {same['seed']})"
+
+
+def _checkpoint(checkpoint: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield sentences on weights that were not plain safetensors."""
+    if types := checkpoint.get("quantisation"):
+        listed = ", ".join(f"{kind}: {count}" for kind, count in types.items()) if isinstance(types, dict) else types
+        yield "weights", f"{checkpoint.get('format', '')}, de-quantised ({listed})"
+    if adapter := checkpoint.get("adapter"):
+        digest = adapter.get("digest", "")[:_DIGEST]
+        yield "adapter", f"{adapter.get('kind')} (r = {adapter.get('r')}, {digest}) merged into {adapter.get('base')}"
 
 
 def _reliability(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

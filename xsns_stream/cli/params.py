@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 def command(tensors: bool, check: bool, as_json: bool, quiet: bool, **options: Any) -> None:
     """Show which parameters of MODEL are measured (θ) and which are left out.
 
-    MODEL is `mini`, a local folder, or a Hub id. θ are the transformer blocks; embeddings and head are left out.
+    MODEL is `mini`, a local folder, a GGUF file, or a Hub id. θ are the transformer blocks; embeddings and head are
+    left out.
     """
     from xsns_stream.pipeline.inspection import inspect_parameters
 

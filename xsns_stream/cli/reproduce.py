@@ -63,7 +63,7 @@ def _what_options(function: Decorated) -> Decorated:
         _what(
             "--model",
             default=None,
-            help="Model to use instead of the model of the preset: `mini`, a local folder, or a Hub id.",
+            help="Model to use instead of the model of the preset: `mini`, a local folder, a GGUF file, or a Hub id.",
         ),
         _what(
             "--other-model",

@@ -10,6 +10,7 @@ from typing import Final
 
 from xsns_stream.errors import ModelError
 from xsns_stream.io.atomic import at_home
+from xsns_stream.models.gguf_files import MAGIC, SUFFIX
 from xsns_stream.models.huggingface import EMBEDDED, EMBEDDED_FOLDER, first_line, innermost
 
 #: Patterns of downloaded files of the Hub: safetensors and tokenizer files, but no pickles and no code.
@@ -34,16 +35,18 @@ _DISK_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, er
 
 
 def locate(name: str, revision: str | None) -> tuple[Path, str]:
-    """Return the folder of a model and its Hub commit; the commit is empty for a local folder.
+    """Return the folder or the GGUF file of a model, and its Hub commit, which is empty for local files.
 
     Raises:
-        ModelError: There is no such folder, or the Hub does not provide the model.
+        ModelError: There is no such folder or file, or the Hub does not provide the model.
     """
     if name == EMBEDDED:
         return EMBEDDED_FOLDER, ""
     folder = at_home(name)
     if name and folder.is_dir():
         return folder, ""
+    if name and folder.is_file():
+        return _model_file(folder, name), ""
     if _PAGE in name or name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"there is no model folder '{name}'.", _hint_on_name(name))
     from huggingface_hub import snapshot_download
@@ -55,6 +58,22 @@ def locate(name: str, revision: str | None) -> tuple[Path, str]:
     return Path(path), Path(path).name
 
 
+def _model_file(path: Path, name: str) -> Path:
+    """Return the path of a GGUF file.
+
+    Raises:
+        ModelError: The file has another format.
+    """
+    with path.open("rb") as file:
+        # Some programs store GGUF files under names without a suffix.
+        if path.suffix != SUFFIX and file.read(len(MAGIC)) != MAGIC:
+            raise ModelError(
+                f"the model '{name}' is a file, and not a GGUF file.",
+                f"give the folder of the model: --model '{path.parent}'.",
+            )
+    return path
+
+
 def _hint_on_name(name: str) -> str:
     """Return a hint for a name that is neither a folder nor a Hub id."""
     if _PAGE in name:
@@ -64,7 +83,7 @@ def _hint_on_name(name: str) -> str:
     owner = next((owner for start, owner in _OWNERS.items() if name == start or name.startswith(f"{start}-")), None)
     if owner:
         return f"a Hub id has the form owner/name; did you mean {owner}/{name}?"
-    return "give `mini`, a local folder, or a Hub id such as FacebookAI/xlm-roberta-base."
+    return "give `mini`, a local folder, a GGUF file, or a Hub id such as FacebookAI/xlm-roberta-base."
 
 
 def _failed_download(name: str, revision: str | None, error: Exception) -> ModelError:

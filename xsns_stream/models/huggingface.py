@@ -15,6 +15,8 @@ from xsns_stream.io.json import shown
 
 EMBEDDED: Final = "mini"
 EMBEDDED_FOLDER: Final = Path(__file__).parents[1] / "assets" / "mini"
+#: File that peft writes beside the weights of an adapter.
+ADAPTER: Final = "adapter_config.json"
 #: {digest of a file: digest of the file that it replaced}, for files that give the same results. The earlier
 #: configuration of `mini` named float16 as the precision for loading, which transformers uses but this package does
 #: not. Older stores contain the earlier digest and can still be extended.
@@ -59,6 +61,12 @@ _DISTRIBUTIONS: Final = {
 }
 
 
+def file_digest(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_files(paths: Iterable[Path]) -> str:
     """Return the hexadecimal SHA-256 over the digests of files, in the order of the paths of the files.
 
@@ -66,9 +74,8 @@ def digest_files(paths: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(paths):
-        with path.open("rb") as file:
-            file_digest = hashlib.file_digest(file, "sha256")
-        digest.update(bytes.fromhex(SAME_MODEL.get(file_digest.hexdigest(), file_digest.hexdigest())))
+        one = file_digest(path)
+        digest.update(bytes.fromhex(SAME_MODEL.get(one, one)))
     return digest.hexdigest()
 
 

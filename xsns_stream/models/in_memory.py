@@ -38,8 +38,8 @@ def open_model(
     """Return a loaded model with its tokenizer, from a name or from objects in memory.
 
     Args:
-        model: `mini`, a local folder or a Hub id, as a string or path; a :class:`LoadedModel`; or a model of
-            transformers.
+        model: `mini`, a local folder, a GGUF file or a Hub id, as a string or path; a :class:`LoadedModel`; or a
+            model of transformers.
         tokenizer: The tokenizer, if `model` is a model of transformers.
         revision: Commit, branch or tag on the Hub; for names only.
         device: The device of torch for a named model; a model in memory is not moved.

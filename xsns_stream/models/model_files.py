@@ -81,9 +81,18 @@ def read_configuration(folder: Path) -> dict[str, Any]:
         raise UnusableError("config.json has no model_type, or it is not text")
     if "configuration_files" in fields:
         raise UnusableError("config.json names other configurations to be read instead (configuration_files)")
+    check_fields(fields)
+    return fields
+
+
+def check_fields(fields: Fields) -> None:
+    """Check the types of the fields of a configuration from which transformers builds a model.
+
+    Raises:
+        UnusableError: A field has an invalid value.
+    """
     for part in _parts(fields):
         _check_types(part)
-    return fields
 
 
 def check_layers(fields: Fields, tensors: Tensors | None) -> None:
@@ -121,9 +130,24 @@ def make_config(folder: Path, name: str, fields: Fields) -> Any:
             f"does not support models of the kind {_shown(kind)}.",
             _hint_on_kind(kind, fields, __version__, list(CONFIG_MAPPING)),
         )
+    return _made(name, lambda: AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
+
+
+def config_of_fields(fields: Fields, name: str) -> Any:
+    """Return the transformers configuration of fields that were checked.
+
+    Raises:
+        ModelError: transformers refuses the values.
+    """
+    from transformers import AutoConfig
+
+    return _made(name, lambda: AutoConfig.for_model(**fields))
+
+
+def _made(name: str, make: Callable[[], Any]) -> Any:
     try:
         with quiet_transformers():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config = make()
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
@@ -286,17 +310,21 @@ class Tensors:
 
     Attributes:
         shapes: {tensor name: shape}.
+        types: The types of the tensors in safetensors files, such as `F16`.
+        packed: Largest number of weights in one stored value, for quantised weights.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
+    types: frozenset[str] = frozenset()
+    packed: int = 1
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     @property
     def values(self) -> int:
-        """Total number of values of all tensors."""
-        return sum(map(prod, self.shapes.values()))
+        """Total number of values of all tensors; an upper bound for quantised weights."""
+        return self.packed * sum(map(prod, self.shapes.values()))
 
 
 def has_safetensors(folder: Path) -> bool:
@@ -315,14 +343,16 @@ def read_tensors(folder: Path, chosen: object = None) -> Tensors:
         UnusableError: A file is missing, is not a regular file, or is outside of the folder; a header is wrong.
     """
     shapes: dict[str, tuple[int, ...]] = {}
+    types: set[str] = set()
     for path in _files(folder, chosen):
-        for name, shape in read_header(path).items():
+        for name, entry in _checked_header(path).items():
             if name in shapes:
                 raise UnusableError(f"the tensor '{name}' is in two files")
-            shapes[name] = shape
+            shapes[name] = tuple(entry["shape"])
+            types.add(entry["dtype"])
     for path in folder.glob("*.safetensors"):
         check_regular(path)  # the digest reads all of these files
-    return Tensors(shapes)
+    return Tensors(shapes, frozenset(types))
 
 
 def read_header(path: Path) -> dict[str, tuple[int, ...]]:
@@ -332,6 +362,11 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
         UnusableError: The file is truncated; or its header has an unknown dtype, a shape that does not fit the number
             of bytes, a byte range outside of the file, overlapping byte ranges, or bytes that belong to no tensor.
     """
+    return {name: tuple(entry["shape"]) for name, entry in _checked_header(path).items()}
+
+
+def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
+    """Return {tensor name: its entry in the header} after the checks of :func:`read_header`."""
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         beginning = file.read(PLACEHOLDER_BYTES)
@@ -356,7 +391,7 @@ def read_header(path: Path) -> dict[str, tuple[int, ...]]:
         end = stop
     if end != size - 8 - length:
         raise UnusableError(f"{path.name} has {size - 8 - length:,} bytes of values, but its header names {end:,}")
-    return {name: tuple(entry["shape"]) for name, entry in header.items()}
+    return header
 
 
 def _files(folder: Path, chosen: object) -> list[Path]:
@@ -398,7 +433,7 @@ def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
     """Return the byte range (start, end) of a tensor, counted from the end of the header, without the byte at `end`."""
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
-        raise UnusableError(f"{about} is without type, shape or data_offsets")
+        raise UnusableError(f"{about} lacks dtype, shape or data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         raise UnusableError(f"{about} has an unknown type: {_short(dtype)}")

@@ -37,8 +37,13 @@ _BYTE_TOKENIZERS: Final = (
 _HINT: Final = "put the model's own tokenizer files into the folder."
 
 
-def load_tokenizer(folder: Path, name: str) -> Any:
+def load_tokenizer(folder: Path, name: str, config: Any = None) -> Any:
     """Load the fast tokenizer of a folder.
+
+    Args:
+        folder: The folder.
+        name: Name of the model, for messages.
+        config: The configuration of the model; None if it is in the folder.
 
     Raises:
         ModelError: Files are missing or damaged, or there is no fast tokenizer.
@@ -55,7 +60,9 @@ def load_tokenizer(folder: Path, name: str) -> Any:
         ) from error
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, config=config, local_files_only=True, trust_remote_code=False
+            )
     except ImportError as error:
         raise broken_installation(name, error) from error
     except Exception as error:
@@ -343,7 +350,8 @@ def reserved_strings(tokenizer: Any) -> dict[str, int]:
 def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame: int) -> int:
     """Return the number of special tokens within a text, without those that the tokenizer adds around the text.
 
-    The number is zero unless a tokenizer has special tokens of a single character: such a string cannot be split.
+    A special token whose string occurs in the text is split into ordinary tokens. The string of a special token of one
+    character cannot be split; only such tokens are left.
 
     Args:
         tokenizer: The tokenizer.

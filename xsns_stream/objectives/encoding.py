@@ -240,7 +240,7 @@ def check_rate(rate: float) -> None:
 def _unknown_id(tokenizer: Any) -> int:
     """Return the id of the unknown token; −1 if there is none.
 
-    The tokenizers of GPT-2 and OPT declare as unknown token the special token that marks the ends of a text. They are
+    The tokenizers of GPT-2 and OPT use the special token at the ends of a text as their unknown token, too. They are
     byte-level tokenizers, so that no text gives an unknown token.
     """
     frames = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id")

@@ -55,17 +55,14 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
 def _tokenizer_alone(options: Mapping[str, Any]) -> LoadedModel:
     """Load only the tokenizer; the attribute `model` of the result is None. A model in memory is returned unchanged."""
     from xsns_stream.models.auto_classes import reads_both_ways
-    from xsns_stream.models.hub import locate
     from xsns_stream.models.in_memory import open_model
-    from xsns_stream.models.loading import LoadedModel, config_alone
-    from xsns_stream.models.tokenizers import load_tokenizer, tokenizer_digest
+    from xsns_stream.models.loading import LoadedModel, open_tokenizer
+    from xsns_stream.models.tokenizers import tokenizer_digest
 
     name = options["model"]
     if not isinstance(name, str):
         return open_model(name, options.get("tokenizer"))
-    folder, commit = locate(name, options.get("revision"))
-    config = config_alone(folder, name)
-    tokenizer = load_tokenizer(folder, name)
+    config, tokenizer, commit = open_tokenizer(name, options.get("revision"))
     masked = reads_both_ways(config) and not config.is_encoder_decoder
     objective = "masked-lm" if masked else "causal-lm"
     return LoadedModel(None, tokenizer, name, commit, "", tokenizer_digest(tokenizer), objective, 0)

@@ -233,8 +233,8 @@ def _languages(
         if not languages:
             raise LanguageError(
                 f"no language of {corpus.name} has {use} data.",
-                f"add files of {split} data, as sw-{split} with a suffix of the task; or one file for each language, "
-                "which is divided into splits.",
+                f"add files of {split} data (sw-{split}, with a suffix that the task reads), or one file for each "
+                "language, which is then divided into splits.",
             )
     trained, tested = f"{corpus.name} with training data", f"{corpus.name} with test data"
     named, mixed, tests = several(sources, "sources"), several(mix, "mix"), several(targets, "targets")

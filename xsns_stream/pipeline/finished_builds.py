@@ -20,7 +20,7 @@ from typing import Any, Final
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.atomic import atomic_file
 from xsns_stream.io.cache_folder import cache_folder
-from xsns_stream.models.huggingface import EMBEDDED, EMBEDDED_FOLDER
+from xsns_stream.models.huggingface import ADAPTER, EMBEDDED, EMBEDDED_FOLDER
 from xsns_stream.pipeline.events import BuildResult
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.pipeline.store_settings import path_in
@@ -64,7 +64,7 @@ def remember_finished(
         store: The store.
         result: The result of the build, in which no row failed.
     """
-    from xsns_stream.pipeline.run_build import note_on_finished_rows
+    from xsns_stream.pipeline.prepare_build import note_on_finished_rows
 
     if note_on_finished_rows(settings, store, settings.rows()):
         return
@@ -143,6 +143,9 @@ def _files(settings: BuildSettings, store: SubNetworkStore) -> list[Path] | None
     if inputs["model"] != EMBEDDED:
         roots.append(Path(inputs["model"]))
     if not all(root.is_absolute() and root.exists() for root in roots):
+        return None
+    # The base model of an adapter is in another place.
+    if (roots[-1] / ADAPTER).exists():
         return None
     files = [store.path / "zarr.json"]
     for root in roots:

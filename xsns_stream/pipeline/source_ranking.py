@@ -309,7 +309,7 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of the similarities as if other examples were sampled.
+    """Return draws of the similarities: simulated values that other samples of examples might give.
 
     The draws are based on folds, for the candidates that have folds. If no candidate has folds, they are based on the
     seeds. The result is None if there are neither folds nor at least three seeds.
@@ -357,7 +357,7 @@ def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: flo
 
 @dataclass(frozen=True)
 class CalibratedScores:
-    """A regression of gold scores on the similarities of a store, and a comparison of the two rankings."""
+    """A regression of gold scores on a store's similarities, and an evaluation of the ranking against these scores."""
 
     scores: TransferScores
     calibration: Calibration

@@ -151,7 +151,7 @@ def fold_of_target(
 
 
 def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: int) -> Iterator[Reals]:
-    """Yield similarities of all pairs as if other examples were sampled.
+    """Yield simulated similarities of all pairs: values that other samples of examples might give.
 
     The distribution is that of :func:`draws_of_folds`, but all pairs of a language share the random numbers of that
     language. The similarities of a language to all others therefore vary together.

@@ -18,7 +18,7 @@ from xsns_stream.store.format import RowKey
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.row_array import RowArray
 from xsns_stream.store.shards import RowReader, check_system, read_fully
-from xsns_stream.store.storage.local import os_errors
+from xsns_stream.store.storage.local_files import os_errors
 from xsns_stream.types import Words
 
 #: The largest number of files that stay open, if the system allows it; other rows are opened for each block.
@@ -60,7 +60,9 @@ class StoredColumns:
             ValueError: The words are outside of a row, or `out` has another shape.
         """
         if not 0 <= start <= stop <= self.words or out.shape != (self.rows, stop - start):
-            raise ValueError(f"words {start} up to {stop} of {self.rows} rows of {self.words} into {out.shape}")
+            raise ValueError(
+                f"cannot read words {start} to {stop} of {self.rows} rows of {self.words} words into shape {out.shape}"
+            )
         start, stop = start + self._first, stop + self._first
         number, skip, expected = 0, start * 8, (stop - start) * 8
         views: Any = out

@@ -296,6 +296,28 @@ class Inputs(Struct):
     options: Annotated[dict[Name, OptionValue], Meta(max_length=100)] | None = None
 
 
+class Adapter(Struct):
+    """The adapter that was merged into a model."""
+
+    kind: Name = ""
+    r: Count = 0
+    alpha: int | float = 0
+    digest: Specification = ""
+    base: Specification = ""
+    base_revision: Specification = ""
+    base_digest: Specification = ""
+
+
+class Checkpoint(Struct):
+    """The format of a model's weights. Unknown fields, which later versions may write, are ignored."""
+
+    format: Specification = ""
+    architecture: Specification = ""
+    quantisation: Specification | Annotated[dict[Name, Count], Meta(max_length=100)] = ""
+    file_digest: Specification = ""
+    adapter: Adapter | None = None
+
+
 class ProvenanceBounds(Struct):
     """Bounds of the numbers in a row's provenance."""
 
@@ -305,6 +327,7 @@ class ProvenanceBounds(Struct):
     reliability: Reliability
     text: Text
     inputs: Inputs
+    checkpoint: Checkpoint
     former_labels: Annotated[list[Name], Meta(max_length=1000)] = []
 
 

@@ -414,6 +414,7 @@ def summary(store: SubNetworkStore) -> dict[str, Any]:
             for record in records
             if record.provenance.former_labels
         },
+        "checkpoint": next((dict(r.provenance.checkpoint) for r in records if r.provenance.checkpoint), {}),
         "text": _texts(records),
         "same_text": [{"seed": seed, "languages": list(languages)} for seed, languages in same_texts_of(records)],
         "parts": [_fold_summary(store, count) for count in store.fold_counts],

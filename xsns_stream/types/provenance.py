@@ -53,6 +53,9 @@ class Provenance:
             list of specifications of a corpus; `model`; `options`, the options of the text and of the parameters that
             were given. A path is relative to the folder of the store, and begins with a full stop. Empty if it was not
             recorded.
+        checkpoint: Format of the model's weights if they are not plain safetensors: `format` (`gguf`, `safetensors`),
+            `architecture`, `quantisation` ({type: number of tensors}, or the method), `file_digest`; and `adapter`, an
+            object with `kind`, `r`, `alpha`, `digest`, `base`, `base_revision` and `base_digest`. Empty otherwise.
         former_labels: Labels that the row had before it was relabelled, the oldest first; usually empty.
     """
 
@@ -79,6 +82,7 @@ class Provenance:
     reliability: Mapping[str, Any] = field(default_factory=dict)
     text: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Mapping[str, Any] = field(default_factory=dict)
     former_labels: tuple[str, ...] = ()
 
     #: Fields that all rows of one store share.
@@ -104,13 +108,14 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that :meth:`from_json` reads."""
         data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        del data["former_labels"]
+        del data["former_labels"], data["checkpoint"]
         return data | {
             "fallback": list(self.fallback),
             "versions": dict(self.versions),
             "reliability": dict(self.reliability),
             "text": dict(self.text),
             **({"inputs": dict(self.inputs)} if self.inputs else {}),
+            **({"checkpoint": dict(self.checkpoint)} if self.checkpoint else {}),
             **({"former_labels": list(self.former_labels)} if self.former_labels else {}),
         }
 

@@ -46,7 +46,7 @@ class FoldSimilarity:
 
 @dataclass(frozen=True)
 class SimilarityDraws:
-    """Simulated similarities of several sources to one target, as if other examples had been sampled.
+    """Simulated similarities of several sources to one target: values that other samples of examples might give.
 
     Attributes:
         target: A code.

@@ -258,7 +258,7 @@ def _units(path: Path, task: str, add_note: AddNote) -> Iterator[tuple[str, Unit
     suffix = suffix_of(path.name, task) or (".txt" if kind == "words" and not path.suffix else None)
     if suffix is None:
         raise CorpusError(
-            f"{path.name} has a suffix that cannot contain data of {task}.",
+            f"data of {task} cannot be read from {path.name}, because of its suffix.",
             f"suffixes for {task}: {suffixes_shown(task)}.",
         )
     plain = next((suffix.removesuffix(packed) for packed in COMPRESSIONS if suffix.endswith(packed)), suffix)

@@ -221,9 +221,9 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
         is_treebank = any(each in used and _treebank_file(each, task) for each in inside)
         for path in inside:
             if path not in used:
-                reason = f"not named train, dev or test with a suffix of {task}"
+                reason = f"not named train, dev or test with a suffix that {task} reads"
                 if is_treebank:
-                    reason = f"not a file of a treebank with a suffix of {task}, or a second copy of one"
+                    reason = f"not a file of a treebank with a suffix that {task} reads, or a second copy of one"
                 yield UnreadFile(f"{entry.name}/{path.name}", irregular_kind(path) or reason)
 
 

@@ -348,7 +348,7 @@ class RemoteStorage(Storage):
         return created
 
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Put the missing objects of a store, and `last` after all others: if it exists, the store is complete."""
+        """Put the missing objects of a store, `last` after all others; a store that has `last` is complete."""
         if self.exists(last):
             return
         every = objects()
