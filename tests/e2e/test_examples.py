@@ -14,6 +14,8 @@ import xsns_stream as xs
 from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
+#: Each page takes about half a minute on a core that does nothing else.
+patient = pytest.mark.timeout(1200)
 PAGES = sorted(EXAMPLES.glob("*.py"))
 
 
@@ -46,6 +48,7 @@ def test_pages_use_public_names_only() -> None:
 
 
 @pytest.mark.slow
+@patient
 def test_a_source_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = run("choose_a_source", monkeypatch, tmp_path)
     ranking = page["ranking"]
@@ -56,10 +59,12 @@ def test_a_source_is_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert all(source.low < source.similarity < source.high for source in ranking)
     written = page["folder"]
     assert (written / "report.html").stat().st_size > 100_000
-    assert "Zulu" in (written / "ranking.svg").read_text(encoding="utf-8") or (written / "ranking.svg").exists()
+    for name in ("ranking.svg", "matrix.svg"):
+        assert "<svg" in (written / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
+@patient
 def test_predictors_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = run("judge_predictors", monkeypatch, tmp_path)
     evaluation, ndcg = page["evaluation"], "ndcg@3[rank-linear]"
@@ -74,6 +79,7 @@ def test_predictors_are_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@patient
 def test_a_model_is_pruned_and_merged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     page = run("prune_and_merge", monkeypatch, tmp_path)
     pruned, means = page["after_pruning"], page["means"]
@@ -84,4 +90,4 @@ def test_a_model_is_pruned_and_merged(monkeypatch: pytest.MonkeyPatch, tmp_path:
     both = {name: sum(losses.values()) / 2 for name, losses in means.items()}
     for average in ("plain average", "Fisher-weighted"):
         assert both[average] < min(both["tuned on sw"], both["tuned on fi"], both["before"])
-    assert len(page["differences"]) == 3
+    assert len(page["differences"]) == len(page["MASKS"])

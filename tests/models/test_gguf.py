@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import xsns_stream as xs
-from tests.support import gguf_models, zoo
+from tests.support import gguf_models, tagged_text, zoo
 from tests.support.paths import ROOT
 from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
@@ -188,6 +188,15 @@ def test_verbs_take_a_file(verb: str, llama: Path, tmp_path: Path, xsns: Any) ->
             done = xsns("info", store)
             assert "gguf" in done.out
     assert done.code == 0, done.err
+
+
+@pytest.mark.slow
+def test_transfer_takes_a_file(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Any) -> None:
+    monkeypatch.chdir(tagged_text.write_tagged_folder(tmp_path))
+    done = xsns(*tagged_text.arguments("--model", llama, sources="en"))
+    assert done.code == 0, done.err
+    assert "de-quantised" in done.err
+    assert "tiny-q8_0.gguf" in done.out
 
 
 # -------------------------------------------------------------------------------------- folders and tokenizers
