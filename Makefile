@@ -6,9 +6,10 @@ STAMP := $(VENV)/.installed
 # `make demo WORKERS=2` builds with two processes; needs no other package than `make setup` installs.
 WORKERS ?=
 BUILD_OPTIONS = $(if $(WORKERS),--workers $(WORKERS))
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Compiled modules are kept, even if the environment says otherwise: the tests start many processes that import them.
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: setup demo test test-slow test-all lint docs bench clean
+.PHONY: setup demo test test-fast test-slow test-all lint docs bench clean
 
 setup: $(STAMP)
 
@@ -28,8 +29,11 @@ demo: $(STAMP)
 	@echo "Next, with text of your own:  $(BIN)/xsns-stream build --corpus FOLDER --store mine.zarr"
 	@echo "                              $(BIN)/xsns-stream rank --store mine.zarr --target LANG"
 
-# Every test that shows behaviour.
-test: $(STAMP) lint
+# Every test that shows behaviour. The checks of `lint` run beside the tests, because they use one core only.
+test: $(STAMP)
+	$(MAKE) --no-print-directory --jobs=2 lint test-fast
+
+test-fast: $(STAMP)
 	$(PYTEST)
 
 # The tests that take long: all models in all precisions, killed writers, the benchmarks in smoke mode.

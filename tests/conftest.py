@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -62,6 +63,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes many minutes: give --exhaustive"))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Undo `freeze_old_objects`, so that libraries that look for leaks find none."""
+    gc.unfreeze()
+
+
 class Finished(NamedTuple):
     """Exit code and output of a command line."""
 
@@ -83,6 +89,17 @@ def sentences(language: str, count: int) -> list[str]:
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let self-checks write to a cache folder of the tests instead of the user's."""
     os.environ["XSNS_STREAM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freeze_old_objects() -> None:
+    """Exempt old objects (collected tests, imported modules) from garbage collection.
+
+    There are a million of them, and every collection would visit each. `accelerate` collects after each fine-tuning.
+    """
+    if len(gc.get_objects(generation=2)) > 100_000:
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -111,6 +128,17 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(MINI / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread. Small models are slower with several, and sums are then rounded in another way."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -53,23 +52,6 @@ def test_a_matrix_is_printed_and_written(name: str, baseline: Any, tmp_path: Pat
     np.testing.assert_allclose(matrix.values, values)
     assert matrix.per_seed is not None
     np.testing.assert_allclose(matrix.per_seed, np.array(document["result"]["per_seed"], np.float64))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_example_of_the_help_page_runs(
-    name: str, xsns: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    help_page = xsns("baseline", name, "--help").out
-    commands = [line.strip() for line in help_page.partition("Examples:")[2].splitlines() if line.strip()]
-    assert len(commands) == 2
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "xsns-stream"
-        done = xsns(*arguments)
-        assert done.code == 0, done.err
-        assert done.out
-    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from xsns_stream.store import open_store
 
 
 @pytest.fixture(params=["EINVAL", "ENOTSUP", "EPERM"])
-def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     real, number = os.fsync, getattr(errno, request.param)
 
     def fsync(descriptor: int) -> None:
@@ -24,27 +24,31 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             raise OSError(number, os.strerror(number))
         real(descriptor)
 
-    syncing.forget_refusals()
     monkeypatch.setattr("os.fsync", fsync)
-    yield
-    syncing.forget_refusals()
+
+
+@pytest.fixture
+def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Forget refused `fsync` calls, as in a new process."""
+    return lambda: monkeypatch.setattr(syncing, "_refusals", syncing._Refusals())
 
 
 def test_verbs_continue_without_fsync_on_folders(
-    refused: None, build: Callable[..., Any], xsns: Any, tmp_path: Path
+    refused: None, forget: Callable[[], None], build: Callable[..., Any], xsns: Any, tmp_path: Path
 ) -> None:
+    forget()
     done = build("--keep-fisher", "bf16")
     assert done.code == 0, done.err
     store = open_store(tmp_path / "x.zarr")
     assert (len(store.keys()), store.verify(), store.unfinished()) == (2, [], ())
     assert done.err.count("does not support fsync: what was written is safe if this program is killed") == 1
-    syncing.forget_refusals()
+    forget()
     for number, words in enumerate(
         [("copy", store.path, tmp_path / "copy.zarr"), ("matrix", "-o", tmp_path / "m.csv")]
     ):
-        syncing.forget_refusals()
+        forget()
         more = () if number == 0 else ("--store", store.path)
         finished = xsns(*words, *more)
         assert (finished.code, finished.err.count("does not support fsync")) == (0, 1), finished.err
-        syncing.forget_refusals()
+        forget()
         assert "fsync" not in xsns("matrix", "--store", store.path, "-q", "-o", tmp_path / "quiet.csv").err

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.networks import make_sub
 from xsns_stream.store import open_store
+from xsns_stream.transfer.finetune import StepTimes
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 #: C0 without line breaks, DEL, C1, line separators, and marks that change the writing direction.
@@ -204,8 +205,11 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_of_tasks_are_escaped(name: str, tiny_folder: Path, in_process: Any, tmp_path: Path) -> None:
+def test_labels_of_tasks_are_escaped(
+    name: str, tiny_folder: Path, in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`transfer` and `build --task`: classes of the data, in notes and in messages."""
+    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *given: StepTimes(0.1, 0.1))
     folder = tmp_path / "topics"
     folder.mkdir()
 

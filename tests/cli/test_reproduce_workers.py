@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from tests.conftest import START
-from tests.support.processes import kill_workers, wait_for
+from tests.support.clusters import ON_CLUSTER
+from tests.support.processes import kill_workers, start_in_session, wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.cli.reproduce import _takes_workers, _words, _words_of_workers
 from xsns_stream.pipeline.cluster_clients import workers_asked
 from xsns_stream.store import open_store
 
 LIMIT = 500
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = ON_CLUSTER
 
 
 @pytest.mark.parametrize(
@@ -65,7 +54,7 @@ def test_options_that_do_not_go_together_are_refused_first(xsns: Callable[..., A
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["none", "workers killed", "client killed", "client interrupted"])
 def test_workers_give_the_results_of_one_process(
-    fault: str, one_thread: None, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
+    fault: str, xsns: Callable[..., Any], tiny_folder: Path, tmp_path: Path
 ) -> None:
     data = write_tagged_folder(tmp_path) / "pos"
     sizes = ("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24, "--limit", 12)
@@ -83,14 +72,7 @@ def test_workers_give_the_results_of_one_process(
 
 def _disturbed(fault: str, arguments: tuple[Any, ...], output: Path) -> None:
     """Run the steps in a process, and disturb them after the first unit or row."""
-    process = subprocess.Popen(
-        [*START, "reproduce", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    process = start_in_session("reproduce", *arguments)
     wait_for(lambda: any((*output.rglob("*.units/*.json"), *output.rglob("commits/*/*/*/zarr.json"))), process)
     if fault == "workers killed":
         assert kill_workers(process.pid) == 2

@@ -15,6 +15,7 @@ from tests.support.tagged_text import QUICK, arguments, sentences, write_tagged_
 from xsns_stream.cli.transfer import _title
 from xsns_stream.gold import read_scores
 from xsns_stream.tasks import TASKS
+from xsns_stream.transfer.finetune import StepTimes
 
 
 @pytest.fixture
@@ -146,7 +147,10 @@ def test_pairs_alone(folder: Path, in_process: Callable[..., Any]) -> None:
     assert (gold.sources, gold.targets) == (("en", "en+fi"), ("fi", "sw"))
 
 
-def test_pairs_with_all_of_one_side(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_pairs_with_all_of_one_side(
+    folder: Path, in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *given: StepTimes(0.1, 0.1))
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv", "--dry-run", "--json")
     every = ["en", "et", "fi", "sw"]
     for pairs, sources, targets in (("en>all", ["en"], every), ("all>et", ["en", "fi", "sw"], ["et"])):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.processes import wait_for
 from xsns_stream.store import open_store
 
 #: The tests compare with one whole build, which should run in one worker only.
@@ -51,17 +51,6 @@ def whole(
     return store, out, err
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread, as in the other processes, so that sums are rounded in the same way."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def committed(store: Path) -> int:
     return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
@@ -71,13 +60,19 @@ def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
     return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
 
 
-def stop_midway(process: subprocess.Popen[str], store: Path, rows: int, how: signal.Signals) -> tuple[str, str]:
-    """Send a signal as soon as `rows` rows are committed; return stdout and stderr."""
-    give_up = time.monotonic() + LIMIT
-    while committed(store) < rows and process.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.005)
-    process.send_signal(how)
-    return process.communicate(timeout=LIMIT)
+def stop_midway(
+    start_xsns: Callable[..., subprocess.Popen[str]], build: list[str], store: Path, rows: int, how: signal.Signals
+) -> tuple[int, str, str]:
+    """Start a build, and send a signal as soon as `rows` rows are committed; return exit code, stdout and stderr.
+
+    This process holds the claim of the last row, so that the build cannot end before the signal.
+    """
+    with open_store(store, "a").claimed(LANGUAGES[-1], SEEDS[-1]):
+        process = start_xsns(*build, "--store", store)
+        wait_for(lambda: committed(store) >= rows, process)
+        process.send_signal(how)
+        out, err = process.communicate(timeout=LIMIT)
+    return process.returncode, out, err
 
 
 def test_a_build_writes_every_row(whole: tuple[Path, str, str]) -> None:
@@ -114,9 +109,8 @@ def test_ctrl_c_keeps_the_committed_rows(
     whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
 ) -> None:
     store = tmp_path / "stopped.zarr"
-    process = start_xsns(*long_build, "--store", store)
-    out, err = stop_midway(process, store, 1, signal.SIGINT)
-    assert process.returncode == 130, err
+    code, out, err = stop_midway(start_xsns, long_build, store, 1, signal.SIGINT)
+    assert code == 130, err
     assert out == ""
     assert "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n" in err
     assert "Traceback" not in err
@@ -135,9 +129,8 @@ def test_a_killed_build_loses_no_committed_row(
     whole: tuple[Path, str, str], long_build: list[str], start_xsns: Any, xsns: Any, one_thread: None, tmp_path: Path
 ) -> None:
     store = tmp_path / "killed.zarr"
-    process = start_xsns(*long_build, "--store", store)
-    stop_midway(process, store, 3, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    code, _, err = stop_midway(start_xsns, long_build, store, 3, signal.SIGKILL)
+    assert code == -signal.SIGKILL, err
     before = digests(store)
     assert 3 <= len(before) < ROWS
     assert open_store(store).verify() == []

@@ -23,6 +23,7 @@ def folder(tmp_path: Path) -> Path:
     return write_tagged_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_continued(folder: Path, start: list[str], in_process: Callable[..., Any]) -> None:
     command = [*start, *arguments("--seed", "1", "--seed", "2", sources="all")]
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)

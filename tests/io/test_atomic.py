@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,8 @@ from xsns_stream.store import open_store
 
 
 @pytest.fixture(autouse=True)
-def first_time() -> Iterator[None]:
-    syncing.forget_refusals()
-    yield
-    syncing.forget_refusals()
+def first_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncing, "_refusals", syncing._Refusals())
 
 
 @pytest.fixture

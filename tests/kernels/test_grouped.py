@@ -188,7 +188,7 @@ def test_compiled_triton_refuses_the_cpu():
 
 
 @pytest.mark.skipif(not HAS_TRITON or INTERPRETED, reason="needs Triton's compiler")
-@pytest.mark.parametrize("case", range(6))
+@pytest.mark.parametrize("case", [0, *(pytest.param(case, marks=pytest.mark.slow) for case in range(1, 5)), 5])
 def test_the_kernel_compiles_without_a_gpu(case, tmp_path, monkeypatch):
     """The compiler may refuse code that the interpreter accepts; and float32 must not become TF32."""
     import triton

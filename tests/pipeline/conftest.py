@@ -1,8 +1,10 @@
-"""Fixtures of builds within this process: a tiny model, a tiny corpus, settings, and a run with its events."""
+"""Fixtures of builds within this process (model, corpus, settings, a run with its events), and of clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from xsns_stream.corpora import open_corpus
 from xsns_stream.models import LoadedModel, load_model
 from xsns_stream.objectives import MaskedLanguageModelling
 from xsns_stream.pipeline.build import build
+from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import BuildResult, Event
 from xsns_stream.pipeline.settings import BuildSettings
 from xsns_stream.store import SubNetworkStore, open_store
@@ -60,3 +63,34 @@ def run(loaded: LoadedModel, path: Path) -> Callable[..., tuple[BuildResult, lis
         return build(settings, model or loaded, store, events.append), events, store
 
     return one
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Any]:
+    """A client of a cluster with two workers, which all modules share. Its workers must be left undamaged."""
+    with warnings.catch_warnings():
+        with local_cluster(2, lambda note: None) as client:
+            yield client
+        # The last test of the session may treat warnings as errors.
+        warnings.simplefilter("ignore")
+        gc.collect()
+
+
+@pytest.fixture
+def own_client() -> Iterator[Any]:
+    """A client of a cluster of one test, whose workers may be damaged."""
+    with local_cluster(2, lambda note: None) as client:
+        yield client
+
+
+@pytest.fixture
+def damage(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Give every worker of `own_client` a fault; return the folder that counts how often it happened."""
+
+    def install(fault: type[Any], *arguments: Any, **options: Any) -> Path:
+        folder = tmp_path / "faults"
+        folder.mkdir()
+        own_client.register_plugin(fault(folder, *arguments, **options))
+        return folder
+
+    return install

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tests.support.cluster_jobs import Deed, DeedJob
+from tests.support.clusters import ON_CLUSTER
 from xsns_stream.errors import IncompatibleError, ModelError, UsageError, XsnsError
 from xsns_stream.pipeline import cluster, cluster_clients, jobs
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
@@ -24,11 +25,7 @@ from xsns_stream.pipeline.cluster_clients import automatic_workers, local_cluste
 from xsns_stream.pipeline.cluster_items import own_device
 from xsns_stream.types import provenance
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 
 class Report:
@@ -64,6 +61,7 @@ class Report:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
+    """A cluster of this module, because its tests kill workers."""
     with local_cluster(2, lambda note: None) as client:
         yield client
 

@@ -5,44 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import xsns_stream as xs
 from tests.conftest import START
-from tests.support.cluster_faults import NAME, BaselineFault
+from tests.support.cluster_faults import BaselineFault
+from tests.support.clusters import ON_CLUSTER
 from tests.support.processes import wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster import ClusterOptions
-from xsns_stream.pipeline.cluster_clients import Workers, local_cluster
+from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import NeighboursFound, Noted, RowMeasured
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
 from xsns_stream.pipeline.requested_languages import RequestedLanguages
 from xsns_stream.pipeline.text_baselines import TextBaselines, text_baselines
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 LANGUAGES = ("en", "fi", "sw", "zu")
 LIMIT = 300
 SIZES: dict[str, Any] = {"examples": 8, "max_length": 24, "seeds": (1, 2), "merges": 20}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +52,6 @@ def compute(texts: Path, tiny_folder: Path) -> Callable[..., TextBaselines]:
 @pytest.fixture(scope="module")
 def alone(compute: Callable[..., TextBaselines]) -> TextBaselines:
     return compute()
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with local_cluster(2, lambda note: None) as client:
-        yield client
 
 
 def assert_same(ours: TextBaselines, alone: TextBaselines) -> None:
@@ -201,42 +182,38 @@ def test_what_workers_cannot_do_is_refused(client: Any, texts: Path, tiny_folder
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "times"), [("kill while measuring", 2), ("kill while searching", 1)])
-def test_a_worker_that_is_killed(kind: str, times: int, compute: Any, alone: TextBaselines, tmp_path: Path) -> None:
-    deaths = tmp_path / "faults"
-    deaths.mkdir()
-    with local_cluster(2, lambda note: None) as own:
-        own.register_plugin(BaselineFault(deaths, kind, "fi", times), name=NAME)
-        assert_same(compute(own), alone)
+def test_a_worker_that_is_killed(
+    kind: str, times: int, own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines
+) -> None:
+    deaths = damage(BaselineFault, kind, "fi", times)
+    assert_same(compute(own_client), alone)
     assert len(list(deaths.iterdir())) == times
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(compute: Any, alone: TextBaselines, tmp_path: Path) -> None:
-    deaths, events = tmp_path / "faults", []
-    deaths.mkdir()
-    with local_cluster(2, lambda note: None) as own:
-        own.register_plugin(BaselineFault(deaths, "hang", "fi"), name=NAME)
-        workers = Workers(client=own, options=ClusterOptions(limit=60))
-        assert_same(compute(workers=workers, display=lambda rows: _Collect(events)), alone)
+def test_a_worker_that_hangs(own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines) -> None:
+    damage(BaselineFault, "hang", "fi")
+    events: list[Any] = []
+    workers = Workers(client=own_client, options=ClusterOptions(limit=60))
+    assert_same(compute(workers=workers, display=lambda rows: _Collect(events)), alone)
     assert any(isinstance(each, Noted) and "has not finished its work in 60 s" in each.text for each in events)
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(compute: Any, alone: TextBaselines) -> None:
+def test_all_workers_are_killed(own_client: Any, compute: Any, alone: TextBaselines) -> None:
     killed: list[int] = []
-    with local_cluster(2, lambda note: None) as own:
 
-        class Kill(_Collect):
-            def __enter__(self) -> Callable[[Any], None]:
-                return self.kill
+    class Kill(_Collect):
+        def __enter__(self) -> Callable[[Any], None]:
+            return self.kill
 
-            def kill(self, event: Any) -> None:
-                if isinstance(event, RowMeasured) and not killed:
-                    killed.extend(own.run(os.getpid).values())
-                    for pid in killed:
-                        os.kill(pid, signal.SIGKILL)
+        def kill(self, event: Any) -> None:
+            if isinstance(event, RowMeasured) and not killed:
+                killed.extend(own_client.run(os.getpid).values())
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
 
-        assert_same(compute(own, display=lambda rows: Kill([])), alone)
+    assert_same(compute(own_client, display=lambda rows: Kill([])), alone)
     assert len(killed) == 2
 
 
@@ -284,12 +261,11 @@ def assert_same_files(ours: Path, theirs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_language_that_kills_every_worker(compute: Any, alone: TextBaselines, tmp_path: Path) -> None:
-    deaths = tmp_path / "faults"
-    deaths.mkdir()
-    with local_cluster(2, lambda note: None) as own:
-        own.register_plugin(BaselineFault(deaths, "kill while measuring", "fi", 99), name=NAME)
-        found = compute(own, names=("emb",), logs=tmp_path / "logs")
+def test_a_language_that_kills_every_worker(
+    own_client: Any, damage: Callable[..., Path], compute: Any, tmp_path: Path
+) -> None:
+    damage(BaselineFault, "kill while measuring", "fi", 99)
+    found = compute(own_client, names=("emb",), logs=tmp_path / "logs")
     assert {row.language for row in found.failed} == {"fi"}
     assert found.matrices["emb"].sources == ("en", "sw", "zu")
     assert "attempt 4: begun" in (tmp_path / "logs" / "fi-seed1.log").read_text(encoding="utf-8")

@@ -9,40 +9,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import xsns_stream as xs
-from tests.conftest import START
-from tests.support.cluster_faults import NAME, Fault
-from tests.support.processes import children, wait_for
+from tests.support.cluster_faults import Fault
+from tests.support.clusters import ON_CLUSTER
+from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
-from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import Noted, RowCommitted
 from xsns_stream.store import SubNetworkStore, open_store
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 LANGUAGES = ("en", "fi", "sw", "zu")
 OPTIONS: dict[str, Any] = {"examples": 12, "max_length": 24, "seeds": (1, 2), "progress": False}
 LIMIT = 180
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +40,6 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 def alone(tmp_path_factory: pytest.TempPathFactory, texts: Path, tiny_folder: Path) -> SubNetworkStore:
     """The build in one process."""
     return xs.build(str(texts), str(tiny_folder), tmp_path_factory.mktemp("alone") / "x.zarr", **OPTIONS)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with local_cluster(2, lambda note: None) as client:
-        yield client
 
 
 @pytest.fixture
@@ -188,17 +168,17 @@ def test_a_worker_with_another_model_is_refused_by_name(client: Any, build: Any,
 
 
 def _use_digest(digest: str | None) -> None:
-    from xsns_stream.pipeline import run_build
+    from xsns_stream.pipeline import prepare_build
 
-    original = getattr(run_build, "original_provenance", run_build._provenance)
-    run_build.original_provenance = original  # type: ignore[attr-defined]
+    original = getattr(prepare_build, "original_provenance", prepare_build._provenance)
+    prepare_build.original_provenance = original  # type: ignore[attr-defined]
 
     def changed(*arguments: Any) -> Any:
         from dataclasses import replace
 
         return replace(original(*arguments), weights_digest=digest)
 
-    run_build._provenance = original if digest is None else changed
+    prepare_build._provenance = original if digest is None else changed
 
 
 def test_a_worker_with_other_text_is_refused_by_name(client: Any, build: Any) -> None:
@@ -223,6 +203,15 @@ def _read_more(changed: bool) -> None:
     cluster_build.read_row = other if changed else run_build.read_row
 
 
+def test_dask_is_not_needed_without_workers(
+    build: Any, alone: SubNetworkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("dask", "distributed"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert_same(build(), alone)
+
+
+@pytest.mark.slow
 def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: Path, tmp_path: Path) -> None:
     code = (
         "import sys; import xsns_stream as xs; xs.build(sys.argv[1], sys.argv[2], sys.argv[3], languages='sw', "
@@ -263,23 +252,9 @@ def test_a_row_whose_workers_died_gets_smaller_batches(attempt: int, size: int) 
 
 
 @pytest.fixture
-def own_client() -> Iterator[Any]:
-    """A cluster of one test, whose workers may be damaged."""
-    with local_cluster(2, lambda note: None) as client:
-        yield client
-
-
-@pytest.fixture
-def fault(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
     """Give every worker a fault."""
-
-    def install(kind: str, language: str, times: int = 1) -> Path:
-        folder = tmp_path / "faults"
-        folder.mkdir()
-        own_client.register_plugin(Fault(folder, kind, language, times), name=NAME)
-        return folder
-
-    return install
+    return partial(damage, Fault)
 
 
 @pytest.mark.slow
@@ -356,15 +331,8 @@ def test_two_clients_build_one_store(
 
 
 def start_build(texts: Path, model: Path, store: Path, *options: str) -> subprocess.Popen[str]:
-    command = [*START, "build", "--corpus", texts, "--model", model, "--store", store, "--examples", 12]
-    return subprocess.Popen(
-        [*map(str, command), "--max-length", "24", "--seeds", "1,2", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    sizes = ("--examples", 12, "--max-length", 24, "--seeds", "1,2")
+    return start_in_session("build", "--corpus", texts, "--model", model, "--store", store, *sizes, *options)
 
 
 def committed(store: Path) -> int:
@@ -387,17 +355,7 @@ def test_a_client_that_is_interrupted_or_killed(
     store = tmp_path / "x.zarr"
     process = start_build(texts, tiny_folder, store, "--workers", "2")
     wait_for(lambda: committed(store) > 0, process)
-    if how == signal.SIGINT:
-        os.killpg(process.pid, how)
-    else:
-        process.send_signal(how)
-    err = process.communicate(timeout=LIMIT)[1]
-    if how == signal.SIGINT:
-        assert process.returncode == 130, err
-        assert err.endswith(
-            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
-        )
-        assert "Traceback" not in err
+    interrupt_or_kill(process, how, LIMIT)
     wait_until(lambda: not children(process.pid))
     assert 0 < committed(store) <= 8
     assert open_store(store).verify() == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from hypothesis import strategies as st
 
 import xsns_stream as xs
 from tests.support import networks
-from tests.support.cluster_count_faults import NAME, KilledWhileCounting
+from tests.support.cluster_faults import KilledWhileCounting
+from tests.support.clusters import ON_CLUSTER
 from xsns_stream.errors import IncompatibleError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline import cluster_clients, cluster_counts
-from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.cluster_counts import ColumnRange, ranges_of, segments_within
 from xsns_stream.pipeline.events import Noted, WorkDone
 from xsns_stream.similarity.groups import groups_of
@@ -27,11 +28,7 @@ from xsns_stream.similarity.row_counts import AllPairs
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.types import LayerSpan, ParameterLayout, SubNetwork, provenance
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 CODES = ("en", "fi", "sw", "zh-Hant", "zu")
 SEEDS = (1, 2)
@@ -72,12 +69,6 @@ def fill(
             for code in codes:
                 store.write(make(code, seed, density, layout))
     return store
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with local_cluster(2, lambda note: None) as client:
-        yield client
 
 
 @pytest.fixture(autouse=True)
@@ -392,23 +383,9 @@ def _measure_versions_of(libraries: tuple[str, ...]) -> None:
 
 
 @pytest.fixture
-def own_client() -> Iterator[Any]:
-    """A cluster of one test, whose workers are killed."""
-    with local_cluster(2, lambda note: None) as client:
-        yield client
-
-
-@pytest.fixture
-def killed(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+def killed(damage: Callable[..., Path]) -> Callable[..., Path]:
     """Kill workers in the middle of a range."""
-
-    def install(**options: Any) -> Path:
-        folder = tmp_path / "kills"
-        folder.mkdir()
-        own_client.register_plugin(KilledWhileCounting(folder, **options), name=NAME)
-        return folder
-
-    return install
+    return partial(damage, KilledWhileCounting)
 
 
 @pytest.mark.slow

@@ -6,32 +6,27 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import xsns_stream as xs
-from tests.conftest import START
-from tests.support.cluster_faults import NAME, UnitFault
-from tests.support.processes import wait_for
+from tests.support.cluster_faults import UnitFault
+from tests.support.clusters import ON_CLUSTER
+from tests.support.processes import interrupt_or_kill, start_in_session, wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.corpora import open_task
 from xsns_stream.errors import CorpusError, IncompatibleError, PartialError, UsageError, XsnsError
-from xsns_stream.pipeline.cluster_clients import local_cluster
 from xsns_stream.pipeline.events import Noted, UnitByOther, UnitDone, UnitStarted
 from xsns_stream.pipeline.finetune_settings import Unit
 from xsns_stream.pipeline.units import UnitFolder
 from xsns_stream.types import TransferScores
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector when a worker is killed.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 OPTIONS: dict[str, Any] = {
     "task": "pos",
@@ -47,15 +42,6 @@ TIMES = ("seconds", "examples_per_second")
 LIMIT = 300
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tagged_folder(tmp_path_factory.mktemp("tagged")) / "pos"
@@ -67,12 +53,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Pat
     output = tmp_path_factory.mktemp("alone") / "gold.parquet"
     xs.transfer(str(data), model=str(tiny_folder), output=output, **OPTIONS)
     return output
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with local_cluster(2, lambda note: None) as client:
-        yield client
 
 
 @pytest.fixture
@@ -231,23 +211,9 @@ def test_a_dry_run_for_workers(
 
 
 @pytest.fixture
-def own_client() -> Iterator[Any]:
-    """A cluster of one test, whose workers may be damaged."""
-    with local_cluster(2, lambda note: None) as client:
-        yield client
-
-
-@pytest.fixture
-def fault(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
+def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
     """Give every worker a fault."""
-
-    def install(kind: str, source: str, times: int = 1) -> Path:
-        folder = tmp_path / "faults"
-        folder.mkdir()
-        own_client.register_plugin(UnitFault(folder, kind, source, times), name=NAME)
-        return folder
-
-    return install
+    return partial(damage, UnitFault)
 
 
 @pytest.mark.slow
@@ -373,17 +339,7 @@ def test_a_client_that_is_interrupted_or_killed(
     output = tmp_path / "gold.parquet"
     process = _start(data, tiny_folder, output)
     wait_for(lambda: len(units(output)) > 0, process)
-    if how == signal.SIGINT:
-        os.killpg(process.pid, how)
-    else:
-        process.send_signal(how)
-    err = process.communicate(timeout=LIMIT)[1]
-    if how == signal.SIGINT:
-        assert process.returncode == 130, err
-        assert err.endswith(
-            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
-        )
-        assert "Traceback" not in err
+    interrupt_or_kill(process, how, LIMIT)
     before = units(output)
     assert 0 < len(before) <= 3
     tune()
@@ -392,12 +348,5 @@ def test_a_client_that_is_interrupted_or_killed(
 
 def _start(data: Path, model: Path, output: Path) -> subprocess.Popen[str]:
     sizes = ("--limit", "12", "--test-limit", "6", "--epochs", "1", "--max-length", "32")
-    command = [*START, "transfer", "--task", "pos", "--data", data, "--model", model, "--sources", "en,fi,sw", *sizes]
-    return subprocess.Popen(
-        [*map(str, command), "-o", str(output), "--workers", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
+    inputs = ("--task", "pos", "--data", data, "--model", model, "--sources", "en,fi,sw")
+    return start_in_session("transfer", *inputs, *sizes, "-o", output, "--workers", 2)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import xsns_stream as xs
+from tests.support.clusters import ON_CLUSTER
 from tests.support.s3_faults import FAULTS, FaultyServer
 from xsns_stream.errors import StoreError
 from xsns_stream.pipeline.cluster_clients import local_cluster
@@ -18,23 +18,10 @@ from xsns_stream.pipeline.events import RowCommitted
 from xsns_stream.store import SubNetworkStore, open_store
 from xsns_stream.store.storage import remote_requests
 
-pytestmark = [
-    pytest.mark.xdist_group("cluster"),
-    # Dask leaves sockets and threads to the garbage collector.
-    pytest.mark.filterwarnings("ignore"),
-]
+pytestmark = ON_CLUSTER
 
 LANGUAGES = ("en", "fi", "sw")
 OPTIONS: dict[str, Any] = {"examples": 6, "max_length": 24, "seeds": (1,), "progress": False}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread, as in workers, so that sums are rounded in the same way."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

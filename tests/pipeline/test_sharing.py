@@ -340,11 +340,8 @@ def finished(process: subprocess.Popen[str]) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize(
-    "options",
-    [(), pytest.param(("--parts", "2", "--keep-fisher", "bf16"), marks=pytest.mark.slow)],
-    ids=["rows", "parts"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--parts", "2", "--keep-fisher", "bf16")], ids=["rows", "parts"])
 def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: Any, path: Path) -> None:
     both = [finished(process) for process in [two_builds(*options), two_builds(*options)]]
     measured = [tuple(row) for result in both for row in result["committed"]]

@@ -271,7 +271,7 @@ def test_generations_start_again_after_the_last_number(store, path):
 
 
 def test_a_process_does_not_wait_for_another_writer_of_counts(store, path):
-    from xsns_stream.store.storage.local import locked_file
+    from xsns_stream.store.storage.local_files import locked_file
 
     with locked_file(path / "subnetworks/.lock-overlaps"):
         started = time.monotonic()

@@ -133,7 +133,7 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "a type that is not known": (tensor(dtype="F99"), "has an unknown type: 'F99'"),
     "a type that is a list": (tensor(dtype=["F32"]), "has an unknown type"),
     "another type": (tensor(dtype="F64"), "does not fit its"),
-    "a tensor that is a number": (one_more(5), "is without type, shape or data_offsets"),  # type: ignore[arg-type]
+    "a tensor that is a number": (one_more(5), "lacks dtype, shape or data_offsets"),  # type: ignore[arg-type]
     "a name that turns the line around": (
         lambda folder: with_header(folder, {"a\x1b[31m\u202eb": 5}, b""), "'a\\x1b[31m\\u202eb'"
     ),
@@ -263,7 +263,7 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
     "generation that is a list": (write("generation_config.json", "[]"), "does not contain a JSON object"),
     "200,000 added tokens": (added(200_000), "adds 200,0"),
     "a tokenizer that is a list": (write("tokenizer.json", "[]"), "does not contain a JSON object"),
-    "a tokenizer of nothing": (write("tokenizer.json", "{}"), "tokenizer.json has no model"),
+    "a tokenizer of nothing": (write("tokenizer.json", "{}"), "tokenizer.json has no 'model' entry"),
     "a deep tokenizer": (write("tokenizer.json", '{"model": ' + nested(100_000) + "}"), "nested too deep"),
     "a tokenizer that is cut": (write("tokenizer.json", '{"model": {"vocab"'), "not valid JSON"),
     "7 million values": (write("tokenizer.json", '{"a": [' + "0," * 7_000_000 + "0]}"), "contains more than 6,000,000"),

@@ -1,4 +1,4 @@
-"""Waiting for the effects of a process, and its workers."""
+"""Processes of the command line that are interrupted or killed, their workers, and waiting for their effects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.conftest import START
+
 
 def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
     """Wait until `ready` returns true; fail with the output of the process if it ends before."""
@@ -17,6 +19,33 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < limit
         time.sleep(0.02)
+
+
+def start_in_session(*arguments: object) -> subprocess.Popen[str]:
+    """Start a command line in a session of its own, which its workers belong to."""
+    return subprocess.Popen(
+        [*START, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit: float) -> None:
+    """Send Ctrl-C to all processes of a session, as a terminal does, or kill its leader alone; check what it prints."""
+    if how == signal.SIGINT:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    err = process.communicate(timeout=limit)[1]
+    if how == signal.SIGINT:
+        assert process.returncode == 130, err
+        assert err.endswith(
+            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
+        )
+        assert "Traceback" not in err
 
 
 def children(pid: int) -> list[int]:

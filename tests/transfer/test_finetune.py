@@ -7,7 +7,7 @@ import os
 import random
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,8 @@ from xsns_stream.transfer.finetune import subsample
 from xsns_stream.transfer.scoring import _best_span
 from xsns_stream.types import LabelledSplit, TextExample
 from xsns_stream.types.text import AnswerSpan
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WORDS = tuple(f"{a}{b}" for a in "bdfgklmn" for b in "aeiou")
 SETTINGS = FineTuning("toy", 5e-3, 8, 6, 6, warmup_share=0.1, max_length=24, stride=8, group_by_length=True)
@@ -85,15 +87,6 @@ MAKERS: dict[str, Callable[[np.random.Generator], TextExample]] = {
 def made(task: str, count: int, name: str = "train", language: str = "sw", seed: int = 0) -> LabelledSplit:
     rng = np.random.default_rng([seed, ("train", "dev", "test").index(name)])
     return LabelledSplit(language, name, tuple(MAKERS[task](rng) for _ in range(count)), "a test")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Use one thread, because such small models are slower with several."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

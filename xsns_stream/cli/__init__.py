@@ -213,7 +213,7 @@ def _print_usage_error(error: click.UsageError) -> None:
 
 
 def _print_error(message: str, hint: str) -> None:
-    """Print an error message and its hint. Both may contain names from files, so that they are escaped."""
+    """Print an error message and its hint. Both may contain names from files, so they are escaped."""
     from xsns_stream.cli.output import say
 
     say(f"error: {message}", err=True)

@@ -192,7 +192,7 @@ def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quie
     "--scale",
     type=float,
     default=None,
-    help="The distance of two languages without any similarity, such as 100. [default: 1]",
+    help="With --distance: the distance that becomes similarity 0, such as 100 for percent. [default: 1]",
 )
 @click.option("--transpose", is_flag=True, help="Rows are targets and columns sources.")
 @skip_unknown_option

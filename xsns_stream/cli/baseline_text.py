@@ -33,15 +33,13 @@ from xsns_stream.cli.option_groups import (
     revision_option,
     scratch_option,
     section,
+    seeds_option,
 )
 from xsns_stream.cli.output import (
-    SEEDS,
     Decorated,
-    WholeNumbers,
     common_options,
     emit_json,
     examples,
-    flattened,
     next_step,
     note,
     stderr_console,
@@ -91,15 +89,8 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
                 help="Number of examples for each language, drawn as in `build`. 64 are enough for a first test (the "
                 "paper: 1024).",
             ),
-            _text(
-                *SEEDS,
-                "seeds",
-                type=WholeNumbers(),
-                callback=flattened,
-                multiple=True,
-                default=(42,),
-                show_default=True,
-                help="Seed for sampling; repeatable. Values are averaged over seeds, and also written for each seed.",
+            seeds_option(
+                _text, "Seed for sampling; repeatable. Values are averaged over seeds, and also written for each seed."
             ),
         )
 

@@ -25,14 +25,13 @@ from xsns_stream.cli.option_groups import (
     model_options,
     parameter_options,
     section,
+    seeds_option,
 )
 from xsns_stream.cli.output import (
     DENSITIES,
     LANG,
-    SEEDS,
     Decorated,
     Numbers,
-    WholeNumbers,
     common_options,
     counted,
     duration,
@@ -122,16 +121,7 @@ def _text_options(function: Decorated) -> Decorated:
             help="Number of examples for each language, |D|. 64 are enough for a first test; use 256 or more for "
             "results (the paper: 1024).",
         ),
-        _text(
-            *SEEDS,
-            "seeds",
-            type=WholeNumbers(),
-            callback=flattened,
-            multiple=True,
-            default=(42,),
-            show_default=True,
-            help="Seed for sampling and masking; repeatable.",
-        ),
+        seeds_option(_text, "Seed for sampling and masking; repeatable."),
     )
 
 

@@ -89,7 +89,9 @@ def command() -> None:
     metavar="N",
     help="The seed of each file, in the order of the files. Repeatable.",
 )
-@click.option("--main-regime", metavar="NAME", help="Training regime to put first, if a file has several regimes.")
+@click.option(
+    "--main-regime", metavar="NAME", help="Training regime whose scores are used by default, if a file has several."
+)
 @click.option(
     "--rename",
     "renamed",

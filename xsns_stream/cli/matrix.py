@@ -10,10 +10,8 @@ from click.core import ParameterSource
 from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.cluster_options import cluster_options
 from xsns_stream.cli.matrix_files import check_file_options, check_square, matrix_output_option, shows_tree, write_files
-from xsns_stream.cli.option_groups import coefficient_option
+from xsns_stream.cli.option_groups import coefficient_option, languages_option, sources_option
 from xsns_stream.cli.output import (
-    LANG,
-    SOURCES,
     TARGETS,
     Decorated,
     common_options,
@@ -46,22 +44,8 @@ def side_options(function: Decorated) -> Decorated:
             metavar="CODES",
             help="Compare the sources only with these targets; only these pairs are counted.",
         ),
-        click.option(
-            *SOURCES,
-            "sources",
-            multiple=True,
-            metavar="CODES",
-            help="Compare only these sources with the targets, such as `en,de`. "
-            "[default: all languages with a row for every seed]",
-        ),
-        click.option(
-            *LANG,
-            "languages",
-            multiple=True,
-            metavar="CODES",
-            help="Languages to compare with each other, such as `sw,en`.  "
-            "[default: all languages with a row for every seed]",
-        ),
+        sources_option,
+        languages_option,
     ):
         function = option(function)
     return function

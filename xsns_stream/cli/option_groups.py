@@ -20,7 +20,6 @@ from xsns_stream.cli.output import (
     WholeNumbers,
     flattened,
     lasting,
-    note,
 )
 from xsns_stream.errors import UsageError
 from xsns_stream.tasks import TASKS
@@ -170,7 +169,7 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--task",
                 type=click.Choice(tuple(TASKS)),
                 default=None,
-                help="Read the corpus as labelled data of this task, like `transfer`, and use its training texts.",
+                help="Read the corpus as labelled data of this task, as `transfer` does, and use the training texts.",
             ),
             option(
                 "--text-column",
@@ -211,19 +210,25 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
     return add
 
 
-def note_corpus(corpus: object, quiet: bool) -> None:
-    """Print notes to stderr: the files of a corpus that are not read and why, and unexpected languages."""
-    from xsns_stream.pipeline.inspection import corpus_notes
-
-    for sentence in corpus_notes(corpus):
-        note(f"note: {sentence}", quiet)
-
-
 def corpus_json(corpus: object) -> dict[str, Any]:
     """Return the entries about a corpus for the JSON object of a verb: files that are not read, and notes."""
     from xsns_stream.pipeline.inspection import corpus_record
 
     return corpus_record(corpus)
+
+
+def seeds_option(option: Options, help_text: str) -> Callable[[Decorated], Decorated]:
+    """Return a decorator that adds `--seed` with the default 42; the verb receives `seeds`."""
+    return option(
+        *SEEDS,
+        "seeds",
+        type=WholeNumbers(),
+        callback=flattened,
+        multiple=True,
+        default=(42,),
+        show_default=True,
+        help=help_text,
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ the model
@@ -319,7 +324,41 @@ def scratch_option(function: Decorated) -> Decorated:
 
 #: Value of `--regime` that means the first regime, independently of its name.
 MAIN_REGIME: Final = "main"
-REGIME_HELP: Final = "Training regime of the gold scores; main means the first one."
+
+
+def regime_option(function: Decorated) -> Decorated:
+    """Add `--regime`."""
+    return click.option(
+        "--regime",
+        default=MAIN_REGIME,
+        show_default=True,
+        metavar="NAME",
+        help="Training regime of the gold scores; main means the first one.",
+    )(function)
+
+
+def languages_option(function: Decorated) -> Decorated:
+    """Add `--lang` for the languages of a matrix; the verb receives `languages`."""
+    return click.option(
+        *LANG,
+        "languages",
+        multiple=True,
+        metavar="CODES",
+        help="Languages to compare with each other, such as `sw,en`.  "
+        "[default: all languages with a row for every seed]",
+    )(function)
+
+
+def sources_option(function: Decorated) -> Decorated:
+    """Add `--sources` for the sources of a matrix."""
+    return click.option(
+        *SOURCES,
+        "sources",
+        multiple=True,
+        metavar="CODES",
+        help="Compare only these sources with the targets, such as `en,de`. "
+        "[default: all languages with a row for every seed]",
+    )(function)
 
 
 def coefficient_option(function: Decorated) -> Decorated:
@@ -464,13 +503,7 @@ def gold_options(function: Decorated) -> Decorated:
             metavar="CODES",
             help="Sources to compare, such as `en,de`.  [default: all sources that every predictor has]",
         ),
-        click.option(
-            "--regime",
-            default=MAIN_REGIME,
-            show_default=True,
-            metavar="NAME",
-            help=REGIME_HELP,
-        ),
+        regime_option,
         click.option(
             "--gold",
             required=True,

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import MAIN_REGIME, REGIME_HELP, coefficient_option
+from xsns_stream.cli.option_groups import (
+    MAIN_REGIME,
+    coefficient_option,
+    regime_option,
+)
 from xsns_stream.cli.output import (
     SOURCES,
     TARGETS,
@@ -38,13 +42,7 @@ NEXT_SOURCES: Final = 2
 def rank_options(function: Decorated) -> Decorated:
     """Add the options that select candidate sources, and the options that request further results."""
     for option in (
-        click.option(
-            "--regime",
-            default=MAIN_REGIME,
-            show_default=True,
-            metavar="NAME",
-            help=REGIME_HELP,
-        ),
+        regime_option,
         click.option(
             "--gold",
             default=None,

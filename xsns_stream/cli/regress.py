@@ -47,8 +47,8 @@ from xsns_stream.cli.output import (
     "tables",
     multiple=True,
     metavar="FILE",
-    help="A table (.csv .tsv) of languages, with a column code, or of pairs, with columns source and target. May be "
-    "given more than once.",
+    help="A table (.csv or .tsv) with a line for each language (column `code`) or for each pair (columns `source` and "
+    "`target`). May be given more than once.",
 )
 @click.option(
     "--feature",

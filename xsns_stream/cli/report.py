@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.option_groups import MAIN_REGIME, REGIME_HELP, coefficient_option, predict_option
+from xsns_stream.cli.option_groups import (
+    MAIN_REGIME,
+    coefficient_option,
+    languages_option,
+    predict_option,
+    regime_option,
+    sources_option,
+)
 from xsns_stream.cli.output import (
-    LANG,
-    SOURCES,
     TARGETS,
     Decorated,
     common_options,
@@ -42,7 +47,7 @@ def page_options(function: Decorated) -> Decorated:
             help="Do not compare the layers and kinds of modules separately. Each row is then read once instead of "
             "three times.",
         ),
-        click.option("--regime", default=MAIN_REGIME, show_default=True, metavar="NAME", help=REGIME_HELP),
+        regime_option,
         click.option(
             "--gold",
             default=None,
@@ -63,21 +68,8 @@ def page_options(function: Decorated) -> Decorated:
             metavar="CODE",
             help="Target whose ranking the page shows at first.  [default: the first one]",
         ),
-        click.option(
-            *SOURCES,
-            "sources",
-            multiple=True,
-            metavar="CODES",
-            help="Compare only these sources with the targets.  [default: all languages with a row for every seed]",
-        ),
-        click.option(
-            *LANG,
-            "languages",
-            multiple=True,
-            metavar="CODES",
-            help="Languages to compare with each other, such as `sw,en`.  "
-            "[default: all languages with a row for every seed]",
-        ),
+        sources_option,
+        languages_option,
     ):
         function = option(function)
     return function

@@ -1,16 +1,13 @@
 """Reader for delimited text files (`.csv` and `.tsv`).
 
-A file is read in three steps: :func:`dialect_of` finds out how the file is written, :func:`read_rows` parses its rows,
-and :func:`read_table` makes an example of each row.
+A file is read in three steps: :func:`dialect_of` finds out how the file is written,
+:func:`~xsns_stream.corpora.delimited_rows.read_rows` parses its rows, and :func:`read_table` makes an example of each
+row.
 
 In a `.csv`, quotation marks enclose fields. Quotation marks within a field are doubled, or escaped by a backslash if
 the file cannot be read otherwise. A `.tsv` may be written with or without quoting. The wrong choice would change texts,
 so the contents of the file decide: quoting is assumed if it explains every quotation mark of the file and there is
 evidence for it. A single field such as `"yes," he said` shows that quotation marks are text.
-
-Quotation marks are read strictly. The mark that closes a field must be directly before a separator or a line end. If a
-file has quoted fields, its other fields must not contain quotation marks. With less strict rules, a single stray mark
-would join many rows into one text.
 """
 
 from __future__ import annotations
@@ -23,10 +20,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple
 
 from xsns_stream.corpora.columns import LABEL_COLUMNS, TEXT_COLUMNS, LanguageRows, find_columns
 from xsns_stream.corpora.decoding import iter_lines, not_utf8_hint, open_bytes
+from xsns_stream.corpora.delimited_rows import Row, not_a_table, read_rows
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
 from xsns_stream.languages import code_or_none
@@ -180,21 +178,17 @@ class _TableRows:
     def _wrong_length(self, row: Row, width: int) -> CorpusError:
         fields = f"{len(row.fields)} field{'s' if len(row.fields) > 1 else ''}, and the header has {width}"
         if len(row.fields) < width:
-            return _not_a_table(
+            return not_a_table(
                 self.name,
                 f"line {row.line} ends with a carriage return (CR) alone, unlike other lines, and has {fields}",
                 "remove the carriage returns within fields.",
             )
-        return _not_a_table(
+        return not_a_table(
             self.name,
             f"line {row.line} has {fields}",
             "give each row as many fields as the header has: enclose a field that contains the separator in quotation "
             "marks, or write the texts to a .txt file.",
         )
-
-
-def _not_a_table(name: str, reason: str, hint: str) -> CorpusError:
-    return CorpusError(f"{name} is not a table ({reason}).", hint)
 
 
 # --------------------------------------------------------------------------------------- dialects
@@ -364,148 +358,3 @@ def _quoted_fields(row: str) -> list[tuple[str | None, str | None]] | None:
         fields.append((match[1], match[2]))
         at = match.end() + 1
     return fields
-
-
-# ------------------------------------------------------------------------------------------- rows
-
-#: Largest number of characters of a quoted field; a longer field is treated as not closed.
-_MAX_FIELD_LENGTH: Final = 2**26
-_QUOTING_HINT: Final = (
-    "give each row as many fields as the header has: enclose a field that contains a separator, a line end or a "
-    'quotation mark in quotation marks, and double those within it ("" for ").'
-)
-# Patterns of text within quotation marks: other characters and doubled marks, or escaped characters.
-_DOUBLED: Final = re.compile(r'[^"]*(?:""[^"]*)*')
-_ESCAPED: Final = re.compile(r'[^"\\]*(?:(?:\\.|"")[^"\\]*)*', re.DOTALL)
-_ESCAPE: Final = re.compile(r'\\(["\\])|""')
-
-
-class Row(NamedTuple):
-    """A row of a table.
-
-    Attributes:
-        line: Number of the line in which the row begins, counted from 1.
-        fields: The fields, without the quotation marks around them.
-        raw: The text of the row in the file, if a field contains a line end; empty otherwise.
-        ends_with_cr: Whether the row ends with CR without LF.
-    """
-
-    line: int
-    fields: list[str]
-    raw: str
-    ends_with_cr: bool
-
-    def looks_like_several_rows(self, separator: str) -> bool:
-        """Return whether each line of the row has the fields of a whole row, and one column is an integer in all lines.
-
-        Such rows arise if a stray quotation mark opens a field and another one below closes it.
-        """
-        lines = [line.replace('"', "").split(separator) for line in self.raw.splitlines()]
-        if not lines or len(self.fields) < 2 or any(len(line) != len(self.fields) for line in lines):
-            return False
-        return any(all(line[column].strip().isdigit() for line in lines) for column in range(len(self.fields)))
-
-
-def read_rows(
-    lines: Iterable[str], name: str, separator: str, *, quoted: bool = True, escaped: bool = False
-) -> Iterator[Row]:
-    r"""Yield the rows of a table, with its header as the first row.
-
-    Args:
-        lines: The lines with their ends (LF, CRLF or CR).
-        name: Name of the file, for messages.
-        separator: The character between fields.
-        quoted: Whether fields may be enclosed in quotation marks.
-        escaped: Whether a quotation mark within a quoted field is written as `\"`, and a backslash as `\\`. If not, a
-            quotation mark is written as `""`.
-
-    Raises:
-        CorpusError: A quotation mark is not closed; text follows a closing mark; or a mark is within a field that is
-            not quoted, while other fields are.
-    """
-    parser = _RowParser(lines, name, separator, escaped=escaped)
-    for line in parser.lines:
-        parser.number += 1
-        text = line.rstrip("\r\n")
-        end = line[len(text) :]
-        ends_with_cr = end == "\r"
-        text = text.removeprefix("\ufeff")
-        if quoted and '"' in text:
-            first = parser.number
-            fields = parser.fields(text, end)
-            row = Row(first, fields, parser.raw if parser.number > first else "", ends_with_cr)
-            if row.looks_like_several_rows(separator):
-                parser.refuse(
-                    f"the quotation mark in line {first} is closed in line {parser.number}, several rows later"
-                )
-            yield row
-        else:
-            yield Row(parser.number, text.split(separator), "", ends_with_cr)
-
-
-class _RowParser:
-    """Parser of the rows of one table; it records the number of the last line and the lines with quotation marks."""
-
-    def __init__(self, lines: Iterable[str], name: str, separator: str, *, escaped: bool) -> None:
-        self.lines = iter(lines)
-        self.name = name
-        self.separator = separator
-        self.escaped = escaped
-        self.number = 0
-        self.raw = ""
-        self._inner = _ESCAPED if escaped else _DOUBLED
-        self._quoted_line = self._bare_line = 0
-
-    def fields(self, text: str, end: str) -> list[str]:
-        """Return the fields of a row with quotation marks; a field may continue on the next lines."""
-        fields: list[str] = []
-        at = 0
-        while True:
-            if text.startswith('"', at):
-                value, text, end, at = self._quoted_field(text, end, at + 1)
-            else:
-                stop = text.find(self.separator, at)
-                stop = len(text) if stop < 0 else stop
-                value, at = text[at:stop], stop
-                if '"' in value:
-                    self._bare_line = self._bare_line or self.number
-            fields.append(value)
-            if at >= len(text):
-                break
-            at += 1
-        self.raw = text
-        if self._bare_line and self._quoted_line:
-            self.refuse(
-                f"line {self._bare_line} has a quotation mark within a field that is not quoted, "
-                f"and line {self._quoted_line} has quoted fields"
-            )
-        return fields
-
-    def _quoted_field(self, text: str, end: str, start: int) -> tuple[str, str, str, int]:
-        """Return a quoted field, the text of the row so far, its last line end, and the index after the field."""
-        first = self.number
-        self._quoted_line = self._quoted_line or first
-        stop = start
-        while (stop := self._end_of_inner(text, stop)) >= len(text) or text[stop] != '"':
-            line = next(self.lines, None)
-            if line is None or len(text) - start > _MAX_FIELD_LENGTH:
-                self.refuse(f"the quotation mark that opens a field in line {first} is never closed")
-            self.number += 1
-            following = line.rstrip("\r\n")
-            text, end = text + end + following, line[len(following) :]
-        inner = text[start:stop]
-        value = _ESCAPE.sub(lambda m: m[1] or '"', inner) if self.escaped else inner.replace('""', '"')
-        after = stop + 1
-        while text.startswith(" ", after):
-            after += 1
-        if after < len(text) and text[after] != self.separator:
-            self.refuse(f"in line {self.number}, text follows a closing quotation mark: {text[stop : stop + 20]!r}")
-        return value, text, end, after
-
-    def _end_of_inner(self, text: str, start: int) -> int:
-        match = self._inner.match(text, start)
-        return match.end() if match else start
-
-    def refuse(self, reason: str) -> NoReturn:
-        """Raise the error that rejects the table."""
-        raise _not_a_table(self.name, reason, _QUOTING_HINT)

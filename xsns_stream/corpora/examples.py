@@ -328,7 +328,8 @@ def draw_examples(
         name: Name of the text, for messages.
         labelled: See :class:`Tally`.
         words: See :class:`Tally`.
-        held_bytes: Largest size of all examples, in bytes, at which they are kept in memory and the text is read once.
+        held_bytes: If all examples together have at most this many bytes, they are kept in memory and the text is read
+            once; otherwise the text is read twice.
         on_read: Function that is called after every 65,536 units with the number of units read so far in both passes.
 
     Raises:

@@ -80,7 +80,7 @@ def languages_of_tables(
         naming: Rule for the labels of the values, or of the names of columns.
 
     Raises:
-        UsageError: Both kinds of columns are given.
+        UsageError: `language_column` is given, and `text_column` contains `{lang}`.
         CorpusError: A table cannot be read, or contains no language.
     """
     if language_column is not None and has_place(text_column):

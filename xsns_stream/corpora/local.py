@@ -286,7 +286,7 @@ def open_table(
 
     Raises:
         CorpusError: A table cannot be read, or has no language.
-        UsageError: Both kinds of columns are given.
+        UsageError: `language_column` is given, and `text_column` contains `{lang}`.
     """
     tables, others = _tables_of(path)
     found = languages_of_tables(tables, text_column, language_column, naming)
@@ -316,7 +316,7 @@ def open_tables_of_languages(
     Raises:
         LanguageError: The text before `=` is not a language, or a table does not contain it.
         CorpusError: A table is missing or cannot be read.
-        UsageError: Both kinds of columns are given.
+        UsageError: `language_column` is given, and `text_column` contains `{lang}`.
     """
     chosen = TableLanguages()
     for code, paths in _files_of_pairs(pairs, CODES)[0].items():

@@ -18,7 +18,6 @@ from xsns_stream.languages import pick
 from xsns_stream.types import LanguageSample
 
 NTREX: Final = "ntrex"
-HELD_OUT: Final = "ntrex:held-out"
 FOLDER: Final = Path(__file__).parents[1] / "assets" / "ntrex"
 
 

@@ -110,7 +110,8 @@ def word_ranges(words: Sequence[str], sentence: str) -> list[tuple[int, int]]:
     """
     if _without_spaces(sentence) != _without_spaces("".join(words)):
         raise UsageError(
-            f"the sentence {sentence!r:.80} does not consist of its words.", "the two may differ in white space only."
+            f"the list of words does not match the sentence {sentence!r:.80}.",
+            "the words, joined together, must equal the sentence except for white space.",
         )
     visible = [index for index, letter in enumerate(sentence) if not letter.isspace()]
     ranges: list[tuple[int, int]] = []

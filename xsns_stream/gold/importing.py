@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError, XsnsError
+from xsns_stream.gold.axes import labels_of, on_axes, seeds_of
 from xsns_stream.gold.checking import (
     CheckedCells,
     LeftOut,
@@ -37,14 +38,14 @@ from xsns_stream.gold.import_notes import (
 )
 from xsns_stream.gold.plain_tables import LARGEST_SEED, long_scores
 from xsns_stream.gold.problems import FileProblemsError, OptionProblemsError, Problems, Remedy
-from xsns_stream.gold.raw_scores import RawCell, RawScores, ReadOptions
+from xsns_stream.gold.raw_scores import ImportOptions, RawCell, RawScores, ReadOptions
 from xsns_stream.io.escaping import visible
 from xsns_stream.io.numbers import ReadCells, read_cells
 from xsns_stream.io.table_orientation import check_corner
 from xsns_stream.io.tables import TextTable, listed
 from xsns_stream.language_labels import Labels, described, is_mean, is_trivial_answer, read_labels
 from xsns_stream.languages import code_or_none
-from xsns_stream.types.transfer_scores import UNKNOWN, TransferScores
+from xsns_stream.types.transfer_scores import TransferScores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,31 +73,6 @@ class ImportedScores:
     notes: tuple[str, ...] = ()
     left_out: LeftOut = field(default_factory=LeftOut)
     by_name: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _ImportOptions:
-    """Options of an import. An option that is given overrides what the format implies.
-
-    Attributes:
-        task: The task.
-        metric: The metric.
-        unit: One of `types.transfer_scores.UNITS`.
-        origin: Origin of the scores.
-        main: The main regime, which becomes the first regime.
-        rename: {label in the file: code}.
-        transpose: Whether the rows, or the column `source`, are targets.
-        skip_unknown: Whether to leave out unreadable labels and cells, instead of raising an error.
-    """
-
-    task: str | None = None
-    metric: str | None = None
-    unit: str | None = None
-    origin: str | None = None
-    main: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)
-    transpose: bool = False
-    skip_unknown: bool = False
 
 
 def import_scores(
@@ -144,7 +120,7 @@ def import_scores(
         _reader(format)
     _check_files(paths, format, seeds)
     name, found = (format, ()) if format is not None else _found_format(paths)
-    options = _ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
+    options = ImportOptions(task, metric, unit, origin, regime, dict(rename or {}), transpose, skip_unknown)
 
     def imported(name: str) -> ImportedScores:
         return _assemble(_merged(paths, name, ReadOptions(metric, min_examples, task), seeds, found), options)
@@ -229,7 +205,7 @@ def frame_scores(
     cells = frame.astype(object).where(frame.notna(), "")
     lines = tuple(tuple(map(str, line)) for line in cells.itertuples(index=False, name=None))
     table = TextTable(tuple(map(str, frame.columns)), lines, _FRAME)
-    return _assemble(long_scores(table, ReadOptions(metric, 0, task)), _ImportOptions(task, metric, unit))
+    return _assemble(long_scores(table, ReadOptions(metric, 0, task)), ImportOptions(task, metric, unit))
 
 
 def _table_scores(frame: pd.DataFrame, task: str | None, metric: str | None, unit: str | None) -> ImportedScores:
@@ -296,7 +272,7 @@ def _with_seed(raw: RawScores, seed: int) -> RawScores:
     return replace(raw, cells=tuple(cell._replace(seed=seed) for cell in raw.cells))
 
 
-def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
+def _assemble(raw: RawScores, options: ImportOptions) -> ImportedScores:
     """Check the cells of a file, and put their scores on labelled axes.
 
     Raises:
@@ -319,7 +295,7 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     trivial = _labels_that(is_trivial_answer, cells, options.rename) - {cell.target for cell in cells}
     floors = [cell for cell in cells if cell.source in trivial and cell.target not in means]
     cells = [cell for cell in cells if not (means | trivial) & {cell.source, cell.target}]
-    labels = _labels(cells, options.rename)
+    labels = labels_of(cells, options.rename)
     read = read_cells((cell.source, cell.target, cell.score) for cell in cells)
     checked = check_cells(cells, labels, read)
     if not any(labels.codes[cell.source] and labels.codes[cell.target] for cell in cells):
@@ -330,11 +306,11 @@ def _assemble(raw: RawScores, options: _ImportOptions) -> ImportedScores:
     checked.report(problems, skip=options.skip_unknown)
     # If labels would be lost, the checks below use the suggested codes for them.
     valid, codes = _with_remedies(problems, cells, checked, labels, read, options)
-    seeds = _seeds([cell for cell, _ in valid], problems)
+    seeds = seeds_of([cell for cell, _ in valid], problems)
     if not valid or checked.duplicates or seeds is None:
         problems.require_none()
         raise XsnsError("no score is left.", "import without --skip-unknown to see what it leaves out.")
-    scores, gap_notes = _on_axes(valid, codes, raw, options, seeds)
+    scores, gap_notes = on_axes(valid, codes, raw, options, seeds)
     unit, unit_notes = _checked_unit(scores, read, options.unit or raw.unit, problems)
     problems.require_none()
     check_larger_is_better(scores.metric)
@@ -379,7 +355,7 @@ def _with_remedies(
     checked: CheckedCells,
     labels: Labels,
     read: ReadCells,
-    options: _ImportOptions,
+    options: ImportOptions,
 ) -> tuple[tuple[tuple[RawCell, float], ...], Mapping[str, str | None]]:
     """Add to `problems` the options with which the file can be imported: `--rename` and `--skip-unknown`.
 
@@ -414,100 +390,3 @@ def _checked_unit(scores: TransferScores, read: ReadCells, requested: str, probl
         match = re.search(r"give --unit (\w+)", error.hint)
         problems.add_error(error, *(("--unit", match[1]) if match else ()))
     return "points", []
-
-
-# -------------------------------------------------------------------------------------------------- axes
-
-
-def _labels(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
-    names = list(dict.fromkeys(label for cell in cells for label in (cell.source, cell.target)))
-    for label in rename:
-        if label not in names:
-            near = get_close_matches(label, names, n=3)
-            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
-            raise UsageError(f"the file has no label '{label}' to rename.", hint)
-    labels = read_labels(names, rename)
-    if not any(labels.codes.values()) and not labels.ambiguous:
-        raise XsnsError(
-            f"no label is the code of a language: {listed(names)}.",
-            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'; --rename OLD=NEW maps "
-            "others.",
-        )
-    return labels
-
-
-def _on_axes(
-    valid: Sequence[tuple[RawCell, float]],
-    codes: Mapping[str, str | None],
-    raw: RawScores,
-    options: _ImportOptions,
-    seeds: tuple[int, ...],
-) -> tuple[TransferScores, list[str]]:
-    """Return the scores on labelled axes, before their unit is checked, and notes on missing scores."""
-    cells = [cell for cell, _ in valid]
-    sources, targets = (
-        dict.fromkeys(str(codes[getattr(cell, side)]) for cell in cells) for side in ("source", "target")
-    )
-    regimes = _regimes(cells, raw, options)
-    indices = [
-        {label: index for index, label in enumerate(axis)} for axis in (regimes, seeds or (None,), sources, targets)
-    ]
-    values = np.full([len(axis) for axis in indices], np.nan)
-    for cell, number in valid:
-        key = (cell.regime, cell.seed, codes[cell.source], codes[cell.target])
-        values[tuple(axis[label] for axis, label in zip(indices, key, strict=True))] = number
-    scores = TransferScores(
-        tuple(sources),
-        tuple(targets),
-        values,
-        task=options.task or raw.task or UNKNOWN,
-        metric=options.metric or raw.metric or UNKNOWN,
-        unit="points",
-        origin=options.origin or raw.origin,
-        regimes=regimes,
-        seeds=seeds,
-    )
-    return _without_empty_languages(scores)
-
-
-def _regimes(cells: Sequence[RawCell], raw: RawScores, options: _ImportOptions) -> tuple[str, ...]:
-    regimes = list(dict.fromkeys(cell.regime for cell in cells))
-    if options.main is not None and options.main not in regimes:
-        raise UsageError(f"there is no regime '{options.main}'.", f"regimes are {listed(regimes)}.")
-    main = options.main or (raw.main if raw.main in regimes else regimes[0])
-    return (main, *(name for name in regimes if name != main))
-
-
-def _seeds(cells: Sequence[RawCell], problems: Problems) -> tuple[int, ...] | None:
-    """Return the distinct seeds. If only some of the scores have a seed, add a problem and return None."""
-    seeds = dict.fromkeys(cell.seed for cell in cells)
-    if None in seeds and len(seeds) > 1:
-        message = "some scores have a seed, and others have none"
-        problems.add([message], ["give every line a seed, or none"], by_hand=True)
-        return None
-    return tuple(seed for seed in seeds if seed is not None)
-
-
-def _without_empty_languages(scores: TransferScores) -> tuple[TransferScores, list[str]]:
-    """Return the scores without languages that have no score, and notes on these languages and on missing pairs."""
-    # These are the numbers of scores of each source, and of each target, in all regimes and seeds.
-    by_source, by_target = (np.isfinite(scores.cells).sum(axis=axes) for axes in ((0, 1, 3), (0, 1, 2)))
-    sources = [source for source, count in zip(scores.sources, by_source, strict=True) if count]
-    targets = [target for target, count in zip(scores.targets, by_target, strict=True) if count]
-    if not sources:
-        raise XsnsError("the file has no scores.", "every cell of the file is empty.")
-    notes = [
-        f"these {side}s are left out, because they have no score: {listed(empty)}."
-        for side, before, after in (("source", scores.sources, sources), ("target", scores.targets, targets))
-        if (empty := [code for code in before if code not in after])
-    ]
-    scores = scores.restricted(sources, targets)
-    missing = [
-        f"{scores.sources[row]} → {scores.targets[column]}" for row, column in np.argwhere(np.isnan(scores.values))
-    ]
-    if missing:
-        notes.append(f"{len(missing)} of {scores.values.size} pairs have no score: {listed(missing)}.")
-    other_regimes = scores.cells[1:]
-    if further := int(np.isnan(other_regimes).sum()):
-        notes.append(f"in the other regimes, {further} of {other_regimes.size} scores are missing.")
-    return scores, notes

@@ -1,8 +1,9 @@
-"""Scores as they are written in a file, before labels, numbers and units are checked."""
+"""Scores as they are written in a file, before labels, numbers and units are checked, and options of an import."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -62,3 +63,28 @@ class ReadOptions:
     metric: str | None = None
     min_examples: int = 0
     task: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Options of an import. An option that is given overrides what the format implies.
+
+    Attributes:
+        task: The task.
+        metric: The metric.
+        unit: One of `types.transfer_scores.UNITS`.
+        origin: Origin of the scores.
+        main: The main regime, which becomes the first regime.
+        rename: {label in the file: code}.
+        transpose: Whether the rows, or the column `source`, are targets.
+        skip_unknown: Whether to leave out unreadable labels and cells, instead of raising an error.
+    """
+
+    task: str | None = None
+    metric: str | None = None
+    unit: str | None = None
+    origin: str | None = None
+    main: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    transpose: bool = False
+    skip_unknown: bool = False

@@ -30,9 +30,6 @@ class _Refusals:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.forget()
-
-    def forget(self) -> None:
         self.first, self.reported = "", False
 
     def remember(self, path: object) -> None:
@@ -89,11 +86,6 @@ def refusal() -> str:
         f"the file system of '{path}' does not support fsync: what was written is safe if this program is killed, "
         "but may be lost if the machine loses power."
     )
-
-
-def forget_refusals() -> None:
-    """Forget refused `fsync` calls; a program calls this at its start."""
-    _refusals.forget()
 
 
 def _sync_descriptor(descriptor: int, accepted: frozenset[int], path: object) -> None:

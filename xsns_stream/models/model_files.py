@@ -433,7 +433,7 @@ def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
     """Return the byte range (start, end) of a tensor, counted from the end of the header, without the byte at `end`."""
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
-        raise UnusableError(f"{about} is without type, shape or data_offsets")
+        raise UnusableError(f"{about} lacks dtype, shape or data_offsets")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in BITS:
         raise UnusableError(f"{about} has an unknown type: {_short(dtype)}")

@@ -198,7 +198,7 @@ def _check_added(added: Any, name: str) -> None:
 
 def _check_model(model: Any, name: str) -> None:
     if not isinstance(model, dict):
-        raise UnusableError(f"{name} has no model")
+        raise UnusableError(f"{name} has no 'model' entry")
     vocabulary = model.get("vocab")
     if not isinstance(vocabulary, dict | list):
         raise UnusableError(f"{name} has no vocabulary")
@@ -211,7 +211,7 @@ def _check_model(model: Any, name: str) -> None:
     for field in ("continuing_subword_prefix", "end_of_word_suffix", "unk_token"):
         value = model.get(field)
         if value is not None and (not isinstance(value, str) or len(value) > LONGEST_REPLACEMENT):
-            raise UnusableError(f"{name}: {field} is not a short text")
+            raise UnusableError(f"{name}: {field} is not a string of at most {LONGEST_REPLACEMENT} characters")
     if model.get("dropout"):
         raise UnusableError(f"{name} splits words at random (dropout of {model['dropout']!r}): remove the dropout")
 

@@ -350,7 +350,8 @@ def reserved_strings(tokenizer: Any) -> dict[str, int]:
 def tokens_left_special(tokenizer: Any, encoding: Any, special: set[int], frame: int) -> int:
     """Return the number of special tokens within a text, without those that the tokenizer adds around the text.
 
-    The number is zero unless a tokenizer has special tokens of a single character: such a string cannot be split.
+    A special token whose string occurs in the text is split into ordinary tokens. The string of a special token of one
+    character cannot be split; only such tokens are left.
 
     Args:
         tokenizer: The tokenizer.

@@ -37,16 +37,14 @@ from xsns_stream.pipeline.events import (
 from xsns_stream.pipeline.failure_logs import details_here, log_folder
 from xsns_stream.pipeline.jobs import Job, Session
 from xsns_stream.pipeline.measure import Run, free_memory
+from xsns_stream.pipeline.prepare_build import PreparedBuild, prepare_build, prepare_run
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
     BuildProgress,
-    PreparedBuild,
     describe_waiting,
     finish_build,
     leave_to_other,
     measure_row,
-    prepare_build,
-    prepare_run,
     read_row,
 )
 from xsns_stream.pipeline.settings import BuildSettings

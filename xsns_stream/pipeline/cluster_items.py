@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two checks whether other processes have released their items.
 _POLL_S: Final = 2.0
-DIFFERENT: Final = "a worker measures something else than the client"
+DIFFERENT: Final = "a worker has other settings than the client"
 SAME_INPUTS: Final = "give every worker the same model, text, device and packages."
 
 

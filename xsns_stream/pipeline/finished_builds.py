@@ -64,7 +64,7 @@ def remember_finished(
         store: The store.
         result: The result of the build, in which no row failed.
     """
-    from xsns_stream.pipeline.run_build import note_on_finished_rows
+    from xsns_stream.pipeline.prepare_build import note_on_finished_rows
 
     if note_on_finished_rows(settings, store, settings.rows()):
         return

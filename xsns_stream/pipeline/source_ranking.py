@@ -357,7 +357,7 @@ def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: flo
 
 @dataclass(frozen=True)
 class CalibratedScores:
-    """A regression of gold scores on the similarities of a store, and a comparison of the two rankings."""
+    """A regression of gold scores on a store's similarities, and an evaluation of the ranking against these scores."""
 
     scores: TransferScores
     calibration: Calibration

@@ -133,11 +133,11 @@ class UnitFolder:
 
 
 def check_same(run: TransferRun, settings: Mapping[str, Any], where: Path) -> None:
-    """Check that a finished unit has the same settings as this run; versions of libraries may differ.
+    """Check that a finished unit has the settings that are requested now; versions of libraries may differ.
 
     Args:
         run: The finished unit.
-        settings: The settings of this run for the unit.
+        settings: The settings that are requested now for the unit.
         where: The folder, for the message.
 
     Raises:
@@ -151,7 +151,7 @@ def check_beside(run: TransferRun, settings: Mapping[str, Any], where: Path) -> 
 
     Args:
         run: The finished unit.
-        settings: Settings of a unit of this run; data, classes and library versions may differ.
+        settings: The settings that are requested now for a unit; data, classes and library versions may differ.
         where: The folder, for the message.
 
     Raises:

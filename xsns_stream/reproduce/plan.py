@@ -74,9 +74,10 @@ def plan(options: RunOptions) -> Plan:
     """Find the data, restrict the pool of each task to the languages in the data, and return the plan.
 
     Raises:
-        UsageError: A value of `--data` is invalid, or no task is left.
+        UsageError: A value of `--data` is invalid, or no data were given for any task.
         LanguageError: A code is not a language code.
-        XsnsError: The data of the only task cannot be read.
+        XsnsError: No task can be read; this is the error of the first. If some tasks can be read, the failures of the
+            others are in the plan.
     """
     preset = PRESETS[options.preset]
     data = dict(preset.data) | ({GENERAL: preset.general} if preset.general else {}) | sort_out(options.data)

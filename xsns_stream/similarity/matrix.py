@@ -107,7 +107,7 @@ def similarity_by_group(
 
 
 def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:
-    """Return the arguments of a coefficient: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], and P."""
+    """Return the arguments of a coefficient: |A ∩ B| [S, T], |A| [S, 1], |B| [1, T], and the number of parameters."""
     return (
         table.intersection.astype(np.float64),
         table.source_cardinality.astype(np.float64)[:, None],

@@ -96,7 +96,7 @@ def sample_overlaps_by_seed(
     on_progress: Progress | None = None,
     on_incomplete: Incomplete | None = None,
 ) -> tuple[SampledOverlaps, ...]:
-    """Estimate |A ∩ B| for each seed; other blocks are drawn for each seed. See :func:`sample_overlaps`.
+    """Estimate |A ∩ B| for each seed, from a different sample of blocks for each. See :func:`sample_overlaps`.
 
     Languages that lack a seed are left out, as in :func:`xsns_stream.similarity.count_overlaps_by_seed`.
     """

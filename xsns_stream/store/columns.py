@@ -18,7 +18,7 @@ from xsns_stream.store.format import RowKey
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.row_array import RowArray
 from xsns_stream.store.shards import RowReader, check_system, read_fully
-from xsns_stream.store.storage.local import os_errors
+from xsns_stream.store.storage.local_files import os_errors
 from xsns_stream.types import Words
 
 #: The largest number of files that stay open, if the system allows it; other rows are opened for each block.

@@ -25,7 +25,7 @@ from xsns_stream.store.format import FISHER_ARRAY, METADATA, FisherKey, check_di
 from xsns_stream.store.records import FisherRecord, read_fisher_record, write_group
 from xsns_stream.store.shards import Geometry, chunk_of
 from xsns_stream.store.storage import MissingObjectError, Storage
-from xsns_stream.store.storage.local import open_regular, os_errors, work_folder
+from xsns_stream.store.storage.local_files import open_regular, os_errors, work_folder
 from xsns_stream.types import DiagonalFisher, ParameterLayout
 
 #: Names of the axes of the array of Fisher values.

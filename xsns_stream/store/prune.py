@@ -20,7 +20,7 @@ from xsns_stream.store.fisher_array import FisherArray, discard_fisher
 from xsns_stream.store.format import ARRAY, FISHER_ARRAY, FOLDS, FisherKey, FoldKey, RowKey, fold_node
 from xsns_stream.store.row_array import RowArray
 from xsns_stream.store.storage import Storage
-from xsns_stream.store.storage.local import YOUNG_S, left_folders, remove_left_folder
+from xsns_stream.store.storage.local_files import YOUNG_S, left_folders, remove_left_folder
 from xsns_stream.store.store import SubNetworkStore
 
 _PARTIAL: Final = ".partial"

@@ -24,7 +24,7 @@ from xsns_stream.store.format import ARRAY, DIMENSIONS, METADATA, Labels, RowKey
 from xsns_stream.store.records import CommitRecord
 from xsns_stream.store.shards import Geometry, LocalRow, RowReader, StoredRow, check_inflation, chunk_of
 from xsns_stream.store.storage import MissingObjectError, Storage
-from xsns_stream.store.storage.local import os_errors
+from xsns_stream.store.storage.local_files import os_errors
 from xsns_stream.types import WORD_BITS, ParameterLayout, Words, words_for
 
 Compressor = Literal["none", "zstd"]

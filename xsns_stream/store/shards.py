@@ -24,7 +24,7 @@ from xsns_stream.errors import StoreError
 from xsns_stream.io.json import FieldError
 from xsns_stream.store import schemas
 from xsns_stream.store.storage import Storage
-from xsns_stream.store.storage.local import open_regular
+from xsns_stream.store.storage.local_files import open_regular
 from xsns_stream.types import Words
 
 _INDEX_ENTRY: Final = 16

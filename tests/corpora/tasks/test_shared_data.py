@@ -35,7 +35,7 @@ def tagged(example: TextExample) -> list[tuple[str, str]]:
     ("place", "task", "languages", "sizes"),
     [
         ("tasks/ner/uner", "ner", 8, (11846, 2254, 4000)),
-        ("tasks/ner/masakhaner2", "ner", 20, (20000, 4000, 10000)),
+        pytest.param("tasks/ner/masakhaner2", "ner", 20, (20000, 4000, 10000), marks=pytest.mark.slow),
         ("tasks/sib200", "topic", 131, (701 * 131, 99 * 131, 204 * 131)),
         ("tasks/xnli_fsxlt", "nli", 14, (14000, 2149, 3874)),
         ("tasks/pawsx_fsxlt", "pi", 6, (4220, 598, 1095)),
