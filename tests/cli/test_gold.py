@@ -144,7 +144,12 @@ def test_a_regime_is_shown_by_name(folder, in_process):
         ("import scores.csv --format long --unit fraction -o g.parquet", 1, "cannot be fractions", "--unit percent"),
         ("import scores.csv --format long --rename sw -o g.parquet", 2, "'--rename sw' is not OLD=NEW.", "OLD=NEW"),
         ("import scores.csv --format matrix -o g.parquet", 1, "is a long table, not a matrix", "--format long"),
-        ("import run1.csv run2.csv --format matrix -o g.parquet", 2, "2 files and 0 different seeds", "one --seed"),
+        (
+            "import run1.csv run2.csv --format matrix -o g.parquet",
+            2,
+            "2 files and 0 different seeds",
+            "give --seed once",
+        ),
         ("import --format long -o g.parquet", 2, "Missing argument 'FILE...'", "--help"),
         ("show none.parquet", 1, "there is no file 'none.parquet'", "check the path"),
         ("show scores.csv", 1, "its columns are source, target, score", "gold import scores.csv -o gold.parquet"),

@@ -26,6 +26,7 @@ DIFFERENT = {
     "--parts": "a number in build, and the kind of thing that is removed in prune",
     "--preset": "presets of fine-tuning, and of the paper's tables",
     "--seed": "build, transfer and baselines draw; other verbs use every seed that the store has; export takes one row",
+    "--words": "given in transfer, so that its results remain comparable with former ones",
     "--store": "baselines take settings from a store only if it is given",
 }
 #: Selections of languages, whose default is everything that the verb can use.

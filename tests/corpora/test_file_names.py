@@ -51,7 +51,7 @@ def test_names_of_languages(stem: str, code: str, said: str) -> None:
             "--label FILE=dev",
         ),
         ("train", "'train' is the name of a split or a side, not of a language"),
-        ("en-train", "a split of 'en': splits are read with --task"),
+        ("en-train", "it is a split of 'en'; splits are read only with --task"),
         ("zh_classical", "'zh_classical' is not a language code; name it lzh"),
         ("bn_rom", "'bn_rom' is not a language code; name it bn-Latn if it is romanised"),
         ("label", "'label' may mean Label; if so, name it lbb"),

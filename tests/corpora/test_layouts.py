@@ -115,7 +115,7 @@ def test_the_layout_is_said_and_so_is_the_split(tmp_path: Path) -> None:
     )
     assert [(each.file, each.reason) for each in not_read(corpus)] == [
         ("devtest/swh_Latn.devtest", "its split is not dev"),
-        ("devtest/x.md", "not one of the texts of its folder"),
+        ("devtest/x.md", "the texts of its folder are in other files"),
     ]
     assert texts(place, "sw", split="devtest") == ["b"]
 

@@ -111,7 +111,9 @@ def test_a_language_that_fails_is_named_and_its_log_is_kept(
 def test_a_worker_with_another_tokenizer_is_refused_by_name(client: Any, compute: Any) -> None:
     client.run(_use_digest, "0" * 64)
     try:
-        with pytest.raises(IncompatibleError, match=r"else than the client: tokenizer_digest \(tokenizer_digest is"):
+        with pytest.raises(
+            IncompatibleError, match=r"other settings than the client: tokenizer_digest \(tokenizer_digest is"
+        ):
             compute(client, names=("lex",))
     finally:
         client.run(_use_digest, None)

@@ -160,7 +160,7 @@ def test_another_experiment_is_refused_before_anything_is_handed_out(client: Any
 def test_a_worker_with_another_model_is_refused_by_name(client: Any, build: Any, tmp_path: Path) -> None:
     client.run(_use_digest, "0" * 64)
     try:
-        with pytest.raises(IncompatibleError, match=r"else than the client: .* weights_digest is"):
+        with pytest.raises(IncompatibleError, match=r"other settings than the client: .* weights_digest is"):
             build(client=client)
     finally:
         client.run(_use_digest, None)

@@ -134,7 +134,7 @@ def _lose_data_of(source: str | None) -> None:
 def test_a_worker_with_another_model_is_refused_by_name(client: Any, tune: Any, tmp_path: Path) -> None:
     client.run(_use_digest, "0" * 64)
     try:
-        with pytest.raises(IncompatibleError, match=r"else than the client: weights \(weights is '000"):
+        with pytest.raises(IncompatibleError, match=r"other settings than the client: weights \(weights is '000"):
             tune(client=client)
     finally:
         client.run(_use_digest, None)

@@ -29,7 +29,9 @@ def test_a_script_without_a_guard_gets_one_sentence_and_starts_nothing(tmp_path:
     )
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 1
-    assert done.stderr.splitlines()[-1] == (
+    message, hint = done.stderr.splitlines()[-2:]
+    assert hint.startswith("hint: workers of a scheduler that runs already")
+    assert message == (
         f"xsns_stream.errors.UsageError: line 3 of '{script}' starts workers, which run the script again when they "
         'start: put this statement below the line if __name__ == "__main__":'
     )

@@ -32,7 +32,7 @@ def test_a_flipped_bit(filled, object_of):
     assert "its record says" in str(cardinality)
     with pytest.raises(StoreError, match="does not contain the bits that were committed") as caught:
         filled["sw"]
-    assert "run verify" in caught.value.hint
+    assert "run `xsns-stream verify`" in caught.value.hint
     assert "commits/0.15/0/sw" in caught.value.hint
     with pytest.raises(StoreError, match="changed since they were committed: 'sw' has"):
         count_overlaps(filled)

@@ -368,7 +368,7 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
     assert corpus.split("sw", "train").examples == (TextExample("a", label="sports"),)
     expected = (TextExample("c\x85c", label="sports"), TextExample("d", label="health"))
     assert corpus.split("swh_Latn", "test").examples == expected
-    with pytest.raises(CorpusError, match=r"fin_Latn\.txt has 2 lines, and labels\.tsv labels 4"):
+    with pytest.raises(CorpusError, match=r"fin_Latn\.txt has 2 lines, but labels\.tsv has labels for 4"):
         corpus.split("fi", "test")
 
 
