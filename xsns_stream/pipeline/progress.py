@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from statistics import mean
 from types import TracebackType
@@ -51,7 +52,11 @@ def notebook_console() -> Console:
     from xsns_stream.io.console import VisibleConsole
     from xsns_stream.pipeline.notebook_progress import NotebookConsole, in_notebook
 
-    return NotebookConsole() if in_notebook() else VisibleConsole(stderr=True)
+    if not in_notebook():
+        return VisibleConsole(stderr=True)
+    # Libraries of Hugging Face import tqdm, which warns that its own bar in notebooks would need ipywidgets.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    return NotebookConsole()
 
 
 def is_live(console: Console) -> bool:
