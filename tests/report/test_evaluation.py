@@ -165,7 +165,7 @@ def test_markdown(tmp_path: Path) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     # Two tables: header, rule, five predictors; and header, rule, the four others.
     assert len(rows) == 7 + 6
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {11, 10}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {15, 14}
     assert "| y\\|2 |" in text
     assert f"* {in_markdown(found.notes[-1])}" in text
 
@@ -197,7 +197,7 @@ def test_latex(tmp_path: Path) -> None:
     text = write_evaluation(found, joined, tmp_path / "a.tex").read_text(encoding="utf-8")
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(body) == 6 + 5
-    assert all(line.count("&") == 9 for line in body[:6])
+    assert all(line.count("&") == 13 for line in body[:6])
     assert body[1].startswith(r"x\_1 & ")
     assert "−" not in "".join(body)
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2
