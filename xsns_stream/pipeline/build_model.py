@@ -30,7 +30,7 @@ def load_for_build(
     max_length: int = 128,
     label_at: str = AUTO,
 ) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return a tuple of the settings, to which the objective is added, and the model.
+    """Load the model of a build; return the settings, to which the objective is added, and the model.
 
     Args:
         settings: The settings; their objective is replaced.
