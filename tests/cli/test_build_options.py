@@ -52,7 +52,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
             "65",
             "error: the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length",
         ),
-        ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
+        ("seed", "-1", "error: a seed must be between 0 and 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
         ("density", "x", "error: Invalid value for '--density'"),
         ("token_reduction", "max", "error: Invalid value for '--token-reduction'"),

@@ -169,8 +169,8 @@ def test_languages_that_cannot_be_part_of_a_path(path, networks, language):
 @pytest.mark.parametrize(
     ("seed", "density", "message"),
     [
-        (-1, 0.15, "a seed must be in 0"),
-        (2**63, 0.15, "a seed must be in 0"),
+        (-1, 0.15, "a seed must be between 0 and"),
+        (2**63, 0.15, "a seed must be between 0 and"),
         (0, 0.0, "a density must be above 0"),
         (0, 1.5, "a density must be above 0"),
         (0, float("nan"), "a density must be above 0"),
