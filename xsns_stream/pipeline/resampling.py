@@ -39,7 +39,7 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """The things that were resampled, as text, such as `8 parts`."""
+        """A phrase that says from what the similarities were resampled, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
@@ -73,7 +73,10 @@ class Resampling:
 def folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
-    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates."""
+    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates.
+
+    The number is 0, and there are no candidates, if the target has no folds, or no candidate has as many.
+    """
     best: tuple[int, list[str]] = (0, [])
     for count in rows.fold_counts:
         languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
@@ -157,7 +160,7 @@ def tree_support(rows: SubNetworkStore, matrix: SimilarityMatrix, on_event: OnRe
     """Return how often the groups of the tree of a matrix occur in trees of resampled similarities.
 
     The similarities are resampled as for the intervals of a ranking, with the same random numbers for all pairs of a
-    language. A note says why there is no support.
+    language. If None is returned, a note says why there is no support.
 
     Args:
         rows: The store of the matrix.

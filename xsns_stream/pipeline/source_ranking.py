@@ -241,7 +241,7 @@ def _rank_one(
     """Return the report on one target.
 
     `corrected` and `drawn` are similarities by a correction and their draws, None for other coefficients. `named` is a
-    note that the given name of the target is not its label in the store; None if it is.
+    note that says which label of the store the given name of the target means; None if the name is the label.
     """
     from xsns_stream.ranking import rank_sources
     from xsns_stream.store.overlap_cache import overlap_cache
@@ -270,7 +270,8 @@ def _rank_one(
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
     sources_k = options.sources_k
     if sources_k is not None and len(codes) < sources_k:
-        log(Noted(f"{sources_k} sources were requested, but there are only {len(codes)} candidates; all are chosen."))
+        candidate = "is only 1 candidate, which is" if len(codes) == 1 else f"are only {len(codes)} candidates; all are"
+        log(Noted(f"{sources_k} sources were requested, but there {candidate} chosen."))
     draws = _draws(rows, matrix, target, codes, density, log) if corrected is None else drawn
     ranking = with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
     facts = None
