@@ -100,7 +100,8 @@ class _Pool:
     @property
     def _sizes(self) -> NDArray[np.intp]:
         """Int [T, Q]: number of candidates."""
-        return self.candidates.sum(axis=1).T
+        sizes: NDArray[np.intp] = self.candidates.sum(axis=1).T
+        return sizes
 
     def _measure(self, x: Reals, gold: slice) -> tuple[Reals, Reals]:
         """Return the metrics [M, T, R, Q], and the curves of near-best sources [T, R, Q, N]."""

@@ -361,8 +361,8 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
 
 def incomplete(x: Reals, candidates: Mask) -> Mask:
     """Return bool [T]: whether predictions x [R, S, T] lack a value of a candidate, of candidates [S, T]."""
-    lacking: Mask = (candidates & ~np.isfinite(x).all(axis=0)).any(axis=0)
-    return lacking
+    lacking = candidates & ~np.isfinite(x).all(axis=0)
+    return np.asarray(lacking.any(axis=0))
 
 
 def by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
