@@ -55,7 +55,7 @@ MATRICES = {
     "means": (
         "source,sw,yo,zu,Avg.\nen,55.2,40.1,44,46.4\nfr,50.3,42.2,43,45.2\nAverage,52.7,41.1,43.5,45.8\n",
         "these labels were not read, because they are means or totals: Average, Avg.; "
-        "--rename LABEL=CODE reads one as a language.",
+        "--rename LABEL=CODE reads such a label as a language.",
     ),
     "a column of families with merged cells": (
         "family,source,sw,yo,zu\nIndo-European,en,55.2,40.1,44\n,fr,50.3,42.2,43\n",

@@ -18,7 +18,7 @@ def mean_note(means: set[str]) -> Iterator[str]:
     if means:
         yield (
             f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
-            "--rename LABEL=CODE reads one as a language."
+            "--rename LABEL=CODE reads such a label as a language."
         )
 
 
