@@ -224,7 +224,7 @@ def _label_grid(axes: Axes, grid: ScoreGrid, size: float) -> None:
 
 
 def _column_name(code: str) -> str:
-    """Return the label of a column, such as `sw  Swahili`; the label runs downwards, so that the code is next to the grid."""
+    """Return the label of a column, such as `sw  Swahili`; the text runs downwards, with the code next to the grid."""
     name, _, rest = language(code).rpartition("  ")
     return f"{rest}  {name}" if name else rest
 
