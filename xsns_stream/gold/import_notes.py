@@ -42,7 +42,7 @@ def name_note(labels: Labels) -> Iterator[str]:
 
 
 def number_notes(read: ReadCells) -> Iterator[str]:
-    """Yield notes on the way in which numbers are written, and on parts of their cells that were not read."""
+    """Yield notes on the way in which numbers are written, and on the parts of cells that were not read."""
     if read.commas:
         yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, such as {read.commas[0]}."
     if any(read.percent):

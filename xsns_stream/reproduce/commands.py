@@ -286,7 +286,7 @@ def group_predictors(
 ) -> PredictorGroups:
     """Group predictors by the number of languages for which they have values.
 
-    A predictor without output yet is assumed to have values for all languages.
+    A predictor that has no output yet is assumed to have values for all languages.
     """
     together, separate, left_out = {}, {}, {}
     for label, step in predictors(config, task, model).items():
