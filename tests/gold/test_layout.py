@@ -196,7 +196,7 @@ def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
         (
             ",Swahili,Zulu\nISO,sw,yo\nen,1,2\n",
             "lines 2 and 1 of '.*' name different languages in one column: 'yo' and 'Zulu'",
-            "leave one line",
+            "keep only one line",
         ),
         ("source,sw,yo\nen,55,44,33\n", "line 2 of '.*' has 4 fields, but the first has 3", "in quotes"),
         ("T\nsource,sw\nen,55,44\n", "line 3 of '.*' has 3 fields, but the header, line 2, has 2", "in quotes"),
