@@ -121,7 +121,7 @@ def _divided(lines: Sequence[Line]) -> _Block:
 
 
 def _languages(labels: Sequence[str]) -> tuple[int, int]:
-    """Return the number of labels that are a language, and how many of these labels are short and in lower case."""
+    """Return the number of labels that name a language, and how many of these labels are short and in lower case."""
     named = [label for label in labels if label and language_of(without_markup(label)) is not None]
     return len(named), sum(len(label) <= len("xx-Xxxx") and label == label.lower() for label in named)
 

@@ -76,7 +76,7 @@ class _Sizes:
 
     @property
     def has_room(self) -> bool:
-        """Whether labels of the smallest size fit."""
+        """Whether a row is high enough for a label in the smallest font size."""
         return self.cell * 72 * LABEL_SHARE >= SMALLEST_TEXT
 
     @property

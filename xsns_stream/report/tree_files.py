@@ -70,7 +70,10 @@ def square_values(matrix: SimilarityMatrix) -> Reals:
 
 
 def undefined_languages(matrix: SimilarityMatrix) -> list[str]:
-    """Return few languages of which every undefined pair has at least one, those with most such pairs first."""
+    """Return a small set of languages such that every undefined pair contains one of them.
+
+    Languages are chosen one after the other: each is the one with the most undefined pairs that are left.
+    """
     values = square_values(matrix)
     undefined = ~np.isfinite(values) & ~np.eye(len(values), dtype=bool)
     undefined |= undefined.T
