@@ -228,8 +228,8 @@ class PredictorGroups:
 
     Attributes:
         together: {name in the tables: step} of the predictors that are compared with one another, including X-SNS.
-        separate: {name in the tables: step} of the predictors that lack values for many languages; each is compared only
-            with X-SNS.
+        separate: {name in the tables: step} of the predictors that lack values for many languages; each is compared
+            only with X-SNS.
         left_out: {name in the tables: reason} of the predictors that failed, or have values for too few languages.
     """
 
