@@ -402,7 +402,9 @@ def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
 def _folder(output: str) -> Path:
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{output}' is a file, not a folder.", "give a folder for one file of each baseline.")
+        raise UsageError(
+            f"'{output}' is a file, not a folder.", "give a folder; each baseline is written to a file in it."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -195,7 +195,7 @@ def _check_sides(outputs: tuple[str, ...], clusters: int | None, options: dict[s
 
     if clusters is not None and options["by"] is not None:
         raise UsageError(
-            "--cluster cannot be combined with --by.", "omit --by to divide the languages by all parameters."
+            "--cluster cannot be combined with --by.", "omit --by: clusters are computed from all parameters."
         )
     sources, targets = (set(split_codes(options[side])) for side in ("sources", "targets"))
     if sources != targets:

@@ -154,7 +154,7 @@ def _tuning_options(function: Decorated) -> Decorated:
             type=click.Choice(LABEL_AT),
             default="auto",
             show_default=True,
-            help="Token of a word that gets the label of the word; auto is the last token for causal models, and the "
+            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
             "first token for others.",
         ),
     )

@@ -17,8 +17,8 @@ _UNDEFINED: Final = 65535
 FINE: Final = 2000
 #: Smallest number of steps for most numbers of a page with many languages: similarities in layers, widths of intervals.
 COARSE: Final = 128
-#: Largest number of languages for which similarities in layers have fine steps.
-MOST_WITHOUT_COARSE: Final = 300
+#: Up to this number of languages, similarities in layers have FINE steps; with more languages, they have COARSE ones.
+MAX_WITH_FINE_STEPS: Final = 300
 #: Smallest number of steps for scores, predictions and regrets.
 STEPS: Final = 1000
 _MOST_DECIMALS: Final = 9
