@@ -266,7 +266,7 @@ def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, si
     facts = [
         f"mean of seeds {seeds}" if len(matrix.seeds) > 1 else f"seed {seeds}" if seeds else "",
         f"density {density:g}" if density is not None else "",
-        "cells of a language with itself are white",
+        "a language with itself is white",
     ]
     count = len(set(matrix.sources) | set(matrix.targets))
     title = f"{_name_of_measure(matrix)} of {count} languages"
