@@ -41,7 +41,7 @@ _WORK_OF_A_THREAD = 1 << 25
 Floats = NDArray[np.float32]
 
 
-def worth_it() -> bool:
+def has_avx512() -> bool:
     """Return whether this CPU has AVX-512, for whose registers the tile was designed."""
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 
