@@ -32,7 +32,8 @@ from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
-#: Option of the builders of tables in which all values are texts (CSV): whether pandas reads missing values in them.
+#: Option of the builders of CSV tables, in which every value is text. It decides whether pandas reads texts such as NA
+#: as missing values.
 _NA_OPTION: Final = "keep_default_na"
 #: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
@@ -94,7 +95,10 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the sorted normalised codes of the recipe; a local copy may lack some of them.
+        """Return the sorted normalised codes of the languages.
+
+        They are the languages of the recipe, or those of them that a local copy contains. If the recipe lists no
+        languages, they are read from the names of the configurations.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.

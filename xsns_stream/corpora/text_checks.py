@@ -38,14 +38,16 @@ _NUMBERED: Final = re.compile(r"[^\S\t]*(\d{1,12})[.):]?\s+\S")
 _LETTERS: Final = frozenset("ŠŽŒŸšžœ")
 # Letters of Latin-1 beyond ASCII. Every byte of a letter in a single-byte encoding of another script is one of them.
 _LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
-#: Share of such letters in a text, and smallest number of letters, from which the text was decoded wrongly.
+#: A text was decoded wrongly if it has at least `_LEAST_LETTERS` letters, and at least this share of them are such
+#: letters.
 _LATIN_1_SHARE: Final = 0.7
 _LEAST_LETTERS: Final = 10
 #: Texts that programs write for a missing value, which are not words.
 _MISSING: Final = frozenset({"nan", "NaN", "-nan", "-NaN", "<NA>", "#N/A", "#NA"})
 #: Words that pandas also reads as a missing value, and which may be texts.
 _PERHAPS_MISSING: Final = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
-# Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
+# Characters to which Latin-1 decodes the bytes 0x80 to 0x9F. In Windows-1252, these bytes are letters or signs, or have
+# no meaning.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
 
@@ -149,7 +151,7 @@ class _TextChecks:
             self.first_single_bytes = self.first_single_bytes or text
 
     def finish(self, add_note: AddNote) -> None:
-        """Add notes on odd texts, or refuse the file if there are too many.
+        """Add notes on unusual texts, or raise an error if there are too many.
 
         Raises:
             CorpusError: Too many texts are wrong.
