@@ -359,7 +359,7 @@ def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
 def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(UnusableError, match="bytes of values, but its header names"):
+    with pytest.raises(UnusableError, match="bytes of values, but its header describes"):
         read_header(path)
 
 

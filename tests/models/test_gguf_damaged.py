@@ -127,7 +127,7 @@ def _named(name: str) -> bytes:
         ({"general.alignment": 7}, "has an invalid alignment", "may be damaged"),
         (
             {"attention.value_length": 4, "attention.key_length": 8},
-            "has keys of 8 values and values of 4",
+            "has attention keys of width 8 and attention values of width 4",
             "safetensors",
         ),
         ({"embedding_length": None}, "does not give the number of attention heads or the width", ""),

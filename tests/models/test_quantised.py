@@ -170,8 +170,8 @@ def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> 
     configure(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     loaded = load_model(str(copied))
     assert loaded.notes[0] == (
-        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), and the weights "
-        "are not; they are read as they are."
+        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), but they are not; "
+        "they are read unchanged."
     )
     whole = load_model(str(plain)).model.state_dict()
     assert all(torch.equal(value, whole[name]) for name, value in loaded.model.state_dict().items())

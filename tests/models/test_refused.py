@@ -215,11 +215,11 @@ def test_a_hub_id_without_a_network() -> None:
         ({"dtype": "float8"}, "'float8' is not a valid dtype for weights."),
         (
             {"objective": "token-classification"},
-            "token-classification needs a number of labels of at least 2, no number was given.",
+            "token-classification needs at least 2 labels, and no number of labels was given.",
         ),
         (
             {"objective": "sequence-classification", "label_count": 1},
-            "sequence-classification needs a number of labels of at least 2, not 1.",
+            "sequence-classification needs at least 2 labels, not 1.",
         ),
         ({"label_count": 3}, "auto has no labels."),
         ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),

@@ -33,8 +33,8 @@ def map_for_writing(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap
 def reserve(path: Path, start: int, size: int) -> None:
     """Reserve disk space for a part of a file.
 
-    If the disk is full, the system ends a process that writes to a mapped file by a signal, without any message. Space
-    that is reserved can be written.
+    If the disk is full, the system terminates a process that writes to a mapped file with a signal, and no message is
+    printed. Writing to reserved space does not fail for this reason.
 
     Args:
         path: An existing file.

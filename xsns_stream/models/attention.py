@@ -47,7 +47,7 @@ def reads_ahead(model: Any) -> bool:
 
     The encoder of an encoder-decoder always does. Other models are tried on two tokens: the gradient of the output at
     the first token with respect to the embedding of the second token is exactly zero if attention is causal. The name
-    of the architecture does not tell: a configuration can change the direction (`is_decoder` of BERT,
+    of the architecture does not determine the direction, because a configuration can change it (`is_decoder` of BERT,
     `use_bidirectional_attention` of Gemma 3).
     """
     import torch

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.json import UnusableError, check_itself, opened, shown
+from xsns_stream.io.json import UnusableError, opened, refuse_placeholder, shown
 from xsns_stream.io.placeholders import PLACEHOLDER_BYTES
 from xsns_stream.models.model_files import Tensors
 from xsns_stream.models.tokenizer_files import LONGEST, MOST_TOKENS
 
 SUFFIX: Final = ".gguf"
-#: End of the names of the files of a model that was split.
+#: Pattern of the end of a file name if a model was split into several files.
 SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)
@@ -46,7 +46,7 @@ _ALIGNMENT: Final = 32
 _FORMATS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _OLDER_MAGIC: Final = (b"lmgg", b"fmgg", b"tjgg", b"algg")
 _AGAIN: Final = "download the file again; it may be incomplete."
-_CONVERT: Final = "convert the model again with a present version of llama.cpp."
+_CONVERT: Final = "convert the model again with a current version of llama.cpp."
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class GgufHeader:
         lengths: {key: number of values} of all arrays.
         tensors: {name: shape} of the tensors, in the order of the axes in torch.
         types: {name: quantisation type} of the tensors, such as `Q4_K`.
-        data: Position in the file of the first tensor.
-        offsets: {name: position of the tensor after `data`}.
+        data: Position of the first tensor in the file, in bytes.
+        offsets: {name: position of the tensor, in bytes after `data`}.
     """
 
     architecture: str
@@ -133,7 +133,7 @@ def check_magic(beginning: bytes, name: str) -> None:
     Raises:
         UnusableError: The file is not a GGUF file of a version that is read.
     """
-    check_itself(beginning, name)
+    refuse_placeholder(beginning, name)
     if beginning[:4] in _OLDER_MAGIC:
         raise UnusableError(f"{name} has a format of llama.cpp that is older than GGUF", _CONVERT)
     if beginning[:4] != MAGIC:
@@ -165,7 +165,7 @@ def _check_whole(header: GgufHeader, name: str) -> None:
 
 
 class _Reader:
-    """A position in the header of a GGUF file."""
+    """Reader of the header of a GGUF file, which keeps its position in the file."""
 
     def __init__(self, data: mmap.mmap, size: int, name: str) -> None:
         self._data, self._size, self._name, self._at = data, size, name, 8

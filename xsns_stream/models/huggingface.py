@@ -51,7 +51,7 @@ _NOT_NEEDED: Final = (
 )
 #: Packages that some tokenizers need.
 _OPTIONAL: Final = ("sentencepiece", "protobuf", "tiktoken", "mistral-common", "blobfile")
-#: {module: package that installs it}, for different names.
+#: {module: package that installs it}, for modules with another name than their package.
 _DISTRIBUTIONS: Final = {
     "google": "protobuf",
     "flash_attn": "flash-attn",

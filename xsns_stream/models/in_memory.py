@@ -148,7 +148,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
     own = _objective_of(model, name)
     if objective not in ("auto", own):
         raise UsageError(
-            f"the model '{name}' predicts {own}, not {objective}.", "load it with the head of the objective."
+            f"the model '{name}' has the head of {own}, not of {objective}.", "load it with the head of the objective."
         )
     if own in CLASSIFICATION and label_count is not None and label_count != model.config.num_labels:
         raise ModelError(

@@ -36,7 +36,7 @@ _BEFORE: Final = "use the model before its quantisation"
 
 
 def method_of(fields: Mapping[str, Any]) -> str:
-    """Return the method by which the weights of a configuration are quantised; empty if they are not."""
+    """Return the quantisation method that a configuration names; an empty string if it describes plain weights."""
     settings = fields.get("quantization_config")
     if not isinstance(settings, dict):
         return ""

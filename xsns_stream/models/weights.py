@@ -111,7 +111,10 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of the head: the modules that contain neither blocks nor input embeddings."""
+    """Return the names of all tensors of the head.
+
+    The head consists of the outermost modules that contain neither blocks nor input embeddings.
+    """
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}
