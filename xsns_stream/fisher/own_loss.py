@@ -188,7 +188,7 @@ def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batc
         except NotExactError as error:
             refused |= parameters_of(model, layout, error, refused)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            # A module that checks its inputs may fail with the tensors of a rule; without rules it is as the caller's.
+            # A module that checks its inputs may fail with the tensors of a rule. Without rules, it runs unchanged.
             if is_out_of_memory(error) or refused >= set(layout.names):
                 raise
             refused |= set(layout.names)
