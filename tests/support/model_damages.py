@@ -259,7 +259,7 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
     "settings that are a list": (write("tokenizer_config.json", "[]"), "does not contain a JSON object"),
     "deep settings": (write("tokenizer_config.json", '{"a": ' + nested(100_000) + "}"), "nested too deeply"),
     "a map of numbers": (write("special_tokens_map.json", '{"pad_token": 5}'), "pad_token is not a token"),
-    "added tokens without numbers": (write("added_tokens.json", '{"x": "y"}'), "does not have a number"),
+    "added tokens without numbers": (write("added_tokens.json", '{"x": "y"}'), "does not have an id"),
     "generation that is a list": (write("generation_config.json", "[]"), "does not contain a JSON object"),
     "200,000 added tokens": (added(200_000), "adds 200,0"),
     "a tokenizer that is a list": (write("tokenizer.json", "[]"), "does not contain a JSON object"),
