@@ -33,7 +33,7 @@ _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
 # Number of rows of G that are packed together, so that their cache lines stay in the first-level cache.
 _STRIP = 32
-# Number of rows of one run. Their panel of A needs 512 KiB of the second-level cache.
+# Largest number of rows of a run of several examples. Their panel of A needs 512 KiB of the second-level cache.
 _MOST_ROWS = 2048
 # Smallest amount of work for another thread (about a millisecond), in multiplications.
 _WORK_OF_A_THREAD = 1 << 25

@@ -205,9 +205,7 @@ def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_named() -> None:
     error = broken_installation("a/b", ModuleNotFoundError("No module named 'mistral_common'", name="mistral_common"))
-    assert error.message == (
-        "transformers needs the package mistral-common for the model 'a/b', which is not installed."
-    )
+    assert error.message == "the model 'a/b' needs the package mistral-common, which is not installed."
     assert error.hint == "install it with `pip install mistral-common`; the model's files are not the cause."
 
 

@@ -156,7 +156,7 @@ def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:
 def test_a_tokenizer_with_another_padding(tiny_copy: Path) -> None:
     configure(tiny_copy, "tokenizer_config.json", pad_token="<unk>")
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' pads with id 3, but the model with 1."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has the padding id 3, but the model has 1."
 
 
 @pytest.mark.parametrize("token", ["mask_token", "pad_token"])
@@ -166,7 +166,7 @@ def test_a_tokenizer_without_mask_or_padding(token: str, tiny_copy: Path) -> Non
     del settings[token]
     path.write_text(json.dumps(settings))
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask or no padding token."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask token or no padding token."
 
 
 @pytest.mark.parametrize("damage", ["cut", "all missing", "one missing"])

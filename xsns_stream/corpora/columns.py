@@ -28,7 +28,7 @@ from xsns_stream.types.text import AnswerSpan, other_answers
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 #: Usual names of columns of labels, in order of preference.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
-#: Columns that contain lists of words; formats without lists contain them as text.
+#: Columns that contain lists of words. In formats that have no lists, such a list is written as text.
 WORD_COLUMNS: Final = ("tokens", "words")
 #: Columns of two texts with one label. Without labels, only the first text is read.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))

@@ -39,7 +39,7 @@ _CONLLU_HINT: Final = (
     "each word needs an ID and a FORM, separated by a tab; IDs increase by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: Names of the columns; for unused columns, names for which the library does not parse values.
+#: Names of the columns. Unused columns have numbers as names, so that the library does not parse their values.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
 # A number has up to nine digits, because no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -215,7 +215,7 @@ def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[s
                 raise _NotConlluError(f"its first ID is {first}")
         is_part = first == last and first == before + 1 and first <= covered
         if not is_part:
-            # A range without its parts is read as all of them.
+            # If the parts of a range are missing, the range stands for all of them.
             before = covered if before == begun - 1 and begun <= covered else before
             _check_follows(first, before, covered)
             begun, covered = first, last
@@ -250,7 +250,7 @@ def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
         if first < last:
             return first, last
         if first == last:
-            # Stanza writes 2-2 above the word 2, with the same form.
+            # Stanza writes a line 2-2 above the word 2, with the same form; this line is ignored.
             return None
     elif _EMPTY_NODE.fullmatch(identifier):
         return None
@@ -397,7 +397,7 @@ def _language_prefix(lines: Iterable[str], path: Path) -> str:
 
 _COMMENT: Final = "#"
 _TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
-#: A range of the words that follow, or an empty node.
+#: Pattern of an ID that is not the ID of a word: a range of the words that follow, or an empty node.
 _NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
 #: If more than this share of the lines begins with the expected number, the words of the file are numbered.
 _NUMBERED_SHARE: Final = 0.5

@@ -44,7 +44,7 @@ _BOMS: Final = (
 #: Damaged text in UTF-8 may have up to this share of NUL bytes. A larger share means UTF-16, UTF-32 or binary data. The
 #: limit is low because Chinese text in UTF-16, for example, has only one or two NUL bytes on each line.
 _NUL_SHARE: Final = 0.001
-#: If more than this share of the lines, and at least `_BAD_LINES`, cannot be used, the file is an error.
+#: If more than this share of the lines, and at least `_BAD_LINES` lines, cannot be used, an error is raised.
 _BAD_SHARE: Final = 0.1
 _BAD_LINES: Final = 3
 
@@ -80,7 +80,7 @@ _CAT: Final = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"
 _COMPRESSION_NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
-#: First bytes of a file → its suffix.
+#: First bytes of a file → suffix of its format.
 _MAGIC: Final = (
     (b"\x1f\x8b", ".gz"),
     (b"BZh", ".bz2"),

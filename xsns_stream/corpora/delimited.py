@@ -195,7 +195,7 @@ class _TableRows:
 
 #: Largest number of lines of a quoted field; a quotation mark that is not closed within them is text.
 _MAX_FIELD_LINES: Final = 1000
-#: A quoted field, or one without quotation marks.
+#: Pattern of a quoted field, or of a field without quotation marks.
 _QUOTED_FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
 #: Pattern of the line that names the separator; Excel writes it above the header.
 _SEP_LINE: Final = re.compile(r"sep=([,;\t])")

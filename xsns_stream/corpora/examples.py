@@ -298,7 +298,7 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
 # ---------------------------------------------------------------------------------------- drawing
 
 
-#: Largest size of examples in memory, in bytes, for which a text is read only once.
+#: If the examples of a text need at most this number of bytes, they are kept in memory, and the text is read only once.
 HELD_BYTES: Final = 2**25
 # Sizes in bytes: an example and a word as Python objects, and a digest.
 _EXAMPLE_BYTES: Final = 120

@@ -228,7 +228,7 @@ class Naming:
         )
 
 
-#: Labels are normalised codes.
+#: The default rule: labels are normalised codes.
 CODES: Final = Naming()
 
 
@@ -355,7 +355,7 @@ def _english_names() -> Mapping[tuple[str, ...], str]:
     for written, name in Locale("en").languages.items():
         if code := code_or_none(written):
             codes_of.setdefault(words_of_name(name), set()).add(code)
-    # In CLDR, only `zh` is called Chinese; it is Mandarin Chinese.
+    # CLDR does not contain the name Mandarin. It calls `zh` Chinese, which means Mandarin Chinese.
     codes_of.setdefault(words_of_name("Mandarin Chinese"), {"zh"})
     codes_of.setdefault(words_of_name("Mandarin"), {"zh"})
     return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}

@@ -37,7 +37,8 @@ _PROBE_SECONDS: Final = 10
 _NA_OPTION: Final = "keep_default_na"
 #: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
-# `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
+# Pattern of a line such as `- config_name: no` in the head of a README.md. YAML 1.1 reads the words of `_NOT_TEXT` as
+# true, false or null.
 _CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
 _TRUE: Final = frozenset(("yes", "on", "true"))
 _NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
@@ -330,7 +331,7 @@ class HubCorpus:
         return columns
 
     def _builder(self, subset: str) -> Any:
-        """Return the builder of the configuration of a language."""
+        """Return the builder of `datasets` for the configuration of a language."""
         import datasets
 
         with no_progress_bars():
@@ -438,7 +439,7 @@ def open_hub(
         raise UsageError("--revision cannot be used with a local copy.", "leave --revision out.")
     if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
         raise UsageError(
-            f"--config '{config}' would be the same text for every language.",
+            f"--config '{config}' would select the same text for every language.",
             f"write {LANG} in place of the language.",
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:

@@ -206,7 +206,7 @@ def _language_folder(name: str) -> str | None:
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value
-    # Spark writes a folder of files under the name of a file.
+    # Spark writes a folder of files that has the name of a file.
     name = _DATA_FOLDER.sub("", name)
     try:
         return language_of(name.removesuffix("_meta"))[0]

@@ -412,7 +412,7 @@ def _files_of_pairs(
             continue
         kind = irregular_kind(Path(path)) if Path(path).exists() else ""
         if kind:
-            raise CorpusError(f"'{path}' is {kind}, not a file of text.", "give a file, or a pipe that ends.")
+            raise CorpusError(f"'{path}' is {kind}, not a file of text.", "give a file or a pipe.")
         if not Path(path).exists():
             raise CorpusError(f"there is no file '{path}'.", "write pairs as language=path, such as sw=swahili.txt.")
     path_of: dict[str, str] = {}

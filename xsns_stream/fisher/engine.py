@@ -227,7 +227,7 @@ class Engine:
             loss, start = self._losses(rows, scored_batch, batch)
         if not bool(torch.isfinite(loss)):
             raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
+                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
             )
         self._run_backward(start if rows.requires_grad else None)
 

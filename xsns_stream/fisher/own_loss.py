@@ -105,7 +105,7 @@ class OwnLossEngine(Engine):
             total = losses.to(sum_dtype(losses.dtype)).sum() * self._scale
         if not bool(torch.isfinite(total)):
             raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
+                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
             )
         _check_depends(total)
         self._run_backward(total.backward)

@@ -44,7 +44,7 @@ def _made_visible(shown: Any) -> Any:
     if isinstance(shown, str):
         return visible(shown)
     if isinstance(shown, Text):
-        # A text with two styles is a cell of several lines from a table of this package.
+        # A text with styled parts is a cell of several lines, from a table of this package.
         if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
             shown.plain = plain
     elif isinstance(shown, Table):

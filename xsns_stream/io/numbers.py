@@ -21,7 +21,7 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", 
 #: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
-#: Other cells that mean a missing score in tables of scores.
+#: Cells that mean a missing score in tables of scores, in lower case.
 _MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "<na>", "n.a.", "n. a."})
 
 _NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"

@@ -62,5 +62,5 @@ def scratch_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise XsnsError(
             f"the temporary file '{path}' cannot be written: {error.strerror or error}.",
-            "give --scratch, or TMPDIR, a folder with more space; temporary files of a build are in its store.",
+            "name a folder with more space by --scratch or TMPDIR; temporary files of a build are in its store.",
         ) from error

@@ -43,7 +43,8 @@ _SAVE_AS_CSV: Final = (
 _SAVE_AS_UTF8: Final = "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
 # Characters that are not visible: within a field, and at its ends. Joiners stay within words, because Persian has them.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b\u2060\ufeff]|^[\\s\u200c-\u200f]+|[\\s\u200c-\u200f]+$")
-# Two spaces separate fields if there are any; names of languages may contain single spaces.
+# If a text has several adjacent spaces within a line, these separate fields, because names of languages may contain
+# single spaces.
 _SPACES: Final = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPACE: Final = re.compile(r"\s+")
 # Minimum share of the lines that have equally many separators. The other lines may be footnotes.
@@ -135,7 +136,7 @@ def _without_margins(rows: TextRows) -> TextRows:
     while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
         titles += 1
     if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
-        # The line below is not a header.
+        # The line below the titles is not a header, so that the first lines are not titles.
         titles = 0
     shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
     notes = (f"these lines are above the header and were not read: {listed(shown)}.",) if shown else ()
@@ -191,7 +192,7 @@ def _frame_rows(path: Path) -> TextRows:
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:
-        # Errors of pyarrow are also of this type.
+        # Errors of pyarrow are also a ValueError.
         raise XsnsError(
             f"'{path}' cannot be read as a table: {str(error).splitlines()[0]}.", "write it again."
         ) from None

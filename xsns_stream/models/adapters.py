@@ -268,7 +268,7 @@ def _base(adapter: _Adapter, name: str) -> Checkpoint:
 
 
 def _objective(adapter: _Adapter, base: Checkpoint, name: str) -> tuple[str, int | None]:
-    """Return the objective whose class the adapter changes, and its number of labels if it is a classification."""
+    """Return the objective whose class the adapter changes, and the number of labels of a classification objective."""
     task = _TASKS.get(str(adapter.settings.get("task_type")))
     heads = [
         shape for key, shape in adapter.whole.items() if len(shape) == 2 and not key.endswith("embed_tokens.weight")

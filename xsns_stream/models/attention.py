@@ -77,5 +77,5 @@ def reads_ahead(model: Any) -> bool:
             # A plain sum would be constant after a layer norm.
             weighted = (first * torch.arange(len(first), device=device).cos()).sum()
             (gradient,) = torch.autograd.grad(weighted, embedded[0])
-    # [1, 2, H], or [2, 1, H] in XLNet.
+    # The gradient has the shape [1, 2, H], or [2, 1, H] in XLNet.
     return bool(gradient.reshape(2, -1)[1].any())

@@ -164,7 +164,7 @@ def fits(config: Any, objective: str) -> bool:
 
 
 def _models(key: str) -> dict[str, Any]:
-    """Return {kind of model: name or names of its class} of a list of transformers, such as `MASKED_LM`."""
+    """Return the table {model_type: name or names of its class} of transformers for a key such as `MASKED_LM`."""
     from transformers.models.auto import modeling_auto
 
     known: dict[str, Any] = getattr(modeling_auto, f"MODEL_FOR_{key}_MAPPING_NAMES")

@@ -147,7 +147,7 @@ def check_magic(beginning: bytes, name: str) -> None:
             f"convert it with `gguf-convert-endian {name} little`, a program of the package gguf.",
         )
     if version not in VERSIONS:
-        raise UnusableError(f"{name} has version {version} of GGUF, and versions 2 and 3 are read", _CONVERT)
+        raise UnusableError(f"{name} has version {version} of GGUF, and only versions 2 and 3 are read", _CONVERT)
 
 
 def _check_whole(header: GgufHeader, name: str) -> None:
@@ -178,7 +178,7 @@ class _Reader:
             (tensors, MOST_TENSORS, 25, "tensors"),
         ):
             if count > most or count * least > self._size:
-                raise UnusableError(f"the header of {self._name} claims {count:,} {what}")
+                raise UnusableError(f"the header of {self._name} claims {count:,} {what}, more than it can have")
         metadata, lengths = self._entries(entries)
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
@@ -209,7 +209,7 @@ class _Reader:
     def _text(self, longest: int, what: str) -> str:
         data = self._bytes()
         if len(data) > longest:
-            raise UnusableError(f"the header of {self._name} has {what} of {len(data):,} bytes")
+            raise UnusableError(f"the header of {self._name} has {what} of {len(data):,} bytes, more than {longest:,}")
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -241,7 +241,7 @@ class _Reader:
         """Return the number of values of an array, and the values if they are few numbers."""
         kind, count = self._take("I"), self._take("Q")
         if kind != _STRING and kind not in _FORMATS:
-            raise UnusableError(f"the array '{shown(key)}' of {self._name} has values of the type {kind}")
+            raise UnusableError(f"the array '{shown(key)}' of {self._name} has values of the unknown type {kind}")
         if count > 2 * MOST_TOKENS:
             raise UnusableError(f"the header of {self._name} has an array of {count:,} values, '{shown(key)}'")
         if kind == _STRING:
@@ -279,10 +279,10 @@ class _Reader:
                 raise UnusableError(f"{about} is described twice")
             axes = self._take("I")
             if axes > MOST_AXES:
-                raise UnusableError(f"{about} has {axes:,} axes")
+                raise UnusableError(f"{about} has {axes:,} axes, more than {MOST_AXES}")
             shape = tuple(self._take("Q") for _ in range(axes))
             if any(size >= 2**48 for size in shape):
-                raise UnusableError(f"{about} has a size of {max(shape):,}")
+                raise UnusableError(f"{about} has an axis of the size {max(shape):,}")
             kind, offset = self._take("I"), self._take("Q")
             try:
                 types[name] = GGMLQuantizationType(kind).name
@@ -294,7 +294,7 @@ class _Reader:
             block, _ = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
             if (shape[0] if shape else 1) % block:
                 raise UnusableError(f"{about} has rows of {shape[0]:,} values, not a multiple of {block}")
-            # The first axis in the file is the one whose values are next to each other.
+            # The axis whose values are adjacent comes first in the file, and last in torch.
             shapes[name], offsets[name] = shape[::-1], offset
         return shapes, types, offsets
 

@@ -122,7 +122,7 @@ def read_tokenizer(path: Path, header: GgufHeader, name: str) -> Any:
             "put the tokenizer.json of the model into the folder of the file.",
         )
     try:
-        # In a folder of its own, because transformers would also read the files of a tokenizer beside the GGUF file.
+        # The file is linked into a separate folder, because transformers would also read tokenizer files beside it.
         with TemporaryDirectory() as folder, quiet_transformers(), _without_vocabulary():
             (Path(folder) / _LINK).symlink_to(path.resolve())
             return AutoTokenizer.from_pretrained(

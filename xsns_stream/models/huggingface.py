@@ -137,7 +137,7 @@ def broken_installation(name: str, error: BaseException) -> ModelError:
     package = _package_missing(cause)
     if package:
         return ModelError(
-            f"transformers needs the package {package} for the model '{name}', which is not installed.",
+            f"the model '{name}' needs the package {package}, which is not installed.",
             f"install it with `pip install {package}`; the model's files are not the cause.",
         )
     message = f"transformers cannot import what the model '{name}' needs: {reason(cause)}."

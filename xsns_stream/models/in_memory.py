@@ -76,7 +76,9 @@ def open_model(
     if not isinstance(model, LoadedModel):
         return adopt_model(model, tokenizer, objective=objective, label_count=label_count)
     if tokenizer is not None:
-        raise UsageError("the model was loaded with its tokenizer, and another was given.", "omit the tokenizer.")
+        raise UsageError(
+            "the model was loaded with its tokenizer, and another tokenizer was given.", "omit the tokenizer."
+        )
     if objective not in ("auto", model.objective):
         raise UsageError(
             f"the model '{model.name}' was loaded for {model.objective}, not for {objective}.",

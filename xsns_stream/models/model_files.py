@@ -28,7 +28,8 @@ from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse
 from xsns_stream.io.placeholders import PLACEHOLDER_BYTES
 from xsns_stream.models.huggingface import FAMILIES, broken_installation, needs_own_code, quiet_transformers, reason
 
-#: Largest number of blocks of a configuration, and a number that is always allowed because blocks may share weights.
+#: Largest number of blocks of a configuration; and a number of blocks that is allowed even if the weights have fewer
+#: tensors, because blocks may share weights.
 MOST_LAYERS: Final = 2_048
 FEW_LAYERS: Final = 256
 #: Largest value of all other sizes, such as those of a vocabulary, a layer or a list of experts.

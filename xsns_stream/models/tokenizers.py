@@ -88,7 +88,7 @@ def load_tokenizer(folder: Path, name: str, config: Any = None) -> Any:
     return tokenizer
 
 
-#: Texts in several scripts, with digits and capitals, in which wrong tokenizers differ.
+#: Texts in several scripts, with digits and capitals, which a wrong tokenizer splits differently.
 _PROBES: Final = (
     "hello world",
     "The year 2023, and 650841823.",
@@ -185,10 +185,10 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
             f"the tokenizer of model '{name}' has {len(tokenizer)} tokens, but the model has {rows} embeddings.", _HINT
         )
     if objective == "masked-lm" and (tokenizer.mask_token_id is None or tokenizer.pad_token_id is None):
-        raise ModelError(f"the tokenizer of model '{name}' has no mask or no padding token.", _HINT)
+        raise ModelError(f"the tokenizer of model '{name}' has no mask token or no padding token.", _HINT)
     if objective == "masked-lm" and tokenizer.mask_token_id == tokenizer.unk_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' uses the token for unknown text as its mask "
+            f"the tokenizer of model '{name}' uses its unknown token as its mask token "
             f"({str(tokenizer.mask_token)!a}).",
             f"the model was trained with another mask token; {_HINT}",
         )
@@ -197,7 +197,8 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
         return
     if padding != tokenizer.pad_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, but the model with {padding}.",
+            f"the tokenizer of model '{name}' has the padding id {tokenizer.pad_token_id}, but the model has "
+            f"{padding}.",
             _HINT,
         )
 

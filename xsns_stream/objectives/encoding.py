@@ -367,7 +367,7 @@ def tokens_of_ranges(
             if begin >= stop:
                 break
             inside = end > start
-            # The space before a word, which is not in the range of the word before it.
+            # The token is the space before the word, which is not in the range of the preceding word.
             space = end > max(start - 1, 0) and begin >= before
             if first is None and (inside or space):
                 first = position

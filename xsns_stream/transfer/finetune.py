@@ -221,7 +221,7 @@ def _trainer(
     )
     pad_id = padding(tokenizer, model)
     if arguments.n_gpu > 1:
-        # With several GPUs, the size of a step would differ from the settings.
+        # With several GPUs, the number of examples in a step would differ from the settings.
         arguments._n_gpu = 1
     trainer = Trainer(
         model=model,

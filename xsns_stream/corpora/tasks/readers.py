@@ -45,7 +45,7 @@ from xsns_stream.tasks import TASKS
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan, other_answers
 
-#: Suffixes of files with a word and its tag on each line; a .tsv file may be one, or a table.
+#: Suffixes of files with a word and its tag on each line; a .tsv file may be such a file or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
 _TABLES: Final = tuple(sorted(TABLES, key=lambda suffix: not FORMATS[suffix].compressible))
 #: Suffixes of compressed tables in formats that are not read if they are compressed.

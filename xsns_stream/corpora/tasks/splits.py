@@ -40,7 +40,8 @@ WHOLE: Final = "whole"
 #: SIB-200: the file with the split and the class of each line.
 LINE_LABELS: Final = "labels.tsv"
 _SPLIT: Final = "|".join(SPLIT_NAMES)
-# In names of Universal Dependencies, a treebank is at the position of a script or a region, so that the suffix decides.
+# In file names of Universal Dependencies, the treebank is at the position where other names have a script or a region.
+# The suffix therefore decides how a name is read.
 _TREEBANK: Final = re.compile(rf"(?P<language>[a-z]{{2,3}})_[a-z0-9]+-(?:ud-)?(?P<split>{_SPLIT})")
 _NAMED: Final = re.compile(rf"(?P<language>[A-Za-z0-9_-]+?)[-._](?P<split>{_SPLIT})")
 _IGNORED: Final = (".", "README", "LICENSE", "manifest.")
