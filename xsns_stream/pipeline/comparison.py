@@ -329,7 +329,7 @@ def _check_languages(
         (only,) = selection.languages
         raise UsageError(
             f"a matrix compares at least two languages, and '{only}' is the only one.",
-            "name more with --lang sw,en, or build more languages.",
+            "name more languages, such as --lang sw,en, or build more languages.",
         )
     if not verify:
         return
