@@ -104,7 +104,7 @@ def test_the_rankings_are_those_of_rank(folder: Path) -> None:
             assert ranking.expected.mean[row, column] == pytest.approx(source.expected.mean)
             assert ranking.expected.measured[row, column] == source.expected.measured
         assert dict(each.best) == {
-            source.language: source.best_probability for source in expected if source.best_probability >= 0.005
+            source.language: source.best_probability for source in expected if source.best_probability > 0
         }
         assert each.level == tuple(source.language for source in expected if source.level_with_first)
         assert each.sentences[: len(expected.verdicts)] == expected.verdicts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,34 @@ def test_the_ranking_has_intervals_probabilities_and_expected_scores(opened: Ope
         "A sentence on sw.",
         "Similarity is not transfer.",
     ]
+
+
+def test_every_number_of_the_ranking_has_the_digits_of_python(browser: Any, tmp_path: Path) -> None:
+    page = full_page()
+    assert page.ranking is not None
+    noise = np.random.default_rng(3).uniform(0.001, 0.06, (2, len(CODES), len(CODES)))
+    main = replace(page.matrices[0], low=page.matrices[0].values - noise[0], high=page.matrices[0].values + noise[1])
+    best = tuple(
+        replace(each, best=((each.best[0][0], 0.125), (each.best[1][0], 0.003))) for each in page.ranking.targets
+    )
+    page = replace(page, matrices=(main, *page.matrices[1:]), ranking=replace(page.ranking, targets=best))
+    expected = page.ranking.expected
+    assert expected is not None
+    expected.measured[:] = (100 * main.values).round(2)
+    opened = Opened(browser, write_page(page, tmp_path / "report.html"))
+    rows = [row.locator("th, td").all_inner_texts() for row in opened.page.locator("#ranking-table tbody tr").all()]
+    column, names = CODES.index("sw"), {name: code for code, name in NAMES.items()}
+    for cells in (cells for cells in rows if cells[1].split()[0] in names):
+        row = CODES.index(names[cells[1].split()[0]])
+        decimals = len(cells[3].partition(".")[2])
+        arrays = (main.values, main.low, main.high, expected.mean, expected.low, expected.high, expected.measured)
+        numbers = [float(array[row, column]) for array in arrays if array is not None]
+        texts = [f"{value:.{decimals if k < 3 else 1}f}" for k, value in enumerate(numbers)]
+        assert [cells[3], cells[4], *cells[7:]] == [
+            texts[0], f"{texts[1]} to {texts[2]}", texts[3], f"{texts[4]} to {texts[5]}", texts[6]
+        ]  # fmt: skip
+    assert [cells[5] for cells in rows[:3]] == ["12 %", "< 1 %", "< 1 %"]
+    opened.context.close()
 
 
 @pytest.mark.parametrize("typed", ["fi", "Finnish", "finn", "Finnish (fi)"])

@@ -20,7 +20,7 @@ from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.errors import UsageError
 from xsns_stream.report.page import group_set, map_section, matrix_of, page_languages, tree_section, write_page
 from xsns_stream.report.page.maps import classical_mds
-from xsns_stream.report.page.packing import pack, pack_exactly, step_for
+from xsns_stream.report.page.packing import EXACT, codes_of, pack, pack_ends, step_for
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 from xsns_stream.types.language_clusters import adjusted_rand
 from xsns_stream.types.language_tree import clusters_of, distances
@@ -28,18 +28,22 @@ from xsns_stream.types.language_tree import clusters_of, distances
 # ------------------------------------------------------------------------------------------ packed numbers
 
 
+def codes(packed: dict[str, Any]) -> np.ndarray:
+    """Read packed integers as the page does."""
+    raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), np.uint8).astype(np.int64)
+    found = sum(plane << 8 * k for k, plane in enumerate(raw.reshape(packed["bytes"], -1)))
+    return np.where(found == 256 ** packed["bytes"] - 1, np.nan, packed["start"] + found)
+
+
 def unpacked(packed: dict[str, Any]) -> np.ndarray:
     """Read packed numbers as the page does."""
-    raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), np.uint8)
-    if "step" not in packed:
-        return raw.reshape(4, -1).T.copy().view("<f4").ravel().astype(float)
-    low, high = raw.reshape(2, -1).astype(np.int64)
-    codes = low | high << 8
-    return np.where(codes == 65535, np.nan, (packed["start"] + codes) * packed["step"] / packed["scale"])
+    return (codes(packed) + 0.5) * packed["step"] / packed["scale"]
 
 
-@pytest.mark.parametrize("steps", [128, 2000])
-@pytest.mark.parametrize(("low", "high"), [(0.2, 0.9), (-0.3, 0.01), (0.5, 0.5), (0.0, 98.0), (1e-6, 3e-6)])
+@pytest.mark.parametrize("steps", [100, 1000, 6000, EXACT])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.2, 0.9), (-0.3, 0.01), (0.5, 0.5), (0.0, 98.0), (1e-6, 3e-6), (-4e9, 2e12)]
+)
 def test_packed_numbers_are_within_half_a_step(low: float, high: float, steps: int) -> None:
     values = np.random.default_rng(0).uniform(low, high, 500)
     values[3] = np.nan
@@ -47,14 +51,46 @@ def test_packed_numbers_are_within_half_a_step(low: float, high: float, steps: i
     step = packed["step"] / packed["scale"]
     found = unpacked(packed)
     assert np.isnan(found[3])
-    assert np.nanmax(np.abs(found - values)) <= step / 2 * (1 + 1e-9)
-    assert high == low or step <= (high - low) / steps
+    assert np.nanmax(np.abs(found - values)) <= step / 2 * (1 + 1e-9) + 1e-15 * max(abs(low), abs(high))
+    assert high == low or step <= max((high - low) / steps, 5e-12)
+
+
+@pytest.mark.parametrize("steps", [100, 1000, 6000, EXACT])
+@pytest.mark.parametrize("given", [None, 4, 2])
+def test_packed_numbers_have_the_digits_of_python(steps: int, given: int | None) -> None:
+    """Scores with two decimals are often in the middle between two numbers with one decimal."""
+    values = np.random.default_rng(1).uniform(-0.7, 71.0, 3000)
+    values = np.append(values if given is None else values.round(given), [0.0, -0.0, 0.25, 0.5, 70.75, 1.5, 2.5])
+    packed = pack(values, steps=steps)
+    assert packed["decimals"] >= (0 if steps == 100 else 1)
+    for decimals in range(min(packed["decimals"], 6) + 1):
+        shown = [float(f"{value:.{decimals}f}") for value in unpacked(packed)]
+        assert shown == [float(f"{value:.{decimals}f}") for value in values]
+
+
+def test_packed_ends_of_intervals_have_the_digits_of_python() -> None:
+    generator = np.random.default_rng(2)
+    values = generator.uniform(0.3, 0.6, 2000)
+    low, high = values - generator.uniform(0.0, 0.2, 2000), values + generator.uniform(-0.001, 0.05, 2000)
+    low[5] = np.nan
+    main = unpacked(pack(values, steps=EXACT))
+    for end, packed in zip((low, high), pack_ends(values, low, high, steps=1000), strict=True):
+        step, scale = packed["step"], packed["scale"]
+        found = (np.floor(main * scale / step) - codes(packed) + 0.5) * step / scale
+        assert np.array_equal(np.isnan(found), np.isnan(end))
+        assert packed["decimals"] == 3
+        assert [f"{value:.3f}" for value in found] == [f"{value:.3f}" for value in end]
+
+
+def test_a_number_at_the_end_of_a_step_has_the_digits_of_python() -> None:
+    # 71.35 is less than its decimal form, and 70.25 is rounded to the even digit.
+    assert codes_of(np.array([71.35, 70.25, 70.75, 71.3]), 5, 100).tolist() == [1426, 1404, 1415, 1426]
 
 
 def test_a_symmetric_matrix_is_packed_without_its_diagonal() -> None:
     values = np.array([[9.0, 0.1, 0.2], [0.1, 9.0, 0.3], [0.2, 0.3, 9.0]])
     packed = pack(values, symmetric=True)
-    assert unpacked(packed).tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert unpacked(packed).tolist() == pytest.approx([0.1, 0.2, 0.3], abs=5e-4)
     assert packed["symmetric"] is True
 
 
@@ -65,14 +101,14 @@ def test_undefined_numbers_alone() -> None:
 
 def test_exact_numbers_keep_the_order_of_close_values() -> None:
     values = np.array([0.5, 0.5 + 1e-6, np.nan])
-    found = unpacked(pack_exactly(values))
+    found = unpacked(pack(values, steps=EXACT))
     assert found[1] > found[0]
     assert np.isnan(found[2])
 
 
 def test_steps_are_round() -> None:
-    assert step_for(1.0, 1000) == (1, 1000)
-    assert step_for(1e-30, 1000) == (1, 10**9)
+    assert step_for(1.0, 1000) == (5, 10**4)
+    assert step_for(1e-30, 1000) == (5, 10**12)
 
 
 # ------------------------------------------------------------------------------------------ the tree
