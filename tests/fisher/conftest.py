@@ -157,11 +157,13 @@ def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], 
         return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
     wanted = batch["labels"][n]
     if objective == "span-corruption":
-        wanted = wanted[wanted != -100]
+        written = batch.get("decoder_tokens", batch["labels"])[n]
+        written = written[written != -100]
+        wanted = wanted[: len(written)]
         # mBART starts with the last token, which names the language; T5 starts with its own start token.
         mbart = type(model).__name__.startswith("MBart")
-        first = wanted[-1:] if mbart else wanted.new_tensor([model.config.decoder_start_token_id])
-        inputs["decoder_input_ids"] = torch.cat([first, wanted[:-1]])[None]
+        first = written[-1:] if mbart else written.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, written[:-1]])[None]
     else:
         wanted = wanted[:length]
     logits = model(**inputs).logits[0]
