@@ -166,3 +166,26 @@ def test_the_default_store_is_not_named() -> None:
 def test_quiet_and_json_leave_it_out(quiet: bool, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     next_step("info", quiet=quiet, as_json=as_json)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [
+        ("build", "committed rows are kept; run the same command again to continue."),
+        ("transfer", "the scores of finished units are kept; run the same command again to continue."),
+        ("baseline", "unfinished baselines are not kept; run the same command again to compute them."),
+        ("reproduce", "finished steps are kept; run the same command again to continue."),
+        ("merge", "copied rows are kept; run the same command again to continue."),
+        ("verify", "run the same command again."),
+    ],
+)
+def test_the_hint_after_an_interruption_says_what_the_verb_has_kept(
+    verb: str, hint: str, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load", lambda name: click.Command(name, callback=interrupted))
+    done = xsns(verb)
+    assert (done.code, done.out) == (130, "")
+    assert done.err.endswith(f"error: interrupted.\nhint: {hint}\n")

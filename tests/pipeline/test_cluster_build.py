@@ -355,7 +355,7 @@ def test_a_client_that_is_interrupted_or_killed(
     store = tmp_path / "x.zarr"
     process = start_build(texts, tiny_folder, store, "--workers", "2")
     wait_for(lambda: committed(store) > 0, process)
-    interrupt_or_kill(process, how, LIMIT)
+    interrupt_or_kill(process, how, LIMIT, "committed rows")
     wait_until(lambda: not children(process.pid))
     assert 0 < committed(store) <= 8
     assert open_store(store).verify() == []

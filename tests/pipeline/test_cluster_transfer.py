@@ -340,7 +340,7 @@ def test_a_client_that_is_interrupted_or_killed(
     output = tmp_path / "gold.parquet"
     process = _start(data, tiny_folder, output)
     wait_for(lambda: len(units(output)) > 0, process)
-    interrupt_or_kill(process, how, LIMIT)
+    interrupt_or_kill(process, how, LIMIT, "the scores of finished units")
     before = units(output)
     assert 0 < len(before) <= 3
     tune()

@@ -254,11 +254,19 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as text, in seconds, minutes or hours."""
+def duration(seconds: float, about: str = "") -> str:
+    """Return a duration as text, in seconds, minutes or hours, after a word such as `about`.
+
+    >>> duration(42, "about"), duration(0.2, "about")
+    ('about 42 s', 'less than 1 s')
+    """
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        text = f"{seconds:.0f} s"
+    else:
+        text = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{about} {text}" if about else text
 
 
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
