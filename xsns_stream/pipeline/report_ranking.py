@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import SimilarityDraws
 
-<<<<<<< HEAD
-#: Most threads that rank targets at the same time.
-=======
-#: Smallest probability of being the best source for which the page lists a source.
-_LEAST_SHARE: Final = 0.005
 #: Largest number of threads that rank targets at the same time.
->>>>>>> integ
 _MOST_THREADS: Final = 8
 
 
