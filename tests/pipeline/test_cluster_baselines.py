@@ -254,6 +254,7 @@ def test_a_client_that_is_interrupted_or_killed(
         done = in_process(tmp_path, *arguments, "-o", folder, *more)
         assert done.code == 0, done.err
     assert_same_files(tmp_path / "two", tmp_path / "one")
+    assert list((tmp_path / "scratch").iterdir()) == [], "the next run removes what a killed client has left"
 
 
 def assert_same_files(ours: Path, theirs: Path) -> None:

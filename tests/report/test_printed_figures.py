@@ -113,6 +113,15 @@ def test_characters_that_the_font_lacks_are_named(tmp_path: Path, name: str) -> 
 # ------------------------------------------------------------------------------------------ heat maps
 
 
+@pytest.mark.parametrize("name", ["heatmap", "tree", "map"])
+def test_a_figure_with_control_characters_in_labels_is_xml(tmp_path: Path, name: str) -> None:
+    matrix = SimilarityMatrix(("a\x00b", "fi", "et\x1b"), ("a\x00b", "fi", "et\x1b"), np.eye(3) + 0.2, "jaccard")
+    path = write_matrix(matrix, tmp_path / "a.svg", options=FileOptions(figure=name), on_note=lambda note: None)
+    texts = "".join(ET.parse(path).getroot().itertext())
+    assert "a\\x00b" in texts
+    assert "et\\x1b" in texts
+
+
 def test_labels_of_a_heat_map_become_codes_and_then_vanish() -> None:
     matrix = languages(30)
     wide = drawn("heatmap", matrix, width=7.0)

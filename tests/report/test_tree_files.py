@@ -50,7 +50,7 @@ def test_another_program_reads_the_labels_and_the_distances(tmp_path: Path, code
     tree = read_tree(write_matrix(matrix, tmp_path / "t.nwk"))
     assert sorted(leaf.taxon.label for leaf in tree.leaf_node_iter()) == sorted(codes)
     found = tip_distances(tree, codes)[np.triu_indices(len(codes), 1)]
-    np.testing.assert_allclose(found, cophenet(matrix.tree().linkage), atol=2e-5)
+    np.testing.assert_allclose(found, cophenet(matrix.tree().linkage), rtol=1e-11)
 
 
 def test_plain_codes_have_no_quotation_marks(tmp_path: Path) -> None:

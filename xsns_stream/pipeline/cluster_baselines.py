@@ -19,8 +19,9 @@ import numpy as np
 
 from xsns_stream.baselines.nearest_tokens import OnProgress, TokenStates, neighbour_shares
 from xsns_stream.errors import XsnsError
+from xsns_stream.io.scratch_files import scratch_folder
 from xsns_stream.pipeline.baseline_model import load_for_baselines, model_modes
-from xsns_stream.pipeline.baseline_run import BaselineRun
+from xsns_stream.pipeline.baseline_run import SCRATCH_PREFIX, BaselineRun
 from xsns_stream.pipeline.baseline_values import Collector, LanguageText, Matrices, NeighboursCollector
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
@@ -156,8 +157,7 @@ def baselines_on_cluster(
     rows = [Row(language, seed) for seed in settings.seeds for language in settings.languages]
     digests, sizes = text_digests(settings.corpus, rows, settings.examples)
     with ExitStack() as undo:
-        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=settings.scratch))
-        files = Path(folder).resolve()
+        files = undo.enter_context(scratch_folder(SCRATCH_PREFIX, settings.scratch))
         collectors = {seed: run.collectors(seed, _new_folder(files / str(seed)), undo) for seed in settings.seeds}
         report = _Report(run, collectors, logs)
         job = BaselineJob(
