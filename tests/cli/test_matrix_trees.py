@@ -146,6 +146,8 @@ def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InPro
             ".nwk, .phy, .graphml",
         ),
         (("-o", "t.svg", "--figure", "three"), "'three' is not one of", "--help"),
+        (("--width", "nan", "-o", "t.svg"), "nan is not in the range 1<=x<=200.", "--help"),
+        (("--sample", "nan"), "nan is not in the range 0<x<=1.", "--help"),
         (("--nearest", "0"), "0 is not in the range", "--help"),
         (("--nearest", "2"), "--nearest needs a file that it applies to.", "-o FILE with the suffix .graphml"),
         (("--figure", "tree", "-o", "t.csv"), "--figure needs a file that it applies to.", ".png or .svg or .pdf"),

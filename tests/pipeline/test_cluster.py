@@ -332,6 +332,29 @@ def test_an_item_takes_one_gpu_of_a_worker_that_declares_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no scheduler file '{}'."),
+        ("{", "there is no Dask scheduler at '{}': Expecting property name"),
+        ("[]", "there is no Dask scheduler at '{}': the file has no address."),
+        ('{"id": 7}', "there is no Dask scheduler at '{}': the file has no address."),
+    ],
+    ids=["missing", "half", "list", "without"],
+)
+def test_a_wrong_scheduler_file_is_an_error(
+    content: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_clients, "FILE_WAIT_S", 0.0)
+    file = tmp_path / "scheduler.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(XsnsError) as caught, cluster_clients.connected(str(file)):
+        pass
+    assert caught.value.message.startswith(message.format(file))
+    assert "tcp://" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"workers": 2, "scheduler": "tcp://a:1"}, "workers and scheduler were both given."),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.output import Decorated, note, output_option
+from xsns_stream.cli.output import Decorated, FiniteRange, note, output_option
 from xsns_stream.io.matrix_formats import FIGURE_SUFFIXES, FIGURES, NEWICK_SUFFIX, SQUARE_SUFFIXES, listed_formats
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def matrix_output_option(function: Decorated) -> Decorated:
         ),
         click.option(
             "--width",
-            type=click.FloatRange(min=1, max=200),
+            type=FiniteRange(min=1, max=200),
             default=None,
             metavar="INCHES",
             expose_value=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,17 @@ SOURCES: Final = ("--sources", "--source")
 TARGETS: Final = ("--targets", "--target")
 SEEDS: Final = ("--seed", "--seeds")
 DENSITIES: Final = ("--density", "--densities")
+
+
+class FiniteRange(click.FloatRange):
+    """Parameter type of a number in a range; `nan`, which no comparison finds outside of a range, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 class WholeNumbers(click.ParamType[tuple[int, ...]]):
