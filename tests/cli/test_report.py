@@ -186,6 +186,27 @@ def test_other_predictors_are_evaluated(folder: Path, in_process: InProcess) -> 
 
 
 @pytest.mark.parametrize(
+    ("targets", "equal", "reason"),
+    [
+        (("sw",), False, "the pairs have 1 target, but a regression needs at least 3."),
+        (CODES, True, "all gold scores of the pairs are equal."),
+    ],
+    ids=["one target", "equal scores"],
+)
+def test_gold_scores_that_predict_nothing_are_evaluated_without_expected_scores(
+    targets: tuple[str, ...], equal: bool, reason: str, folder: Path, in_process: InProcess, tmp_path: Path
+) -> None:
+    cells = np.random.default_rng(0).random((1, 1, 5, len(targets))) * 100
+    cells = np.full_like(cells, 50.0) if equal else cells
+    write_scores(TransferScores(CODES, targets, cells, "pos", "accuracy", "percent", ""), tmp_path / "few.parquet")
+    done = in_process(folder, "report", "--gold", str(tmp_path / "few.parquet"), "--no-layers", "-o", "few.html")
+    assert done.code == 0, done.err
+    assert f"note: expected scores are left out: {reason}\n" in done.err
+    assert "Evaluation" in done.out + done.err
+    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target de"
+
+
+@pytest.mark.parametrize(
     ("given", "code", "message"),
     [
         ("-o report.pdf", 2, "'report.pdf' does not end in the suffix of a supported format."),
