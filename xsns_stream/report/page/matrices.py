@@ -14,7 +14,7 @@ from xsns_stream.report.page.packing import (
     COARSE_FINE,
     EXACT,
     FINE,
-    MOST_WITHOUT_COARSE,
+    MAX_WITH_FINE_STEPS,
     pack,
     pack_ends,
 )
@@ -63,7 +63,7 @@ class PageMatrix:
         Args:
             number: {label: index among the languages of the page}.
         """
-        many = max(self.values.shape) > MOST_WITHOUT_COARSE
+        many = max(self.values.shape) > MAX_WITH_FINE_STEPS
         coarse = COARSE_FINE if self.kind == "coefficient" else COARSE
         steps = EXACT if self.exact else coarse if many else FINE
         symmetric = self.square and np.array_equal(self.values, self.values.T, equal_nan=True)

@@ -27,7 +27,7 @@ COARSE_FINE: Final = 1000
 COARSE_ENDS: Final = 1000
 COARSE: Final = 100
 #: Largest number of languages of a page without coarse numbers.
-MOST_WITHOUT_COARSE: Final = 300
+MAX_WITH_FINE_STEPS: Final = 300
 _MOST_DECIMALS: Final = 12
 #: Distance from the end of a step, in steps, below which floating-point arithmetic may choose the wrong side.
 _NEAR: Final = 1e-5

@@ -117,7 +117,7 @@ const percent = (share) => (finite(share) ? `${whole(100 * share)} %` : "–");
 // A number for a file, without the digits that the page does not have.
 const plain = (value, decimals) => (finite(value) ? Number(value.toFixed(Math.min(decimals, 12))) : "");
 
-// A number of decimals with which neighbouring values of an extent differ.
+// Returns a number of decimals with which close values between `low` and `high` differ.
 function decimalsOf(low, high) {
   const spread = high - low;
   return spread > 0 ? Math.min(6, Math.max(1, Math.ceil(-Math.log10(spread)) + 2)) : 3;
