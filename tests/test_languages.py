@@ -98,7 +98,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("word", "expected"),
     [
         ("swahili", ["sw"]),
         ("Kiswahili", ["sw"]),
@@ -112,8 +112,8 @@ def test_names() -> None:
         ("", []),
     ],
 )
-def test_near_misses(word: str, meant: list[str]) -> None:
-    assert near_misses(word, KNOWN) == meant
+def test_near_misses(word: str, expected: list[str]) -> None:
+    assert near_misses(word, KNOWN) == expected
 
 
 def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
@@ -162,16 +162,16 @@ def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
 ) -> None:
     with pytest.raises(LanguageError, match=f"no language '{word}' in the store"):
         pick(word, known, "the store")
-    said: list[str] = []
-    assert pick(word, known, "the store", said.append) == code
-    assert select([word], known, "the store", said.append) == (code,)
-    assert len(said) == 2
-    assert said[0].startswith(f"the store has no '{word}': '{code}' (")
-    assert said[0].endswith(") is used instead.")
+    notes: list[str] = []
+    assert pick(word, known, "the store", notes.append) == code
+    assert select([word], known, "the store", notes.append) == (code,)
+    assert len(notes) == 2
+    assert notes[0].startswith(f"the store has no '{word}': '{code}' (")
+    assert notes[0].endswith(") is used instead.")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "missing"),
+    ("requested", "known", "missing"),
     [
         (["zh-Hant"], ("zh-Hans",), "'zh-Hant'"),
         (["sr_Latn"], ("sr-Cyrl",), "'sr_Latn'"),
@@ -183,19 +183,19 @@ def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
     ],
 )
 def test_another_code_is_not_used_where_it_is_not_the_only_one_or_has_another_script(
-    wanted: list[str], known: tuple[str, ...], missing: str
+    requested: list[str], known: tuple[str, ...], missing: str
 ) -> None:
-    said: list[str] = []
+    notes: list[str] = []
     with pytest.raises(LanguageError, match=f"no language {missing} in the store"):
-        select(wanted, known, "the store", said.append)
-    assert not said
+        select(requested, known, "the store", notes.append)
+    assert not notes
 
 
 def test_codes_that_are_there_need_no_note() -> None:
-    said: list[str] = []
-    assert select(["sw,swh_Latn", "all"], KNOWN, "the store", said.append) == KNOWN
-    assert select(["sw,eng"], KNOWN, "the store", said.append) == ("sw", "en")
-    assert not said
+    notes: list[str] = []
+    assert select(["sw,swh_Latn", "all"], KNOWN, "the store", notes.append) == KNOWN
+    assert select(["sw,eng"], KNOWN, "the store", notes.append) == ("sw", "en")
+    assert not notes
 
 
 def test_select_names_every_missing_language() -> None:
@@ -214,20 +214,20 @@ def test_select_lists_the_languages_where_nothing_is_near() -> None:
     assert caught.value.hint == "it has no language."
 
 
-@pytest.mark.parametrize("asked", [[], [""], [" , "]])
-def test_select_nothing(asked: list[str]) -> None:
+@pytest.mark.parametrize("requested", [[], [""], [" , "]])
+def test_select_nothing(requested: list[str]) -> None:
     with pytest.raises(LanguageError, match="no language was requested"):
-        select(asked, KNOWN)
+        select(requested, KNOWN)
 
 
 def test_importing_is_cheap() -> None:
     code = "import sys, xsns_stream.languages; print({'langcodes', 'babel'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "found"),
+    ("requested", "known", "expected"),
     [
         (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
         (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
@@ -243,8 +243,8 @@ def test_importing_is_cheap() -> None:
         (["sw"], ["fi"], {}),
     ],
 )
-def test_counterparts_mean_the_same_language(wanted: list[str], known: list[str], found: dict[str, str]) -> None:
-    assert counterparts(wanted, known) == found
+def test_counterparts_mean_the_same_language(requested: list[str], known: list[str], expected: dict[str, str]) -> None:
+    assert counterparts(requested, known) == expected
 
 
 @pytest.mark.parametrize(

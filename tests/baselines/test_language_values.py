@@ -198,7 +198,7 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "complaint"),
+    ("name", "text", "message"),
     [
         ("t.csv", "", "is empty"),
         ("t.csv", "code,script\n", "is empty"),
@@ -211,10 +211,10 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
         ("t.csv", "code,script\nen,\n", "has no value for any language"),
     ],
 )
-def test_invalid_table_is_an_error(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+def test_invalid_table_is_an_error(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(XsnsError, match=complaint):
+    with pytest.raises(XsnsError, match=message):
         read_scripts(path)
 
 
@@ -242,8 +242,8 @@ def test_family_is_the_cosine_of_ancestor_sets(write) -> None:
     ancestors = {code: {tuple(path[: i + 1]) for i in range(len(path))} for code, path in families.values.items()}
     for one in matrix.sources:
         for other in matrix.targets:
-            mine, theirs = ancestors[one], ancestors[other]
-            assert matrix[one, other] == pytest.approx(len(mine & theirs) / (len(mine) * len(theirs)) ** 0.5)
+            ours, theirs = ancestors[one], ancestors[other]
+            assert matrix[one, other] == pytest.approx(len(ours & theirs) / (len(ours) * len(theirs)) ** 0.5)
     binary = family(families, binary=True)
     assert set(binary.values.ravel()) == {0.0, 1.0}
     assert (binary["sv", "hi"], binary["sv", "da"]) == (0.0, 1.0)
@@ -291,7 +291,7 @@ def test_source_size_is_the_same_for_every_target(write) -> None:
 def test_order_of_lines_does_not_matter(write) -> None:
     lines = ['sv,"IE, Germanic"', 'hi,"IE, Indic"', "fi,Uralic", "et,Uralic", "zu,Bantu"]
     forth, back = (read_families(write("f.csv", "code,family", *order)) for order in (lines, lines[::-1]))
-    asked = ["et", "sv", "fi", "hi"]
-    assert (family(forth, asked, asked).values == family(back, asked, asked).values).all()
+    codes = ["et", "sv", "fi", "hi"]
+    assert (family(forth, codes, codes).values == family(back, codes, codes).values).all()
     frame = family(back).to_frame().loc[list(forth.values), list(forth.values)]
     assert (frame.to_numpy() == family(forth).values).all()

@@ -101,11 +101,11 @@ def test_a_table_and_files_of_groups(folder, in_process):
     assert header.split() == ["tensor", "parameters", "of", "all", "of", "selected", "mean", "dice"]
     store = open_store(folder / "xsns.zarr")
     by_group = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
-    shown = [
+    cells = [
         [name, "12,800", "33.3%", f"{share:.1%}", f"{values.mean_of_pairs:.3f}"]
         for (name, values), share in zip(by_group, by_group.shares, strict=True)
     ]
-    assert [line.split() for line in lines] == shown
+    assert [line.split() for line in lines] == cells
     frames = [
         pd.read_csv(folder / "g.csv"),
         pd.read_csv(folder / "g.tsv", sep="\t"),
@@ -223,9 +223,9 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
 def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
     ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert message in error
-    assert hint in advice
+    assert hint in hint_line
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def parsed(line: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..., Any], name: str) -> None:
-    given, expected = COMMANDS[name]
-    done = in_process(folder, *shlex.split(given.format()))
-    assert done.code == 0, done.err
-    last = done.err.splitlines()[-1]
+    command, expected = COMMANDS[name]
+    completed = in_process(folder, *shlex.split(command.format()))
+    assert completed.code == 0, completed.err
+    last = completed.err.splitlines()[-1]
     ranking = open_store(folder / "my store.zarr")
     if "{first}" in expected:
         import xsns_stream as xs
@@ -125,17 +125,17 @@ def _next_of(folder: Path, in_process: Callable[..., Any], words: tuple[str, ...
         return ("evaluate", "--gold", "gold.parquet", "--predict", "xsns=my store.zarr", "--resamples", "100")
     if words == ("info",):
         words = ("info", "-s", "my store.zarr")
-    done = in_process(folder, *words)
+    completed = in_process(folder, *words)
     # A command that changed the store may have nothing left to do.
-    assert done.code == 0, done.err
-    line = (done.err.splitlines() or [""])[-1]
+    assert completed.code == 0, completed.err
+    line = (completed.err.splitlines() or [""])[-1]
     return tuple(shlex.split(line)[2:]) if line.startswith("next: ") else None
 
 
 def test_a_baseline_is_written_and_then_evaluated(folder: Path, in_process: Callable[..., Any]) -> None:
-    given = ("baseline", "script", "--lang", "sw,zu,fi")
-    assert parsed(in_process(folder, *given).err.splitlines()[-1]) == [*given, "-o", "script.parquet"]
-    last = in_process(folder, *given, "-o", "s.parquet").err.splitlines()[-1]
+    words = ("baseline", "script", "--lang", "sw,zu,fi")
+    assert parsed(in_process(folder, *words).err.splitlines()[-1]) == [*words, "-o", "script.parquet"]
+    last = in_process(folder, *words, "-o", "s.parquet").err.splitlines()[-1]
     assert parsed(last) == ["evaluate", "--gold", "gold.parquet", "--predict", "script=s.parquet"]
 
 
@@ -147,7 +147,7 @@ def test_after_a_build_comes_a_ranking(build: Callable[..., Any]) -> None:
 
 
 def test_every_verb_is_covered() -> None:
-    covered = {given.split()[0] for given, _ in COMMANDS.values()}
+    covered = {command.split()[0] for command, _ in COMMANDS.values()}
     elsewhere = {"build", "baseline", "transfer", "gold", "reproduce"}
     assert covered | elsewhere == set(VERBS)
 

@@ -60,8 +60,8 @@ def parse(*arguments: str) -> Any:
     def verb(**options: Any) -> None:
         received.update(options)
 
-    done = Runner().invoke(verb, ["--gold", "gold.parquet", *arguments])
-    return done.exception if isinstance(done.exception, XsnsError) else received
+    completed = Runner().invoke(verb, ["--gold", "gold.parquet", *arguments])
+    return completed.exception if isinstance(completed.exception, XsnsError) else received
 
 
 # ------------------------------------------------------------------------------------------ options
@@ -117,8 +117,8 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder):
     assert (store.coefficient, store.seeds, table.coefficient) == ("dice", (7, 8), "l2v")
     assert "'xsns': languages that lack a seed are left out: fi." in log.notes
     rows = open_store(folder / "mine.zarr")
-    whole = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
-    assert store["de", "sw"] == whole["de", "sw"]
+    expected = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
+    assert store["de", "sw"] == expected["de", "sw"]
     joined = join(gold(), predictors)
     assert joined.candidates.sum() == 5
     assert any("zh-Hant for zh" in note for note in joined.notes)

@@ -47,9 +47,9 @@ def folder(tmp_path_factory):
     for language in CODES:
         for seed in (1, 2, 3, 4):
             seeds.write(sub_of(language, seed))
-    places = {code: n for n, code in enumerate(CODES)}
-    cells = np.array([[90 - 5 * abs(places[a] - places[b]) - 3 * places[b] for b in CODES] for a in CODES], float)
-    cells[places["fi"], places["sw"]] = np.nan
+    index = {code: n for n, code in enumerate(CODES)}
+    cells = np.array([[90 - 5 * abs(index[a] - index[b]) - 3 * index[b] for b in CODES] for a in CODES], float)
+    cells[index["fi"], index["sw"]] = np.nan
     scores = TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up")
     write_scores(scores, folder / "gold.parquet")
     return folder
@@ -130,10 +130,10 @@ def test_several_sources(folder, in_process, strategy):
     sets = {code: {n for n, bit in enumerate(sub_of(code).to_numpy()) if bit} for code in CODES}
     if strategy == "top":
         assert codes == [source["language"] for source in result["sources"][:3]]
-    left, covered = set(sets["sw"]), 0
+    uncovered, covered = set(sets["sw"]), 0
     for source in together["sources"]:
-        gain = len(left & sets[source["language"]])
-        left -= sets[source["language"]]
+        gain = len(uncovered & sets[source["language"]])
+        uncovered -= sets[source["language"]]
         covered += gain
         assert source["gain"] == pytest.approx(gain / len(sets["sw"]))
         assert source["covered"] == pytest.approx(covered / len(sets["sw"]))

@@ -35,5 +35,5 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
     ],
 )
 def test_the_verdict(levels: tuple[bool | None, ...], sentence: str) -> None:
-    sources = tuple(source(f"s{place}", 0.9 - place / 10, level) for place, level in enumerate(levels))
+    sources = tuple(source(f"s{index}", 0.9 - index / 10, level) for index, level in enumerate(levels))
     assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == sentence

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_matrix(SimilarityMatrix(codes, codes, near, "ldnd"), tmp_path / "ldnd.parquet")
     families = ("IE", "IE", "Uralic", "Uralic", "IE", "IE", "Bantu", "Turkic", "Semitic")
     lines = [
-        f"{code},{family},{10 ** (place % 4)}" for place, (code, family) in enumerate(zip(codes, families, strict=True))
+        f"{code},{family},{10 ** (index % 4)}" for index, (code, family) in enumerate(zip(codes, families, strict=True))
     ]
     (tmp_path / "languages.csv").write_text("code,family,size\n" + "\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
@@ -48,21 +48,21 @@ LDND = (*GOLD, "--predict", "ldnd.parquet")
 FEATURES = (*GOLD, "--features", "languages.csv", "--feature", "same:family")
 
 
-def result(done: Any) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    document = json.loads(done.out)
+def result(completed: Any) -> dict[str, Any]:
+    assert completed.code == 0, completed.err
+    document = json.loads(completed.out)
     assert (document["schema_version"], document["command"]) == (1, "regress")
-    collected: dict[str, Any] = document["result"]
-    return collected
+    contents: dict[str, Any] = document["result"]
+    return contents
 
 
 def test_a_table(folder: Path, xsns: Any) -> None:
-    done = xsns(*LDND, "--model", "mixed")
-    assert done.code == 0, done.err
-    assert done.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
+    completed = xsns(*LDND, "--model", "mixed")
+    assert completed.code == 0, completed.err
+    assert completed.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
     for name in ("intercept", "ldnd", "between targets", "leave one target out", "english", "source-mean"):
-        assert f"\n{name} " in done.out
-    assert "note: the gold scores do not have mt" in done.err
+        assert f"\n{name} " in completed.out
+    assert "note: the gold scores do not have mt" in completed.err
     assert xsns(*LDND, "--model", "mixed", "--quiet").err == ""
 
 
@@ -74,8 +74,10 @@ def test_one_json_object(folder: Path, xsns: Any) -> None:
     assert slope["name"] == "ldnd"
     assert slope["low"] < 40 < slope["high"]
     assert document["coefficients"][0]["standardised"] is None
-    ways = {error["way"]: error for error in document["errors"]}
-    assert ways["in sample"]["rmse"] < ways["leave one target out"]["rmse"] < ways["leave one target out"]["of_mean"]
+    errors = {error["way"]: error for error in document["errors"]}
+    assert (
+        errors["in sample"]["rmse"] < errors["leave one target out"]["rmse"] < errors["leave one target out"]["of_mean"]
+    )
     assert {row["predictor"] for row in document["ranking"]} >= {"in sample", "leave one source out", "source-mean"}
     known, new = document["predictions"]
     assert (known["target"], known["known_target"]) == ("sw", True)
@@ -103,9 +105,9 @@ def test_fewer_languages(folder: Path, xsns: Any) -> None:
 
 def test_files(folder: Path, xsns: Any) -> None:
     outputs = [f"out{suffix}" for suffix in (".md", ".tex", ".json", ".csv", ".parquet", ".svg")]
-    done = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
-    assert done.code == 0, done.err
-    assert all(f"wrote {name}" in done.err for name in outputs)
+    completed = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
+    assert completed.code == 0, completed.err
+    assert all(f"wrote {name}" in completed.err for name in outputs)
     assert len(pd.read_parquet(folder / "out.parquet")) == 56
     document = json.loads((folder / "out.json").read_text())
     assert document["coefficients"] == result(xsns(*LDND, "--json"))["coefficients"]
@@ -143,17 +145,17 @@ def test_files(folder: Path, xsns: Any) -> None:
 def test_invalid_arguments_are_errors(
     folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
-    done = xsns(*arguments)
-    assert done.code in {1, 2}
-    assert done.out == ""
-    assert done.err.splitlines()[-2].startswith(f"error: {message}")
-    assert done.err.splitlines()[-1].startswith(f"hint: {hint}")
-    assert "Traceback" not in done.err
+    completed = xsns(*arguments)
+    assert completed.code in {1, 2}
+    assert completed.out == ""
+    assert completed.err.splitlines()[-2].startswith(f"error: {message}")
+    assert completed.err.splitlines()[-1].startswith(f"hint: {hint}")
+    assert "Traceback" not in completed.err
 
 
 def test_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     run = run_page("docs/regression.md", xsns)
-    assert all(done.out for _, done in run.done)
+    assert all(completed.out for _, completed in run.commands)
     assert {path.name for path in folder.iterdir()} >= {"regression.md", "fitted.png"}
     space = run.names
     assert space["found"]["ldnd"].estimate == pytest.approx(40, abs=6)
@@ -175,13 +177,13 @@ POOL += ("ko", "no", "pl", "pt", "ru", "sk", "es", "sv", "tr", "uk")
 
 @pytest.fixture(scope="module")
 def xpos() -> Any:
-    place = SHARED / "xpos"
-    if not place.is_dir():
+    data = SHARED / "xpos"
+    if not data.is_dir():
         pytest.skip("the real scores are not here")
-    gold = import_scores(place / "gold_xlmr_base_pos_matrix.csv", "xpos").scores
-    tables = read_features([place / "languages.csv", place / "gold_xlmr_base_pos_long.csv"])
-    asked = [parse_feature(text) for text in XPOS.split()]
-    return gold, {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in asked}
+    gold = import_scores(data / "gold_xlmr_base_pos_matrix.csv", "xpos").scores
+    tables = read_features([data / "languages.csv", data / "gold_xlmr_base_pos_long.csv"])
+    features = [parse_feature(text) for text in XPOS.split()]
+    return gold, {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in features}
 
 
 @pytest.mark.shared_data
@@ -212,13 +214,13 @@ def test_similarity_and_good_sources_together(xpos: Any) -> None:
     """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
-    collected = {}
+    ndcg = {}
     for random in ("target", "crossed"):
         predicted = fit(joined, "mixed", random, left_out=(LEFT_OUT_TARGET,)).left_out[LEFT_OUT_TARGET]
         ranks = evaluate(join(gold.restricted(POOL, POOL), {random: predicted}), resamples=200)
-        collected[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
-        collected["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
-    assert collected == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
+        ndcg[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
+        ndcg["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
+    assert ndcg == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
 
 
 @pytest.mark.shared_data
@@ -233,11 +235,11 @@ def test_errors_of_ldnd_alone(xpos: Any) -> None:
     lines = np.stack([np.ones(len(rows)), x[rows, columns]], axis=1)
     assert y.shape == (65, 105)
 
-    def error(left: Any) -> float:
-        return float(np.sqrt(np.mean([(scores[i] - lines[i] @ left(i)) ** 2 for i in range(len(scores))])))
+    def error(coefficients_for: Any) -> float:
+        return float(np.sqrt(np.mean([(scores[i] - lines[i] @ coefficients_for(i)) ** 2 for i in range(len(scores))])))
 
-    whole = np.linalg.lstsq(lines, scores, rcond=None)[0]
-    assert regression.error("in sample").rmse == pytest.approx(error(lambda _: whole))
+    coefficients = np.linalg.lstsq(lines, scores, rcond=None)[0]
+    assert regression.error("in sample").rmse == pytest.approx(error(lambda _: coefficients))
     by_target = {t: np.linalg.lstsq(lines[columns != t], scores[columns != t], rcond=None)[0] for t in set(columns)}
     assert regression.error("leave one target out").rmse == pytest.approx(error(lambda i: by_target[columns[i]]))
     assert 0.93 < regression.error("leave one target out").coverage < 0.99

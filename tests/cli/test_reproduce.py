@@ -39,14 +39,14 @@ def split_sentences(write_texts: Callable[..., Path], folder: Path) -> Mapping[s
     """{language: {split: sentences of words}}."""
     count = sum(SIZES.values())
     texts = write_texts(folder, " ".join(LANGUAGES), count)
-    collected: dict[str, dict[str, list[list[str]]]] = {}
+    splits: dict[str, dict[str, list[list[str]]]] = {}
     for language in LANGUAGES:
         lines = [line.split() for line in (texts / f"{language}.txt").read_text(encoding="utf-8").splitlines()]
-        collected[language], start = {}, 0
+        splits[language], start = {}, 0
         for split, size in SIZES.items():
-            collected[language][split] = lines[start : start + size]
+            splits[language][split] = lines[start : start + size]
             start += size
-    return collected
+    return splits
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Pa
             (folder / "pos" / f"{language}-{split}.txt").write_text("\n\n".join(blocks) + "\n\n", encoding="utf-8")
     write_texts(folder / "general", " ".join(LANGUAGES), 12)
     feats = np.array([f"{group}{number}" for group in ("S_", "P_", "INV_") for number in range(6)])
-    drawn = np.random.default_rng(3).integers(0, 2, (4, len(feats), 1)).astype(np.float32)
+    features = np.random.default_rng(3).integers(0, 2, (4, len(feats), 1)).astype(np.float32)
     (folder / "typology").mkdir()
     codes = np.array(("eng", "fin", "swa", "deu"))
-    np.savez(folder / "typology" / "feature_predictions.npz", langs=codes, feats=feats, data=drawn)
+    np.savez(folder / "typology" / "feature_predictions.npz", langs=codes, feats=feats, data=features)
     apart = {one: [f"{60 + 5 * abs(i - j)}" if i != j else "" for j in range(4)] for i, one in enumerate(LANGUAGES)}
     rows = [",".join([one, *distances]) for one, distances in apart.items()]
     (folder / "ldnd.csv").write_text("\n".join([",".join(["", *LANGUAGES]), *rows]) + "\n")
@@ -96,15 +96,15 @@ def page(folder: Path, name: str) -> str:
 @SHARED
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "choices"])
 def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> None:
-    done = reproduce(table)
-    assert done.code == 0, done.err
-    assert done.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
+    completed = reproduce(table)
+    assert completed.code == 0, completed.err
+    assert completed.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
     text = page(out, table)
     assert "## Commands\n\n```console\nxsns-stream reproduce" in text
     assert "failed" not in text
     assert read_result(out, table)["failed"] == {}
     again = reproduce(table)
-    assert (again.code, again.out) == (0, done.out)
+    assert (again.code, again.out) == (0, completed.out)
     assert "done after" not in again.err
     assert page(out, table) == text
 
@@ -123,10 +123,10 @@ def test_content_of_the_pages(reproduce: Callable[..., Any], out: Path) -> None:
 
 def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "new"
-    done = reproduce("table2", "--dry-run", folder=folder)
-    assert (done.code, done.err) == (0, "")
+    completed = reproduce("table2", "--dry-run", folder=folder)
+    assert (completed.code, completed.err) == (0, "")
     assert not folder.exists()
-    lines = done.out.splitlines()
+    lines = completed.out.splitlines()
     assert lines[0].startswith("mkdir -p ")
     commands = [line for line in lines if line.startswith("xsns-stream ")]
     assert [line.split()[1] for line in commands] == ["transfer", *["baseline"] * 6, "build", "evaluate"]
@@ -147,9 +147,9 @@ def test_the_commands_of_the_page_list_their_steps(
         rows = [f"{' '.join(words)}\t{len(words) % 2}" for words in splits["train"]]
         (tmp_path / "sib200" / f"{language}.tsv").write_text("text\tlabel\n" + "\n".join(rows), encoding="utf-8")
     run = run_page("docs/reproduce.md", xsns, more=lambda words: ["--dry-run", *map(str, SHORT)])
-    assert len(run.done) == 3
-    assert all("xsns-stream transfer" in done.out for _, done in run.done)
-    assert Path("steps.sh").read_text(encoding="utf-8") == run.done[2][1].out
+    assert len(run.commands) == 3
+    assert all("xsns-stream transfer" in completed.out for _, completed in run.commands)
+    assert Path("steps.sh").read_text(encoding="utf-8") == run.commands[2][1].out
 
 
 @SHARED
@@ -175,15 +175,15 @@ def test_the_paper_preset_on_copies_of_its_data(
     data = [word for kind, recipe in copies.items() for word in ("--data", f"{kind}={recipe}={tmp_path / recipe}")]
     languages = ("--languages", "en,fi,de")
     words = ("--preset", "paper", *data, *languages, "--model", tiny_folder, "--out", tmp_path / "out", *TINY)
-    done = xsns("reproduce", "table1", *words)
-    assert done.code == 0, done.err
+    completed = xsns("reproduce", "table1", *words)
+    assert completed.code == 0, completed.err
     text = page(tmp_path / "out", "table1")
     for title in ("NER", "POS tagging", "NLI", "Paraphrase identification", "QA"):
         assert f"\n## {title}\n" in text
     assert text.count("| general text, LM | ") == 5
     assert "not comparable" in text
-    done = xsns("reproduce", "table2", *words, "--tasks", "nli,qa")
-    assert done.code == 0, done.err
+    completed = xsns("reproduce", "table2", *words, "--tasks", "nli,qa")
+    assert completed.code == 0, completed.err
     assert page(tmp_path / "out", "table2").count("| NN-Rank | ") == 3
 
 
@@ -262,11 +262,11 @@ def test_killed_and_run_again(
     wait_for(lambda: any(units().glob("*.json")), process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    made = {path.name: path.stat().st_mtime_ns for path in units().glob("*.json")}
+    times = {path.name: path.stat().st_mtime_ns for path in units().glob("*.json")}
     assert not (tmp_path / "killed" / "table1.md").exists()
     again = xsns(*words, tmp_path / "killed")
     assert again.code == 0, again.err
-    assert {name: (units() / name).stat().st_mtime_ns for name in made} == made
+    assert {name: (units() / name).stat().st_mtime_ns for name in times} == times
     document = read_result(tmp_path / "killed", "table1")
     assert document["result"]["tasks"]["pos"]["evaluation"]["sources"] == ["en", "fi", "sw"]
 
@@ -297,22 +297,22 @@ def test_fewer_seeds_than_the_folder_holds(
     first = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
     assert first.code == 0, first.err
     page_before = page(tmp_path, "table1")
-    done = xsns(*words, tmp_path)
-    assert done.code == 1
+    completed = xsns(*words, tmp_path)
+    assert completed.code == 1
     assert (
         "gold.parquet' contains seeds that were not asked for (2): ask for these too, or give another --out."
-        in done.err
+        in completed.err
     )
-    done = xsns(*words, tmp_path, "--tuning-seed", 2)
-    assert "task-lm.zarr' contains seeds that were not asked for (16)" in done.err
-    done = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
-    assert (done.code, page(tmp_path, "table1")) == (0, page_before)
+    completed = xsns(*words, tmp_path, "--tuning-seed", 2)
+    assert "task-lm.zarr' contains seeds that were not asked for (16)" in completed.err
+    completed = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
+    assert (completed.code, page(tmp_path, "table1")) == (0, page_before)
 
 
 def test_an_invalid_density_is_refused(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     for density in ("nan", "0", "1.5"):
-        done = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
-        assert (done.code, "must be between 0 and 1" in done.err) == (2, True)
+        completed = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
+        assert (completed.code, "must be between 0 and 1" in completed.err) == (2, True)
 
 
 def units_below(folder: Path) -> Callable[[], Path]:
@@ -331,28 +331,28 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 @SHARED
 def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> None:
     """They are named, the others are run, and the exit code is 3."""
-    done = reproduce("table3", "--tasks", "pos,qa")
-    assert done.code == 3
-    assert "left out: qa: the data of qa are missing." in done.err
-    assert "error: 1 task could not be run: qa." in done.err
-    assert "table3.md" in done.out
+    completed = reproduce("table3", "--tasks", "pos,qa")
+    assert completed.code == 3
+    assert "left out: qa: the data of qa are missing." in completed.err
+    assert "error: 1 task could not be run: qa." in completed.err
+    assert "table3.md" in completed.out
     assert "qa is left out: the data of qa are missing." in page(out, "table3")
 
 
 def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     words = ("reproduce", "table3", "--data", data, "--model", tmp_path / "nowhere", "--out", tmp_path / "out", *SHORT)
-    done = xsns(*words)
-    assert (done.code, done.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
-    assert "error: no scores could be fitted for table 3." in done.err
-    assert f"no model folder '{tmp_path / 'nowhere'}'" in done.err
-    finished = xsns(*words, "--json", "-q")
-    result = json.loads(finished.out)["result"]
+    completed = xsns(*words)
+    assert (completed.code, completed.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
+    assert "error: no scores could be fitted for table 3." in completed.err
+    assert f"no model folder '{tmp_path / 'nowhere'}'" in completed.err
+    with_json = xsns(*words, "--json", "-q")
+    result = json.loads(with_json.out)["result"]
     assert result["results"] == {}
     assert any("no model folder" in why for why in result["failed"].values())
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("table9", "--out", "o"), "'table9'"),
         (("table2",), "'--out'"),
@@ -362,14 +362,14 @@ def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path)
         (("table2", "--out", "o", "--data", "pos=pos", "--tasks", "tagging"), "'tagging' is not a task."),
     ],
 )
-def test_wrong_usage(words: tuple[str, ...], said: str, xsns: Callable[..., Any]) -> None:
-    done = xsns("reproduce", *words)
-    assert (done.code, done.out) == (2, "")
-    assert said in done.err
-    assert "hint: " in done.err
+def test_wrong_usage(words: tuple[str, ...], message: str, xsns: Callable[..., Any]) -> None:
+    completed = xsns("reproduce", *words)
+    assert (completed.code, completed.out) == (2, "")
+    assert message in completed.err
+    assert "hint: " in completed.err
 
 
 def test_help_names_the_targets(xsns: Callable[..., Any]) -> None:
-    done = xsns("reproduce", "--help").out
+    output = xsns("reproduce", "--help").out
     for target in (*TARGETS, "all"):
-        assert f"\n  {target} " in done
+        assert f"\n  {target} " in output

@@ -28,10 +28,10 @@ def store(tmp_path_factory):
 
 
 def call(*arguments):
-    done = CliRunner().invoke(command, list(arguments), help_option_names=["-h", "--help"])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
+    completed = CliRunner().invoke(command, list(arguments), help_option_names=["-h", "--help"])
+    if completed.exception is not None and not isinstance(completed.exception, SystemExit):
+        raise completed.exception
+    return completed
 
 
 def cardinality(codes, seed, operation, layer=None):

@@ -61,12 +61,12 @@ def test_every_language_has_enough(cldr: CldrCorpus) -> None:
 
 
 def test_the_same_every_time_and_in_every_process(cldr: CldrCorpus) -> None:
-    here = cldr.sample("sw", 16, seed=3)
-    assert here == CldrCorpus().sample("sw", 16, seed=3)
+    sample = cldr.sample("sw", 16, seed=3)
+    assert sample == CldrCorpus().sample("sw", 16, seed=3)
     code = "from xsns_stream.corpora.cldr import CldrCorpus; print(CldrCorpus().sample('sw', 16, 3).digest)"
     other = {"env": {"PYTHONHASHSEED": "7"}, "timeout": 120}
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **other)
-    assert there.stdout.strip() == here.digest
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **other)
+    assert completed.stdout.strip() == sample.digest
 
 
 def test_draws(cldr: CldrCorpus) -> None:
@@ -113,11 +113,11 @@ def test_another_spelling_of_a_code(cldr: CldrCorpus) -> None:
     assert cldr.sample("swh_Latn", 3, 0).examples == cldr.sample("sw", 3, 0).examples
 
 
-@pytest.mark.parametrize(("asked", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
-def test_missing_languages(asked: str, near: str, cldr: CldrCorpus) -> None:
+@pytest.mark.parametrize(("language", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
+def test_missing_languages(language: str, near: str, cldr: CldrCorpus) -> None:
     with pytest.raises(LanguageError) as caught:
-        cldr.sample(asked, 3, 0)
-    assert caught.value.message == f"no language '{asked}' in the corpus cldr."
+        cldr.sample(language, 3, 0)
+    assert caught.value.message == f"no language '{language}' in the corpus cldr."
     assert near in caught.value.hint
 
 

@@ -39,7 +39,7 @@ def complaint(path: Path) -> CorpusError:
 
 @pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE])
 @pytest.mark.parametrize(
-    ("encoding", "shown", "command"),
+    ("encoding", "encoding_name", "command"),
     [
         ("utf-16", "UTF-16", "iconv -f UTF-16 "),
         ("utf-16-le", "UTF-16LE", "iconv -f UTF-16LE "),
@@ -51,12 +51,12 @@ def complaint(path: Path) -> CorpusError:
 )
 @pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.conllu", "x.jsonl"])
 def test_wide_encodings_are_refused_with_the_command_that_converts_them(
-    tmp_path: Path, text: str, encoding: str, shown: str, command: str, name: str
+    tmp_path: Path, text: str, encoding: str, encoding_name: str, command: str, name: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(text.encode(encoding))
     error = complaint(path)
-    assert f"{shown}, not UTF-8" in error.message
+    assert f"{encoding_name}, not UTF-8" in error.message
     assert f"{command}-t UTF-8 {path} > {path}.utf8 && mv {path}.utf8 {path}`" in error.hint
 
 
@@ -203,10 +203,10 @@ STAND_INS = {
     "name", ["x.txt", "x.txt.gz", "x.jsonl", "x.parquet", "x.csv", "x.tsv", "x.conllu", "x.jsonl.zst"]
 )
 def test_placeholders_of_files_are_refused(tmp_path: Path, kind: str, name: str) -> None:
-    data, said, hint = STAND_INS[kind]
+    data, message, hint = STAND_INS[kind]
     path = tmp_path / name
     path.write_bytes(data)
-    assert complaint(path).message.startswith(f"{name} {said}")
+    assert complaint(path).message.startswith(f"{name} {message}")
     assert hint in complaint(path).hint
 
 

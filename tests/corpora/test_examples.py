@@ -44,7 +44,7 @@ def test_first_occurrences(numbers: list[int]) -> None:
             # The first half of the digest is not enough; the second half decides.
             digests.add(np.array([number % 3, number], np.uint64).tobytes())
         first = digests.first_occurrences()
-    assert first.tolist() == [number not in numbers[:place] for place, number in enumerate(numbers)]
+    assert first.tolist() == [number not in numbers[:index] for index, number in enumerate(numbers)]
 
 
 def write(path: Path, rows: list[str]) -> None:
@@ -68,10 +68,10 @@ def test_files_read_twice_give_the_same_sample(tmp_path: Path, name: str, monkey
     path = tmp_path / name
     write(path, [f"line {number % 2500}" if number % 7 else "" for number in range(5000)])
     monkeypatch.setattr(examples_module.draw_examples, "__kwdefaults__", {"labelled": False, "held_bytes": 1000})
-    whole = read_text("sw", path)
+    text = read_text("sw", path)
     for seed, count in ((0, 5), (1, 3000), (42, 17)):
         sample = open_corpus(f"sw={path}").sample("sw", count, seed)
-        expected = whole.draw(count, seed)
+        expected = text.draw(count, seed)
         assert (sample.examples, sample.counts, sample.digest) == (expected.examples, expected.counts, expected.digest)
 
 
@@ -109,8 +109,8 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
 def test_progress_of_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xsns_stream.corpora.examples._CHUNK", 8)
     units = [TextExample(f"text {number}") for number in range(20)]
-    read: list[int] = []
-    twice, _ = draw_examples(lambda: units, 3, 0, "x", held_bytes=0, on_read=read.append)
-    assert read == [8, 16, 24, 32, 40]
+    progress: list[int] = []
+    twice, _ = draw_examples(lambda: units, 3, 0, "x", held_bytes=0, on_read=progress.append)
+    assert progress == [8, 16, 24, 32, 40]
     once, _ = draw_examples(lambda: units, 3, 0, "x")
     assert once == twice

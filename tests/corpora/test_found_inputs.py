@@ -62,7 +62,7 @@ def test_names_of_columns_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "said"),
+    ("sentence", "expected"),
     [
         # A range with one part, as Stanza writes it.
         ("1 sa|2-2 zaň|2 zaň", "sa zaň"),
@@ -70,9 +70,9 @@ def test_names_of_columns_in_capitals(tmp_path: Path) -> None:
         ("1-2 ab|1 a|1.1 z|2 b|3 c", "ab c"),
     ],
 )
-def test_identifiers_of_conllu(tmp_path: Path, sentence: str, said: str) -> None:
+def test_identifiers_of_conllu(tmp_path: Path, sentence: str, expected: str) -> None:
     lines = "".join(CONLLU.format(*each.split(" ")) for each in sentence.split("|"))
-    assert texts(tmp_path / "sw.conllu", f"{lines}\n") == [said]
+    assert texts(tmp_path / "sw.conllu", f"{lines}\n") == [expected]
 
 
 def tagged(folder: Path, name: str, content: str, task: str) -> tuple[tuple[str, ...], str]:
@@ -165,8 +165,8 @@ def test_a_text_column_applies_to_the_tables_among_files_of_text(tmp_path: Path)
     write(tmp_path / "fi.conllu", CONLLU.format(1, "Huomenta") + "\n")
     write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "text": "Maakye."}}) + "\n")
     corpus = open_corpus(tmp_path, text_column="content.text")
-    read = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
-    assert read == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
+    sentences = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert sentences == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
     note = "--text-column applies to tables only: fi.conllu, sw.txt are files of text, which are read without it."
     assert reading_notes(corpus) == opening_notes(corpus) == (note,)
     pairs = open_corpus(

@@ -175,8 +175,8 @@ def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
     corpus = open_corpus(f"udpos={copy}")
     assert corpus.name == "udpos(split=train, words=running, copy=udpos)"
     assert {example.sentence() for example in corpus.sample("en", 9, 0).examples} == {"Hello, you", "a b", "我爱"}
-    given = open_corpus(f"udpos={copy}", words="given")
-    assert {example.sentence() for example in given.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
+    as_given = open_corpus(f"udpos={copy}", words="given")
+    assert {example.sentence() for example in as_given.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
     text = open_corpus(f"udpos={copy}", task="pos", split="test")
     labelled = open_corpus(f"udpos={copy}", labels="auto")
     assert {example.sentence() for example in labelled.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
@@ -272,16 +272,16 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
 
 
 def test_missing_parts_of_a_data_set(copies: Path) -> None:
-    place = copies / "xnli"
-    error = complaint(open_corpus(f"xnli={place}", split="dev"), "sw")
+    folder = copies / "xnli"
+    error = complaint(open_corpus(f"xnli={folder}", split="dev"), "sw")
     assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
-    error = complaint(open_corpus(f"xnli={place}", text_column="body"), "sw")
+    error = complaint(open_corpus(f"xnli={folder}", text_column="body"), "sw")
     assert error.message == "xnli (sw) has no column 'body'."
     assert error.hint == "its columns are premise, hypothesis, label."
-    error = complaint(open_corpus(f"xnli={place}", text_column="label"), "sw")
+    error = complaint(open_corpus(f"xnli={folder}", text_column="label"), "sw")
     assert error.message.startswith("column 'label' of xnli (sw) contains neither text nor lists of words")
     with pytest.raises(LanguageError, match="no language 'th' in xnli"):
-        open_corpus(f"xnli={place}").sample("th", 1, 0)
+        open_corpus(f"xnli={folder}").sample("th", 1, 0)
     (copies / "empty").mkdir(exist_ok=True)
     with pytest.raises(CorpusError, match="empty cannot be read"):
         open_corpus(f"hub:{copies / 'empty'}").languages()
@@ -296,10 +296,10 @@ def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("place", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
-def test_invalid_names_on_the_hub(place: str) -> None:
+@pytest.mark.parametrize("dataset", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
+def test_invalid_names_on_the_hub(dataset: str) -> None:
     with pytest.raises(CorpusError) as caught:
-        open_corpus(f"hub:{place}")
+        open_corpus(f"hub:{dataset}")
     assert "hub:OWNER/NAME" in caught.value.hint or "there is no folder" in caught.value.message
 
 
@@ -341,7 +341,7 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
@@ -350,8 +350,8 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
         timeout=60,
     )
     sentence = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
-    assert done.stdout.strip() == sentence
-    assert done.stderr == ""
+    assert completed.stdout.strip() == sentence
+    assert completed.stderr == ""
 
 
 @pytest.fixture
@@ -436,11 +436,11 @@ def test_a_column_of_languages(tmp_path: Path) -> None:
     corpus = open_corpus(spec, language_column="lang")
     assert corpus.languages() == ("et", "nan", "sw")
     assert corpus.name == f"hub({tmp_path.name}, split=train, language_column=lang)"
-    read = {code: {each.text for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
-    assert read == {"et": {"Tere."}, "nan": {"Lí hó."}, "sw": {"Habari.", "Karibu."}}
-    left = {each.file: (each.kind, each.reason) for each in not_read(corpus)}
-    assert left["(empty)"] == ("value", "no language (1 row)")
-    assert left.keys() == {"(empty)", "xx-yy"}
+    sentences = {code: {each.text for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert sentences == {"et": {"Tere."}, "nan": {"Lí hó."}, "sw": {"Habari.", "Karibu."}}
+    left_out = {each.file: (each.kind, each.reason) for each in not_read(corpus)}
+    assert left_out["(empty)"] == ("value", "no language (1 row)")
+    assert left_out.keys() == {"(empty)", "xx-yy"}
     notes = reading_notes(corpus)
     assert notes[0] == "several values are read as one language: swh, sw as sw."
     with pytest.raises(CorpusError, match=f"{tmp_path.name} has no column 'language'") as caught:

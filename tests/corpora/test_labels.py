@@ -48,10 +48,10 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def test_digests_of_text_without_labels_are_stable() -> None:
-    made = (TextExample("watoto wa shule"), TextExample(("watoto", "wa")), TextExample("leo", "kitabu"))
+    texts = (TextExample("watoto wa shule"), TextExample(("watoto", "wa")), TextExample("leo", "kitabu"))
     digest = "27950a28dd9920c1834be50485920b86f2a1e3fd1607bb5a9cc100b72bb5cfb5"
-    assert LanguageSample("sw", made, "here").digest == digest
-    assert [example.identity() for example in made] == [example.key() for example in made]
+    assert LanguageSample("sw", texts, "here").digest == digest
+    assert [example.identity() for example in texts] == [example.key() for example in texts]
 
 
 def test_labels_are_part_of_the_digest_and_not_of_the_key() -> None:
@@ -235,7 +235,7 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains a value of the type float, not a label."),
         ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
@@ -252,10 +252,10 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
-def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         read_text("sw", write_jsonl(tmp_path / "x.jsonl", [row]), labels="auto")
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.hint
 
 
@@ -276,11 +276,11 @@ def test_usual_columns_have_an_order(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "tagged"
-    place.mkdir()
-    (place / "sw.conllu").write_text(CONLLU, encoding="utf-8")
-    write_jsonl(place / "fi.jsonl", [{"tokens": ["a", "b"], "upos": ["PRON", "ADV"]}])
-    return place
+    path = tmp_path / "tagged"
+    path.mkdir()
+    (path / "sw.conllu").write_text(CONLLU, encoding="utf-8")
+    write_jsonl(path / "fi.jsonl", [{"tokens": ["a", "b"], "upos": ["PRON", "ADV"]}])
+    return path
 
 
 def test_the_names_of_all_languages_are_one_list(folder: Path) -> None:
@@ -306,7 +306,7 @@ def test_answers_have_no_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "message"),
+    ("label_sets", "words", "message"),
     [
         ({"en": {"entailment"}, "sw": {"Entailment"}}, False, r"'entailment' \(en\) and 'Entailment' \(sw\)"),
         ({"en": {"a  b", "c"}, "sw": {"a b", "c"}}, False, "several spellings"),
@@ -320,9 +320,9 @@ def test_answers_have_no_names(folder: Path) -> None:
         ),
     ],
 )
-def test_label_sets_that_do_not_fit_together(found: dict[str, set[str]], words: bool, message: str) -> None:
+def test_label_sets_that_do_not_fit_together(label_sets: dict[str, set[str]], words: bool, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
-        check_label_sets(found, words=words, most=3)
+        check_label_sets(label_sets, words=words, most=3)
 
 
 def test_label_sets_that_fit_together() -> None:
@@ -365,7 +365,7 @@ NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
 def test_wikiann_has_the_names_of_its_tags(tmp_path: Path) -> None:
     features = Features({"tokens": datasets.List(Value("string")), "ner_tags": datasets.List(NER)})
     rows = {code: [{"tokens": ["Nairobi", code], "ner_tags": [5, 0]}] for code in ("sw", "fi")}
-    root = write_copy(tmp_path / "copy", {code: (made, features) for code, made in rows.items()})
+    root = write_copy(tmp_path / "copy", {code: (sentences, features) for code, sentences in rows.items()})
     corpus = open_corpus(f"wikiann={root}", labels="auto")
     assert corpus.name == "wikiann(split=train, labels=ner_tags, copy=copy)"
     assert corpus.name == open_corpus(f"wikiann={root}", labels="ner_tags").name
@@ -387,8 +387,8 @@ def test_xnli_is_a_pair_with_a_class(tmp_path: Path) -> None:
     assert sample.counts == ReadCounts(read=4, usable=3, unlabelled=1)
     assert corpus.label_names() == ("entailment", "neutral", "contradiction")
     assert open_corpus(f"xnli={root}").sample("sw", 9, 0).examples == (TextExample("leo"),)
-    alone = open_corpus(f"xnli={root}", labels="auto", text_column="hypothesis").sample("sw", 1, 0)
-    assert alone.examples[0].pair is None
+    hypotheses = open_corpus(f"xnli={root}", labels="auto", text_column="hypothesis").sample("sw", 1, 0)
+    assert hypotheses.examples[0].pair is None
 
 
 def test_pawsx_has_a_class_even_where_none_is_declared(tmp_path: Path) -> None:

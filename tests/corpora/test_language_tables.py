@@ -45,9 +45,9 @@ def test_a_column_of_languages(tmp_path: Path, suffix: str) -> None:
     assert texts(corpus, "sw") == ["mbili", "moja"]
     assert texts(corpus, "en") == ["one", "two"]
     assert corpus.notes == ("several values are read as one language: swh, sw as sw.",)  # type: ignore[attr-defined]
-    left = {each.file: (each.reason, each.kind) for each in not_read(corpus)}
-    assert left["(empty)"] == ("no language (1 row)", "value")
-    assert left["xx1"][0].endswith("(1 row)")
+    left_out = {each.file: (each.reason, each.kind) for each in not_read(corpus)}
+    assert left_out["(empty)"] == ("no language (1 row)", "value")
+    assert left_out["xx1"][0].endswith("(1 row)")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
@@ -149,8 +149,8 @@ def test_the_command_line_and_python_agree(tmp_path: Path, xsns: Callable[..., A
     columns = {"lang": ["sw", "sw", "fi"], "text": ["moja mbili", "tatu", "yksi kaksi"]}
     table = write_table(tmp_path / "all.csv", columns)
     options = ("--language-column", "lang", "--examples", "2", "--max-length", "24", "--store", tmp_path / "a.zarr")
-    done = xsns("build", "--model", tiny_folder, "--corpus", table, *options)
-    assert done.code == 0, done.stderr
+    completed = xsns("build", "--model", tiny_folder, "--corpus", table, *options)
+    assert completed.code == 0, completed.stderr
     other = xs.build(
         table, tiny_folder, tmp_path / "b.zarr", language_column="lang", examples=2, max_length=24, progress=False
     )
@@ -164,5 +164,5 @@ def test_labels_of_a_table(tmp_path: Path) -> None:
     corpus = open_corpus(str(table), language_column="lang", labels_as_given=True)
     assert corpus.languages() == ("aka", "sw", "twi")
     assert texts(corpus, "twi") == ["b"]
-    given = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
-    assert texts(given, "qaa-x-twi") == ["b"]
+    labelled = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
+    assert texts(labelled, "qaa-x-twi") == ["b"]

@@ -17,15 +17,15 @@ from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of three languages, with files of no language."""
-    place = tmp_path / "texts"
-    place.mkdir()
+    path = tmp_path / "texts"
+    path.mkdir()
     for name in ("swa.txt", "zho_Hant.txt", "en.txt"):
         lines = [f"{name} line {number}" for number in range(50)]
-        (place / name).write_text("\n".join(lines), encoding="utf-8")
+        (path / name).write_text("\n".join(lines), encoding="utf-8")
     for name in ("README.md", "notes.txt", "en.ref2.txt", ".hidden.txt"):
-        (place / name).write_text("x\n", encoding="utf-8")
-    (place / "fr.txt.d").mkdir()
-    return place
+        (path / name).write_text("x\n", encoding="utf-8")
+    (path / "fr.txt.d").mkdir()
+    return path
 
 
 def complaint(spec: str | list[str], **options: str) -> XsnsError:
@@ -64,19 +64,19 @@ def test_the_name_holds_no_path_and_all_settings(folder: Path, monkeypatch: pyte
     assert open_corpus("sw=swa.txt", text_column="t").name == "files(text_column=t)"
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
-def test_missing_language(folder: Path, asked: str, hint: str) -> None:
+@pytest.mark.parametrize(("language", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
+def test_missing_language(folder: Path, language: str, hint: str) -> None:
     with pytest.raises(LanguageError) as caught:
-        open_corpus(str(folder)).sample(asked, 1, 0)
-    assert caught.value.message == f"no language '{asked}' in folder(texts)."
+        open_corpus(str(folder)).sample(language, 1, 0)
+    assert caught.value.message == f"no language '{language}' in folder(texts)."
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("asked", ["../secret", "/etc/passwd", "en/../../secret", "en.txt"])
-def test_no_language_leads_out_of_the_folder(folder: Path, asked: str) -> None:
+@pytest.mark.parametrize("language", ["../secret", "/etc/passwd", "en/../../secret", "en.txt"])
+def test_no_language_leads_out_of_the_folder(folder: Path, language: str) -> None:
     (folder.parent / "secret.txt").write_text("secret\n", encoding="utf-8")
     with pytest.raises(LanguageError, match="no language"):
-        open_corpus(str(folder)).sample(asked, 1, 0)
+        open_corpus(str(folder)).sample(language, 1, 0)
     assert isinstance(complaint(f"../x={folder / 'en.txt'}"), LanguageError)
 
 
@@ -188,8 +188,8 @@ def test_every_kind_is_a_corpus(folder: Path) -> None:
 
 def test_importing_is_cheap() -> None:
     code = "import sys, xsns_stream.corpora; print({'datasets', 'pandas', 'pyarrow'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 @pytest.mark.shared_data

@@ -201,15 +201,15 @@ def test_jsonl_counts_bad_bytes_and_lone_surrogates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "expected"),
     [("{", "is not JSON"), ('"text"', "is JSON, but not an object"), ("[1]", "not an object")],
 )
-def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, complaint: str) -> None:
+def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, expected: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n' + line + "\n", encoding="utf-8")
     sentence, _ = message(path)
     assert sentence.startswith("line 2 of x.jsonl")
-    assert complaint in sentence
+    assert expected in sentence
 
 
 def test_tsv_has_no_quoting(tmp_path: Path) -> None:
@@ -263,11 +263,11 @@ def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
 
 def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
     assert "there is no file" in message(tmp_path / "none.txt")[0]
-    whole = gzip.compress(b"habari\n" * 1000)
+    compressed = gzip.compress(b"habari\n" * 1000)
     for name, data in {
         "no.txt.gz": b"plain",
-        "cut.txt.gz": whole[:-12],
-        "bad.txt.gz": whole[:20] + b"\0" * 40,
+        "cut.txt.gz": compressed[:-12],
+        "bad.txt.gz": compressed[:20] + b"\0" * 40,
     }.items():
         (tmp_path / name).write_bytes(data)
         assert "is not a complete gzip file" in message(tmp_path / name)[0]

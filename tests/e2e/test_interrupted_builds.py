@@ -99,9 +99,9 @@ def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) ->
 
 def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
-    done = xsns(*long_build, "--store", whole[0])
-    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} already present, 0 failed.\n")
-    assert "examples/s" not in done.err
+    completed = xsns(*long_build, "--store", whole[0])
+    assert (completed.code, completed.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} already present, 0 failed.\n")
+    assert "examples/s" not in completed.err
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
 
 
@@ -118,9 +118,9 @@ def test_ctrl_c_keeps_the_committed_rows(
     assert open_store(store).verify() == []
     before = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
 
-    done = xsns(*long_build, "--store", store)
+    completed = xsns(*long_build, "--store", store)
     sentence = f"{store}: {ROWS - len(before)} rows measured, {len(before)} already present, 0 failed.\n"
-    assert (done.code, done.out) == (0, sentence)
+    assert (completed.code, completed.out) == (0, sentence)
     assert {path: path.stat().st_mtime_ns for path in before} == before, "no committed row was written again"
     assert digests(store) == digests(whole[0])
 
@@ -136,8 +136,11 @@ def test_a_killed_build_loses_no_committed_row(
     assert open_store(store).verify() == []
     assert before.items() <= digests(whole[0]).items()
 
-    done = xsns(*long_build, "--store", store)
-    assert (done.code, f"{ROWS - len(before)} rows measured, {len(before)} already present" in done.out) == (0, True)
+    completed = xsns(*long_build, "--store", store)
+    assert (completed.code, f"{ROWS - len(before)} rows measured, {len(before)} already present" in completed.out) == (
+        0,
+        True,
+    )
     assert digests(store) == digests(whole[0])
     finished = open_store(store)
     assert (finished.verify(), finished.unfinished()) == ([], ())

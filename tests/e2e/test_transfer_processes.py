@@ -34,8 +34,8 @@ def test_a_killed_run_is_continued(folder: Path, start: list[str], in_process: C
     before = {path.name: path.read_bytes() for path in units.glob("*.json")}
     assert 1 <= len(before) < 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).any()
-    done = in_process(folder, *arguments("--seed", "1", "--seed", "2", sources="all"))
-    assert done.code == 0, done.err
+    completed = in_process(folder, *arguments("--seed", "1", "--seed", "2", sources="all"))
+    assert completed.code == 0, completed.err
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
     assert all((units / name).read_bytes() == data for name, data in before.items())
 
@@ -73,9 +73,9 @@ def test_two_processes_with_different_settings_do_not_mix(
         return real(*values, **named)
 
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(folder, *arguments(sources="en"))
-    assert done.code == 1
-    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in done.err
+    completed = in_process(folder, *arguments(sources="en"))
+    assert completed.code == 1
+    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in completed.err
     assert read_scores(folder / "gold.parquet").sources == ("fi",)
 
 
@@ -117,9 +117,9 @@ def test_units_of_another_process_are_reported(
         return real(*values, **named)
 
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(folder, *arguments(sources="en,fi"))
-    assert done.code == 0, done.err
-    assert "gold.parquet: 1 unit computed, 1 computed by another process, 2 in total.\n" in done.out
+    completed = in_process(folder, *arguments(sources="en,fi"))
+    assert completed.code == 0, completed.err
+    assert "gold.parquet: 1 unit computed, 1 computed by another process, 2 in total.\n" in completed.out
     assert read_scores(folder / "gold.parquet").sources == ("en", "fi")
 
 
@@ -132,11 +132,11 @@ def test_two_processes_make_each_unit_once(folder: Path, start: list[str]) -> No
     ]
     errors = [process.communicate(timeout=200)[1] for process in both]
     assert all(process.returncode in (0, 3) for process in both), errors
-    made = [
+    units = [
         line.partition("] ")[2].partition(":")[0]
         for text in errors
         for line in text.splitlines()
         if line[:1] == "[" and "another process" not in line
     ]
-    assert len(made) == len(set(made)) == 6
+    assert len(units) == len(set(units)) == 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()

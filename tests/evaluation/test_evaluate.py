@@ -31,7 +31,7 @@ def gold(
 ) -> TransferScores:
     """Scores [S, T], [R, S, T] or [G, R, S, T] in percent."""
     cells = cells.reshape((1,) * (4 - cells.ndim) + cells.shape)
-    regimes = ("main",) if len(cells) == 1 else tuple(f"regime{place}" for place in range(len(cells)))
+    regimes = ("main",) if len(cells) == 1 else tuple(f"regime{index}" for index in range(len(cells)))
     return TransferScores(
         tuple(sources), tuple(targets), cells, "pos", "accuracy", "percent", "made up", regimes, seeds
     )
@@ -66,9 +66,9 @@ def test_means_equal_a_loop_over_labels() -> None:
     evaluation = evaluate(joined, resamples=100)
     expected = []
     for target in ("et", "sw", "de", "en", "fr"):
-        there = [code for code in sources if code in rows and code != target]
-        y = [scores[sources.index(code), targets.index(target)] for code in there]
-        x = [values[rows.index(code), columns.index(target)] for code in there]
+        candidates = [code for code in sources if code in rows and code != target]
+        y = [scores[sources.index(code), targets.index(target)] for code in candidates]
+        x = [values[rows.index(code), columns.index(target)] for code in candidates]
         chosen = int(np.argmax(x))
         order = list(np.argsort(x)[::-1])
         expected.append(
@@ -81,7 +81,7 @@ def test_means_equal_a_loop_over_labels() -> None:
                 NDCG_NAME: ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3),
                 "mrr": 1 / (order.index(int(np.argmax(y))) + 1),
                 "regret": max(y) - y[chosen],
-                "over-english": np.nan if target == "en" else y[chosen] - y[there.index("en")],
+                "over-english": np.nan if target == "en" else y[chosen] - y[candidates.index("en")],
             }
         )
     assert evaluation.targets == ("et", "sw", "de", "en", "fr")
@@ -110,10 +110,10 @@ def test_trivial_baselines() -> None:
     over = evaluation.per_target[3, evaluation.metrics.index("over-english")]
     assert np.isnan(over[english])
     assert not np.delete(over, english).any()
-    for place in range(8):
-        means = [np.nanmean(np.delete(others[source], place)) for source in range(8)]
-        chosen = max((source for source in range(8) if source != place), key=lambda source: means[source])
-        assert evaluation.choices[place].followed[4] == (CODES[chosen],)
+    for index in range(8):
+        means = [np.nanmean(np.delete(others[source], index)) for source in range(8)]
+        chosen = max((source for source in range(8) if source != index), key=lambda source: means[source])
+        assert evaluation.choices[index].followed[4] == (CODES[chosen],)
     assert any("`ceiling`" in note for note in evaluation.notes)
 
 
@@ -158,10 +158,10 @@ def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
         join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100
     )
     single = []
-    for place in range(3):
-        rest = np.delete(scores, place, axis=0).mean(axis=0)
-        alone = evaluate(join(gold(scores[place]), {"x": matrix(rest)}), resamples=100)
-        single.append([alone["x", "kendall"], alone["x", "regret"], alone["x", "over-english"]])
+    for seed in range(3):
+        rest = np.delete(scores, seed, axis=0).mean(axis=0)
+        one_seed = evaluate(join(gold(scores[seed]), {"x": matrix(rest)}), resamples=100)
+        single.append([one_seed["x", "kendall"], one_seed["x", "regret"], one_seed["x", "over-english"]])
     assert evaluation.settings.ceiling == "each seed predicted by the mean of the others"
     # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
     assert evaluation.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
@@ -210,8 +210,8 @@ def test_constant_scores_have_no_correlation_with_random_order() -> None:
 @pytest.mark.parametrize(("candidates", "undefined"), [(0, 9), (1, 9), (2, 3), (3, 0)])
 def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     scores = made_up()
-    there = [place for place in range(8) if place != 4][:candidates]
-    scores[[place for place in range(8) if place not in there], 4] = np.nan
+    rows = [row for row in range(8) if row != 4][:candidates]
+    scores[[row for row in range(8) if row not in rows], 4] = np.nan
     evaluation = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
     assert evaluation.choices[4].candidates == candidates
     missing = np.isnan(evaluation.per_target[0, :, 4])
@@ -231,12 +231,12 @@ def test_all_predictors_have_the_same_candidates() -> None:
     """A pair that one predictor lacks is no candidate for any."""
     values = made_up(1)
     values[3, 0] = np.nan
-    alone = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
+    single = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
     together = evaluate(join(gold(made_up()), {"x": matrix(made_up(2)), "y": matrix(values)}), resamples=100)
-    assert alone.choices[0].candidates == 7
+    assert single.choices[0].candidates == 7
     assert together.choices[0].candidates == 6
-    assert alone.per_target[0, 0, 0] != together.per_target[0, 0, 0]
-    np.testing.assert_array_equal(alone.per_target[0, :, 1:], together.per_target[0, :, 1:])
+    assert single.per_target[0, 0, 0] != together.per_target[0, 0, 0]
+    np.testing.assert_array_equal(single.per_target[0, :, 1:], together.per_target[0, :, 1:])
 
 
 def test_cell_that_is_missing_for_one_gold_seed() -> None:
@@ -244,15 +244,15 @@ def test_cell_that_is_missing_for_one_gold_seed() -> None:
     scores[1, 3:, 0] = np.nan
     evaluation = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
     # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
-    alone = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
-    assert evaluation.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
+    single = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
+    assert evaluation.per_target[0, 0, 0] == single.per_target[0, 0, 0]
     assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in evaluation.notes
 
 
 def test_without_english() -> None:
-    there = [place for place, code in enumerate(CODES) if code != "en"]
-    codes = [CODES[place] for place in there]
-    joined = join(gold(made_up()[there], codes), {"x": matrix(made_up(1)[there], codes)})
+    rows = [row for row, code in enumerate(CODES) if code != "en"]
+    codes = [CODES[row] for row in rows]
+    joined = join(gold(made_up()[rows], codes), {"x": matrix(made_up(1)[rows], codes)})
     evaluation = evaluate(joined, resamples=100)
     assert "english" not in evaluation.predictors
     assert "over-english" not in evaluation.metrics
@@ -263,19 +263,19 @@ def test_without_english() -> None:
 
 def test_comparison_with_a_reference() -> None:
     evaluation = small(reference="y")
-    made = evaluation.comparison
-    assert made is not None
-    assert made.reference == "y"
+    comparison = evaluation.comparison
+    assert comparison is not None
+    assert comparison.reference == "y"
     paired = evaluation.per_target - evaluation.per_target[1]
-    np.testing.assert_allclose(made.difference[0], np.nanmean(paired[0], axis=1))
-    assert np.isnan(made.difference[1]).all()
-    assert np.isnan(made.p[1]).all()
-    assert (made.low[0] <= made.difference[0]).all()
-    assert (made.difference[0] <= made.high[0]).all()
-    assert made.targets[0].tolist() == [8] * 8 + [7]
-    column = made.p[[0, 2, 3, 4], 3]
-    assert (made.p_holm[[0, 2, 3, 4], 3] >= column).all()
-    assert made.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
+    np.testing.assert_allclose(comparison.difference[0], np.nanmean(paired[0], axis=1))
+    assert np.isnan(comparison.difference[1]).all()
+    assert np.isnan(comparison.p[1]).all()
+    assert (comparison.low[0] <= comparison.difference[0]).all()
+    assert (comparison.difference[0] <= comparison.high[0]).all()
+    assert comparison.targets[0].tolist() == [8] * 8 + [7]
+    column = comparison.p[[0, 2, 3, 4], 3]
+    assert (comparison.p_holm[[0, 2, 3, 4], 3] >= column).all()
+    assert comparison.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
 
 
 def test_real_difference_is_significant() -> None:
@@ -285,18 +285,18 @@ def test_real_difference_is_significant() -> None:
         reference="good",
         resamples=500,
     )
-    made = evaluation.comparison
-    assert made is not None
+    comparison = evaluation.comparison
+    assert comparison is not None
     row, column = evaluation.predictors.index("bad"), evaluation.metrics.index("spearman")
-    assert made.high[row, column] < 0
-    assert made.p_holm[row, column] < 0.05
+    assert comparison.high[row, column] < 0
+    assert comparison.p_holm[row, column] < 0.05
 
 
 def test_relabelling_and_permuting_do_not_matter() -> None:
     rng = np.random.default_rng(3)
     scores, values = made_up(), made_up(1)
     rows, columns = rng.permutation(8), rng.permutation(8)
-    labels = [CODES[place] for place in rows], [CODES[place] for place in columns]
+    labels = [CODES[index] for index in rows], [CODES[index] for index in columns]
     plain = evaluate(join(gold(scores), {"x": matrix(values)}), resamples=200)
     moved = evaluate(join(gold(scores[rows][:, columns], *labels), {"x": matrix(values)}), resamples=200)
     np.testing.assert_allclose(moved.mean, plain.mean, atol=1e-12)
@@ -315,8 +315,8 @@ def test_repeated_target_does_not_change_means() -> None:
     once = evaluate(join(gold(scores, CODES, ("hu", "nl", "it")), {"x": matrix(values, CODES, ("hu", "nl", "it"))}))
     names = ("hu", "nl", "it", "uk", "ss", "xh")
     twice = evaluate(join(gold(np.tile(scores, 2), CODES, names), {"x": matrix(np.tile(values, 2), CODES, names)}))
-    kept = [row for row, name in enumerate(once.predictors) if name != "source-mean"]
-    np.testing.assert_allclose(twice.mean[kept], once.mean[kept], atol=1e-12)
+    rows = [row for row, name in enumerate(once.predictors) if name != "source-mean"]
+    np.testing.assert_allclose(twice.mean[rows], once.mean[rows], atol=1e-12)
     assert np.all((twice.high - twice.low)[0, :3] < (once.high - once.low)[0, :3])
 
 
@@ -401,8 +401,8 @@ def test_large_pool_is_fast_enough() -> None:
     rng = np.random.default_rng(0)
     sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
     scores = TransferScores(sources, targets, rng.random((1, 1, 65, 105)), "pos", "accuracy", "fraction", "made up")
-    made = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
-    evaluation = evaluate(JoinedScores(scores, made), reference="p0")
+    predictions = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
+    evaluation = evaluate(JoinedScores(scores, predictions), reference="p0")
     assert evaluation.settings.resamples == 10_000
     # Over 105 targets a mean of random predictions lies close to what random order gives.
     assert evaluation["p1", "mrr"] == pytest.approx(evaluation["random", "mrr"], abs=0.08)
@@ -410,8 +410,8 @@ def test_large_pool_is_fast_enough() -> None:
 
 def test_evaluation_imports_neither_torch_nor_pandas() -> None:
     code = "import sys, xsns_stream.evaluation; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.strip() == "[]"
 
 
 # ---------------------------------------------------------------------------------- real scores
@@ -466,9 +466,9 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
     names = ("deu_Latn", "fin_Latn", "ind_Latn", "hin_Deva", "rus_Cyrl", "tur_Latn", "vie_Latn", "jpn_Jpan")
     expected = []
     for target, name in zip(codes, names, strict=True):
-        there = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
-        y = [gold_frame.loc[code, target] for code, _ in there]
-        x = [table.loc[other, name] for _, other in there]
+        candidates = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
+        y = [gold_frame.loc[code, target] for code, _ in candidates]
+        x = [table.loc[other, name] for _, other in candidates]
         value = ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3)
         expected.append((stats.pearsonr(x, y).statistic, stats.spearmanr(x, y).statistic, value))
     metrics = ("pearson", "spearman", NDCG_NAME)

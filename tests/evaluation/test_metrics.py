@@ -31,15 +31,15 @@ def by_all_orders(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """What each metric is on average when tied predictions stand in every order in turn."""
     best = set(np.flatnonzero(y == y.max()))
     relevance = stats.rankdata(y)
-    ideal = sum(gain / math.log2(place + 2) for place, gain in enumerate(sorted(relevance, reverse=True)[:3]))
-    collected = []
+    ideal = sum(gain / math.log2(rank + 2) for rank, gain in enumerate(sorted(relevance, reverse=True)[:3]))
+    values = []
     for order in itertools.permutations(range(len(x))):
         if any(x[a] < x[b] for a, b in itertools.pairwise(order)):
             continue
-        place = next(place for place, source in enumerate(order, start=1) if source in best)
-        gain = sum(relevance[source] / math.log2(place + 2) for place, source in enumerate(order[:3]))
-        collected.append((place <= 1, place <= 3, 1 / place, y.max() - y[order[0]], gain / ideal))
-    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(collected, axis=0), strict=True))
+        rank = next(rank for rank, source in enumerate(order, start=1) if source in best)
+        gain = sum(relevance[source] / math.log2(rank + 2) for rank, source in enumerate(order[:3]))
+        values.append((rank <= 1, rank <= 3, 1 / rank, y.max() - y[order[0]], gain / ideal))
+    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(values, axis=0), strict=True))
 
 
 @settings(max_examples=50)
@@ -110,20 +110,20 @@ def test_constant_prediction_equals_random_order(n: int) -> None:
     assert metrics.top_k(x, y, 3) == pytest.approx(min(1.0, 3 / n))
     assert metrics.reciprocal_rank(x, y) == pytest.approx(np.mean(1 / np.arange(1, n + 1)))
     assert metrics.regret(x, y) == pytest.approx(y.max() - y.mean())
-    discounts = [1 / math.log2(place + 2) for place in range(min(n, 3))]
-    ideal = sum((n - place) * discount for place, discount in enumerate(discounts))
+    discounts = [1 / math.log2(rank + 2) for rank in range(min(n, 3))]
+    ideal = sum((n - rank) * discount for rank, discount in enumerate(discounts))
     assert metrics.ndcg(x, y) == pytest.approx((n + 1) / 2 * sum(discounts) / ideal)
 
 
 def test_random_order_against_simulation() -> None:
     rng = np.random.default_rng(1)
     y = np.array([3.0, 9.0, 9.0, 4.0, 1.0, 8.0, 2.0])
-    drawn = rng.random((20_000, 7))
+    random = rng.random((20_000, 7))
     for metric in (metrics.top_k, metrics.reciprocal_rank, metrics.regret, metrics.ndcg):
-        values = metric(drawn, y[None])
+        values = metric(random, y[None])
         assert metric(np.zeros(7), y) == pytest.approx(values.mean(), abs=4 * values.std() / math.sqrt(len(values)))
     for metric in (metrics.pearson, metrics.spearman):
-        assert metric(drawn, y[None]).mean() == pytest.approx(0.0, abs=0.012)
+        assert metric(random, y[None]).mean() == pytest.approx(0.0, abs=0.012)
 
 
 def test_values_computed_by_hand() -> None:

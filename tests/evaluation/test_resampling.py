@@ -43,7 +43,7 @@ def test_intervals_cover_the_truth(targets: int) -> None:
     samples = rng.beta(4, 1, (400, targets))
     counts = rng.multinomial(targets, np.full(targets, 1 / targets), size=1000)
     draws = counts @ samples.T / targets
-    ends = np.array([interval(draws[:, place], targets) for place in range(400)])
+    ends = np.array([interval(draws[:, index], targets) for index in range(400)])
     covered = np.mean((ends[:, 0] <= 0.8) & (ends[:, 1] >= 0.8))
     assert 0.92 <= covered <= 0.98
     plain = np.quantile(draws, [0.025, 0.975], axis=0)
@@ -67,9 +67,7 @@ def test_seeds_are_resampled() -> None:
     values = np.broadcast_to(by_seed[None, None, :, None], (1, 6, 3, 1)).copy()
     draws = bootstrap([values], 20_000, 0, None)[0][0, 0]
     assert draws.std() == pytest.approx(by_seed.std() / np.sqrt(3), rel=0.03)
-    assert set(np.round(draws, 9)) == {
-        round(float(np.mean(drawn)), 9) for drawn in itertools.product(by_seed, repeat=3)
-    }
+    assert set(np.round(draws, 9)) == {round(float(np.mean(draw)), 9) for draw in itertools.product(by_seed, repeat=3)}
     gold = np.moveaxis(values, 2, 3)
     assert bootstrap([gold], 20_000, 0, None)[0][0, 0].std() == pytest.approx(draws.std(), rel=0.03)
 

@@ -83,15 +83,15 @@ def _draw(lengths: Sequence[int], seed: int = 0) -> list[Example]:
         ids = torch.randint(5, VOCABULARY, (length,), generator=generator)
         scored = torch.rand(length, generator=generator) < 0.3
         scored[int(torch.randint(length, (), generator=generator))] = True
-        wanted = torch.randint(5, VOCABULARY, (length,), generator=generator)
-        examples.append(Example(ids, torch.where(scored, wanted, -100)))
+        targets = torch.randint(5, VOCABULARY, (length,), generator=generator)
+        examples.append(Example(ids, torch.where(scored, targets, -100)))
     return examples
 
 
 def _collate(examples: Sequence[Example], size: int) -> list[dict[str, torch.Tensor]]:
     result = []
-    for at in range(0, len(examples), size):
-        group = examples[at : at + size]
+    for start in range(0, len(examples), size):
+        group = examples[start : start + size]
         longest = max(len(example.ids) for example in group)
         batch = {
             "input_ids": torch.full((len(group), longest), PADDING),
@@ -155,20 +155,20 @@ def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], 
         return torch.stack([start[batch["start_positions"][n]], end[batch["end_positions"][n]]])
     if objective == "sequence-classification":
         return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
-    wanted = batch["labels"][n]
+    labels = batch["labels"][n]
     if objective == "span-corruption":
-        wanted = wanted[wanted != -100]
+        labels = labels[labels != -100]
         # mBART starts with the last token, which names the language; T5 starts with its own start token.
         mbart = type(model).__name__.startswith("MBart")
-        first = wanted[-1:] if mbart else wanted.new_tensor([model.config.decoder_start_token_id])
-        inputs["decoder_input_ids"] = torch.cat([first, wanted[:-1]])[None]
+        first = labels[-1:] if mbart else labels.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, labels[:-1]])[None]
     else:
-        wanted = wanted[:length]
+        labels = labels[:length]
     logits = model(**inputs).logits[0]
     if objective == "causal-lm":
-        logits, wanted = logits[:-1], wanted[1:]
-    scored = wanted != -100
-    return logits.log_softmax(-1)[scored].gather(1, wanted[scored][:, None])
+        logits, labels = logits[:-1], labels[1:]
+    scored = labels != -100
+    return logits.log_softmax(-1)[scored].gather(1, labels[scored][:, None])
 
 
 def _gradients(

@@ -73,9 +73,9 @@ def test_sum_and_mean_differ(small, draw, collate) -> None:
     assert min(scored) > 1
     for example, count in zip(examples, scored, strict=True):
         batches = collate([example], 1)
-        whole, per_piece = fisher(small, batches), fisher(small, batches, token_reduction="mean")
-        for name, values in whole.items():
-            torch.testing.assert_close(per_piece[name] * count**2, values, rtol=1e-12, atol=1e-18)
+        sums, means = fisher(small, batches), fisher(small, batches, token_reduction="mean")
+        for name, values in sums.items():
+            torch.testing.assert_close(means[name] * count**2, values, rtol=1e-12, atol=1e-18)
 
 
 # -------------------------------------------------------------------------------------- batching
@@ -85,9 +85,9 @@ def test_sum_and_mean_differ(small, draw, collate) -> None:
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert"])
 def test_batch_sizes_agree_on_ragged_text(family, dtype, make_model, draw, collate, errors) -> None:
     model, examples = make_model(family, dtype), draw(LENGTHS)
-    alone = fisher(model, collate(examples, 1))
+    single = fisher(model, collate(examples, 1))
     for size in (8, 32):
-        assert max(errors(fisher(model, collate(examples, size)), alone).values()) <= TOLERANCE[dtype]
+        assert max(errors(fisher(model, collate(examples, size)), single).values()) <= TOLERANCE[dtype]
 
 
 def test_order_does_not_matter(small, draw, collate, errors) -> None:
@@ -117,11 +117,11 @@ def test_padding_may_be_any_token(small, draw, collate, errors) -> None:
 
 def test_padding_may_be_on_the_left(small, draw, collate, errors) -> None:
     (batch,) = collate(draw((4, 9, 6)), 3)
-    turned = {
+    left_padded = {
         name: torch.stack([row.roll(9 - n) for row, n in zip(v, (4, 9, 6), strict=True)]) for name, v in batch.items()
     }
-    assert not turned["attention_mask"][0, :5].any()
-    assert max(errors(fisher(small, [turned]), fisher(small, [batch])).values()) <= 1e-12
+    assert not left_padded["attention_mask"][0, :5].any()
+    assert max(errors(fisher(small, [left_padded]), fisher(small, [batch])).values()) <= 1e-12
 
 
 def test_without_padding_no_attention_mask_is_needed(small, draw, collate, errors) -> None:
@@ -172,10 +172,10 @@ def test_dropout_is_off_in_any_mode(make_model, draw, collate) -> None:
 def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate) -> None:
     layout = parameter_layout(small)
     without_rules(small, layout)
-    seen = []
+    requires_grad = []
 
     def look(*_: object) -> None:
-        seen.append(
+        requires_grad.append(
             [n for n, p in small.named_parameters() if p.grad is not None]
             + [n for n, p in small.named_parameters() if p.requires_grad]
         )
@@ -186,13 +186,15 @@ def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate)
             output.register_hook(look)
 
     hooks = [block.register_forward_hook(watch) for block in small.roberta.encoder.layer]
-    hooks.append(small.roberta.embeddings.register_forward_hook(lambda m, a, out: seen.append([out.requires_grad])))
+    hooks.append(
+        small.roberta.embeddings.register_forward_hook(lambda m, a, out: requires_grad.append([out.requires_grad]))
+    )
     diagonal_fisher(small, collate(draw(LENGTHS[:6]), 3), layout)
     for hook in hooks:
         hook.remove()
-    assert seen.count([False]) == 2, "the embeddings' output needs no gradient, in either batch"
-    assert len(seen) == 2 * (1 + 2 + 2), "both blocks were seen forth and back, in both batches"
-    assert all(result in ([], [False]) for result in seen)
+    assert requires_grad.count([False]) == 2, "the embeddings' output needs no gradient, in either batch"
+    assert len(requires_grad) == 2 * (1 + 2 + 2), "both blocks were seen forth and back, in both batches"
+    assert all(result in ([], [False]) for result in requires_grad)
 
 
 def test_a_plain_model_needs_no_fallback(small) -> None:

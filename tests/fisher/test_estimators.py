@@ -31,11 +31,11 @@ def mean_of(values: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_absolute_values(family, zoo, gradients, errors) -> None:
-    it = Case(zoo, gradients, family)
-    expected = mean_of([{name: g.abs() for name, g in example.items()} for example in it.each])
-    result = diagonal_fisher(it.model, it.batches, it.layout, "grad-abs").to_dict()
+    case = Case(zoo, gradients, family)
+    expected = mean_of([{name: g.abs() for name, g in example.items()} for example in case.each])
+    result = diagonal_fisher(case.model, case.batches, case.layout, "grad-abs").to_dict()
     assert max(errors(result, expected).values()) <= 1e-12
-    assert bool(without_rules(it.model, it.layout)) == (family == "deberta-v2")
+    assert bool(without_rules(case.model, case.layout)) == (family == "deberta-v2")
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -43,9 +43,9 @@ def test_absolute_values(family, zoo, gradients, errors) -> None:
 def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
     family, reduction, zoo, gradients, errors, float64_throughout
 ) -> None:
-    it = Case(zoo, gradients, family, reduction)
-    expected = {name: -g for name, g in mean_of(it.each).items()}
-    result = mean_gradient(it.model, it.batches, it.layout, reduction)
+    case = Case(zoo, gradients, family, reduction)
+    expected = {name: -g for name, g in mean_of(case.each).items()}
+    result = mean_gradient(case.model, case.batches, case.layout, reduction)
     assert max(errors(result, expected).values()) <= 1e-12
     assert any(bool((values < 0).any()) for values in result.values())
 
@@ -53,29 +53,29 @@ def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors, float64_throughout) -> None:
-    it = Case(zoo, gradients, family, reduction)
-    expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in it.by_batch])
+    case = Case(zoo, gradients, family, reduction)
+    expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in case.by_batch])
     for checkpoint in (False, True):
-        result = diagonal_fisher(it.model, it.batches, it.layout, "per-batch", reduction, checkpoint=checkpoint)
+        result = diagonal_fisher(case.model, case.batches, case.layout, "per-batch", reduction, checkpoint=checkpoint)
         assert result.examples == 5
         assert max(errors(result.to_dict(), expected).values()) <= 1e-12
-    exact = diagonal_fisher(it.model, it.batches, it.layout, token_reduction=reduction).to_dict()
+    exact = diagonal_fisher(case.model, case.batches, case.layout, token_reduction=reduction).to_dict()
     assert max(errors(exact, result.to_dict()).values()) > 0.1, "which is another estimator"
 
 
 def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
-    whole = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
-    assert max(errors(whole, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
+    assert max(errors(per_batch, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
 
 
 def test_a_batch_with_labels_drawn_from_the_model(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
     settings = {"labels": "sample", "seed": 9}
-    whole = diagonal_fisher(model, batches, layout, "per-batch", **settings).to_dict()
-    assert max(errors(whole, diagonal_fisher(model, batches, layout, **settings).to_dict()).values()) <= 1e-12
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch", **settings).to_dict()
+    assert max(errors(per_batch, diagonal_fisher(model, batches, layout, **settings).to_dict()).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -131,9 +131,9 @@ def test_the_authors_code_bit_for_bit(scale, published) -> None:
     assert all(torch.equal(result.to_dict()[name], values) for name, values in expected.items())
     flat = torch.cat([expected[name].flatten() for name in layout.names]).numpy()
     for density in (0.15, 0.5):
-        wanted = flat >= np.percentile(flat, (1 - density) * 100)
+        selected = flat >= np.percentile(flat, (1 - density) * 100)
         network = extract_subnetwork(result, density, quantile="percentile")
-        assert np.array_equal(network.to_numpy(), wanted)
+        assert np.array_equal(network.to_numpy(), selected)
 
 
 def test_the_authors_code_depends_on_seed_and_batches(published) -> None:

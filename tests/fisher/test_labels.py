@@ -27,10 +27,10 @@ def test_neither_batch_size_nor_order_matters(family, zoo, errors) -> None:
     batch = zoo.batch(model, family, LENGTHS)
     silent = SILENT if family.endswith("answering") else ()
     together = sampled(model, [batch])
-    alone = sampled(model, [rows_of(batch, [n]) for n in range(5)])
-    assert max(errors(alone, together, silent).values()) <= 1e-12
-    turned = sampled(model, [rows_of(batch, [4, 2]), rows_of(batch, [3, 0, 1])])
-    assert max(errors(turned, together, silent).values()) <= 1e-12
+    singles = sampled(model, [rows_of(batch, [n]) for n in range(5)])
+    assert max(errors(singles, together, silent).values()) <= 1e-12
+    reordered = sampled(model, [rows_of(batch, [4, 2]), rows_of(batch, [3, 0, 1])])
+    assert max(errors(reordered, together, silent).values()) <= 1e-12
     assert max(errors(sampled(model, [batch], checkpoint=True), together, silent).values()) <= 1e-12
 
 

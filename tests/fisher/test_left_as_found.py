@@ -171,20 +171,20 @@ def fails_backward(model) -> Any:
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("setting", WAYS)
 @pytest.mark.parametrize("family", ["bert", "albert", "deberta-v2", "t5", "mixtral", "gpt2"])
-def test_every_choice_of_parameters_and_settings(family, way, zoo) -> None:
+def test_every_choice_of_parameters_and_settings(family, setting, zoo) -> None:
     """Models with rules for all modules, with shared modules, without some rules, and with rules for other methods."""
     model = zoo.make(family, torch.float32).train()
     own = model.get_submodule(parameter_layout(model).layers[0].name)
     own.eval()
     before = state(model)
     batches = [zoo.batch(model, family, (5, 6)), zoo.batch(model, family, (4, 7), seed=1)]
-    first = fisher(model, batches, **WAYS[way])
+    first = fisher(model, batches, **WAYS[setting])
     assert state(model) == before
     layout, hook = fails_backward(model)
     with hook, pytest.raises(MemoryError, match="no room"):
-        diagonal_fisher(model, batches, layout, **WAYS[way])
+        diagonal_fisher(model, batches, layout, **WAYS[setting])
     assert state(model) == before
-    again = fisher(model, batches, **WAYS[way])
+    again = fisher(model, batches, **WAYS[setting])
     assert all(torch.equal(again[name], values) for name, values in first.items())

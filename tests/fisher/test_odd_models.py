@@ -279,9 +279,9 @@ def test_other_estimators(change, estimator, make_model, draw, collate, errors) 
     layout = parameter_layout(model)
     square = diagonal_fisher(model, batches, layout).to_dict()
     result = diagonal_fisher(model, batches, layout, estimator).to_dict()
-    wanted = {name: values.sqrt() if estimator == "grad-abs" else values for name, values in square.items()}
+    expected = {name: values.sqrt() if estimator == "grad-abs" else values for name, values in square.items()}
     # A root doubles the digits that rounding noise has.
-    assert max(errors(result, wanted).values()) <= 1e-7
+    assert max(errors(result, expected).values()) <= 1e-7
 
 
 def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate, truth, errors) -> None:

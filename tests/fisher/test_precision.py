@@ -45,33 +45,33 @@ def test_no_parameter_is_lost(zoo_family, zoo) -> None:
     batches = batches_of(zoo, models[torch.float32], zoo_family)
     expected = diagonal_fisher(models[torch.float32], batches, layout).to_dict()
     largest = max(float(values.max()) for values in expected.values())
-    for way, (dtype, precision) in WAYS.items():
+    for setting, (dtype, precision) in WAYS.items():
         result = diagonal_fisher(models[dtype], batches, layout, precision=precision).to_dict()
         for name, values in result.items():
             assert values.dtype == torch.float32
-            assert torch.isfinite(values).all(), (way, name)
+            assert torch.isfinite(values).all(), (setting, name)
             if float(expected[name].max()) > 1e-5 * largest:
-                assert 0.3 < float(values.sum() / expected[name].sum()) < 3, (way, name)
+                assert 0.3 < float(values.sum() / expected[name].sum()) < 3, (setting, name)
 
 
 #: Measured 0.987, 0.998 and 0.982 at least; what is left is for other processors, which round sums otherwise.
 LEAST = {"bf16 mixed": 0.975, "fp16 mixed": 0.99, "bfloat16 weights": 0.965}
 
 
-@pytest.mark.parametrize("way", LEAST)
+@pytest.mark.parametrize("setting", LEAST)
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
-def test_the_sub_network_is_almost_the_same(family, way, zoo) -> None:
-    dtype, precision = WAYS[way]
+def test_the_sub_network_is_almost_the_same(family, setting, zoo) -> None:
+    dtype, precision = WAYS[setting]
     exact, model = zoo.make(family, torch.float32), zoo.make(family, dtype)
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, family)
     result = diagonal_fisher(model, batches, layout, precision=precision)
-    assert LEAST[way] <= jaccard(result, diagonal_fisher(exact, batches, layout)) < 1
+    assert LEAST[setting] <= jaccard(result, diagonal_fisher(exact, batches, layout)) < 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> None:
+@pytest.mark.parametrize("setting", WAYS)
+def test_a_single_example_agrees_with_an_ordinary_backward(setting, zoo, errors) -> None:
     """The same casts at the same places: the remaining difference is the rounding of one gradient to half precision."""
-    dtype, precision = WAYS[way]
+    dtype, precision = WAYS[setting]
     model = zoo.make("llama", dtype)
     layout, batch = parameter_layout(model), zoo.batch(model, "llama", (9,))
     autocast = torch.autocast("cpu", {"bf16": BF16, "fp16": FP16}.get(precision, BF16), precision != "float32")
@@ -101,15 +101,15 @@ def test_checkpointing_gives_the_same_values(precision, zoo) -> None:
 def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
     model = zoo.make("xlm-roberta", dtype)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
-    wanted = torch.float64 if dtype == torch.float64 else torch.float32
+    expected_dtype = torch.float64 if dtype == torch.float64 else torch.float32
     moments = ("absolute",) if estimator == "grad-abs" else ("square",)
     with Engine(model, layout, FisherSettings(estimator), moments=moments) as engine:
         engine.add(batches[0])
-        assert {total.dtype for total in engine.sums.values()} == {wanted}
+        assert {total.dtype for total in engine.sums.values()} == {expected_dtype}
     result = diagonal_fisher(model, batches, layout, estimator)
-    assert {torch.as_tensor(values).dtype for values in result.values} == {wanted}
-    whole = diagonal_fisher(model, batches, layout, "per-batch")
-    assert {torch.as_tensor(values).dtype for values in whole.values} == {wanted}
+    assert {torch.as_tensor(values).dtype for values in result.values} == {expected_dtype}
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch")
+    assert {torch.as_tensor(values).dtype for values in per_batch.values} == {expected_dtype}
 
 
 def test_many_small_squares_are_not_lost(zoo) -> None:

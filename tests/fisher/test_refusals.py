@@ -97,12 +97,12 @@ def test_padding_is_not_scored(family, zoo) -> None:
     assert error.hint == "set its label to -100."
 
 
-@pytest.mark.parametrize("place", [4, 5, 6, 100, -1])
+@pytest.mark.parametrize("position", [4, 5, 6, 100, -1])
 @pytest.mark.parametrize("which", ["start_positions", "end_positions"])
-def test_an_answer_outside_its_text(which, place, zoo) -> None:
+def test_an_answer_outside_its_text(which, position, zoo) -> None:
     model = zoo.make(QUESTIONS)
     batch = zoo.batch(model, QUESTIONS, (6, 4))
-    batch[which][1] = place
+    batch[which][1] = position
     error = complaint(FisherError, model, [batch])
     assert error.message == "an answer is outside of its text, in the padding."
     assert which in error.hint
@@ -123,8 +123,8 @@ def test_no_batch_and_an_empty_batch(estimator, small, draw, collate) -> None:
 def test_a_batch_on_another_device(estimator, small, draw, collate) -> None:
     (batch,) = collate(draw((6, 4)), 2)
     for moved in (batch, {"labels": batch["labels"]}):
-        there = batch | {name: values.to("meta") for name, values in moved.items()}
-        error = complaint(FisherError, small, [there], estimator=estimator)
+        on_meta = batch | {name: values.to("meta") for name, values in moved.items()}
+        error = complaint(FisherError, small, [on_meta], estimator=estimator)
         assert error.message.endswith("is on meta and the model is on cpu.")
         assert error.hint == "move the batches to the model's device."
 

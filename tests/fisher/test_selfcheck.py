@@ -19,15 +19,15 @@ BLOCK = "roberta.encoder.layer.0."
 @pytest.fixture
 def checks(monkeypatch) -> list[str]:
     """Collect one entry for each computation of the reference."""
-    seen: list[str] = []
+    names: list[str] = []
     plain = selfcheck.reference_fisher
 
     def counting(model, *args, **kwargs):
-        seen.append(type(model).__name__)
+        names.append(type(model).__name__)
         return plain(model, *args, **kwargs)
 
     monkeypatch.setattr(selfcheck, "reference_fisher", counting)
-    return seen
+    return names
 
 
 @pytest.fixture

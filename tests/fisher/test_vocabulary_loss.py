@@ -67,13 +67,13 @@ def test_float32_is_as_close_to_float64_as_autograd() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("by", ["autocast", "weights"])
-def test_lower_precision(dtype: torch.dtype, by: str) -> None:
+@pytest.mark.parametrize("source", ["autocast", "weights"])
+def test_lower_precision(dtype: torch.dtype, source: str) -> None:
     hidden, weight, bias, targets, factors = inputs(torch.float32)
     exact = at_once(*inputs())[1]
-    if by == "weights":
+    if source == "weights":
         hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
-    with torch.autocast("cpu", dtype=dtype, enabled=by == "autocast"):
+    with torch.autocast("cpu", dtype=dtype, enabled=source == "autocast"):
         gradient = cross_entropy_with_gradient(hidden, weight, bias, targets, factors)[1]
     assert gradient.dtype == hidden.dtype
     assert float((gradient.double() - exact).abs().max() / exact.abs().max()) <= 8 * torch.finfo(dtype).eps

@@ -378,15 +378,15 @@ def test_summary_words_are_languages_only_after_rename(matrix: Any, word: str) -
     assert imported.scores.sources == ("en", "sw")
     assert list(imported.left_out.to_json()["summaries"]) == [word]
     assert imported.left_out.scores == 2
-    meant = matrix(text, unit="percent", rename={word: word}).scores
-    assert len(meant.sources) == 3
-    assert meant.values[2].tolist() == [90, 80]
+    renamed = matrix(text, unit="percent", rename={word: word}).scores
+    assert len(renamed.sources) == 3
+    assert renamed.values[2].tolist() == [90, 80]
 
 
 def test_matrix_that_looks_transposed_is_noted(matrix: Any) -> None:
-    turned = ",sw,fi\nsw,90,50\nfi,40,80\net,30,70\n"
-    assert any("this looks transposed" in note for note in matrix(turned, unit="percent").notes)
-    assert matrix(turned, unit="percent", transpose=True).notes == ()
+    transposed = ",sw,fi\nsw,90,50\nfi,40,80\net,30,70\n"
+    assert any("this looks transposed" in note for note in matrix(transposed, unit="percent").notes)
+    assert matrix(transposed, unit="percent", transpose=True).notes == ()
     assert matrix(",sw,fi,et\nsw,90,50,60\nfi,40,80,70\n", unit="percent").notes == ()
 
 

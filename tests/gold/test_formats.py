@@ -46,8 +46,8 @@ def test_a_folder_of_xpos_has_training_sizes_as_regimes(tmp_path: Path) -> None:
     for size, score in (("00630", 40), ("10000", 60), ("3epoch", 70), ("02500", 50)):
         write(tmp_path, f"results/matrix-ft-{size}.csv", f"source,sw,fi\nsw,90,{score}\nfi,{score + 1},91\n")
     write(tmp_path, "results/ldnd.csv", "no,matter\n1,2\n")
-    for place in (tmp_path, tmp_path / "results"):
-        scores = import_scores(place, "xpos").scores
+    for folder in (tmp_path, tmp_path / "results"):
+        scores = import_scores(folder, "xpos").scores
         assert scores.regimes == ("10000", "630", "2500", "3epoch")
         assert scores["sw", "fi"] == 60
         assert scores.regime("3epoch")["fi", "sw"] == 71

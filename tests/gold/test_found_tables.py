@@ -26,8 +26,8 @@ def load(tmp_path: Path) -> Any:
     return imported
 
 
-def values(found: ImportedScores) -> dict[str, float]:
-    scores = found.scores
+def values(imported: ImportedScores) -> dict[str, float]:
+    scores = imported.scores
     return {
         f"{source} {target}": scores[source, target]
         for source in scores.sources
@@ -129,18 +129,18 @@ def test_two_columns_of_scores_with_one_name(load: Any) -> None:
     assert values(load(text, metric="score.1")) == {"en fi": 81}
 
 
-@pytest.mark.parametrize("what", ["metric", "task"])
-def test_scores_of_several_metrics_or_tasks(load: Any, what: str) -> None:
-    text = f"source,target,{what},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
-    with pytest.raises(XsnsError, match=f"column '{what}' of 'scores.csv' has scores of several {what}s: f1, acc"):
+@pytest.mark.parametrize("column", ["metric", "task"])
+def test_scores_of_several_metrics_or_tasks(load: Any, column: str) -> None:
+    text = f"source,target,{column},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
+    with pytest.raises(XsnsError, match=f"column '{column}' of 'scores.csv' has scores of several {column}s: f1, acc"):
         load(text)
     with pytest.raises(XsnsError, match=r"f1, acc, and 'las' is not one of them\."):
-        load(text, **{what: "las"})
-    imported = load(text, **{what: "F1"})
+        load(text, **{column: "las"})
+    imported = load(text, **{column: "F1"})
     assert values(imported) == {"en fi": 80, "en sw": 60}
-    assert f"1 line of 'scores.csv' was not read: its {what} is not f1." in imported.notes
-    only = load(f"source,target,{what},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
-    assert getattr(only, what) == "f1"
+    assert f"1 line of 'scores.csv' was not read: its {column} is not f1." in imported.notes
+    only = load(f"source,target,{column},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
+    assert getattr(only, column) == "f1"
 
 
 def test_scores_of_several_models(load: Any) -> None:
@@ -311,9 +311,9 @@ def test_frames_of_pandas(name: str, tmp_path: Path) -> None:
         assert values(import_scores(tmp_path / "matrix.parquet")) == MATRIX
     else:
         frame.to_json(path, orient="records", lines=True)
-    found = import_scores(path)
-    assert values(found) == {"en fi": 80, "fi sw": 70.5}
-    assert found.scores.metric == "f1"
+    imported = import_scores(path)
+    assert values(imported) == {"en fi": 80, "fi sw": 70.5}
+    assert imported.scores.metric == "f1"
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(XsnsError, match="cannot be read as a table"):
         import_scores(path)

@@ -88,11 +88,11 @@ def test_files(name: str, accepted: bool, refuse: Any, tmp_path: Path) -> None:
 
 
 def test_whole_files_are_synchronised_before_they_are_renamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    target, seen = tmp_path / "file.json", []
-    monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: seen.append(("file", target.exists())))
-    monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: seen.append((path, target.exists())))
+    target, calls = tmp_path / "file.json", []
+    monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: calls.append(("file", target.exists())))
+    monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: calls.append((path, target.exists())))
     write_whole(target, lambda file: file.write(b"{}") and None)
-    assert seen == [("file", False), (tmp_path, True)]
+    assert calls == [("file", False), (tmp_path, True)]
 
 
 def test_a_full_disk_is_an_error_for_whole_files(refuse: Any, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ def _count_pairs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (left @ right.T).astype(np.int64)
 
 
-def _select(pieces: list[np.ndarray], threshold: float) -> list[int]:
-    values = [float(value) for piece in pieces for value in piece.ravel()]
-    return [at for at, value in enumerate(values) if value >= threshold and value > 0]
+def _select(arrays: list[np.ndarray], threshold: float) -> list[int]:
+    values = [float(value) for array in arrays for value in array.ravel()]
+    return [index for index, value in enumerate(values) if value >= threshold and value > 0]
 
 
 @pytest.fixture

@@ -25,24 +25,24 @@ every_device = pytest.mark.parametrize("device", DEVICES)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def _tensors(pieces, device):
-    return [torch.from_numpy(np.ascontiguousarray(piece)).to(device) for piece in pieces]
+def _tensors(arrays, device):
+    return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
 
 
-def _same_kth(pieces, k, device):
-    result = on_device.kth_largest(_tensors(pieces, device), k)
+def _same_kth(arrays, k, device):
+    result = on_device.kth_largest(_tensors(arrays, device), k)
     for impl in kernels.implementations("kth_largest"):
-        expected = kernels.kth_largest(pieces, k, impl=impl)
+        expected = kernels.kth_largest(arrays, k, impl=impl)
         assert type(result) is type(expected)
         assert result.tobytes() == expected.tobytes()
 
 
-def _same_bits(pieces, threshold, device):
-    words, cardinality = on_device.threshold_bits(_tensors(pieces, device), threshold)
+def _same_bits(arrays, threshold, device):
+    words, cardinality = on_device.threshold_bits(_tensors(arrays, device), threshold)
     assert words.dtype == np.uint64
     assert type(cardinality) is int
     for impl in kernels.implementations("threshold_bits"):
-        expected, count = kernels.threshold_bits(pieces, threshold, impl=impl)
+        expected, count = kernels.threshold_bits(arrays, threshold, impl=impl)
         assert np.array_equal(words, expected)
         assert cardinality == count
 

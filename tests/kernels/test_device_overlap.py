@@ -16,28 +16,28 @@ SEGMENTS = [None, [Segment(0, 1, 0), Segment(1, 130, 1), Segment(130, 640, 0)], 
 @pytest.mark.parametrize("rows", [0, 1, 31, 33])
 def test_pairs_are_exact(device, segments, rows, random_words):
     columns, groups = ArrayColumns(random_words(rows, 10)), 2
-    counted = on_device.stream_intersections_on(columns, device, segments=segments, groups=groups)
+    counts = on_device.stream_intersections_on(columns, device, segments=segments, groups=groups)
     truth = stream_intersections(columns, segments=segments, groups=groups, impl="numpy")
-    assert counted.dtype == np.int64
-    assert np.array_equal(counted, truth)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, truth)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("split", [0, 2, 5])
 def test_rectangles_are_exact(device, split, random_words):
     columns = ArrayColumns(random_words(5, 9))
-    counted = on_device.stream_cross_intersections_on(columns, split, device)
-    for mine, slow in zip(counted, stream_cross_intersections(columns, split, impl="numpy"), strict=True):
-        assert np.array_equal(mine, slow)
+    counts = on_device.stream_cross_intersections_on(columns, split, device)
+    for fast, slow in zip(counts, stream_cross_intersections(columns, split, impl="numpy"), strict=True):
+        assert np.array_equal(fast, slow)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_many_blocks_add_up_and_report_progress(device, random_words, monkeypatch):
     monkeypatch.setattr(on_device, "_UNPACKED_BYTES", 64 * 32 * 16)
-    columns, seen = ArrayColumns(random_words(7, 100)), []
-    counted = on_device.stream_intersections_on(columns, device, on_progress=lambda *step: seen.append(step))
-    assert np.array_equal(counted, stream_intersections(columns, impl="numpy"))
-    assert seen == [*((words, 100) for words in range(16, 100, 16)), (100, 100)]
+    columns, progress = ArrayColumns(random_words(7, 100)), []
+    counts = on_device.stream_intersections_on(columns, device, on_progress=lambda *step: progress.append(step))
+    assert np.array_equal(counts, stream_intersections(columns, impl="numpy"))
+    assert progress == [*((words, 100) for words in range(16, 100, 16)), (100, 100)]
 
 
 def test_a_split_outside_is_refused(random_words):

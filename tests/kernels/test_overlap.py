@@ -18,9 +18,9 @@ every_implementation = pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("rows", ROWS)
 def test_pairs_are_exact(impl, rows, words, random_words, count_pairs):
     packed = random_words(rows, words)
-    counted = kernels.intersection_counts(packed, impl=impl)
-    assert counted.dtype == np.int64
-    assert np.array_equal(counted, count_pairs(packed, packed))
+    counts = kernels.intersection_counts(packed, impl=impl)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, count_pairs(packed, packed))
 
 
 @every_implementation
@@ -40,9 +40,9 @@ def test_282_rows_are_exact(impl, words, random_words, count_pairs):
 @every_implementation
 @pytest.mark.parametrize("words", [0, 1, 100])
 def test_no_rows(impl, words):
-    counted = kernels.intersection_counts(np.zeros((0, words), np.uint64), impl=impl)
-    assert counted.shape == (0, 0)
-    assert counted.dtype == np.int64
+    counts = kernels.intersection_counts(np.zeros((0, words), np.uint64), impl=impl)
+    assert counts.shape == (0, 0)
+    assert counts.dtype == np.int64
 
 
 @every_implementation
@@ -74,9 +74,9 @@ def test_blocks_of_columns_add_up_to_the_whole(impl, block, random_words, count_
 
 @every_implementation
 def test_strided_reversed_and_read_only_rows(impl, random_words, count_pairs):
-    whole = random_words(12, 300)
-    whole.flags.writeable = False
-    for view in (whole[::2, 5:201], whole[::-1], whole[:, ::3], whole.T):
+    words = random_words(12, 300)
+    words.flags.writeable = False
+    for view in (words[::2, 5:201], words[::-1], words[:, ::3], words.T):
         assert np.array_equal(kernels.intersection_counts(view, impl=impl), count_pairs(view, view))
 
 

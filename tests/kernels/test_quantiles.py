@@ -18,10 +18,10 @@ every_form = pytest.mark.parametrize("form", [*kernels.implementations("pattern_
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def histogram(pieces, form):
-    if form == "device":
-        return on_device.pattern_histogram([torch.from_numpy(piece) for piece in pieces])
-    return kernels.pattern_histogram(pieces, impl=form)
+def histogram(parts, impl):
+    if impl == "device":
+        return on_device.pattern_histogram([torch.from_numpy(array) for array in parts])
+    return kernels.pattern_histogram(parts, impl=impl)
 
 
 @every_form
@@ -109,9 +109,9 @@ def interpolated(values, percent):
 @every_dtype
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 63, 1000, 4097, 100_003])
 def test_the_percentile_is_numpys_bit_for_bit(dtype, size, random_values):
-    drawn = (random_values(size, dtype), np.random.default_rng(size).random(size, dtype))
+    samples = (random_values(size, dtype), np.random.default_rng(size).random(size, dtype))
     shares = [0.0, 1e-9, 0.01, 0.15, 1 / 3, 0.5, 0.85, 0.999, 1.0, *np.random.default_rng(0).random(20).tolist()]
-    for values, share in itertools.product(drawn, shares):
+    for values, share in itertools.product(samples, shares):
         percent = (1 - share) * 100
         expected = np.percentile(values, percent)
         assert expected.dtype == dtype

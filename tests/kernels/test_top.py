@@ -65,8 +65,8 @@ def fused(sampled, monkeypatch):
     monkeypatch.setattr(top, "_BLOCK_OCTETS", 64 * 8 * 3)
 
 
-def check(values, pieces, k, **options):
-    words, cardinality, threshold = kernels.top_bits(pieces, k, **options)
+def check(values, parts, k, **options):
+    words, cardinality, threshold = kernels.top_bits(parts, k, **options)
     expected, lowest = truth(values, k)
     assert words.dtype == np.uint64
     assert type(cardinality) is int
@@ -127,7 +127,7 @@ def counted_misses(monkeypatch):
 
     calls = []
     counting = top._by_counting
-    monkeypatch.setattr(top, "_by_counting", lambda pieces, rank: calls.append(rank) or counting(pieces, rank))
+    monkeypatch.setattr(top, "_by_counting", lambda parts, rank: calls.append(rank) or counting(parts, rank))
     return calls
 
 
@@ -212,9 +212,9 @@ def test_several_ranks_agree_with_single_ranks_and_are_nested(impl, dtype, kind,
     ranks = (1, 400, 6_000, 6_001, 20_000, SIZE)
     result = kernels.top_bits_many(parts, ranks, impl=impl)
     for k, (words, cardinality, threshold) in zip(ranks, result, strict=True):
-        alone = kernels.top_bits(parts, k, impl=impl)
-        assert np.array_equal(words, alone[0])
-        assert (cardinality, threshold) == alone[1:]
+        single = kernels.top_bits(parts, k, impl=impl)
+        assert np.array_equal(words, single[0])
+        assert (cardinality, threshold) == single[1:]
     for (fewer, _, _), (more, _, _) in itertools.pairwise(result):
         assert np.array_equal(fewer & more, fewer)
 
@@ -290,11 +290,11 @@ assert code and "zmm" not in code and "ymm" not in code
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     variables = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", ELSEWHERE],
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr

@@ -76,12 +76,12 @@ def refused(folder: Path, **options: Any) -> ModelError:
 def test_the_weights_are_those_of_the_base_and_the_product(lora: Path, tiny_folder: Path) -> None:
     base, loaded = load_model(str(tiny_folder)), load_model(str(lora))
     tensors = load_file(lora / "adapter_model.safetensors")
-    changed = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] for key in tensors}
-    assert QUERY in changed
+    adapted = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] for key in tensors}
+    assert QUERY in adapted
     for name, value in base.model.state_dict().items():
         module = name.removesuffix(".weight")
         expected = value
-        if module in changed:
+        if module in adapted:
             down, up = (tensors[f"base_model.model.{module}.lora_{part}.weight"] for part in "AB")
             expected = value + 6 / 2 * (up @ down)
             assert not torch.equal(expected, value)
@@ -166,8 +166,8 @@ def test_a_head_in_the_adapter(tiny_folder: Path, tmp_path: Path) -> None:
 
 def test_a_head_of_a_task_on_the_merged_body(lora: Path) -> None:
     own = load_model(str(lora), objective="token-classification", label_count=3).model
-    whole = load_model(str(lora)).model.state_dict()
-    assert torch.equal(own.state_dict()[f"{QUERY}.weight"], whole[f"{QUERY}.weight"])
+    merged = load_model(str(lora)).model.state_dict()
+    assert torch.equal(own.state_dict()[f"{QUERY}.weight"], merged[f"{QUERY}.weight"])
 
 
 def test_an_adapter_of_a_gguf_file(tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_a_baseline_reads_the_tokenizer_of_the_base(copied: Path, tmp_path: Path
     for language, lines in TEXTS.items():
         (tmp_path / f"{language}.txt").write_text("\n".join(lines))
     text = [part for code in TEXTS for part in ("--corpus", f"{code}={tmp_path / code}.txt")]
-    done = xsns("baseline", "lex", *text, "--model", copied, "--examples", 3, "-o", tmp_path / "lex.csv")
-    assert done.code == 0, done.err
+    completed = xsns("baseline", "lex", *text, "--model", copied, "--examples", 3, "-o", tmp_path / "lex.csv")
+    assert completed.code == 0, completed.err
 
 
 # ------------------------------------------------------------------------------------------------- refused

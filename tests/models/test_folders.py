@@ -76,17 +76,19 @@ def test_code_of_a_known_family_is_ignored_and_noted(
         f"the model '{tiny_copy}' names its own code (auto_map), which is never run; the transformers class "
         "XLMRobertaForMaskedLM is used."
     )
-    done = xsns("params", tiny_copy, "--json")
-    assert (done.code, done.err) == (ExitCode.OK, f"note: {note}\n")
-    assert json.loads(done.out)["result"]["notes"] == [note]
+    completed = xsns("params", tiny_copy, "--json")
+    assert (completed.code, completed.err) == (ExitCode.OK, f"note: {note}\n")
+    assert json.loads(completed.out)["result"]["notes"] == [note]
     texts = write_texts(tmp_path / "texts", "sw", 4)
-    done = xsns("build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr")
-    assert done.code == ExitCode.OK
-    assert f"note: {note}" in done.err
-    done = xsns(
+    completed = xsns(
+        "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr"
+    )
+    assert completed.code == ExitCode.OK
+    assert f"note: {note}" in completed.err
+    completed = xsns(
         "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr", "--json"
     )
-    assert json.loads(done.out)["result"]["notes"] == [note]
+    assert json.loads(completed.out)["result"]["notes"] == [note]
     assert not (tmp_path / "was-run").exists()
 
 
@@ -184,20 +186,20 @@ def fake_package(folder: Path, name: str, line: str) -> None:
 
 
 @pytest.mark.slow  # a process that imports transformers
-@pytest.mark.parametrize("said", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
-def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("message", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
+def test_a_torchvision_of_another_torch(message: str, tmp_path: Path) -> None:
     """The second message does not name the package: the place of the error does."""
-    fake_package(tmp_path, "torchvision", f"raise RuntimeError({said!r})\n")
-    done = subprocess.run(
+    fake_package(tmp_path, "torchvision", f"raise RuntimeError({message!r})\n")
+    completed = subprocess.run(
         [sys.executable, "-c", "from xsns_stream.cli import run; run()", "params", "mini"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"error: transformers cannot import what the model 'mini' needs: {said}.\n"
+    assert completed.returncode == 1
+    assert completed.stderr == (
+        f"error: transformers cannot import what the model 'mini' needs: {message}.\n"
         "hint: the model's files are not the cause: the package torchvision does not match the other packages. "
         "Remove it, it is not needed for text: `pip uninstall torchvision`.\n"
     )
@@ -320,12 +322,12 @@ def as_snapshot(folder: Path, root: Path) -> Path:
 
 
 def test_links_into_the_cache_of_the_hub(tiny_copy: Path, tmp_path: Path) -> None:
-    whole = load_model(str(tiny_copy))
+    expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
-    whole.model.save_pretrained(tiny_copy, max_shard_size="200KB")
+    expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")
     assert len(list(tiny_copy.glob("*.safetensors"))) > 1
     again = load_model(str(as_snapshot(tiny_copy, tmp_path / "hub")))
-    for name, values in whole.model.state_dict().items():
+    for name, values in expected.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], values)
 
 

@@ -73,11 +73,11 @@ def test_a_folder_of_checkpoints_is_not_a_model(tiny_copy: Path, tmp_path: Path)
     assert error.hint == f"give the folder of the model: --model '{run / 'checkpoint-1000'}'."
 
 
-@pytest.mark.parametrize("given", ["", "models--x--tiny", "models--x--tiny/snapshots"])
-def test_the_cache_of_the_hub_is_not_a_model(given: str, tiny_copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "models--x--tiny", "models--x--tiny/snapshots"])
+def test_the_cache_of_the_hub_is_not_a_model(folder: str, tiny_copy: Path, tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "models--x--tiny" / "snapshots" / "0123abcd"
     shutil.copytree(tiny_copy, snapshot)
-    assert refused(tmp_path / "hub" / given).hint == f"give the folder of the model: --model '{snapshot}'."
+    assert refused(tmp_path / "hub" / folder).hint == f"give the folder of the model: --model '{snapshot}'."
     assert load_model(str(snapshot)).name == "0123abcd"
 
 

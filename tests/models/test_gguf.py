@@ -120,8 +120,8 @@ def test_the_model_is_an_ordinary_one(llama: Path, tmp_path: Path) -> None:
 
 def test_half_precision(llama: Path) -> None:
     loaded = load_model(str(llama), dtype="bfloat16")
-    whole = load_model(str(llama)).model.state_dict()
-    assert all(torch.equal(value, whole[name].bfloat16()) for name, value in loaded.model.state_dict().items())
+    full = load_model(str(llama)).model.state_dict()
+    assert all(torch.equal(value, full[name].bfloat16()) for name, value in loaded.model.state_dict().items())
 
 
 def test_the_digest_is_that_of_the_file(llama: Path, tmp_path: Path) -> None:
@@ -178,25 +178,25 @@ def test_verbs_take_a_file(verb: str, llama: Path, tmp_path: Path, xsns: Any) ->
     common = ("--examples", 3, "--max-length", 16)
     store = tmp_path / "s.zarr"
     if verb == "params":
-        done = xsns("params", llama)
-        assert "de-quantised" in done.err
+        completed = xsns("params", llama)
+        assert "de-quantised" in completed.err
     elif verb == "baseline":
-        done = xsns("baseline", "lex", *text, "--model", llama, "--examples", 3, "-o", tmp_path / "lex.csv")
+        completed = xsns("baseline", "lex", *text, "--model", llama, "--examples", 3, "-o", tmp_path / "lex.csv")
     else:
-        done = xsns("build", *text, "--model", llama, *common, "--store", store)
+        completed = xsns("build", *text, "--model", llama, *common, "--store", store)
         if verb == "info":
-            done = xsns("info", store)
-            assert "gguf" in done.out
-    assert done.code == 0, done.err
+            completed = xsns("info", store)
+            assert "gguf" in completed.out
+    assert completed.code == 0, completed.err
 
 
 @pytest.mark.slow
 def test_transfer_takes_a_file(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Any) -> None:
     monkeypatch.chdir(tagged_text.write_tagged_folder(tmp_path))
-    done = xsns(*tagged_text.arguments("--model", llama, sources="en"))
-    assert done.code == 0, done.err
-    assert "de-quantised" in done.err
-    assert "tiny-q8_0.gguf" in done.out
+    completed = xsns(*tagged_text.arguments("--model", llama, sources="en"))
+    assert completed.code == 0, completed.err
+    assert "de-quantised" in completed.err
+    assert "tiny-q8_0.gguf" in completed.out
 
 
 # -------------------------------------------------------------------------------------- folders and tokenizers

@@ -37,8 +37,8 @@ def refused(path: Path) -> ModelError:
     return error
 
 
-def put(at: int, code: str, value: int) -> Change:
-    return lambda data: struct.pack_into(code, data, at, value)
+def put(offset: int, code: str, value: int) -> Change:
+    return lambda data: struct.pack_into(code, data, offset, value)
 
 
 def after(key: bytes, offset: int, code: str, value: int) -> Change:
@@ -52,8 +52,8 @@ def cut(size: int) -> Change:
 
 def swap(old: bytes, new: bytes) -> Change:
     def change(data: bytearray) -> None:
-        at = data.index(old)
-        data[at : at + len(old)] = new
+        offset = data.index(old)
+        data[offset : offset + len(old)] = new
 
     return change
 
@@ -91,9 +91,9 @@ DAMAGES: dict[str, tuple[Change, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", DAMAGES)
-def test_a_damaged_file_is_refused_in_a_sentence(what: str, whole: bytes, tmp_path: Path) -> None:
-    change, words, hint = DAMAGES[what]
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_refused_in_a_sentence(name: str, whole: bytes, tmp_path: Path) -> None:
+    change, words, hint = DAMAGES[name]
     data = bytearray(whole)
     change(data)
     (tmp_path / "bad.gguf").write_bytes(data)
@@ -189,10 +189,10 @@ def test_every_verb_ends_with_a_sentence(verb: str, whole: bytes, tmp_path: Path
         (tmp_path / f"{language}.txt").write_text("habari ya asubuhi\n")
     text = ("--corpus", f"sw={tmp_path / 'sw.txt'}", "--corpus", f"fi={tmp_path / 'fi.txt'}")
     text += ("--model", tmp_path / "bad.gguf")
-    done = {
+    completed = {
         "params": lambda: xsns("params", tmp_path / "bad.gguf"),
         "build": lambda: xsns("build", *text, "--store", tmp_path / "s.zarr"),
         "baseline": lambda: xsns("baseline", "lex", *text, "-o", tmp_path / "lex.csv"),
     }[verb]()
-    assert done.code == ExitCode.FAILURE
-    assert "it ends within its header" in " ".join(done.err.split())
+    assert completed.code == ExitCode.FAILURE
+    assert "it ends within its header" in " ".join(completed.err.split())

@@ -36,7 +36,7 @@ def refused(name: str, revision: str | None = None) -> ModelError:
 
 
 @pytest.mark.parametrize(
-    ("answer", "message", "hint"),
+    ("exception", "message", "hint"),
     [
         (
             http(errors.GatedRepoError, 403),
@@ -81,9 +81,9 @@ def refused(name: str, revision: str | None = None) -> ModelError:
         ),
     ],
 )
-def test_answers_of_the_hub(answer: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_the_hub(exception: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*args: Any, **options: Any) -> str:
-        raise answer
+        raise exception
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)

@@ -109,17 +109,17 @@ def test_the_final_norm_of_t5_is_not_measured() -> None:
 
 def test_a_tied_tensor_counts_once() -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL))
-    alone = parameter_layout(model).size
+    untied = parameter_layout(model).size
     first, second = model.bert.encoder.layer
     second.output.dense.weight = first.output.dense.weight
-    assert parameter_layout(model).size == alone - 32 * 16
+    assert parameter_layout(model).size == untied - 32 * 16
 
 
 def test_an_embedding_inside_a_block_is_left_out() -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL))
-    alone = parameter_layout(model)
+    expected = parameter_layout(model)
     model.bert.encoder.layer[1].words = model.get_input_embeddings()
-    assert parameter_layout(model).digest == alone.digest
+    assert parameter_layout(model).digest == expected.digest
 
 
 def test_a_model_without_blocks() -> None:
@@ -193,8 +193,8 @@ def test_a_multimodal_model_has_its_text_stack_measured() -> None:
     layout = parameter_layout(model)
     assert [layer.name for layer in layout.layers] == [f"model.language_model.layers.{n}" for n in (0, 1)]
     assert layout.size == 2 * GEMMA3_BLOCK
-    seen = {name for name in left_out(model, layout) if ".vision_tower." in name}
-    assert len(seen) > 3 * 16
+    vision = {name for name in left_out(model, layout) if ".vision_tower." in name}
+    assert len(vision) > 3 * 16
     with_norms = parameter_layout(model, include=["norm"])
     assert set(with_norms.names) - set(layout.names) == {"model.language_model.norm.weight"}, "no norm of the vision's"
 

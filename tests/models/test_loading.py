@@ -32,9 +32,9 @@ def test_a_folder(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (loaded.name, loaded.revision) == ("tiny", "")
     assert len(loaded.weights_digest) == len(loaded.tokenizer_digest) == 64
     monkeypatch.chdir(tiny_folder)
-    here = load_model(".")
-    assert here.name == "tiny", "the folder's name, however it was written"
-    assert (here.weights_digest, here.tokenizer_digest) == (loaded.weights_digest, loaded.tokenizer_digest)
+    by_name = load_model(".")
+    assert by_name.name == "tiny", "the folder's name, however it was written"
+    assert (by_name.weights_digest, by_name.tokenizer_digest) == (loaded.weights_digest, loaded.tokenizer_digest)
 
 
 def test_nothing_is_drawn_on_stderr(tiny_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -98,10 +98,10 @@ def test_the_tokenizer_s_digest_survives_its_use(tiny_folder: Path) -> None:
 
 
 def test_sharded_weights(tiny_copy: Path) -> None:
-    whole = load_model(str(tiny_copy))
+    expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
-    whole.model.save_pretrained(tiny_copy, max_shard_size="200KB")
+    expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")
     assert len(list(tiny_copy.glob("*.safetensors"))) > 1
     again = load_model(str(tiny_copy))
-    for name, values in whole.model.state_dict().items():
+    for name, values in expected.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], values)

@@ -93,12 +93,23 @@ def test_a_build_says_that_weights_hold_more_layers(
 ) -> None:
     folder = changed(tiny_copy, "config.json", num_hidden_layers=1)
     texts = write_texts(tmp_path / "texts", "sw", 4)
-    asked = ["--model", folder, "--corpus", texts, "--store", tmp_path / "s.zarr", "--examples", 4, "--max-length", 16]
-    done = xsns("build", *asked, "--json")
-    assert done.code == 0
-    (note,) = json.loads(done.out)["result"]["notes"]
+    options = [
+        "--model",
+        folder,
+        "--corpus",
+        texts,
+        "--store",
+        tmp_path / "s.zarr",
+        "--examples",
+        4,
+        "--max-length",
+        16,
+    ]
+    completed = xsns("build", *options, "--json")
+    assert completed.code == 0
+    (note,) = json.loads(completed.out)["result"]["notes"]
     assert "tensors of blocks that its configuration does not have" in note
-    assert f"note: {note}" in done.err
+    assert f"note: {note}" in completed.err
 
 
 def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> None:

@@ -30,7 +30,7 @@ def write_tokenizer(folder: Path, *kinds: str, extra: tuple[str, ...] = (), ends
 
     If `ends` is true, it adds its end token to each text.
     """
-    tokens = {token: at for at, token in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
+    tokens = {token: index for index, token in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
     tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if ends:
@@ -283,11 +283,11 @@ def _heads_of(family: str, saved: Any, folder: Path) -> list[str]:
             continue
         loaded = load_model(str(folder), objective=objective, label_count=count)
         assert loaded.model.config.num_labels == (count or 2)
-        mine = parameter_layout(loaded.model)
+        layout = parameter_layout(loaded.model)
         # The token classifier of T5 has no decoder.
         half = family in ("t5", "mt5", "umt5") and objective == "token-classification"
-        assert len(mine.layers) == len(blocks.layers) // (2 if half else 1)
-        for name, theirs in zip(mine.names, blocks.names, strict=not half):
+        assert len(layout.layers) == len(blocks.layers) // (2 if half else 1)
+        for name, theirs in zip(layout.names, blocks.names, strict=not half):
             assert torch.equal(loaded.model.get_parameter(name), saved.get_parameter(theirs)), (objective, name)
         assert loaded.model.get_output_embeddings() is None, "the head of language modelling is not built"
         before, after = _losses(loaded.model, objective, count or 2)
@@ -326,8 +326,8 @@ def test_a_decoder_finds_the_end_of_a_text(save: Save, zoo: Any) -> None:
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     with torch.no_grad():
         together = loaded.model(input_ids=ids, attention_mask=mask).logits
-        alone = loaded.model(input_ids=ids[1:, :2]).logits
-    torch.testing.assert_close(together[1:], alone)
+        single = loaded.model(input_ids=ids[1:, :2]).logits
+    torch.testing.assert_close(together[1:], single)
 
 
 def test_padding_by_which_a_decoder_finds_the_end_is_not_part_of_text(save: Save) -> None:
@@ -341,14 +341,14 @@ def test_padding_by_which_a_decoder_finds_the_end_is_not_part_of_text(save: Save
     loaded = load_model(str(save("llama", pad_token_id=0)), **options)
     with torch.no_grad():
         padded = loaded.model(input_ids=ids, attention_mask=mask).logits
-        left = loaded.model(
+        left_padded = loaded.model(
             input_ids=ids.flip(1)[:, [0, 1, 3, 2]],
             attention_mask=mask.flip(1),
             position_ids=torch.tensor([[0, 0, 0, 1]]),
         ).logits
-        alone = loaded.model(input_ids=ids[:, :2]).logits
-    torch.testing.assert_close(padded, alone)
-    torch.testing.assert_close(left, alone)
+        single = loaded.model(input_ids=ids[:, :2]).logits
+    torch.testing.assert_close(padded, single)
+    torch.testing.assert_close(left_padded, single)
 
 
 def test_an_encoder_decoder_classifies_a_text_at_its_end_token(save: Save) -> None:
@@ -371,20 +371,22 @@ def test_a_generic_head_that_was_trained_is_kept(save: Save, tmp_path: Path) -> 
     """The folder of a fine-tuned model names a class that transformers does not have."""
     folder = save("gemma3-text")
     tuned = load_model(str(folder), objective="token-classification", label_count=5, head_seed=1)
-    kept = tmp_path / "kept"
-    tuned.model.save_pretrained(kept)
-    tuned.tokenizer.save_pretrained(kept)
-    assert json.loads((kept / "config.json").read_text())["architectures"] == ["Gemma3TextForTokenClassification"]
-    again = load_model(str(kept), objective="token-classification", label_count=5, head_seed=2)
+    folder_of_tuned = tmp_path / "kept"
+    tuned.model.save_pretrained(folder_of_tuned)
+    tuned.tokenizer.save_pretrained(folder_of_tuned)
+    assert json.loads((folder_of_tuned / "config.json").read_text())["architectures"] == [
+        "Gemma3TextForTokenClassification"
+    ]
+    again = load_model(str(folder_of_tuned), objective="token-classification", label_count=5, head_seed=2)
     saved, result = tuned.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(saved[name], result[name]) for name in saved)
     assert open_model(again.model, again.tokenizer).objective == "token-classification"
     assert kind_of(again.model) == "tokens"
-    assert "--objective token-classification" in refused(kept).hint
-    assert "has a trained head" in refused(kept, objective="token-classification", label_count=4).message
+    assert "--objective token-classification" in refused(folder_of_tuned).hint
+    assert "has a trained head" in refused(folder_of_tuned, objective="token-classification", label_count=4).message
     assert (
         "has a head for token-classification"
-        in refused(kept, objective="sequence-classification", label_count=5).message
+        in refused(folder_of_tuned, objective="sequence-classification", label_count=5).message
     )
 
 

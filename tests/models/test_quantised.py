@@ -173,5 +173,5 @@ def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> 
         f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), and the weights "
         "are not; they are read as they are."
     )
-    whole = load_model(str(plain)).model.state_dict()
-    assert all(torch.equal(value, whole[name]) for name, value in loaded.model.state_dict().items())
+    expected = load_model(str(plain)).model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.model.state_dict().items())

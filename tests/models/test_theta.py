@@ -58,17 +58,17 @@ def test_an_invalid_stack(zoo: Any) -> None:
 
 def test_included_parameters_come_last(zoo: Any) -> None:
     model = zoo.make("xlm-roberta")
-    alone = parameter_layout(model)
+    default = parameter_layout(model)
     layout = parameter_layout(model, include=["^lm_head", "position_embeddings"])
-    assert layout.names[: len(alone.names)] == alone.names
-    assert layout.layers[:2] == alone.layers
+    assert layout.names[: len(default.names)] == default.names
+    assert layout.layers[:2] == default.layers
     assert layout.layers[2].name == "other"
-    assert set(layout.names[len(alone.names) :]) == {
+    assert set(layout.names[len(default.names) :]) == {
         "roberta.embeddings.position_embeddings.weight",
         "lm_head.decoder.weight",  # the word embeddings: the head comes first in this model
         *(f"lm_head.{name}" for name in ("bias", "dense.weight", "dense.bias", "layer_norm.weight", "layer_norm.bias")),
     }
-    assert layout.size == alone.size + 66 * 32 + 97 * 32 + 97 + 32 * 32 + 32 + 2 * 32
+    assert layout.size == default.size + 66 * 32 + 97 * 32 + 97 + 32 * 32 + 32 + 2 * 32
     check_spans(model, layout)
     assert not set(left_out(model, layout)) & set(layout.names)
 
@@ -85,8 +85,8 @@ def test_a_tied_tensor_is_found_by_any_name_and_counts_once(pattern: str, zoo: A
 def test_an_embedding_inside_a_block_can_be_included(zoo: Any) -> None:
     model = zoo.make("bert")
     model.bert.encoder.layer[1].words = model.get_input_embeddings()
-    alone = parameter_layout(model)
-    assert parameter_layout(model, include=["word_embeddings"]).size == alone.size + 97 * 32
+    default = parameter_layout(model)
+    assert parameter_layout(model, include=["word_embeddings"]).size == default.size + 97 * 32
 
 
 def test_everything_is_restored(zoo: Any) -> None:
@@ -99,12 +99,12 @@ def test_everything_is_restored(zoo: Any) -> None:
 
 def test_excluded_parameters_leave_no_gap(zoo: Any) -> None:
     model = zoo.make("llama")
-    alone = parameter_layout(model)
+    default = parameter_layout(model)
     layout = parameter_layout(model, exclude=["norm", r"layers\.0\.self_attn"])
-    assert set(alone.names) - set(layout.names) == {name for name in alone.names if "norm" in name} | {
+    assert set(default.names) - set(layout.names) == {name for name in default.names if "norm" in name} | {
         f"model.layers.0.self_attn.{kind}_proj.weight" for kind in "qkvo"
     }
-    assert [name for name in alone.names if name in set(layout.names)] == list(layout.names)
+    assert [name for name in default.names if name in set(layout.names)] == list(layout.names)
     assert [layer.stop - layer.start for layer in layout.layers] == [3 * 32 * 64, 3 * 32 * 64 + 2 * 32 * 48]
     check_spans(model, layout)
 

@@ -174,9 +174,9 @@ def test_special_strings_are_read_as_characters(tokenizer: Any, context: str) ->
     for string in reserved(tokenizer):
         text = context.replace("{0}", "{}").replace("{}", string)
         encoding = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True)
-        at = reserved_strings(tokenizer)[string]
-        if at != tokenizer.unk_token_id:  # what characters unknown to the vocabulary give
-            assert at not in encoding["input_ids"], (string, encoding["input_ids"])
+        index = reserved_strings(tokenizer)[string]
+        if index != tokenizer.unk_token_id:  # what characters unknown to the vocabulary give
+            assert index not in encoding["input_ids"], (string, encoding["input_ids"])
         covered = {position for start, end in encoding["offset_mapping"] for position in range(start, end)}
         assert covered >= {position for position, letter in enumerate(text) if letter != " "}
         first = text.index(string)

@@ -27,16 +27,16 @@ SENTINELS = 100
 
 
 def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    made = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, made, "a test")
+    examples = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
+    return LanguageSample(language, examples, "a test")
 
 
 def many(count: int, words: int = 9) -> LanguageSample:
     return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
 
 
-def same(left: EncodedExample, right: EncodedExample) -> bool:
-    return left.key == right.key and all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)
+def same(one: EncodedExample, other: EncodedExample) -> bool:
+    return one.key == other.key and all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
 
 
 def mini_vocabulary() -> list[tuple[str, float]]:
@@ -103,9 +103,9 @@ def gpt2() -> Any:
 
 
 def test_every_token_is_its_own_label(mini: Any) -> None:
-    whole = many(20)
-    encoded = CausalLanguageModelling().encode(whole, mini, seed=3)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(20)
+    encoded = CausalLanguageModelling().encode(texts, mini, seed=3)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert example.input_ids.tolist() == example.labels.tolist() == mini(text.text)["input_ids"]
         assert example.labels.dtype == np.int64
     assert (encoded.unusable, encoded.unknown_share) == (0, 0)
@@ -167,13 +167,13 @@ def test_invalid_lengths(longest: int) -> None:
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(rate=0.3), MaskedLanguageModelling()])
 def test_neither_order_nor_other_examples_nor_language_matter(objective: Any, t5: Any, mini: Any) -> None:
     tokenizer = t5 if isinstance(objective, SpanCorruption) else mini
-    whole = many(20)
-    together = objective.encode(whole, tokenizer, seed=3).examples
-    turned = objective.encode(sample(*whole.examples[::-1], language="fi"), tokenizer, seed=3).examples
-    alone = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in whole.examples]
-    assert all(map(same, together, turned[::-1]))
-    assert all(map(same, together, alone))
-    other = objective.encode(whole, tokenizer, seed=4).examples
+    texts = many(20)
+    together = objective.encode(texts, tokenizer, seed=3).examples
+    reversed_ = objective.encode(sample(*texts.examples[::-1], language="fi"), tokenizer, seed=3).examples
+    singles = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in texts.examples]
+    assert all(map(same, together, reversed_[::-1]))
+    assert all(map(same, together, singles))
+    other = objective.encode(texts, tokenizer, seed=4).examples
     assert all(a.key != b.key for a, b in zip(together, other, strict=True))
 
 
@@ -202,14 +202,14 @@ def sentinel_ids(tokenizer: Any) -> list[int]:
 
 def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
     """The input of the encoder, with each sentinel replaced by the tokens that the decoder writes for it."""
-    said: dict[int, list[int]] = {}
+    spans: dict[int, list[int]] = {}
     for token in example.labels.tolist():
         if token in sentinels:
-            said[token] = []
-            current = said[token]
+            spans[token] = []
+            current = spans[token]
         else:
             current.append(token)
-    return [part for token in example.input_ids.tolist() for part in said.get(token, [token])]
+    return [part for token in example.input_ids.tolist() for part in spans.get(token, [token])]
 
 
 @pytest.mark.parametrize("kind", ["t5", "mt5"])
@@ -217,9 +217,9 @@ def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
 def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     sentinels = sentinel_ids(tokenizer)
-    whole = many(40)
-    encoded = SpanCorruption(rate=rate).encode(whole, tokenizer, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(40)
+    encoded = SpanCorruption(rate=rate).encode(texts, tokenizer, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert filled(example, sentinels) == tokenizer(text.text)["input_ids"]
         used = [token for token in example.input_ids.tolist() if token in sentinels]
         written = [token for token in example.labels.tolist() if token in sentinels]
@@ -233,21 +233,21 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
 
 def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
     """The number of tokens that each sentinel replaces."""
-    at = [position for position, token in enumerate(example.labels.tolist()) if token in sentinels]
-    return [b - a - 1 for a, b in pairwise(at)]
+    positions = [position for position, token in enumerate(example.labels.tolist()) if token in sentinels]
+    return [b - a - 1 for a, b in pairwise(positions)]
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.35, 3.5), (0.5, 1.0), (0.25, 6.0)])
 def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
     sentinels = sentinel_ids(t5)
     # Not one length, so that rounding cannot hide behind it.
-    whole = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
-    encoded = SpanCorruption(rate, mean, max_length=180).encode(whole, t5, seed=8)
+    texts = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
+    encoded = SpanCorruption(rate, mean, max_length=180).encode(texts, t5, seed=8)
     tokens = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
     spans = [length for example in encoded.examples for length in spans_of(example, sentinels)]
     assert tokens > 30_000
     # The share of an example is off by less than one token; these errors are independent and have no mean.
-    assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(whole) / 4)
+    assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(texts) / 4)
     # Both counts of an example are drawn around the right value: their ratio is right but for second-order terms.
     assert abs(sum(spans) / len(spans) - mean) < 0.05 * mean
     assert min(spans) >= 1
@@ -255,9 +255,9 @@ def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
 def test_the_share_is_right_for_short_texts_too(rate: float, t5: Any) -> None:
-    whole = many(3000, words=4)
+    texts = many(3000, words=4)
     sentinels = sentinel_ids(t5)
-    encoded = SpanCorruption(rate=rate).encode(whole, t5, seed=8)
+    encoded = SpanCorruption(rate=rate).encode(texts, t5, seed=8)
     expected = [max(rate * (len(filled(example, sentinels)) - 1), 1) for example in encoded.examples]
     hidden = sum(sum(spans_of(example, sentinels)) for example in encoded.examples)
     assert abs(hidden - sum(expected)) < 5 * math.sqrt(len(expected) / 4)
@@ -319,21 +319,21 @@ def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
         position for position, token in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if token == 1
     ]
     assert len(frames) == 2
-    asked = set()
+    hidden = set()
     for seed in range(40):
         (example,) = SpanCorruption(rate=0.5).encode(sample(pair), t5, seed).examples
         assert filled(example, sentinel_ids(t5)) == t5("watoto wanasoma", "kitabu kizuri")["input_ids"]
-        asked |= set(example.labels.tolist())
-    assert set(t5("watoto kizuri")["input_ids"]) <= asked
+        hidden |= set(example.labels.tolist())
+    assert set(t5("watoto kizuri")["input_ids"]) <= hidden
 
 
 # ------------------------------------------------------------------------------------ text infilling
 
 
 def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: Any) -> None:
-    whole = many(40)
-    encoded = SpanCorruption(0.35, 3.5).encode(whole, mbart, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(40)
+    encoded = SpanCorruption(0.35, 3.5).encode(texts, mbart, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         tokens = mbart(text.text)["input_ids"]
         assert example.labels.tolist() == tokens
         assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
@@ -344,16 +344,16 @@ def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: 
         assert is_with_gaps(example.input_ids.tolist(), tokens, mbart.mask_token_id)
 
 
-def is_with_gaps(shown: list[int], tokens: list[int], mask: int) -> bool:
+def is_with_gaps(masked: list[int], tokens: list[int], mask: int) -> bool:
     """Return whether `shown` is `tokens` with runs replaced by masks; each token is written as one character."""
-    pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in shown)
+    pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in masked)
     return re.fullmatch(pattern, "".join(chr(0x10000 + token) for token in tokens)) is not None
 
 
 def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
     """Draws depend on the text and its number of tokens, which are the same for both vocabularies."""
-    whole = many(10)
-    ours, theirs = (SpanCorruption().encode(whole, tokenizer, 3).examples for tokenizer in (t5, mbart))
+    texts = many(10)
+    ours, theirs = (SpanCorruption().encode(texts, tokenizer, 3).examples for tokenizer in (t5, mbart))
     assert [int((np.isin(a.input_ids, sentinel_ids(t5))).sum()) for a in ours] == [
         int((b.input_ids == mbart.mask_token_id).sum()) for b in theirs
     ]

@@ -29,16 +29,16 @@ def tokenizer() -> Any:
 
 
 def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    made = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, made, "a test")
+    examples = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
+    return LanguageSample(language, examples, "a test")
 
 
 def many(count: int, words: int = 9) -> LanguageSample:
     return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
 
 
-def same(left: EncodedExample, right: EncodedExample) -> bool:
-    return np.array_equal(left.input_ids, right.input_ids) and np.array_equal(left.labels, right.labels)
+def same(one: EncodedExample, other: EncodedExample) -> bool:
+    return np.array_equal(one.input_ids, other.input_ids) and np.array_equal(one.labels, other.labels)
 
 
 def original(example: EncodedExample) -> np.ndarray:
@@ -78,12 +78,12 @@ def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> Non
 
 
 def test_neither_order_nor_other_examples_matter(tokenizer: Any) -> None:
-    objective, whole = MaskedLanguageModelling(), many(20)
-    together = objective.encode(whole, tokenizer, seed=3).examples
-    turned = objective.encode(sample(*whole.examples[::-1]), tokenizer, seed=3).examples
-    alone = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in whole.examples]
-    assert all(map(same, together, turned[::-1]))
-    assert all(map(same, together, alone))
+    objective, texts = MaskedLanguageModelling(), many(20)
+    together = objective.encode(texts, tokenizer, seed=3).examples
+    reversed_ = objective.encode(sample(*texts.examples[::-1]), tokenizer, seed=3).examples
+    singles = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in texts.examples]
+    assert all(map(same, together, reversed_[::-1]))
+    assert all(map(same, together, singles))
 
 
 def test_the_language_s_name_does_not_matter_and_the_seed_does(tokenizer: Any) -> None:
@@ -126,9 +126,9 @@ def test_special_tokens_are_neither_hidden_nor_inserted(tokenizer: Any) -> None:
 
 
 def test_tokens_without_target_are_not_changed(tokenizer: Any) -> None:
-    whole = many(50)
-    encoded = MaskedLanguageModelling().encode(whole, tokenizer, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(50)
+    encoded = MaskedLanguageModelling().encode(texts, tokenizer, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert original(example).tolist() == tokenizer(text.text)["input_ids"]
         assert example.input_ids.dtype == example.labels.dtype == np.int64
 
@@ -136,34 +136,34 @@ def test_tokens_without_target_are_not_changed(tokenizer: Any) -> None:
 @pytest.mark.parametrize("rate", [0.15, 0.4])
 def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
     # In long examples a token is forced so rarely that the rate does not change.
-    whole = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
-    encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(whole, tokenizer, seed=8)
+    texts = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
+    encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(texts, tokenizer, seed=8)
     special = list(tokenizer.all_special_ids)
     candidates = sum(int((~np.isin(original(example), special)).sum()) for example in encoded.examples)
     pairs = [
-        (int(shown), int(true))
+        (int(token), int(label))
         for example in encoded.examples
-        for shown, true in zip(example.input_ids, example.labels, strict=True)
-        if true != IGNORED
+        for token, label in zip(example.input_ids, example.labels, strict=True)
+        if label != IGNORED
     ]
     assert candidates > 40_000
     assert within(len(pairs), candidates, rate)
-    masked = sum(shown == tokenizer.mask_token_id for shown, _ in pairs)
-    count = sum(shown == true for shown, true in pairs)
+    masked = sum(token == tokenizer.mask_token_id for token, _ in pairs)
+    count = sum(token == label for token, label in pairs)
     assert within(masked, len(pairs), 0.8)
     # A random token is the true one once in 16,000 times: far within the tolerance.
     assert within(count, len(pairs), 0.1)
     assert within(len(pairs) - masked - count, len(pairs), 0.1)
-    swapped = [shown for shown, true in pairs if shown not in (tokenizer.mask_token_id, true)]
+    swapped = [token for token, label in pairs if token not in (tokenizer.mask_token_id, label)]
     # n draws of N tokens give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
     assert len(set(swapped)) > 0.85 * len(swapped), "drawn from the whole vocabulary"
 
 
 def test_every_position_is_equally_likely(tokenizer: Any) -> None:
-    whole, length = many(3000, words=6), 0
-    encoded = MaskedLanguageModelling(rate=0.3).encode(whole, tokenizer, seed=2).examples
+    texts, length = many(3000, words=6), 0
+    encoded = MaskedLanguageModelling(rate=0.3).encode(texts, tokenizer, seed=2).examples
     length = min(len(example.labels) for example in encoded) - 2
-    hits = [sum(int(example.labels[at] != IGNORED) for example in encoded) for at in range(1, 1 + length)]
+    hits = [sum(int(example.labels[position] != IGNORED) for example in encoded) for position in range(1, 1 + length)]
     # In a share of (1 − 0.3)^n of examples with n tokens, the hidden token is forced: slightly above the rate.
     forced = 0.7**length / length
     assert all(within(hit, len(encoded), 0.3 + forced / 2) for hit in hits), hits
@@ -190,10 +190,10 @@ def test_the_second_text_of_a_pair_is_hidden_too(tokenizer: Any) -> None:
     pair = TextExample("leo", "kitabu kizuri")
     first = len(tokenizer("leo")["input_ids"])
     hidden = {
-        int(at)
+        int(position)
         for seed in range(40)
         for example in MaskedLanguageModelling().encode(sample(pair), tokenizer, seed).examples
-        for at in np.flatnonzero(example.labels != IGNORED)
+        for position in np.flatnonzero(example.labels != IGNORED)
     }
     assert min(hidden) < first < max(hidden)
 

@@ -123,9 +123,9 @@ def test_words_that_are_cut_off_are_not_scored(mini: Any) -> None:
     words = WORDS[:3] * 10
     text = TextExample(words, label=("NOUN",) * 30)
     (example,) = TokenClassification(TAGS, max_length=9).encode(sample(text), mini, 0).examples
-    whole = mini(list(words), is_split_into_words=True, truncation=True, max_length=9)
+    encoding = mini(list(words), is_split_into_words=True, truncation=True, max_length=9)
     assert len(example.input_ids) == 9
-    assert (example.labels != IGNORED).sum() == len(set(whole.word_ids()) - {None})
+    assert (example.labels != IGNORED).sum() == len(set(encoding.word_ids()) - {None})
     late = TextExample(words, label=("",) * 29 + ("NOUN",))
     with pytest.raises(CorpusError, match=r"has a target within 9 tokens") as caught:
         TokenClassification(TAGS, max_length=9).encode(sample(late), mini, 0)
@@ -219,8 +219,8 @@ PASSAGE = "Watoto wanasoma kitabu kizuri nyumbani leo, na mwalimu anafundisha sh
 def test_an_answer_has_the_positions_of_its_characters(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     passage = PASSAGE.lower().replace(",", "")
-    places = [position for position in range(len(passage)) if position == 0 or passage[position - 1] == " "]
-    for start, later in product(places, [*places[1:], len(passage) + 1]):
+    starts = [position for position in range(len(passage)) if position == 0 or passage[position - 1] == " "]
+    for start, later in product(starts, [*starts[1:], len(passage) + 1]):
         if later <= start:
             continue
         answer = AnswerSpan(start, passage[start : later - 1])
@@ -241,17 +241,17 @@ def test_an_answer_is_in_the_passage_and_not_in_the_question(mini: Any) -> None:
 
 
 def test_an_answer_that_is_cut_off_is_unusable(mini: Any) -> None:
-    whole = question("nani?", PASSAGE, "mwalimu anafundisha")
+    late = question("nani?", PASSAGE, "mwalimu anafundisha")
     early = question("nani?", PASSAGE, "kitabu")
-    (example,) = QuestionAnswering(max_length=256).encode(sample(whole), mini, 0).examples
+    (example,) = QuestionAnswering(max_length=256).encode(sample(late), mini, 0).examples
     last = int(example.arrays["end_positions"])
     # One token follows the passage; with just enough room the answer is whole, with one token less it is not.
     for longest, usable in ((last + 2, 2), (last + 1, 1)):
-        encoded = QuestionAnswering(longest).encode(sample(whole, early), mini, 0)
+        encoded = QuestionAnswering(longest).encode(sample(late, early), mini, 0)
         assert (len(encoded.examples), encoded.unusable) == (usable, 2 - usable)
         assert len(encoded.examples[0].input_ids) == longest
     with pytest.raises(CorpusError, match="has a target within"):
-        QuestionAnswering(last + 1).encode(sample(whole), mini, 0)
+        QuestionAnswering(last + 1).encode(sample(late), mini, 0)
 
 
 # -------------------------------------------------------------------------------- models take them

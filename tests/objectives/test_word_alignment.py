@@ -197,9 +197,9 @@ def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list
 
 @pytest.mark.parametrize("objective", [MaskedLanguageModelling(), CausalLanguageModelling()], ids=["masked", "causal"])
 def test_language_models_read_the_running_text(objective: Objective, tokenizer: Any) -> None:
-    given = [TextExample(words) for words in WORDS if len(words) > 1]
-    assert unmasked(objective, sample(*given), tokenizer) == [
-        tokenizer(" ".join(example.text))["input_ids"] for example in given
+    examples = [TextExample(words) for words in WORDS if len(words) > 1]
+    assert unmasked(objective, sample(*examples), tokenizer) == [
+        tokenizer(" ".join(example.text))["input_ids"] for example in examples
     ]
     written = TextExample(("Hello", "world", "."), running="Hello world.")
     assert unmasked(objective, sample(written), tokenizer) == [tokenizer("Hello world.")["input_ids"]]
@@ -223,8 +223,8 @@ TREEBANK: Final = {
 def treebank_sentence(lines: tuple[str, ...], labels: str | None = None) -> TextExample:
     block = []
     for line in lines:
-        number, form, misc = line.split(" ")
-        block.append("\t".join((number, form.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
+        number, token, misc = line.split(" ")
+        block.append("\t".join((number, token.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
     (example,) = read_conllu([*(line.encode() for line in block), b"\n"], "a test", labels)
     assert isinstance(example, TextExample)
     return example
@@ -258,7 +258,7 @@ def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
                 assert (begin <= start < stop or stop == start) if label_at == "first" else begin < end <= stop
         # A range, such as 1-2, has no part of speech of their own.
         scored = {positions[number] for number, tag in enumerate(example.label or ()) if tag and number in positions}
-        assert {at for at, label in enumerate(feature.targets["labels"]) if label != -100} == scored
+        assert {position for position, label in enumerate(feature.targets["labels"]) if label != -100} == scored
 
 
 def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:
@@ -289,11 +289,11 @@ def first_tokens(words: tuple[str, ...], tokenizer: Any) -> list[int]:
 
     By tokenizing the beginnings of the text, which is slow and needs no offsets.
     """
-    whole = tokenizer(" ".join(words))["input_ids"]
+    tokens = tokenizer(" ".join(words))["input_ids"]
     result = [0]
     for word in range(1, len(words)):
         before = tokenizer(" ".join(words[:word]))["input_ids"]
-        assert whole[: len(before)] == before, "these words were chosen so"
+        assert tokens[: len(before)] == before, "these words were chosen so"
         result.append(len(before))
     return result
 

@@ -297,8 +297,10 @@ def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path
         xs.baseline("emb", TEXTS, examples="4", **options)
     loaded = xs.load_model(str(tiny_folder))
     store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS)
-    found = [xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))]
-    assert np.array_equal(found[0].values, found[1].values)
+    matrices = [
+        xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))
+    ]
+    assert np.array_equal(matrices[0].values, matrices[1].values)
 
 
 # ------------------------------------------------------------------------------------------- transfer

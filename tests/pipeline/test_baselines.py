@@ -35,8 +35,8 @@ def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, Similar
     def run(
         *names: str, corpus: Any = None, languages: tuple[str, ...] = LANGUAGES, **settings: Any
     ) -> dict[str, SimilarityMatrix]:
-        given = {"examples": EXAMPLES, "batch": 4, "max_length": LENGTH} | settings
-        return model_baselines(names, corpus or open_corpus(str(texts)), loaded, languages, **given)
+        options = {"examples": EXAMPLES, "batch": 4, "max_length": LENGTH} | settings
+        return model_baselines(names, corpus or open_corpus(str(texts)), loaded, languages, **options)
 
     return run
 
@@ -44,15 +44,15 @@ def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, Similar
 def one_by_one(loaded: LoadedModel, corpus: Any, language: str, seed: int = 42) -> list[dict[str, Any]]:
     """Each example by itself: its ids, and its states [T, D] at every layer, by transformers alone."""
     special = set(loaded.tokenizer.all_special_ids)
-    collected = []
+    results = []
     for example in corpus.sample(language, EXAMPLES, seed).examples:
-        given = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
+        encoding = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
         with torch.no_grad():
-            states = loaded.model(**given, output_hidden_states=True).hidden_states
-        ids = given["input_ids"][0].numpy()
+            states = loaded.model(**encoding, output_hidden_states=True).hidden_states
+        ids = encoding["input_ids"][0].numpy()
         ordinary = np.array([number not in special for number in ids])
-        collected.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
-    return collected
+        results.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
+    return results
 
 
 def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
@@ -91,8 +91,8 @@ def test_emb_is_the_cosine_of_means_of_means(
     vectors = []
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
-        at = 2 if layer is None else layer
-        vectors.append(np.mean([example["states"][at].mean(axis=0) for example in examples], axis=0))
+        index = 2 if layer is None else layer
+        vectors.append(np.mean([example["states"][index].mean(axis=0) for example in examples], axis=0))
     stacked = np.stack(vectors).astype(np.float64)
     stacked -= stacked.mean(axis=0) if centre else 0
     matrix = compute("emb", layer=layer, centre=centre)["emb"]
@@ -106,15 +106,15 @@ def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
     np.testing.assert_array_equal(similarities["emb-1"].values, compute("emb", layer=1)["emb"].values)
 
 
-@pytest.mark.parametrize(("neighbour_layer", "at"), [(None, 2), (1, 1)])
+@pytest.mark.parametrize(("neighbour_layer", "index"), [(None, 2), (1, 1)])
 def test_nn_rank_counts_whose_tokens_are_nearest(
-    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, at: int
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, index: int
 ) -> None:
     """The model has two layers: the eighth is the second."""
     tokens = {}
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
-        tokens[language] = np.concatenate([e["states"][at][e["ordinary"]] for e in examples])
+        tokens[language] = np.concatenate([e["states"][index][e["ordinary"]] for e in examples])
     matrix = compute("nn-rank", neighbour_layer=neighbour_layer, neighbours=3)["nn-rank"]
     for target in LANGUAGES:
         others = [code for code in LANGUAGES if code != target]
@@ -152,17 +152,17 @@ def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
 @pytest.mark.parametrize("name", ["lex", "sue", "emb", "nn-rank", "grad-cosine"])
 def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) -> None:
     """With one example a batch nothing is padded; with all in one the short ones are."""
-    single, whole = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
+    single, one_batch = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
     tolerance = 2e-2 if name == "nn-rank" else 2e-6
-    np.testing.assert_allclose(single.values, whole.values, atol=tolerance)
+    np.testing.assert_allclose(single.values, one_batch.values, atol=tolerance)
 
 
 def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None:
     together = compute(*TEXT_BASELINES)
     assert tuple(together) == tuple(TEXT_BASELINES)
     for name, matrix in together.items():
-        alone = compute(name)[name]
-        np.testing.assert_array_equal(matrix.values, alone.values)
+        single = compute(name)[name]
+        np.testing.assert_array_equal(matrix.values, single.values)
         assert (matrix.coefficient, matrix.sources, matrix.targets) == (name, LANGUAGES, LANGUAGES)
 
 
@@ -171,20 +171,20 @@ def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
     for name, matrix in similarities.items():
         assert matrix.seeds == (42, 16)
         assert matrix.per_seed is not None
-        for place, seed in enumerate((42, 16)):
-            np.testing.assert_array_equal(matrix.per_seed[place], compute(name, seeds=(seed,))[name].values)
+        for index, seed in enumerate((42, 16)):
+            np.testing.assert_array_equal(matrix.per_seed[index], compute(name, seeds=(seed,))[name].values)
         np.testing.assert_array_equal(matrix.values, matrix.per_seed.mean(axis=0))
         assert not np.array_equal(matrix.per_seed[0], matrix.per_seed[1])
 
 
 def test_sources_and_targets(compute: Callable[..., Any]) -> None:
     """emb's centre is that of all languages; nn-rank searches the tokens of the sources alone."""
-    whole = compute("emb", "lex", centre=True)
+    square = compute("emb", "lex", centre=True)
     part = compute("emb", "lex", "nn-rank", centre=True, sources=("et", "sw"), targets=("fi", "sw"))
     for name in ("emb", "lex"):
         for source in ("et", "sw"):
             for target in ("fi", "sw"):
-                assert part[name][source, target] == pytest.approx(whole[name][source, target])
+                assert part[name][source, target] == pytest.approx(square[name][source, target])
     assert part["nn-rank"].column("fi").sum() == pytest.approx(1)
     np.testing.assert_array_equal(part["nn-rank"].column("sw"), [1, np.nan])
 
@@ -280,8 +280,8 @@ def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
     kinds = [type(event) for event in events]
     assert kinds[:2] == [RowStarted, Noted]
     assert events[1].text == "has only 20 of the 100 examples requested."
-    done = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
-    assert [event.count for event in done] == [4, 8, 12, 16, 20]
+    counts = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
+    assert [event.count for event in counts] == [4, 8, 12, 16, 20]
     assert kinds.count(RowMeasured) == 3
     last = events[-1]
     assert isinstance(last, NeighboursFound)
@@ -297,7 +297,7 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "says"),
+    ("settings", "error", "message"),
     [
         ({"batch": 0}, UsageError, "batch size must be at least 1, not 0"),
         ({"neighbours": 0}, UsageError, "neighbours must be at least 1"),
@@ -309,8 +309,8 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"centre": True, "languages": ("sw", "fi")}, UsageError, "cannot be centred"),
     ],
 )
-def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], error: type, says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
         compute("emb", "nn-rank", **settings)
 
 
@@ -357,8 +357,10 @@ def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
     with zoo.float64_throughout():
         together = body.states(batch)
         for row, length in enumerate(lengths):
-            alone = body.states({name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")})
-            for one, other in zip(together, alone, strict=True):
+            single = body.states(
+                {name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")}
+            )
+            for one, other in zip(together, single, strict=True):
                 torch.testing.assert_close(one[row, :length], other[0], rtol=1e-9, atol=1e-9)
     assert not any(state.requires_grad for state in together)
 

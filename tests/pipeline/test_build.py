@@ -47,15 +47,17 @@ from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 SHORT = MaskedLanguageModelling(max_length=24)
 
 
-def settings(texts: Path, languages: str = "sw fi et", **changed: Any) -> BuildSettings:
-    fields = {"examples": 6, "batch_size": 4, "objective": SHORT} | changed
+def settings(texts: Path, languages: str = "sw fi et", **changes: Any) -> BuildSettings:
+    fields = {"examples": 6, "batch_size": 4, "objective": SHORT} | changes
     return BuildSettings(corpus=open_corpus(str(texts)), languages=tuple(languages.split()), **fields)
 
 
-def run(made: BuildSettings, loaded: LoadedModel, path: Path) -> tuple[BuildResult, list[Event], SubNetworkStore]:
+def run(
+    build_settings: BuildSettings, loaded: LoadedModel, path: Path
+) -> tuple[BuildResult, list[Event], SubNetworkStore]:
     events: list[Event] = []
     store = open_store(path, "a")
-    return build(made, loaded, store, events.append), events, store
+    return build(build_settings, loaded, store, events.append), events, store
 
 
 def notes(events: list[Event]) -> list[str]:
@@ -68,8 +70,8 @@ def notes(events: list[Event]) -> list[str]:
 
 
 def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, seeds=(1, 2), densities=(0.1, 0.3))
-    result, events, store = run(made, loaded, path)
+    build_settings = settings(texts, seeds=(1, 2), densities=(0.1, 0.3))
+    result, events, store = run(build_settings, loaded, path)
     rows = tuple(Row(language, seed) for language in ("sw", "fi", "et") for seed in (1, 2))
     assert (result.committed, result.skipped, dict(result.failed)) == (rows, (), {})
     assert {(key.language, key.seed, key.density) for key in store.keys()} == {  # noqa: SIM118
@@ -81,22 +83,22 @@ def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, p
 
 
 def test_a_row_is_what_the_stages_give(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, "sw", seeds=(3,), fisher=FisherSettings(token_reduction="mean"))
-    _, _, store = run(made, loaded, path)
-    sample = made.corpus.sample("sw", 6, 3)
+    build_settings = settings(texts, "sw", seeds=(3,), fisher=FisherSettings(token_reduction="mean"))
+    _, _, store = run(build_settings, loaded, path)
+    sample = build_settings.corpus.sample("sw", 6, 3)
     encoded = SHORT.encode(sample, loaded.tokenizer, 3)
     layout = parameter_layout(loaded.model)
     fisher = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), layout, token_reduction="mean")
     expected = extract_subnetwork(fisher, 0.15, language="sw", seed=3)
-    found = store["sw"]
-    assert np.array_equal(found.bits, expected.bits)
-    assert (found.cardinality, found.threshold) == (expected.cardinality, expected.threshold)
-    assert found.layout == layout
+    network = store["sw"]
+    assert np.array_equal(network.bits, expected.bits)
+    assert (network.cardinality, network.threshold) == (expected.cardinality, expected.threshold)
+    assert network.layout == layout
 
 
 def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, "sw", seeds=(3,))
-    _, _, store = run(made, loaded, path)
+    build_settings = settings(texts, "sw", seeds=(3,))
+    _, _, store = run(build_settings, loaded, path)
     provenance = store["sw"].provenance
     assert (provenance.model, provenance.revision, provenance.device, provenance.dtype) == (
         "tiny",
@@ -108,7 +110,7 @@ def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: P
     assert provenance.objective == "masked-lm(rate=0.15,max_length=24)"
     assert provenance.estimator == "per-example(token_reduction=sum)"
     assert provenance.corpus == "folder(texts)"
-    assert provenance.corpus_digest == made.corpus.sample("sw", 6, 3).digest
+    assert provenance.corpus_digest == build_settings.corpus.sample("sw", 6, 3).digest
     assert provenance.weights_digest == loaded.weights_digest
     assert provenance.tokenizer_digest == loaded.tokenizer_digest
     assert provenance.layout_digest == parameter_layout(loaded.model).digest
@@ -177,8 +179,8 @@ def test_another_density_is_added_without_touching_the_first(texts: Path, loaded
 
 
 def test_after_an_interruption_the_rows_are_the_same(texts: Path, loaded: LoadedModel, tmp_path: Path) -> None:
-    whole, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
-    _, _, expected = run(settings(texts), loaded, whole)
+    uninterrupted, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
+    _, _, expected = run(settings(texts), loaded, uninterrupted)
 
     def stop(event: Event) -> None:
         if isinstance(event, ExamplesDone) and event.row.language == "fi":
@@ -250,15 +252,15 @@ class Corpus:
 
     name, local = "made up", True
 
-    def __init__(self, trouble: Exception | None = None, example: TextExample | None = None) -> None:
-        self.trouble, self.example = trouble, example
+    def __init__(self, error: Exception | None = None, example: TextExample | None = None) -> None:
+        self.error, self.example = error, example
 
     def languages(self) -> tuple[str, ...]:
         return ("et", "fi", "sw")
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        if language == "fi" and self.trouble:
-            raise self.trouble
+        if language == "fi" and self.error:
+            raise self.error
         text = [TextExample(f"{language} watoto wanasoma kitabu {n}") for n in range(count)]
         if language == "fi" and self.example:
             text = [self.example] * count
@@ -267,17 +269,17 @@ class Corpus:
 
 @pytest.mark.parametrize("kind", [CorpusError, FisherError, LanguageError])
 def test_trouble_of_one_language(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
-    result, _, _ = run(made, loaded, path)
+    build_settings = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
+    result, _, _ = run(build_settings, loaded, path)
     assert [row.language for row in result.committed] == ["sw", "et"]
     assert [(row.language, error.message) for row, error in result.failed.items()] == [("fi", "a sad file.")]
 
 
 @pytest.mark.parametrize("error", [StoreError("a sad disk."), MemoryError(), ZeroDivisionError(), UsageError("no.")])
 def test_trouble_of_all_ends_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
+    build_settings = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
     with pytest.raises(type(error)):
-        run(made, loaded, path)
+        run(build_settings, loaded, path)
     assert open_store(path).languages == ("sw",)
 
 
@@ -303,10 +305,10 @@ def test_nan_in_the_weights_is_named_with_the_language(texts: Path, damaged: Loa
 
 def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedModel, path: Path) -> None:
     # A piece that stands in every Finnish example and in no other, and is special to nobody.
-    piece = damaged.tokenizer.convert_tokens_to_ids("▁ja")
-    assert piece > 5
+    token = damaged.tokenizer.convert_tokens_to_ids("▁ja")
+    assert token > 5
     with torch.no_grad():
-        damaged.model.get_input_embeddings().weight[piece] = math.nan
+        damaged.model.get_input_embeddings().weight[token] = math.nan
     examples = Corpus(example=TextExample(" ".join(["ja"] * 12)))
     # The head shares the matrix with the embeddings, and every language's softmax runs over all of its rows.
     damaged.model.lm_head.decoder.weight = torch.nn.Parameter(torch.nan_to_num(damaged.model.lm_head.decoder.weight))
@@ -374,8 +376,8 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
 
 
 def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
-    _, events, _ = run(made, loaded, path)
+    build_settings = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
+    _, events, _ = run(build_settings, loaded, path)
     expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
     assert any(expected in text for text in notes(events))
 
@@ -411,9 +413,9 @@ def test_densities_that_are_none(density: float, texts: Path) -> None:
         settings(texts, densities=(0.15, density))
 
 
-@pytest.mark.parametrize(("name", "told"), [("examples", "examples"), ("batch_size", "batch size")])
-def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
-    with pytest.raises(UsageError, match=f"the number for {told} must be at least 1, not 0"):
+@pytest.mark.parametrize(("name", "option"), [("examples", "examples"), ("batch_size", "batch size")])
+def test_counts_that_are_none(name: str, option: str, texts: Path) -> None:
+    with pytest.raises(UsageError, match=f"the number for {option} must be at least 1, not 0"):
         settings(texts, **{name: 0})
 
 

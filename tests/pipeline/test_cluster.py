@@ -365,10 +365,10 @@ def test_the_package_is_named_if_it_is_not_installed(monkeypatch: pytest.MonkeyP
 
 def test_an_idle_worker_closes_its_session(client: Any, tmp_path: Path) -> None:
     """A client that was killed leaves its job on the workers of another cluster."""
-    (kept,) = [
+    (is_open,) = [
         *client.run(_sessions_after_one_item, tmp_path, workers=list(client.scheduler_info()["workers"])[:1]).values()
     ]
-    assert kept == [True, False]
+    assert is_open == [True, False]
 
 
 def _sessions_after_one_item(folder: Path) -> list[bool]:
@@ -381,7 +381,7 @@ def _sessions_after_one_item(folder: Path) -> list[bool]:
     plugin.setup(SimpleNamespace(address="here"))
     plugin._announce = lambda key: None
     plugin.run("token-0-1-1", Deed("a"))
-    kept = [plugin.session is not None]
+    is_open = [plugin.session is not None]
     plugin.idle.join()
     cluster_worker._IDLE_S = 300.0
-    return [*kept, plugin.session is not None]
+    return [*is_open, plugin.session is not None]

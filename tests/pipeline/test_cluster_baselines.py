@@ -72,9 +72,9 @@ def test_workers_give_the_values_of_one_process(
     assert_same(compute(client, display=lambda rows: _Collect(events), scratch=tmp_path), alone)
     measured = [event.row for event in events if isinstance(event, RowMeasured)]
     assert len(measured) == len(set(measured)) == 8
-    found = [event for event in events if isinstance(event, NeighboursFound)]
-    assert {event.seed for event in found} == {1, 2}
-    assert found[-1].count == found[-1].total > 0
+    searches = [event for event in events if isinstance(event, NeighboursFound)]
+    assert {event.seed for event in searches} == {1, 2}
+    assert searches[-1].count == searches[-1].total > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -251,8 +251,8 @@ def test_a_client_that_is_interrupted_or_killed(
         assert list((tmp_path / "scratch").iterdir()) == []
     assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], "it needs no text"
     for folder, more in (("one", ()), ("two", ("--workers", "2"))):
-        done = in_process(tmp_path, *arguments, "-o", folder, *more)
-        assert done.code == 0, done.err
+        completed = in_process(tmp_path, *arguments, "-o", folder, *more)
+        assert completed.code == 0, completed.err
     assert_same_files(tmp_path / "two", tmp_path / "one")
 
 
@@ -267,9 +267,9 @@ def test_a_language_that_kills_every_worker(
     own_client: Any, damage: Callable[..., Path], compute: Any, tmp_path: Path
 ) -> None:
     damage(BaselineFault, "kill while measuring", "fi", 99)
-    found = compute(own_client, names=("emb",), logs=tmp_path / "logs")
-    assert {row.language for row in found.failed} == {"fi"}
-    assert found.matrices["emb"].sources == ("en", "sw", "zu")
+    baselines = compute(own_client, names=("emb",), logs=tmp_path / "logs")
+    assert {row.language for row in baselines.failed} == {"fi"}
+    assert baselines.matrices["emb"].sources == ("en", "sw", "zu")
     assert "attempt 4: begun" in (tmp_path / "logs" / "fi-seed1.log").read_text(encoding="utf-8")
 
 
@@ -277,6 +277,6 @@ def test_a_language_that_kills_every_worker(
 def test_the_verb_with_workers(texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
     options = ("--corpus", texts, "--model", tiny_folder, "--examples", 4, "--max-length", 24, "--lang", "en,fi,sw")
     for folder, more in (("one", ()), ("two", ("--workers", 2))):
-        done = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))
-        assert done.code == 0, done.err
+        completed = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))
+        assert completed.code == 0, completed.err
     assert_same_files(tmp_path / "two", tmp_path / "one")

@@ -218,8 +218,8 @@ def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: P
         "examples=2, max_length=24, progress=False); print([m for m in ('dask', 'distributed') if m in sys.modules])"
     )
     command = [sys.executable, "-c", code, texts, tiny_folder, tmp_path / "x.zarr"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "[]\n"
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert completed.stdout == "[]\n"
 
 
 def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
@@ -238,11 +238,11 @@ def test_a_row_whose_workers_died_gets_smaller_batches(attempt: int, size: int) 
     from xsns_stream.pipeline.measure import Batching
 
     notes: list[Any] = []
-    whole = Batching(8, None, "random")
+    batching = Batching(8, None, "random")
     settings = SimpleNamespace(fisher=SimpleNamespace(batch_wise=False))
-    run: Any = SimpleNamespace(settings=settings, batching=whole, notify=notes.append)
+    run: Any = SimpleNamespace(settings=settings, batching=batching, notify=notes.append)
     BuildSession.__new__(BuildSession)._shrink(run, Row("sw", 1), attempt)
-    assert (run.batching.size, whole.size) == (size, 8), "the batches of other rows stay"
+    assert (run.batching.size, batching.size) == (size, 8), "the batches of other rows stay"
     assert [note.text.partition(";")[0] for note in notes] == (
         [f"its worker died {attempt - 1} times"] if attempt > 2 else []
     )
@@ -326,8 +326,8 @@ def test_two_clients_build_one_store(
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     assert_same(store, alone)
-    here = sum(isinstance(event, RowCommitted) for event in ours)
-    assert f"{8 - here} rows measured" in out.replace(" row measured", " rows measured")
+    built_here = sum(isinstance(event, RowCommitted) for event in ours)
+    assert f"{8 - built_here} rows measured" in out.replace(" row measured", " rows measured")
 
 
 def start_build(texts: Path, model: Path, store: Path, *options: str) -> subprocess.Popen[str]:

@@ -69,13 +69,13 @@ def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Transfe
 
 def units(output: Path) -> dict[str, dict[str, Any]]:
     """Return {name of a file: the unit, without times}."""
-    collected = {}
+    result = {}
     for path in output.with_name(f"{output.name}.units").glob("*.json"):
         unit = json.loads(path.read_text())
-        collected[path.name] = unit | {
+        result[path.name] = unit | {
             "training": {name: value for name, value in unit["training"].items() if name not in TIMES}
         }
-    return collected
+    return result
 
 
 def assert_same(output: Path, alone: Path) -> None:
@@ -172,8 +172,8 @@ def _read_less(split: str | None) -> None:
     FolderTask.original_split = original  # type: ignore[attr-defined]
 
     def less(self: Any, language: str, name: str) -> Any:
-        whole = original(self, language, name)
-        return replace(whole, examples=whole.examples[:3]) if name == split else whole
+        labelled = original(self, language, name)
+        return replace(labelled, examples=labelled.examples[:3]) if name == split else labelled
 
     FolderTask.split = original if split is None else less  # type: ignore[method-assign]
 
@@ -196,13 +196,13 @@ def test_a_dry_run_for_workers(
     client: Any, data: Path, tiny_folder: Path, in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     options = ("--sources", "en,fi", "--limit", "12", "--max-length", "32", "--dry-run", "--json")
-    done = in_process(
+    completed = in_process(
         tmp_path,
         *("transfer", "--task", "pos", "--data", data, "--model", tiny_folder, *options, "-o", "gold.parquet"),
         *("--scheduler", client.scheduler.address),
     )
-    assert done.code == 0, done.err
-    plan = json.loads(done.out)["result"]
+    assert completed.code == 0, completed.err
+    plan = json.loads(completed.out)["result"]
     assert plan["workers"] == 2
     assert plan["hours"] / 2 <= plan["hours_on_workers"] < plan["hours"]
 
@@ -226,8 +226,8 @@ def test_a_worker_that_is_killed(
     tune(client=own_client, on_event=events.append)
     assert_same(tmp_path / "gold.parquet", alone)
     assert len(list(deaths.iterdir())) == (2 if kind == "kill while training" else 1)
-    done = [event.unit for event in events if isinstance(event, UnitDone)]
-    assert len(done) == len(set(done)) == 3
+    units_done = [event.unit for event in events if isinstance(event, UnitDone)]
+    assert len(units_done) == len(set(units_done)) == 3
 
 
 @pytest.mark.slow
@@ -284,9 +284,9 @@ def test_a_worker_that_dies_before_the_model_is_saved(
     fault("kill before the model", "fi")
     events: list[Any] = []
     tune(client=own_client, keep_models=tmp_path / "models", on_event=events.append)
-    found = units(tmp_path / "gold.parquet")
-    kept = {name for name, unit in found.items() if unit["training"].pop("kept", None)}
-    assert (kept, found) == ({"en-42.json", "sw-42.json"}, units(alone))
+    units_found = units(tmp_path / "gold.parquet")
+    saved = {name for name, unit in units_found.items() if unit["training"].pop("kept", None)}
+    assert (saved, units_found) == ({"en-42.json", "sw-42.json"}, units(alone))
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert "fi (seed 42): its worker died before the model was saved; the scores are complete." in notes
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["en-42", "sw-42"]

@@ -75,16 +75,16 @@ def test_whole_batches_keep_the_order_in_which_they_were_drawn(make: Any, run: A
 def test_the_authors_estimator_has_the_authors_batch_and_threshold(make: Any, run: Any, expected: Any) -> None:
     fisher = FisherSettings("authors")
     _, _, store = run(make("sw", fisher=fisher, batch_size=None))
-    wanted = expected(fisher, 4, "drawn", "percentile")
-    assert np.array_equal(store["sw"].bits, wanted.bits)
-    assert store["sw"].threshold == wanted.threshold
+    network = expected(fisher, 4, "drawn", "percentile")
+    assert np.array_equal(store["sw"].bits, network.bits)
+    assert store["sw"].threshold == network.threshold
     assert store["sw"].provenance.estimator == "authors(batch=4)"
 
 
 def test_another_batch_size_is_another_experiment_only_where_values_depend_on_it(make: Any) -> None:
     for estimator, differs in (("per-batch", True), ("per-example", False)):
-        told = {make("sw", fisher=FisherSettings(estimator), batch_size=n).fisher.describe(n) for n in (2, 3)}
-        assert len(told) == 1 + differs
+        descriptions = {make("sw", fisher=FisherSettings(estimator), batch_size=n).fisher.describe(n) for n in (2, 3)}
+        assert len(descriptions) == 1 + differs
 
 
 @pytest.mark.parametrize("estimator", ["per-batch", "authors"])
@@ -119,8 +119,8 @@ def test_parameters_are_chosen(make: Any, run: Any, tmp_path: Path) -> None:
     names = store.layout.names
     assert not any("layer.0." in name for name in names)
     assert [name for name in names if "lm_head" in name] == ["lm_head.dense.weight", "lm_head.dense.bias"]
-    _, _, whole = run(make("sw"), at=tmp_path / "whole.zarr")
-    assert set(names) - set(whole.layout.names) == {"lm_head.dense.weight", "lm_head.dense.bias"}
+    _, _, all_parameters = run(make("sw"), at=tmp_path / "whole.zarr")
+    assert set(names) - set(all_parameters.layout.names) == {"lm_head.dense.weight", "lm_head.dense.bias"}
 
 
 def test_names_that_are_not_utf_8_are_recorded_as_text(make: Any, run: Any, loaded: LoadedModel) -> None:

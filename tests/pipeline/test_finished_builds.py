@@ -170,8 +170,8 @@ def test_a_finished_build_imports_nothing_heavy(project: Path) -> None:
     run(project)
     arguments = ["build", "--corpus", str(project / "texts"), "--model", str(project / "tiny")]
     arguments += ["--store", str(project / "s.zarr"), "--lang", "sw,fi", "--examples", "6", "--max-length", "24"]
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", RUN_AND_LIST, *arguments], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "0 rows measured, 2 already present" in finished.stdout
-    assert sorted(set(finished.stderr.splitlines()[-1].split()) & set(HEAVY)) == []
+    assert "0 rows measured, 2 already present" in completed.stdout
+    assert sorted(set(completed.stderr.splitlines()[-1].split()) & set(HEAVY)) == []

@@ -66,9 +66,9 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
             assert np.array_equal(network.bits, bits)
             assert (network.threshold, network.cardinality) == (threshold, cardinality)
             assert network.provenance.examples == count
-            whole = store.read("sw", density=density)
-            assert network.provenance.corpus_digest == whole.provenance.corpus_digest
-            assert 0.3 < jaccard(network, whole) < 1
+            row = store.read("sw", density=density)
+            assert network.provenance.corpus_digest == row.provenance.corpus_digest
+            assert 0.3 < jaccard(network, row) < 1
 
 
 def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path: Path) -> None:
@@ -90,11 +90,11 @@ def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path
 def test_cutting_into_parts_changes_no_row(make: Any, run: Any, tmp_path: Any, estimator: str) -> None:
     fisher = FisherSettings(estimator)
     _, _, plain = run(make("sw", examples=18, fisher=fisher), at=tmp_path / "plain.zarr")
-    _, _, cut = run(make("sw", examples=18, fisher=fisher, parts=3), at=tmp_path / "cut.zarr")
-    assert jaccard(plain["sw"], cut["sw"]) > 0.999
-    assert plain["sw"].threshold == pytest.approx(cut["sw"].threshold, rel=1e-5)
-    assert plain.experiment == cut.experiment
-    assert cut["sw"].provenance.examples == 18
+    _, _, in_parts = run(make("sw", examples=18, fisher=fisher, parts=3), at=tmp_path / "cut.zarr")
+    assert jaccard(plain["sw"], in_parts["sw"]) > 0.999
+    assert plain["sw"].threshold == pytest.approx(in_parts["sw"].threshold, rel=1e-5)
+    assert plain.experiment == in_parts.experiment
+    assert in_parts["sw"].provenance.examples == 18
 
 
 def test_halves_come_along(make: Any, run: Any, tmp_path: Any) -> None:
@@ -163,7 +163,7 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changes", "message"),
     [
         ({"parts": 1}, "examples can be divided into 2 to 64 parts, not 1."),
         ({"parts": 65, "examples": 100}, "examples can be divided into 2 to 64 parts, not 65."),
@@ -172,10 +172,10 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
         ({"parts": 2, "stopping": Stopping(0.9)}, "--parts and --until-stable were both given."),
     ],
 )
-def test_settings_that_cannot_be(make: Any, changed: dict[str, Any], told: str) -> None:
+def test_settings_that_cannot_be(make: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        make("sw", **changed)
-    assert caught.value.message == told
+        make("sw", **changes)
+    assert caught.value.message == message
 
 
 def test_parts_need_all_values_at_once(make: Any, run: Any) -> None:

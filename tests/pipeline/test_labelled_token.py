@@ -47,12 +47,12 @@ def unit(output: Path) -> Path:
 
 
 def test_units_of_a_causal_model(causal: str, pos: Path, tmp_path: Path) -> None:
-    output, kept = tmp_path / "gold.parquet", tmp_path / "kept"
-    xs.transfer(pos, output=output, model=causal, sources="en", targets="en", keep_models=kept, **OPTIONS)
+    output, models = tmp_path / "gold.parquet", tmp_path / "kept"
+    xs.transfer(pos, output=output, model=causal, sources="en", targets="en", keep_models=models, **OPTIONS)
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "last"
     assert read_scores(output).origin.endswith(", words labelled at their last token")
     # A further target is tested with the model that was kept.
-    more = xs.transfer(pos, output=output, model=causal, sources="en", targets="en,fi", keep_models=kept, **OPTIONS)
+    more = xs.transfer(pos, output=output, model=causal, sources="en", targets="en,fi", keep_models=models, **OPTIONS)
     assert more.targets == ("en", "fi")
     with pytest.raises(
         IncompatibleError, match=r'other settings: label_at \(label_at was "last", is "first"\)'
@@ -129,7 +129,7 @@ def test_rows_of_a_causal_model(causal: str, pos: Path, path: Path) -> None:
 def test_the_option_of_the_command_line(causal: str, pos: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
     data = ("--data", str(pos), "--max-length", "48", "--model", causal, "--label-at", "last", "--dry-run", "--json")
     line = [*arguments(sources="en"), *data]
-    done = in_process(tmp_path, *line)
-    assert done.code == 0, done.err
+    completed = in_process(tmp_path, *line)
+    assert completed.code == 0, completed.err
     wrong = in_process(tmp_path, *("middle" if word == "last" else word for word in line))
     assert (wrong.code, "'middle' is not one of 'auto', 'first', 'last'" in wrong.err) == (2, True)

@@ -51,13 +51,13 @@ def test_the_authors_own_way_is_the_percentile(quantile: str | None, recorded: s
 
 
 def test_halves_are_compared_by_it_too(make: Any, run: Any, tmp_path: Path) -> None:
-    collected = {}
+    split_half = {}
     for quantile in ("exact", "histogram"):
         settings = make("sw", quantile=quantile, split_half=True, examples=12, densities=DENSITIES)
         _, _, store = run(settings, at=tmp_path / quantile)
-        collected[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
-    assert collected["exact"] == pytest.approx(collected["histogram"], abs=0.01)
-    assert collected["exact"] != collected["histogram"], "or it made no difference"
+        split_half[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
+    assert split_half["exact"] == pytest.approx(split_half["histogram"], abs=0.01)
+    assert split_half["exact"] != split_half["histogram"], "or it made no difference"
 
 
 def test_a_quantile_that_is_none(make: Any) -> None:

@@ -18,20 +18,20 @@ from xsns_stream.types import LanguageSample, TextExample
 
 
 def test_results_come_in_order_and_one_ahead() -> None:
-    made: list[int] = []
+    started: list[int] = []
 
     def make(item: int) -> int:
-        made.append(item)
+        started.append(item)
         return item * 10
 
-    seen = []
+    taken = []
     for item, take in ReadAhead(range(4), make):
-        seen.append((item, take()))
+        taken.append((item, take()))
         give_up = time.monotonic() + 10
-        while len(made) < min(item + 2, 4) and time.monotonic() < give_up:
+        while len(started) < min(item + 2, 4) and time.monotonic() < give_up:
             time.sleep(0.001)
-        assert made == list(range(min(item + 2, 4))), "the next one, and none after it"
-    assert seen == [(0, 0), (1, 10), (2, 20), (3, 30)]
+        assert started == list(range(min(item + 2, 4))), "the next one, and none after it"
+    assert taken == [(0, 0), (1, 10), (2, 20), (3, 30)]
 
 
 def test_one_thread_at_a_time_and_never_this_one() -> None:
@@ -57,13 +57,13 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
             raise error
         return item
 
-    collected: list[Any] = []
+    results: list[Any] = []
     for _, take in ReadAhead(range(3), make):
         try:
-            collected.append(take())
+            results.append(take())
         except BaseException as caught:
-            collected.append(caught)
-    assert collected == [0, error, 2]
+            results.append(caught)
+    assert results == [0, error, 2]
 
 
 def test_waiting_for_a_long_text_is_reported_in_the_thread_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,9 @@ def test_comparing_halves_changes_no_row(make: Any, run: Any, tmp_path: Any) -> 
         fisher = FisherSettings(estimator)
         plain, halved = tmp_path / f"{estimator}.zarr", tmp_path / f"{estimator}-halved.zarr"
         _, _, expected = run(make("sw", examples=18, fisher=fisher), at=plain)
-        _, _, found = run(make("sw", examples=18, fisher=fisher, split_half=True), at=halved)
-        assert jaccard(found["sw"], expected["sw"]) > 0.999
-        assert found["sw"].cardinality == pytest.approx(expected["sw"].cardinality, abs=3)
+        _, _, with_halves = run(make("sw", examples=18, fisher=fisher, split_half=True), at=halved)
+        assert jaccard(with_halves["sw"], expected["sw"]) > 0.999
+        assert with_halves["sw"].cardinality == pytest.approx(expected["sw"].cardinality, abs=3)
 
 
 def test_one_example_has_no_halves(make: Any, run: Any) -> None:
@@ -89,14 +89,14 @@ def test_the_curve_is_that_of_growing_text(make: Any, run: Any, slowly: Any, enc
     assert [point[0] for point in curve] == [6, 12, 18, 20]
     assert curve[0][1] is None
     networks = [slowly(encoded[:count]) for count in (6, 12, 18, 20)]
-    for (_, found), before, after in zip(curve[1:], networks, networks[1:], strict=False):
-        assert found == pytest.approx(jaccard(before, after), abs=2e-3)
+    for (_, stability), before, after in zip(curve[1:], networks, networks[1:], strict=False):
+        assert stability == pytest.approx(jaccard(before, after), abs=2e-3)
     assert json.loads(json.dumps(curve)) == curve
 
 
 def test_a_row_stops_once_it_is_stable(make: Any, run: Any, slowly: Any, encoded: Any, tmp_path: Any) -> None:
-    _, _, whole = run(make("sw", examples=20, stopping=Stopping(1.0, 4, 1)), at=tmp_path / "whole.zarr")
-    curve = reliability(whole)["stability"]
+    _, _, unstopped = run(make("sw", examples=20, stopping=Stopping(1.0, 4, 1)), at=tmp_path / "whole.zarr")
+    curve = reliability(unstopped)["stability"]
     target = max(value for _, value in curve[1:-1])
     stops = next(count for count, value in curve if value is not None and value >= target)
     assert stops < 20, "or nothing would be tested"
@@ -140,7 +140,7 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ((0.0,), "the coefficient at which a row is stable must be in (0, 1], not 0.0."),
         ((1.5,), "the coefficient at which a row is stable must be in (0, 1], not 1.5."),
@@ -149,10 +149,10 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
         ((0.9, 1, -1), "the number for least examples must be at least 1, not -1."),
     ],
 )
-def test_stopping_that_cannot_be(values: tuple[Any, ...], told: str) -> None:
+def test_stopping_that_cannot_be(values: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Stopping(*values)
-    assert caught.value.message == told
+    assert caught.value.message == message
 
 
 def test_the_coefficient_of_bits() -> None:

@@ -38,9 +38,9 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert result.committed == (Row("sw", 42), Row("fi", 42))
     for language in ("sw", "fi"):
         for density in (0.05, 0.3):
-            network, wanted = store.read(language, density=density), expected.read(language, density=density)
-            assert np.array_equal(network.bits, wanted.bits)
-            assert network.threshold == wanted.threshold
+            network, measured = store.read(language, density=density), expected.read(language, density=density)
+            assert np.array_equal(network.bits, measured.bits)
+            assert network.threshold == measured.threshold
     provenance = store.read("sw", density=0.05).provenance
     assert (provenance.values, provenance.examples) == ("kept-float32", 6)
     assert store.read("sw", density=0.3).provenance.values == ""
@@ -54,10 +54,10 @@ def test_values_are_those_of_the_engine(make: Any, run: Any, loaded: LoadedModel
     settings = make("sw", keep_fisher="float32")
     _, _, store = run(settings)
     encoded = settings.objective.encode(settings.corpus.sample("sw", 6, 42), loaded.tokenizer, 42)
-    wanted = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
+    measured = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
     fisher = store.fisher_values("sw", 42)
     assert fisher.examples == 6
-    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, measured.values, strict=True))
 
 
 def test_rounded_values_give_an_approximation_and_say_so(
@@ -69,18 +69,18 @@ def test_rounded_values_give_an_approximation_and_say_so(
     _, events, store = run(make("sw", densities=(0.05,)))
     exact = store.read("sw", density=0.3)
     assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), "before it is rounded"
-    network, wanted = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
-    assert 0.95 < (network & wanted).sum() / (network | wanted).sum() <= 1
+    network, unrounded = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
+    assert 0.95 < (network & unrounded).sum() / (network | unrounded).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
     assert note.endswith("from the Fisher values in the store, rounded to bf16: their sub-network is an approximation.")
 
 
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
-    _, _, whole = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
+    _, _, at_once = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
     _, _, store = run(make("sw", keep_fisher="float32", memory=40_000))
-    fisher, wanted = store.fisher_values("sw", 42), whole.fisher_values("sw", 42)
-    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
+    fisher, measured = store.fisher_values("sw", 42), at_once.fisher_values("sw", 42)
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, measured.values, strict=True))
 
 
 def test_a_row_that_was_only_kept_is_finished_without_measuring(make: Any, run: Any, no_measuring: Any) -> None:

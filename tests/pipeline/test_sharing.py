@@ -58,13 +58,13 @@ def test_items_are_claimed_when_they_are_asked_for() -> None:
     locks = Locks()
     items, others, waits = shared("a b c", locks)
     with items:
-        seen = []
+        taken = []
         for item in items.free():
             assert locks.mine == {item}
-            seen.append(item)
+            taken.append(item)
             items.release(item)
         assert list(items.deferred()) == []
-    assert (seen, others, waits, locks.mine) == (["a", "b", "c"], [], [], set())
+    assert (taken, others, waits, locks.mine) == (["a", "b", "c"], [], [], set())
 
 
 def test_items_of_others_are_deferred_and_taken_up_when_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,20 +131,22 @@ def test_a_store_that_comes_to_be_between_two_looks(path: Path, make: Any, run: 
     run(make("fi"))
     answers = iter([False])
     real = LocalStorage._is_created
-    monkeypatch.setattr(LocalStorage, "_is_created", lambda *given: next(answers, None) is None and real(*given))
+    monkeypatch.setattr(
+        LocalStorage, "_is_created", lambda *arguments: next(answers, None) is None and real(*arguments)
+    )
     with open_store(path).claimed("sw", 42) as late, open_store(path).claimed("sw", 42) as other:
         assert (late, other) == (True, False)
 
 
 def test_lock_files_of_killed_processes_are_removed(path: Path, make: Any, run: Any) -> None:
-    left = path.with_name(f".{path.name}.claim-42-zu")
-    left.touch()
+    lock = path.with_name(f".{path.name}.claim-42-zu")
+    lock.touch()
     (path.with_name(".other.zarr.claim-42-zu")).touch()
     run(make("fi"))
     within = path / "subnetworks" / ".lock-claim-42-zu"
     within.touch()
     run(make("sw"))
-    assert (left.exists(), within.exists()) == (False, False)
+    assert (lock.exists(), within.exists()) == (False, False)
     assert path.with_name(".other.zarr.claim-42-zu").exists(), "another store's"
 
 
@@ -347,8 +349,8 @@ def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: 
     measured = [tuple(row) for result in both for row in result["committed"]]
     assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
     for result in both:
-        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
-        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+        rows = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(rows), len(set(rows)), result["failed"]) == (ROWS, ROWS, [])
     store = open_store(path)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
@@ -362,8 +364,8 @@ def test_four_builds_measure_each_row_once(two_builds: Any, path: Path) -> None:
     measured = [tuple(row) for result in results for row in result["committed"]]
     assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
     for result in results:
-        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
-        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+        rows = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(rows), len(set(rows)), result["failed"]) == (ROWS, ROWS, [])
     store = open_store(path)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
 

@@ -201,12 +201,12 @@ def test_the_verb_says_what_it_took(project: Path, xsns: Any, monkeypatch: pytes
     assert (
         xsns("build", "--corpus", "texts/", "--model", "tiny", "--store", "s.zarr", "--lang", "sw", *common).code == 0
     )
-    done = xsns("build", "--store", "s.zarr", "--lang", "fi")
-    assert done.code == 0, done.err
+    completed = xsns("build", "--store", "s.zarr", "--lang", "fi")
+    assert completed.code == 0, completed.err
     note = "taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, max length 24."
-    assert f"note: {note}\n" in done.err
-    done = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
-    taken = json.loads(done.out)["result"]["taken"]
+    assert f"note: {note}\n" in completed.err
+    completed = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
+    taken = json.loads(completed.out)["result"]["taken"]
     assert (taken["model"], taken["texts"], taken["examples"]) == ("tiny", ["texts"], 6)
 
 

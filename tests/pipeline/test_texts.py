@@ -48,9 +48,9 @@ def test_texts_that_are_cut_are_counted(loaded: Any) -> None:
 def test_a_text_that_just_fits_is_not_cut(loaded: Any) -> None:
     size = len(loaded.tokenizer(LONG)["input_ids"])
     sample = LanguageSample("sw", (TextExample(LONG),), "a test")
-    for longest, cut in ((size, 0), (size - 1, 1)):
+    for longest, count_cut in ((size, 0), (size - 1, 1)):
         encoded = CausalLanguageModelling(max_length=longest).encode(sample, loaded.tokenizer, 0)
-        assert (encoded.cut, encoded.left_out_share > 0) == (cut, bool(cut))
+        assert (encoded.cut, encoded.left_out_share > 0) == (count_cut, bool(count_cut))
 
 
 def test_notes_say_what_was_skipped_and_cut() -> None:
@@ -87,9 +87,9 @@ def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[...
     assert {"language": "sw", "seed": 42} | dict(record.text) == row
     known = json.loads(xsns("info", "--store", store, "--json").out)["result"]
     assert known["text"] == [row]
-    shown = xsns("info", "--store", store).out
-    assert "examples cut" in shown
-    assert "1 empty, 1 duplicate" in shown
+    output = xsns("info", "--store", store).out
+    assert "examples cut" in output
+    assert "1 empty, 1 duplicate" in output
 
 
 # ------------------------------------------------------------------------------- what languages share
@@ -105,18 +105,18 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     )
 
 
-@pytest.mark.parametrize(("common", "said"), [(0, False), (1, False), (2, True)])
-def test_few_common_examples_are_not_said(common: int, said: bool) -> None:
+@pytest.mark.parametrize(("common", "noted"), [(0, False), (1, False), (2, True)])
+def test_few_common_examples_are_not_said(common: int, noted: bool) -> None:
     other = [f"b{n}" for n in range(20 - common)] + [f"a{n}" for n in range(common)]
     row_texts = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
-    assert bool(row_texts.shared()) is said
+    assert bool(row_texts.shared()) is noted
 
 
 def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
-    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
-        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+    for language, word in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{word} watoto {number} kitabu" for number in range(6)]
         (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     store = tmp_path / "s.zarr"
     built = xsns(
@@ -151,8 +151,8 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
 def test_notes_are_on_the_compared_languages_only(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts, store = tmp_path / "texts", tmp_path / "s.zarr"
     texts.mkdir()
-    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
-        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+    for language, word in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{word} watoto {number} kitabu" for number in range(6)]
         (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = ("--model", tiny_folder, "--corpus", texts, "--store", store, "--examples", 6, "--max-length", 32)
     assert xsns("build", *options, "--seed", 1).code == 0
@@ -170,7 +170,7 @@ def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., 
     lines = [f"watoto {number} kitabu" for number in range(6)]
     for language, some in (("en", lines), ("zu", lines[::-1])):
         (texts / f"{language}.txt").write_text("\n".join(some) + "\n", encoding="utf-8")
-    asked = [
+    options = [
         "--model",
         tiny_folder,
         "--corpus",
@@ -183,7 +183,7 @@ def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., 
         32,
         "--json",
     ]
-    (note,) = json.loads(xsns("build", *asked).out)["result"]["notes"]
+    (note,) = json.loads(xsns("build", *options).out)["result"]["notes"]
     assert "examples in common" in note or "the same text" in note
     assert "100%" in note or "en, zu" in note
 
@@ -192,7 +192,7 @@ def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable
     folder = tmp_path / "few"
     folder.mkdir()
     for code, number in (("en", 12), ("fi", 12), ("et", 5), ("sw", 6)):
-        lines = [f"{code} sentence number {place} of this file" for place in range(number)]
+        lines = [f"{code} sentence number {line} of this file" for line in range(number)]
         (folder / f"{code}.txt").write_text("\n".join(lines), encoding="utf-8")
     store = tmp_path / "few.zarr"
     build = (

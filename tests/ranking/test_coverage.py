@@ -21,15 +21,15 @@ def as_sets(store: Any, seed: int = 1) -> dict[str, set[int]]:
 
 def greedily(sets: dict[str, set[int]], target: str, count: int) -> list[tuple[str, int]]:
     """The greedy choice, with Python's sets: code and what it adds."""
-    left = set(sets[target])
-    collected: list[tuple[str, int]] = []
+    uncovered = set(sets[target])
+    picks: list[tuple[str, int]] = []
     rest = [code for code in sets if code != target]
-    while rest and len(collected) < count:
-        best = min(rest, key=lambda code: (-len(left & sets[code]), -len(sets[target] & sets[code]), code))
-        collected.append((best, len(left & sets[best])))
-        left -= sets[best]
+    while rest and len(picks) < count:
+        best = min(rest, key=lambda code: (-len(uncovered & sets[code]), -len(sets[target] & sets[code]), code))
+        picks.append((best, len(uncovered & sets[best])))
+        uncovered -= sets[best]
         rest.remove(best)
-    return collected
+    return picks
 
 
 @settings(max_examples=30)

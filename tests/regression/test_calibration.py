@@ -43,8 +43,8 @@ def world(seed: int = 0, noise: float = 2.0) -> tuple[TransferScores, Similarity
 def fitted() -> tuple[Regression, Evaluation]:
     gold, matrix = world()
     regression = fit(join(gold, {"x_s": matrix}), "mixed", "crossed")
-    ways = {"in sample": regression.fitted, **regression.left_out}
-    return regression, evaluate(join(gold, ways), resamples=200)
+    predictions = {"in sample": regression.fitted, **regression.left_out}
+    return regression, evaluate(join(gold, predictions), resamples=200)
 
 
 # -------------------------------------------------------------------------------------- calibration
@@ -114,7 +114,7 @@ def test_constant_similarity_is_an_error() -> None:
     gold, matrix = world()
     calibration = calibrate(gold, matrix)
     gaps = np.where(np.arange(12) == 3, np.nan, 0.5)
-    assert np.isnan(calibration.predict(gaps, "sw").mean).tolist() == [place == 3 for place in range(12)]
+    assert np.isnan(calibration.predict(gaps, "sw").mean).tolist() == [index == 3 for index in range(12)]
     with pytest.raises(UsageError, match="these predictors have the same value for all 132 pairs"):
         calibrate(gold, SimilarityMatrix(CODES, CODES, np.ones((12, 12)), "jaccard"))
     with pytest.raises(UsageError, match="2 sources, but a regression needs at least 3"):

@@ -58,19 +58,19 @@ def with_gaps(scores: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def lines_of(joined: JoinedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """y [n], X [n, P], source and target places [n], pair by pair and without any of the code that is tested."""
-    collected = []
+    cells = []
     for s, source in enumerate(joined.sources):
         for t, target in enumerate(joined.targets):
             values = [prediction.values[s, t] for prediction in joined.predictions]
             score = joined.gold.values[s, t]
             if source != target and np.isfinite([score, *values]).all():
-                collected.append((score, [1.0, *values], s, t))
-    y, lines, rows, columns = zip(*collected, strict=True)
+                cells.append((score, [1.0, *values], s, t))
+    y, lines, rows, columns = zip(*cells, strict=True)
     return np.array(y), np.array(lines), np.array(rows), np.array(columns)
 
 
-def coefficients(found: Any) -> np.ndarray:
-    return np.array([one.estimate for one in found.coefficients])
+def coefficients(regression: Any) -> np.ndarray:
+    return np.array([one.estimate for one in regression.coefficients])
 
 
 # ------------------------------------------------------------------------------------ least squares
@@ -98,13 +98,13 @@ def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
     scores, predictors = simulated(2, source=4.0)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
-    whole = np.linalg.lstsq(lines, y, rcond=None)[0]
+    estimate = np.linalg.lstsq(lines, y, rcond=None)[0]
     expected = np.zeros((3, 3))
     for labels in (rows, columns):
         groups = np.unique(labels)
         for group in groups:
             others = labels != group
-            moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - whole
+            moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - estimate
             expected += np.outer(moved, moved) * (len(groups) - 1) / len(groups)
     regression = fit(joined)
     np.testing.assert_allclose([one.standard_error for one in regression.coefficients], np.sqrt(np.diag(expected)))
@@ -170,7 +170,7 @@ def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
     total += sum(v * (labels[:, None] == labels[None, :]) for v, labels in zip(ours, groups, strict=True))
     weighted = np.linalg.solve(total, y - lines @ coefficients(regression))
     for effects, labels, variance in zip(solution.effects.values(), groups, ours, strict=True):
-        expected = [variance * weighted[labels == place].sum() for place in np.unique(labels)]
+        expected = [variance * weighted[labels == label].sum() for label in np.unique(labels)]
         np.testing.assert_allclose(effects.values, expected, atol=1e-8)
 
 
@@ -187,7 +187,7 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     else:
         one_hot = [(labels[:, None] == np.unique(labels)).astype(float) for labels in (columns, rows)]
         names = [
-            [[f"{kind}{place}" for place in range(len(part[0]))]] for kind, part in zip("ts", one_hot, strict=True)
+            [[f"{kind}{index}" for index in range(len(part[0]))]] for kind, part in zip("ts", one_hot, strict=True)
         ]
         model = sm.MixedLM(y, lines, groups=np.ones(len(y)), exog_vc=VCSpec(["t", "s"], names, [[m] for m in one_hot]))
     with warnings.catch_warnings():
@@ -254,28 +254,28 @@ def test_sums_over_the_grid_are_sums_over_pairs() -> None:
 
 
 @pytest.mark.parametrize(("model", "random"), MODELS)
-@pytest.mark.parametrize("way", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
-def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, way: str) -> None:
+@pytest.mark.parametrize("scheme", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
+def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, scheme: str) -> None:
     """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
     scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
-    regression = fit(joined, model, random, left_out=(way,))
+    regression = fit(joined, model, random, left_out=(scheme,))
     square, covered, means = [], [], []
     for s, t in zip(*np.nonzero(joined.candidates), strict=True):
         out = np.zeros(joined.candidates.shape, bool)
-        out[(slice(None), t) if way == LEFT_OUT_TARGET else (s, slice(None))] = True
+        out[(slice(None), t) if scheme == LEFT_OUT_TARGET else (s, slice(None))] = True
         cells = np.where(out, np.nan, joined.gold.cells)
         others = fit(replace(joined, gold=replace(joined.gold, cells=cells)), model, random, left_out=())
         values = {one.name: one.values[s : s + 1, t] for one in joined.predictions}
         expected = predict(others, values, joined.targets[t], [joined.sources[s]])
-        assert expected.known_target == (way == LEFT_OUT_SOURCE)
-        ours = regression.left_out[way].values[regression.fitted.sources.index(joined.sources[s]), t]
+        assert expected.known_target == (scheme == LEFT_OUT_SOURCE)
+        ours = regression.left_out[scheme].values[regression.fitted.sources.index(joined.sources[s]), t]
         assert ours == pytest.approx(expected.mean[0], abs=1e-3)
         score = joined.gold.values[s, t]
         square.append((score - ours) ** 2)
         covered.append(expected.low[0] <= score <= expected.high[0])
         means.append((score - joined.gold.values[joined.candidates & ~out].mean()) ** 2)
-    error = regression.error(way)
+    error = regression.error(scheme)
     assert error.pairs == len(square)
     assert error.rmse == pytest.approx(math.sqrt(np.mean(square)))
     assert error.of_mean == pytest.approx(math.sqrt(np.mean(means)))
@@ -310,10 +310,10 @@ def test_prediction_intervals_have_nominal_coverage(model: str, random: str, sou
     truth = {"x": 20.0, "z": -4.0}
     for seed in range(80):
         scores, predictors = simulated(seed, rows=10, columns=16, source=source)
-        seen = scores.copy()
-        seen[:, 15] = np.nan
-        seen[4, 3] = np.nan
-        joined = joined_of(seen, **predictors)
+        training_scores = scores.copy()
+        training_scores[:, 15] = np.nan
+        training_scores[4, 3] = np.nan
+        joined = joined_of(training_scores, **predictors)
         regression = fit(joined, model, random, left_out=())
         for name, value in truth.items():
             hits[name].append(regression[name].low <= value <= regression[name].high)
@@ -331,9 +331,9 @@ def test_least_squares_intervals_have_nominal_coverage(source: float) -> None:
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": []}
     for seed in range(80):
         scores, predictors = simulated(seed, rows=10, columns=12, source=source)
-        seen = scores.copy()
-        seen[:, 11] = np.nan
-        regression = fit(joined_of(seen, **predictors), left_out=())
+        training_scores = scores.copy()
+        training_scores[:, 11] = np.nan
+        regression = fit(joined_of(training_scores, **predictors), left_out=())
         hits["x"].append(regression["x"].low <= 20.0 <= regression["x"].high)
         hits["z"].append(regression["z"].low <= -4.0 <= regression["z"].high)
         values = {name: x[2:3, 11] for name, x in predictors.items()}
@@ -375,11 +375,11 @@ def test_order_and_names_of_languages_do_not_matter(seed: int, which: tuple[str,
     }
     before, after = (fit(one, *which, left_out=(LEFT_OUT_TARGET,)) for one in (joined, join(gold, matrices)))
     np.testing.assert_allclose(coefficients(after), coefficients(before), rtol=1e-4, atol=1e-4)
-    for way in before.left_out:
+    for scheme in before.left_out:
         np.testing.assert_allclose(
-            after.left_out[way].values, before.left_out[way].values[rows][:, columns], rtol=1e-3, atol=1e-3
+            after.left_out[scheme].values, before.left_out[scheme].values[rows][:, columns], rtol=1e-3, atol=1e-3
         )
-        assert after.error(way).rmse == pytest.approx(before.error(way).rmse, rel=1e-3)
+        assert after.error(scheme).rmse == pytest.approx(before.error(scheme).rmse, rel=1e-3)
 
 
 @settings(max_examples=8)
@@ -394,8 +394,8 @@ def test_units_of_a_predictor_do_not_matter(shift: float, scale: float, which: t
     assert after["z"].estimate == pytest.approx(before["z"].estimate, rel=1e-4)
     assert after["x"].p_value == pytest.approx(before["x"].p_value, rel=1e-2, abs=1e-12)
     assert abs(after["x"].standardised) == pytest.approx(abs(before["x"].standardised), rel=1e-4)
-    for way in before.left_out:
-        np.testing.assert_allclose(after.left_out[way].values, before.left_out[way].values, rtol=1e-4, atol=1e-3)
+    for scheme in before.left_out:
+        np.testing.assert_allclose(after.left_out[scheme].values, before.left_out[scheme].values, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("which", MODELS)

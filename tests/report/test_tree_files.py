@@ -36,9 +36,9 @@ def read_tree(path: Path) -> dendropy.Tree:
 
 def tip_distances(tree: dendropy.Tree, codes: Sequence[str]) -> Reals:
     """The length of the path between each pair of leaves, as the other program computes it."""
-    found = tree.phylogenetic_distance_matrix()
+    distances = tree.phylogenetic_distance_matrix()
     taxa = {taxon.label: taxon for taxon in tree.taxon_namespace}
-    return np.array([[found.patristic_distance(taxa[a], taxa[b]) for b in codes] for a in codes])
+    return np.array([[distances.patristic_distance(taxa[a], taxa[b]) for b in codes] for a in codes])
 
 
 # ---------------------------------------------------------------------------------------------- Newick
@@ -49,8 +49,8 @@ def test_another_program_reads_the_labels_and_the_distances(tmp_path: Path, code
     matrix = square(codes)
     tree = read_tree(write_matrix(matrix, tmp_path / "t.nwk"))
     assert sorted(leaf.taxon.label for leaf in tree.leaf_node_iter()) == sorted(codes)
-    found = tip_distances(tree, codes)[np.triu_indices(len(codes), 1)]
-    np.testing.assert_allclose(found, cophenet(matrix.tree().linkage), atol=2e-5)
+    distances = tip_distances(tree, codes)[np.triu_indices(len(codes), 1)]
+    np.testing.assert_allclose(distances, cophenet(matrix.tree().linkage), atol=2e-5)
 
 
 def test_plain_codes_have_no_quotation_marks(tmp_path: Path) -> None:
@@ -68,11 +68,11 @@ def test_support_is_the_label_of_a_join(tmp_path: Path) -> None:
     shares = {frozenset({"sw", "zu"}): 0.957, frozenset({"fi", "et"}): 0.5, frozenset(codes): 1.0}
     matrix = SimilarityMatrix(codes, codes, values, "jaccard", support=TreeSupport(shares, "8 parts", 200))
     tree = read_tree(write_matrix(matrix, tmp_path / "t.nwk"))
-    found = {
+    support = {
         frozenset(leaf.taxon.label for leaf in node.leaf_iter()): node.label
         for node in tree.preorder_internal_node_iter()
     }
-    assert found == {frozenset({"sw", "zu"}): "96", frozenset({"fi", "et"}): "50", frozenset(codes): None}
+    assert support == {frozenset({"sw", "zu"}): "96", frozenset({"fi", "et"}): "50", frozenset(codes): None}
 
 
 def test_equal_languages_have_branches_of_length_zero(tmp_path: Path) -> None:
@@ -195,6 +195,6 @@ def test_quicktree_reads_both_kinds_of_names(tmp_path: Path) -> None:
         path = write_matrix(
             matrix, tmp_path / "t.phy", options=FileOptions(strict_names=strict), on_note=lambda _: None
         )
-        done = subprocess.run([program, "-in", "m", path], capture_output=True, text=True, check=True, timeout=60)
-        tree = dendropy.Tree.get(data=done.stdout, schema="newick", preserve_underscores=True)
+        completed = subprocess.run([program, "-in", "m", path], capture_output=True, text=True, check=True, timeout=60)
+        tree = dendropy.Tree.get(data=completed.stdout, schema="newick", preserve_underscores=True)
         assert sorted(leaf.taxon.label for leaf in tree.leaf_node_iter()) == sorted(read_relaxed(path)[0])

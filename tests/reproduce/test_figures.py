@@ -39,7 +39,7 @@ def curve(name: str, mean: tuple[float, ...] = (50.0, 60.0, 40.0), level: float 
 
 
 def x_axis(**more: object) -> XAxis:
-    return XAxis("density p", {place: f"{place:g}" for place in PLACES}, **more)  # type: ignore[arg-type]
+    return XAxis("density p", {tick: f"{tick:g}" for tick in PLACES}, **more)  # type: ignore[arg-type]
 
 
 def curves(*names: str) -> Figure:
@@ -107,8 +107,8 @@ def rendered(figure: Figure) -> Any:
 
 def texts(figure: Figure) -> list[str]:
     """Return every text that is drawn."""
-    found = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible()]
-    return [one.get_text() for one in found if one.get_text()]
+    visible = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible()]
+    return [one.get_text() for one in visible if one.get_text()]
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
@@ -144,15 +144,15 @@ def test_titles_do_not_overlap(name: str) -> None:
     legend = first.get_legend()
     extents += [legend.get_window_extent(renderer)] if legend is not None else []
     assert len(extents) >= 2 - (name == "grid")
-    for place, one in enumerate(extents):
-        assert not any(one.overlaps(other) for other in extents[place + 1 :])
+    for index, one in enumerate(extents):
+        assert not any(one.overlaps(other) for other in extents[index + 1 :])
 
 
 def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> None:
-    found = grid(("en", "fi", "et"), ("fi", "en", "sw"))
+    score_grid = grid(("en", "fi", "et"), ("fi", "en", "sw"))
     values = np.array([[10.0, 90.0, 30.0], [99.0, 20.0, 30.0], [50.0, 60.0, np.nan]])
-    found = ScoreGrid(found.sources, found.targets, values, found.own, "F1 (percent)", decimals=1)
-    figure = grid_figure(found, "a title")
+    score_grid = ScoreGrid(score_grid.sources, score_grid.targets, values, score_grid.own, "F1 (percent)", decimals=1)
+    figure = grid_figure(score_grid, "a title")
     axes = figure.axes[0]
     assert [patch.get_xy() for patch in axes.patches] == [(0.5, -0.5), (-0.5, 0.5)]  # type: ignore[attr-defined]
     dots = np.asarray(axes.collections[0].get_offsets()).round().tolist()
@@ -164,7 +164,7 @@ def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> No
 
 def test_numbers_are_in_cells_if_there_is_room() -> None:
     assert len(grid_figure(grid(), "t").axes[0].texts) >= 17 * 17
-    codes = tuple(f"x{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(60))
+    codes = tuple(f"x{chr(97 + index // 26)}{chr(97 + index % 26)}" for index in range(60))
     assert len(grid_figure(grid(codes[:20], codes), "t").axes[0].texts) < 5
 
 
@@ -268,8 +268,8 @@ def test_choices_show_gains_and_losses() -> None:
 
 def test_names_are_not_parsed_as_mathematics_and_are_cut() -> None:
     figure = means(LONG, "b" * 200)
-    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert shown == [cut(LONG), f"{'b' * 27}…"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [cut(LONG), f"{'b' * 27}…"]
     assert written(lambda: means(LONG))
     assert re.search("a name that goes", cut(LONG))
     panel = Panel(LONG, (curve(LONG),))

@@ -19,9 +19,9 @@ members = st.frozensets(st.integers(0, SIZE - 1))
 
 
 def bits(members):
-    found = np.zeros(SIZE, np.int64)
-    found[list(members)] = 1
-    return found
+    result = np.zeros(SIZE, np.int64)
+    result[list(members)] = 1
+    return result
 
 
 def pair(a, b, coefficient):
@@ -29,8 +29,8 @@ def pair(a, b, coefficient):
     return similarity(OverlapCounts(("a", "b"), table, SIZE), coefficient)["a", "b"]
 
 
-def divided(part, whole):
-    return part / whole if whole else math.nan
+def divided(part, total):
+    return part / total if total else math.nan
 
 
 def expected(a, b):
@@ -69,17 +69,17 @@ def test_values_are_within_the_range_of_their_coefficient():
 def test_coefficients_equal_those_of_scipy(coefficient, metric):
     dense = np.random.default_rng(2).random((6, 500)) < 0.3
     rows = dense.astype(np.int64)
-    found = similarity(OverlapCounts(tuple("abcdef"), rows @ rows.T, 500), coefficient)
+    matrix = similarity(OverlapCounts(tuple("abcdef"), rows @ rows.T, 500), coefficient)
     distances = cdist(dense if metric != "cosine" else rows, dense if metric != "cosine" else rows, metric)
-    np.testing.assert_allclose(found.values, 1 - distances, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(matrix.values, 1 - distances, rtol=0, atol=1e-14)
 
 
 @given(a=members, b=members)
 def test_properties_of_coefficients(a, b):
     for coefficient in COEFFICIENTS:
-        here, there = pair(a, b, coefficient), pair(b, a, coefficient)
+        forward, backward = pair(a, b, coefficient), pair(b, a, coefficient)
         if coefficient != "containment":
-            assert here == pytest.approx(there, rel=1e-12, abs=1e-15, nan_ok=True)
+            assert forward == pytest.approx(backward, rel=1e-12, abs=1e-15, nan_ok=True)
     jac, dice = pair(a, b, "jaccard"), pair(a, b, "dice")
     assert dice == pytest.approx(2 * jac / (1 + jac), nan_ok=True)
     if a and b:

@@ -97,10 +97,10 @@ def test_a_rectangle_is_a_part_of_the_square(sets, sources, targets):
     assert sorted(opened) == sorted({*sources, *targets})
     square = count_overlaps(source)
     assert square.between(sources, targets).intersection.tolist() == rectangle.intersection.tolist()
-    part, whole = jaccard(rectangle), jaccard(square)
+    part, full = jaccard(rectangle), jaccard(square)
     for a in sources:
         for b in targets:
-            assert part[a, b] == pytest.approx(whole[a, b], abs=0, nan_ok=True)
+            assert part[a, b] == pytest.approx(full[a, b], abs=0, nan_ok=True)
 
 
 def test_a_rectangle_with_one_side_has_all_languages_on_the_other():
@@ -165,9 +165,9 @@ def test_seeds_are_joined_by_label_and_averaged():
     assert matrix.per_seed.shape == (2, 3, 3)
     assert matrix.per_seed[1, 0, 1] == 1.0
     assert matrix.spread[0, 1] == pytest.approx(np.std([1 / 3, 1], ddof=1))
-    alone = jaccard(count(one, ["sw", "rw"], seed=3))
-    assert alone.seeds == (3,)
-    assert alone.spread is None
+    one_seed = jaccard(count(one, ["sw", "rw"], seed=3))
+    assert one_seed.seeds == (3,)
+    assert one_seed.spread is None
 
 
 @pytest.mark.parametrize(

@@ -37,17 +37,17 @@ def store(request, path, networks, layout):
     return store
 
 
-def assert_same(store, read):
+def assert_same(store, read_row):
     """Compare what `read` gives for each committed slot with what the store gives."""
     records = store.records()
     assert len(records) == 4
     for record in records:
         ours = store.read(record.language, record.seed, record.density).bits
-        theirs = np.asarray(read(record.slot))
+        theirs = np.asarray(read_row(record.slot))
         assert (theirs.dtype, theirs.shape) == (np.dtype(np.uint64), ours.shape)
         assert np.array_equal(theirs, ours)
     # A slot that was never written has no object, and every reader fills it with zeros.
-    assert not np.asarray(read((1, 1, 0))).any()
+    assert not np.asarray(read_row((1, 1, 0))).any()
 
 
 def test_plain_zarr(store, path):
@@ -60,14 +60,14 @@ def test_xarray_with_dask(store, path):
     import xarray
 
     # The array in 1 MiB pieces that nobody has read yet, with the dimensions that its metadata name.
-    found = xarray.open_zarr(path, consolidated=False, chunks={})
-    assert isinstance(found.subnetworks.data, dask.array.Array)
-    assert found.subnetworks.dims == ("density", "seed", "language", "word")
-    assert found.density.values.tolist() == [0.15, 0.3]
-    assert found.seed.values.tolist() == [0, 2**40]
-    assert found.subnetworks.attrs["languages"] == ["sw", "zh-Hant"]
-    assert_same(store, lambda slot: found.subnetworks[slot].compute(scheduler="synchronous").values)
-    chosen = found.subnetworks.sel(density=0.3, seed=0)[1]
+    dataset = xarray.open_zarr(path, consolidated=False, chunks={})
+    assert isinstance(dataset.subnetworks.data, dask.array.Array)
+    assert dataset.subnetworks.dims == ("density", "seed", "language", "word")
+    assert dataset.density.values.tolist() == [0.15, 0.3]
+    assert dataset.seed.values.tolist() == [0, 2**40]
+    assert dataset.subnetworks.attrs["languages"] == ["sw", "zh-Hant"]
+    assert_same(store, lambda slot: dataset.subnetworks[slot].compute(scheduler="synchronous").values)
+    chosen = dataset.subnetworks.sel(density=0.3, seed=0)[1]
     assert np.array_equal(chosen.compute(scheduler="synchronous").values, store.read("zh-Hant", 0, 0.3).bits)
 
 
@@ -78,9 +78,9 @@ def test_dask_counts_the_same_overlap(store, path):
 
     array = dask.array.from_zarr(path, component="subnetworks")
     both = dask.array.map_blocks(np.bitwise_count, array[0, 0, 0] & array[0, 0, 1], dtype=np.uint8)
-    counted = int(both.sum(dtype=np.int64).compute(scheduler="synchronous"))
-    assert counted == count_overlaps(store, seed=0, density=0.15).intersection[0, 1]
-    assert counted > 0
+    count = int(both.sum(dtype=np.int64).compute(scheduler="synchronous"))
+    assert count == count_overlaps(store, seed=0, density=0.15).intersection[0, 1]
+    assert count > 0
 
 
 def test_tensorstore(store, path, layout):
@@ -116,7 +116,7 @@ def test_kept_fisher_values(path, networks, encoding):
     theirs = tensorstore.open(spec, read=True).result()[0, 0].read().result()
     if encoding == "bf16":
         theirs = (theirs.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    ours = np.concatenate([piece.reshape(-1) for piece in store.fisher_values("sw", 0).values])
+    ours = np.concatenate([part.reshape(-1) for part in store.fisher_values("sw", 0).values])
     assert np.array_equal(theirs, ours)
 
 
@@ -128,13 +128,13 @@ def snippets():
 
 
 def test_the_code_on_the_format_page_reads_a_store(store, path):
-    seen = []
+    words = []
     for code in snippets():
         names = {"path": path}
         exec(code, names)  # its assertion is the test
-        seen.append(names["words"])
+        words.append(names["words"])
     keys = store.keys()
-    assert any(np.array_equal(seen[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
+    assert any(np.array_equal(words[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
 
 
 def test_the_code_on_the_format_page_reads_version_1():

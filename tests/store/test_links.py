@@ -43,13 +43,13 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def link(store, name, mine, *, copied):
+def link(store, name, elsewhere, *, copied):
     """Put a link to a folder in the place of one of the store's, with the files that stood there if wanted."""
     path = store / name
     if path.exists():
         if copied:
             for file in path.rglob("*"):
-                target = mine / file.relative_to(path)
+                target = elsewhere / file.relative_to(path)
                 if file.is_dir():
                     target.mkdir(parents=True, exist_ok=True)
                 else:
@@ -57,7 +57,7 @@ def link(store, name, mine, *, copied):
                     target.write_bytes(file.read_bytes())
         path.rename(path.with_name(f"{path.name}.old"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(mine)
+    path.symlink_to(elsewhere)
 
 
 def tree(folder):

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="f
 def run(*arguments):
     script = SUPPORT / "networks.py"
     command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 def assert_complete(store, subs):

@@ -21,8 +21,8 @@ def row(language, seed=0, density=0.15):
 
 def files(path):
     """Every file but locks, with its bytes."""
-    found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in found.items() if ".lock" not in name}
+    paths = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
 
 
 def keep(store, networks, language):
@@ -49,10 +49,10 @@ def test_a_plan_changes_nothing_and_says_what_it_frees(filled, path, object_of):
 
 
 def test_removed_rows_are_gone_and_the_others_unchanged(filled, path):
-    before, records, seen = files(path), {r.key: r for r in filled.records()}, []
+    before, records, progress_seen = files(path), {r.key: r for r in filled.records()}, []
     plan = plan_prune(filled, [row("sw")])
-    assert prune(filled, plan, lambda *progress: seen.append(progress)) == plan
-    assert seen == [(1, 1)]
+    assert prune(filled, plan, lambda *progress: progress_seen.append(progress)) == plan
+    assert progress_seen == [(1, 1)]
     assert filled.keys() == (row("rw"), row("yo"))
     gone = set(before) - set(files(path))
     assert gone == {"commits/0.15/0/sw/zarr.json", "subnetworks/c/0/0/0/0"}
@@ -104,11 +104,11 @@ def test_a_store_that_was_opened_for_reading(filled, path):
 def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path, monkeypatch):
     removed = []
 
-    def dies(place, key):
+    def dies(storage, key):
         removed.append(key)
         if len(removed) == 2:
             raise KeyboardInterrupt
-        return before(place, key)
+        return before(storage, key)
 
     before = type(filled.storage).remove
     monkeypatch.setattr(type(filled.storage), "remove", dies)
@@ -170,9 +170,9 @@ def test_leftovers_of_killed_writers(filled, path, networks):
 
 
 def test_young_partial_metadata_are_not_removed(filled, path):
-    left = leave(path, f"subnetworks/zarr.json.{HEX}.partial", age=5)
+    leftover = leave(path, f"subnetworks/zarr.json.{HEX}.partial", age=5)
     assert plan_prune(filled, leftovers=True).things == 0
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
@@ -188,9 +188,9 @@ def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
 
 
 def test_files_of_slots_without_a_label_belong_to_no_row(filled, path):
-    left = leave(path, "subnetworks/c/7/0/0/0")
+    leftover = leave(path, "subnetworks/c/7/0/0/0")
     assert plan_prune(filled, leftovers=True).things == 0
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_leftovers_of_an_object_store_are_refused(networks):

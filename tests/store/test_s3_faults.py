@@ -24,10 +24,10 @@ def server(faulty_s3):
 @pytest.fixture
 def waits(monkeypatch):
     """The waits between requests, which take no time here."""
-    found = []
+    seconds = []
     monkeypatch.setattr(remote_requests.random, "uniform", lambda low, high: high)
-    monkeypatch.setattr(remote_requests.time, "sleep", found.append)
-    return found
+    monkeypatch.setattr(remote_requests.time, "sleep", seconds.append)
+    return seconds
 
 
 def every_other(fault):

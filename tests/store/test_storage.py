@@ -65,7 +65,7 @@ def test_documents(storage):
     assert storage.create_json("d/x.json", {"a": 2}) is False
     assert storage.read_json("d/x.json") == {"a": "ä"}
     storage.write_json("d/x.json", {"a": 3})
-    assert storage.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
+    assert storage.update_json("d/x.json", lambda document: document | {"b": document["a"]}) == {"a": 3, "b": 3}
     assert storage.read_json("d/x.json") == {"a": 3, "b": 3}
     storage.write("d/x.json", b"[1]")
     with pytest.raises(StoreError, match="does not follow the format: expected an object, got a list"):
@@ -74,7 +74,7 @@ def test_documents(storage):
     with pytest.raises(StoreError, match="not readable as JSON"):
         storage.read_json("d/x.json")
     with pytest.raises(MissingObjectError):
-        storage.update_json("d/none.json", lambda found: found)
+        storage.update_json("d/none.json", lambda document: document)
     assert [key for key in storage.list() if "lock" not in key] == ["d/x.json"]
 
 
@@ -83,7 +83,7 @@ def test_no_update_is_lost(storage):
 
     def work():
         for _ in range(5):
-            storage.update_json("d/n.json", lambda found: {"n": found["n"] + 1})
+            storage.update_json("d/n.json", lambda document: {"n": document["n"] + 1})
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -94,13 +94,15 @@ def test_no_update_is_lost(storage):
 
 
 def test_of_many_creators_one_succeeds(storage):
-    made = []
-    threads = [threading.Thread(target=lambda n=n: made.append(storage.create_json("x", {"n": n}))) for n in range(6)]
+    created = []
+    threads = [
+        threading.Thread(target=lambda n=n: created.append(storage.create_json("x", {"n": n}))) for n in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(made) == [False] * 5 + [True]
+    assert sorted(created) == [False] * 5 + [True]
 
 
 def test_a_lock_excludes_others(storage):
@@ -297,7 +299,7 @@ def test_documents_have_a_size_limit(storage):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"a": ' + "[" * 10_000 + "]" * 10_000 + "}", "it is nested more than 64 levels deep"),
         ('{"a": ' + "[" * 64 + "]" * 64 + "}", "it is nested more than 64 levels deep"),
@@ -309,9 +311,9 @@ def test_documents_have_a_size_limit(storage):
     ],
     ids=["deep", "65", "nan", "infinity", "range", "two", "surrogate"],
 )
-def test_invalid_documents(tmp_path, text, told):
+def test_invalid_documents(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(StoreError, match=message):
         LocalStorage(tmp_path).read_json("x.json")
 
 
@@ -327,9 +329,9 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "file").write_text('{"a": 1}')
     for name in ("pipe", "zero"):
-        for read in (storage.read, storage.read_json, storage.read_document):
+        for read_method in (storage.read, storage.read_json, storage.read_document):
             with pytest.raises(StoreError, match=f"{name}' is not a regular file"):
-                read(name)
+                read_method(name)
         assert (storage.size(name), storage.exists(name), storage.has_entry(name)) == (None, False, True)
         with pytest.raises(StoreError, match="is not a regular file"), storage.locked(name):
             pass

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 def run(*arguments):
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 def assert_nothing_is_locked(path):
@@ -40,8 +40,8 @@ def test_a_hundred_kills_tear_no_row_and_lose_none(path, networks):
     assert len(committed) > KILLS // 2
     assert store.verify() == []
     for key in committed[::5]:
-        wanted = networks.make_sub(key.language, key.seed, layout=store.layout)
-        assert np.array_equal(store.read(key.language, key.seed).bits, wanted.bits)
+        expected = networks.make_sub(key.language, key.seed, layout=store.layout)
+        assert np.array_equal(store.read(key.language, key.seed).bits, expected.bits)
     assert_nothing_is_locked(path)
 
     # Writing again completes what was torn, and leaves what was committed as it is.

@@ -16,9 +16,9 @@ def problems(store):
 
 
 def test_a_sound_store_has_no_findings_and_reports_progress(filled):
-    seen = []
-    assert filled.verify(lambda done, total: seen.append((done, total))) == []
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    progress = []
+    assert filled.verify(lambda done, total: progress.append((done, total))) == []
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_flipped_bit(filled, object_of):
@@ -40,12 +40,12 @@ def test_a_flipped_bit(filled, object_of):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-@pytest.mark.parametrize("kept", [0, 1, 40, -1])
-def test_a_truncated_object(path, networks, object_of, compressor, kept):
+@pytest.mark.parametrize("size", [0, 1, 40, -1])
+def test_a_truncated_object(path, networks, object_of, compressor, size):
     store = open_store(path, "a", compressor=compressor)
     store.write(networks.make_sub("sw"))
     file = object_of("sw")
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:size])
     assert problems(store) == {("size", "sw"), ("unreadable", "sw")}
     assert "truncated" in str(store.verify()[0])
     with pytest.raises(StoreError, match="cannot be read"):
@@ -82,8 +82,8 @@ def test_swapped_objects(filled, object_of):
     a.write_bytes(b.read_bytes())
     b.write_bytes(bits)
     assert {("swapped", "sw"), ("swapped", "yo")} <= problems(filled)
-    told = {str(finding) for finding in filled.verify()}
-    assert "the row 'sw' (seed 0, density 0.15) contains the bits of 'yo' (seed 0, density 0.15)." in told
+    messages = {str(finding) for finding in filled.verify()}
+    assert "the row 'sw' (seed 0, density 0.15) contains the bits of 'yo' (seed 0, density 0.15)." in messages
 
 
 def test_swapped_labels(filled, path):
@@ -186,10 +186,10 @@ def test_a_record_of_another_experiment(filled, path):
     edit_record(path, "sw", lambda attributes: attributes["provenance"].update(model="other"))
     assert problems(filled) == {("experiment", "sw")}
     (finding,) = filled.verify()
-    told = (
+    detail = (
         "the row 'sw' (seed 0, density 0.15) is of another experiment: model is 'mini' in the store and 'other' here."
     )
-    assert finding.detail == told
+    assert finding.detail == detail
 
 
 def test_a_wrong_realised_density(filled, path):

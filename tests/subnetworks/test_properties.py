@@ -41,12 +41,12 @@ def test_nested_in_density(fisher: DiagonalFisher, first: float, second: float) 
 @given(fishers(), DENSITY)
 def test_the_requested_number_or_all_nonzero_values_are_selected(fisher: DiagonalFisher, density: float) -> None:
     values = flat(fisher)
-    found = extract_subnetwork(fisher, density)
+    network = extract_subnetwork(fisher, density)
     rank = max(1, int(np.floor(density * len(values) + 0.5)))
-    assert found.cardinality >= min(rank, np.count_nonzero(values))
-    kept = found.to_numpy()
-    assert values[kept].min() == found.threshold > 0
-    assert not (values[~kept] >= found.threshold).any()
+    assert network.cardinality >= min(rank, np.count_nonzero(values))
+    mask = network.to_numpy()
+    assert values[mask].min() == network.threshold > 0
+    assert not (values[~mask] >= network.threshold).any()
 
 
 @given(fishers(), DENSITY, st.randoms(use_true_random=False))
@@ -78,10 +78,10 @@ def test_does_not_depend_on_scale(fisher: DiagonalFisher, density: float, power:
 
 @given(fishers(), DENSITY)
 def test_array_bitarray_and_words_say_the_same(fisher: DiagonalFisher, density: float) -> None:
-    found = extract_subnetwork(fisher, density)
-    assert found.to_bitarray().tolist() == found.to_numpy().astype(int).tolist()
-    tail = found.size % 64
-    assert not tail or int(found.bits[-1]) >> tail == 0
+    network = extract_subnetwork(fisher, density)
+    assert network.to_bitarray().tolist() == network.to_numpy().astype(int).tolist()
+    tail = network.size % 64
+    assert not tail or int(network.bits[-1]) >> tail == 0
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=30, unique=True), st.integers(0, 2**63 - 1), st.data())

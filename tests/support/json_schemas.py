@@ -20,8 +20,8 @@ def closed(schema: Any) -> Any:
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(part) for name, part in schema.items()}
-    return made | {"additionalProperties": False} if "properties" in schema else made
+    result = {name: closed(part) for name, part in schema.items()}
+    return result | {"additionalProperties": False} if "properties" in schema else result
 
 
 @cache

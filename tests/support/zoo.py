@@ -140,7 +140,7 @@ def _families() -> dict[str, Family]:
     groups = {"masked-lm": masked, "causal-lm": causal, "span-corruption": encoder_decoder}
     families: dict[str, Family] = {}
     for objective, group in groups.items():
-        families |= {name: Family(name, objective, _builder(*made)) for name, made in group.items()}
+        families |= {name: Family(name, objective, _builder(*arguments)) for name, arguments in group.items()}
     for objective, (kind, key, count) in tasks.items():
         name = f"xlm-roberta-{objective}"
         families[name] = Family(name, objective, _builder(kind, tf.XLMRobertaConfig, _BERT | {key: count}))
@@ -234,9 +234,9 @@ def batch(model: Any, family: str, lengths: Sequence[int], seed: int = 0) -> dic
     """
     generator = torch.Generator().manual_seed(seed)
     rows = [_pieces(length, generator) for length in lengths]
-    found = {"input_ids": _pad(rows, PADDING), "attention_mask": _pad([torch.ones_like(row) for row in rows], 0)}
-    found |= _LABELS[FAMILIES[family].objective](rows, generator)
-    return {name: values.to(model.device) for name, values in found.items()}
+    tensors = {"input_ids": _pad(rows, PADDING), "attention_mask": _pad([torch.ones_like(row) for row in rows], 0)}
+    tensors |= _LABELS[FAMILIES[family].objective](rows, generator)
+    return {name: values.to(model.device) for name, values in tensors.items()}
 
 
 def _pieces(length: int, generator: torch.Generator, classes: tuple[int, int] = (FIRST, VOCABULARY)) -> Tensor:
@@ -280,7 +280,9 @@ def _texts(rows: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tens
 
 def _spans(rows: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     starts = [int(torch.randint(len(row), (), generator=generator)) for row in rows]
-    ends = [int(torch.randint(at, len(row), (), generator=generator)) for at, row in zip(starts, rows, strict=True)]
+    ends = [
+        int(torch.randint(start, len(row), (), generator=generator)) for start, row in zip(starts, rows, strict=True)
+    ]
     return {"start_positions": torch.tensor(starts), "end_positions": torch.tensor(ends)}
 
 

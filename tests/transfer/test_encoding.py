@@ -94,13 +94,13 @@ def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.
     features = encode(POS, CLASSES, split(*examples), tokenizer, SETTINGS)
     assert [feature.example for feature in features] == list(range(len(examples)))
     for feature, example in zip(features, examples, strict=True):
-        alone = tokenizer(list(example.text), is_split_into_words=True)
-        numbers = alone.word_ids()
-        assert feature.inputs["input_ids"] == alone["input_ids"]
+        encoding = tokenizer(list(example.text), is_split_into_words=True)
+        numbers = encoding.word_ids()
+        assert feature.inputs["input_ids"] == encoding["input_ids"]
         assert feature.words == tuple((word, numbers.index(word)) for word in range(len(example.text)))
         assert feature.targets["labels"] == [
-            IGNORED if word is None or word in numbers[:place] else CLASSES.index(example.label[word])
-            for place, word in enumerate(numbers)
+            IGNORED if word is None or word in numbers[:index] else CLASSES.index(example.label[word])
+            for index, word in enumerate(numbers)
         ]
 
 
@@ -111,14 +111,14 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
     features = encode(POS, CLASSES, split(*examples), tokenizer, SHORT)
     assert len(features) > 2 * len(examples)
     assert max(map(len, features)) <= 16
-    for place, example in enumerate(examples):
-        windows = [feature for feature in features if feature.example == place]
+    for index, example in enumerate(examples):
+        windows = [feature for feature in features if feature.example == index]
         assert [word for window in windows for word, _ in window.words] == list(range(len(example.text)))
         for window in windows:
             first, last = window.words[0][0], window.words[-1][0]
             # Whole words, and nothing else: the window is what the tokenizer makes of them.
-            whole = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
-            assert window.inputs["input_ids"] == whole["input_ids"]
+            encoding = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
+            assert window.inputs["input_ids"] == encoding["input_ids"]
             assert {p: window.targets["labels"][p] for _, p in window.words} == {
                 p: CLASSES.index(example.label[word]) for word, p in window.words
             }
@@ -141,8 +141,8 @@ def test_windows_of_running_text(byte_level: Any) -> None:
 def test_nothing_is_cut_if_a_space_is_a_token(without_spaces: Any) -> None:
     """Tokenized one by one, these words would fill two windows."""
     words = ("na",) * 30
-    pieces = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
-    assert [len(ids) for ids in pieces] == [1, 3]
+    token_ids = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
+    assert [len(ids) for ids in token_ids] == [1, 3]
     features = encode(POS, CLASSES, split(tagged(words)), without_spaces, SHORT)
     assert [word for feature in features for word, _ in feature.words] == list(range(30))
     assert all(len(without_spaces(" ".join(words[: len(f.words)]))["input_ids"]) == len(f) for f in features)
@@ -222,22 +222,22 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
     settings = replace(SETTINGS, max_length=32, stride=8)
     features = encode(QA, (), split(*examples), tokenizer, settings)
     assert len(features) > len(examples)
-    held = 0
-    for place, example in enumerate(examples):
+    answers_inside = 0
+    for index, example in enumerate(examples):
         passage, answer = example.pair or "", example.label
         assert isinstance(answer, AnswerSpan)
-        windows = [feature for feature in features if feature.example == place]
-        read = {c for w in windows for span in w.offsets if span for c in range(*span)}
-        assert read >= {c for c, letter in enumerate(passage) if not letter.isspace()}
+        windows = [feature for feature in features if feature.example == index]
+        characters = {c for w in windows for span in w.offsets if span for c in range(*span)}
+        assert characters >= {c for c, letter in enumerate(passage) if not letter.isspace()}
         for window in windows:
             assert len(window) == len(window.offsets) <= 32
-            seen = {c for span in window.offsets if span for c in range(*span)}
-            wanted = {c for c in range(answer.start, answer.end) if not passage[c].isspace()}
+            in_window = {c for span in window.offsets if span for c in range(*span)}
+            of_answer = {c for c in range(answer.start, answer.end) if not passage[c].isspace()}
             start, end = window.targets["start_positions"], window.targets["end_positions"]
-            if not wanted <= seen:
+            if not of_answer <= in_window:
                 assert (start, end) == (0, 0)
                 continue
-            held += 1
+            answers_inside += 1
             first, last = window.offsets[start], window.offsets[end]
             assert first is not None
             assert last is not None
@@ -245,7 +245,7 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
             assert first[0] <= answer.start < first[1]
             assert last[0] < answer.end <= last[1]
     # An answer that is longer than what windows share may be in none of them.
-    assert held > len(examples) // 2
+    assert answers_inside > len(examples) // 2
 
 
 def test_an_answer_beyond_the_first_window(mini: Any) -> None:
@@ -275,8 +275,8 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
     settings = replace(SETTINGS, max_length=longest, stride=longest // 2)
     features = encode(QA, (), split(example), tokenizer, settings)
     assert max(map(len, features)) <= longest
-    read = {c for f in features for span in f.offsets if span for c in range(*span)}
-    assert read >= {c for c, letter in enumerate(example.pair or "") if letter != " "}
+    characters = {c for f in features for span in f.offsets if span for c in range(*span)}
+    assert characters >= {c for c, letter in enumerate(example.pair or "") if letter != " "}
 
 
 # ---------------------------------------------------------------------------------------------- errors
@@ -355,7 +355,7 @@ def test_batches_are_padded_on_the_right() -> None:
 
 def test_batches_by_length_have_every_feature_once() -> None:
     features = [Feature({"input_ids": [0] * size}, {}, n) for n, size in enumerate([3, 9, 1, 9, 4, 2, 7])]
-    found = list(by_length(features, 3))
-    assert sorted(place for places in found for place in places) == list(range(7))
-    assert [len(features[place]) for places in found for place in places] == [9, 9, 7, 4, 3, 2, 1]
-    assert [len(places) for places in found] == [3, 3, 1]
+    batches = list(by_length(features, 3))
+    assert sorted(index for batch in batches for index in batch) == list(range(7))
+    assert [len(features[index]) for batch in batches for index in batch] == [9, 9, 7, 4, 3, 2, 1]
+    assert [len(batch) for batch in batches] == [3, 3, 1]

@@ -52,15 +52,15 @@ def test_macro_f1_of_one_class_for_all() -> None:
 
 def entities(tags: list[str]) -> set[tuple[str, int, int]]:
     """Return entities as in CoNLL-2003: B-, or I- after another type or none, begins an entity, and I- continues it."""
-    found, begun = set(), None
-    for place, tag in enumerate([*tags, "O"]):
+    spans, begun = set(), None
+    for index, tag in enumerate([*tags, "O"]):
         kind = tag[2:]
         if begun is not None and not (tag[0] == "I" and kind == begun[0]):
-            found.add((begun[0], begun[1], place))
+            spans.add((begun[0], begun[1], index))
             begun = None
         if tag != "O" and begun is None:
-            begun = (kind, place)
-    return found
+            begun = (kind, index)
+    return spans
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -73,10 +73,10 @@ def test_entity_f1_equals_a_loop(seed: int) -> None:
         for n, tags in enumerate(truth)
     ]
     right = sum(len(entities(a) & entities(b)) for a, b in zip(truth, predicted, strict=True))
-    wanted, found = (sum(len(entities(tags)) for tags in side) for side in (truth, predicted))
+    gold_count, predicted_count = (sum(len(entities(tags)) for tags in side) for side in (truth, predicted))
     assert right > 0
-    assert metrics.entity_f1(truth, predicted) == pytest.approx(100 * 2 * right / (wanted + found))
-    assert metrics.count_entities(truth) == wanted
+    assert metrics.entity_f1(truth, predicted) == pytest.approx(100 * 2 * right / (gold_count + predicted_count))
+    assert metrics.count_entities(truth) == gold_count
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,13 @@ def test_answer_f1_is_precision_and_recall(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth, predicted = ([draws(words, int(rng.integers(1, 5)), seed + n) for n in span] for span in ([1, 2], [3, 4]))
     total = 0.0
-    for wanted, found in zip(truth, predicted, strict=True):
-        left, shared = list(wanted), 0
-        for word in found:
-            if word in left:
-                left.remove(word)
+    for gold_words, answer in zip(truth, predicted, strict=True):
+        unmatched, shared = list(gold_words), 0
+        for word in answer:
+            if word in unmatched:
+                unmatched.remove(word)
                 shared += 1
-        precision, recall = shared / len(found), shared / len(wanted)
+        precision, recall = shared / len(answer), shared / len(gold_words)
         total += 2 * precision * recall / (precision + recall) if shared else 0.0
     assert metrics.answer_f1([" ".join(w) for w in truth], [" ".join(w) for w in predicted]) == pytest.approx(
         50 * total

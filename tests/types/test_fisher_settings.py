@@ -17,12 +17,12 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("settings", "said"), SAID.items(), ids=SAID.values())
-def test_what_is_recorded(settings, said) -> None:
-    assert settings.describe(8) == said
+@pytest.mark.parametrize(("settings", "description"), SAID.items(), ids=SAID.values())
+def test_what_is_recorded(settings, description) -> None:
+    assert settings.describe(8) == description
     # What changes the cost alone is not in it.
     cheaper = FisherSettings(settings.estimator, settings.token_reduction, settings.labels, checkpoint=True)
-    assert cheaper.describe(8) == said
+    assert cheaper.describe(8) == description
 
 
 def test_the_batch_is_recorded_where_values_depend_on_it() -> None:

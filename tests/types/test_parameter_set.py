@@ -27,14 +27,14 @@ def layout_of(*shapes: tuple[int, ...], name: str = "w") -> ParameterLayout:
     return ParameterLayout(names, shapes, spans)
 
 
-def network(layout: ParameterLayout, places: set[int], language: str = "sw") -> SubNetwork:
+def network(layout: ParameterLayout, positions: set[int], language: str = "sw") -> SubNetwork:
     chosen = np.zeros(layout.size, bool)
-    chosen[list(places)] = True
-    return SubNetwork(language, 1, pack_bits(chosen), layout, len(places), 0.5, 0.15)
+    chosen[list(positions)] = True
+    return SubNetwork(language, 1, pack_bits(chosen), layout, len(positions), 0.5, 0.15)
 
 
-def places(found: BitSet) -> set[int]:
-    return set(np.flatnonzero(found.to_numpy()).tolist())
+def places(bit_set: BitSet) -> set[int]:
+    return set(np.flatnonzero(bit_set.to_numpy()).tolist())
 
 
 @st.composite
@@ -54,12 +54,12 @@ def test_operators_are_those_of_python_s_sets(case: tuple[int, set[int], set[int
     layout = layout_of((size,))
     a, b = network(layout, one), network(layout, other, "zu")
     for name in ("and_", "or_", "sub", "xor"):
-        made = getattr(operator, name)(a, b)
+        result = getattr(operator, name)(a, b)
         expected = getattr(operator, name)(one, other)
-        assert type(made) is ParameterSet
-        assert places(made) == expected, name
-        assert len(made) == made.cardinality == len(expected)
-        assert bool(made) == bool(expected)
+        assert type(result) is ParameterSet
+        assert places(result) == expected, name
+        assert len(result) == result.cardinality == len(expected)
+        assert bool(result) == bool(expected)
     for name in ("le", "lt", "ge", "gt", "eq", "ne"):
         assert getattr(operator, name)(a, b) is getattr(operator, name)(one, other), name
     assert a.overlap(b) == len(one & other)
@@ -170,7 +170,7 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("parameter", "message"),
     [
         (("w.9", 1), "the layout has no tensor 'w.9'"),
         (("w.0", (1, 50)), "the index is outside of 'w.0'"),
@@ -183,9 +183,9 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
         ("w.0", "'w.0' is not a parameter"),
     ],
 )
-def test_invalid_parameters_raise_an_error(asked: object, message: str) -> None:
+def test_invalid_parameters_raise_an_error(parameter: object, message: str) -> None:
     with pytest.raises(UsageError) as refused:
-        _ = asked in network(LAYOUT, {0})
+        _ = parameter in network(LAYOUT, {0})
     assert message in refused.value.message
     assert refused.value.hint
 

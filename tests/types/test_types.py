@@ -36,10 +36,10 @@ def sample(count: int = 20, language: str = "sw") -> LanguageSample:
 
 
 def words(*bits: int) -> np.ndarray:
-    found = np.zeros(2, np.uint64)
+    result = np.zeros(2, np.uint64)
     for bit in bits:
-        found[bit // 64] |= np.uint64(1 << bit % 64)
-    return found
+        result[bit // 64] |= np.uint64(1 << bit % 64)
+    return result
 
 
 def network(bits: np.ndarray, cardinality: int, **fields: Any) -> SubNetwork:
@@ -76,13 +76,13 @@ def test_a_sample_needs_text() -> None:
 
 
 def test_a_larger_draw_extends_a_smaller_one() -> None:
-    whole = sample()
-    short, long = whole.draw(5, seed=3), whole.draw(12, seed=3)
+    full = sample()
+    short, long = full.draw(5, seed=3), full.draw(12, seed=3)
     assert long.examples[:5] == short.examples
     assert len(short) == 5
-    assert (short.language, short.source, short.counts) == (whole.language, whole.source, whole.counts)
-    assert set(whole.draw(99, seed=3).examples) == set(whole.examples)
-    assert whole.draw(99, seed=3).examples != whole.examples
+    assert (short.language, short.source, short.counts) == (full.language, full.source, full.counts)
+    assert set(full.draw(99, seed=3).examples) == set(full.examples)
+    assert full.draw(99, seed=3).examples != full.examples
 
 
 def test_a_draw_depends_on_seed_and_sample_alone() -> None:
@@ -147,20 +147,20 @@ def test_a_layout_that_is_none(names: Any, shapes: Any) -> None:
 
 
 def test_provenance_survives_json_and_later_versions() -> None:
-    made = Provenance(model="m", seed=3, examples=7, fallback=("a", "b"), versions={"torch": "2"})
-    data = json.loads(json.dumps(made.to_json()))
-    assert Provenance.from_json(data) == made
-    assert Provenance.from_json(data | {"colour": "blue"}) == made
+    provenance = Provenance(model="m", seed=3, examples=7, fallback=("a", "b"), versions={"torch": "2"})
+    data = json.loads(json.dumps(provenance.to_json()))
+    assert Provenance.from_json(data) == provenance
+    assert Provenance.from_json(data | {"colour": "blue"}) == provenance
     assert Provenance.from_json({}) == Provenance()
 
 
 def test_what_rows_share_is_not_what_differs_between_them() -> None:
-    made = Provenance(model="m", corpus_digest="x", seed=3, device="cuda", versions={"torch": "2"})
-    shared = made.experiment()
-    assert shared == dataclasses.replace(made, corpus_digest="y", seed=4, device="cpu", versions={}).experiment()
+    provenance = Provenance(model="m", corpus_digest="x", seed=3, device="cuda", versions={"torch": "2"})
+    shared = provenance.experiment()
+    assert shared == dataclasses.replace(provenance, corpus_digest="y", seed=4, device="cpu", versions={}).experiment()
     for name in ("model", "weights_digest", "tokenizer_digest", "layout_digest", "objective", "estimator", "corpus"):
-        assert shared != dataclasses.replace(made, **{name: "other"}).experiment()
-    assert shared != dataclasses.replace(made, examples_asked=9).experiment()
+        assert shared != dataclasses.replace(provenance, **{name: "other"}).experiment()
+    assert shared != dataclasses.replace(provenance, examples_asked=9).experiment()
 
 
 # ------------------------------------------------------------------------------------------ Fisher
@@ -168,10 +168,10 @@ def test_what_rows_share_is_not_what_differs_between_them() -> None:
 
 def test_fisher_values_need_the_layout_s_shapes() -> None:
     values = (np.zeros((10, 10), np.float32), np.zeros(3, np.float32))
-    found = DiagonalFisher(values, LAYOUT, 1).to_dict()
-    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"a.weight": (10, 10), "a.bias": (3,)}
+    tensors = DiagonalFisher(values, LAYOUT, 1).to_dict()
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {"a.weight": (10, 10), "a.bias": (3,)}
     values[1][2] = 4
-    assert float(found["a.bias"][2]) == 4, "the memory is shared"
+    assert float(tensors["a.bias"][2]) == 4, "the memory is shared"
     for wrong in (values[:1], (values[0].T[:5], values[1]), values[::-1]):
         with pytest.raises(ValueError, match="every tensor of the layout"):
             DiagonalFisher(wrong, LAYOUT, 1)
@@ -181,10 +181,10 @@ def test_fisher_values_need_the_layout_s_shapes() -> None:
 
 
 def test_a_sub_network_as_array_and_bitarray() -> None:
-    made = network(words(0, 63, 64, 102), 4)
-    assert np.flatnonzero(made.to_numpy()).tolist() == [0, 63, 64, 102]
-    assert [i for i, bit in enumerate(made.to_bitarray()) if bit] == [0, 63, 64, 102]
-    assert (made.size, made.density_realised) == (103, 4 / 103)
+    sub = network(words(0, 63, 64, 102), 4)
+    assert np.flatnonzero(sub.to_numpy()).tolist() == [0, 63, 64, 102]
+    assert [i for i, bit in enumerate(sub.to_bitarray()) if bit] == [0, 63, 64, 102]
+    assert (sub.size, sub.density_realised) == (103, 4 / 103)
 
 
 def test_bits_that_contradict_the_cardinality() -> None:
@@ -222,18 +222,18 @@ def matrix(**fields: Any) -> SimilarityMatrix:
 
 
 def test_a_matrix_is_read_by_label() -> None:
-    made = matrix()
-    assert made["sw", "et"] == 0.25
-    assert made.column("fi").tolist() == [0.5, 1.0]
-    assert made.direction == "similarity"
-    frame = made.to_frame()
+    similarities = matrix()
+    assert similarities["sw", "et"] == 0.25
+    assert similarities.column("fi").tolist() == [0.5, 1.0]
+    assert similarities.direction == "similarity"
+    frame = similarities.to_frame()
     assert frame.loc["sw", "et"] == 0.25
     assert (frame.index.name, frame.columns.name, frame.shape) == ("source", "target", (2, 3))
     for wrong in (("et", "sw"), ("sw", "xx")):
         with pytest.raises(LanguageError, match=r"the matrix does not contain the language '(et|xx)'"):
-            made[wrong]
+            similarities[wrong]
     with pytest.raises(LanguageError):
-        made.column("xx")
+        similarities.column("xx")
 
 
 def test_labels_must_fit() -> None:

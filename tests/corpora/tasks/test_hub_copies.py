@@ -37,8 +37,8 @@ def pairs(*texts: str) -> Rows:
 
 
 def asked(name: str, passage: str) -> Mapping[str, Any]:
-    answers = {"text": ["leo"], "answer_start": [passage.index("leo")]}
-    return {"id": f"{name}-1", "title": "t", "context": passage, "question": f"{name}?", "answers": answers}
+    reference = {"text": ["leo"], "answer_start": [passage.index("leo")]}
+    return {"id": f"{name}-1", "title": "t", "context": passage, "question": f"{name}?", "answers": reference}
 
 
 @pytest.fixture(scope="module")

@@ -86,8 +86,8 @@ def test_missing_identifiers_are_not_shared(tmp_path: Path, suffix: str) -> None
 
 
 def test_a_question_without_an_identifier(tmp_path: Path) -> None:
-    asked = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
-    paragraphs = [{"context": "leo", "qas": [asked, {**asked, "id": None}, {**asked, "id": 7}]}]
+    question_ = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
+    paragraphs = [{"context": "leo", "qas": [question_, {**question_, "id": None}, {**question_, "id": 7}]}]
     path = tmp_path / "sw.json"
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
     assert [name for name, _ in identifiers(path, "qa")] == ["", "", "7"]
@@ -113,7 +113,9 @@ TEXTS, STARTS = [text for _, text in ANSWERS], [start for start, _ in ANSWERS]
                                     {
                                         "id": 1,
                                         "question": "wapi?",
-                                        "answers": [{"text": text, "answer_start": at} for at, text in ANSWERS],
+                                        "answers": [
+                                            {"text": text, "answer_start": position} for position, text in ANSWERS
+                                        ],
                                     }
                                 ],
                             }
@@ -143,9 +145,9 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     ((_, example),) = read_labelled_file(path, "qa")[0]
     assert example.label == AnswerSpan(10, "Paris", ("Paris, Ufaransa", "uko Paris"))
     # The digest of the data changes with the other answers, and not that of an example, which training uses.
-    alone = replace(example, label=AnswerSpan(10, "Paris"))
-    assert example.identity() == alone.identity()
-    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, alone)]
+    single = replace(example, label=AnswerSpan(10, "Paris"))
+    assert example.identity() == single.identity()
+    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, single)]
     assert splits[0].digest != splits[1].digest
 
 
@@ -153,7 +155,7 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "task", "said"),
+    ("name", "content", "task", "note"),
     [
         (
             "test.conllu",
@@ -174,18 +176,18 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     ids=("treebank", "objects", "table", "whole table", "without a label"),
 )
 def test_note_on_examples_left_out_of_a_test_set(
-    tmp_path: Path, name: str, content: bytes | str, task: str, said: str
+    tmp_path: Path, name: str, content: bytes | str, task: str, note: str
 ) -> None:
     split = read(tmp_path / f"sw-{name}", content, task)
     assert [example.text if task == "topic" else example.text[0] for example in split.examples] == ["a", "b"]
-    assert split.note == said.format(f"sw-{name}")
+    assert split.note == note.format(f"sw-{name}")
 
 
 def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     rows = "".join(f"x\tt{number}\n" for number in range(100))
-    for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
+    for name, beginning in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         split = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
-        assert split.note.startswith(made)
+        assert split.note.startswith(beginning)
         assert split.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
 
 

@@ -17,10 +17,10 @@ SPLITS = ("train", "dev", "test")
 pytestmark = pytest.mark.shared_data
 
 
-def opened(place: str, task: str) -> FolderTask:
-    if not (SHARED / place).is_dir():
-        pytest.skip(f"the data {place} are not beside the project")
-    corpus = open_task(str(SHARED / place), task)
+def opened(folder: str, task: str) -> FolderTask:
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"the data {folder} are not beside the project")
+    corpus = open_task(str(SHARED / folder), task)
     assert isinstance(corpus, FolderTask)
     return corpus
 
@@ -32,7 +32,7 @@ def tagged(example: TextExample) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("place", "task", "languages", "sizes"),
+    ("folder", "task", "languages", "sizes"),
     [
         ("tasks/ner/uner", "ner", 8, (11846, 2254, 4000)),
         pytest.param("tasks/ner/masakhaner2", "ner", 20, (20000, 4000, 10000), marks=pytest.mark.slow),
@@ -42,8 +42,8 @@ def tagged(example: TextExample) -> list[tuple[str, str]]:
         ("tasks/xquad", "qa", 12, (6156, 1368, 1140)),
     ],
 )
-def test_every_file_is_read(place: str, task: str, languages: int, sizes: tuple[int, ...]) -> None:
-    corpus = opened(place, task)
+def test_every_file_is_read(folder: str, task: str, languages: int, sizes: tuple[int, ...]) -> None:
+    corpus = opened(folder, task)
     assert corpus.skipped == ()
     assert {len(corpus.languages(split)) for split in (None, *SPLITS)} == {languages}
     test_split = [sum(len(corpus.split(code, split)) for code in corpus.languages(split)) for split in SPLITS]

@@ -26,8 +26,8 @@ def words(first: str, second: str) -> TextExample:
     return TextExample((first, second), None, ("x", ""))
 
 
-def question(passage: str, asked: str) -> TextExample:
-    return TextExample(asked, passage, AnswerSpan(0, passage[0]))
+def question(passage: str, text: str) -> TextExample:
+    return TextExample(text, passage, AnswerSpan(0, passage[0]))
 
 
 EXAMPLE = st.one_of(st.builds(pair, TEXT, TEXT), st.builds(words, TEXT, TEXT), st.builds(question, TEXT, TEXT))
@@ -81,11 +81,11 @@ def test_translations_with_the_same_name_are_in_the_same_split(texts: list[tuple
 
 @given(ITEMS)
 def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> None:
-    train, held = hold_out(items)
-    assert Counter((*train, *held)) == Counter(item.example for item in items)
-    groups = [{leading(example) for example in part} for part in (train, held)]
+    train, dev = hold_out(items)
+    assert Counter((*train, *dev)) == Counter(item.example for item in items)
+    groups = [{leading(example) for example in part} for part in (train, dev)]
     assert not groups[0] & groups[1]
-    if train or held:
+    if train or dev:
         assert train, "if there is but one group it is for training"
 
 

@@ -43,8 +43,8 @@ def tagged(*sentences: str, gap: str = " ") -> str:
     return "".join("\n".join(w.replace("/", gap) for w in s.split()) + "\n\n" for s in sentences)
 
 
-def sentences(count: int, of: str = "w") -> str:
-    return tagged(*(f"{of}{number}/NOUN leo/ADV" for number in range(count)))
+def sentences(count: int, word: str = "w") -> str:
+    return tagged(*(f"{word}{number}/NOUN leo/ADV" for number in range(count)))
 
 
 def texts(corpus: TaskCorpus, language: str, split: str) -> list[Any]:
@@ -225,7 +225,7 @@ def test_gzip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("a O\nb\n", r"line 2 of sw-test\.txt contains one field, not a word and its tag: 'b'"),
         ("a O\n\nb c O\n", r"line 3 of sw-test\.txt contains 3 fields, and the lines above have 2: 'b c O'"),
@@ -235,8 +235,8 @@ def test_gzip(tmp_path: Path) -> None:
         ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
     ],
 )
-def test_invalid_lines_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
-    with pytest.raises(CorpusError, match=said) as caught:
+def test_invalid_lines_of_two_columns(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message) as caught:
         open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
     assert caught.value.hint
 
@@ -272,10 +272,10 @@ def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
             frame.to_json(path, orient="records", lines=True)
     test_split = open_task(str(tmp_path / "split"), "pi").split("sw", "test").examples
     assert list(test_split) == EXPECTED
-    whole = open_task(str(tmp_path / "whole"), "pi")
-    cut = [whole.split("sw", split).examples for split in ("train", "dev", "test")]
-    assert sorted(e.pair or "" for part in cut for e in part) == sorted(row["sentence2"] for row in ROWS)
-    premises = [{example.text for example in part} for part in cut]
+    corpus = open_task(str(tmp_path / "whole"), "pi")
+    splits = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
+    assert sorted(e.pair or "" for part in splits for e in part) == sorted(row["sentence2"] for row in ROWS)
+    premises = [{example.text for example in part} for part in splits]
     assert len(set().union(*premises)) == sum(map(len, premises)), "a first sentence is in one split"
 
 
@@ -300,7 +300,7 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "task", "said"),
+    ("files", "task", "message"),
     [
         (
             {"sw-test.tsv": "uid\tsentence1\tsentence2\n1\ta\tb\n"},
@@ -336,10 +336,10 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
         ({}, "pos", "the folder contains nothing."),
     ],
 )
-def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
+def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, files), task).split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.hint
 
 
@@ -373,7 +373,7 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         ("index_id\tcategory\n1\tx\n", "labels.tsv lacks the columns split and category"),
         ("split\tcategory\ntrain\tx\nelse\ty\n", "line 3 of labels.tsv has no valid split and category"),
@@ -381,11 +381,11 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
         ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
     ],
 )
-def test_invalid_labels_of_lines(tmp_path: Path, labels: str, said: str) -> None:
+def test_invalid_labels_of_lines(tmp_path: Path, labels: str, message: str) -> None:
     folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": labels})
     with pytest.raises(CorpusError) as caught:
         open_task(folder, "topic").split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_labels_of_lines_are_read_again_when_they_change(tmp_path: Path) -> None:
@@ -418,8 +418,11 @@ def test_a_home_that_is_not_known() -> None:
 
 def paragraph(n: int, answers: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     context = f" passage\u2028 {n} says leo"
-    given = [{"text": "leo", "answer_start": context.index("leo")}] if answers is None else answers
-    return {"context": context, "qas": [{"id": f"q{n}-{k}", "question": f"{k}? {n}", "answers": given} for k in (1, 2)]}
+    references = [{"text": "leo", "answer_start": context.index("leo")}] if answers is None else answers
+    return {
+        "context": context,
+        "qas": [{"id": f"q{n}-{k}", "question": f"{k}? {n}", "answers": references} for k in (1, 2)],
+    }
 
 
 def squad(*paragraphs: dict[str, Any]) -> str:
@@ -440,9 +443,9 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
 def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
     lines = []
     for number in range(40):
-        made = paragraph(number)
-        made["qas"] = [[q["id"], q["question"], "leo", made["context"].index("leo")] for q in made["qas"]]
-        lines.append(json.dumps(made, ensure_ascii=False))
+        line = paragraph(number)
+        line["qas"] = [[q["id"], q["question"], "leo", line["context"].index("leo")] for q in line["qas"]]
+        lines.append(json.dumps(line, ensure_ascii=False))
     corpus = open_task(write(tmp_path, {"sw.jsonl": "\n".join(lines)}), "qa")
     parts = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
     assert sum(map(len, parts)) == 80
@@ -451,7 +454,7 @@ def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[]", "sw-test.json is JSON, but not in SQuAD's format"),
         ("{", "sw-test.json is not JSON"),
@@ -462,10 +465,10 @@ def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
         ('{"data": []}', "sw-test.json has no labelled example"),
     ],
 )
-def test_invalid_squad_files(tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_squad_files(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.hint
 
 
@@ -531,8 +534,8 @@ def test_reading_text_needs_no_heavy_library(tmp_path: Path) -> None:
         f"open_task({str(tmp_path)!r}, 'pos').split('sw', 'test'); "
         "print({'datasets', 'pandas', 'pyarrow', 'torch', 'transformers'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 # ------------------------------------------------------------------------------------------ as corpora
@@ -576,7 +579,7 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"text_column": "x"}, "--text-column cannot be used with labelled data"),
         ({"labels": "x"}, "--label-column cannot be used with --task"),
@@ -584,8 +587,8 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
         ({"config": "x"}, "--config cannot be used with"),
     ],
 )
-def test_options_without_meaning_for_a_task_are_refused(tmp_path: Path, options: dict[str, str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_options_without_meaning_for_a_task_are_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_corpus(str(tmp_path), task="pos", **options)
     with pytest.raises(UsageError, match="one folder or data set"):
         open_corpus(["sw=a", "fi=b"], task="pos")
