@@ -67,6 +67,12 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("memory", "0", "error: the number for memory must be at least 1, not 0."),
         ("objective", "lm", "error: Invalid value for '--objective'"),
         ("mean_span", "3", "error: masked-lm does not use the option 'mean span'."),
+        (
+            "scored_share",
+            "0.15",
+            "error: masked-lm does not use the option 'scored share'.\n"
+            "hint: it scores the hidden tokens, whose share is `--mask-rate`.",
+        ),
         ("stack", "encoder", "error: "),
         ("include", "no such name", "error: "),
         ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: labels are for"),
@@ -109,6 +115,25 @@ def test_a_causal_model_predicts_the_next_token(build: Any, causal: Path, tmp_pa
         2,
         "error: causal-lm does not use the option 'mask rate'.",
     )
+
+
+def test_a_share_of_the_next_tokens_is_scored(build: Any, causal: Path, xsns: Any, tmp_path: Path) -> None:
+    for share in ("0", "1.5", "nan"):
+        done = build(model=causal, scored_share=share)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: the scored share must be in (0, 1], not ")
+    assert build("--dry-run", model=causal, scored_share="0.15").code == 0
+    assert build(model=causal, scored_share="0.15", lang="sw").code == 0
+    objective = "causal-lm(max_length=24,scored_share=0.15)"
+    store = tmp_path / "x.zarr"
+    assert objective in xsns("info", "--store", store).out
+    assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["experiment"]["objective"] == objective
+    taken = json.loads(xsns("build", "--store", store, "--lang", "fi", "--json").out)["result"]["taken"]
+    assert taken["scored_share"] == 0.15
+    done = build(model=causal, scored_share="0.3")
+    assert done.code == 1
+    assert f"objective is '{objective}' in the store and 'causal-lm(max_length=24,scored_share=0.3)' here" in done.err
+    assert "\nhint: " in done.err
 
 
 def test_a_task_with_labels_can_be_measured(build: Any, tmp_path: Path) -> None:

@@ -157,11 +157,13 @@ def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], 
         return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
     labels = batch["labels"][n]
     if objective == "span-corruption":
-        labels = labels[labels != -100]
+        tokens = batch.get("decoder_tokens", batch["labels"])[n]
+        tokens = tokens[tokens != -100]
+        labels = labels[: len(tokens)]
         # mBART starts with the last token, which names the language; T5 starts with its own start token.
         mbart = type(model).__name__.startswith("MBart")
-        first = labels[-1:] if mbart else labels.new_tensor([model.config.decoder_start_token_id])
-        inputs["decoder_input_ids"] = torch.cat([first, labels[:-1]])[None]
+        first = tokens[-1:] if mbart else tokens.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, tokens[:-1]])[None]
     else:
         labels = labels[:length]
     logits = model(**inputs).logits[0]

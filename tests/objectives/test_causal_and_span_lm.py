@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -380,3 +381,86 @@ def test_the_settings_of_both_as_text() -> None:
     assert str(CausalLanguageModelling()) == "causal-lm(max_length=128)"
     assert str(SpanCorruption()) == "span-corruption(rate=0.15,mean_span=3,max_length=128)"
     assert str(SpanCorruption(0.35, 3.5, 64)) == "span-corruption(rate=0.35,mean_span=3.5,max_length=64)"
+
+
+# --------------------------------------------------------------------------- a share of the positions
+
+
+def expected_choice(text: str, seed: int, count: int, share: float) -> set[int]:
+    """Return the scored positions of a causal example of `count` tokens, written here from the definition."""
+    digest = hashlib.sha256(f"{seed}\x00{TextExample(text).key()}".encode()).digest()
+    generator = np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
+    draws = generator.random(count - 1)
+    number = max(1, round(share * (count - 1)))
+    return {position + 1 for position in sorted(range(count - 1), key=lambda n: draws[n])[:number]}
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15, 0.5, 0.99])
+def test_a_share_of_the_next_tokens_is_scored(share: float, mini: Any) -> None:
+    whole = sample(*(" ".join(WORDS[: 1 + n % 12]) + f" {n}" for n in range(40)))
+    encoded = CausalLanguageModelling(scored_share=share).encode(whole, mini, seed=3)
+    for text, example in zip(whole.examples, encoded.examples, strict=True):
+        tokens = mini(text.text)["input_ids"]
+        assert example.input_ids.tolist() == tokens, "the whole text is read"
+        scored = set(np.flatnonzero(example.labels != IGNORED).tolist())
+        assert scored == expected_choice(text.text, 3, len(tokens), share)
+        assert all(example.labels[position] == tokens[position] for position in scored)
+
+
+@pytest.mark.parametrize("objective", [CausalLanguageModelling(scored_share=0.15), SpanCorruption(scored_share=0.15)])
+def test_the_choice_depends_on_the_seed_and_the_text_only(objective: Any, t5: Any) -> None:
+    whole = many(20, words=30)
+    together = objective.encode(whole, t5, seed=3).examples
+    turned = objective.encode(sample(*whole.examples[::-1], language="fi"), t5, seed=3).examples
+    alone = [objective.encode(sample(example), t5, seed=3).examples[0] for example in whole.examples]
+    assert all(map(same, together, turned[::-1]))
+    assert all(map(same, together, alone))
+    other = objective.encode(whole, t5, seed=4).examples
+    assert not all(np.array_equal(a.labels, b.labels) for a, b in zip(together, other, strict=True))
+
+
+def test_smaller_shares_are_parts_of_larger_ones_and_every_position_is_equally_likely(mini: Any) -> None:
+    texts = [" ".join(WORDS[(n // 13**i) % 13] for i in range(6)) for n in range(2000)]
+    alike = [text for text in texts if len(mini(text)["input_ids"]) == 15]
+    few, more = (
+        [e.labels != IGNORED for e in CausalLanguageModelling(scored_share=s).encode(sample(*alike), mini, 1).examples]
+        for s in (0.2, 0.5)
+    )
+    assert len(alike) > 200
+    assert all((b | ~a).all() for a, b in zip(few, more, strict=True))
+    share = np.mean(few, axis=0)
+    assert share[0] == 0
+    assert np.allclose(share[1:], 3 / 14, atol=4.5 * math.sqrt(3 / 14 * 11 / 14 / len(alike)))
+
+
+@pytest.mark.parametrize("kind", ["t5", "mbart"])
+def test_a_share_of_the_decoder_s_targets_is_scored(kind: str, request: pytest.FixtureRequest) -> None:
+    tokenizer, whole = request.getfixturevalue(kind), many(20, words=30)
+    every = SpanCorruption(0.35, 3.5).encode(whole, tokenizer, 3).examples
+    some = SpanCorruption(0.35, 3.5, scored_share=0.15).encode(whole, tokenizer, 3).examples
+    for all_scored, few in zip(every, some, strict=True):
+        assert np.array_equal(few.input_ids, all_scored.input_ids), "the same spans are hidden"
+        assert np.array_equal(few.arrays["decoder_tokens"], all_scored.labels), "the decoder reads all of its targets"
+        scored = few.labels != IGNORED
+        assert np.array_equal(few.labels[scored], all_scored.labels[scored])
+        assert scored.sum() == max(1, round(0.15 * len(scored)))
+        assert "decoder_tokens" not in all_scored.arrays
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.01, 15, math.nan, math.inf])
+def test_an_invalid_scored_share(share: float) -> None:
+    for objective in (CausalLanguageModelling, SpanCorruption):
+        with pytest.raises(UsageError, match=rf"the scored share must be in \(0, 1\], not {share}") as caught:
+            objective(scored_share=share)
+        assert caught.value.hint == "write 15 % as 0.15; 1 means all positions."
+
+
+def test_all_positions_are_the_default(t5: Any) -> None:
+    for objective in (CausalLanguageModelling, SpanCorruption):
+        assert objective() == objective(scored_share=1)
+        assert str(objective(scored_share=1)) == str(objective(scored_share=1.0)) == str(objective())
+        pairs = (objective(scored_share=share).encode(many(5), t5, 0).examples for share in (1, 1.0))
+        assert all(map(same, *pairs))
+    assert str(CausalLanguageModelling(64, 0.15)) == "causal-lm(max_length=64,scored_share=0.15)"
+    described = "span-corruption(rate=0.15,mean_span=3,max_length=128,scored_share=0.123456789)"
+    assert str(SpanCorruption(scored_share=0.123456789)) == described, "no digit is lost"

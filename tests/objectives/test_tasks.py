@@ -327,6 +327,25 @@ def test_options_of_other_objectives(name: str, option: dict[str, Any], message:
     assert (caught.value.message, caught.value.hint) == (message, "leave it out.")
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("masked-lm", "it scores the hidden tokens, whose share is `--mask-rate`."),
+        ("token-classification", "leave it out: every label is scored."),
+        ("sequence-classification", "leave it out: every label is scored."),
+        ("question-answering", "leave it out: every label is scored."),
+    ],
+)
+def test_a_share_of_positions_is_for_causal_and_encoder_decoder_models(name: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_objective(name, scored_share=0.15)
+    assert caught.value.message == f"{name} does not use the option 'scored share'."
+    assert caught.value.hint == hint
+    for other in ("causal-lm", "span-corruption"):
+        objective: Any = make_objective(other, scored_share=0.15)
+        assert objective.scored_share == 0.15
+
+
 def test_an_invalid_objective() -> None:
     with pytest.raises(UsageError, match="'mlm' is not a valid objective") as caught:
         make_objective("mlm")

@@ -83,6 +83,13 @@ def _objective_options(function: Decorated) -> Decorated:
             default=None,
             help="Mean length of a hidden span in tokens, for span corruption.  [default: 3]",
         ),
+        _model(
+            "--scored-share",
+            type=float,
+            default=None,
+            help="Share of the predicted tokens that are scored, in (0, 1], for causal and encoder-decoder models: a "
+            "smaller share is faster.  [default: 1]",
+        ),
         length_option,
         _model(
             "--label-at",

@@ -96,16 +96,23 @@ class BatchGradients:
         scored_batch = scoring.prepare_checked(self.model, self.kind, batch, self.examples)
         authors = self.settings.estimator == "authors"
         with autocast(self.settings, next(self.model.parameters()).device):
-            loss = self._authors_loss(batch) if authors else self._mean_loss(scored_batch, batch) * self._scale
+            loss = (
+                self._authors_loss(batch, scored_batch)
+                if authors
+                else self._mean_loss(scored_batch, batch) * self._scale
+            )
         if not bool(torch.isfinite(loss)):
             raise FisherError("the loss is not finite.", "the weights may be damaged, or overflow in this precision.")
         loss.backward()  # type: ignore[no-untyped-call]
         self.examples += len(batch["input_ids"])
         self._batches += 1
 
-    def _authors_loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+    def _authors_loss(self, batch: Mapping[str, Tensor], scored_batch: scoring.ScoredBatch) -> Tensor:
         """Return the loss of the model, which is the mean over all scored positions of the batch."""
-        inputs = {name: values for name, values in batch.items() if name != "example_keys"}
+        inputs = {name: values for name, values in batch.items() if name not in ("example_keys", "decoder_tokens")}
+        if "decoder_tokens" in batch:
+            # The model would derive the inputs of the decoder from the labels, which lack the positions not scored.
+            inputs["decoder_input_ids"] = scored_batch.inputs["decoder_input_ids"]
         loss: Tensor = self.model(**inputs).loss
         return loss
 

@@ -4,7 +4,8 @@ Batches follow the conventions of transformers. The meaning of the labels depend
 
 * masked: `labels` [B, T], aligned with the outputs;
 * causal: `labels` [B, T], not shifted: the output at position t is scored against label t + 1;
-* seq2seq: `labels` [B, T'] of the decoder; missing inputs of the decoder are derived from the labels;
+* seq2seq: `labels` [B, T'] of the decoder; missing inputs of the decoder are derived from the labels, or from
+  `decoder_tokens` [B, T'], all tokens that the decoder writes, if labels are −100 between scored positions;
 * tokens: `labels` [B, T] of a token classifier;
 * sequence: `labels` [B] of a classifier of whole texts;
 * span: `start_positions` and `end_positions` [B] of extractive question answering.
@@ -29,7 +30,7 @@ from xsns_stream.types import ParameterLayout
 
 IGNORED: Final = -100
 LANGUAGE_MODELS: Final = ("masked", "causal", "seq2seq")
-TARGETS: Final = ("labels", "start_positions", "end_positions", "example_keys")
+TARGETS: Final = ("labels", "start_positions", "end_positions", "example_keys", "decoder_tokens")
 # The order matters, because transformers also lists mBART among the masked language models.
 _TASKS: Final = {
     "seq2seq": "SEQ_TO_SEQ_CAUSAL_LM",
@@ -124,7 +125,8 @@ def prepare(model: Any, kind: str, batch: Batch) -> ScoredBatch:
             # With padding on the left, the first token of a text is not scored, because it has no context.
             labels = labels.masked_fill(batch["attention_mask"] == 0, IGNORED)
     if kind == "seq2seq" and "decoder_input_ids" not in inputs:
-        inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=labels)
+        written = batch.get("decoder_tokens", labels)
+        inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=written)
     if kind in ("causal", "seq2seq"):
         inputs["use_cache"] = False
     scored = labels != IGNORED
@@ -176,7 +178,8 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
         )
         _check_length(model, kind, batch)
     if kind == "seq2seq" and "labels" in batch:
-        _check_labels(model, kind, batch["labels"][batch["labels"] != IGNORED])  # before the decoder uses them
+        written = batch.get("decoder_tokens", batch["labels"])
+        _check_labels(model, kind, written[written != IGNORED])  # before the decoder uses them
     scored_batch = prepare(model, kind, batch)
     _check_padding(kind, batch)
     counts = torch.bincount(scored_batch.example_index, minlength=len(batch["input_ids"]))
@@ -199,6 +202,12 @@ def _check_shapes(kind: str, batch: Batch) -> None:
             f"'input_ids' must be integers of the shape [examples, positions], not {ids.dtype} of {list(ids.shape)}."
         )
     per_position = ("labels", "attention_mask") if kind in ("masked", "causal", "tokens") else ("attention_mask",)
+    if "decoder_tokens" in batch and batch["decoder_tokens"].shape != batch["labels"].shape:
+        shapes = (list(batch[name].shape) for name in ("decoder_tokens", "labels"))
+        raise FisherError(
+            "'decoder_tokens' has the shape {}, and 'labels' has {}.".format(*shapes),
+            "give one token of the decoder for each label.",
+        )
     for name in ("labels", "attention_mask"):
         if name not in batch:
             continue
@@ -314,7 +323,8 @@ def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor
     lengths = real_lengths(batch.get("attention_mask"), examples, positions)
     decoded = [0] * examples
     if kind == "seq2seq":
-        decoded = real_lengths(batch["labels"] != IGNORED, examples, batch["labels"].shape[1])
+        written = batch.get("decoder_tokens", batch["labels"])
+        decoded = real_lengths(written != IGNORED, examples, written.shape[1])
     rows = []
     for n in range(examples):
         row = {}

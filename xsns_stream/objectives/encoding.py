@@ -33,7 +33,8 @@ class EncodedExample:
         arrays: {name: int64 array}: `input_ids` [T]; `token_type_ids` [T] for pairs of texts if the tokenizer
             distinguishes the two texts; and the targets. The targets are either `labels` ([T]; [Td] for a decoder;
             0-dimensional for the class of a text), or `start_positions` and `end_positions` (0-dimensional). Labels are
-            −100 at positions that are not scored.
+            −100 at positions that are not scored. `decoder_tokens` [Td] are all tokens that a decoder writes, if only a
+            part of them is scored.
         key: An integer ≥ 0 that depends only on the seed and the text of the example; it is the seed of later random
             draws for the example.
     """
@@ -235,6 +236,34 @@ def check_rate(rate: float) -> None:
     """Raise an error if the share of hidden tokens is not within (0, 1)."""
     if not 0 < rate < 1:
         raise UsageError(f"the mask rate must be between 0 and 1, not {rate}.")
+
+
+def check_scored_share(share: float) -> None:
+    """Raise an error if the share of scored positions is not within (0, 1]."""
+    if not 0 < share <= 1:
+        raise UsageError(
+            f"the scored share must be in (0, 1], not {share}.", "write 15 % as 0.15; 1 means all positions."
+        )
+
+
+def draw_scored(labels: Ids, first: int, share: float, generator: np.random.Generator) -> Ids:
+    """Return a copy of `labels` with −100 at all positions except a random choice.
+
+    Of the n positions from `first` on, max(round(share · n), 1) are chosen, all with the same probability. The choice
+    for a smaller share is a part of the choice for a larger one.
+
+    Args:
+        labels: Labels of an example, int64 [T].
+        first: The first position that can be chosen.
+        share: Share of these positions that is chosen, in (0, 1].
+        generator: The generator of the example; n numbers are drawn from it.
+    """
+    candidates = np.arange(first, len(labels))
+    number = max(round(share * len(candidates)), 1)
+    chosen = candidates[np.argsort(generator.random(len(candidates)), kind="stable")[:number]]
+    scored = np.full_like(labels, IGNORED)
+    scored[chosen] = labels[chosen]
+    return scored
 
 
 def _unknown_id(tokenizer: Any) -> int:

@@ -24,7 +24,21 @@ OBJECTIVES: Final[Mapping[str, type[Any]]] = {
     )
 }
 #: Option → subject of a message about the option.
-_OPTIONS: Final = {"rate": "mask rate", "mean_span": "mean span", "labels": "labels", "label_at": "label at"}
+_OPTIONS: Final = {
+    "rate": "mask rate",
+    "mean_span": "mean span",
+    "labels": "labels",
+    "label_at": "label at",
+    "scored_share": "scored share",
+}
+#: Objective → hint of the message that the share of scored positions does not apply.
+_SCORED_ALREADY: Final = {
+    MaskedLanguageModelling.name: "it scores the hidden tokens, whose share is `--mask-rate`.",
+    **{
+        kind.name: "leave it out: every label is scored."
+        for kind in (TokenClassification, SequenceClassification, QuestionAnswering)
+    },
+}
 
 
 def make_objective(
@@ -35,6 +49,7 @@ def make_objective(
     max_length: int = 128,
     labels: tuple[str, ...] = (),
     label_at: str | None = None,
+    scored_share: float | None = None,
 ) -> Objective:
     """Return the objective of the given name with the given options.
 
@@ -47,6 +62,8 @@ def make_objective(
         labels: Names of the classes in order, for the two classification objectives.
         label_at: The token of a word that has its label, `first` or `last`, for `token-classification`; None means
             `first`.
+        scored_share: Share of the predicted tokens that are scored, in (0, 1], for `causal-lm` and `span-corruption`;
+            None means 1.
 
     Raises:
         UsageError: The objective is unknown or does not have a given option, or a value is invalid.
@@ -54,12 +71,19 @@ def make_objective(
     kind = OBJECTIVES.get(name)
     if kind is None:
         raise UsageError(f"'{name}' is not a valid objective.", f"choose one of {', '.join(OBJECTIVES)}.")
-    given = {"rate": rate, "mean_span": mean_span, "labels": labels or None, "label_at": label_at}
+    given = {
+        "rate": rate,
+        "mean_span": mean_span,
+        "labels": labels or None,
+        "label_at": label_at,
+        "scored_share": scored_share,
+    }
     options = {option: value for option, value in given.items() if value is not None}
     has = {field.name for field in fields(kind)}
     for option in options:
         if option not in has:
-            raise UsageError(f"{name} does not use the option '{_OPTIONS[option]}'.", "leave it out.")
+            hint = _SCORED_ALREADY.get(name, "leave it out.") if option == "scored_share" else "leave it out."
+            raise UsageError(f"{name} does not use the option '{_OPTIONS[option]}'.", hint)
     if "labels" in has:
         options.setdefault("labels", ())
     objective: Objective = kind(**options, max_length=max_length)

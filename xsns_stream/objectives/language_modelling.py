@@ -30,6 +30,8 @@ from xsns_stream.objectives.encoding import (
     TokenisedExample,
     check_length,
     check_rate,
+    check_scored_share,
+    draw_scored,
     encode_sample,
 )
 from xsns_stream.types import LanguageSample, TextExample
@@ -91,27 +93,32 @@ class MaskedLanguageModelling:
 
 @dataclass(frozen=True)
 class CausalLanguageModelling:
-    """Causal language modelling: the model predicts every token except the first. Nothing is drawn at random.
+    """Causal language modelling: the model reads the whole text, and predicts every token except the first.
 
     Attributes:
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
+        scored_share: Share of the predicted tokens that enter the log-likelihood, in (0, 1]. With 1, nothing is drawn
+            at random; below 1, the tokens of each example are drawn, at least one.
     """
 
     max_length: int = 128
+    scored_share: float = 1.0
 
     name: ClassVar[str] = "causal-lm"
 
     def __post_init__(self) -> None:
         check_length(self.max_length, 2)
+        check_scored_share(self.scored_share)
 
     def __str__(self) -> str:
-        return f"{self.name}(max_length={self.max_length})"
+        return f"{self.name}(max_length={self.max_length}{_share_setting(self.scored_share)})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split the text of the sample into tokens, including the special tokens that the tokenizer adds.
 
-        `labels` [T] equal the tokens; they are not shifted, because transformers shifts them. An example of one token
-        has no target and is unusable.
+        `labels` [T] equal the tokens; they are not shifted, because transformers shifts them. If `scored_share` is
+        below 1, they are −100 at the positions that were not drawn. An example of one token has no target and is
+        unusable.
 
         Raises:
             UsageError: `max_length` is too small for text beside the special tokens.
@@ -121,9 +128,20 @@ class CausalLanguageModelling:
         def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids] | None:
             if len(tokens.ids) < 2:
                 return None
-            return {"input_ids": tokens.ids, "labels": tokens.ids.copy()}
+            labels = tokens.ids.copy()
+            if self.scored_share < 1:
+                labels = draw_scored(labels, 1, self.scored_share, tokens.generator())
+            return {"input_ids": tokens.ids, "labels": labels}
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
+
+
+def _share_setting(share: float) -> str:
+    """Return the share of scored positions as a part of an objective's recorded string; empty for all positions.
+
+    Rows of older versions have no such setting; all their positions are scored.
+    """
+    return "" if share == 1 else f",scored_share={float(share)}"
 
 
 #: The sentinels of mT5 are in its text vocabulary and begin with the mark of a word; those of T5 do not.
@@ -139,25 +157,33 @@ class SpanCorruption:
             the mean share is the same for short and long examples; at least one token is hidden.
         mean_span: Mean number of tokens of a span, ≥ 1; each example has at least one span.
         max_length: Maximum length of an example in tokens, including special tokens; longer text is cut.
+        scored_share: Share of the decoder's targets that enter the log-likelihood, in (0, 1]. Below 1, the targets of
+            each example are drawn at random, at least one.
     """
 
     rate: float = 0.15
     mean_span: float = 3.0
     max_length: int = 128
+    scored_share: float = 1.0
 
     name: ClassVar[str] = "span-corruption"
 
     def __post_init__(self) -> None:
         check_rate(self.rate)
         check_length(self.max_length, 2)
+        check_scored_share(self.scored_share)
         if not 1 <= self.mean_span < float("inf"):
             raise UsageError(f"the mean length of a span must be at least 1, not {self.mean_span}.")
 
     def __str__(self) -> str:
-        return f"{self.name}(rate={self.rate:g},mean_span={self.mean_span:g},max_length={self.max_length})"
+        settings = f"rate={self.rate:g},mean_span={self.mean_span:g},max_length={self.max_length}"
+        return f"{self.name}({settings}{_share_setting(self.scored_share)})"
 
     def encode(self, sample: LanguageSample, tokenizer: Any, seed: int) -> EncodedSample:
         """Split the text of the sample into tokens and hide spans; `labels` [Td] are the decoder's targets.
+
+        If `scored_share` is below 1, `labels` are −100 at the targets that were not drawn, and `decoder_tokens` [Td]
+        are all targets, from which the inputs of the decoder are made.
 
         Raises:
             ModelError: The vocabulary has neither sentinels nor a mask token.
@@ -177,11 +203,21 @@ class SpanCorruption:
             positions = tokens.known[~np.isin(tokens.ids[tokens.known], sentinels)]
             if not len(positions):
                 return None
-            starts, ends = _runs(self._hidden(positions, tokens.generator()))
-            if not len(sentinels):
+            # The spans are drawn first, so that they are the same for every share of scored targets.
+            generator = tokens.generator()
+            starts, ends = _runs(self._hidden(positions, generator))
+            if len(sentinels):
+                arrays = _with_sentinels(tokens.ids, starts, ends, sentinels, end)
+            else:
                 masks = np.full(len(starts), mask, dtype=np.int64)
-                return {"input_ids": _replace(tokens.ids, starts, ends, masks), "labels": tokens.ids.copy()}
-            return _with_sentinels(tokens.ids, starts, ends, sentinels, end)
+                arrays = {"input_ids": _replace(tokens.ids, starts, ends, masks), "labels": tokens.ids.copy()}
+            if self.scored_share == 1:
+                return arrays
+            targets = arrays["labels"]
+            return arrays | {
+                "labels": draw_scored(targets, 0, self.scored_share, generator),
+                "decoder_tokens": targets,
+            }
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
 

@@ -91,6 +91,7 @@ def build(
     mean_span: float | None = ...,
     max_length: int = ...,
     label_at: str = ...,
+    scored_share: float | None = ...,
     device: str | None = ...,
     dtype: str | None = ...,
     revision: str | None = ...,
@@ -176,7 +177,7 @@ def build(
             has the value of these rows; a note names all options that come from the
             store. For a new store: `languages` (default all), `examples` (64), `seeds` (42), `densities` (0.15),
             `parts`, `keep_fisher`; `objective`, `mask_rate`, `mean_span`, `max_length` (128), `label_at` (auto),
-            `device`, `dtype`, `revision`, `head_seed`; `text_column`,
+            `scored_share` (1), `device`, `dtype`, `revision`, `head_seed`; `text_column`,
             `language_column`, `label_column`, `labels_as_given` (`labels="as-given"` is the same), `label` ({file or
             key: its label}), `split`, `treebank`, `words`, `config`, `corpus_revision`, `task`; `batch_size`,
             `precision`, `checkpoint`, `memory` (bytes, or `"2GB"`); `estimator`, `token_reduction`, `labels`,
@@ -266,7 +267,10 @@ def carry_out(
 #: Value of the option `labels` that means `labels_as_given=True`; the estimator has no such value.
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
-_MODEL_OPTIONS: Final = ("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length", "label_at")
+_MODEL_OPTIONS: Final = (
+    *("revision", "device", "dtype", "objective", "mask_rate", "mean_span", "max_length", "label_at"),
+    "scored_share",
+)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ def load_for_build(
     mean_span: float | None = None,
     max_length: int = 128,
     label_at: str = AUTO,
+    scored_share: float | None = None,
 ) -> tuple[BuildSettings, LoadedModel]:
     """Load the model of a build, and return a tuple of the settings, to which the objective is added, and the model.
 
@@ -45,6 +46,7 @@ def load_for_build(
         max_length: Maximum length of an example in tokens; longer examples are truncated.
         label_at: The token of a word that has its label, for token classification: `first`, `last`, or `auto`; see
             :func:`~xsns_stream.models.attention.label_position`.
+        scored_share: Share of the predicted tokens that are scored, for causal language modelling and span corruption.
 
     Raises:
         ModelError: The model cannot be loaded.
@@ -57,6 +59,7 @@ def load_for_build(
     max_length = whole_number(max_length, "max_length")
     mask_rate = None if mask_rate is None else real_number(mask_rate, "mask_rate")
     mean_span = None if mean_span is None else real_number(mean_span, "mean_span")
+    scored_share = None if scored_share is None else real_number(scored_share, "scored_share")
 
     check_label_at(label_at)
     names = settings.corpus.label_names() if objective in TASKS else ()
@@ -83,7 +86,13 @@ def load_for_build(
     if loaded.objective == "token-classification":
         at = label_position(label_at, loaded.model)
     chosen = make_objective(
-        loaded.objective, rate=mask_rate, mean_span=mean_span, max_length=max_length, labels=names, label_at=at
+        loaded.objective,
+        rate=mask_rate,
+        mean_span=mean_span,
+        max_length=max_length,
+        labels=names,
+        label_at=at,
+        scored_share=scored_share,
     )
     return replace(settings, objective=chosen), loaded
 

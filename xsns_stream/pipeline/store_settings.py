@@ -33,7 +33,7 @@ MOST_SPECIFICATIONS: Final = 64
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
 #: {option: dependent options, which are taken from a store only if the option has the same value as in the store}.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "objective": ("mask_rate", "mean_span", "label_at"),
+    "objective": ("mask_rate", "mean_span", "label_at", "scored_share"),
     "estimator": ("token_reduction", "labels", "batch_size"),
     "until_stable": ("check_every", "at_least"),
 }
@@ -59,6 +59,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "mask_rate": 0.15,
     "mean_span": 3.0,
     "label_at": "first",
+    "scored_share": 1.0,
     "estimator": "per-example",
     "token_reduction": "sum",
     "labels": "data",
@@ -301,7 +302,12 @@ def _members(text: str) -> tuple[str, dict[str, str]]:
 
 def _objective(text: str) -> dict[str, Any]:
     name, members = _members(text)
-    numbers = {"mask_rate": ("rate", float), "mean_span": ("mean_span", float), "max_length": ("max_length", int)}
+    numbers = {
+        "mask_rate": ("rate", float),
+        "mean_span": ("mean_span", float),
+        "max_length": ("max_length", int),
+        "scored_share": ("scored_share", float),
+    }
     found = {option: kind(members[member]) for option, (member, kind) in numbers.items() if member in members}
     if name == "token-classification":
         found["label_at"] = members.get("label_at", "first")

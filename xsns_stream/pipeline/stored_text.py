@@ -260,10 +260,11 @@ def objective_of(stored: StoredText) -> Objective:
             f"read labels.",
             "choose another baseline, or omit --store.",
         )
-    rate, mean_span = (re.search(rf"{key}=([0-9.e+-]+)", text) for key in ("rate", "mean_span"))
+    rate, mean_span, share = (re.search(rf"{key}=([0-9.e+-]+)", text) for key in ("rate", "mean_span", "scored_share"))
     return make_objective(
         name,
         rate=float(rate[1]) if rate else None,
         mean_span=float(mean_span[1]) if mean_span else None,
         max_length=max_length_of(text),
+        scored_share=float(share[1]) if share else None,
     )
