@@ -1,4 +1,4 @@
-"""Tables of `docs/evidence.md`: predictors compared with public gold scores, from `results/evidence.json`."""
+"""Tables of predictors compared with public gold scores, from `results/evidence.json` and `evidence-gemma.json`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from harness import table
@@ -31,15 +32,20 @@ POOLS = (
     "pos-paper-mini",
     "pos-all-mini",
     "ner-all-mini",
+    "gemma-pos-paper",
+    "gemma-pos-paper-layers",
+    "gemma-pos-all",
+    "gemma-pos-all-layers",
+    "gemma-ner-all",
+    "gemma-ner-all-layers",
 )
+#: Files of results; each pool is in one of them.
+FILES = ("evidence.json", "evidence-gemma.json")
 
 
 def rows(results: Path, section: str) -> list[Row]:
-    path = results / "evidence.json"
-    if not path.exists():
-        return []
-    document = json.loads(path.read_text(encoding="utf-8"))
-    return [row for row in document["results"] if row["section"] == section]
+    documents = [json.loads(path.read_text(encoding="utf-8")) for name in FILES if (path := results / name).exists()]
+    return [row for document in documents for row in document["results"] if row["section"] == section]
 
 
 def pool(results: Path, name: str) -> str:
@@ -81,6 +87,38 @@ def _p(value: float | None) -> str:
     if value is None:
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def neighbours(results: Path) -> str:
+    """Return the share of languages whose nearest neighbour is of their family and of their genus."""
+    levels = ("family", "genus")
+    by_predictor: dict[str, dict[str, Row]] = {}
+    for row in rows(results, "neighbours"):
+        by_predictor.setdefault(row["predictor"], {})[row["level"]] = row
+    chance = {level: row for level in levels for row in [next(iter(by_predictor.values()), {}).get(level)] if row}
+    lines = [
+        [predictor, *(f"{100 * found[level]['same_family']:.0f} %" for level in levels)]
+        for predictor, found in by_predictor.items()
+    ]
+    lines += [["random", *(f"{100 * row['random']:.0f} %" for row in chance.values())]] if chance else []
+    counts = [f" ({row['languages']} languages with a relative)" for row in chance.values()] or ["", ""]
+    return table(["predictor", f"family{counts[0]}", f"genus{counts[1]}"], lines)
+
+
+def split_halves(results: Path) -> str:
+    """Return the split-half similarity of the sub-networks of each model: median, lowest and highest language."""
+    by_predictor: dict[str, list[tuple[float, str]]] = {}
+    for row in rows(results, "split-half"):
+        by_predictor.setdefault(row["predictor"], []).append((row["split_half"], row["language"]))
+    lines = [
+        [
+            predictor,
+            f"{median(half for half, _ in found):.3f}",
+            *(f"{half:.3f} ({code})" for half, code in (min(found), max(found))),
+        ]
+        for predictor, found in by_predictor.items()
+    ]
+    return table(["sub-networks", "median", "lowest", "highest"], lines)
 
 
 def regressions(results: Path) -> str:
@@ -174,6 +212,8 @@ def intervals(results: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     **{f"evidence-{name}": partial(pool, name=name) for name in POOLS},
+    "evidence-gemma-neighbours": neighbours,
+    "evidence-gemma-split-half": split_halves,
     "evidence-regressions": regressions,
     "evidence-readme": summary,
     "regression-features": features,

@@ -27,6 +27,7 @@ PAGES = [
     ROOT / "docs" / "ranking.md",
     ROOT / "docs" / "regression.md",
     ROOT / "docs" / "results" / "README.md",
+    ROOT / "docs" / "results" / "gemma" / "README.md",
     ROOT / "docs" / "scaling.md",
     ROOT / "docs" / "transfer.md",
     ROOT / "kernels" / "README.md",

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 import xsns_stream as xs
+from tests.support import zoo
 from tests.support.browsers import chromium
 from tests.support.paths import BENCHMARKS, SHARED_DATA
+from xsns_stream.report import write_matrix
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -211,3 +215,52 @@ def test_benchmark_of_coverage_runs(tmp_path: Path) -> None:
     assert len(results) == 18
     assert len(completed.stdout.splitlines()) == 20
     assert all(row["this"] >= row["percentile"] for row in results)
+
+
+@pytest.mark.shared_data
+@pytest.mark.skipif(not NTREX.is_dir(), reason="needs public gold scores beside the project")
+def test_the_evidence_of_a_model_with_controls_runs(tmp_path: Path) -> None:
+    """The embedded model with two seeds stands in for the large model and its controls."""
+    languages = ["en", "de", "fi", "et", "ru", "uk", "tr", "sw"]
+    for name in ("gemma3-270m", "gemma3-270m-redrawn", "gemma3-270m-shuffled", "mini"):
+        store = tmp_path / f"{name}.zarr"
+        xs.build(store=store, languages=",".join(languages), examples=16, max_length=48, parts=2, progress=False)
+    options = {"languages": languages, "examples": 16, "max_length": 48, "progress": False}
+    for name, matrix in {
+        "lex": xs.baseline("lex", "ntrex", **options),
+        **{f"emb-{layer}": xs.baseline("emb", "ntrex", layer=layer, **options) for layer in range(5)},
+    }.items():
+        write_matrix(matrix, tmp_path / f"{name}.parquet")
+    document = run("evidence_gemma.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path))
+    assert document["parameters"]["languages"] == languages
+    rows = document["results"]
+    regrets = {
+        row["predictor"]: row["mean"]
+        for row in rows
+        if row.get("pool") == "gemma-pos-all" and row["metric"] == "regret"
+    }
+    assert {"xsns", "redrawn", "shuffled", "mini", "lex", "emb", "xsns-chosen-layer", "ldnd", "random"} <= set(regrets)
+    # All stores have the same rows.
+    assert regrets["xsns"] == regrets["redrawn"] == regrets["shuffled"] == regrets["mini"]
+    nearest = {row["predictor"]: row for row in rows if row["section"] == "neighbours" and row["level"] == "genus"}
+    # Finnish and Estonian, Russian and Ukrainian, English and German have a relative.
+    assert nearest["xsns"]["languages"] == 6
+    assert all(0 < row["split_half"] < 1 for row in rows if row["section"] == "split-half")
+
+
+def test_controls_of_a_model_keep_its_form_and_lose_its_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    zoo.make("gemma3", torch.float32).save_pretrained(folder)
+    xs.load_model("mini").tokenizer.save_pretrained(folder)
+    controls = tmp_path / "redrawn", tmp_path / "shuffled"
+    command = [str(BENCHMARKS / "control_models.py"), str(folder)]
+    options = ["--redrawn", str(controls[0]), "--shuffled", str(controls[1])]
+    subprocess.run([sys.executable, *command, *options], check=True, timeout=LIMIT)
+    model, redrawn, shuffled = (
+        dict(AutoModelForCausalLM.from_pretrained(path).named_parameters()) for path in (folder, *controls)
+    )
+    for name, values in model.items():
+        if values.numel() > 1 and len(values.unique()) > 1:
+            assert not values.equal(redrawn[name])
+            assert not values.equal(shuffled[name])
+        assert values.flatten().sort().values.equal(shuffled[name].flatten().sort().values)

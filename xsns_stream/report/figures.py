@@ -156,22 +156,35 @@ def plain(axes: Axes) -> None:
 
 def titled(axes: Axes, title: str, subtitle: str = "", above: float = 10.0, size: float = 11.5) -> None:
     """Write a left-aligned title and subtitle above axes; the text starts `above` points above the axes."""
-    lines = ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK))
-    for text, points, weight, colour in lines:
+    for text, points, weight, colour in ((subtitle, 8.5, "normal", QUIET_INK), (title, size, "bold", INK)):
         if text:
-            axes.annotate(
-                text,
-                (0, 1),
-                (0, above),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                fontsize=points,
-                fontweight=weight,
-                color=colour,
-                va="bottom",
-                annotation_clip=False,
-            )
+            text_above(axes, text, above, points, weight, colour)
             above += 1.45 * points * (1 + text.count("\n"))
+
+
+def text_above(axes: Axes, text: str, above: float, points: float, weight: str, colour: str) -> None:
+    """Write a left-aligned text above axes.
+
+    Args:
+        axes: The axes.
+        text: The text.
+        above: Distance from the axes to the lower edge of the text, in points.
+        points: Font size in points.
+        weight: Font weight of matplotlib, such as `bold`.
+        colour: Colour of the text.
+    """
+    axes.annotate(
+        text,
+        (0, 1),
+        (0, above),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=points,
+        fontweight=weight,
+        color=colour,
+        va="bottom",
+        annotation_clip=False,
+    )
 
 
 def is_dark(rgba: Iterable[float]) -> bool:

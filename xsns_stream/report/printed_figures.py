@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 
-from xsns_stream.report.figures import FONT, INK, QUIET_INK, SETTINGS, SMALLEST_TEXT, save_figure
+from xsns_stream.report.figures import FONT, INK, QUIET_INK, SETTINGS, SMALLEST_TEXT, save_figure, text_above
 from xsns_stream.types import Reals
 
 if TYPE_CHECKING:
@@ -155,18 +155,7 @@ def heading(axes: Axes, title: str, facts: Sequence[str], above: float, inches: 
         (_lines(title.split(), " ", size, inches), size, "bold", INK),
     ):
         for line in reversed(lines):
-            axes.annotate(
-                line,
-                (0, 1),
-                (0, above),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                fontsize=points,
-                fontweight=weight,
-                color=colour,
-                va="bottom",
-                annotation_clip=False,
-            )
+            text_above(axes, line, above, points, weight, colour)
             above += 1.35 * points
 
 
