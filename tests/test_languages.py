@@ -49,7 +49,7 @@ KNOWN = ("ar", "az-Latn", "en", "sv", "sw", "zh-Hans", "zh-Hant")
         ("tok", "tok"),  # in CLDR, but newer than the copy of IANA's registry
     ],
 )
-def test_one_spelling(given_code: str, code: str) -> None:
+def test_codes_are_normalised_to_one_spelling(given_code: str, code: str) -> None:
     assert normalise(given_code) == code
     assert normalise(code) == code
 
@@ -90,7 +90,7 @@ def test_codes_hold_letters_digits_and_hyphens_only(text: str) -> None:
     assert normalise(code) == code
 
 
-def test_names() -> None:
+def test_languages_have_english_names() -> None:
     assert language_name("swh_Latn") == "Swahili"
     assert language_name("zh-Hant") == "Chinese (Traditional)"
     with pytest.raises(LanguageError):
@@ -112,7 +112,7 @@ def test_names() -> None:
         ("", []),
     ],
 )
-def test_near_misses(word: str, expected: list[str]) -> None:
+def test_near_misses_of_names_and_codes_are_found(word: str, expected: list[str]) -> None:
     assert near_misses(word, KNOWN) == expected
 
 
@@ -129,7 +129,7 @@ def test_near_misses_of_labels_that_are_not_languages() -> None:
         select(["lang-01"], ("lang-02", "zzzz"))
 
 
-def test_select() -> None:
+def test_select_returns_known_codes_in_the_requested_order() -> None:
     assert select(["all"], KNOWN) == KNOWN
     assert select(["en", "all"], KNOWN) == KNOWN
     assert select(["sw,en", "sv"], KNOWN) == ("sw", "en", "sv")
@@ -215,7 +215,7 @@ def test_select_lists_the_languages_where_nothing_is_near() -> None:
 
 
 @pytest.mark.parametrize("requested", [[], [""], [" , "]])
-def test_select_nothing(requested: list[str]) -> None:
+def test_an_empty_request_is_refused(requested: list[str]) -> None:
     with pytest.raises(LanguageError, match="no language was requested"):
         select(requested, KNOWN)
 

@@ -75,7 +75,7 @@ def test_nan_is_the_code_of_min_nan_and_not_a_missing_value(write) -> None:
     assert dict(sizes.values) == {"nan": 3.0, "en": 5.0}
 
 
-def test_text_file_without_a_header(write) -> None:
+def test_a_text_file_without_a_header_is_read_by_position(write) -> None:
     path = write("sizes.txt", "af Afrikaans 242 1.3", "zh Chinese (Simplified) 259 46.9", "", "en English 55608 300.8")
     assert read_table(path).header == ("label", "text", "1", "2")
     assert dict(read_sizes(path).values) == {"af": 242.0, "zh": 259.0, "en": 55608.0}
@@ -177,7 +177,7 @@ def test_repeated_lines_are_accepted_and_contradicting_lines_are_noted(write) ->
     assert other.notes == ("s.csv has several entries for sr; the first one was used.",)
 
 
-def test_choice_of_the_column_of_sizes(write) -> None:
+def test_the_column_of_sizes_is_found_or_must_be_chosen(write) -> None:
     one = write("one.csv", ",language,size,script", "0,hy,1785,armenian", "1,cy,303,latin")
     assert dict(read_sizes(one).values) == {"hy": 1785.0, "cy": 303.0}
     known = write("known.csv", "code,gold,tokens", "en,1,7", "fi,0,2")
@@ -254,7 +254,7 @@ def test_branches_of_the_same_name_in_two_families_are_not_shared(write) -> None
     assert family(read_families(write("f.csv", "code,family", *lines)))["sv", "zu"] == 0.0
 
 
-def test_scripts_of_codes() -> None:
+def test_languages_with_the_same_customary_script_have_similarity_one() -> None:
     scripts = customary_scripts(["srp-Latn", "sr", "ru", "zh", "zh-TW", "ja", "sw", "ur", "ar", "sw", "aii"])
     matrix = script(scripts)
     assert matrix.sources == ("sr-Latn", "sr", "ru", "zh", "zh-TW", "ja", "sw", "ur", "ar", "aii")

@@ -127,7 +127,7 @@ def test_states_are_read_back_from_the_file(tmp_path: Path, dtype: str) -> None:
     assert isinstance(states_read["sw"], np.memmap)
 
 
-def test_file_without_states(tmp_path: Path) -> None:
+def test_a_file_without_states_gives_no_language(tmp_path: Path) -> None:
     token_states = TokenStates(tmp_path / "states", 4)
     assert token_states.states(CODES) == {}
 

@@ -213,7 +213,7 @@ def ndcg(matrix: SimilarityMatrix) -> float:
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real tables")
 class TestRealTables:
-    def test_l2v(self) -> None:
+    def test_l2v_of_the_published_archive_is_the_cosine_of_its_features(self) -> None:
         path = SHARED / "typology" / "uriel" / "feature_predictions.npz"
         table = read_features(path)
         assert table.values.shape[1] == 103 + 28 + 158
@@ -230,14 +230,14 @@ class TestRealTables:
         assert (l2v(table, [*POS, "sw"], ["zu", *POS]).values[:-1, 1:] == matrix.values).all()
         assert ndcg(matrix) == pytest.approx(78.69, abs=0.005)
 
-    def test_word_lists(self) -> None:
+    def test_ldnd_of_the_published_table_has_its_known_ndcg(self) -> None:
         """The distance of word lists is known to give 84.2 on these 20 languages and scores."""
         distances = read_distances(SHARED / "xpos" / "results" / "ldnd.csv")
         assert (len(distances.languages), distances.notes) == (90, ())
         matrix = ldnd(distances, POS, POS)
         assert ndcg(matrix) == pytest.approx(84.23, abs=0.005)
 
-    def test_families_sizes_and_scripts(self) -> None:
+    def test_published_tables_of_families_sizes_and_scripts_are_read(self) -> None:
         own = read_families(SHARED / "xpos" / "languages.csv")
         of_glottolog = read_families(SHARED / "typology" / "glottolog" / "languages.csv")
         named = read_families(SHARED / "xpos" / "research_udpos" / "fams.txt")

@@ -93,7 +93,7 @@ def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path)
     assert completed.err.count("fi.txt has no usable text") == 1, "one reason for both seeds"
 
 
-def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path, xsns: Any) -> None:
+def test_languages_that_cannot_be_built_are_listed_separately(build: Any, three: Path, xsns: Any) -> None:
     (three / "fi.txt").write_bytes("hei".encode("utf-16"))
     (three / "swh_Latn.txt").write_text("habari\n")
     completed = build("--dry-run", "-q", corpus=three, lang="all")

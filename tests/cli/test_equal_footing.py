@@ -147,7 +147,7 @@ def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -
     assert "has no record of the text of en-GB, so that it was not compared." in completed.err
 
 
-def test_all_baselines_with_a_store(baseline: Any, tmp_path: Path) -> None:
+def test_all_baselines_of_a_store_are_measured_on_its_text(baseline: Any, tmp_path: Path) -> None:
     completed = baseline("all", "-o", tmp_path / "all", "--json", "-q")
     assert completed.code == 0, completed.err
     result = json.loads(completed.out)["result"]
@@ -181,7 +181,7 @@ def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_
     ) in completed.err
 
 
-def test_regress_and_matrices_of_a_store(baseline: Any, xsns: Any, tmp_path: Path) -> None:
+def test_a_matrix_of_a_store_records_its_text_and_regress_compares_it(baseline: Any, xsns: Any, tmp_path: Path) -> None:
     path, lex = tmp_path / "jaccard.parquet", tmp_path / "lex.parquet"
     assert xsns("matrix", "--store", "x.zarr", "-o", path, "-q").code == 0
     record = read_matrix(path).record
@@ -197,7 +197,9 @@ def test_regress_and_matrices_of_a_store(baseline: Any, xsns: Any, tmp_path: Pat
     assert len(result["taken_from_pool"]) == 2
 
 
-def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_labels_that_are_no_languages_are_refused_or_skipped(
+    built: Path, xsns: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(built)
     table = tmp_path / "own.csv"
     table.write_text("x,en,Finnish,sw,the average\nen,1,2,3,4\nFinnish,1,2,3,4\nsw,1,2,3,4\n")
@@ -215,7 +217,9 @@ def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_
     assert result["targets"] == ["en", "fi", "sw"]
 
 
-def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_store_without_a_record_of_its_text_needs_corpus_and_model(
+    xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     """Stores of the first versions: what they do not say is asked for, and what cannot be compared is said."""
     monkeypatch.chdir(built)
     layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))

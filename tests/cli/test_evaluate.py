@@ -61,7 +61,7 @@ def test_option_values_match_the_package() -> None:
     )
 
 
-def test_a_table(folder: Path, xsns: Any) -> None:
+def test_the_table_has_a_row_for_each_predictor_and_baseline(folder: Path, xsns: Any) -> None:
     completed = xsns(*BOTH)
     assert completed.code == 0, completed.err
     for name in ("l2v", "best", "random", "english", "source-mean"):
@@ -71,7 +71,7 @@ def test_a_table(folder: Path, xsns: Any) -> None:
     assert "note: there is no row `ceiling`" in completed.err
 
 
-def test_one_json_object(folder: Path, xsns: Any) -> None:
+def test_json_has_the_metrics_of_every_predictor(folder: Path, xsns: Any) -> None:
     document = result(xsns(*BOTH, "--json", "--against", "best", "--ceiling", "5000"))
     rows = named(document)
     assert list(rows) == ["l2v", "best", "random", "english", "source-mean", "ceiling"]
@@ -127,7 +127,7 @@ def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
     assert "no matrix has the label 'mix' to rename" in completed.err
 
 
-def test_files(folder: Path, xsns: Any) -> None:
+def test_the_evaluation_is_written_to_files(folder: Path, xsns: Any) -> None:
     completed = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
     assert completed.code == 0, completed.err
     assert completed.err == ""
@@ -136,7 +136,7 @@ def test_files(folder: Path, xsns: Any) -> None:
     assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
+def test_per_target_writes_one_row_for_each_target(folder: Path, xsns: Any) -> None:
     completed = xsns(*BOTH, "--per-target", "-o", "targets.csv")
     assert completed.code == 0, completed.err
     assert "the regret of choosing this source" in " ".join(completed.out.split())
@@ -168,7 +168,7 @@ def store(folder: Path) -> Path:
     return folder / "xsns.zarr"
 
 
-def test_two_rows_of_one_language_in_a_store_and_in_its_matrix(store: Path, xsns: Any) -> None:
+def test_a_store_and_its_matrix_treat_two_rows_of_one_language_alike(store: Path, xsns: Any) -> None:
     """The matrix of a store gives the numbers of the store."""
     write_rows(store, "aka_Latn", "twi_Latn")
     assert xsns("matrix", "--store", store, "-o", "m.parquet", "-o", "m.csv", "-q").code == 0
@@ -247,7 +247,7 @@ def test_nothing_is_written_where_one_name_is_wrong(folder: Path, xsns: Any) -> 
     assert not (folder / "good.md").exists()
 
 
-def test_too_few_resamples(folder: Path, xsns: Any) -> None:
+def test_too_few_resamples_are_refused(folder: Path, xsns: Any) -> None:
     completed = xsns(*BOTH, "--resamples", 5)
     assert completed.code == 2
     assert "100" in completed.err

@@ -59,7 +59,7 @@ def test_info_shows_the_contents_of_a_store(sound, in_process):
     ]
 
 
-def test_info_as_json(sound, in_process):
+def test_info_prints_json(sound, in_process):
     code, out, err = in_process(sound, "info", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
@@ -72,7 +72,7 @@ def test_info_as_json(sound, in_process):
     assert result["unfinished_rows"] == ["'nan' (seed 8, density 0.15)"]
 
 
-def test_a_corpus_as_json(tmp_path, in_process):
+def test_info_prints_a_corpus_as_json(tmp_path, in_process):
     (tmp_path / "one.txt").write_text("habari ya asubuhi\n")
     code, out, _ = in_process(tmp_path, "info", "--corpus", "swa=one.txt", "--json")
     assert code == 0
@@ -102,7 +102,7 @@ def test_a_flipped_bit_is_found_and_named(damaged, in_process):
     ]
 
 
-def test_findings_as_json(damaged, sound, in_process):
+def test_verify_prints_findings_as_json(damaged, sound, in_process):
     code, out, err = in_process(damaged, "verify", "--json", "--quiet")
     assert code == 1
     assert err.startswith("error: 2 things are wrong")
@@ -129,7 +129,7 @@ def test_many_findings_are_in_the_table_and_few_in_the_error(damaged, in_process
     assert "and 1 more." in err
 
 
-def test_a_finding_without_a_row(damaged, in_process):
+def test_a_commit_record_that_belongs_to_no_row_is_reported(damaged, in_process):
     commits = damaged / "xsns.zarr/commits"
     shutil.rmtree(commits / "0.15/7/sw")
     shutil.copytree(commits / "0.15/7/nan", commits / "0.150/7/nan")
@@ -190,7 +190,7 @@ def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
         assert err == f"error: {option} cannot be used with a store.\nhint: give --corpus too.\n"
 
 
-def test_the_singular_of_row(tmp_path, in_process):
+def test_one_row_is_reported_in_the_singular(tmp_path, in_process):
     open_store(tmp_path / "xsns.zarr", "a").write(networks.make_sub("sw"))
     assert in_process(tmp_path, "verify", "-q") == (0, "1 row verified\n", "")
 

@@ -45,7 +45,7 @@ def expected(folder, coefficient="jaccard", **options):
 
 
 @pytest.mark.parametrize("coefficient", ["dice", "overlap", "cosine", "corrected-jaccard", "mutual-information"])
-def test_coefficients(folder, matrix, coefficient):
+def test_every_coefficient_can_be_chosen(folder, matrix, coefficient):
     result = matrix("--coefficient", coefficient)
     similarities = expected(folder, coefficient)
     assert result["coefficient"] == coefficient
@@ -67,7 +67,7 @@ def test_a_rectangle_reads_no_other_row(folder, matrix):
     assert result["containment"] == similarities.values.tolist()
 
 
-def test_a_rectangle_as_a_table(folder, in_process):
+def test_a_rectangle_is_printed_with_sources_as_rows(folder, in_process):
     code, out, _ = in_process(folder, "matrix", "--target", "sw,fi")
     assert code == 0
     header, _, *lines = out.splitlines()
@@ -78,7 +78,7 @@ def test_a_rectangle_as_a_table(folder, in_process):
 # ------------------------------------------------------------------------------------------------ groups
 
 
-def test_layers(folder, matrix):
+def test_json_has_one_matrix_for_each_layer(folder, matrix):
     result = matrix("--by", "layer", "--lang", "sw,fi,en")
     store = open_store(folder / "xsns.zarr")
     by_group = similarity_by_group(count_overlaps_by_seed(store, languages=("sw", "fi", "en"), by="layer"))
@@ -91,7 +91,7 @@ def test_layers(folder, matrix):
     assert sum(group["share"] for group in result["groups"]) == pytest.approx(1)
 
 
-def test_a_table_and_files_of_groups(folder, in_process):
+def test_groups_are_printed_and_written_to_every_format(folder, in_process):
     names = ("g.csv", "g.tsv", "g.parquet", "g.json", "g.npz")
     outputs = [part for name in names for part in ("-o", name)]
     code, out, err = in_process(folder, "matrix", "--by", "tensor", "--coefficient", "dice", *outputs)

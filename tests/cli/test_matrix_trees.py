@@ -93,7 +93,7 @@ def test_a_tree_has_support_if_the_store_has_parts(folder: Path, in_process: InP
 
 
 @pytest.mark.parametrize("arguments", [("-s", "parts.zarr", "--no-support"), (), ("-s", "parts.zarr", "--sample", "1")])
-def test_a_tree_without_support(folder: Path, in_process: InProcess, arguments: tuple[str, ...]) -> None:
+def test_a_tree_without_support_says_why(folder: Path, in_process: InProcess, arguments: tuple[str, ...]) -> None:
     completed = in_process(folder, "matrix", *arguments, "-o", "t.nwk")
     assert completed.code == 0, completed.err
     assert set(joins(folder / "t.nwk").values()) == {None}
@@ -115,7 +115,7 @@ def test_support_needs_all_parameters() -> None:
             xs.similarity("xsns.zarr", support=True, **options)  # type: ignore[call-overload]
 
 
-def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InProcess) -> None:
+def test_a_tree_has_no_support_if_a_language_lacks_parts(folder: Path, tmp_path: Path, in_process: InProcess) -> None:
     copied = in_process(folder, "copy", "parts.zarr", str(tmp_path / "some.zarr"), "--lang", "sw,fi,et")
     assert copied.code == 0, copied.err
     store = open_store(tmp_path / "some.zarr", "a")
@@ -153,7 +153,7 @@ def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InPro
         (("--strict-names",), "--strict-names needs a file that it applies to.", ".phy"),
     ],
 )
-def test_errors_before_anything_is_counted(
+def test_invalid_options_are_refused_before_anything_is_counted(
     folder: Path, in_process: InProcess, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
     ended, out, err = in_process(folder, "matrix", *arguments)

@@ -51,7 +51,7 @@ def test_the_only_row_of_a_language_is_found(named: str, label: str, store: Path
     assert matrix.err.count(note) == 1
 
 
-def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
+def test_every_verb_finds_a_language_by_another_code(store: Path, tmp_path: Path, xsns: Any) -> None:
     sentence = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used instead."
     commands = (
         ("shared", "--store", store, "--lang", "eng,sw"),
@@ -70,7 +70,7 @@ def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
     assert open_store(tmp_path / "copy.zarr").languages == ("en-GB",)
 
 
-def test_several_rows_are_asked_back(store: Path, xsns: Any) -> None:
+def test_a_name_that_means_several_rows_is_refused_with_their_labels(store: Path, xsns: Any) -> None:
     for named, labels in (("zh", "'zh-Hans'"), ("Chinese", "'zh-Hant'"), ("ak", "'aka_Latn'"), ("ak", "'twi_Latn'")):
         completed = xsns("rank", "--store", store, "--target", named)
         assert completed.code == 2
@@ -99,7 +99,7 @@ def test_builds_find_the_file_of_a_language(build: Any, texts: Path, tmp_path: P
     assert "did you mean 'sw' (Swahili)?" in wrong.err
 
 
-def test_labels_as_given_from_the_command_line_and_from_python(
+def test_labels_may_be_given_on_the_command_line_and_from_python(
     build: Any, xsns: Any, tiny_folder: Path, texts: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "codes"

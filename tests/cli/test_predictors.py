@@ -88,7 +88,7 @@ def test_predictors_have_names():
         (["x=memory://store"], "is lost when the command ends"),
     ],
 )
-def test_invalid_names(arguments, message):
+def test_invalid_names_of_predictors_are_refused(arguments, message):
     error = parse(*(part for argument in arguments for part in ("--predict", argument)))
     assert isinstance(error, UsageError)
     assert message in error.message
@@ -132,7 +132,7 @@ def test_seeds_of_a_store_can_be_chosen(folder):
         load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(9,))
 
 
-def test_predictors_that_cannot_be_opened(folder, tmp_path):
+def test_predictors_that_cannot_be_opened_are_errors(folder, tmp_path):
     for path, kind in (
         (tmp_path / "none.csv", XsnsError),
         (tmp_path, StoreError),

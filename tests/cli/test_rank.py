@@ -169,7 +169,7 @@ def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint
         (["--gold", "none.parquet"], "none.parquet"),
     ],
 )
-def test_options_without_the_option_that_they_need(folder, arguments, message, in_process):
+def test_options_that_need_another_option_are_refused_without_it(folder, arguments, message, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", *arguments)
     assert (code != 0, out) == (True, "")
     assert message in err

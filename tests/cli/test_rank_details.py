@@ -61,7 +61,7 @@ def ranked(folder, in_process, *arguments, store="parts.zarr"):
     return json.loads(out)["result"], err
 
 
-def test_intervals_of_parts(folder, in_process):
+def test_parts_of_the_store_give_intervals(folder, in_process):
     result, err = ranked(folder, in_process)
     assert result["intervals"] == {"basis": "4 parts", "confidence": 0.95}
     assert result["reliability"] == 0.6
@@ -106,7 +106,7 @@ def test_no_reliable_difference_is_an_answer(folder, in_process):
     assert "~ No reliable difference among the first 2 (95 %, 4 parts)." in out
 
 
-def test_intervals_of_seeds(folder, in_process):
+def test_four_seeds_give_intervals_and_two_do_not(folder, in_process):
     result, err = ranked(folder, in_process, store="seeds.zarr")
     assert (result["intervals"], err) == ({"basis": "4 seeds", "confidence": 0.95}, "")
     assert all(source["interval"] is not None for source in result["sources"])
@@ -115,14 +115,14 @@ def test_intervals_of_seeds(folder, in_process):
     assert all(source["level_with_first"] is None for source in two["sources"])
 
 
-def test_more_sources_are_requested_than_there_are(folder, in_process):
+def test_all_candidates_are_chosen_if_more_sources_are_requested(folder, in_process):
     result, err = ranked(folder, in_process, "--sources-k", "99")
     assert len(result["together"]["sources"]) == len(CODES) - 1
     assert f"99 sources were requested, but there are only {len(CODES) - 1} candidates; all are chosen." in err
 
 
 @pytest.mark.parametrize("strategy", ["top", "coverage"])
-def test_several_sources(folder, in_process, strategy):
+def test_several_sources_are_chosen_by_similarity_or_by_coverage(folder, in_process, strategy):
     result, _ = ranked(folder, in_process, "--sources-k", "3", "--strategy", strategy)
     together = result["together"]
     assert together["strategy"] == strategy
@@ -146,7 +146,7 @@ def test_several_sources(folder, in_process, strategy):
     assert f"{together['covered']:.1%} of its sub-network" in out
 
 
-def test_explanations(folder, in_process):
+def test_excesses_of_the_layers_sum_to_the_excess_of_a_source(folder, in_process):
     result, _ = ranked(folder, in_process, "--explain", "--top", "2")
     mean = np.mean([source["similarity"] for source in ranked(folder, in_process)[0]["sources"]])
     by_layer = result["explanation"]["layer"]
@@ -161,7 +161,7 @@ def test_explanations(folder, in_process):
     assert "Jaccard by module, chance-corrected" in out
 
 
-def test_expected_scores(folder, in_process):
+def test_gold_scores_give_expected_scores_with_intervals(folder, in_process):
     result, _ = ranked(folder, in_process, "--gold", "gold.parquet")
     basis = result["calibration"]
     assert (basis["task"], basis["metric"], basis["unit"], basis["known_target"]) == (

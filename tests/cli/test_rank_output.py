@@ -126,7 +126,7 @@ def test_the_command_that_follows_names_the_model(folder: Path, in_process: InPr
 # ----------------------------------------------------------------------------------------- several targets
 
 
-def test_two_targets(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
+def test_two_targets_give_two_rankings_and_one_file(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
     completed = in_process(folder, "rank", "--target", "sw,fi", "--json", "-o", str(tmp_path / "r.csv"))
     assert completed.code == 0, completed.err
     result = json.loads(completed.out)["result"]
@@ -143,7 +143,9 @@ def test_two_targets(folder: Path, in_process: InProcess, tmp_path: Path) -> Non
     assert [each["target"] for each in every] == list(open_store(folder / "xsns.zarr").languages)
 
 
-def test_two_targets_from_python(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_returns_the_rankings_of_several_targets(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     both = xs.rank("xsns.zarr", target=["sw", "fi"])
     assert len(both) == 2
@@ -215,14 +217,14 @@ def test_a_ranking_always_says_that_it_is_not_transfer(folder: Path, in_process:
         ({"examples": 32, "reliability": {"split_half": 0.99}}, [TOY]),
     ],
 )
-def test_what_is_said_of_model_text_and_examples(
+def test_the_limits_of_model_text_and_examples_are_stated(
     tmp_path: Path, in_process: InProcess, provenance: dict[str, Any], expected: list[str]
 ) -> None:
     write_store(tmp_path / "xsns.zarr", **provenance)
     assert worth(in_process, tmp_path) == [SIMILARITY, *expected]
 
 
-def test_two_halves_that_are_hardly_more_alike_than_two_languages(tmp_path: Path, in_process: InProcess) -> None:
+def test_a_note_says_that_the_halves_of_a_target_differ_too_much(tmp_path: Path, in_process: InProcess) -> None:
     write_store(tmp_path / "xsns.zarr", model="m", examples=512, reliability={"split_half": 0.5})
     [_, sentence] = worth(in_process, tmp_path)
     highest = xs.rank(tmp_path / "xsns.zarr", "sw").ranking.sources[0].similarity
@@ -232,7 +234,7 @@ def test_two_halves_that_are_hardly_more_alike_than_two_languages(tmp_path: Path
     )
 
 
-def test_what_gold_scores_say(folder: Path, in_process: InProcess) -> None:
+def test_gold_scores_give_the_correlation_and_the_regret_of_the_ranking(folder: Path, in_process: InProcess) -> None:
     completed = in_process(folder, "rank", "--target", "sw", "--gold", "good.parquet", "--json")
     result = json.loads(completed.out)["result"]
     check = result["calibration"]["check"]

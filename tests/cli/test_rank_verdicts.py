@@ -34,6 +34,6 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
         ((True,), "No other candidate has an interval to compare the first with."),
     ],
 )
-def test_the_verdict(levels: tuple[bool | None, ...], sentence: str) -> None:
+def test_the_verdict_states_which_sources_are_reliably_closest(levels: tuple[bool | None, ...], sentence: str) -> None:
     sources = tuple(source(f"s{index}", 0.9 - index / 10, level) for index, level in enumerate(levels))
     assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == sentence

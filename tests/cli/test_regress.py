@@ -56,7 +56,7 @@ def result(completed: Any) -> dict[str, Any]:
     return contents
 
 
-def test_a_table(folder: Path, xsns: Any) -> None:
+def test_the_table_has_coefficients_variances_and_errors(folder: Path, xsns: Any) -> None:
     completed = xsns(*LDND, "--model", "mixed")
     assert completed.code == 0, completed.err
     assert completed.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
@@ -66,7 +66,7 @@ def test_a_table(folder: Path, xsns: Any) -> None:
     assert xsns(*LDND, "--model", "mixed", "--quiet").err == ""
 
 
-def test_one_json_object(folder: Path, xsns: Any) -> None:
+def test_json_has_coefficients_errors_and_predictions(folder: Path, xsns: Any) -> None:
     document = result(xsns(*LDND, "--model", "mixed", "--random", "crossed", "--new", "sw,mt", "--json"))
     assert document["model"] == "mixed"
     assert document["random_intercepts"] == ["target", "source"]
@@ -87,7 +87,7 @@ def test_one_json_object(folder: Path, xsns: Any) -> None:
     assert all(0 <= one["low"] <= one["mean"] <= one["high"] <= 100 for one in new["sources"])
 
 
-def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
+def test_features_and_matrices_can_be_combined(folder: Path, xsns: Any) -> None:
     document = result(
         xsns(*FEATURES, "--feature", "amount=log-source:size", "--predict", "near=ldnd.parquet", "--json", "-q")
     )
@@ -95,7 +95,7 @@ def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
     assert document["pairs"] == 56
 
 
-def test_fewer_languages(folder: Path, xsns: Any) -> None:
+def test_sources_and_targets_can_be_restricted(folder: Path, xsns: Any) -> None:
     """`--targets` limits the fit; a target of `--new` is predicted although it is not among them."""
     document = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
     assert document["targets"] == ["en", "fi", "fr", "sw"]
@@ -103,7 +103,7 @@ def test_fewer_languages(folder: Path, xsns: Any) -> None:
     assert [one["language"] for one in document["predictions"][0]["sources"]] == ["en", "de", "fi", "tr"]
 
 
-def test_files(folder: Path, xsns: Any) -> None:
+def test_the_regression_is_written_to_every_format(folder: Path, xsns: Any) -> None:
     outputs = [f"out{suffix}" for suffix in (".md", ".tex", ".json", ".csv", ".parquet", ".svg")]
     completed = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
     assert completed.code == 0, completed.err
@@ -187,7 +187,7 @@ def xpos() -> Any:
 
 
 @pytest.mark.shared_data
-def test_directions_of_effects(xpos: Any) -> None:
+def test_effects_have_the_signs_of_the_published_model(xpos: Any) -> None:
     """Each effect has the sign of the published model, and an interval without zero."""
     gold, matrices = xpos
     regression = fit(join(gold, matrices), "mixed", "crossed", left_out=())
@@ -198,7 +198,7 @@ def test_directions_of_effects(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_confounding_of_least_squares(xpos: Any) -> None:
+def test_random_intercepts_remove_the_confounding_of_least_squares(xpos: Any) -> None:
     """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
     gold, matrices = xpos
     assert fit(join(gold, matrices), left_out=())["script"].estimate < 0
@@ -210,7 +210,7 @@ def test_confounding_of_least_squares(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_similarity_and_good_sources_together(xpos: Any) -> None:
+def test_ldnd_with_source_intercepts_predicts_better_than_either_alone(xpos: Any) -> None:
     """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
@@ -224,7 +224,7 @@ def test_similarity_and_good_sources_together(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_errors_of_ldnd_alone(xpos: Any) -> None:
+def test_errors_of_ldnd_equal_those_of_numpy(xpos: Any) -> None:
     """Least squares by NumPy on the same pairs: in sample, and target by target."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]})

@@ -160,7 +160,7 @@ def test_a_matrix_needs_no_store(folder: Path, in_process: InProcess, tmp_path: 
     assert completed.err.splitlines()[-1] == "next: xsns-stream gold import TABLE -o gold.parquet"
 
 
-def test_a_rectangular_matrix(folder: Path) -> None:
+def test_a_rectangular_matrix_has_neither_tree_nor_map(folder: Path) -> None:
     page = xs.report(matrix=folder / "wide.csv", target="fi").page
     assert [name for name, _ in page.sections] == ["summary", "ranking", "heat-map"]
     assert page.ranking is not None
@@ -212,7 +212,7 @@ def test_bad_input_is_one_sentence_and_a_hint(
     assert not (folder / "report.pdf").exists()
 
 
-def test_from_python(folder: Path, tmp_path: Path) -> None:
+def test_report_returns_a_page_that_can_be_saved(folder: Path, tmp_path: Path) -> None:
     page = xs.report(folder / "xsns.zarr", layers=False)
     assert (page.path, page.bytes) == (None, 0)
     assert page.save(tmp_path / "a.html").stat().st_size > 300_000

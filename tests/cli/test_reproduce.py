@@ -95,7 +95,7 @@ def page(folder: Path, name: str) -> str:
 
 @SHARED
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "choices"])
-def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> None:
+def test_each_table_is_made_and_not_made_again(table: str, reproduce: Callable[..., Any], out: Path) -> None:
     completed = reproduce(table)
     assert completed.code == 0, completed.err
     assert completed.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
@@ -110,7 +110,9 @@ def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> Non
 
 
 @SHARED
-def test_content_of_the_pages(reproduce: Callable[..., Any], out: Path) -> None:
+def test_pages_show_trivial_rows_the_control_and_the_quality_of_models(
+    reproduce: Callable[..., Any], out: Path
+) -> None:
     """The pages show trivial rows, the control, and the quality of the fine-tuned models."""
     reproduce("table2", "-q")
     text = page(out, "table2")
@@ -248,7 +250,7 @@ def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tupl
 
 
 @pytest.mark.slow
-def test_killed_and_run_again(
+def test_a_killed_run_is_continued_with_the_same_page(
     start_xsns: Callable[..., subprocess.Popen[str]],
     xsns: Callable[..., Any],
     data: Path,
@@ -273,7 +275,7 @@ def test_killed_and_run_again(
 
 @pytest.mark.slow
 @SHARED
-def test_interrupted(
+def test_an_interruption_is_reported_once(
     start_xsns: Callable[..., subprocess.Popen[str]], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """The message is printed once, for every verb that was running."""
@@ -289,7 +291,7 @@ def test_interrupted(
 
 
 @SHARED
-def test_fewer_seeds_than_the_folder_holds(
+def test_files_with_seeds_that_were_not_requested_are_refused(
     xsns: Callable[..., Any], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """A page shows the seeds that it names; files with more seeds are refused."""
@@ -329,7 +331,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 @SHARED
-def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> None:
+def test_tasks_without_data_are_named_and_the_others_are_run(reproduce: Callable[..., Any], out: Path) -> None:
     """They are named, the others are run, and the exit code is 3."""
     completed = reproduce("table3", "--tasks", "pos,qa")
     assert completed.code == 3
@@ -339,7 +341,7 @@ def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> N
     assert "qa is left out: the data of qa are missing." in page(out, "table3")
 
 
-def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_a_failed_step_is_reported_with_its_reason(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     words = ("reproduce", "table3", "--data", data, "--model", tmp_path / "nowhere", "--out", tmp_path / "out", *SHORT)
     completed = xsns(*words)
     assert (completed.code, completed.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
@@ -362,7 +364,7 @@ def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path)
         (("table2", "--out", "o", "--data", "pos=pos", "--tasks", "tagging"), "'tagging' is not a task."),
     ],
 )
-def test_wrong_usage(words: tuple[str, ...], message: str, xsns: Callable[..., Any]) -> None:
+def test_wrong_usage_is_refused_with_a_hint(words: tuple[str, ...], message: str, xsns: Callable[..., Any]) -> None:
     completed = xsns("reproduce", *words)
     assert (completed.code, completed.out) == (2, "")
     assert message in completed.err

@@ -89,7 +89,7 @@ def made(reproduce: Callable[..., Any], out: Path) -> Callable[[str], dict[str, 
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_each_figure(figure: str, made: Callable[[str], Any], out: Path) -> None:
+def test_each_figure_is_written_with_its_page(figure: str, made: Callable[[str], Any], out: Path) -> None:
     assert made(figure)["failed"] == {}
     text = (out / f"{figure}.md").read_text(encoding="utf-8")
     assert f"]({figure}.svg)" in text
@@ -202,7 +202,7 @@ def test_without_english_the_largest_source_is_used(reproduce: Callable[..., Any
     assert (document["base"], list(document["targets"])) == ("sw", ["et", "zu"])
 
 
-def test_figures_that_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Path) -> None:
+def test_figures_without_enough_sources_or_targets_are_refused(reproduce: Callable[..., Any], tmp_path: Path) -> None:
     few = {"languages": ("en", "fi", "sw"), "folder": tmp_path / "out"}
     completed = reproduce("figure4", "--dry-run", **few)
     assert completed.code != 0

@@ -80,7 +80,7 @@ def test_the_table_has_a_line_for_each_layer_and_one_for_all(store):
     assert cells[-1][1:] == ["576", str(both), f"{both / 576:.1%}", str(either), f"{either / 576:.1%}"]
 
 
-def test_errors(store):
+def test_unknown_languages_and_seeds_are_refused(store):
     with pytest.raises(LanguageError, match="no language 'swahilli' in the store"):
         call("-s", store, "--lang", "swahilli")
     with pytest.raises(LanguageError, match="no sub-network of 'yo' for seed 8"):

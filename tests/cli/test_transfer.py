@@ -48,7 +48,7 @@ def test_scores_from_python_are_those_of_the_verb(folder: Path, in_process: Call
     assert len(list((folder / "own.parquet.units").glob("*.json"))) == 3
 
 
-def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_every_source_is_scored_on_every_target(folder: Path, in_process: Callable[..., Any]) -> None:
     completed = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "fi,en", "--json"))
     assert completed.code == 0, completed.err
     result = json.loads(completed.out)["result"]
@@ -113,7 +113,7 @@ def test_after_scores_comes_an_evaluation_of_the_store(folder: Path, in_process:
     assert "next:" not in in_process(folder, *arguments("-q", sources="en")).err
 
 
-def test_predictions_are_held_against_them(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_predictions_can_be_evaluated_against_the_scores(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments("--mix", "en,fi", sources="all")).code == 0
     built = in_process(folder, "build", "--corpus", "pos", "--task", "pos", "--lang", "all", "--examples", "4")
     assert built.code == 0, built.err
@@ -124,7 +124,7 @@ def test_predictions_are_held_against_them(folder: Path, in_process: Callable[..
     assert "Traceback" not in completed.err + regressed.err
 
 
-def test_another_metric_costs_nothing(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_another_metric_needs_no_further_training(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "ner").mkdir()
     for split in ("train", "dev", "test"):
         rows = [f"the O\ncity O\nof O\nParis{n} B-LOC\n" for n in range(8)]
@@ -137,7 +137,7 @@ def test_another_metric_costs_nothing(folder: Path, in_process: Callable[..., An
     assert in_process(folder, *command, "-o", "ner.parquet", "--metric", "rouge").code == 2
 
 
-def test_pairs_alone(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_only_the_listed_pairs_are_scored(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "pairs.txt").write_text("en>fi\n\nen+fi sw\n")
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv")
     completed = in_process(folder, *command, "--pairs", "pairs.txt")
@@ -147,7 +147,7 @@ def test_pairs_alone(folder: Path, in_process: Callable[..., Any]) -> None:
     assert (gold.sources, gold.targets) == (("en", "en+fi"), ("fi", "sw"))
 
 
-def test_pairs_with_all_of_one_side(
+def test_all_stands_for_every_source_or_target_in_a_pair(
     folder: Path, in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *args: StepTimes(0.1, 0.1))
@@ -187,7 +187,7 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert (result["summary"]["pairs"], result["runs"][0]["best_target"], list(result["trivial"])) == (1, "sw", ["sw"])
 
 
-def test_a_kept_model_of_another_run_is_not_taken_for_this_one_s(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_a_kept_model_with_other_settings_is_not_used(folder: Path, in_process: Callable[..., Any]) -> None:
     keep = ("--keep-models", "models", "--targets")
     assert in_process(folder, *arguments(*keep, "fi", sources="en")).code == 0
     other = arguments(*keep, "fi", "--lr", "1e-2", sources="en", output="other.parquet")
@@ -201,9 +201,7 @@ def test_a_kept_model_of_another_run_is_not_taken_for_this_one_s(folder: Path, i
     )
 
 
-def test_units_of_other_sources_made_otherwise_do_not_get_into_one_file(
-    folder: Path, in_process: Callable[..., Any]
-) -> None:
+def test_units_with_other_settings_do_not_get_into_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments(sources="en")).code == 0
     completed = in_process(folder, *arguments("--limit", "9", sources="fi"))
     assert completed.code == 1
@@ -230,7 +228,7 @@ def test_a_dry_run_estimates_and_writes_nothing(folder: Path, in_process: Callab
     assert "training examples: en 12, fi 12; test examples: 24." in text
 
 
-def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_units_with_other_settings_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments(sources="en")).code == 0
     before = (folder / "gold.parquet").read_bytes()
     for more, named in (
@@ -266,7 +264,7 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
         (("--metric", "f1"), "en", "has no metric 'f1'"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_invalid_options_are_refused_with_a_hint(
     more: tuple[str, ...], sources: str, message: str, folder: Path, in_process: Callable[..., Any]
 ) -> None:
     completed = in_process(folder, *arguments(*more, sources=sources))
@@ -277,7 +275,7 @@ def test_what_cannot_be_is_said(
     assert not (folder / "gold.parquet").exists()
 
 
-def test_no_source_and_no_data(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_missing_sources_and_missing_data_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     start = ("transfer", "--task", "pos", *QUICK, "-o", "gold.parquet")
     assert "no source was given" in in_process(folder, *start, "--data", "pos").err
     assert "there is no folder 'nowhere'" in in_process(folder, *start, "--data", "nowhere", "--sources", "en").err
@@ -329,7 +327,7 @@ def test_one_bad_language_does_not_stop_the_others(folder: Path, in_process: Cal
     assert read_scores(folder / "gold.parquet").sources == ("en",)
 
 
-def test_other_test_data_in_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_scores_on_other_test_data_do_not_get_into_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
     """A column of scores is of one test set, whichever source and option came first."""
     assert in_process(folder, *arguments("--targets", "sw", sources="en")).code == 0
     before = (folder / "gold.parquet").read_bytes()
@@ -355,14 +353,14 @@ def test_a_model_that_cannot_be_kept_costs_no_scores(folder: Path, in_process: C
     assert ": en (seed 42)." in again.err
 
 
-def test_a_pair_whose_mixture_is_one_language(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_a_mixture_of_one_language_is_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet")
     completed = in_process(folder, *command, "--pairs", "en+en>fi")
     assert completed.code == 2
     assert "error: 'en+en' names only one language." in completed.err
 
 
-def test_nothing_heavy_for_help(start: list[str]) -> None:
+def test_help_loads_no_large_library(start: list[str]) -> None:
     heavy = "{'torch', 'transformers', 'pandas'}"
     code = f"import sys; from xsns_stream.cli.transfer import command; print({heavy} & set(sys.modules))"
     completed = subprocess.run([start[0], "-c", code], capture_output=True, text=True, timeout=60, check=True)

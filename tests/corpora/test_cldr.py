@@ -69,7 +69,7 @@ def test_the_same_every_time_and_in_every_process(cldr: CldrCorpus) -> None:
     assert completed.stdout.strip() == sample.digest
 
 
-def test_draws(cldr: CldrCorpus) -> None:
+def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(cldr: CldrCorpus) -> None:
     few, more = cldr.sample("fi", 8, seed=1), cldr.sample("fi", 20, seed=1)
     assert more.examples[:8] == few.examples
     assert cldr.sample("fi", 8, seed=2).examples != few.examples
@@ -96,7 +96,7 @@ SCRIPTS = {"ja": "のア", "ar": "ال", "th": "กา", "zh-Hant": "語", "el":
 
 
 @pytest.mark.parametrize(("language", "letters"), SCRIPTS.items(), ids=SCRIPTS)
-def test_each_in_its_own_script(language: str, letters: str, cldr: CldrCorpus) -> None:
+def test_each_language_is_written_in_its_own_script(language: str, letters: str, cldr: CldrCorpus) -> None:
     joined = "".join(texts(cldr, language))
     assert all(letter in joined for letter in letters)
     foreign = sum(c.isascii() and c.isalpha() for c in joined)
@@ -109,18 +109,18 @@ def test_three_names_joined_as_the_language_does(cldr: CldrCorpus) -> None:
     assert sum(text.count(", ") + text.count(" ja ") >= 2 for text in texts(cldr, "fi")) > 0.9 * len(cldr.read("fi"))
 
 
-def test_another_spelling_of_a_code(cldr: CldrCorpus) -> None:
+def test_another_spelling_of_a_code_gives_the_same_sample(cldr: CldrCorpus) -> None:
     assert cldr.sample("swh_Latn", 3, 0).examples == cldr.sample("sw", 3, 0).examples
 
 
 @pytest.mark.parametrize(("language", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
-def test_missing_languages(language: str, near: str, cldr: CldrCorpus) -> None:
+def test_missing_languages_are_refused_with_near_names(language: str, near: str, cldr: CldrCorpus) -> None:
     with pytest.raises(LanguageError) as caught:
         cldr.sample(language, 3, 0)
     assert caught.value.message == f"no language '{language}' in the corpus cldr."
     assert near in caught.value.hint
 
 
-def test_invalid_count(cldr: CldrCorpus) -> None:
+def test_an_invalid_count_is_refused(cldr: CldrCorpus) -> None:
     with pytest.raises(UsageError, match="must be at least 1, not 0"):
         cldr.sample("sw", 0, 0)

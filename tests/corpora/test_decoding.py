@@ -114,7 +114,7 @@ def test_control_characters_take_their_labels_and_move_answers() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 2**18])
-def test_line_ends(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_ends_of_every_system_end_lines(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_BLOCK", block)
     path = tmp_path / "x.txt"
     for data, expected in {

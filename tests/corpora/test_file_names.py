@@ -38,7 +38,7 @@ from xsns_stream.errors import CorpusError, LanguageError
         ("sr_Cyrl", "sr-Cyrl", ""),
     ],
 )
-def test_names_of_languages(stem: str, code: str, name: str) -> None:
+def test_files_named_by_a_language_are_read_with_a_note(stem: str, code: str, name: str) -> None:
     assert language_of(stem) == (code, name)
 
 
@@ -196,7 +196,7 @@ def test_task_files_may_be_compressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-def test_the_cases() -> None:
+def test_published_files_are_read_or_left_out() -> None:
     if not CASES.is_dir():
         pytest.skip("the cases are not beside the project")
     left_out = open_corpus(str(CASES / "left-out"))

@@ -37,7 +37,7 @@ def texts(path: Path, content: str) -> list[str]:
         '{"Text": "a"}\n{"Text": "b"}\n',
     ],
 )
-def test_forms_of_json(tmp_path: Path, content: str) -> None:
+def test_every_common_form_of_json_is_read(tmp_path: Path, content: str) -> None:
     assert texts(tmp_path / "sw.json", content) == ["a", "b"]
 
 
@@ -106,7 +106,7 @@ def test_the_space_after_a_word_is_not_its_tag(tmp_path: Path) -> None:
     assert "the last column of en-train.txt contains the space after each word" in note
 
 
-def test_a_small_o(tmp_path: Path) -> None:
+def test_a_lower_case_o_is_read_as_the_tag_o(tmp_path: Path) -> None:
     words, note = tagged(tmp_path, "hi-train.txt", "एक QC B-COUNT\nसाफ़ JJ o\n\n" * 9, "ner")
     assert words == ("एक/B-COUNT", "साफ़/O")
     assert "the tag 'o' in 9 of the 9 examples of hi-train.txt is read as 'O'." in note

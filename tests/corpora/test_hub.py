@@ -240,7 +240,7 @@ def test_wikipedia_of_another_month(copies: Path) -> None:
         open_corpus("wikipedia", config="20240101.sw")
 
 
-def test_any_data_set(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_without_a_recipe_is_read(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copies)
     corpus = open_corpus("hub:./xnli", text_column="hypothesis")
     assert corpus.name == "hub(xnli, split=train, text_column=hypothesis)"
@@ -318,7 +318,7 @@ def test_opening_a_recipe_needs_no_network() -> None:
     assert open_corpus("hub:me/mine").name == "hub(me/mine, split=train)"
 
 
-def test_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_hint_names_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
     error = complaint(open_corpus("xnli"), "sw")
     assert error.message == "the Hugging Face Hub cannot be reached for facebook/xnli."

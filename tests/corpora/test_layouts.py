@@ -91,7 +91,7 @@ def texts(spec: Path | list[str], language: str, **options: str) -> list[str]:
     ],
     ids=lambda files: next(iter(files)),
 )
-def test_published_layouts(tmp_path: Path, files: dict[str, str]) -> None:
+def test_files_of_published_corpora_are_read(tmp_path: Path, files: dict[str, str]) -> None:
     folder = write(tmp_path / "corpus", files)
     corpus = open_corpus(str(folder))
     code = next(each for each in corpus.languages() if each.startswith("sw"))
@@ -168,7 +168,7 @@ def test_a_file_with_any_suffix_is_read_as_lines_where_its_language_is_given(tmp
         texts([f"sw={tmp_path}/x.pdf"], "sw")
 
 
-def test_a_table_without_a_header(tmp_path: Path) -> None:
+def test_a_table_without_a_header_is_read_with_a_note(tmp_path: Path) -> None:
     write(tmp_path, {"pairs.tsv": 'One "two"\tmoja "mbili"\nThree\ttatu\n', "t.csv": '1\tswh\tHabari, "bwana"\n'})
     assert texts([f"sw={tmp_path}/pairs.tsv"], "sw", text_column="2") == ['moja "mbili"', "tatu"]
     assert texts([f"sw={tmp_path}/t.csv"], "sw") == ['Habari, "bwana"']
@@ -185,7 +185,7 @@ def test_a_title_that_returns_in_its_article_is_text(tmp_path: Path) -> None:
     ]
 
 
-def test_a_layout_from_python(tmp_path: Path, tiny_folder: Path) -> None:
+def test_a_published_layout_can_be_built_from_python(tmp_path: Path, tiny_folder: Path) -> None:
     folder = write(tmp_path / "opus", {"corpus.en-sw.sw": "moja mbili\ntatu\n", "corpus.en-sw.en": "one two\nthree\n"})
     store = xs.build(folder, tiny_folder, tmp_path / "s.zarr", examples=2, max_length=24, progress=False)
     assert store.languages == ("en", "sw")

@@ -34,7 +34,7 @@ def complaint(spec: str | list[str], **options: str) -> XsnsError:
     return caught.value
 
 
-def test_a_folder(folder: Path) -> None:
+def test_a_folder_has_a_text_for_each_file_named_by_a_language(folder: Path) -> None:
     corpus = open_corpus(str(folder))
     assert corpus.name == "folder(texts)"
     assert corpus.local
@@ -65,7 +65,7 @@ def test_the_name_holds_no_path_and_all_settings(folder: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("language", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
-def test_missing_language(folder: Path, language: str, hint: str) -> None:
+def test_a_missing_language_is_refused_with_near_names(folder: Path, language: str, hint: str) -> None:
     with pytest.raises(LanguageError) as caught:
         open_corpus(str(folder)).sample(language, 1, 0)
     assert caught.value.message == f"no language '{language}' in folder(texts)."
@@ -96,7 +96,7 @@ def test_two_files_of_one_language(folder: Path) -> None:
     assert complaint(pairs).message.endswith("both mean the language 'sw'.")
 
 
-def test_folders_without_text(tmp_path: Path) -> None:
+def test_folders_without_text_are_refused(tmp_path: Path) -> None:
     assert complaint(str(tmp_path)).message == f"there is no file in '{tmp_path}'."
     assert "--task" not in complaint(str(tmp_path)).hint
     (tmp_path / "sw").mkdir()
@@ -108,7 +108,7 @@ def test_folders_without_text(tmp_path: Path) -> None:
     assert ".parquet" in error.hint
 
 
-def test_universal_dependencies(tmp_path: Path) -> None:
+def test_files_of_universal_dependencies_are_read_by_split(tmp_path: Path) -> None:
     for name in ("en_ewt-ud-train", "en_ewt-ud-dev", "fr_gsd-dev", "cy_ccg-train"):
         (tmp_path / f"{name}.conllu").write_text(f"1\t{name}\n", encoding="utf-8")
     (tmp_path / "sw.txt").write_text("x\n", encoding="utf-8")
@@ -124,7 +124,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
         open_corpus(str(tmp_path)).sample("en", 1, 0)
 
 
-def test_pairs(folder: Path) -> None:
+def test_files_can_be_given_for_languages(folder: Path) -> None:
     corpus = open_corpus([f"sw={folder / 'swa.txt'}", f"gl={folder / 'notes.txt'}"])
     assert corpus.languages() == ("gl", "sw")
     assert corpus.sample("gl", 4, 0).examples[0].text == "x"
@@ -138,7 +138,7 @@ def test_a_folder_with_an_equals_sign(folder: Path) -> None:
     assert open_corpus(str(other)).name == "folder(size=small)"
 
 
-def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_corpora_are_refused_with_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = complaint("wikian")
     assert isinstance(error, CorpusError)
     assert error.message == "there is no corpus 'wikian': it is neither a known name nor a folder."
@@ -193,7 +193,7 @@ def test_importing_is_cheap() -> None:
 
 
 @pytest.mark.shared_data
-def test_a_real_folder() -> None:
+def test_the_folder_of_ntrex_is_read() -> None:
     if not (SHARED / "ntrex").is_dir():
         pytest.skip("the corpus NTREX is not beside the project")
     corpus = open_corpus(str(SHARED / "ntrex"))
@@ -206,7 +206,7 @@ def test_a_real_folder() -> None:
 
 
 @pytest.mark.shared_data
-def test_real_treebanks() -> None:
+def test_published_treebanks_are_read_by_surface_forms() -> None:
     if not (SHARED / "ud").is_dir():
         pytest.skip("the treebanks are not beside the project")
     corpus = open_corpus(str(SHARED / "ud"), split="dev")

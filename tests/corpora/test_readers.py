@@ -47,7 +47,7 @@ def message(path: Path, column: str | None = None) -> tuple[str, str]:
     return caught.value.message, caught.value.hint
 
 
-def test_lines(tmp_path: Path) -> None:
+def test_lines_of_a_file_are_read_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(
         b"\xef\xbb\xbfhabari\r\n"  # a byte order mark and CRLF
@@ -75,7 +75,7 @@ def test_lines(tmp_path: Path) -> None:
     st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-def test_reading_what_was_written(tmp_path: Path, lines: list[str], zipped: bool) -> None:
+def test_lines_that_were_written_are_read_back(tmp_path: Path, lines: list[str], zipped: bool) -> None:
     # Three texts of this kind are refused.
     assume(not any(is_mojibake(line) or is_wrong_latin_1(line) for line in lines))
     path = tmp_path / ("x.txt.gz" if zipped else "x.txt")
@@ -145,7 +145,7 @@ Writer = Callable[[Path, list[dict[str, object]]], None]
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES)
-def test_tables(tmp_path: Path, name: str, write: Writer) -> None:
+def test_every_format_of_tables_gives_the_same_text(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     rows: list[dict[str, object]] = [
         {"id": 1, "text": ' a "quoted", text ', "title": "A"},
@@ -221,7 +221,7 @@ def test_tsv_has_no_quoting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", ["a,b\n", "a,b\nc,d\n", '"a\n'])
-def test_invalid_csv(tmp_path: Path, rows: str) -> None:
+def test_an_invalid_csv_is_refused(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text\n" + rows, encoding="utf-8")
     sentence, hint = message(path)
@@ -248,7 +248,7 @@ def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
         ("x.tsv", b"text\n", "it contains no line, row or sentence"),
     ],
 )
-def test_nothing_usable(tmp_path: Path, name: str, data: bytes, counts: str) -> None:
+def test_a_file_without_usable_text_is_refused_with_counts(tmp_path: Path, name: str, data: bytes, counts: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
     assert message(path)[0] == f"{name} has no usable text: {counts}."

@@ -126,7 +126,7 @@ def test_labels_are_of_words_as_given(path: Path) -> None:
     assert example.key() == "我\x1f爱"
 
 
-def test_numbers_from_zero(path: Path) -> None:
+def test_words_may_be_numbered_from_zero(path: Path) -> None:
     sample = read(
         path,
         conllu("0 Her PRON", "1 visit NOUN", "2 ends VERB"),
@@ -246,5 +246,5 @@ def test_words_option_is_refused_where_it_has_no_meaning(tmp_path: Path) -> None
 @pytest.mark.shared_data
 @pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the project")
 @pytest.mark.parametrize("name", ["words/en", "sentences/zh"])
-def test_cases(name: str) -> None:
+def test_treebanks_and_plain_lines_have_the_same_digest(name: str) -> None:
     assert read_text("en", CASES / f"{name}.conllu").digest == read_text("en", CASES / f"{name}.txt").digest

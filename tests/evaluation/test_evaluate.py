@@ -93,7 +93,7 @@ def test_means_equal_a_loop_over_labels() -> None:
     assert any("mt" in note for note in evaluation.notes)
 
 
-def test_trivial_baselines() -> None:
+def test_trivial_baselines_equal_their_definitions() -> None:
     scores = made_up()
     evaluation = small()
     assert evaluation.predictors == ("x", "y", "random", "english", "source-mean")
@@ -117,13 +117,13 @@ def test_trivial_baselines() -> None:
     assert any("`ceiling`" in note for note in evaluation.notes)
 
 
-def test_without_trivial_baselines() -> None:
+def test_trivial_baselines_can_be_left_out() -> None:
     evaluation = small(with_trivial=False)
     assert evaluation.predictors == ("x", "y")
     assert evaluation.settings.trivial == ()
 
 
-def test_a_perfect_prediction() -> None:
+def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     scores = made_up()
     evaluation = evaluate(join(gold(scores), {"x": matrix(scores), "y": matrix(-scores)}), resamples=100)
     for metric in evaluation.metrics[:-2]:
@@ -249,7 +249,7 @@ def test_cell_that_is_missing_for_one_gold_seed() -> None:
     assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in evaluation.notes
 
 
-def test_without_english() -> None:
+def test_without_english_there_is_no_comparison_with_english() -> None:
     rows = [row for row, code in enumerate(CODES) if code != "en"]
     codes = [CODES[row] for row in rows]
     joined = join(gold(made_up()[rows], codes), {"x": matrix(made_up(1)[rows], codes)})
@@ -381,7 +381,7 @@ def test_unknown_predictors_and_metrics() -> None:
         dataclasses.replace(evaluation, metrics=evaluation.metrics[1:])
 
 
-def test_frames() -> None:
+def test_frames_have_a_row_for_each_predictor_and_metric_or_target() -> None:
     evaluation = small(reference="x")
     frame = evaluation.to_frame()
     assert len(frame) == 5 * 9
@@ -442,7 +442,7 @@ def pos() -> Evaluation:
         ("english", NDCG_NAME, 66.2),
     ],
 )
-def test_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
+def test_published_data_give_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
     assert round(100 * pos[row, metric], 1) == percent
 
 

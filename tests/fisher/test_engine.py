@@ -139,7 +139,7 @@ def test_tuning_constants_do_not_change_results(name, value, small, draw, collat
     assert max(errors(fisher(small, batches), expected).values()) <= 1e-12
 
 
-def test_wide_layers(make_model, draw, collate, truth, errors) -> None:
+def test_wide_layers_with_few_scored_positions_are_exact(make_model, draw, collate, truth, errors) -> None:
     """Tensors of 1.2 MB, which fill several tiles, and few scored positions in long examples."""
     model = make_model("xlm-roberta", hidden_size=96, intermediate_size=1600)
     examples = draw((40, 33, 5))

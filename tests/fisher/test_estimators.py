@@ -30,7 +30,7 @@ def mean_of(values: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_absolute_values(family, zoo, gradients, errors) -> None:
+def test_grad_abs_is_the_mean_absolute_gradient(family, zoo, gradients, errors) -> None:
     case = Case(zoo, gradients, family)
     expected = mean_of([{name: g.abs() for name, g in example.items()} for example in case.each])
     result = diagonal_fisher(case.model, case.batches, case.layout, "grad-abs").to_dict()
@@ -52,7 +52,9 @@ def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors, float64_throughout) -> None:
+def test_per_batch_is_the_square_of_the_mean_gradient(
+    family, reduction, zoo, gradients, errors, float64_throughout
+) -> None:
     case = Case(zoo, gradients, family, reduction)
     expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in case.by_batch])
     for checkpoint in (False, True):

@@ -122,7 +122,7 @@ def test_blocks_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
     assert max(errors(in_blocks, at_once).values()) <= 2e-2
 
 
-def test_one_by_one_and_in_blocks(zoo, errors, small_blocks, gradients, mean_square) -> None:
+def test_parameters_measured_one_by_one_are_exact_in_blocks(zoo, errors, small_blocks, gradients, mean_square) -> None:
     model = zoo.make("deberta-v2")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
@@ -161,7 +161,7 @@ def with_more(model, more: tuple[str, ...]) -> ParameterLayout:
 
 @pytest.mark.parametrize("in_blocks", [False, True], ids=["usual", "would be in blocks"])
 @pytest.mark.parametrize("family", HEADS)
-def test_a_measured_head(family, in_blocks, zoo, errors, gradients, mean_square, monkeypatch) -> None:
+def test_a_measured_head_is_exact(family, in_blocks, zoo, errors, gradients, mean_square, monkeypatch) -> None:
     if in_blocks:
         in_small_blocks(monkeypatch)
     model = zoo.make(family)

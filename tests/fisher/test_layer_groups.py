@@ -62,7 +62,7 @@ def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     ],
     ids=["grad-abs", "mean", "sample", "checkpoint", "bf16"],
 )
-def test_every_setting(settings, zoo, tmp_path) -> None:
+def test_groups_of_layers_agree_under_every_setting(settings, zoo, tmp_path) -> None:
     model = zoo.make("t5", torch.float32, ATTENTION["t5"])
     layout, batches = parameter_layout(model), batches_of(zoo, model, "t5")
     expected = diagonal_fisher(
@@ -176,7 +176,7 @@ def test_whole_batches_are_not_cut(estimator, zoo, tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_measure(zoo, tmp_path) -> None:
+def test_no_batch_is_an_error(zoo, tmp_path) -> None:
     model = zoo.make("xlm-roberta")
     with pytest.raises(FisherError, match="there is no batch of language 'sw' to measure"):
         in_groups(model, [], parameter_layout(model), 10**9, tmp_path, language="sw")

@@ -173,7 +173,7 @@ def fails_backward(model) -> Any:
 
 @pytest.mark.parametrize("setting", WAYS)
 @pytest.mark.parametrize("family", ["bert", "albert", "deberta-v2", "t5", "mixtral", "gpt2"])
-def test_every_choice_of_parameters_and_settings(family, setting, zoo) -> None:
+def test_every_choice_of_parameters_and_settings_leaves_the_model_unchanged(family, setting, zoo) -> None:
     """Models with rules for all modules, with shared modules, without some rules, and with rules for other methods."""
     model = zoo.make(family, torch.float32).train()
     own = model.get_submodule(parameter_layout(model).layers[0].name)

@@ -189,7 +189,7 @@ def test_every_parameter_is_exact_for_every_batch_size(name: str, size: int) -> 
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_float32(name: str) -> None:
+def test_values_in_float32_are_close_to_the_exact_ones(name: str) -> None:
     model, loss = make(name, torch.float32)
     examples = data(name, dtype=torch.float32)
     assert largest_error(xs.diagonal_fisher(model, split(examples, 4), loss=loss), truth(model, loss, examples)) <= 1e-4
@@ -368,7 +368,7 @@ def test_batches_without_a_common_first_axis(tensors: dict[str, Any], message: s
     assert caught.value.hint
 
 
-def test_empty_batches() -> None:
+def test_empty_batches_are_refused() -> None:
     model = make("mlp")[0]
     assert refused(FisherError, model, {}, loss=classify).message == "a batch has no tensors."
     assert refused(FisherError, model, data("mlp", 0), loss=classify).message == "a batch has no examples."
@@ -430,7 +430,7 @@ def test_a_tied_tensor_has_its_first_name() -> None:
     assert layout.names == ("embedding.weight", "out.bias")
 
 
-def test_the_sums_of_layers() -> None:
+def test_layer_sums_add_the_values_of_a_layer() -> None:
     model, loss = make("resnet")
     result = xs.diagonal_fisher(model, [data("resnet")], loss=loss)
     expected: dict[str, float] = {}

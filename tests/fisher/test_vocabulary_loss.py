@@ -68,7 +68,7 @@ def test_float32_is_as_close_to_float64_as_autograd() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("source", ["autocast", "weights"])
-def test_lower_precision(dtype: torch.dtype, source: str) -> None:
+def test_gradients_in_lower_precision_are_as_close_as_rounding_allows(dtype: torch.dtype, source: str) -> None:
     hidden, weight, bias, targets, factors = inputs(torch.float32)
     exact = at_once(*inputs())[1]
     if source == "weights":

@@ -32,7 +32,7 @@ RAW = ",task_type,lang_train,lang_pred,score\n0,x,af,af,98.5\n"
         ("x.csv", ";Swahili;中文\nDeutsch;55,2;31,2%\n", "matrix"),
     ],
 )
-def test_formats_are_found_and_said(tmp_path: Path, name: str, text: str, format_name: str) -> None:
+def test_formats_are_recognised_and_reported(tmp_path: Path, name: str, text: str, format_name: str) -> None:
     path = write(tmp_path, name, text)
     assert find_format(path)[0] == format_name
     notes = import_scores(path).notes
@@ -40,7 +40,7 @@ def test_formats_are_found_and_said(tmp_path: Path, name: str, text: str, format
     assert import_scores(path, format_name).notes == notes[1:]
 
 
-def test_json_and_folders(tmp_path: Path) -> None:
+def test_json_files_and_folders_are_recognised(tmp_path: Path) -> None:
     assert find_format(sumeval(tmp_path, [({"en": 5}, {"ar": 0.5})]))[0] == "sumeval"
     assert find_format(tmp_path)[0] == "xpos"
 

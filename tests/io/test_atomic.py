@@ -73,7 +73,9 @@ def test_a_folder_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_pat
 @pytest.mark.parametrize(
     ("name", "accepted"), [("EINVAL", True), ("ENOTSUP", True), ("EPERM", False), ("EBADF", False), ("EIO", False)]
 )
-def test_files(name: str, accepted: bool, refuse: Any, tmp_path: Path) -> None:
+def test_some_errors_of_synchronising_a_file_are_ignored(
+    name: str, accepted: bool, refuse: Any, tmp_path: Path
+) -> None:
     refuse(getattr(errno, name), folders=False, files=True)
     path = tmp_path / "file"
     with path.open("wb") as file:

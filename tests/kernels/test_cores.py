@@ -50,6 +50,6 @@ def test_a_system_without_control_groups(tmp_path: Path) -> None:
     assert available_cores(tmp_path) == 8
 
 
-def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_counted_by_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
     assert available_cores(tmp_path) == 2

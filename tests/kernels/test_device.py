@@ -150,7 +150,7 @@ def test_kth_refuses_invalid_values(device, dtype, bad):
         (torch.ones(6)[::2], 1, ValueError, r"values\[0\] must be contiguous, got shape \(3,\) with strides \(2,\)"),
     ],
 )
-def test_errors(values, k, error, message):
+def test_invalid_arguments_of_kth_largest_are_refused(values, k, error, message):
     with pytest.raises(error, match=message):
         on_device.kth_largest(values, k)
 

@@ -269,7 +269,7 @@ def test_a_long_list_of_wrong_segments_is_shortened():
         ({"impl": "cuda"}, ValueError, "impl must be one of auto, torch, numba, triton; got 'cuda'"),
     ],
 )
-def test_errors(change, error, message):
+def test_invalid_tensors_are_refused(change, error, message):
     arguments = {
         "F": torch.zeros(3, 4),
         "G": torch.zeros(5, 3),

@@ -39,7 +39,7 @@ def test_282_rows_are_exact(impl, words, random_words, count_pairs):
 
 @every_implementation
 @pytest.mark.parametrize("words", [0, 1, 100])
-def test_no_rows(impl, words):
+def test_no_rows_give_an_empty_matrix_of_counts(impl, words):
     counts = kernels.intersection_counts(np.zeros((0, words), np.uint64), impl=impl)
     assert counts.shape == (0, 0)
     assert counts.dtype == np.int64
@@ -89,7 +89,7 @@ def test_accumulate_into_a_strided_total(impl, random_words, count_pairs):
     assert not frame[1::2].any()
 
 
-def test_memory_map(tmp_path, random_words, count_pairs):
+def test_a_memory_map_is_counted_like_an_array(tmp_path, random_words, count_pairs):
     packed = random_words(6, 1500)
     np.save(tmp_path / "rows.npy", packed)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")

@@ -91,7 +91,7 @@ def test_segments_with_any_bounds(squeeze, source, threads, segments, count_pair
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("split", [0, 1, 3, 6, 7])
-def test_rectangles(threads, segments, split, count_pairs):
+def test_rectangles_are_exact(threads, segments, split, count_pairs):
     rows = alike(7, 100)
     truth = expected(rows, segments, 3, count_pairs)
     for impl in ("numba", "numpy"):

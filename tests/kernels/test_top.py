@@ -235,14 +235,14 @@ def test_no_ranks_give_nothing(impl):
         (np.ones(6)[::2], 1, ValueError, r"values\[0\] must be C-contiguous"),
     ],
 )
-def test_errors(impl, values, k, error, message):
+def test_invalid_values_and_ranks_are_refused(impl, values, k, error, message):
     with pytest.raises(error, match=message):
         kernels.top_bits(values, k, impl=impl)
     with pytest.raises(error, match=message):
         kernels.top_bits_many(values, (k,), impl=impl)
 
 
-def test_invalid_options():
+def test_invalid_options_are_refused():
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         kernels.top_bits(np.ones(3), 1, threads=0)
     with pytest.raises(ValueError, match="top_bits has no implementation 'sort'; choose one of: auto, numpy, numba"):

@@ -106,7 +106,7 @@ def test_rows_are_those_of_the_merged_folder(tiny_folder: Path, tmp_path: Path) 
     assert record["adapter"] == load_model(str(folder)).origin["adapter"]
 
 
-def test_what_is_recorded(lora: Path, tiny_folder: Path) -> None:
+def test_the_adapter_and_its_base_are_recorded(lora: Path, tiny_folder: Path) -> None:
     base, loaded = load_model(str(tiny_folder)), load_model(str(lora))
     assert loaded.name == "adapter"
     assert loaded.origin == {
@@ -136,7 +136,7 @@ def test_what_is_recorded(lora: Path, tiny_folder: Path) -> None:
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_variants_of_lora(settings: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
+def test_variants_of_lora_are_merged(settings: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
     if "word_embeddings" in settings.get("target_modules", ()):
         folder, _ = adapter(tmp_path / "adapter", tiny_folder, **settings)
         assert "changes only one of two tied matrices, 'roberta.embeddings.word_embeddings'" in refused(folder).message
@@ -197,7 +197,7 @@ def test_a_baseline_reads_the_tokenizer_of_the_base(copied: Path, tmp_path: Path
 # ------------------------------------------------------------------------------------------------- refused
 
 
-def test_without_peft(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_peft_the_package_is_named(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     error = refused(lora)
     assert error.message == (
@@ -216,7 +216,7 @@ def test_the_base_is_missing(copied: Path) -> None:
     assert error.hint.startswith("adapter_config.json names it as base_model_name_or_path ('/nowhere/llama'); a folder")
 
 
-def test_another_architecture(copied: Path, tmp_path: Path) -> None:
+def test_a_base_of_another_architecture_is_refused(copied: Path, tmp_path: Path) -> None:
     base = gguf_models.write(tmp_path / "base.gguf", gguf_models.make("llama"), "llama")
     configure(copied, base_model_name_or_path=str(base))
     error = refused(copied)
@@ -230,7 +230,7 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_file(folder / "adapter_model.safetensors"))
 
 
-def test_another_width(copied: Path) -> None:
+def test_matrices_of_another_width_are_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     key = f"base_model.model.{QUERY}.lora_A.weight"
     width = tensors[key].shape[1]
@@ -241,7 +241,7 @@ def test_another_width(copied: Path) -> None:
     )
 
 
-def test_one_of_two_matrices(copied: Path) -> None:
+def test_an_adapter_with_one_of_two_matrices_is_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     del tensors[f"base_model.model.{QUERY}.lora_B.weight"]
     save_file(tensors, copied / "adapter_model.safetensors")
@@ -284,7 +284,7 @@ def test_settings_that_are_refused(values: dict[str, Any], words: str, copied: P
     assert error.message.endswith(".")
 
 
-def test_a_pickled_adapter(copied: Path) -> None:
+def test_a_pickled_adapter_is_refused(copied: Path) -> None:
     (copied / "adapter_model.safetensors").rename(copied / "adapter_model.bin")
     error = refused(copied)
     assert error.message == (
@@ -293,7 +293,7 @@ def test_a_pickled_adapter(copied: Path) -> None:
     assert "save it again with `save_pretrained`" in error.hint
 
 
-def test_several_adapters(copied: Path, tmp_path: Path) -> None:
+def test_a_folder_of_several_adapters_is_refused(copied: Path, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     folder.mkdir()
     copied.rename(folder / "sw")

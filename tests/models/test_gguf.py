@@ -118,7 +118,7 @@ def test_the_model_is_an_ordinary_one(llama: Path, tmp_path: Path) -> None:
     assert AutoModelForCausalLM.from_pretrained(tmp_path).half().dtype == torch.float16
 
 
-def test_half_precision(llama: Path) -> None:
+def test_weights_can_be_loaded_in_half_precision(llama: Path) -> None:
     loaded = load_model(str(llama), dtype="bfloat16")
     full = load_model(str(llama)).model.state_dict()
     assert all(torch.equal(value, full[name].bfloat16()) for name, value in loaded.model.state_dict().items())
@@ -225,7 +225,7 @@ def test_a_file_without_a_suffix(llama: Path, tmp_path: Path) -> None:
     assert load_model(str(path)).weights_digest == load_model(str(llama)).weights_digest
 
 
-def test_another_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)
     error = refused(tmp_path / "model.safetensors")
     assert error.message == f"the model '{tmp_path / 'model.safetensors'}' is a file, and not a GGUF file."

@@ -154,7 +154,7 @@ def test_split_files_in_a_folder(tmp_path: Path) -> None:
     assert "is one of 2 files of a model" in refused(tmp_path).message
 
 
-def test_without_a_tokenizer(tmp_path: Path) -> None:
+def test_a_file_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", tokenizer=None)
     error = refused(path)
     assert error.message == f"the GGUF file of model '{path}' contains no tokenizer."
@@ -166,7 +166,7 @@ def test_a_kind_of_tokenizer_that_is_not_read(tmp_path: Path) -> None:
     assert "cannot be read (kind rwkv)" in refused(path).message
 
 
-def test_without_the_package(whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gguf_the_package_is_named(whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.gguf").write_bytes(whole)
     monkeypatch.setitem(sys.modules, "gguf", None)
     error = refused(tmp_path / "a.gguf")

@@ -82,7 +82,7 @@ def test_options_of_loading_do_not_apply(pair: tuple[Any, Any], option: dict[str
         open_model(*pair, **option)
 
 
-def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
+def test_unsuitable_models_and_tokenizers_are_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
     from transformers import AutoModel, ByT5Tokenizer
 
     model, tokenizer = pair

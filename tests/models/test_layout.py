@@ -35,7 +35,7 @@ def on_meta(kind: Any, config: Any) -> Any:
         return kind(config)
 
 
-def test_xlm_r_base() -> None:
+def test_xlm_r_base_has_85_million_parameters_in_12_layers() -> None:
     model = on_meta(tf.XLMRobertaForMaskedLM, tf.XLMRobertaConfig(**XLMR_BASE))
     layout = parameter_layout(model)
     assert layout.size == 85_054_464
@@ -48,7 +48,7 @@ def test_xlm_r_base() -> None:
     assert any(p.shape == (250_002, 768) for p in out.values())
 
 
-def test_multilingual_bert() -> None:
+def test_multilingual_bert_has_as_many_parameters_as_xlm_r_base() -> None:
     config = tf.BertConfig(vocab_size=119_547)  # the rest is what BERT's configuration says by itself
     layout = parameter_layout(on_meta(tf.BertForMaskedLM, config))
     assert (layout.size, len(layout.layers)) == (85_054_464, 12)
@@ -156,7 +156,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("family", BY_HAND)
-def test_sizes_by_hand(family: str, zoo: Any) -> None:
+def test_sizes_of_layers_equal_those_counted_by_hand(family: str, zoo: Any) -> None:
     layout = parameter_layout(zoo.make(family))
     assert [layer.stop - layer.start for layer in layout.layers] == BY_HAND[family]
     assert layout.size == sum(BY_HAND[family])

@@ -16,7 +16,7 @@ from xsns_stream.models.tokenizers import tokenizer_digest
 SMALL = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 
 
-def test_the_embedded_model() -> None:
+def test_the_embedded_model_is_loaded_by_name() -> None:
     loaded = load_model("mini")
     assert (loaded.name, loaded.revision) == ("mini", "")
     layout = parameter_layout(loaded.model)
@@ -27,7 +27,7 @@ def test_the_embedded_model() -> None:
     assert not loaded.model.training
 
 
-def test_a_folder(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_loaded_and_named_after_itself(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model(str(tiny_folder))
     assert (loaded.name, loaded.revision) == ("tiny", "")
     assert len(loaded.weights_digest) == len(loaded.tokenizer_digest) == 64
@@ -49,7 +49,7 @@ def test_nothing_is_drawn_on_stderr(tiny_folder: Path, capfd: pytest.CaptureFixt
     logging.disable_progress_bar()
 
 
-def test_longest_input(tiny_folder: Path) -> None:
+def test_longest_input_is_limited_by_the_positions_of_the_model(tiny_folder: Path) -> None:
     loaded = load_model(str(tiny_folder))
     assert longest_input(loaded.model, loaded.tokenizer) == 64, "66 positions, two of them before the first token"
 

@@ -78,7 +78,7 @@ def refused(folder: Path, **options: Any) -> ModelError:
 # ----------------------------------------------------------------------------- every family, as it was saved
 
 
-def test_every_family(save: Save, zoo: Any) -> None:
+def test_every_family_is_loaded_with_its_own_weights(save: Save, zoo: Any) -> None:
     for family in zoo.FAMILIES.values():
         model = zoo.make(family.name, torch.float32)
         task = family.objective in TASKS
@@ -187,7 +187,7 @@ def test_a_decoder_s_configuration_may_name_another_padding(save: Save) -> None:
 
 
 @pytest.mark.parametrize("family", ["t5", "mbart", "xlm-roberta"])
-def test_other_models_may_not(family: str, save: Save) -> None:
+def test_other_models_may_not_name_another_padding(family: str, save: Save) -> None:
     folder = save(family, pad_token_id=7)
     objective = {"objective": "question-answering"} if family == "xlm-roberta" else {}
     assert refused(folder, **objective).message == (
@@ -459,7 +459,7 @@ def test_an_objective_that_does_not_suit(family: str, objective: str, save: Save
     assert objective not in error.hint
 
 
-def test_a_discriminator(save: Save) -> None:
+def test_a_discriminator_is_refused(save: Save) -> None:
     config = tf.ElectraConfig(
         vocab_size=97, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, pad_token_id=1
     )

@@ -77,7 +77,7 @@ def refused(folder: Path) -> ModelError:
     return caught.value
 
 
-def test_fp8(copied: Path, tmp_path: Path) -> None:
+def test_fp8_weights_are_de_quantised(copied: Path, tmp_path: Path) -> None:
     expected = to_fp8(copied)
     loaded = load_model(str(copied))
     state = loaded.model.state_dict()
@@ -158,7 +158,7 @@ def test_the_library_is_not_installed(method: str, copied: Path, monkeypatch: py
     assert error.hint == f"install with `pip install {method}`, or use the model before its quantisation."
 
 
-def test_a_library_that_fails(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_fails_is_reported(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantised, "_installed", lambda module: True)
     packed(copied, *LIBRARIES["bitsandbytes"])
     assert f"the weights of model '{copied}' are quantised (bitsandbytes) and cannot be de-quantised" in (

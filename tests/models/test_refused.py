@@ -52,7 +52,7 @@ def test_a_shard_that_is_missing(tiny_copy: Path) -> None:
     assert "cannot be read" in refused(tiny_copy).message
 
 
-def test_no_weights(tiny_copy: Path) -> None:
+def test_a_folder_without_weights_is_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").unlink()
     error = refused(tiny_copy)
     assert error.message == f"the model '{tiny_copy}' has no .safetensors weights."
@@ -185,7 +185,7 @@ def test_a_tokenizer_that_cannot_be_read(damage: str, tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "nowhere", "a/b/c", ""])
-def test_no_such_folder(name: str) -> None:
+def test_a_missing_folder_is_refused(name: str) -> None:
     error = refused(name)
     assert error.message == f"there is no model folder '{name}'."
     assert "`mini`" in error.hint

@@ -27,7 +27,7 @@ def check_spans(model: Any, layout: ParameterLayout) -> None:
 
 
 @pytest.mark.parametrize("family", ["t5", "mt5", "umt5", "mbart"])
-def test_one_stack_of_two(family: str, zoo: Any) -> None:
+def test_one_of_two_stacks_can_be_measured(family: str, zoo: Any) -> None:
     model = zoo.make(family)
     both = parameter_layout(model)
     encoder, decoder = (parameter_layout(model, stack=stack) for stack in ("encoder", "decoder"))
@@ -89,7 +89,7 @@ def test_an_embedding_inside_a_block_can_be_included(zoo: Any) -> None:
     assert parameter_layout(model, include=["word_embeddings"]).size == default.size + 97 * 32
 
 
-def test_everything_is_restored(zoo: Any) -> None:
+def test_all_parameters_can_be_included(zoo: Any) -> None:
     for family in ("bert", "mixtral", "umt5", "albert"):
         model = zoo.make(family)
         layout = parameter_layout(model, include=[""])

@@ -134,7 +134,7 @@ def test_tokens_without_target_are_not_changed(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
+def test_the_masking_rate_and_the_shares_of_replacements_are_right(rate: float, tokenizer: Any) -> None:
     # In long examples a token is forced so rarely that the rate does not change.
     texts = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
     encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(texts, tokenizer, seed=8)
@@ -180,7 +180,7 @@ def test_words_and_plain_text_give_the_same_tokens(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["watoto wa shule", ("watoto", "wa", "shule")], ids=["plain", "words"])
-def test_pairs(text: Any, tokenizer: Any) -> None:
+def test_pairs_are_tokenized_as_pairs(text: Any, tokenizer: Any) -> None:
     pair = TextExample(text, "kitabu kizuri")
     (example,) = MaskedLanguageModelling().encode(sample(pair), tokenizer, 0).examples
     assert original(example).tolist() == tokenizer("watoto wa shule", "kitabu kizuri")["input_ids"]

@@ -157,7 +157,7 @@ def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) 
     np.testing.assert_allclose(single.values, one_batch.values, atol=tolerance)
 
 
-def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None:
+def test_baselines_computed_together_equal_those_computed_alone(compute: Callable[..., Any]) -> None:
     together = compute(*TEXT_BASELINES)
     assert tuple(together) == tuple(TEXT_BASELINES)
     for name, matrix in together.items():
@@ -177,7 +177,7 @@ def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
         assert not np.array_equal(matrix.per_seed[0], matrix.per_seed[1])
 
 
-def test_sources_and_targets(compute: Callable[..., Any]) -> None:
+def test_a_rectangle_equals_that_part_of_the_square(compute: Callable[..., Any]) -> None:
     """emb's centre is that of all languages; nn-rank searches the tokens of the sources alone."""
     square = compute("emb", "lex", centre=True)
     part = compute("emb", "lex", "nn-rank", centre=True, sources=("et", "sw"), targets=("fi", "sw"))
@@ -197,7 +197,7 @@ def test_tokens_are_capped_by_whole_examples(compute: Callable[..., Any]) -> Non
     np.testing.assert_array_equal(large.values, compute("nn-rank")["nn-rank"].values)
 
 
-def test_half_the_space_for_nearly_the_same(compute: Callable[..., Any]) -> None:
+def test_states_in_float16_give_nearly_the_same_values(compute: Callable[..., Any]) -> None:
     full, half = (compute("nn-rank", states=kind)["nn-rank"].values for kind in ("float32", "float16"))
     np.testing.assert_allclose(half, full, atol=0.05)
 
@@ -247,7 +247,7 @@ def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable
     assert matrix["nn-rank"].per_seed[1][2, 0] == 1
 
 
-def test_a_gradient_that_is_no_number_is_one_language_s(
+def test_a_gradient_of_nan_fails_its_language_alone(
     compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from xsns_stream import fisher
@@ -265,7 +265,7 @@ def test_a_gradient_that_is_no_number_is_one_language_s(
     np.testing.assert_array_equal(matrix["nn-rank"].values, [[np.nan, 1], [1, np.nan]])
 
 
-def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
+def test_fewer_than_two_languages_are_an_error(compute: Callable[..., Any], texts: Path) -> None:
     corpus = Without(open_corpus(str(texts)), ("fi", 42), ("et", 42))
     with pytest.raises(CorpusError, match=r"no two languages are left.*nothing of 'fi' can be read") as failure:
         compute("lex", corpus=corpus)
@@ -274,7 +274,7 @@ def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
         compute("lex", languages=("sw",))
 
 
-def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
+def test_events_report_rows_examples_and_the_search(compute: Callable[..., Any]) -> None:
     events: list[Any] = []
     compute("emb", "nn-rank", examples=100, on_event=events.append)
     kinds = [type(event) for event in events]
@@ -309,12 +309,14 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"centre": True, "languages": ("sw", "fi")}, UsageError, "cannot be centred"),
     ],
 )
-def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], error: type, message: str) -> None:
+def test_invalid_settings_are_refused(
+    compute: Callable[..., Any], settings: dict[str, Any], error: type, message: str
+) -> None:
     with pytest.raises(error, match=message):
         compute("emb", "nn-rank", **settings)
 
 
-def test_an_unknown_name(compute: Callable[..., Any]) -> None:
+def test_an_unknown_baseline_is_refused(compute: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match="no baseline 'l2v' from text"):
         compute("l2v")
 

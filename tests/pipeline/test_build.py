@@ -118,7 +118,7 @@ def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: P
     assert store.experiment == provenance.experiment()
 
 
-def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_events_of_a_row_are_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, _ = run(settings(texts, "sw fi", examples=10), loaded, path)
     for language in ("sw", "fi"):
         row = Row(language, 42)
@@ -163,7 +163,7 @@ def test_running_again_measures_nothing(
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
-def test_what_is_new_is_measured_and_the_rest_left(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_only_new_rows_are_measured(texts: Path, loaded: LoadedModel, path: Path) -> None:
     run(settings(texts, "sw", seeds=(1,)), loaded, path)
     result, _, _ = run(settings(texts, "sw fi", seeds=(1, 2)), loaded, path)
     assert result.skipped == (Row("sw", 1),)
@@ -219,7 +219,7 @@ def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: 
     assert open_store(path).languages == ("sw",)
 
 
-def test_another_corpus_and_another_model(
+def test_another_corpus_model_or_tokenizer_is_refused(
     texts: Path, loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]
 ) -> None:
     run(settings(texts, "sw"), loaded, path)
@@ -234,7 +234,9 @@ def test_another_corpus_and_another_model(
 # ------------------------------------------------------------------------------ one language's trouble
 
 
-def test_the_others_go_on(loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]) -> None:
+def test_a_language_without_text_does_not_stop_the_others(
+    loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]
+) -> None:
     folder = write_texts(tmp_path / "texts", "sw fi et")
     (folder / "fi.txt").write_text(" \n\t\n\n", encoding="utf-8")
     result, events, store = run(settings(folder), loaded, path)
@@ -268,7 +270,7 @@ class Corpus:
 
 
 @pytest.mark.parametrize("kind", [CorpusError, FisherError, LanguageError])
-def test_trouble_of_one_language(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
+def test_errors_of_one_language_are_collected(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
     build_settings = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
     result, _, _ = run(build_settings, loaded, path)
     assert [row.language for row in result.committed] == ["sw", "et"]
@@ -276,7 +278,7 @@ def test_trouble_of_one_language(kind: type[XsnsError], loaded: LoadedModel, pat
 
 
 @pytest.mark.parametrize("error", [StoreError("a sad disk."), MemoryError(), ZeroDivisionError(), UsageError("no.")])
-def test_trouble_of_all_ends_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
+def test_errors_that_concern_all_languages_end_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
     build_settings = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
     with pytest.raises(type(error)):
         run(build_settings, loaded, path)
@@ -303,7 +305,7 @@ def test_nan_in_the_weights_is_named_with_the_language(texts: Path, damaged: Loa
         assert f"language '{row.language}'" in error.message
 
 
-def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedModel, path: Path) -> None:
+def test_nan_in_the_embedding_of_a_token_fails_only_languages_with_that_token(damaged: LoadedModel, path: Path) -> None:
     # A piece that stands in every Finnish example and in no other, and is special to nobody.
     token = damaged.tokenizer.convert_tokens_to_ids("▁ja")
     assert token > 5
@@ -319,7 +321,7 @@ def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedMode
     assert "parameter 'roberta.embeddings.word_embeddings.weight'" in error.message
 
 
-def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: LoadedModel, path: Path) -> None:
+def test_a_model_with_zero_gradients_has_no_sub_network(texts: Path, damaged: LoadedModel, path: Path) -> None:
     with torch.no_grad():
         for parameter in damaged.model.lm_head.parameters():
             parameter.zero_()
@@ -331,7 +333,9 @@ def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: Load
 # ------------------------------------------------------------------------------------------ the disk
 
 
-def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_run_and_a_later_run_continues(
+    texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
     objects: list[Path] = []
     atomic_file = local.atomic_file
@@ -375,14 +379,16 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
     assert notes(events) == ["2 empty, 1 duplicate, 1 undecodable of 6 lines skipped."]
 
 
-def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
+def test_unknown_tokens_are_noted(loaded: LoadedModel, path: Path) -> None:
     build_settings = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
     _, events, _ = run(build_settings, loaded, path)
     expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
     assert any(expected in text for text in notes(events))
 
 
-def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_a_note_says_that_fewer_values_than_requested_are_above_zero(
+    texts: Path, loaded: LoadedModel, path: Path
+) -> None:
     _, events, store = run(settings(texts, "sw", densities=(1.0,)), loaded, path)
     realised = store["sw"].density_realised
     if realised < 0.99:
@@ -408,18 +414,18 @@ def test_the_slow_path_is_announced_and_recorded(texts: Path, damaged: LoadedMod
 
 
 @pytest.mark.parametrize("density", [0, -0.1, 1.01, math.nan])
-def test_densities_that_are_none(density: float, texts: Path) -> None:
+def test_invalid_densities_are_refused(density: float, texts: Path) -> None:
     with pytest.raises(UsageError, match=r"the density must be in \(0, 1\]"):
         settings(texts, densities=(0.15, density))
 
 
 @pytest.mark.parametrize(("name", "option"), [("examples", "examples"), ("batch_size", "batch size")])
-def test_counts_that_are_none(name: str, option: str, texts: Path) -> None:
+def test_counts_of_zero_are_refused(name: str, option: str, texts: Path) -> None:
     with pytest.raises(UsageError, match=f"the number for {option} must be at least 1, not 0"):
         settings(texts, **{name: 0})
 
 
-def test_no_language(texts: Path) -> None:
+def test_no_language_is_refused(texts: Path) -> None:
     with pytest.raises(UsageError, match="no language was given"):
         settings(texts, "")
 

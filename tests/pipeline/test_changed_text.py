@@ -63,7 +63,7 @@ def test_a_treebank_and_its_lines_are_one_row(tmp_path: Path) -> None:
     assert rows_built[0] == rows_built[1]
 
 
-def test_malformed_sentences_are_said(tmp_path: Path) -> None:
+def test_malformed_sentences_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "sw.conllu"
     path.write_text("".join(f"1\tneno{number}\n\n" for number in range(30)) + "3\n", encoding="utf-8")
     corpus = xs.open_corpus(f"sw={path}")

@@ -237,7 +237,7 @@ def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
         ClusterOptions(**values)
 
 
-def test_no_cluster_without_workers() -> None:
+def test_a_cluster_of_no_workers_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 1"), local_cluster(0, lambda note: None):
         pass
 
@@ -273,7 +273,7 @@ def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch
         (2, "cuda:3", 8, "one GPU"),
     ],
 )
-def test_workers_that_share_gpus_are_told(
+def test_a_note_says_that_workers_share_gpus(
     workers: int, device: str, gpus: int, shared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)

@@ -184,7 +184,7 @@ def test_what_workers_cannot_do_is_refused(client: Any, texts: Path, tiny_folder
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "times"), [("kill while measuring", 2), ("kill while searching", 1)])
-def test_a_worker_that_is_killed(
+def test_baselines_are_complete_after_a_worker_was_killed(
     kind: str, times: int, own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines
 ) -> None:
     deaths = damage(BaselineFault, kind, "fi", times)
@@ -193,7 +193,9 @@ def test_a_worker_that_is_killed(
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines) -> None:
+def test_baselines_are_complete_after_a_worker_hung(
+    own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines
+) -> None:
     damage(BaselineFault, "hang", "fi")
     events: list[Any] = []
     workers = Workers(client=own_client, options=ClusterOptions(limit=60))
@@ -202,7 +204,9 @@ def test_a_worker_that_hangs(own_client: Any, damage: Callable[..., Path], compu
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, compute: Any, alone: TextBaselines) -> None:
+def test_baselines_are_complete_after_all_workers_were_killed(
+    own_client: Any, compute: Any, alone: TextBaselines
+) -> None:
     killed: list[int] = []
 
     class Kill(_Collect):

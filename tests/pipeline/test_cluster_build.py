@@ -259,7 +259,7 @@ def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while reading", "kill while writing", "kill after the commit"])
-def test_a_worker_that_is_killed(
+def test_a_row_is_measured_again_after_its_worker_was_killed(
     kind: str, own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     deaths = fault(kind, "sw", times=2)
@@ -271,7 +271,7 @@ def test_a_worker_that_is_killed(
 
 
 @pytest.mark.slow
-def test_a_row_that_kills_every_worker(
+def test_a_row_that_kills_every_worker_fails_alone(
     own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     fault("kill while reading", "sw", times=4)
@@ -286,7 +286,7 @@ def test_a_row_that_kills_every_worker(
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_build_continues_after_all_workers_were_killed(own_client: Any, build: Any, alone: SubNetworkStore) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:
@@ -300,7 +300,9 @@ def test_all_workers_are_killed(own_client: Any, build: Any, alone: SubNetworkSt
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_row_is_measured_again_after_its_worker_hung(
+    own_client: Any, fault: Any, build: Any, alone: SubNetworkStore
+) -> None:
     fault("hang", "sw")
     events: list[Any] = []
     assert_same(build(client=own_client, worker_timeout=20, on_event=events.append), alone)

@@ -218,7 +218,7 @@ def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while training", "kill after the commit"])
-def test_a_worker_that_is_killed(
+def test_a_unit_is_computed_again_after_its_worker_was_killed(
     kind: str, own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
 ) -> None:
     deaths = fault(kind, "fi", times=2 if kind == "kill while training" else 1)
@@ -231,7 +231,9 @@ def test_a_worker_that_is_killed(
 
 
 @pytest.mark.slow
-def test_a_unit_that_kills_every_worker(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_unit_that_kills_every_worker_fails_alone(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     fault("kill while training", "fi", times=2)
     with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)"):
         tune(client=own_client, retries=1)
@@ -242,7 +244,9 @@ def test_a_unit_that_kills_every_worker(own_client: Any, fault: Any, tune: Any, 
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_unit_is_computed_again_after_its_worker_hung(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     fault("hang", "fi")
     events: list[Any] = []
     tune(client=own_client, worker_timeout=60, on_event=events.append)
@@ -251,7 +255,9 @@ def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_fine_tuning_continues_after_all_workers_were_killed(
+    own_client: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:

@@ -53,7 +53,7 @@ def expected(make: Any, loaded: LoadedModel) -> Callable[..., Any]:
         (FisherSettings(precision="bf16"), "per-example(token_reduction=sum)", "float32+bf16-autocast"),
     ],
 )
-def test_example_by_example(
+def test_estimators_measure_examples_one_by_one_and_are_recorded(
     fisher: FisherSettings, recorded: str, dtype: str, make: Any, run: Any, expected: Any
 ) -> None:
     _, _, store = run(make("sw", fisher=fisher))

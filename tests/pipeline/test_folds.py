@@ -37,7 +37,7 @@ def jaccard(a: SubNetwork, b: SubNetwork) -> float:
     return float((first & second).sum() / (first | second).sum())
 
 
-def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
+def test_a_row_without_a_part_equals_the_row_of_the_other_parts(
     make: Any, run: Any, encoded: Any, loaded: LoadedModel
 ) -> None:
     _, _, store = run(make("sw", examples=18, parts=4, densities=(0.15, 0.4)))
@@ -97,7 +97,7 @@ def test_cutting_into_parts_changes_no_row(make: Any, run: Any, tmp_path: Any, e
     assert in_parts["sw"].provenance.examples == 18
 
 
-def test_halves_come_along(make: Any, run: Any, tmp_path: Any) -> None:
+def test_parts_give_split_half_too(make: Any, run: Any, tmp_path: Any) -> None:
     result, events, store = run(make("sw fi", examples=20, parts=4))
     _, _, halved = run(make("sw fi", examples=20, split_half=True), at=tmp_path / "halved.zarr")
     for language in ("sw", "fi"):
@@ -172,7 +172,7 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
         ({"parts": 2, "stopping": Stopping(0.9)}, "--parts and --until-stable were both given."),
     ],
 )
-def test_settings_that_cannot_be(make: Any, changes: dict[str, Any], message: str) -> None:
+def test_invalid_settings_of_parts_are_refused(make: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make("sw", **changes)
     assert caught.value.message == message

@@ -46,7 +46,7 @@ def unit(output: Path) -> Path:
     return path
 
 
-def test_units_of_a_causal_model(causal: str, pos: Path, tmp_path: Path) -> None:
+def test_a_causal_model_is_labelled_at_the_last_token(causal: str, pos: Path, tmp_path: Path) -> None:
     output, models = tmp_path / "gold.parquet", tmp_path / "kept"
     xs.transfer(pos, output=output, model=causal, sources="en", targets="en", keep_models=models, **OPTIONS)
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "last"
@@ -81,7 +81,7 @@ def test_a_bidirectional_model_is_labelled_at_the_first_token(tiny_folder: Path,
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "first"
 
 
-def test_units_of_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> None:
+def test_units_record_that_words_are_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> None:
     output = tmp_path / "gold.csv"
     options = OPTIONS | {"model": tiny_folder, "sources": "en", "targets": "en", "output": output}
     xs.transfer(pos, words="running", **options)
@@ -108,7 +108,7 @@ def test_labels_that_do_not_belong_to_words(pos: Path, tmp_path: Path) -> None:
         xs.transfer(pos, output=tmp_path / "gold.csv", sources="en", label_at="end", **OPTIONS)
 
 
-def test_rows_of_a_causal_model(causal: str, pos: Path, path: Path) -> None:
+def test_rows_of_a_causal_model_record_the_labelled_token(causal: str, pos: Path, path: Path) -> None:
     options: dict[str, Any] = {"task": "pos", "objective": "token-classification", "examples": 4, "max_length": 48}
     options |= {"progress": False}
     xs.build(str(pos), causal, path, languages="en", **options)
@@ -126,7 +126,9 @@ def test_rows_of_a_causal_model(causal: str, pos: Path, path: Path) -> None:
         xs.build({"en": ["a b"]}, causal, path.with_name("lm.zarr"), label_at="last", max_length=48, progress=False)
 
 
-def test_the_option_of_the_command_line(causal: str, pos: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
+def test_the_labelled_token_can_be_chosen_on_the_command_line(
+    causal: str, pos: Path, tmp_path: Path, in_process: Callable[..., Any]
+) -> None:
     data = ("--data", str(pos), "--max-length", "48", "--model", causal, "--label-at", "last", "--dry-run", "--json")
     line = [*arguments(sources="en"), *data]
     completed = in_process(tmp_path, *line)

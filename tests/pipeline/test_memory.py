@@ -118,7 +118,9 @@ def test_another_error_is_not_taken_for_memory(make: Callable[..., Any], run: Ca
         run(make("sw"))
 
 
-def test_batches_of_as_many_pieces_as_fit(make: Callable[..., Any], run: Callable[..., Any], tmp_path: Path) -> None:
+def test_automatic_batches_have_as_many_tokens_as_fit(
+    make: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
+) -> None:
     _, _, expected = run(make("sw", examples=20), at=tmp_path / "whole.zarr")
     _, events, store = run(make("sw", examples=20, batch_size="auto"))
     (note,) = notes(events)
@@ -138,17 +140,19 @@ def test_batches_of_as_many_pieces_as_fit(make: Callable[..., Any], run: Callabl
         (Batching(8, 50, "length"), 9, 30, (8, 30), "batches of at most 30 tokens"),
     ],
 )
-def test_half_of_a_batch(before: Batching, examples: int, longest: int, after: Any, text: str) -> None:
+def test_a_batch_is_halved_by_examples_or_by_tokens(
+    before: Batching, examples: int, longest: int, after: Any, text: str
+) -> None:
     assert before.halve(examples, longest)
     assert (before.size, before.token_budget, str(before)) == (*after, text)
 
 
 @pytest.mark.parametrize("smallest", [Batching(1, None, "length"), Batching(8, 30, "length")])
-def test_half_of_one_example(smallest: Batching) -> None:
+def test_a_batch_of_one_example_is_not_halved(smallest: Batching) -> None:
     assert not smallest.halve(9, 30)
 
 
-def test_what_is_free(loaded: LoadedModel, tmp_path: Path) -> None:
+def test_free_memory_follows_the_limit_of_the_container(loaded: LoadedModel, tmp_path: Path) -> None:
     assert 1 << 20 < free_memory(loaded.model) < 1 << 50
     (tmp_path / "memory.current").write_text("300\n")
     for limit, free in (("1000", 700), ("100", 0), ("max", 1 << 62)):
@@ -185,7 +189,7 @@ def test_enough_memory_is_one_pass(make: Callable[..., Any], run: Callable[..., 
         ({"fisher": FisherSettings("per-batch")}, "the estimator 'per-batch'"),
     ],
 )
-def test_what_needs_all_values_at_once(
+def test_settings_that_need_all_values_refuse_a_memory_limit(
     changes: dict[str, Any], message: str, make: Callable[..., Any], run: Callable[..., Any]
 ) -> None:
     with pytest.raises(UsageError) as caught:

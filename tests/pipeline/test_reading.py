@@ -34,7 +34,7 @@ def test_results_come_in_order_and_one_ahead() -> None:
     assert taken == [(0, 0), (1, 10), (2, 20), (3, 30)]
 
 
-def test_one_thread_at_a_time_and_never_this_one() -> None:
+def test_items_are_read_by_one_other_thread_at_a_time() -> None:
     running, most = 0, 0
 
     def make(item: int) -> int:
@@ -99,7 +99,7 @@ def test_a_build_reports_how_much_of_a_text_was_read(
     assert counts[-1] > 0
 
 
-def test_nothing_to_read() -> None:
+def test_no_items_give_no_results() -> None:
     assert list(ReadAhead([], str)) == []
 
 

@@ -49,7 +49,7 @@ def reliability(store: Any, **row: Any) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------- two halves
 
 
-def test_halves_are_what_they_are_by_themselves(
+def test_split_half_is_the_jaccard_of_the_two_halves(
     make: Any, run: Any, slowly: Any, encoded: Any, loaded: LoadedModel
 ) -> None:
     settings = make("sw", examples=20, split_half=True, densities=(0.15, 0.4))
@@ -113,12 +113,12 @@ def test_a_row_stops_once_it_is_stable(make: Any, run: Any, slowly: Any, encoded
     assert result.reliability[Row("sw", 42)] == reliability(store)
 
 
-def test_the_floor_holds(make: Any, run: Any) -> None:
+def test_a_row_does_not_stop_before_the_least_number_of_examples(make: Any, run: Any) -> None:
     _, _, store = run(make("sw", examples=20, stopping=Stopping(0.01, check_every=4, at_least=11)))
     assert store.record("sw").provenance.examples == 12
 
 
-def test_both_at_once(make: Any, run: Any, slowly: Any, encoded: Any) -> None:
+def test_split_half_and_stopping_can_be_combined(make: Any, run: Any, slowly: Any, encoded: Any) -> None:
     """Halves are cut within every check, so that they are halves wherever the row stops."""
     _, _, store = run(make("sw", examples=20, split_half=True, stopping=Stopping(0.01, 8, 16)))
     known = reliability(store)
@@ -149,13 +149,13 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
         ((0.9, 1, -1), "the number for least examples must be at least 1, not -1."),
     ],
 )
-def test_stopping_that_cannot_be(values: tuple[Any, ...], message: str) -> None:
+def test_invalid_rules_of_stopping_are_refused(values: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Stopping(*values)
     assert caught.value.message == message
 
 
-def test_the_coefficient_of_bits() -> None:
+def test_jaccard_of_bits_is_intersection_over_union() -> None:
     a, b, none = (np.array([word], np.uint64) for word in (0b0111, 0b1110, 0))
     assert jaccard_of_bits(a, b) == 0.5
     assert jaccard_of_bits(a, a) == 1

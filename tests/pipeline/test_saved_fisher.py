@@ -123,12 +123,12 @@ def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
     assert "--keep-fisher float32" in caught.value.hint
 
 
-def test_an_encoding_that_is_none(make: Any) -> None:
+def test_an_unknown_encoding_is_refused(make: Any) -> None:
     with pytest.raises(UsageError, match="'int8' is not an encoding"):
         make("sw", keep_fisher="int8")
 
 
-def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> None:
+def test_a_note_says_what_existing_rows_lack(make: Any, run: Any) -> None:
     run(make("sw"))
     _, events, _ = run(make("sw fi", keep_fisher="float32", split_half=True))
     notes = [event.text for event in events if isinstance(event, Noted) and event.row is None]
@@ -143,7 +143,7 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
         assert not [event for event in events if isinstance(event, Noted) and event.row is None]
 
 
-def test_a_place_that_keeps_nothing_is_refused_before_anything_is_measured(
+def test_a_store_that_cannot_save_fisher_values_is_refused_before_measuring(
     make: Any, run: Any, no_measuring: Callable[[], None]
 ) -> None:
     no_measuring()

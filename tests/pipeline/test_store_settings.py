@@ -51,7 +51,7 @@ def test_everything_is_taken_from_the_store(project: Path) -> None:
     assert "exclude bias" in note
 
 
-def test_what_is_given_and_differs_is_refused(project: Path) -> None:
+def test_options_that_differ_from_the_store_are_refused(project: Path) -> None:
     xs.build(project / "texts", project / "tiny", project / "s.zarr", languages="sw", **OPTIONS)
     with pytest.raises(IncompatibleError, match="examples_asked is 6 in the store and 7 here"):
         xs.build(store=project / "s.zarr", languages="fi", examples=7, progress=False)
@@ -195,7 +195,9 @@ def test_a_store_keeps_its_own_text_and_not_the_default(
     assert xs.rank(path, "sw").ranking.sources[0].language == "fi"
 
 
-def test_the_verb_says_what_it_took(project: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verb_says_which_settings_it_took_from_the_store(
+    project: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     common = ("--examples", 6, "--max-length", 24)
     assert (

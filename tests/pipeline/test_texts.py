@@ -69,7 +69,9 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]
 
 
-def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_build_records_how_many_texts_were_skipped_or_cut(
+    tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path
+) -> None:
     """In its JSON, in the records and in `info`, not on stderr alone."""
     (tmp_path / "texts").mkdir()
     lines = [LONG, "", "kitabu kizuri", "kitabu kizuri", LONG + "leo"]
@@ -106,13 +108,13 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
 
 
 @pytest.mark.parametrize(("common", "noted"), [(0, False), (1, False), (2, True)])
-def test_few_common_examples_are_not_said(common: int, noted: bool) -> None:
+def test_few_common_examples_are_not_noted(common: int, noted: bool) -> None:
     other = [f"b{n}" for n in range(20 - common)] + [f"a{n}" for n in range(common)]
     row_texts = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
     assert bool(row_texts.shared()) is noted
 
 
-def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_same_text_in_two_languages_is_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
     for language, word in (("en", "a"), ("zu", "a"), ("fi", "b")):
@@ -164,7 +166,7 @@ def test_notes_are_on_the_compared_languages_only(tiny_folder: Path, xsns: Calla
     assert [note for note in with_zu["notes"] if "en, zu" in note]
 
 
-def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_copy_in_another_order_is_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
     lines = [f"watoto {number} kitabu" for number in range(6)]
@@ -188,7 +190,7 @@ def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., 
     assert "100%" in note or "en, zu" in note
 
 
-def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_few_examples_of_one_language_are_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
     for code, number in (("en", 12), ("fi", 12), ("et", 5), ("sw", 6)):

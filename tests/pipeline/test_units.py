@@ -103,7 +103,7 @@ def test_a_mixture_of_many_languages_has_a_file_of_its_own(tmp_path: Path) -> No
         lambda text: "[]",
     ],
 )
-def test_a_damaged_unit_is_said_to_be(spoil: Any, tmp_path: Path) -> None:
+def test_a_damaged_unit_is_reported(spoil: Any, tmp_path: Path) -> None:
     folder = UnitFolder(tmp_path)
     folder.write(run_of(en=3.0))
     path = tmp_path / "en-1.json"
@@ -132,7 +132,7 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
         check_same(run, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
 
 
-def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> None:
+def test_a_unit_of_another_source_must_have_the_same_settings(tmp_path: Path) -> None:
     run = replace(run_of(en=1.0), settings={"task": "ner", "limit": 20, "train": {"en": "1"}, "labels": ["O"]})
     check_beside(run, {"task": "ner", "limit": 20, "train": {"fi": "2"}, "labels": ["B-X", "O"]}, tmp_path)
     with pytest.raises(IncompatibleError, match=r"'en' \(seed 1\) in .* has other settings: limit"):
@@ -140,7 +140,7 @@ def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("name", "option"), [("train", "--limit"), ("dev", "--test-limit"), ("labels", "The classes")])
-def test_what_cuts_data_is_named(name: str, option: str, tmp_path: Path) -> None:
+def test_the_option_that_changed_the_data_is_named(name: str, option: str, tmp_path: Path) -> None:
     run = replace(run_of(en=1.0), settings={name: "1"})
     with pytest.raises(IncompatibleError) as caught:
         check_same(run, {name: "2"}, tmp_path)
@@ -157,14 +157,14 @@ def test_scores_of_one_target_are_of_the_same_test_data(tmp_path: Path) -> None:
     assert "--test-limit" in caught.value.hint
 
 
-def test_unlabelled_examples_are_told(ner: Path) -> None:
+def test_unlabelled_examples_are_noted(ner: Path) -> None:
     text = (ner / "en-test.txt").read_text()
     (ner / "en-test.txt").write_text(f"a _\nb _\n\n{text}")
     reason = "no label, or an answer that does not occur in its passage"
     assert f"1 of 6 examples of ner/en-test.txt are left out ({reason})." in read_data(settings(ner)).notes
 
 
-def test_other_versions_of_libraries_are_told() -> None:
+def test_other_versions_of_libraries_are_noted() -> None:
     now = library_versions()
     runs = [replace(run_of(en=1.0), settings={"versions": now | {"torch": version}}) for version in ("1.0", "0.9")]
     assert other_versions([replace(runs[0], settings={"versions": now})]) == []
@@ -212,7 +212,7 @@ def test_units_go_seed_by_seed(ner: Path) -> None:
         {"targets": ("en", "en")},
     ],
 )
-def test_settings_that_cannot_be(change: dict[str, Any], ner: Path) -> None:
+def test_invalid_settings_are_refused(change: dict[str, Any], ner: Path) -> None:
     with pytest.raises(UsageError):
         settings(ner, **change)
 
@@ -236,7 +236,7 @@ def test_classes_are_those_of_all_data(ner: Path) -> None:
     assert data.notes == ("'en' has no training example of ORG.",)
 
 
-def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
+def test_test_examples_that_were_trained_on_are_noted(ner: Path) -> None:
     """Splits that come with the data may overlap; how much is said, of the examples that are used."""
     known = (ner / "en-train.txt").read_text().split("\n\n")
     (ner / "en-test.txt").write_text("\n\n".join([*known[:3], "neu O\n"]))
@@ -290,14 +290,14 @@ def test_iob1_beside_iob2(ner: Path) -> None:
     assert "the tags of en-train.txt are IOB1, in which entities begin with I-: they are read as IOB2." in data.notes
 
 
-def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
+def test_two_sources_with_the_same_data_are_noted(ner: Path) -> None:
     (ner / "et-train.txt").write_bytes((ner / "en-train.txt").read_bytes())
     (ner / "et-dev.txt").write_bytes((ner / "en-dev.txt").read_bytes())
     notes = read_data(settings(ner, sources=("en", "et", "fi"))).notes
     assert "the training data of en, et are the same." in notes
 
 
-def test_files_of_no_language_are_told(ner: Path) -> None:
+def test_files_without_a_language_are_noted(ner: Path) -> None:
     tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
     assert "1 file is not read: zzzqq-test.txt (its name does not state a language)." in read_data(settings(ner)).notes
 
@@ -311,7 +311,7 @@ def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
     assert read_data(settings(ner, targets=("en", "sw"), corpus=relabelled)).labels == ("B-LOC", "B-ORG", "O")
 
 
-def test_files_that_say_no_language_are_named(ner: Path) -> None:
+def test_files_whose_name_is_no_language_are_named(ner: Path) -> None:
     tagged(ner, "unknownish-train.txt", "a b", "O O", 2)
     assert any("unknownish-train.txt" in note for note in read_data(settings(ner)).notes)
 
@@ -321,7 +321,7 @@ def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
         read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))
 
 
-def test_a_tag_that_is_no_part_of_speech(tmp_path: Path) -> None:
+def test_a_tag_that_is_no_part_of_speech_is_refused(tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         tagged(tmp_path / "pos", f"en-{split}.txt", "dogs bark", "NOUN Verb", 6)
     with pytest.raises(CorpusError, match="tested on Verb"):
@@ -337,7 +337,7 @@ def test_one_language_without_data_does_not_stop_the_others(ner: Path) -> None:
     assert list(data.test) == ["en", "sw"]
 
 
-def test_no_source_with_data(ner: Path) -> None:
+def test_no_source_with_training_data_is_an_error(ner: Path) -> None:
     for name in ("en-train.txt", "fi-train.txt"):
         (ner / name).write_text("\n\n")
     with pytest.raises(

@@ -133,7 +133,7 @@ def test_predictions_are_clipped_to_the_range_of_the_unit() -> None:
 # ------------------------------------------------------------------------------------ tables and files
 
 
-def test_tables(fitted: tuple[Regression, Evaluation]) -> None:
+def test_tables_have_coefficients_variances_errors_and_rankings(fitted: tuple[Regression, Evaluation]) -> None:
     regression, ranks = fitted
     coefficients, variances, errors, ranking = regression_sheets(regression, ranks)
     assert coefficients.title == ("mixed (target × source): ner f1 (percent) of 132 pairs, 12 sources and 12 targets")
@@ -169,7 +169,9 @@ def test_expected_scores_best_first() -> None:
 
 
 @pytest.mark.parametrize("suffix", RESULT_FORMATS)
-def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
+def test_files_of_every_format_are_the_same_each_time(
+    suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path
+) -> None:
     regression, ranks = fitted
     target = write_regression(regression, ranks, tmp_path / f"regression{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == [target.name]

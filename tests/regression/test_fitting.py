@@ -464,7 +464,7 @@ def test_nearly_collinear_predictors_are_noted() -> None:
     ]
 
 
-def test_exact_fit() -> None:
+def test_exact_data_give_the_exact_coefficients() -> None:
     x = np.random.default_rng(18).random((5, 6))
     for which in MODELS:
         regression = fit(joined_of(3 + 2 * x, x=x), *which)

@@ -86,7 +86,7 @@ def test_differences_have_p_values() -> None:
     assert "Holm" in part
 
 
-def test_units() -> None:
+def test_scores_that_are_fractions_have_three_decimals() -> None:
     evaluation, _ = made("fraction")
     assert f"{evaluation['random', 'regret']:.3f}" in drawn(evaluation)
 
@@ -162,7 +162,7 @@ def test_numbers_come_back_from_files(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(path), evaluation.per_target_frame())
 
 
-def test_markdown(tmp_path: Path) -> None:
+def test_markdown_has_two_tables_and_the_notes(tmp_path: Path) -> None:
     evaluation, joined = made(reference="x_1")
     text = write_evaluation(evaluation, joined, tmp_path / "a.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("|")]
@@ -195,7 +195,7 @@ def test_a_dollar_sign_in_a_figure_is_not_parsed_as_mathematics(name: str, tmp_p
     write_evaluation(called, joined, tmp_path / "a.svg")
 
 
-def test_latex(tmp_path: Path) -> None:
+def test_latex_has_two_tables_with_escaped_names(tmp_path: Path) -> None:
     evaluation, joined = made(reference="x_1")
     text = write_evaluation(evaluation, joined, tmp_path / "a.tex").read_text(encoding="utf-8")
     body = [line for line in text.splitlines() if line.endswith(r"\\")]

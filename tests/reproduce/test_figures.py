@@ -169,7 +169,7 @@ def test_numbers_are_in_cells_if_there_is_room() -> None:
 
 
 @pytest.mark.parametrize("values", [[[np.nan]], [[5.0]], [[5.0, 5.0]], [[np.nan, np.nan], [np.nan, 1.0]]])
-def test_a_grid_with_few_scores(values: list[list[float]]) -> None:
+def test_grids_with_few_scores_are_drawn(values: list[list[float]]) -> None:
     shape = np.array(values).shape
     sources, targets = CODES[: shape[0]], ("en", "sw")[: shape[1]]
     own = np.zeros(shape, np.bool_)
@@ -237,7 +237,7 @@ def test_panels_of_boxes_keep_clear_of_each_other_s_names() -> None:
         assert top < bottom
 
 
-def test_means_and_their_intervals() -> None:
+def test_means_are_drawn_with_their_intervals() -> None:
     figure = means("X-SNS", "random")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["X-SNS", "random"]
@@ -276,7 +276,7 @@ def test_names_are_not_parsed_as_mathematics_and_are_cut() -> None:
     assert written(lambda: curves_figure([panel], XAxis(LONG, {0.1: LONG}), LONG, LONG))
 
 
-def test_names() -> None:
+def test_languages_and_axes_have_readable_names() -> None:
     assert language("sw") == "Swahili  sw"
     assert language("my-own-corpus") == "my-own-corpus"
     assert axis_label("f1", "percent") == "F1 (percent)"

@@ -148,7 +148,7 @@ def lines_of(text: str, heading: str) -> dict[str, list[str]]:
     return result
 
 
-def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
+def test_table_2_compares_predictors(config: RunConfig, run: Callable[..., Outcome]) -> None:
     result = run(config, TABLE2)
     assert (result.failed, result.left_out) == ({}, {})
     text = page(config, TABLE2)
@@ -234,7 +234,7 @@ def test_recipes_are_left_out_without_scores(config: RunConfig, run: Callable[..
     assert set(result.left_out) == {"table1", "table2", "table3"}
 
 
-def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
+def test_table_1_compares_texts_and_objectives(config: RunConfig, run: Callable[..., Outcome]) -> None:
     result = run(config, TABLE1)
     assert result.failed == {}
     text = page(config, TABLE1)
@@ -247,7 +247,7 @@ def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
     assert "general text, LM" not in lines_of(page(without, TABLE1), "## POS tagging")
 
 
-def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_table_3_compares_regressions(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails |= {verb for _, verb in FAILING}
     result = run(config, TABLE3)
     assert set(result.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
@@ -262,7 +262,9 @@ def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]
     assert "| POS tagging | least squares | 9.58 |" in text
 
 
-def test_table_4(config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
+def test_table_4_compares_models_with_random_weights(
+    config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path
+) -> None:
     other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
     fails.add("google/mt5-base")
     result = run(other, TABLE4)

@@ -91,7 +91,7 @@ def test_requested_tasks_without_data(tagged: Path) -> None:
         plan(RunOptions("embedded", OUT, ("pos=nowhere",)))
 
 
-def test_values_of_data(tmp_path: Path) -> None:
+def test_data_folders_are_assigned_to_tasks(tmp_path: Path) -> None:
     for name in ("pos", "general", "typology", "other"):
         (tmp_path / name).mkdir()
     np.savez(tmp_path / "typology" / "feature_predictions.npz", x=np.zeros(1))
@@ -144,7 +144,7 @@ def test_options_replace_values_of_the_preset(tagged: Path) -> None:
     assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit["pos"])
 
 
-def test_general_text(tagged: Path, tmp_path: Path) -> None:
+def test_general_text_is_used_for_the_languages_of_the_tasks(tagged: Path, tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     for code in ("zho_Hans", "fi", "en", "sw"):
@@ -153,14 +153,14 @@ def test_general_text(tagged: Path, tmp_path: Path) -> None:
     assert config.general_languages == ("zh-Hans", "en", "fi")
 
 
-def test_constants_agree() -> None:
+def test_pools_and_presets_have_the_sizes_of_the_paper() -> None:
     assert (len(TOPIC_SOURCES), len(TOPIC_TARGETS), len(set(TOPIC_TARGETS))) == (20, 60, 60)
     assert [len(pool) for pool in PAPER_POOLS.values()] == [17, 20, 15, 7, 8]
     assert len(TARGETS) == 11
     assert all(preset.fisher_seeds[""] and preset.tuning_seeds[""] for preset in PRESETS.values())
 
 
-def test_slugs(tmp_path: Path) -> None:
+def test_slugs_are_distinct_and_contain_no_slash(tmp_path: Path) -> None:
     one, other = tmp_path / "a" / "tiny", tmp_path / "b" / "tiny"
     assert slug(str(one)) != slug(str(other))
     assert slug(str(one)).startswith("tiny-")

@@ -280,7 +280,7 @@ def test_two_recipes_share_a_step(config: RunConfig, verbs: Verbs, chain: Recipe
     assert list(report.results) == ["table9", "table8"]
 
 
-def test_follow_up_steps(config: RunConfig, verbs: Verbs) -> None:
+def test_a_result_can_add_further_steps(config: RunConfig, verbs: Verbs) -> None:
     def follow_up(config: RunConfig, outputs: StepOutputs) -> list[Step]:
         document = outputs.document("a")
         return [] if document is None else [step(config, "e", document["of"][0])]
@@ -316,7 +316,7 @@ def test_stdout_can_be_an_output(config: RunConfig, verbs: Verbs) -> None:
     assert printing.command_line == f"xsns-stream rank --json > {path}"
 
 
-def test_actions(config: RunConfig, verbs: Verbs) -> None:
+def test_steps_can_call_functions(config: RunConfig, verbs: Verbs) -> None:
     folder = config.path("made")
 
     def fail() -> None:
@@ -348,7 +348,7 @@ def test_names_of_steps_are_unique(config: RunConfig) -> None:
         Step("a", ("a",), (config.path("a.json"),), stdout=config.path("b.json"))
 
 
-def test_file_names() -> None:
+def test_names_of_files_are_distinct_short_and_contain_no_slash() -> None:
     assert file_name("mini.pos.gold") == "mini.pos.gold"
     odd = {file_name("../x"), file_name("..-x"), file_name("a/x"), file_name("a" * 300)}
     assert len(odd) == 4

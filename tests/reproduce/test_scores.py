@@ -60,7 +60,7 @@ def test_scores_of_a_target() -> None:
     assert all(math.isnan(value) for value in (nothing.best, nothing.worst, nothing.mean, nothing.english))
 
 
-def test_paired_means() -> None:
+def test_means_are_compared_where_both_values_are_known() -> None:
     rows = {"a": [10.0, 20.0, 30.0, NAN], "b": [11.0, 20.0, 35.0, 99.0], "c": [NAN] * 4}
     means = paired_means(rows, "a")
     a, b, c = means.values()
@@ -125,7 +125,7 @@ def document(**means: float | None) -> dict[str, Any]:
     }
 
 
-def test_panels_of_metrics() -> None:
+def test_panels_have_a_curve_over_densities_for_each_metric() -> None:
     evaluation = document(p05=0.5, p15=None, p25=0.7, random=0.2)
     panels = metric_panels({"pos": evaluation}, {"pos": [0.05, 0.15, 0.25, 0.35]})
     assert [panel.title for panel in panels] == ["Pearson", "Spearman", "Top-1", "NDCG@3"]

@@ -75,7 +75,7 @@ def test_coefficients_equal_those_of_scipy(coefficient, metric):
 
 
 @given(a=members, b=members)
-def test_properties_of_coefficients(a, b):
+def test_coefficients_are_symmetric_and_ordered(a, b):
     for coefficient in COEFFICIENTS:
         forward, backward = pair(a, b, coefficient), pair(b, a, coefficient)
         if coefficient != "containment":

@@ -123,7 +123,7 @@ def test_different_groups_are_not_averaged(store):
         GroupedOverlaps("layer", ("a", "b"), (OverlapCounts(("a",), np.zeros((1, 1), np.int64), 3),))
 
 
-def test_nothing_selected(memory_rows, two_layers):
+def test_groups_without_selected_parameters_are_undefined(memory_rows, two_layers):
     empty = memory_rows({code: np.zeros(4, np.uint64) for code in CODES}, two_layers)
     by_group = similarity_by_group(count_overlaps(empty, by="layer"))
     assert np.isnan(by_group.shares).all()

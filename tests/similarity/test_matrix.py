@@ -186,7 +186,7 @@ def test_different_tables_are_not_averaged(other, message):
         jaccard([count(sets, ["sw", "rw"]), count(sets, **settings)])
 
 
-def test_no_table_at_all():
+def test_no_table_of_counts_is_refused():
     with pytest.raises(UsageError, match="no table of counts"):
         jaccard([])
 

@@ -50,12 +50,12 @@ def assert_same(store, read_row):
     assert not np.asarray(read_row((1, 1, 0))).any()
 
 
-def test_plain_zarr(store, path):
+def test_plain_zarr_reads_the_rows(store, path):
     array = zarr.open_group(path, mode="r")["subnetworks"]
     assert_same(store, lambda slot: array[slot])
 
 
-def test_xarray_with_dask(store, path):
+def test_xarray_reads_the_rows_with_dask(store, path):
     import dask.array
     import xarray
 
@@ -83,7 +83,7 @@ def test_dask_counts_the_same_overlap(store, path):
     assert count > 0
 
 
-def test_tensorstore(store, path, layout):
+def test_tensorstore_reads_the_rows(store, path, layout):
     import tensorstore
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "subnetworks")}}
@@ -95,7 +95,7 @@ def test_tensorstore(store, path, layout):
     assert_same(store, lambda slot: array[slot].read().result())
 
 
-def test_zarrs(store, path):
+def test_zarrs_reads_the_rows(store, path):
     import zarrs
 
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
@@ -105,7 +105,7 @@ def test_zarrs(store, path):
 
 
 @pytest.mark.parametrize("encoding", ["float32", "bf16"])
-def test_kept_fisher_values(path, networks, encoding):
+def test_tensorstore_reads_fisher_values(path, networks, encoding):
     import tensorstore
 
     sub = networks.make_sub("sw")

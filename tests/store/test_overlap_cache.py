@@ -153,7 +153,7 @@ def test_many_new_languages_are_counted_as_a_square(store, networks):
     assert counts.intersection.tolist() == exact(store).intersection.tolist()
 
 
-def test_a_removed_language(store, path):
+def test_a_removed_language_is_left_out_of_cached_counts(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
     store.discard("fi", 0, 0.15)
@@ -281,7 +281,7 @@ def test_a_process_does_not_wait_for_another_writer_of_counts(store, path):
     assert arrays(path) == []
 
 
-def test_not_using_and_not_writing(store, path):
+def test_the_cache_can_be_ignored_or_left_unwritten(store, path):
     count_overlaps(store, cache=overlap_cache(store, write=False))
     assert not (path / "overlaps").exists()
     count_overlaps(store, cache=overlap_cache(store))
@@ -371,7 +371,7 @@ def test_counts_of_a_row_that_was_built_again_are_not_cached(store, path, networ
     assert arrays(path) == []
 
 
-def test_in_memory(networks):
+def test_counts_of_a_store_in_memory_are_cached(networks):
     store = open_store("memory://overlaps-test", "a")
     for code in CODES:
         store.write(networks.make_sub(code))

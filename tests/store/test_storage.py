@@ -59,7 +59,7 @@ def test_keys_are_listed_by_folder_and_not_by_prefix(storage):
     assert sorted(storage.list()) == ["xy/3", "z"]
 
 
-def test_documents(storage):
+def test_json_documents_are_created_read_written_and_updated(storage):
     assert storage.read_json("d/x.json") is None
     assert storage.create_json("d/x.json", {"a": "ä"})
     assert storage.create_json("d/x.json", {"a": 2}) is False
@@ -149,7 +149,7 @@ def test_no_key_leads_out_of_a_storage(storage, key):
 # -------------------------------------------------------------------------------- what URLs there are
 
 
-def test_folders(tmp_path, networks):
+def test_a_folder_may_be_given_as_a_path_or_as_a_url(tmp_path, networks):
     open_store(tmp_path / "x y.zarr", "a").write(networks.make_sub())
     storage = open_storage((tmp_path / "x y.zarr").as_uri())
     assert (storage.path, storage.url) == (tmp_path / "x y.zarr", (tmp_path / "x y.zarr").as_uri())

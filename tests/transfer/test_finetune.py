@@ -369,7 +369,7 @@ def test_a_word_without_tokens_is_wrong_or_outside(tokenizer: Any) -> None:
         assert scores.units == (2 if task == "pos" else 1)
 
 
-def test_trivial_answers(tokenizer: Any) -> None:
+def test_trivial_answers_have_the_scores_of_the_most_frequent_class(tokenizer: Any) -> None:
     labels = ("one", "three", "two")
     examples = tuple(TextExample("ba", label=name) for name in ("two", "two", "two", "one"))
     test = LabelledSplit("sw", "test", examples, "a test")
@@ -417,7 +417,7 @@ def test_the_best_span_is_the_best_of_all_spans(seed: int) -> None:
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "t5", "mbart", "albert", "modernbert"])
-def test_other_families(family: str, zoo: Any, tmp_path: Path) -> None:
+def test_decoders_and_encoder_decoders_are_fine_tuned(family: str, zoo: Any, tmp_path: Path) -> None:
     """Decoders and encoder-decoders with the head that `load_model` gives them."""
     task = "topic" if family in ("mbart", "gpt2") else "pos"
     folder = tmp_path / family
@@ -490,7 +490,7 @@ def test_a_disk_that_takes_no_more_is_named(
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "of before"]
 
 
-def test_times_of_a_step(tokenizer: Any) -> None:
+def test_times_of_training_and_testing_are_measured(tokenizer: Any) -> None:
     labels = class_names(TASKS["pos"], [])
     train, test = made("pos", 50), made("pos", 20, "test")
     times = time_steps(model_for("pos", labels), tokenizer, TASKS["pos"], labels, train, test, SETTINGS)

@@ -203,7 +203,7 @@ def test_every_task_has_a_headline() -> None:
 # -------------------------------------------------------------------------------------------- settings
 
 
-def test_the_presets() -> None:
+def test_the_preset_paper_has_the_settings_of_the_paper() -> None:
     paper = PRESETS["paper"]
     assert (paper.learning_rate, paper.batch_size, paper.epochs, paper.patience) == (1e-5, 16, 20, 5)
     assert set(PRESETS) == {"paper", "quick"}

@@ -18,7 +18,7 @@ SAID = {
 
 
 @pytest.mark.parametrize(("settings", "description"), SAID.items(), ids=SAID.values())
-def test_what_is_recorded(settings, description) -> None:
+def test_settings_are_recorded_as_text(settings, description) -> None:
     assert settings.describe(8) == description
     # What changes the cost alone is not in it.
     cheaper = FisherSettings(settings.estimator, settings.token_reduction, settings.labels, checkpoint=True)
@@ -44,7 +44,7 @@ def test_the_batch_is_recorded_where_values_depend_on_it() -> None:
         ({"precision": "bfloat16"}, "'bfloat16' is not a valid precision.", "choose one of float32, bf16, fp16."),
     ],
 )
-def test_unknown_choices(choice, message, hint) -> None:
+def test_unknown_choices_are_refused(choice, message, hint) -> None:
     with pytest.raises(UsageError) as caught:
         FisherSettings(**choice)
     assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -48,7 +48,7 @@ def network(bits: np.ndarray, cardinality: int, **fields: Any) -> SubNetwork:
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(0, 0), (1, 1), (63, 1), (64, 1), (65, 2), (85_054_464, 1_328_976)])
-def test_words(bits: int, expected: int) -> None:
+def test_bits_need_whole_words(bits: int, expected: int) -> None:
     assert words_for(bits) == expected
 
 
@@ -92,7 +92,7 @@ def test_a_draw_depends_on_seed_and_sample_alone() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_a_draw_of_nothing(count: int) -> None:
+def test_a_draw_of_no_examples_is_refused(count: int) -> None:
     with pytest.raises(UsageError, match=f"must be at least 1, not {count}"):
         sample().draw(count, 0)
 
@@ -138,7 +138,7 @@ def test_the_digest_tells_names_shapes_and_order() -> None:
 
 
 @pytest.mark.parametrize(("names", "shapes"), [(("a", "a"), ((1,), (1,))), (("a",), ((1,), (1,))), (("a",), ())])
-def test_a_layout_that_is_none(names: Any, shapes: Any) -> None:
+def test_names_and_shapes_of_a_layout_must_agree(names: Any, shapes: Any) -> None:
     with pytest.raises(ValueError, match="one shape for each name"):
         ParameterLayout(names, shapes, ())
 
@@ -236,12 +236,12 @@ def test_a_matrix_is_read_by_label() -> None:
         similarities.column("xx")
 
 
-def test_labels_must_fit() -> None:
+def test_the_shape_of_a_matrix_must_fit_its_labels() -> None:
     with pytest.raises(ValueError, match=r"values must have the shape \(2, 1\), not \(2, 2\)"):
         SimilarityMatrix(("a", "b"), ("a",), np.zeros((2, 2)), "jaccard")
 
 
-def test_chance_and_spread() -> None:
+def test_chance_corrected_values_and_the_spread_over_seeds() -> None:
     assert matrix().chance_corrected is None
     assert matrix().spread is None
     chance = np.full((2, 3), 0.25)

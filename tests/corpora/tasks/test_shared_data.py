@@ -50,7 +50,7 @@ def test_every_file_is_read(folder: str, task: str, languages: int, sizes: tuple
     assert tuple(test_split) == sizes
 
 
-def test_treebanks() -> None:
+def test_published_treebanks_are_read_with_their_tags() -> None:
     corpus = opened("ud", "pos")
     assert corpus.languages() == corpus.languages("train") == corpus.languages("test")
     assert len(corpus.languages()) == 53
@@ -62,7 +62,7 @@ def test_treebanks() -> None:
     assert corpus.split("af", "train").note == ""
 
 
-def test_wikiann_without_splits() -> None:
+def test_wikiann_without_splits_is_cut_into_three() -> None:
     corpus = opened("tasks/wikiann_fsxlt", "ner")
     assert len(corpus.languages()) == 40
     parts = [corpus.split("de", split) for split in SPLITS]

@@ -155,7 +155,7 @@ def test_without_train_the_dev_file_is_for_training(tmp_path: Path) -> None:
     assert "'sw' has no train file: sw-dev.txt is used for training" in train.note
 
 
-def test_only_a_test_file(tmp_path: Path) -> None:
+def test_a_language_with_a_test_file_only_is_a_target_only(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.txt": sentences(3), "fi-train.txt": sentences(30)}), "pos")
     assert corpus.languages("train") == corpus.languages("dev") == ("fi",)
     assert corpus.languages("test") == ("sw",)
@@ -215,7 +215,7 @@ def test_sentences_without_a_label_are_left_out_and_counted(tmp_path: Path) -> N
     assert split.unlabelled == 1
 
 
-def test_gzip(tmp_path: Path) -> None:
+def test_compressed_files_are_read_and_incomplete_ones_refused(tmp_path: Path) -> None:
     (tmp_path / "sw-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode()))
     (tmp_path / "fi-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode())[:-9])
     corpus = open_task(str(tmp_path), "pos")
@@ -259,7 +259,7 @@ EXPECTED = [TextExample(row["sentence1"], row["sentence2"], row["label"]) for ro
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
-def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
+def test_every_format_of_tables_gives_the_same_pairs(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame(ROWS)
     for folder, name in (("split", f"sw-test{suffix}"), ("whole", f"sw{suffix}")):
         (tmp_path / folder).mkdir()
@@ -279,7 +279,7 @@ def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
     assert len(set().union(*premises)) == sum(map(len, premises)), "a first sentence is in one split"
 
 
-def test_words_in_tables(tmp_path: Path) -> None:
+def test_words_in_tables_have_one_tag_each(tmp_path: Path) -> None:
     rows = [{"tokens": ["leo", "na"], "upos": ["ADV", "_"]}, {"tokens": ["na"], "upos": ["_"]}]
     corpus = open_task(write(tmp_path, {"sw-test.jsonl": "\n".join(map(json.dumps, rows))}), "pos")
     split = corpus.split("sw", "test")

@@ -135,7 +135,7 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
         corpus.split("en", "dev")
 
 
-def test_pairs(copies: Path) -> None:
+def test_pairs_have_classes_that_can_be_renamed(copies: Path) -> None:
     split = open_task(f"xnli={copies / 'xnli'}", "nli").split("sw", "dev")
     assert split.examples == (TextExample("p", "h 0", "entailment"), TextExample("p", "h 2", "contradiction"))
     assert split.unlabelled == 1
@@ -158,7 +158,7 @@ def test_tydiqa_is_tested_on_its_validation_data(copies: Path) -> None:
     assert not {example.pair for example in train.examples} & {example.pair for example in dev.examples}
 
 
-def test_any_data_set(copies: Path) -> None:
+def test_a_data_set_without_a_recipe_is_read(copies: Path) -> None:
     corpus = open_task(f"hub:{copies / 'wikiann'}", "ner")
     assert corpus.languages("test") == ("fi", "sq", "sw"), "without a recipe `als` is Tosk Albanian"
     assert len(corpus.split("sw", "dev")) == 6

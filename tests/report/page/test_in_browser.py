@@ -70,7 +70,7 @@ def opened(browser: Any, path: Path) -> Iterator[Opened]:
     page.context.close()
 
 
-def test_it_loads_without_a_request(opened: Opened) -> None:
+def test_the_page_loads_without_a_request(opened: Opened) -> None:
     assert opened.page.get_attribute("html", "data-ready") == "yes"
     assert [link.get_attribute("href") for link in opened.page.locator("nav a").all()] == [f"#{s}" for s in SECTIONS]
     assert all(opened.page.locator(f"#{section}").is_visible() for section in SECTIONS)
@@ -108,7 +108,7 @@ def test_a_target_is_found_by_code_and_by_name(opened: Opened, typed: str) -> No
     assert opened.page.input_value("#map-target") == "Finnish (fi)"
 
 
-def test_an_unknown_target_is_said(opened: Opened) -> None:
+def test_an_unknown_target_is_reported(opened: Opened) -> None:
     opened.fill("#target", "Klingonese")
     assert opened.text("#ranking-status") == "No language matches “Klingonese”."
     assert "Sources for Swahili" in opened.text("#ranking-caption")
@@ -265,7 +265,7 @@ def test_both_themes_and_the_choice_of_the_reader(browser: Any, path: Path) -> N
     opened.context.close()
 
 
-def test_on_paper_it_is_light_and_without_controls(browser: Any, path: Path, tmp_path: Path) -> None:
+def test_the_printed_page_is_light_and_has_no_controls(browser: Any, path: Path, tmp_path: Path) -> None:
     opened = Opened(browser, path, color_scheme="dark")
     opened.page.emulate_media(media="print")
     assert not opened.page.locator(".controls").first.is_visible()
@@ -371,7 +371,7 @@ def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
     opened.context.close()
 
 
-def test_two_languages(browser: Any, tmp_path: Path) -> None:
+def test_a_page_of_two_languages_has_no_error(browser: Any, tmp_path: Path) -> None:
     matrix = SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.array([[1.0, 0.5], [0.5, 1.0]]), "mine")
     path = xs.report(matrix=matrix, output=tmp_path / "two.html").path
     assert path is not None
