@@ -205,7 +205,9 @@ def test_units_with_other_settings_do_not_get_into_one_file(folder: Path, in_pro
     assert in_process(folder, *arguments(sources="en")).code == 0
     completed = in_process(folder, *arguments("--limit", "9", sources="fi"))
     assert completed.code == 1
-    assert "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12, is 9)" in completed.err
+    assert (
+        "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12 and is now 9)" in completed.err
+    )
     assert read_scores(folder / "gold.parquet").sources == ("en",)
     assert in_process(folder, *arguments(sources="fi")).code == 0
     assert read_scores(folder / "gold.parquet").sources == ("fi", "en")
