@@ -352,7 +352,7 @@ def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: 
 
 
 def is_with_gaps(masked: list[int], tokens: list[int], mask: int) -> bool:
-    """Return whether `shown` is `tokens` with runs replaced by masks; each token is written as one character."""
+    """Return whether `masked` is `tokens` with runs replaced by masks; each token is written as one character."""
     pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in masked)
     return re.fullmatch(pattern, "".join(chr(0x10000 + token) for token in tokens)) is not None
 

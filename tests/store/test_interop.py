@@ -38,7 +38,7 @@ def store(request, path, networks, layout):
 
 
 def assert_same(store, read_row):
-    """Compare what `read` gives for each committed slot with what the store gives."""
+    """Compare the words that `read_row` returns for each committed slot with those of the store."""
     records = store.records()
     assert len(records) == 4
     for record in records:
