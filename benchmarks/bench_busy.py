@@ -76,7 +76,7 @@ def busy_cores() -> Iterator[None]:
 
 
 def measure(languages: str, examples: int, rounds: int) -> list[dict[str, object]]:
-    """Return a row for each setting and situation, with its time relative to quiet builds one after the other."""
+    """Return a row for each setting and situation, with its time relative to the same builds without other load."""
     times: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="xsns-") as name:
         folder = Path(name)

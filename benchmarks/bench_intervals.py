@@ -28,7 +28,7 @@ DENSITY, SEED = 0.15, 42
 
 
 def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into: Path) -> None:
-    """Write disjoint samples of each language's lines to `into/<draw>/<language>.txt`; languages have other lines."""
+    """Write disjoint samples of each language's lines to `into/<draw>/<language>.txt`."""
     for number, language in enumerate(languages):
         lines = list(dict.fromkeys((folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()))
         if len(lines) < draws * examples:

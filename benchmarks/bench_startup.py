@@ -1,4 +1,4 @@
-"""Processor time of commands whose work is small: what starting, importing and loading cost.
+"""Processor time of short commands: the cost of starting Python, of imports and of loading.
 
 Each command runs in a process of its own, and its time is the processor time of that process (user and system), so that
 other programs of the machine matter little. The commands:

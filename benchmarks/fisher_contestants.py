@@ -149,7 +149,7 @@ def compared(
 
 
 def largest_error(result: Values, expected: Values) -> float:
-    """Return the largest error over the tensors in `found`, relative to each tensor's largest value; NaN for a NaN."""
+    """Return the largest error over the tensors in `result`, relative to the largest value of each; NaN for a NaN."""
     if not all(bool(torch.isfinite(values).all()) for values in result.values()):
         return math.nan
     floor = NOISE * max(float(values.max()) for values in expected.values())
@@ -173,7 +173,7 @@ def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the same sum from the logits of all positions, as in a training step."""
+    """Return the sum of losses from the logits of all positions, as in a training step."""
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
 

@@ -1,4 +1,4 @@
-"""Shared code of the benchmark programs: fair timing, facts of the machine, results as JSON, and Markdown tables.
+"""Shared code of the benchmark programs: interleaved timing, the machine, results as JSON, and Markdown tables.
 
 A program checks that its contestants agree before it times them, and times them interleaved, so that the load of other
 programs affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``

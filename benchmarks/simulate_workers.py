@@ -73,7 +73,7 @@ class Outcome:
 
 @dataclass
 class Server:
-    """Something that serves one request at a time, in the order in which they arrive."""
+    """A resource that serves one request at a time, in the order in which requests arrive."""
 
     free: float = 0.0
     busy: float = 0.0
@@ -99,17 +99,17 @@ class Build:
     active: set[int] = field(default_factory=set)
 
     def at(self, now: float, kind: str, worker: int, row: float = 0.0) -> None:
-        """Note that something will happen."""
+        """Schedule an event."""
         heapq.heappush(self.events, (now, next(self.numbers), kind, worker, row))
 
     def ask(self, now: float, worker: int) -> None:
-        """A worker asks for a row."""
+        """Handle the request of a worker for a row."""
         row = next(self.rows, None)
         if row is not None:
             self.at(self.scheduler.serve(now, self.costs.task), "got", worker, row)
 
     def begin(self, now: float, worker: int) -> None:
-        """A worker without work begins the next row of its queue."""
+        """Let a worker without work begin the next row of its queue."""
         if worker not in self.active and self.queues[worker]:
             row = self.queues[worker].popleft()
             self.active.add(worker)

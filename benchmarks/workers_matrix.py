@@ -78,7 +78,7 @@ def workers(options: argparse.Namespace) -> str:
 
 @contextmanager
 def counters(number: int) -> Iterator[dict[str, RowCounter]]:
-    """Yield the places where this program counts; workers run while the block does."""
+    """Yield {name: function that counts}, for threads and for workers, which run during the block."""
     with (
         local_cluster(number, lambda note: None) as client,
         counted_on_workers(Workers(client=client), "cpu", lambda event: None) as counter,

@@ -265,7 +265,7 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def faulty_s3(s3: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, FaultyServer]]:
-    """The URL of an empty bucket, and the server in front of it, which fails as it is told."""
+    """The URL of an empty bucket, and the proxy in front of the server, which can be told to fail."""
     server = FaultyServer(s3_endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     yield s3, server

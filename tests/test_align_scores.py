@@ -224,7 +224,7 @@ def test_language_with_two_codes_is_not_a_candidate_for_itself() -> None:
     gold = TransferScores(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), values, "pos", "accuracy", "percent", "made up")
     matrix = SimilarityMatrix(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), np.ones((3, 2)), "x")
     joined = join(gold, {"x": matrix})
-    # Another script is another target.
+    # A language in another script is another target.
     np.testing.assert_array_equal(joined.candidates, [[False, True], [True, True], [True, True]])
     assert any("one language: zh for zh-Hans." in sentence for sentence in joined.notes)
 
@@ -267,6 +267,6 @@ def test_pairs_that_only_one_predictor_lacks() -> None:
         "more pairs, "
         f"1 more source ({last})." in joined.notes
     )
-    # Pairs that two predictors lack are not the cost of either.
+    # Pairs that two predictors lack are counted for neither of them.
     both = join(gold(), {"one": few, "two": few})
     assert [cost.pairs for cost in both.costs] == [(), ()]

@@ -1,4 +1,4 @@
-"""Languages of the labels of tables."""
+"""Languages that labels of tables stand for."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_name_with_the_code_of_another_language_is_ambiguous() -> None:
 
 
 def test_names_in_one_other_language() -> None:
-    """Single names in other languages are not certain; a table of such names is."""
+    """One name in another language is ambiguous; a table of such names is not."""
     german = read_labels(["Englisch", "Suaheli", "Deutsch", "sw"])
     assert german.codes == {"Englisch": "en", "Suaheli": "sw", "Deutsch": "de", "sw": "sw"}
     assert german.by_name == {"Englisch": "en", "Suaheli": "sw", "Deutsch": "de"}

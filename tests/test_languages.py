@@ -119,7 +119,7 @@ def test_near_misses_of_names_and_codes_are_found(word: str, expected: list[str]
 def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
     known = tuple(f"sw{letter}" for letter in "adeiklmnoqrstuvw")
     assert len(near_misses("swx", known)) == 3
-    assert near_misses("sw", ("so", "wo", "en")) == []  # one letter of two says nothing
+    assert near_misses("sw", ("so", "wo", "en")) == []  # one letter of two is not enough for a suggestion
     assert "sw" not in near_misses("sw", known)
 
 
@@ -232,11 +232,11 @@ def test_importing_is_cheap() -> None:
         (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
         (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
         (["zh-Hant"], ["zh"], {"zh-Hant": "zh"}),
-        # Of several codes, the one in the usual script and region.
+        # Of several codes, the code in the usual script and region is chosen.
         (["zh"], ["zh-Hant", "zh-Hans"], {"zh": "zh-Hans"}),
         (["sr"], ["sr-Latn", "sr-Cyrl"], {"sr": "sr-Cyrl"}),
         (["zh"], ["zh-Hant", "zh-Latn"], {}),
-        # Two languages never look like one.
+        # Two known languages are never matched with one code.
         (["zh-Hans", "zh-Hant"], ["zh"], {"zh-Hans": "zh"}),
         (["pt", "pt-PT"], ["pt"], {"pt": "pt"}),
         (["zh-Latn", "zh-Hant"], ["zh"], {}),

@@ -1,6 +1,6 @@
 """Every option of every verb, with its default: `python tools/list_options.py`; with `--shared`, the table of the docs.
 
-`tests/cli/test_option_names.py` holds that a spelling is one option with one default in all verbs.
+`tests/cli/test_option_names.py` checks that a spelling is one option with one default in all verbs.
 """
 
 from __future__ import annotations

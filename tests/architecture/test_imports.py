@@ -145,7 +145,7 @@ def test_the_folder_kernels_is_not_a_package(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.delitem(sys.modules, "kernels", raising=False)
     spec = importlib.util.find_spec("kernels")
-    # From the root of the repository, it is a namespace package, or the package from PyPI if that is installed.
+    # From the root of the repository, `kernels` is a namespace package, or the package from PyPI if that is installed.
     assert spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(ROOT / "kernels")
 
 

@@ -61,7 +61,7 @@ def test_restriction_keeps_the_requested_order_and_leaves_out_unknown_languages(
         {"fi": "fi", "sw": "sw"},
         {"en": "en", "sw": "sw", "fi": "fi"},
     )
-    # A store of CLDR names says zh-Hans, and few tables do.
+    # Stores built from the corpus cldr have the label zh-Hans, and few tables have it.
     assert restrict_both(["zh", "en"], ["zh-Hans"], ["en"], "it")[0] == {"zh-Hans": "zh"}
     with pytest.raises(LanguageError, match="it has none of the requested languages: zu, et"):
         restrict_both(["en", "sw", "fi"], ["zu", "et"], None, "it")

@@ -16,7 +16,7 @@ CODES = ("sw", "zu", "fi")
 
 
 def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarray:
-    """Every product of every pair, one target token after the other; a stable sort keeps equal ones in order."""
+    """Shares of neighbours, from a stable sort of the products of each target token with all other tokens."""
     shares = np.full((len(sources), len(targets)), np.nan)
     for column, target in enumerate(targets):
         pool = [(row, state) for row, source in enumerate(sources) if source != target for state in states[source]]
@@ -35,7 +35,7 @@ def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarr
 
 @st.composite
 def integer_states(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    """Small whole numbers: products are exact and often equal, so that the order of equals shows."""
+    """States of small integers, whose products are exact and often equal, so that the order of ties is tested."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return {code: rng.integers(-2, 3, (draw(st.integers(1, 12)), 3)).astype(np.float32) for code in CODES}
 
@@ -53,7 +53,7 @@ def test_sources_and_targets_may_differ(states: dict[str, np.ndarray], k: int) -
 
 
 def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
-    """On the unit sphere the largest product is the shortest distance."""
+    """For vectors of length 1, the token with the largest product is the nearest token."""
     rng = np.random.default_rng(11)
     states = {code: rng.normal(size=(40, 8)) for code in CODES}
     states = {code: one / np.linalg.norm(one, axis=1, keepdims=True) for code, one in states.items()}
@@ -83,7 +83,7 @@ def test_target_without_another_source_is_undefined() -> None:
 
 
 def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
-    """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
+    """With 8 MiB of states and blocks of 64 × 512, the allocated memory does not grow with the states."""
     rng = np.random.default_rng(9)
     token_states = TokenStates(tmp_path / "states", 64)
     for code in ("sw", "zu"):

@@ -30,19 +30,19 @@ from xsns_stream.types import SimilarityMatrix
 
 LANGS = ("ara", "arb", "eng", "fin", "nor", "swa", "zho", "und")
 FEATS = ("S_SVO", "INV_P", "P_TONE", "S_SOV", "INV_B", "F_Bantu", "INV_M")
-#: Of the paper's POS experiments.
+#: The languages of the paper's POS experiments.
 POS = ("bg", "zh", "nl", "en", "fi", "fr", "hi", "id", "it", "ja", "ko", "no", "pl", "pt", "ru", "sk", "es", "sv")
 POS += ("tr", "uk")
 
 
 @pytest.fixture
 def features(tmp_path: Path) -> Callable[..., Path]:
-    """Write an archive as lang2vec lays it out."""
+    """Write an archive with the layout of lang2vec."""
 
     def write(**changed: object) -> Path:
         data = np.random.default_rng(5).integers(0, 2, (len(LANGS), len(FEATS), 1)).astype(np.float32)
         data[:, 3] = 1.0
-        data[3] = 0.0  # Finnish has none of them
+        data[3] = 0.0  # Finnish has none of these features
         arrays = {"langs": np.array(LANGS), "feats": np.array(FEATS), "sources": np.array(["predicted"]), "data": data}
         arrays |= changed
         path = tmp_path / "feature_predictions.npz"
@@ -197,7 +197,7 @@ def test_other_file_formats_are_an_error(distances: Callable[..., Path]) -> None
 
 
 def ndcg(matrix: SimilarityMatrix) -> float:
-    """Mean NDCG@3 over the 20 targets, in percent, by scikit-learn."""
+    """Return the mean NDCG@3 over the 20 targets in percent, computed by scikit-learn."""
     import pandas as pd
 
     gold = pd.read_csv(SHARED / "xpos" / "gold_xlmr_base_pos_matrix.csv", index_col=0, keep_default_na=False)

@@ -1,4 +1,4 @@
-"""The simulation of builds, compared with schedules that were made by hand."""
+"""The simulation of builds, compared with schedules that were computed by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_last_long_row_leaves_a_worker_idle(simulation: Any) -> None:
 
 
 def test_the_scheduler_serves_one_request_at_a_time(simulation: Any) -> None:
-    """Three workers, one row of 10 s each, 1 s a task: they begin at 1, 2 and 3, and the last one ends at 13."""
+    """Three workers have one row of 10 s each; a task costs 1 s. They begin at 1, 2 and 3 s; the last ends at 13 s."""
     simulated = simulation.simulate([10.0, 10.0, 10.0], 3, simulation.Costs(task=1.0))
     assert simulated.seconds == 13.0
     assert simulated.scheduler == 3 / 13

@@ -1,4 +1,4 @@
-"""Tables of the documentation that are made from results of the benchmarks, and the arithmetic behind the tables."""
+"""Tables of the documentation that are made from benchmark results, and the computations behind them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_store_that_cannot_be_created_is_an_error(kind: str, build: Any, tmp_p
         "under a file": file / "x.zarr",
         "a file": file,
         "another folder": tmp_path / "folder",
-        "proc": Path("/proc/no/x.zarr"),  # nobody, not even root, can make a folder there
+        "proc": Path("/proc/no/x.zarr"),  # no user, not even root, can create a folder there
     }[kind]
     if kind == "proc" and not Path("/proc/self").exists():
         pytest.skip("there is no /proc here")

@@ -1,4 +1,4 @@
-"""The names that options offer are those of the registries."""
+"""The names that options accept are the names in the registries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWNERS: dict[str, tuple[str, Iterable[str]]] = {
 
 
 def compare(place: str, names: Iterable[str], registry_name: str, registry: Iterable[str]) -> None:
-    """Fail with the names that are missing, and the file where they are missing."""
+    """Fail if the two lists differ, with the names that are missing and the file in which they are missing."""
     names, registry = list(names), list(registry)
     assert not (missing := [name for name in registry if name not in names]), (
         f"{place} lacks {missing} of {registry_name}"

@@ -73,7 +73,7 @@ def test_rows_are_chosen_in_any_spelling(folder, options, rows, in_process):
 
 
 def test_a_copy_may_be_compressed_and_its_copy_stays_compressed(folder, in_process):
-    # The bits are clustered, so that they can be compressed, as those of a model.
+    # The bits are clustered like those of a model, so that they can be compressed.
     bits = np.zeros(3 * 64_000 // 64, np.uint64)
     bits[:400] = 2**64 - 1
     layout = networks.make_layout(3, 64_000)

@@ -15,7 +15,7 @@ from xsns_stream.cli.info import command as info
 
 
 class Runner(CliRunner):
-    """A runner with the help options of the program, because click keeps the first help option of a verb."""
+    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
 
     def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
         return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)

@@ -1,4 +1,4 @@
-"""Predictors on equal footing: `baseline … --store`, and what `evaluate` and `regress` say of differences."""
+"""Predictors on the same text: `baseline … --store`, and the notes of `evaluate` and `regress` on differences."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_text_of_a_relabelled_row_has_its_former_label(
         (tmp_path / "other" / f"{code}.txt").write_text("".join(f"{code} {n}\n" for n in range(20)), encoding="utf-8")
     completed = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", tmp_path / "other")
     assert completed.code != 0
-    assert "fi" in completed.err, "it is compared with the text of the row"
+    assert "fi" in completed.err, "the text is compared with the text of the row"
 
 
 def test_options_that_differ_are_refused_together(baseline: Any) -> None:
@@ -220,7 +220,7 @@ def test_labels_that_are_no_languages_are_refused_or_skipped(
 def test_a_store_without_a_record_of_its_text_needs_corpus_and_model(
     xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """Stores of the first versions: what they do not say is asked for, and what cannot be compared is said."""
+    """The first versions did not record the text: corpus and model must be given, and a note says so."""
     monkeypatch.chdir(built)
     layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
     store = xs.open_store(tmp_path / "old.zarr", "a")

@@ -24,7 +24,7 @@ CODES = ("sw", "en", "fi", "de", "zu", "et")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with gold scores in two regimes, and two matrices: one of more languages, one that is good."""
+    """A folder with gold scores in two regimes, a matrix with further languages, and a matrix that predicts well."""
     rng = np.random.default_rng(0)
     first = rng.random((6, 6)) * 100
     cells = np.stack([first, np.clip(first + rng.normal(0, 3, (6, 6)), 0, 100)])[:, None]

@@ -29,7 +29,7 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Forget refused `fsync` calls, as in a new process."""
+    """Forget that `fsync` was refused, as a new process does."""
     return lambda: monkeypatch.setattr(syncing, "_refusals", syncing._Refusals())
 
 

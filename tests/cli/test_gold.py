@@ -1,4 +1,4 @@
-"""`xsns-stream gold`, as a user calls it."""
+"""The verb `gold`, called from the command line."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from xsns_stream.io.console import VisibleConsole
 
 
 class Runner(CliRunner):
-    """A runner that names the options of help as the program does: click keeps the first help option of a verb."""
+    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
 
     def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
         return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
@@ -33,7 +33,7 @@ MATRIX = "source,sw,fi\nsw,90,{}\nfi,60,80\n"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder in which the examples of the help pages make sense."""
+    """A folder with the files that the examples of the help pages name."""
     (tmp_path / "scores.csv").write_text(LONG)
     for run, score in (("run1", 50), ("run2", 54)):
         (tmp_path / f"{run}.csv").write_text(MATRIX.format(score))
@@ -53,7 +53,7 @@ def test_scores_are_imported_and_shown(folder, in_process):
     lines = [line.split("│") for line in display.out.splitlines() if "│" in line]
     best = {line[1].strip(): (line[3].strip(), line[5].strip()) for line in lines if len(line) == 7}
     assert best == {"sw": ("fi", "60.50"), "fi": ("de", "70.00")}
-    # The mean of German, over other languages: 55; of Swahili, with one other target: 50.25.
+    # German has the mean 55 over other languages, and Swahili, which has one other target, 50.25.
     means = [(line[1].strip(), line[3].strip()) for line in lines if len(line) == 6]
     assert means == [("fi", "60.50"), ("de", "55.00"), ("sw", "50.25")]
 

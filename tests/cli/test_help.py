@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("help")
 
 
 def commands() -> dict[str, click.Command]:
-    """Return {verb, or verb and subcommand: click's command}."""
+    """Return {verb, or verb and subcommand: its click command}."""
     result: dict[str, click.Command] = {}
     for verb in VERBS:
         result[verb] = command = import_module(f"xsns_stream.cli.{verb}").command

@@ -1,4 +1,4 @@
-"""The verbs `info` and `verify`: text, JSON, errors."""
+"""The verbs `info` and `verify`: tables, JSON, errors."""
 
 import json
 import shlex

@@ -18,14 +18,14 @@ WHOLE = tuple(sorted(set(networks.LANGUAGES) - {LACKING}))
 
 
 def make(language, seed):
-    """A made-up sub-network. That of Min Nan is empty, so that only its similarity to itself is undefined."""
+    """Return a synthetic sub-network. Min Nan has an empty one, so that only its similarity to itself is undefined."""
     bits = np.zeros(9, np.uint64) if language == "nan" else None
     return networks.make_sub(language, seed, bits=bits)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two stores: twelve languages and two seeds, one row missing; and fifteen languages with one seed."""
+    """A folder with two stores: twelve languages and two seeds without one row, and fifteen languages with one seed."""
     folder = tmp_path_factory.mktemp("matrix")
     store = open_store(folder / "xsns.zarr", "a")
     for language in networks.LANGUAGES:
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def reference(languages, seeds):
-    """The mean Jaccard coefficient, computed with integers of Python."""
+    """Return the mean Jaccard coefficients, computed with Python integers."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")

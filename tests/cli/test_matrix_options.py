@@ -141,7 +141,7 @@ def test_a_sample_has_standard_errors(folder, matrix, in_process):
     off = similarities.standard_error[~np.eye(6, dtype=bool)]
     assert err.startswith(f"estimated from {result['sampled']:.1%} of the parameters; one standard deviation of ")
     assert f"± {off.mean():.4f} on average, ± {off.max():.4f} at most" in err
-    assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never kept"
+    assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never saved"
 
 
 def test_a_sample_of_all_parameters_is_exact(folder, matrix):
@@ -190,7 +190,7 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
     labels = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
     path = folder / f"xsns.zarr/subnetworks/c/0/1/{labels.index('fi')}/0"
     data = bytearray(path.read_bytes())
-    # Two bits change places: the count stays.
+    # Two bits are exchanged, so that the cardinality does not change.
     first, second = (next(i for i in range(100) if data[i] & 1 == value) for value in (0, 1))
     data[first] ^= 1
     data[second] ^= 1
@@ -245,7 +245,7 @@ def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, m
     ],
 )
 def test_an_empty_list_of_languages_is_refused(folder, in_process, arguments, message):
-    # Counts that are kept change nothing about it.
+    # Saved counts do not change the error.
     assert in_process(folder, "matrix", "-q")[0] == 0
     code, _, err = in_process(folder, *arguments)
     assert code == 2

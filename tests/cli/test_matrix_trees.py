@@ -19,7 +19,7 @@ from xsns_stream.store import open_store
 
 InProcess = Callable[..., Any]
 LAYOUT = networks.make_layout(3, 12_800)
-#: {language: the language whose bits it has, apart from its own noise}.
+#: {language: the language from whose bits its own bits are made, with some noise}.
 LIKE = {"sw": "sw", "zu": "sw", "fi": "fi", "et": "fi", "de": "de"}
 PARTS = 4
 
@@ -33,7 +33,7 @@ def bits_of(language: str, number: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two stores of five languages of three families; one has parts."""
+    """A folder with two stores of five languages from three families; one store has parts."""
     folder = tmp_path_factory.mktemp("trees")
     for name in ("parts.zarr", "xsns.zarr"):
         store = open_store(folder / name, "a")
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def joins(path: Path) -> dict[frozenset[str], str | None]:
-    """Return {languages of a join: its label} of a file in the Newick format."""
+    """Return {languages below an inner node: label of the node} from a Newick file."""
     tree = dendropy.Tree.get(path=str(path), schema="newick", suppress_internal_node_taxa=True)
     return {
         frozenset(leaf.taxon.label for leaf in node.leaf_iter()): node.label
@@ -69,7 +69,7 @@ def test_clusters_are_printed_with_names_and_families(folder: Path, in_process: 
     uralic = next(group for group in clusters["groups"] if "fi" in group["languages"])
     assert sorted(uralic["names"]) == ["Estonian", "Finnish"]
     assert uralic["families"] == {"Uralic": 2}
-    assert "jaccard" in result, "the matrix is in the object as without clusters"
+    assert "jaccard" in result, "the JSON object has the matrix with and without clusters"
 
 
 def test_a_tree_has_support_if_the_store_has_parts(folder: Path, in_process: InProcess) -> None:

@@ -1,4 +1,4 @@
-"""Languages are found under another code and by name, with a note, wherever a user names one."""
+"""Every option that takes a language finds it by another code or by its name, and a note says so."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_name_that_means_several_rows_is_refused_with_their_labels(store: Path
         assert labels in completed.err
     wrong = xsns("rank", "--store", store, "--target", "swa1")
     assert "'sw'" in wrong.err
-    # Two requests for one row are not two languages.
+    # Two names of one row do not count as two languages.
     assert xsns("shared", "--store", store, "--lang", "en-US,en-AU").code == 2
 
 

@@ -29,7 +29,7 @@ NASTY = (
     "[red]markup[/red]:smile:",
     "long" * 100,
 )
-#: The names of the fast tests, one of each kind. The other names are left to the slow tests.
+#: The names in the fast tests, one of each kind. The slow tests use all names.
 ALWAYS = (NASTY[0], NASTY[4], NASTY[6])
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in NASTY]
 WORDS = ("children", "read", "a", "book", "at", "home", "while", "the", "teacher", "works", "in", "that", "school")
@@ -44,7 +44,7 @@ def assert_visible(completed: Any) -> None:
 
 @pytest.fixture
 def nasty_store(tmp_path: Path) -> Path:
-    """A store whose tensors and layers have such names, with other folders and files of such names in it."""
+    """A store with such names of tensors, layers, folders and files."""
     names = tuple(f"{number}{name}.weight" for number, name in enumerate(NASTY))
     layout = ParameterLayout(
         names,
@@ -80,7 +80,7 @@ VERBS = {
 }
 
 
-#: Verbs whose tables have names of layers or tensors.
+#: Verbs that print names of layers or tensors.
 SHOW_NAMES = {"matrix by layer", "rank with reasons", "shared", "shared tensors"}
 
 
@@ -165,7 +165,7 @@ def test_labels_of_scores_and_matrices_are_escaped(name: str, in_process: Any, t
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process: Any, tmp_path: Path) -> None:
-    """`evaluate` and `regress`: names of predictors and features, labels of matrices, of gold scores and of tables."""
+    """`evaluate` and `regress` escape names of predictors and features, and labels of matrices, scores and tables."""
     import csv
 
     codes = ("sw", "fi", "en", "et")
@@ -193,7 +193,7 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
         command = [verb, "--gold", "gold.csv", *predict, *more]
         refused = in_process(tmp_path, *command)
         assert_visible(refused)
-        assert refused.code in {1, 2}, "a label that stands for no language"
+        assert refused.code in {1, 2}, "a label that is not a language"
         for json_option in ([], ["--json"]):
             outputs = [word for path in files for word in ("-o", path)]
             completed = in_process(tmp_path, *command, "--skip-unknown", *outputs, *json_option)
@@ -208,7 +208,7 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
 def test_labels_of_tasks_are_escaped(
     name: str, tiny_folder: Path, in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`transfer` and `build --task`: classes of the data, in notes and in messages."""
+    """`transfer` and `build --task` escape the classes of the data in notes and messages."""
     monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *arguments: StepTimes(0.1, 0.1))
     folder = tmp_path / "topics"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The program chooses how threads wait and how many there are, unless the user has."""
+"""The program sets the number of threads and how idle threads wait, unless the user has set them."""
 
 from __future__ import annotations
 

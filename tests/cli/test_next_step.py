@@ -21,7 +21,7 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("de", "en", "fi", "sw", "zu")
 
-#: {verb: command line, what follows}. `build`, `transfer` and `reproduce` are run by their own tests.
+#: {verb: (command line, the command after `next:`)}. Other files test `build`, `transfer` and `reproduce`.
 COMMANDS = {
     "rank": (
         "rank -s 'my store.zarr' --target sw",
@@ -93,7 +93,7 @@ def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..
         first = [source.language for source in xs.rank(ranking, "sw").ranking.sources[:2]]
         expected = expected.format(first=",".join(first))
     assert parsed(last) == shlex.split(expected.replace("TASK", "pos"))
-    assert shlex.join(shlex.split(expected)) in last, "it can be pasted into a shell"
+    assert shlex.join(shlex.split(expected)) in last, "the command can be pasted into a shell"
 
 
 def test_the_chains_of_next_commands_end(folder: Path, in_process: Callable[..., Any]) -> None:
@@ -126,7 +126,7 @@ def _next_of(folder: Path, in_process: Callable[..., Any], words: tuple[str, ...
     if words == ("info",):
         words = ("info", "-s", "my store.zarr")
     completed = in_process(folder, *words)
-    # A command that changed the store may have nothing left to do.
+    # A command that has changed the store may find nothing to do when it runs again.
     assert completed.code == 0, completed.err
     line = (completed.err.splitlines() or [""])[-1]
     return tuple(shlex.split(line)[2:]) if line.startswith("next: ") else None

@@ -1,4 +1,4 @@
-"""Options of all verbs: one spelling is one option, with one default."""
+"""Options of all verbs: a spelling means one option, which has one default."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIFFERENT = {
     "--words": "given in transfer, so that its results remain comparable with former ones",
     "--store": "baselines take settings from a store only if it is given",
 }
-#: Selections of languages, whose default is everything that the verb can use.
+#: Options that select languages. Their default is every language that the verb can use.
 SELECTIONS = {"--lang", "--sources", "--targets"}
 
 

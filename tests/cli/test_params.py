@@ -26,7 +26,7 @@ def test_measured_and_left_out_parameters_are_listed(xsns: Any, tiny_folder: Pat
         ["roberta.encoder.layer.1", "16", block],
     ]
     assert not any("roberta.encoder.layer." in line for line in lines[out:])
-    # The embedding matrix, under whichever of its two names the library gives it.
+    # The embedding matrix has two names, because it is tied; which one is listed depends on the version of the library.
     assert sum("16384 × 32" in line for line in lines[out:]) == 1
     assert any("lm_head.bias" in line for line in lines[out:])
     assert f"tiny, masked-lm: P = {SIZE:,} parameters measured in 2 blocks, " in lines[-1]

@@ -22,7 +22,7 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 
 class Runner(CliRunner):
-    """A runner with the help options of the program, because click keeps the first help option of a verb."""
+    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
 
     def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
         return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
@@ -51,7 +51,7 @@ def gold() -> TransferScores:
 
 
 def parse(*arguments: str) -> Any:
-    """The options that a verb receives, or the error."""
+    """Return the options that a verb receives, or the error."""
     received: dict[str, Any] = {}
 
     @click.command()

@@ -14,7 +14,7 @@ SOURCES = tuple(code for code in networks.LANGUAGES if code not in ("sw", LACKIN
 
 
 def make(language, seed):
-    """A made-up sub-network. Zulu has the bits of Xhosa, so that the two are tied."""
+    """Return a synthetic sub-network. Zulu has the bits of Xhosa, so that the two are tied."""
     bits = networks.make_sub("xh", seed).bits if language == "zu" else None
     return networks.make_sub(language, seed, bits=bits)
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 
 def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
-    """Sources with their mean Jaccard coefficients, best first, computed with integers of Python."""
+    """Return the sources with their mean Jaccard coefficients, best first, computed with Python integers."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")
@@ -53,7 +53,7 @@ def test_the_table_shows_ten_sources_best_first(folder, in_process):
     rows = [line.split() for line in lines[:9]]
     assert [row[1] for row in rows] == [code for _, code in expected()[:9]]
     assert [row[-3] for row in rows] == [f"{similarity:.4f}" for similarity, _ in expected()[:9]]
-    # What ties with Xhosa is cut off, and the tie is still told.
+    # Zulu, which ties with Xhosa, is cut off, and the tie is still marked.
     assert [row[:2] for row in rows if row[0].endswith("=")] == [["9=", "xh"]]
     assert lines[9].startswith("= exactly as similar")
     assert completed.err.splitlines() == [

@@ -12,15 +12,15 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "zu", "xh", "rw", "fi", "et")
 LAYOUT = networks.make_layout(3, 640)
-#: How often a source has the target's bits; the two first are as good as one another.
+#: {source: the share of words that equal those of the target}. The first two are equally similar.
 LIKE = {"zu": 0.80, "xh": 0.80, "rw": 0.30, "fi": 0.1, "et": 0.0}
 
 
 def bits_of(language, seed, part=0):
-    """Bits of which the share `LIKE` equals the target's; without a part, some bits are drawn again."""
+    """Return bits of which the share `LIKE` equals those of the target; if a part is left out, some are drawn again."""
     draw = np.random.default_rng([seed, *language.encode()])
     target = networks.make_bits(LAYOUT.size, seed)
-    # Each word is the target's with the probability wanted.
+    # Each word equals that of the target with the given probability.
     own = networks.make_bits(LAYOUT.size, int(draw.integers(1 << 30)))
     bits = target.copy() if language == "sw" else np.where(draw.random(target.size) < LIKE[language], target, own)
     if part:
@@ -93,7 +93,7 @@ def test_the_table_shows_intervals(folder, in_process):
 
 
 def test_no_reliable_difference_is_an_answer(folder, in_process):
-    # Of the same bits, so that nothing but chance orders them.
+    # The sources have the same bits, so that only chance decides their order.
     store = open_store(folder / "level.zarr", "a")
     for language in ("sw", "zu", "xh", "fi"):
         like = "zu" if language == "xh" else language

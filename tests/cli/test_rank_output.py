@@ -1,4 +1,4 @@
-"""The verb `rank`: files, figures, several targets, several explanations, and what a ranking is worth."""
+"""The verb `rank`: files, figures, several targets, explanations, and sentences on the value of a ranking."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def write_store(path: Path, **provenance: Any) -> None:
 
 
 def write_gold(path: Path, factor: float) -> None:
-    """Write scores that rise with the similarity to the target if `factor` is positive."""
+    """Write gold scores that rise with the similarity to the target if `factor` is positive, and fall otherwise."""
     cells = np.array([[50 - factor * abs(LIKE[a] - LIKE[b]) for b in CODES] for a in CODES])
     write_scores(TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up"), path)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of six languages, and gold scores that agree with it and that contradict it."""
+    """A folder with a store of six languages, gold scores that agree with it, and gold scores that contradict it."""
     folder = tmp_path_factory.mktemp("output")
     write_store(folder / "xsns.zarr", model="my model", corpus="files(texts)", examples=300)
     write_gold(folder / "good.parquet", 40.0)
@@ -263,7 +263,7 @@ def test_gold_scores_give_the_correlation_and_the_regret_of_the_ranking(folder: 
 
 
 def test_notes_on_gold_scores_name_the_store(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
-    """As `evaluate` gives them, in which a predictor has a name."""
+    """The notes are those of `evaluate`, which names each predictor."""
     codes = ("swh", "zu", "nan", "rw", "fi", "ja")
     cells = np.random.default_rng(0).random((1, 1, 6, 6)) * 100
     gold = tmp_path / "g.parquet"

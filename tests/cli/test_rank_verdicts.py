@@ -1,4 +1,4 @@
-"""Verdict sentences of `rank` are about the sources that have an interval."""
+"""Verdicts of `rank`: sentences on the sources that have an interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verb `regress` with files, the page about it, and the findings of de Vries et al. from their tables."""
+"""The verb `regress` with files, its page, and the results of de Vries et al. computed from their tables."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_effects_have_the_signs_of_the_published_model(xpos: Any) -> None:
 
 @pytest.mark.shared_data
 def test_random_intercepts_remove_the_confounding_of_least_squares(xpos: Any) -> None:
-    """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
+    """Without random intercepts, a shared script has a negative effect; so has a shared branch beside LDND."""
     gold, matrices = xpos
     assert fit(join(gold, matrices), left_out=())["script"].estimate < 0
     tables = read_features([SHARED / "xpos" / "languages.csv"])
@@ -211,7 +211,7 @@ def test_random_intercepts_remove_the_confounding_of_least_squares(xpos: Any) ->
 
 @pytest.mark.shared_data
 def test_ldnd_with_source_intercepts_predicts_better_than_either_alone(xpos: Any) -> None:
-    """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
+    """Unseen targets of the paper's POS languages are ranked by LDND with intercepts of targets, or of both sides."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
     ndcg = {}
@@ -225,7 +225,7 @@ def test_ldnd_with_source_intercepts_predicts_better_than_either_alone(xpos: Any
 
 @pytest.mark.shared_data
 def test_errors_of_ldnd_equal_those_of_numpy(xpos: Any) -> None:
-    """Least squares by NumPy on the same pairs: in sample, and target by target."""
+    """Errors in sample and for each left-out target equal those of least squares by NumPy on the same pairs."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]})
     regression = fit(joined)

@@ -79,7 +79,7 @@ def test_a_relabelled_row_is_not_measured_again(build, xsns, texts, tmp_path):
     info = xsns("info", "--store", store)
     assert "sw_news was sw" in info.out
     assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["former_labels"] == {"sw_news": ["sw"]}
-    # Other text under the former label is another row.
+    # Other text under the former label gives another row.
     other = tmp_path / "other" / texts.name
     other.mkdir(parents=True)
     for language in ("fi", "et"):

@@ -19,24 +19,24 @@ from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.step import TARGETS
 
 LANGUAGES = ("en", "fi", "sw", "de")
-#: All that the task has: a model that gives every word the same tag is right for some.
+#: All tags of the task: a model that gives every word the same tag is right for some words.
 _UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
 TAGS = tuple(_UPOS.split())
 #: These tests share a folder of results.
 SHARED = pytest.mark.xdist_group("reproduce")
 SIZES = {"train": 14, "dev": 4, "test": 6}
-#: What keeps a run short: the model of the tests takes 64 pieces.
+#: Options that keep a run short: the model of the tests takes 64 tokens.
 TINY = (*("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24),)
 SHORT = (*TINY, "--languages", "en,fi,sw,de")
 
 
 def tagged(words: list[str]) -> list[str]:
-    """Return a tag for each word, always the same."""
+    """Return the tag of each word. A word always has the same tag."""
     return [TAGS[sum(map(ord, word)) % len(TAGS)] for word in words]
 
 
 def split_sentences(write_texts: Callable[..., Path], folder: Path) -> Mapping[str, Mapping[str, list[list[str]]]]:
-    """{language: {split: sentences of words}}."""
+    """Return {language: {split: sentences as lists of words}}."""
     count = sum(SIZES.values())
     texts = write_texts(folder, " ".join(LANGUAGES), count)
     splits: dict[str, dict[str, list[list[str]]]] = {}
@@ -119,7 +119,7 @@ def test_pages_show_trivial_rows_the_control_and_the_quality_of_models(
     for row in ("L2V", "LEX", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean"):
         assert f"\n| {row} | " in text
     assert "The trivial answer, which needs no model, has " in text
-    # Four sentences are too few for a cloud of sub-words.
+    # Four sentences have too few sub-words for subword evenness.
     assert "POS tagging has no row SuE: it has values for 1 of 4 sources" in text
 
 
@@ -216,7 +216,7 @@ def write_copy(root: Path, recipe: str, sentences: Any) -> None:
 
 
 def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tuple[str, list[Mapping[str, Any]]]:
-    """Return the configuration's name and the rows of a language."""
+    """Return the name of the configuration and the rows of a language."""
     pairs = [(" ".join(words), " ".join(words[:2]), number) for number, words in enumerate(lines)]
     match recipe:
         case "wikiann":
@@ -332,7 +332,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 @SHARED
 def test_tasks_without_data_are_named_and_the_others_are_run(reproduce: Callable[..., Any], out: Path) -> None:
-    """They are named, the others are run, and the exit code is 3."""
+    """Tasks without data are named, the others are run, and the exit code is 3."""
     completed = reproduce("table3", "--tasks", "pos,qa")
     assert completed.code == 3
     assert "left out: qa: the data of qa are missing." in completed.err

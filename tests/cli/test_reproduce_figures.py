@@ -149,7 +149,7 @@ def test_figure_4_fine_tunes_each_set_of_three_once(made: Callable[[str], Any], 
     column = document["targets"].index("sw")
     (chosen,) = document["picks"]["X-SNS"]["sw"]
     assert document["scores"]["X-SNS"][column] == pytest.approx(scores[chosen, "sw"])
-    # Three of three others: whatever a predictor says, it picks the same.
+    # Three sources are chosen from three, so that every predictor chooses the same set.
     assert document["means"]["LEX"]["difference"] == 0.0
     assert document["means"]["LEX"]["level"] == len(document["targets"])
 
@@ -161,7 +161,7 @@ def test_figure_6_shows_the_repeatability_of_sub_networks(made: Callable[[str], 
     assert (few["short"], most["short"], most["languages"]) == (0, 4, 4)
     assert 0 < few["largest"] < 1
     assert most["largest"] is None
-    # Two seeds draw all there is: only what is masked differs.
+    # Both seeds draw all examples, so that only the masked tokens differ.
     assert 0 < few["seeds"] < most["seeds"] < 1
     assert 0 < most["others"] < 1
 

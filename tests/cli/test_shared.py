@@ -17,7 +17,7 @@ CODES = ("en", "fi", "sw")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Three languages with two seeds, and a fourth with one."""
+    """A store of three languages with two seeds, and a fourth with one seed."""
     path = tmp_path_factory.mktemp("shared") / "xsns.zarr"
     store = open_store(path, "a")
     for code in CODES:

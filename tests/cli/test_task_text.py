@@ -1,4 +1,4 @@
-"""The option `--task` of `build`, `baseline` and `info`: the texts of labelled data."""
+"""The option `--task` of `build`, `baseline` and `info`, which reads the texts of labelled data."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_every_source_is_scored_on_every_target(folder: Path, in_process: Callab
     assert set(result["trivial"]) == set(gold.targets)
     assert result["summary"]["pairs"] == 2 * (3 + 3 + 2)
     assert result["runs"][0]["at_home"] == gold.cells[0, 0, 0, 0]
-    # What was made is not made again, and gives the same file.
+    # Finished units are not computed again, and give the same file.
     before = (folder / "gold.parquet").read_bytes()
     again = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "en,fi"))
     assert again.code == 0
@@ -176,12 +176,12 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert two["training"] == one["training"]
     assert two["scores"]["fi"] == one["scores"]["fi"]
     assert set(two["scores"]) == {"fi", "sw"}
-    # A model that was trained anew scores the same.
+    # A model that is trained again has the same scores.
     assert in_process(folder, *arguments("--targets", "fi,sw", sources="en", output="again.parquet")).code == 0
     np.testing.assert_array_equal(
         read_scores(folder / "again.parquet").cells, read_scores(folder / "gold.parquet").cells
     )
-    # What is told speaks of the targets of this command alone.
+    # Notes are about the targets of this command only.
     completed = in_process(folder, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
     result = json.loads(completed.out)["result"]
     assert (result["summary"]["pairs"], result["runs"][0]["best_target"], list(result["trivial"])) == (1, "sw", ["sw"])
@@ -316,7 +316,7 @@ def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
     show = in_process(folder, "gold", "show", "gold.parquet", "--json")
     assert json.loads(show.out)["result"]["notes"] == [sentence]
     assert f"note: {sentence}" in in_process(folder, "gold", "show", "gold.parquet").err
-    assert in_process(folder, *command).code == 0, "the units that are there are taken"
+    assert in_process(folder, *command).code == 0, "existing units are used"
 
 
 def test_one_bad_language_does_not_stop_the_others(folder: Path, in_process: Callable[..., Any]) -> None:
@@ -330,7 +330,7 @@ def test_one_bad_language_does_not_stop_the_others(folder: Path, in_process: Cal
 
 
 def test_scores_on_other_test_data_do_not_get_into_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
-    """A column of scores is of one test set, whichever source and option came first."""
+    """All scores of a target must come from one test set, whichever source and options came first."""
     assert in_process(folder, *arguments("--targets", "sw", sources="en")).code == 0
     before = (folder / "gold.parquet").read_bytes()
     completed = in_process(folder, *arguments("--targets", "sw", "--test-limit", "3", sources="fi"))

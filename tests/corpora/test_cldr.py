@@ -1,4 +1,4 @@
-"""The corpus cldr: its languages, and their own words."""
+"""The corpus cldr: its languages, and words that belong to each of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_examples_are_enough_distinct_and_whole(language: str, cldr: CldrCorpus)
 
 
 def test_every_language_has_enough(cldr: CldrCorpus) -> None:
-    # All 235 languages would take seconds; these are the shortest codes of each script and size.
+    # All 235 languages would take seconds; the test uses the shortest codes of each script and size.
     for language in cldr.languages()[::20]:
         assert len(cldr.read(language)) >= 64, language
 
@@ -78,7 +78,7 @@ def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(cldr: CldrCorpus
 
 @pytest.mark.parametrize("locale", ["sw", "fi", "de", "zu", "sr_Latn"])
 def test_languages_have_their_own_words_only(locale: str) -> None:
-    """Names that read as in English, and codes that stand for a missing name, are left out."""
+    """Names that equal the English name, and codes in place of a missing name, are left out."""
     english = babel.Locale("en")
     foreign = {*english.languages.values(), *english.territories.values(), *english.currencies.values()}
     own = _own_names(locale)

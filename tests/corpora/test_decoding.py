@@ -128,7 +128,7 @@ def test_line_ends_of_every_system_end_lines(tmp_path: Path, block: int, monkeyp
         "\ufeffa\n\ufeffb\r\n\ufeff\n": ["a", "b", ""],  # files joined with `cat`
     }.items():
         if block < 3 and data.startswith("\ufeff"):
-            continue  # a block is never smaller than the mark
+            continue  # a block is never shorter than the byte order mark
         path.write_bytes(data.encode())
         assert [line.decode() for line in iter_lines(path)] == [f"{line}\n" for line in expected], data
 
@@ -223,7 +223,7 @@ def test_text_about_pages_and_pointers_is_text(tmp_path: Path) -> None:
 
 
 def test_commands_in_hints_name_files_as_they_must_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the folder, as it was given, and quoted for a shell."""
+    """The file name includes the folder as it was given, and is quoted for a shell."""
     monkeypatch.chdir(tmp_path)
     folder = Path("my texts")
     folder.mkdir()

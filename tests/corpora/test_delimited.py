@@ -50,7 +50,7 @@ def test_quoting_is_recognised_with_a_note(tmp_path: Path, kind: str) -> None:
 def test_quotation_marks_that_are_text_stay(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "sw.tsv"
     path.write_text(LITERAL[kind], encoding="utf-8")
-    if kind != "closed in another row":  # a row of three fields is no table
+    if kind != "closed in another row":  # a file with one row of three fields is not a table
         assert texts(path) == [line.split("\t")[0] for line in LITERAL[kind].splitlines()[1:]]
         assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == ()
 

@@ -1,4 +1,4 @@
-"""Draws from text that does not fit into memory: the same sample as from text that does, in bounded memory."""
+"""Draws from large files: the sample is the same as from text in memory, and the memory is bounded."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_first_occurrences(numbers: list[int]) -> None:
         patch.setattr(examples_module, "_BUCKET", 8)
         digests = Digests()
         for number in numbers:
-            # The first half of the digest is not enough; the second half decides.
+            # The first halves of the digests are equal, so that the second halves decide.
             digests.add(np.array([number % 3, number], np.uint64).tobytes())
         first = digests.first_occurrences()
     assert first.tolist() == [number not in numbers[:index] for index, number in enumerate(numbers)]
@@ -96,13 +96,13 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
             file.write(f"{text}\n" if suffix == ".txt" else json.dumps({"text": text}) + "\n")
     assert path.stat().st_size > 40e6
     corpus = open_corpus(f"sw={path}")
-    corpus.sample("sw", 4, 0)  # imports, once
+    corpus.sample("sw", 4, 0)  # the first call imports modules
     tracemalloc.start()
     sample = corpus.sample("sw", 128, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sample.counts.usable == 40_000
-    # Examples in memory before the text exceeds the limit, 50 bytes per line, and a block of the file.
+    # The limit of text in memory, 50 bytes per line, and one block of the file.
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6
 
 

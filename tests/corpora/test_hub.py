@@ -356,7 +356,7 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Collect what `datasets` leaves open of tables while the test's own filter of warnings holds."""
+    """Collect the files that `datasets` leaves open, while the warning filter of the test is active."""
     yield
     gc.collect()
 
@@ -372,7 +372,7 @@ def leaving_files_open(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def write_tables(root: Path, tables: Mapping[str, str]) -> str:
-    """Write {config: table as CSV} with a card that lists them, and return what opens them."""
+    """Write {config: table as CSV} with a card that lists them, and return a function that opens them."""
     card = ["---", "configs:"]
     for config, table in tables.items():
         folder = root / config.strip('"')

@@ -351,7 +351,7 @@ def write_copy(root: Path, configs: Mapping[str, tuple[Sequence[Mapping[str, Any
         if features is None:
             pd.DataFrame(list(rows)).to_parquet(file)
         else:
-            # With the declarations of the columns in the file, as the Hub's own files have them.
+            # The file contains the declarations of the columns, like the files on the Hub.
             table = Dataset.from_list(list(rows), features=features).with_format("arrow")[:]
             parquet.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), file)
     (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
@@ -369,7 +369,7 @@ def test_wikiann_has_the_names_of_its_tags(tmp_path: Path) -> None:
     corpus = open_corpus(f"wikiann={root}", labels="auto")
     assert corpus.name == "wikiann(split=train, labels=ner_tags, copy=copy)"
     assert corpus.name == open_corpus(f"wikiann={root}", labels="ner_tags").name
-    assert corpus.label_names() == tuple(NER.names), "all that are declared, in the order of their numbers"
+    assert corpus.label_names() == tuple(NER.names), "all declared names, in the order of their indices"
     assert corpus.sample("sw", 5, 0).examples == (TextExample(("Nairobi", "sw"), label=("B-LOC", "O")),)
     unlabelled = open_corpus(f"wikiann={root}")
     assert unlabelled.name == "wikiann(split=train, words=running, copy=copy)"
@@ -428,7 +428,7 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
     assert examples(sample) == {
         TextExample(f"swahili? {n}", f"swahili {n} leo", AnswerSpan(10, "leo")) for n in range(2)
     }
-    assert sample.counts.unlabelled == 1, "one answer is not at its stated position"
+    assert sample.counts.unlabelled == 1, "the answer of one row is not at its stated position"
     assert corpus.label_names() == ()
     assert {example.text for example in open_corpus(f"tydiqa={root}").sample("sw", 9, 0).examples} == {
         f"swahili {n} leo" for n in range(3)

@@ -212,4 +212,4 @@ def test_published_treebanks_are_read_by_surface_forms() -> None:
     corpus = open_corpus(str(SHARED / "ud"), split="dev")
     assert {"de", "ar", "vi"} <= set(corpus.languages())
     words = [word for example in corpus.sample("de", 1000, 0).examples for word in example.text]
-    assert "im" in words  # the surface of a multi-word token, whose parts are "in dem"
+    assert "im" in words  # the surface form of a multiword token, whose parts are "in dem"

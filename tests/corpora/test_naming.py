@@ -39,12 +39,12 @@ def test_only_languages_with_one_code_cannot_be_read(one: str, other: str, code:
     assert caught.value.message == f"{one}_Latn.txt and {other}_Latn.txt both mean the language '{code}'."
     labels = f"--label {one}_Latn.txt={one}_Latn --label {other}_Latn.txt={other}_Latn"
     assert labels in caught.value.hint
-    # The hint is what to do.
+    # The options in the hint work.
     options = labels.replace("--label ", "").split()
     labelled = open_corpus(str(tmp_path), label=options)
     assert labelled.languages() == tuple(sorted((f"{one}_Latn", f"{other}_Latn", "sw")))
     assert labelled.sample(f"{one}_Latn", 2, 0).examples[0].text.startswith(one)
-    # The text is the same under every label, so that rows may stand in one store.
+    # Labels do not change the name of the corpus, so that rows with either label may be in one store.
     assert labelled.name == corpus.name
 
 

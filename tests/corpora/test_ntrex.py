@@ -27,7 +27,7 @@ SIZE_LIMIT = 3_000_000
 
 
 def lines_of(code: str) -> list[str]:
-    """Return the lines of a shipped file."""
+    """Return the lines of a file of the package."""
     return lzma.decompress((FOLDER / f"{code}.txt.xz").read_bytes()).decode().removesuffix("\n").split("\n")
 
 
@@ -167,7 +167,7 @@ def test_info_lists_the_languages(xsns: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def originals(tmp_path: Path) -> Path:
-    """A copy of the source with three languages, a variant of English, and separators inside lines."""
+    """A copy of the original files: three languages, a variant of English, and line separators inside lines."""
     folder = tmp_path / "NTREX" / "NTREX-128"
     folder.mkdir(parents=True)
     (folder.parent / "LICENSE.md").write_text("Attribution-ShareAlike 4.0 International\n")

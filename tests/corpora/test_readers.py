@@ -76,7 +76,7 @@ def test_lines_of_a_file_are_read_and_counted(tmp_path: Path) -> None:
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_lines_that_were_written_are_read_back(tmp_path: Path, lines: list[str], zipped: bool) -> None:
-    # Three texts of this kind are refused.
+    # A file with three texts of this kind is refused.
     assume(not any(is_mojibake(line) or is_wrong_latin_1(line) for line in lines))
     path = tmp_path / ("x.txt.gz" if zipped else "x.txt")
     data = "".join(line + "\n" for line in lines).encode()

@@ -195,7 +195,7 @@ def test_columns_of_words(tmp_path: Path) -> None:
     running, as_given = (read_text("zh", path, words=words) for words in ("running", "given"))
     assert sentences(running) == ["我爱", "Hello , you"]
     assert sentences(as_given) == ["我 爱", "Hello , you"]
-    # Where words are joined by spaces, the key that seeds masks has not changed.
+    # If words are joined by spaces, the key that seeds the masking is the same as in older versions.
     assert [example.key() for example in running.examples] == ["我爱", "Hello\x1f,\x1fyou"]
 
 

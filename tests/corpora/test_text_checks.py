@@ -1,4 +1,4 @@
-"""Files that are not what they seem: text decoded twice, lists as text, lists of sentences, tables as lines."""
+"""Files with unexpected contents: mojibake, lists written as text, lists of sentences, tables read as lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def complaint(path: Path, content: str) -> CorpusError:
 
 
 def sloppy(text: str, encoding: str) -> str:
-    """Return UTF-8 read in another encoding, as browsers do: bytes that it leaves free are control characters."""
+    """Return UTF-8 decoded with another encoding as in browsers: undefined bytes become control characters."""
     return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in text.encode())
 
 

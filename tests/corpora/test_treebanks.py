@@ -20,7 +20,7 @@ from xsns_stream.store import open_store
 
 
 def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
-    """A treebank with one sentence of two words for each given word."""
+    """Return a treebank with one sentence of two words for each given word."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{treebank}-ud-{split}{part}.conllu"
     lines = (f"1\t{word}\t_\tNOUN\n2\t{split}\t_\tX\n\n" for word in words.split())
@@ -276,7 +276,7 @@ def test_files_that_are_not_read_do_not_change_the_name(tmp_path: Path) -> None:
     assert open_corpus(str(folder)).name == name == "folder(x)"
     bank(folder / "UD_Dutch-C", "nl_c", "een")
     assert open_corpus(str(folder)).name == "folder(x, split=train, words=running)"
-    # A store records the name of its first row: treebanks of the default split may come and go.
+    # A store records the corpus name of its first row, which added or removed treebanks do not change.
     store = open_store(tmp_path / "x.zarr", "a")
     assert recorded_corpus(name, store) == name
     store.write(make_sub("sw", corpus="folder(x, split=train)"))

@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture
 def build_from(tmp_path: Path, xsns: Callable[..., Any], tiny_folder: Path) -> Callable[..., Any]:
-    """Build rows of four examples; return how the command ended, and the languages of the store."""
+    """Build rows of four examples; return the result of the command and the languages of the store."""
 
     def call(*corpus: object, name: str = "x", options: tuple[str, ...] = ()) -> tuple[Any, tuple[str, ...]]:
         store = tmp_path / f"{name}.zarr"

@@ -1,4 +1,4 @@
-"""The scripts of docs/cluster.md run on processes of this machine, in place of the cluster that each names."""
+"""The scripts of docs/cluster.md, run with a local cluster instead of the cluster that each script names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = "docs/cluster.md"
 SCRIPTS = [block.text for block in blocks(PAGE) if block.run_by]
 LAUNCHERS = ("SLURM", "SSH", "Kubernetes", "MPI")
 
-#: Modules of the launchers, with a cluster of this machine behind their names.
+#: Modules of the launchers, replaced by modules that start a local cluster.
 LOCAL = """
 from distributed import LocalCluster
 

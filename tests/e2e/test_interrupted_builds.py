@@ -14,7 +14,7 @@ import pytest
 from tests.support.processes import wait_for
 from xsns_stream.store import open_store
 
-#: The tests compare with one whole build, which should run in one worker only.
+#: The tests compare with one complete build, which only one pytest worker should run.
 pytestmark = pytest.mark.xdist_group("build")
 
 LANGUAGES = ("en", "fi", "sw", "zu")
@@ -31,7 +31,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
 @pytest.fixture(scope="module")
 def long_build(tiny_folder: Path, texts: Path) -> list[str]:
-    """The arguments of a build of 12 rows, but for its store."""
+    """The arguments of a build of 12 rows, without its store."""
     seeds = [part for seed in SEEDS for part in ("--seed", str(seed))]
     options = ["--examples", "24", "--max-length", "24"]
     return ["build", "--model", str(tiny_folder), "--corpus", str(texts), *options, *seeds]
@@ -43,7 +43,7 @@ def whole(
     long_build: list[str],
     start_xsns: Callable[..., subprocess.Popen[str]],
 ) -> tuple[Path, str, str]:
-    """A build that nothing interrupted: its store, stdout and stderr."""
+    """The store, stdout and stderr of a build that was not interrupted."""
     store = tmp_path_factory.mktemp("whole") / "whole.zarr"
     process = start_xsns(*long_build, "--store", store)
     out, err = process.communicate(timeout=LIMIT)
@@ -56,7 +56,7 @@ def committed(store: Path) -> int:
 
 
 def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
-    """Digest, cardinality and threshold of each row: these do not depend on interruptions."""
+    """Return the digest, cardinality and threshold of each row, which do not depend on interruptions."""
     return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
 
 

@@ -1,4 +1,4 @@
-"""Every block of commands and of Python of every page is run by a test, or says why not."""
+"""Every block of commands and of Python on every page is run by a test, or has a mark that says why not."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def names(path: Path) -> list[tuple[str, int]]:
 
 
 def test_the_program_runs_by_its_entry_point_and_as_a_module() -> None:
-    """By its entry point, and as a module."""
+    """The entry point and `python -m` start the same program."""
     script = Path(sys.executable).with_name("xsns-stream")
     for command in ([str(script)], [sys.executable, "-m", "xsns_stream"]):
         completed = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
@@ -64,7 +64,7 @@ def test_a_corpus_may_be_read_from_standard_input(tmp_path: Path) -> None:
 
 
 def test_info_into_a_closed_pipe_is_not_an_error() -> None:
-    """`xsns-stream info --corpus cldr | head -1`: no complaint, whoever closes the pipe."""
+    """`xsns-stream info --corpus cldr | head -1` ends without an error message."""
     command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "cldr"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -125,7 +125,7 @@ def test_progress_shows_the_remaining_time(folder: Path, start: list[str]) -> No
     ) as process:
         os.close(follower)
         output = b""
-        # The terminal's end is an error on Linux.
+        # On Linux, reading from a closed terminal raises an error.
         with suppress(OSError):
             while part := os.read(leader, 65_536):
                 output += part

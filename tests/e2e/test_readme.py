@@ -1,4 +1,4 @@
-"""The commands and the Python example of README."""
+"""The commands and the Python example of README.md."""
 
 from __future__ import annotations
 

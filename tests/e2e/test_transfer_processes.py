@@ -1,4 +1,4 @@
-"""`xsns-stream transfer` in processes of their own: killed, interrupted, and several at work on one file of scores."""
+"""`xsns-stream transfer` in other processes: killed, interrupted, or with several writers of one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xsns_stream.gold import read_scores
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with `pos`: three languages with all splits, and a fourth that is only tested."""
+    """A folder with `pos`: three languages with all splits, and a fourth with test data only."""
     return write_tagged_folder(tmp_path)
 
 
@@ -80,7 +80,7 @@ def test_two_processes_with_different_settings_do_not_mix(
 
 
 def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: list[str]) -> None:
-    """The first process is stopped while it holds a unit: the second makes the others, waits, and makes that unit."""
+    """While the first process holds a unit, the second computes the others. After a kill, it computes this unit too."""
     command = [*start, *arguments("--seed", "1", "--seed", "2", "--json")]
     pipes: dict[str, Any] = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     units = folder / "gold.parquet.units"

@@ -1,4 +1,4 @@
-"""Evaluation of predictors: alignment, averages, trivial baselines, undefined values."""
+"""Evaluation of predictors: alignment by label, averages, trivial baselines, undefined values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NDCG_NAME = "ndcg@3[rank-linear]"
 def gold(
     cells: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES, seeds: tuple[int, ...] = ()
 ) -> TransferScores:
-    """Scores [S, T], [R, S, T] or [G, R, S, T] in percent."""
+    """Return gold scores in percent from [S, T], [R, S, T] (seeds R) or [G, R, S, T] (regimes G)."""
     cells = cells.reshape((1,) * (4 - cells.ndim) + cells.shape)
     regimes = ("main",) if len(cells) == 1 else tuple(f"regime{index}" for index in range(len(cells)))
     return TransferScores(
@@ -38,7 +38,7 @@ def gold(
 
 
 def matrix(values: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES) -> SimilarityMatrix:
-    """A predictor [S, T], or with seeds [R, S, T]."""
+    """Return a predictor from [S, T], or from [R, S, T] with seeds R."""
     if values.ndim == 2:
         return SimilarityMatrix(tuple(sources), tuple(targets), values, "made-up")
     seeds = tuple(range(len(values)))
@@ -46,7 +46,7 @@ def matrix(values: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence
 
 
 def made_up(seed: int = 0, shape: tuple[int, ...] = (8, 8)) -> np.ndarray:
-    """Scores between 0 and 100, a hundredth apart: without ties."""
+    """Return random scores between 0 and 100 without ties: they differ by at least 0.01."""
     rng = np.random.default_rng(seed)
     return rng.permutation(np.arange(1, 10_001) / 100)[: int(np.prod(shape))].reshape(shape)
 
@@ -57,7 +57,7 @@ def small(**options: object) -> Evaluation:
 
 
 def test_means_equal_a_loop_over_labels() -> None:
-    """Labels in different orders on both sides, and more languages than the other knows."""
+    """Each side has another order of labels, and languages that the other side does not have."""
     rng = np.random.default_rng(0)
     scores, values = made_up(0, (8, 6)), rng.random((7, 8))
     sources, targets = ("fi", "en", "ru", "zu", "sw", "et", "mt", "de"), ("et", "sw", "de", "en", "fr", "ja")
@@ -136,7 +136,7 @@ def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
 
 
 def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
-    """The paper's average: three seeds of sub-networks against two of fine-tuning are six."""
+    """As in the paper, three seeds of sub-networks and two of fine-tuning give six pairs."""
     scores, values = made_up(0, (2, 8, 8)), made_up(3, (3, 8, 8))
     joined = join(gold(scores, seeds=(1, 2)), {"x": matrix(values)})
     by_metric, by_matrix = (evaluate(joined, average=average, resamples=100) for average in AVERAGES)
@@ -163,7 +163,7 @@ def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
         one_seed = evaluate(join(gold(scores[seed]), {"x": matrix(rest)}), resamples=100)
         single.append([one_seed["x", "kendall"], one_seed["x", "regret"], one_seed["x", "over-english"]])
     assert evaluation.settings.ceiling == "each seed predicted by the mean of the others"
-    # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
+    # Mean matrices have no seeds to resample, whatever the ceiling is computed from.
     assert evaluation.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
     ours = [evaluation["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
     np.testing.assert_allclose(ours, np.mean(single, axis=0))
@@ -215,7 +215,7 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     evaluation = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
     assert evaluation.choices[4].candidates == candidates
     missing = np.isnan(evaluation.per_target[0, :, 4])
-    # English is the second source: with fewer than two there is no choice that it could be.
+    # English is the second source, so that it is not a candidate if there are fewer than two.
     assert missing.sum() == undefined
     about = [note for note in evaluation.notes if " zu:" in note]
     expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
@@ -228,7 +228,7 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
 
 
 def test_all_predictors_have_the_same_candidates() -> None:
-    """A pair that one predictor lacks is no candidate for any."""
+    """A pair that one predictor lacks is left out for all predictors."""
     values = made_up(1)
     values[3, 0] = np.nan
     single = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
@@ -243,7 +243,7 @@ def test_cell_that_is_missing_for_one_gold_seed() -> None:
     scores = made_up(0, (2, 8, 8))
     scores[1, 3:, 0] = np.nan
     evaluation = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
-    # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
+    # The second seed has two sources left and no correlation, so that only the first seed counts.
     single = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
     assert evaluation.per_target[0, 0, 0] == single.per_target[0, 0, 0]
     assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in evaluation.notes
@@ -301,7 +301,7 @@ def test_relabelling_and_permuting_do_not_matter() -> None:
     moved = evaluate(join(gold(scores[rows][:, columns], *labels), {"x": matrix(values)}), resamples=200)
     np.testing.assert_allclose(moved.mean, plain.mean, atol=1e-12)
     np.testing.assert_allclose(moved.per_target, plain.per_target[:, :, columns], atol=1e-12)
-    # English keeps its name, since one row is about it.
+    # English keeps its label, because the row `english` refers to it.
     names = dict(zip(CODES, ("xh", "en", "hu", "nl", "ss", "vep", "it", "uk"), strict=True))
     other = [names[code] for code in CODES]
     called = evaluate(join(gold(scores, other, other), {"x": matrix(values, other, other)}), resamples=200)
@@ -310,7 +310,7 @@ def test_relabelling_and_permuting_do_not_matter() -> None:
 
 
 def test_repeated_target_does_not_change_means() -> None:
-    """The same columns under a second name, for languages that are no sources."""
+    """The same columns are added again under labels of languages that are not sources."""
     scores, values = made_up(0, (8, 3)), made_up(1, (8, 3))
     once = evaluate(join(gold(scores, CODES, ("hu", "nl", "it")), {"x": matrix(values, CODES, ("hu", "nl", "it"))}))
     names = ("hu", "nl", "it", "uk", "ss", "xh")
@@ -397,14 +397,14 @@ def test_frames_have_a_row_for_each_predictor_and_metric_or_target() -> None:
 
 
 def test_large_pool_is_fast_enough() -> None:
-    """65 × 105, eight predictors, 10,000 draws; in how many seconds is measured elsewhere, here that it ends."""
+    """65 × 105 pairs, eight predictors and 10,000 resamples are evaluated. The test does not measure the time."""
     rng = np.random.default_rng(0)
     sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
     scores = TransferScores(sources, targets, rng.random((1, 1, 65, 105)), "pos", "accuracy", "fraction", "made up")
     predictions = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
     evaluation = evaluate(JoinedScores(scores, predictions), reference="p0")
     assert evaluation.settings.resamples == 10_000
-    # Over 105 targets a mean of random predictions lies close to what random order gives.
+    # Over 105 targets, the mean for random predictions is close to the value of a random order.
     assert evaluation["p1", "mrr"] == pytest.approx(evaluation["random", "mrr"], abs=0.08)
 
 
@@ -450,7 +450,7 @@ def test_published_data_give_known_results(pos: Evaluation, row: str, metric: st
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
 @pytest.mark.parametrize("layer", [0, 8])
 def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int) -> None:
-    """mPLM-Sim's matrices, measured on XLM-R base, and WikiANN's gold scores, whose pools differ."""
+    """The matrices of mPLM-Sim (XLM-R base) and the gold scores of WikiANN have different pools."""
     import pandas as pd
 
     from xsns_stream.gold import import_scores
@@ -476,7 +476,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
 
 
 def test_rounding_differences_are_not_significant() -> None:
-    """A constant prediction of several seeds is random order, also where means over seeds round."""
+    """A constant prediction of several seeds equals a random order, although means over seeds are rounded."""
     rng = np.random.default_rng(0)
     labels = tuple("en de fr sw fi ru zh ja ko ar hi tr bg nl it pt es sv uk sk".split())  # noqa: SIM905
     gold = TransferScores(labels, labels, rng.random((1, 1, 20, 20)) * 100, "t", "m", "percent", "made up")

@@ -21,14 +21,14 @@ VALUE = st.integers(0, 5).map(float)
 
 @st.composite
 def pairs(draw: st.DrawFn, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and scores of 2 to `most` candidates."""
+    """Draw predictions and scores of 2 to `most` candidates."""
     n = draw(st.integers(2, most))
     vectors = [draw(st.lists(VALUE, min_size=n, max_size=n)) for _ in range(2)]
     return np.array(vectors[0]), np.array(vectors[1])
 
 
 def by_all_orders(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """What each metric is on average when tied predictions stand in every order in turn."""
+    """Return the mean of each metric over all orders of tied predictions."""
     best = set(np.flatnonzero(y == y.max()))
     relevance = stats.rankdata(y)
     ideal = sum(gain / math.log2(rank + 2) for rank, gain in enumerate(sorted(relevance, reverse=True)[:3]))
@@ -66,7 +66,7 @@ def test_ndcg_equals_scikit_learn(pair: tuple[np.ndarray, np.ndarray], k: int) -
     assert tuple(gains) == tuple(metrics.GAINS)
     for variant, gain in gains.items():
         assert metrics.ndcg(x, y, variant, k) == pytest.approx(ndcg_score([gain], [x], k=k), abs=1e-12)
-    # As the paper computes it, from the ranks of both.
+    # The paper computes NDCG from the ranks of predictions and scores.
     assert metrics.ndcg(x, y) == pytest.approx(ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3), abs=1e-12)
 
 
@@ -83,7 +83,7 @@ def test_correlations_equal_scipy(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_values_that_differ_by_rounding_have_no_correlation() -> None:
-    """A mean over seeds of equal values may differ in its last bit."""
+    """Means over seeds of equal values may differ in the last bit."""
     x, y = np.array([0.1, 0.1, 0.1 * (1 + 2e-16), 0.1]), np.arange(4.0)
     assert x[2] != x[0]
     assert np.isnan(metrics.pearson(x, y))
@@ -103,7 +103,7 @@ def test_many_targets_at_once_equal_single_targets(name: str) -> None:
 
 @pytest.mark.parametrize("n", [2, 7, 19, 300])
 def test_constant_prediction_equals_random_order(n: int) -> None:
-    """Closed forms: without ties of scores each place is as likely as any other."""
+    """The expected values are closed forms: without ties of scores, each rank is equally likely."""
     rng = np.random.default_rng(n)
     y, x = rng.random(n), np.zeros(n)
     assert metrics.top_k(x, y, 1) == pytest.approx(1 / n)
@@ -134,7 +134,7 @@ def test_values_computed_by_hand() -> None:
     assert metrics.regret(x, y) == 20
     assert metrics.followed_score(x, y) == 70
     assert metrics.ndcg(x, y) == pytest.approx((2 + 3 / math.log2(3) + 4 / 2) / (4 + 3 / math.log2(3) + 2 / 2))
-    # The worst source has the least prediction: three pairs agree; the other three do not.
+    # The source with the lowest score has the lowest prediction: three pairs agree, and the other three do not.
     assert metrics.kendall(x, y) == pytest.approx(0.0)
 
 
@@ -168,7 +168,7 @@ def test_order_metrics_are_invariant_to_increasing_functions(pair: tuple[np.ndar
     x, y = pair
     for metric in (metrics.spearman, metrics.kendall, metrics.top_k, metrics.reciprocal_rank, metrics.ndcg):
         np.testing.assert_allclose(metric(np.exp(x), y), metric(x, y), atol=1e-12)
-    # And the order of scores is all that most of them know of the scores.
+    # Most metrics depend on the scores only through their order.
     for metric in (metrics.spearman, metrics.kendall, metrics.top_k, metrics.reciprocal_rank, metrics.ndcg):
         np.testing.assert_allclose(metric(x, np.exp(y)), metric(x, y), atol=1e-12)
 

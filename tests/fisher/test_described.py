@@ -1,4 +1,4 @@
-"""Default provenance of results without a given one."""
+"""The default provenance of results for which no provenance is given."""
 
 from __future__ import annotations
 

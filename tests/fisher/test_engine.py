@@ -14,7 +14,7 @@ from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
 
 FAMILIES = ("xlm-roberta", "bert", "roberta", "electra", "distilbert", "albert")
-#: 32 examples, ragged: every length from 3 to 18 twice, in an order that pads every batch.
+#: Lengths of 32 examples: every length from 3 to 18 twice, in an order in which every batch needs padding.
 LENGTHS = tuple(3 + (7 * n) % 16 for n in range(32))
 VOCABULARY = 97
 # A sum of some hundred products of rounded factors is good to about 20 ulp: 4e-15 in float64, 2.4e-6 in float32.
@@ -43,7 +43,7 @@ def test_agrees_with_a_loop_over_examples(family, dtype, reduction, make_model, 
     expected = truth(model, examples, layout.names, reduction)
     result = diagonal_fisher(model, collate(examples, 5), layout, token_reduction=reduction)
     assert result.examples == 12
-    # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
+    # The self-check would replace a wrong rule by the slow path, so that no parameter may be without a rule.
     assert without_rules(model, layout) == ()
     assert {v.dtype for v in result.values} == {np.dtype("float64" if dtype == torch.float64 else "float32")}
     worst = errors(result.to_dict(), expected)
@@ -103,7 +103,7 @@ def test_a_batch_with_as_many_positions_as_examples(side, small, draw, collate, 
     examples = draw([side] * side, seed=side)
     expected = truth(small, examples, parameter_layout(small).names)
     if side == 1:
-        # A single token attends only to itself: the gradients of query and key are zero plus rounding.
+        # A single token attends only to itself, so that the gradients of query and key are zero except for rounding.
         expected = {name: values for name, values in expected.items() if ".query." not in name and ".key." not in name}
     result = fisher(small, collate(examples, side))
     assert max(errors({name: result[name] for name in expected}, expected).values()) <= 1e-12
@@ -134,7 +134,7 @@ def test_without_padding_no_attention_mask_is_needed(small, draw, collate, error
 def test_tuning_constants_do_not_change_results(name, value, small, draw, collate, errors, monkeypatch) -> None:
     batches = collate(draw(LENGTHS[:10]), 4)
     expected = fisher(small, batches)
-    # The package's attribute of this name is the rule, not the module.
+    # The attribute of the package with this name is the rule and not the module.
     monkeypatch.setattr(importlib.import_module("xsns_stream.fisher.rules.linear"), name, value)
     assert max(errors(fisher(small, batches), expected).values()) <= 1e-12
 
@@ -192,8 +192,8 @@ def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate)
     diagonal_fisher(small, collate(draw(LENGTHS[:6]), 3), layout)
     for hook in hooks:
         hook.remove()
-    assert requires_grad.count([False]) == 2, "the embeddings' output needs no gradient, in either batch"
-    assert len(requires_grad) == 2 * (1 + 2 + 2), "both blocks were seen forth and back, in both batches"
+    assert requires_grad.count([False]) == 2, "the output of the embeddings needs no gradient in either batch"
+    assert len(requires_grad) == 2 * (1 + 2 + 2), "both blocks were called forward and backward in both batches"
     assert all(result in ([], [False]) for result in requires_grad)
 
 

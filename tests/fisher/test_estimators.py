@@ -11,7 +11,7 @@ from xsns_stream.models import parameter_layout
 from xsns_stream.subnetworks.select import extract_subnetwork
 
 LENGTHS = ((9, 4, 6), (5, 11))
-#: By rule, with a module used twice, with a rule for experts, with two stacks, and with the batch-of-one path.
+#: Families with rules only, a module that is used twice, experts, two stacks, and parameters measured one by one.
 FAMILIES = ("xlm-roberta", "albert", "mixtral", "t5", "deberta-v2", "xlm-roberta-sequence-classification")
 
 
@@ -62,7 +62,7 @@ def test_per_batch_is_the_square_of_the_mean_gradient(
         assert result.examples == 5
         assert max(errors(result.to_dict(), expected).values()) <= 1e-12
     exact = diagonal_fisher(case.model, case.batches, case.layout, token_reduction=reduction).to_dict()
-    assert max(errors(exact, result.to_dict()).values()) > 0.1, "which is another estimator"
+    assert max(errors(exact, result.to_dict()).values()) > 0.1, "the two estimators differ"
 
 
 def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
@@ -94,7 +94,7 @@ def test_a_batch_in_mixed_precision_is_rounded_to_that_precision(precision, zoo,
 
 
 def as_published(model, batches, names, seed: int) -> dict[str, torch.Tensor]:
-    """The authors' estimator: dropout, mean loss of the batch, each tensor's gradient clipped to norm 1 and squared."""
+    """The authors' estimator: dropout, mean loss of a batch, gradients clipped to norm 1 per tensor and squared."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.train()
@@ -128,7 +128,7 @@ def test_the_authors_code_bit_for_bit(scale, published) -> None:
     layout = parameter_layout(model)
     expected = as_published(model, batches, layout.names, seed=42)
     norms = [float(values.sum()) for values in expected.values()]
-    assert (max(norms) > 0.99) == (scale == 100), "clipped, or not"
+    assert (max(norms) > 0.99) == (scale == 100), "gradients are clipped for the large scale only"
     result = diagonal_fisher(model, batches, layout, "authors", seed=42)
     assert all(torch.equal(result.to_dict()[name], values) for name, values in expected.items())
     flat = torch.cat([expected[name].flatten() for name in layout.names]).numpy()

@@ -13,9 +13,9 @@ from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
-#: A span's probabilities sum to one over the positions, so that most of what reaches the last block cancels out.
+#: Probabilities of spans sum to one over the positions, so that most terms of the gradient cancel in the last block.
 CANCELLING = {"xlm-roberta-question-answering": 4.0}
-#: Two batches, ragged, neither as long as it has examples; windows of 5 tokens are shorter than most of them.
+#: Lengths in two batches: no batch has as many positions as examples, and most texts exceed a window of 5 tokens.
 LENGTHS = ((9, 4, 6), (5, 11))
 #: Parameters whose gradient is zero, beside the biases of keys that go by that name: keys whose position was added at
 #: the embeddings; where positions are what is chosen from, what moves all of them alike.
@@ -65,7 +65,7 @@ def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
     for checkpoint in (False, True):
         result = diagonal_fisher(family_case.model, family_case.batches, family_case.layout, checkpoint=checkpoint)
         assert_close(errors, result.to_dict(), family_case, CANCELLING.get(zoo_family, 1.0) * TOLERANCE[torch.float32])
-    # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
+    # The self-check would replace a wrong rule by the slow path, which only the listed families may need.
     assert bool(without_rules(family_case.model, family_case.layout)) == (zoo_family in NOT_BY_RULE)
 
 
@@ -73,7 +73,7 @@ def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
 def test_parameters_without_a_rule_are_listed(family, case) -> None:
     family_case = case(family)
     slow = {check.name for check in self_check(family_case.model, family_case.layout) if not check.by_rule}
-    # The projections of queries and keys of each block are measured; the others keep their rules.
+    # Only the projections of queries and keys of each block are measured one by one; all others keep their rules.
     assert {name.rsplit(".", 2)[1] for name in slow} == {"query_proj", "key_proj"}
     assert len(slow) == 8
 
@@ -101,7 +101,7 @@ def test_the_mean_is_over_the_positions_of_one_example(family, case, gradients, 
 @pytest.mark.parametrize("family", ["t5", "mbart"])
 @pytest.mark.parametrize("decoded", [(3, 5), (9, 4), (14, 2)], ids=["shorter", "as long", "longer"])
 def test_both_stacks_may_have_any_length(family, decoded, zoo, gradients, mean_square, errors) -> None:
-    """Includes the same length in both, where other examples are the longest ones in each."""
+    """The cases include equal lengths in both stacks, and stacks in which different examples are the longest."""
     model = zoo.make(family)
     batch, layout = zoo.batch(model, family, (4, 9)), parameter_layout(model)
     rows = [torch.arange(10, 10 + length) for length in decoded]
@@ -126,7 +126,7 @@ def test_given_decoder_inputs_are_used(zoo, errors) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
 def test_a_causal_model_with_padding_on_the_left(family, zoo, errors) -> None:
-    """Positions are counted from the padding on, so that each row is compared alone with its padding."""
+    """Positions include the padding, so that each row is compared with the same padded row alone."""
     model = zoo.make(family)
     batch, layout = zoo.batch(model, family, (4, 9, 6)), parameter_layout(model)
     left_padded = {

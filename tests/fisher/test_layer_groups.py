@@ -1,4 +1,4 @@
-"""Measurement in groups of layers: the same bits in more passes, with values on disk."""
+"""Measurement in groups of layers: more passes give the same bits, and the values are on disk."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_groups_end_between_layers_where_layers_fit() -> None:
     layout = ParameterLayout(names, ((20,), (10,)) * 4, spans)
     assert groups_of_layers(layout, 240) == [("d.x", "d.y", "c.x", "c.y"), ("b.x", "b.y", "a.x", "a.y")]
     assert groups_of_layers(layout, 239) == [(f"{layer}.x", f"{layer}.y") for layer in "dcba"]
-    # No layer fits: the groups are tensors, from the last one on.
+    # No layer fits into the memory, so that the groups consist of tensors, from the last tensor on.
     assert groups_of_layers(layout, 80)[:2] == [("d.y",), ("d.x",)]
     assert groups_of_layers(layout, 119) == groups_of_layers(layout, 80)
 
@@ -160,7 +160,7 @@ def test_a_pass_ends_at_the_lowest_layer_of_its_group(zoo, tmp_path) -> None:
     for hook in hooks:
         hook.remove()
     first, second = calls[:3], calls[3:]
-    assert first == [("forth", 0), ("forth", 1), ("back", 1)], "nothing goes back into the lower block"
+    assert first == [("forth", 0), ("forth", 1), ("back", 1)], "no gradient flows back into the lower block"
     assert second == [("forth", 0), ("forth", 1), ("back", 1), ("back", 0)]
 
 

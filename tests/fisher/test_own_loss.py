@@ -36,7 +36,7 @@ class Residual(nn.Module):
 
 
 class Shared(nn.Module):
-    """A layer that is used twice, a weight that is also used by hand, and a parameter of the model itself."""
+    """A layer that is used twice, a weight that is also used directly, and a parameter of the model itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Shared(nn.Module):
 
 
 class Reader(nn.Module):
-    """An encoder of torch over tokens, with an embedding that is also the output layer."""
+    """A Transformer encoder of torch whose embedding is also the output layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Any]] = {
     "resnet": (resnet, (2, 5, 5), classify),
     "shared": (Shared, (6,), classify),
     "turned": (Turned, (4, 6), classify),
-    # As many positions as examples are compared.
+    # The check compares a batch with as many positions as examples.
     "turned, square": (Turned, (3, 6), classify),
     "tokens": (Reader, (4,), read),
 }
@@ -223,7 +223,7 @@ def test_the_mean_absolute_gradient() -> None:
 
 
 def test_a_module_that_the_first_batch_does_not_use_is_exact_later() -> None:
-    """A gate that is closed for the examples that are compared; its layer has the examples along another axis."""
+    """The gate is closed for the examples of the check, and its layer has the examples along another axis."""
 
     class Gated(nn.Module):
         def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Half precision: mixed (weights in float32) and of the weights themselves. Sums are float32 throughout."""
+"""Half precision of the arithmetic (weights in float32) and of the weights. Sums are in float32 in both cases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xsns_stream.models import parameter_layout
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
-#: Announced by `diagonal_fisher`; the tests at the end expect it.
+#: The warning of `diagonal_fisher`, which the last tests of this file expect.
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are in:xsns_stream.fisher.HalfPrecisionWarning")
 LENGTHS = ((9, 4, 6), (5, 11))
 BF16, FP16 = torch.bfloat16, torch.float16
-#: Mixed precision, or weights (and with them the whole computation) in half precision, or both.
+#: {name: (data type of the weights, precision)}: mixed precision, weights in half precision, or both.
 WAYS = {
     "bf16 mixed": (torch.float32, "bf16"),
     "fp16 mixed": (torch.float32, "fp16"),
@@ -39,7 +39,7 @@ def jaccard(one, other) -> float:
 
 
 def test_no_parameter_is_lost(zoo_family, zoo) -> None:
-    """The sum of every tensor is about that of float32: a rule that misses a cast weight would leave zeros."""
+    """The sum of every tensor is close to that in float32; a rule that misses a cast weight would leave zeros."""
     models = {dtype: zoo.make(zoo_family, dtype) for dtype in (torch.float32, BF16)}
     layout = parameter_layout(models[torch.float32])
     batches = batches_of(zoo, models[torch.float32], zoo_family)
@@ -70,7 +70,7 @@ def test_the_sub_network_is_almost_the_same(family, setting, zoo) -> None:
 
 @pytest.mark.parametrize("setting", WAYS)
 def test_a_single_example_agrees_with_an_ordinary_backward(setting, zoo, errors) -> None:
-    """The same casts at the same places: the remaining difference is the rounding of one gradient to half precision."""
+    """Both use the same casts, so that they differ only by the rounding of one gradient to half precision."""
     dtype, precision = WAYS[setting]
     model = zoo.make("llama", dtype)
     layout, batch = parameter_layout(model), zoo.batch(model, "llama", (9,))
@@ -113,7 +113,7 @@ def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
 
 
 def test_many_small_squares_are_not_lost(zoo) -> None:
-    """In bfloat16, 1 + 1/300 is 1: of 300 equal squares most would be lost."""
+    """In bfloat16, 1 + 1/300 is 1, so that most of 300 equal squares would be lost in a sum."""
     model = zoo.make("xlm-roberta", BF16)
     layout, batch = parameter_layout(model), zoo.batch(model, "xlm-roberta", (5,))
     once = diagonal_fisher(model, [batch], layout).to_dict()
@@ -124,7 +124,7 @@ def test_many_small_squares_are_not_lost(zoo) -> None:
 
 
 def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
-    """The smallest float16 number is 6e-8; the loss is multiplied first, and the sums are divided."""
+    """The smallest float16 number is 6e-8: the loss is multiplied by a scale, and the sums are divided by it."""
     model = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         model.lm_head.layer_norm.weight.mul_(1e-7)
@@ -138,7 +138,7 @@ def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
 
 
 class Router(nn.Module):
-    """A module that computes in float32, like routers of experts: the cast weight is another tensor."""
+    """A module that casts its weight to float32, like routers of experts. The cast weight is another tensor."""
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def test_the_self_check_changes_no_bit_of_the_weights(dtype, zoo) -> None:
     before = {name: (value.dtype, value.clone()) for name, value in model.state_dict().items()}
     identities = {name: id(parameter) for name, parameter in model.named_parameters()}
     checks = self_check(model, parameter_layout(model))
-    # In their own precision, no check could tell rounding from a wrong rule.
+    # In half precision, no check could distinguish rounding from a wrong rule.
     assert all(check.exact and check.error < 1e-4 for check in checks)
     after = model.state_dict()
     assert all(after[name].dtype == kind and torch.equal(after[name], value) for name, (kind, value) in before.items())
@@ -207,7 +207,7 @@ def test_the_mean_gradient_warns_of_half_precision(zoo) -> None:
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as caught:
         mean_gradient(model, batches, layout)
-    assert caught[0].filename == __file__, "the warning stands where the function was called"
+    assert caught[0].filename == __file__, "the warning refers to the line that called the function"
 
 
 def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
@@ -222,7 +222,7 @@ def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
 
 
 def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
-    """The gradients that flow back are float16, and would be zero below 6e-8."""
+    """Gradients in the backward pass are float16, and those below 6e-8 would become zero."""
     exact = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         exact.lm_head.layer_norm.weight.mul_(1e-3)

@@ -1,4 +1,4 @@
-"""Refusals name the language, the example or the parameter in one sentence."""
+"""Error messages name the language, the example or the parameter in one sentence."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_decoder_with_nothing_to_score(family, zoo) -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "gpt2", "xlm-roberta-token-classification"])
 def test_padding_is_not_scored(family, zoo) -> None:
-    """Labels that are a copy of the tokens also score padding, which must not affect the gradient of an example."""
+    """If labels are a copy of the tokens, padding has labels too, which must not affect the gradient of an example."""
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"] = batch["input_ids"] % 5
@@ -238,7 +238,7 @@ BLOWN = "bert.encoder.layer.1.output.dense"
 
 
 class _Blown(torch.autograd.Function):
-    """The same value, with a gradient 10^30 times as large."""
+    """Return the input unchanged, and multiply the gradient by 10^30."""
 
     @staticmethod
     def forward(ctx, values):
@@ -250,7 +250,7 @@ class _Blown(torch.autograd.Function):
 
 
 def test_a_batch_that_cannot_be_split_into_examples(make_model) -> None:
-    """A model that is random in evaluation mode has no gradient to compare with."""
+    """A model that is random in evaluation mode has no fixed gradient for the comparison."""
 
     class Random(torch.nn.Module):
         def __init__(self, inner):

@@ -1,4 +1,4 @@
-"""A share of the positions is scored: causal models, and encoder-decoders whose decoder reads all of its tokens."""
+"""Fisher values if only a share of the positions is scored, for causal models and encoder-decoders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xsns_stream.objectives.encoding import IGNORED, draw_scored
 FAMILIES = ("gpt2", "gemma3-text", "t5", "mbart")
 SHARE = 0.15
 LENGTHS = (23, 9, 16, 4, 12)
-#: Keys whose position was added at the embeddings have a bias without a gradient.
+#: The key biases, whose gradient is zero in models that add positions to the embeddings.
 SILENT = {"mbart": ("k_proj.bias",)}
 
 

@@ -207,7 +207,7 @@ def test_a_score_that_stands_twice_cannot_be_skipped(matrix: Any) -> None:
 
 
 def test_labels_of_one_language_on_one_side_are_not_merged(matrix: Any) -> None:
-    """The scores do not overlap: before, rows of `aka` and `twi` were one row of `ak`."""
+    """The rows of `aka` and `twi` do not overlap. They are refused, and not merged into one row of `ak`."""
     text = "source,target,score\naka,fi,50\ntwi,en,60\nsw,en,40\n"
     with pytest.raises(XsnsError, match="'aka' and 'twi' are both 'ak'"):
         matrix(text, layout="long", unit="percent")

@@ -269,7 +269,7 @@ def test_published_nnrank() -> None:
     imported = import_scores(SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank")
     assert imported.scores.cells.shape == (1, 1, 51, 72)
     assert np.isfinite(imported.scores.cells).all()
-    # Three accuracies are those of the first lines of the file.
+    # Three accuracies are compared with the first lines of the file.
     accuracy = import_scores(
         SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="accuracy", min_examples=500
     )

@@ -42,21 +42,21 @@ MATRIX = {"en en": 90, "en fi": 80, "fi en": 60, "fi fi": 85}
 @pytest.mark.parametrize(
     "text",
     [
-        # Separators at the ends of lines, in all or in one of them.
+        # Separators at the ends of all lines, or of one line.
         "source,en,fi\nen,90,80,\nfi,60,85,\n",
         "source,en,fi\nen,90,80,\nfi,60,85\n",
-        # R writes no field above the names of the lines.
+        # R writes no heading above the column of row names.
         '"en","fi"\n"en",90,80\n"fi",60,85\n',
         # Invisible characters: zero width, joiner, soft hyphen, no-break space, mark of direction.
         "source,\u200ben,fi\u200d\nen\ufeff,90,80\nf\u00adi\u00a0,\u200e60,85\n",
-        # The name of the columns is the first field, and that of the lines is below.
+        # The name of the columns is the first field, and the name of the rows is below it.
         "target,en,fi\nsource,,\nen,90,80\nfi,60,85\n",
-        # Means and totals of all kinds.
+        # Rows and columns of means and totals.
         "source,en,fi,Ø,Total\nen,90,80,85,170\nfi,60,85,72.5,145\nMedian,75,82.5,,\nAvg. w/o en,60,80,,\n",
         "source,en,fi,avg (zero-shot)\nen,90,80,80\nfi,60,85,60\nmoyenne,75,82.5,\n",
-        # Text for a spreadsheet.
+        # Values that are marked as text for a spreadsheet.
         'source,en,fi\nen,"=""90""",\'80\nfi,"=""60""",85\n',
-        # A mark on a code: `en` is not the language En.
+        # A mark on a code, as in `en*`.
         "source,en*,fi\nen*,90,80\nfi,60,85\n",
         'sep=;\r\nsource;en;fi\r\nen;90,0;80,0\r\nfi;"60,0";85,0\r\n',
     ],
@@ -79,7 +79,7 @@ def test_a_matrix_of_r_as_text(load: Any) -> None:
 def test_a_long_table_of_r(load: Any) -> None:
     text = '"source" "target" "score"\n"1" "en" "fi" 80\n"2" "fi" "en" 60\n'
     assert values(load(text, "scores.txt")) == {"en fi": 80, "fi en": 60}
-    # A decimal comma without quotation marks is no name of a line.
+    # With an unquoted decimal comma, a line has four fields, of which the first is not a row name.
     with pytest.raises(XsnsError, match=r"line 2 of .* has 4 fields, but the first has 3"):
         load("source,target,score\nen,fi,80,5\nfi,en,60,1\n")
 
@@ -172,7 +172,7 @@ def test_runs_with_names_are_not_seeds(load: Any) -> None:
 
 
 def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
-    """As pandas writes columns with two levels; the hint must not exchange sources and targets."""
+    """pandas writes columns with two levels in this form; the hint must not exchange sources and targets."""
     text = "metric,f1,f1,acc,acc\ntarget,en,fi,en,fi\nsource,,,,\nen,90,80,95,85\nfi,60,85,66,88\n"
     with pytest.raises(XsnsError, match="the score en → fi occurs twice: 80 and 85") as caught:
         load(text)

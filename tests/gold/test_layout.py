@@ -1,4 +1,4 @@
-"""Tables of scores as people have them: what is read, what is not, and what is said."""
+"""Tables of scores in the layouts that people use: tables that are read, tables that are refused, and the notes."""
 
 from __future__ import annotations
 

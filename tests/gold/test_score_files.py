@@ -18,12 +18,12 @@ from xsns_stream.gold import SCORE_FORMATS, read_scores, summarise, write_scores
 from xsns_stream.types.transfer_scores import TransferScores
 
 NAN = float("nan")
-# Codes that other programs take for something else: not a number, false.
+# Codes that other programs read as another value: `nan` (not a number) and `no` (false).
 CODES = ("sw", "nan", "no", "zh-Hant", "fi")
 
 
 def scores(cells: object = None, **more: object) -> TransferScores:
-    """Two regimes, three seeds, two sources and five targets; some were not measured."""
+    """Return scores of two regimes, three seeds, two sources and five targets; some scores are missing."""
     if cells is None:
         cells = np.random.default_rng(3).uniform(0, 100, (2, 3, 2, 5))
         cells[:, :, 0, 1] = NAN

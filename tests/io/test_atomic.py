@@ -1,4 +1,4 @@
-"""Writing with fsync, also on file systems without it."""
+"""Writing with fsync, also on file systems that do not support fsync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of cells, as people write them in tables of scores."""
+"""Numbers in cells, in the notations that people use in tables of scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract of the counts on a device with those of the reference; on the CPU, and on a GPU where there is one."""
+"""Counts on a device equal those of the reference, on the CPU and on a GPU if there is one."""
 
 import numpy as np
 import pytest

@@ -50,7 +50,7 @@ every_impl = pytest.mark.parametrize("impl", FORMS)
 
 
 def _problem(shape, lengths, dtype=torch.float32):
-    """F, G, A and segments, with the expected result in float64; the sizes are the seed."""
+    """Return F, G, A, segments and the expected result in float64; the sizes are the seed."""
     rng = np.random.default_rng((*shape, *lengths))
     rows, (features_out, features_in) = sum(lengths), shape
     G = torch.from_numpy(rng.standard_normal((rows, features_out)) * 0.1).to(DEVICE, dtype)
@@ -64,7 +64,7 @@ def _problem(shape, lengths, dtype=torch.float32):
 
 
 def _error(F, truth):
-    """The largest difference, relative to the largest value."""
+    """Return the largest difference relative to the largest value."""
     return np.abs(F.double().cpu().numpy() - truth).max(initial=0.0) / max(truth.max(initial=0.0), 1e-300)
 
 
@@ -125,7 +125,7 @@ def test_rows_out_of_range(wrong):
 
 @every_impl
 def test_an_example_longer_than_a_panel(impl):
-    # A float32 sum of 2,500 products of both signs is good to about 2e-6 of the largest.
+    # A float32 sum of 2,500 products of both signs has an error of about 2e-6 of the largest value.
     F, G, A, segments, truth = _problem((7, 17), (2500,))
     add_squared_products(F, G, A, segments, impl=impl)
     assert _error(F, truth) <= 1e-5
@@ -161,7 +161,7 @@ def test_the_contract_holds_in_the_interpreter():
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert completed.returncode == 0, completed.stdout + completed.stderr
-    # A run without any Triton form would pass as well.
+    # Without this line, a run that tests no Triton implementation would pass as well.
     passed = re.findall(r"adds_the_squares\S*\[.*-triton-torch\.float(?:16|32)\] PASSED", completed.stdout)
     assert len(passed) == 2 * len(CASES), completed.stdout
 
@@ -190,7 +190,7 @@ def test_compiled_triton_refuses_the_cpu():
 @pytest.mark.skipif(not HAS_TRITON or INTERPRETED, reason="needs Triton's compiler")
 @pytest.mark.parametrize("case", [0, *(pytest.param(case, marks=pytest.mark.slow) for case in range(1, 5)), 5])
 def test_the_kernel_compiles_without_a_gpu(case, tmp_path, monkeypatch):
-    """The compiler may refuse code that the interpreter accepts; and float32 must not become TF32."""
+    """The compiler may refuse code that the interpreter accepts, and it must not use TF32 for float32."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource

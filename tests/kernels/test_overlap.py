@@ -1,4 +1,4 @@
-"""Contract of the intersection counts: every implementation, exact, on every awkward shape."""
+"""Contract of the intersection counts: every implementation is exact for every shape, also around block sizes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The package as a leaf: cheap import, other processors, no folder for a cache, examples that run."""
+"""The package xsns_kernels: import without libraries, other processors, no folder for a cache, examples that run."""
 
 import doctest
 import importlib
@@ -127,7 +127,7 @@ def test_the_folder_is_not_a_package():
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
-    # The name alone would keep the features of this machine: both must be given.
+    # Name and features must be given; with the name only, numba keeps the features of this machine.
     completed = _python(EXACT + SQUEEZED + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
     assert completed.returncode == 0, completed.stderr
 
@@ -168,7 +168,7 @@ def test_every_public_function_has_an_example():
 
 @pytest.fixture(scope="module")
 def specification():
-    """Names defined by the pseudo-code of the README, run in order."""
+    """The names that the pseudo-code of the README defines if it runs from top to bottom."""
     return run_page("kernels/README.md", None).names
 
 

@@ -1,4 +1,4 @@
-"""Properties that hold for all inputs."""
+"""Properties of the kernels that hold for all inputs."""
 
 import numpy as np
 import pytest

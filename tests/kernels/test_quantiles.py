@@ -66,7 +66,7 @@ def test_the_estimate_lies_in_the_bin_of_the_kth_and_within_its_error(dtype, dat
     before = math.inf
     for k, kth in enumerate(np.sort(values)[::-1].tolist(), start=1):
         estimate = estimate_kth(counts, k, dtype)
-        assert estimate.value <= before, "a larger share has no higher threshold"
+        assert estimate.value <= before, "a larger share has a lower threshold or the same"
         before = estimate.value
         if estimate.error == math.inf:
             assert estimate.value == 0

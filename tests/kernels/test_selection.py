@@ -1,4 +1,4 @@
-"""Contract of the K-th largest and of thresholds: exact, with ties, for several arrays, at awkward offsets."""
+"""Contract of the K-th largest value and of thresholds: exact with ties, for several arrays, and at odd offsets."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Contract of the streamed counts: any source of rows, any bounds of segments, with and without squeezing."""
+"""Contract of counts from streams of rows: any source, any bounds of segments, with and without squeezing."""
 
 import threading
 
@@ -11,7 +11,7 @@ THREADS = (1, 2, 5)
 
 
 class Given:
-    """Rows that the kernels must read; records the reads."""
+    """A source of rows that records which ranges of words are read."""
 
     def __init__(self, array):
         self._array = array
@@ -25,7 +25,7 @@ class Given:
 
 
 def alike(rows, words, seed=0, some=0.3, common=0.05):
-    """Rows like those of languages of one model: few columns are in use, and a few are in all rows."""
+    """Return rows like those of languages of one model: few columns have bits, and some bits are set in all rows."""
     rng = np.random.default_rng(seed)
 
     def bits(density, count):
@@ -36,7 +36,7 @@ def alike(rows, words, seed=0, some=0.3, common=0.05):
 
 
 def expected(rows, segments, groups, count_pairs):
-    """Counts of each group, from unpacked bits."""
+    """Return the counts of each group, from unpacked bits."""
     bits = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1, bitorder="little")
     out = np.zeros((groups, len(rows), len(rows)), np.int64)
     for segment in segments:
@@ -45,7 +45,7 @@ def expected(rows, segments, groups, count_pairs):
     return out
 
 
-#: Never, always, or by the estimate.
+#: Squeeze never, always, or if the estimate says that it pays.
 every_way = pytest.mark.parametrize("squeeze", [False, True, None])
 
 
@@ -160,7 +160,7 @@ def test_columns_are_removed_only_where_it_pays(monkeypatch):
     stream_intersections(ArrayColumns(alike(120, 1024)), threads=1)
     assert called
     called.clear()
-    # Too few rows, and columns that all matter.
+    # Squeezing does not pay for few rows, or if all columns have bits.
     stream_intersections(ArrayColumns(alike(16, 1024)), threads=1)
     stream_intersections(ArrayColumns(alike(120, 1024, some=1.0, common=0.0)), threads=1)
     assert not called

@@ -1,4 +1,4 @@
-"""Contract of the top K: exact whatever the sample is, for several arrays, with any number of threads."""
+"""Contract of the K largest values: exact for any sample, for several arrays, with any number of threads."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def truth(values, k):
-    """bool [n] and the threshold, by sorting: all values that reach the K-th, except zero."""
+    """Return bool [n] and the threshold by sorting: all values that reach the K-th largest one, except zeros."""
     kth = np.sort(values)[::-1][k - 1]
     positive = values[values > 0]
     threshold = kth if kth > 0 else min(positive, default=np.inf)
@@ -54,7 +54,7 @@ def kinds(size=SIZE):
 
 @pytest.fixture
 def sampled(monkeypatch):
-    """Use the sample and the single pass for small inputs as well."""
+    """Use sampling and the single pass for small inputs as well."""
     monkeypatch.setattr(top, "LEAST_VALUES", 1)
     monkeypatch.setattr(top, "_FEWEST_LINES", 16)
 
@@ -161,7 +161,7 @@ def test_heavy_ties_are_left_to_the_histogram_after_one_miss(kind, threads, fuse
 
 @pytest.mark.parametrize(("lowest", "highest"), [(1, 2), (0x7F7F0000, 0x7F7FFFFF), (0x3F000000, 0x3F000001)])
 def test_a_wrong_bracket_does_not_change_the_result(lowest, highest, fused, monkeypatch):
-    """A bracket below, above or beside the K-th: the counts detect it whatever the sample is."""
+    """The bracket is below, above or beside the K-th largest value, which the counts detect."""
     monkeypatch.setattr(top, "_bracket", lambda *_: top._Bracket(lowest, highest))
     for kind in ("squares", "two values", "mostly zeros"):
         values = kinds()[kind].astype(np.float32)

@@ -1,4 +1,4 @@
-"""The embedded model agrees with its card: small, safetensors, made by the tool in the repository."""
+"""The embedded model agrees with its model card, is small, and is saved as safetensors."""
 
 from __future__ import annotations
 

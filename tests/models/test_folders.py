@@ -38,7 +38,7 @@ def refused(folder: Path, **options: Any) -> ModelError:
 
 # ------------------------------------------------------------------------------- the embedded model
 
-#: What stores of `mini` record that were built while its configuration named float16.
+#: The record of stores of `mini` that were built while its configuration named float16.
 RECORDED = "9c7e2b6f69e0623ed2812ab0d30e1bd20c5b1ac75757ed0b6a6c75fef888553e"
 
 
@@ -188,7 +188,7 @@ def fake_package(folder: Path, name: str, line: str) -> None:
 @pytest.mark.slow  # a process that imports transformers
 @pytest.mark.parametrize("message", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
 def test_a_torchvision_of_another_torch(message: str, tmp_path: Path) -> None:
-    """The second message does not name the package: the place of the error does."""
+    """The second message does not name the package, which is known from the place of the error."""
     fake_package(tmp_path, "torchvision", f"raise RuntimeError({message!r})\n")
     completed = subprocess.run(
         [sys.executable, "-c", "from xsns_stream.cli import run; run()", "params", "mini"],
@@ -375,7 +375,7 @@ def tokenizer(path: Path, **parts: Any) -> Path:
 
 
 def test_a_large_vocabulary_is_accepted(tmp_path: Path) -> None:
-    """As many tokens, merges and added tokens as Gemma 3 has."""
+    """The vocabulary has as many tokens, merges and added tokens as that of Gemma 3."""
     vocabulary = {f"token{n}": n for n in range(262_144)}
     merges = [[f"tok{n}", f"en{n}"] for n in range(514_906)]
     added = [{"id": n, "content": f"<unused{n}>", "special": False} for n in range(6_415)]

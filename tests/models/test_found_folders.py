@@ -137,7 +137,7 @@ def test_a_vocabulary_of_another_size(tiny_copy: Path) -> None:
 
 
 def test_embeddings_that_were_padded(tiny_copy: Path) -> None:
-    """More embeddings than tokens are usual, for sizes that suit a device."""
+    """Models often have more embeddings than tokens, because devices prefer certain sizes."""
     tensors = load_file(tiny_copy / "model.safetensors")
     rows = json.loads((tiny_copy / "config.json").read_text())["vocab_size"]
     padded = {

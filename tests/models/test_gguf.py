@@ -1,4 +1,4 @@
-"""GGUF files give the model that they were made of, de-quantised, and its tokenizer."""
+"""GGUF files give the de-quantised model from which they were made, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 from xsns_stream.models.gguf_config import ARCHITECTURES
 
-#: A representative of each kind of conversion: permuted rows, other positions and norms, encoder and decoder.
+#: One model for each kind of conversion: permuted rows, other positions and norms, encoder and decoder.
 FAST = ("llama", "gemma3-text", "t5-gated")
 #: Settings that a GGUF file of the architecture cannot hold.
 SETTINGS: dict[str, dict[str, Any]] = {"mistral": {"sliding_window": None}}

@@ -1,4 +1,4 @@
-"""Damaged and malicious GGUF files end with a sentence, in bounded time and memory."""
+"""Damaged and malicious GGUF files are refused with a sentence, in bounded time and memory."""
 
 from __future__ import annotations
 

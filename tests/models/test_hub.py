@@ -1,4 +1,4 @@
-"""Names of models and answers of the Hub, each with a sentence and what to do."""
+"""Errors for names of models and answers of the Hub: each has a sentence and a hint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def http(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPErro
 
 
 def missing(cause: Exception) -> Exception:
-    """Return the error for a model that is not in the cache and cannot be asked for."""
+    """Return the error for a model that is not in the cache and cannot be downloaded."""
     error = errors.LocalEntryNotFoundError("Cannot find an appropriate cached snapshot folder.")
     error.__cause__ = cause
     return error

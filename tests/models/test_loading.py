@@ -33,7 +33,7 @@ def test_a_folder_is_loaded_and_named_after_itself(tiny_folder: Path, monkeypatc
     assert len(loaded.weights_digest) == len(loaded.tokenizer_digest) == 64
     monkeypatch.chdir(tiny_folder)
     by_name = load_model(".")
-    assert by_name.name == "tiny", "the folder's name, however it was written"
+    assert by_name.name == "tiny", "the name of the folder, for any spelling of its path"
     assert (by_name.weights_digest, by_name.tokenizer_digest) == (loaded.weights_digest, loaded.tokenizer_digest)
 
 

@@ -95,7 +95,7 @@ def test_every_family_is_loaded_with_its_own_weights(save: Save, zoo: Any) -> No
 
 def test_every_family_takes_its_longest_input(save: Save, zoo: Any) -> None:
     unbounded = {"bloom", "t5", "mt5", "umt5"}
-    # Tables of learned positions end there; the others only were not trained beyond.
+    # Learned positions end there; other models can go further, but were not trained to.
     tables = {"xlm-roberta", "xlm-roberta-xl", "bert", "roberta", "distilbert", "electra", "albert", "gpt2", "mbart"}
     tokenizer = load_model(str(save("bert"))).tokenizer
     for name in zoo.FAMILIES:
@@ -261,7 +261,7 @@ DIFFERENT = {family for family, _ in GENERIC} | {"bert", "gpt2", "bloom", "qwen3
 
 @pytest.mark.parametrize("different", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_family_takes_heads(different: bool, save: Save, zoo: Any) -> None:
-    """The table of heads in docs/models.md: which heads are not classes of transformers, and which one is missing."""
+    """The table in docs/models.md lists the heads that are not classes of transformers, and the missing one."""
     generic = set()
     for family in zoo.FAMILIES:
         if zoo.FAMILIES[family].objective in TASKS or (family in DIFFERENT) != different:
@@ -413,7 +413,7 @@ def test_a_trained_head_is_kept(save: Save) -> None:
 
 
 def test_a_trained_head_of_another_task(save: Save) -> None:
-    """BERT's heads have the same names for both, and here the same sizes."""
+    """The heads of BERT have the same names for both tasks, and here the same sizes."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
     error = refused(folder, objective="sequence-classification", label_count=3)
@@ -444,7 +444,7 @@ def test_a_task_does_not_excuse_a_missing_block(objective: str, save: Save) -> N
         ("xlm-roberta", "span-corruption"),
         ("llama", "masked-lm"),
         ("llama", "span-corruption"),
-        # transformers lists mBART as a masked model and as a decoder, too.
+        # transformers lists mBART as a masked model and as a decoder as well.
         ("mbart", "masked-lm"),
         ("mbart", "causal-lm"),
         ("t5", "masked-lm"),
@@ -474,7 +474,7 @@ def test_a_discriminator_is_refused(save: Save) -> None:
 
 
 def test_a_body_without_a_head(save: Save, zoo: Any) -> None:
-    """A checkpoint like those of DeBERTa-v3: its head is that of the generator, under a name that no model reads."""
+    """Checkpoints of DeBERTa-v3 have the head of the generator under a name that no model class reads."""
     model = zoo.make("deberta-v2", torch.float32)
     folder = save(model.deberta)
     error = refused(folder)

@@ -12,7 +12,7 @@ from xsns_stream.types import ParameterLayout
 
 
 def check_spans(model: Any, layout: ParameterLayout) -> None:
-    """Every span covers exactly the tensors of its name, without a gap, in the order of the layout."""
+    """Check that every span covers exactly the tensors of its name, without a gap, in the order of the layout."""
     named = dict(model.named_parameters(remove_duplicate=False))
     assert tuple(tuple(named[name].shape) for name in layout.names) == layout.shapes
     ends = [0]
@@ -35,7 +35,7 @@ def test_one_of_two_stacks_can_be_measured(family: str, zoo: Any) -> None:
     assert len(encoder.layers) == len(decoder.layers) == 2
     assert all("encoder." in name for name in encoder.names)
     assert all("decoder." in name for name in decoder.names)
-    assert decoder.size > encoder.size, "it attends to the encoder as well"
+    assert decoder.size > encoder.size, "the decoder also has cross-attention"
     assert parameter_layout(model, stack="both").digest == both.digest
     check_spans(model, decoder)
 
@@ -121,7 +121,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
     ("options", "message"),
     [
         ({"include": ["no_such"]}, "include 'no_such' matches no parameter outside of the blocks."),
-        # The blocks are there already, and the other stack's are not outside of blocks either.
+        # Blocks cannot be included: those of the stack are measured already, and those of the other stack stay out.
         ({"include": ["SelfAttention"]}, "include 'SelfAttention' matches no parameter outside of the blocks."),
         (
             {"include": [r"decoder\.block"], "stack": "encoder"},

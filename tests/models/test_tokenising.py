@@ -170,12 +170,12 @@ def test_ordinary_text_gives_the_same_ids(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("context", ["{}", "Hello {} world", "Hello{}world", "{0}{0}", "{} {}"])
 def test_special_strings_are_read_as_characters(tokenizer: Any, context: str) -> None:
-    """No token of the text is the special one, and the offsets show that no text is lost."""
+    """No token of the text is the special token, and the offsets show that no text is lost."""
     for string in reserved(tokenizer):
         text = context.replace("{0}", "{}").replace("{}", string)
         encoding = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True)
         index = reserved_strings(tokenizer)[string]
-        if index != tokenizer.unk_token_id:  # what characters unknown to the vocabulary give
+        if index != tokenizer.unk_token_id:  # the id of characters that the vocabulary does not have
             assert index not in encoding["input_ids"], (string, encoding["input_ids"])
         covered = {position for start, end in encoding["offset_mapping"] for position in range(start, end)}
         assert covered >= {position for position, letter in enumerate(text) if letter != " "}
@@ -207,7 +207,7 @@ def test_a_special_string_that_normalising_makes_is_characters(mini: Any) -> Non
 
 
 def test_a_special_token_of_one_character_is_counted() -> None:
-    """Its character cannot be split, so that a build only counts it."""
+    """A single character cannot be split, so that a build only counts these tokens."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""The tiny models of all families and their batches have the properties that benchmarks and tests rely on."""
+"""Tiny models of all families, and their batches: properties that tests and benchmarks rely on."""
 
 from __future__ import annotations
 

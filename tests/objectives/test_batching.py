@@ -1,4 +1,4 @@
-"""Batches: each array is padded by its own rule, in the requested order and size."""
+"""Batches: order, size, and padding, which has its own rule for each array."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xsns_stream.types import LanguageSample, TextExample
 
 
 def example(number: int, length: int, **arrays: Any) -> EncodedExample:
-    """The tokens 10 n, 10 n + 1, …; labels of the same length unless others are given."""
+    """Return an example of the tokens 10 n, 10 n + 1, …, with as many labels unless other arrays are given."""
     fields = {"input_ids": np.arange(10 * number, 10 * number + length), "labels": np.full(length, number)} | arrays
     return EncodedExample({name: np.asarray(array, dtype=np.int64) for name, array in fields.items()}, 100 + number)
 
@@ -98,7 +98,7 @@ def test_a_token_budget_is_respected_and_used(budget: int, order: str) -> None:
     result = shapes(examples, 1, pad_id=1, order=order, token_budget=budget)
     assert sum(rows for rows, _ in result) == len(examples)
     assert all(rows * longest <= budget or rows == 1 for rows, longest in result)
-    # One more example would have broken the budget: no batch is smaller than it must be.
+    # One more example would exceed the budget, so that no batch is smaller than necessary.
     ordered = sorted((3, 9, 4, 8, 5, 7, 6, 1, 1), reverse=True) if order == "length" else (3, 9, 4, 8, 5, 7, 6, 1, 1)
     start = 0
     for rows, longest in result[:-1]:

@@ -224,8 +224,10 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
         assert filled(example, sentinels) == tokenizer(text.text)["input_ids"]
         used = [token for token in example.input_ids.tolist() if token in sentinels]
         written = [token for token in example.labels.tolist() if token in sentinels]
-        assert used, "at least one span"
-        assert written == sentinels[: len(used) + 1], "from the first on, in order, with one to end them"
+        assert used, "every example has at least one span"
+        assert written == sentinels[: len(used) + 1], (
+            "sentinels are in order from the first, and one more ends the text"
+        )
         assert written[:-1] == used
         assert example.labels[-2:].tolist() == [written[-1], tokenizer.eos_token_id]
         assert example.input_ids[-1] == tokenizer.eos_token_id
@@ -241,15 +243,15 @@ def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.35, 3.5), (0.5, 1.0), (0.25, 6.0)])
 def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
     sentinels = sentinel_ids(t5)
-    # Not one length, so that rounding cannot hide behind it.
+    # Texts have several lengths, so that errors of rounding do not cancel.
     texts = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
     encoded = SpanCorruption(rate, mean, max_length=180).encode(texts, t5, seed=8)
     tokens = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
     spans = [length for example in encoded.examples for length in spans_of(example, sentinels)]
     assert tokens > 30_000
-    # The share of an example is off by less than one token; these errors are independent and have no mean.
+    # The share of an example is wrong by less than one token; these errors are independent and have a mean of zero.
     assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(texts) / 4)
-    # Both counts of an example are drawn around the right value: their ratio is right but for second-order terms.
+    # Both counts of an example are random around the right value, so that their ratio has second-order errors only.
     assert abs(sum(spans) / len(spans) - mean) < 0.05 * mean
     assert min(spans) >= 1
 
@@ -277,12 +279,14 @@ def test_every_position_is_equally_likely_to_be_hidden(t5: Any) -> None:
             width = next(spans) if token in sentinels else 1
             hits[position : position + width] += token in sentinels
             position += width
-    # Runs reach a text's ends a little less often than its middle, as any windows do: nothing beyond that.
+    # Runs cover the ends of a text slightly less often than its middle, as windows do; other bias is not allowed.
     assert len(alike) > 300
     share = hits / len(alike)
     assert abs(share.mean() - 0.3) < 0.02
     assert share.min() > 0.15
-    assert np.allclose(share, share[::-1], atol=5 * math.sqrt(2 * 0.25 / len(alike))), "no end is favoured"
+    assert np.allclose(share, share[::-1], atol=5 * math.sqrt(2 * 0.25 / len(alike))), (
+        "neither end of a text is hidden more often"
+    )
 
 
 @pytest.mark.parametrize("text", ["ya", "ya ya", "。"])
@@ -337,16 +341,18 @@ def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: 
     for text, example in zip(texts.examples, encoded.examples, strict=True):
         tokens = mbart(text.text)["input_ids"]
         assert example.labels.tolist() == tokens
-        assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
+        assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], (
+            "special tokens are those of mBART"
+        )
         assert example.input_ids[-2:].tolist() == tokens[-2:]
         masks = example.input_ids == mbart.mask_token_id
         assert masks.any()
-        assert not (masks[1:] & masks[:-1]).any(), "one a span"
+        assert not (masks[1:] & masks[:-1]).any(), "one mask for each span"
         assert is_with_gaps(example.input_ids.tolist(), tokens, mbart.mask_token_id)
 
 
 def is_with_gaps(masked: list[int], tokens: list[int], mask: int) -> bool:
-    """Return whether `shown` is `tokens` with runs replaced by masks; each token is written as one character."""
+    """Return whether `masked` is `tokens` with runs replaced by masks; each token is written as one character."""
     pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in masked)
     return re.fullmatch(pattern, "".join(chr(0x10000 + token) for token in tokens)) is not None
 

@@ -25,7 +25,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 def ends_of_words(words: tuple[str, ...], tokenizer: Any) -> list[int]:
     """Return the last token of each word: the one before the tokens that the text after the word adds.
 
-    By tokenizing the beginnings of the text, which is slow and needs no offsets.
+    The function tokenizes the beginnings of the text, which is slow and needs no offsets.
     """
     return [len(tokenizer(" ".join(words[: word + 1]))["input_ids"]) - 1 for word in range(len(words))]
 
@@ -65,7 +65,7 @@ def test_a_token_of_several_words_has_one_label() -> None:
 
 
 def test_the_setting_is_part_of_the_name_of_the_objective() -> None:
-    """Rows of older versions are rows with labels at the first token."""
+    """Rows of older versions, which do not record the setting, have labels at the first token."""
     first, last = (
         str(make_objective("token-classification", labels=TAGS, label_at=position)) for position in ("first", "last")
     )

@@ -1,4 +1,4 @@
-"""Masked language modelling: the hidden tokens depend only on the seed and the example."""
+"""Masked language modelling: the masked tokens depend only on the seed and the example."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def same(one: EncodedExample, other: EncodedExample) -> bool:
 
 
 def original(example: EncodedExample) -> np.ndarray:
-    """The tokens before any was hidden."""
+    """Return the tokens before masking."""
     return np.where(example.labels == IGNORED, example.input_ids, example.labels)
 
 
@@ -69,7 +69,7 @@ def test_the_result_is_repeatable(tokenizer: Any) -> None:
     ids=["plain", "words", "pairs"],
 )
 def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> None:
-    """The hidden tokens determine every bit of a store, so that no version may hide other tokens."""
+    """The masked tokens determine every bit of a store, so that no version may mask other tokens."""
     digest = hashlib.sha256()
     for seed in (0, 42):
         for example in MaskedLanguageModelling(max_length=20).encode(sample(*texts), tokenizer, seed).examples:
@@ -151,12 +151,12 @@ def test_the_masking_rate_and_the_shares_of_replacements_are_right(rate: float, 
     masked = sum(token == tokenizer.mask_token_id for token, _ in pairs)
     count = sum(token == label for token, label in pairs)
     assert within(masked, len(pairs), 0.8)
-    # A random token is the true one once in 16,000 times: far within the tolerance.
+    # A random token equals the original one in 16,000 draws once, which is far within the tolerance.
     assert within(count, len(pairs), 0.1)
     assert within(len(pairs) - masked - count, len(pairs), 0.1)
     swapped = [token for token, label in pairs if token not in (tokenizer.mask_token_id, label)]
     # n draws of N tokens give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
-    assert len(set(swapped)) > 0.85 * len(swapped), "drawn from the whole vocabulary"
+    assert len(set(swapped)) > 0.85 * len(swapped), "tokens are drawn from the whole vocabulary"
 
 
 def test_every_position_is_equally_likely(tokenizer: Any) -> None:
@@ -275,7 +275,7 @@ def test_unknown_tokens_are_counted_and_left_out() -> None:
     assert (len(encoded.examples), encoded.unusable) == (2, 1)
     assert encoded.unknown_share == 4 / 11
     assert original(encoded.examples[0]).tolist() == [0, 5, 6, 3, 2]
-    assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be asked for"
+    assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be predicted"
 
 
 def test_unknown_script_of_the_real_vocabulary(tokenizer: Any) -> None:

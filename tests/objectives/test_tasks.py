@@ -83,7 +83,7 @@ def random_words(count: int, seed: int = 0) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
 def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """Expected first tokens, from the tokenizer's own count of tokens for words that it gets one by one."""
+    """The expected first tokens follow from the numbers of tokens if the tokenizer gets the words one by one."""
     tokenizer = request.getfixturevalue(kind)
     for words in random_words(60):
         names = tuple(TAGS[len(word) % 3] for word in words)
@@ -245,7 +245,7 @@ def test_an_answer_that_is_cut_off_is_unusable(mini: Any) -> None:
     early = question("nani?", PASSAGE, "kitabu")
     (example,) = QuestionAnswering(max_length=256).encode(sample(late), mini, 0).examples
     last = int(example.arrays["end_positions"])
-    # One token follows the passage; with just enough room the answer is whole, with one token less it is not.
+    # One token follows the passage: with just enough room the answer is complete, and with one token less it is cut.
     for longest, usable in ((last + 2, 2), (last + 1, 1)):
         encoded = QuestionAnswering(longest).encode(sample(late, early), mini, 0)
         assert (len(encoded.examples), encoded.unusable) == (usable, 2 - usable)

@@ -1,4 +1,4 @@
-"""Baselines from a model: what streams equals a loop over single examples, whatever the batch size and padding."""
+"""Baselines from a model equal a loop over single examples for every batch size and padding."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, Similar
 
 
 def one_by_one(loaded: LoadedModel, corpus: Any, language: str, seed: int = 42) -> list[dict[str, Any]]:
-    """Each example by itself: its ids, and its states [T, D] at every layer, by transformers alone."""
+    """Return the ids of each example, and its states [T, D] at every layer, computed one by one by transformers."""
     special = set(loaded.tokenizer.all_special_ids)
     results = []
     for example in corpus.sample(language, EXAMPLES, seed).examples:
@@ -72,7 +72,7 @@ def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
 
 
 def test_words_and_pairs_are_cut_as_a_build_cuts_them(loaded: LoadedModel) -> None:
-    """What is masked is hidden there, and nothing else differs."""
+    """The tokens are those of a build, except for the masked ones."""
     examples = (TextExample(("watoto", "wanasoma", "kitabu")), TextExample("habari ya asubuhi", pair="mwalimu leo"))
     sample = LanguageSample("sw", examples, "made up")
     plain = encode_plain(sample, loaded, 42, LENGTH).examples
@@ -110,7 +110,7 @@ def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
 def test_nn_rank_counts_whose_tokens_are_nearest(
     compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, index: int
 ) -> None:
-    """The model has two layers: the eighth is the second."""
+    """The model has two layers, so that the default layer, the eighth, is replaced by the second."""
     tokens = {}
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
@@ -122,7 +122,7 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
         products = tokens[target] @ np.concatenate([tokens[code] for code in others]).T
         nearest = owners[np.argsort(-products, axis=1)[:, :3]]
         for other in others:
-            # The last bit of a product may turn a near tie.
+            # The last bit of a product may decide between tokens that are nearly tied.
             assert matrix[other, target] == pytest.approx((nearest == other).mean(), abs=2 / nearest.size)
         assert np.isnan(matrix[target, target])
 
@@ -130,7 +130,7 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
 def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
     compute: Callable[..., Any], loaded: LoadedModel, texts: Path
 ) -> None:
-    """The mean gradient is the gradient of the mean: one ordinary backward of the summed loss."""
+    """The mean gradient equals the gradient of the mean loss, computed by one ordinary backward pass."""
     objective, layout = MaskedLanguageModelling(max_length=LENGTH), parameter_layout(loaded.model)
     parameters = dict(loaded.model.named_parameters())
     gradients = []
@@ -151,7 +151,7 @@ def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
 
 @pytest.mark.parametrize("name", ["lex", "sue", "emb", "nn-rank", "grad-cosine"])
 def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) -> None:
-    """With one example a batch nothing is padded; with all in one the short ones are."""
+    """With one example per batch there is no padding; with all examples in one batch, the short ones are padded."""
     single, one_batch = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
     tolerance = 2e-2 if name == "nn-rank" else 2e-6
     np.testing.assert_allclose(single.values, one_batch.values, atol=tolerance)
@@ -178,7 +178,7 @@ def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
 
 
 def test_a_rectangle_equals_that_part_of_the_square(compute: Callable[..., Any]) -> None:
-    """emb's centre is that of all languages; nn-rank searches the tokens of the sources alone."""
+    """`emb` is centred on the mean of all languages; `nn-rank` searches the tokens of the sources only."""
     square = compute("emb", "lex", centre=True)
     part = compute("emb", "lex", "nn-rank", centre=True, sources=("et", "sw"), targets=("fi", "sw"))
     for name in ("emb", "lex"):
@@ -190,7 +190,7 @@ def test_a_rectangle_equals_that_part_of_the_square(compute: Callable[..., Any])
 
 
 def test_tokens_are_capped_by_whole_examples(compute: Callable[..., Any]) -> None:
-    """A cap of one token leaves the first example drawn, as a draw of one does; a large one changes nothing."""
+    """With a limit of one token, only the first example is used; a large limit changes nothing."""
     capped = compute("nn-rank", max_tokens=1)["nn-rank"]
     np.testing.assert_array_equal(capped.values, compute("nn-rank", examples=1)["nn-rank"].values)
     large = compute("nn-rank", max_tokens=10_000)["nn-rank"]
@@ -242,7 +242,7 @@ def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable
     assert np.isnan(lex.per_seed[1][1]).all()
     assert np.isnan(lex["fi", "sw"])
     assert np.isfinite(lex["et", "sw"])
-    # Under the other seed nn-rank's sources compete without it.
+    # With the other seed, `nn-rank` searches the tokens of the remaining sources.
     assert matrix["nn-rank"].per_seed is not None
     assert matrix["nn-rank"].per_seed[1][2, 0] == 1
 

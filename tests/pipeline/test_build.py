@@ -1,4 +1,4 @@
-"""A build within this process: what is told, what is kept, what one language's trouble does to the others."""
+"""A build within this process: events, rows, resuming, and errors that concern one or all languages."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run(
 
 
 def notes(events: list[Event]) -> list[str]:
-    """Return what was said, but for texts that are longer than the short examples of these tests."""
+    """Return the notes, without those on texts that are longer than the short examples of these tests."""
     sentences = (event.text for event in events if isinstance(event, Noted))
     return [text for text in sentences if "tokens, and cut there" not in text]
 
@@ -136,7 +136,7 @@ def test_batch_size_changes_no_row(texts: Path, loaded: LoadedModel, tmp_path: P
     for size in (1, 5, 64):
         _, _, store = run(settings(texts, "sw", examples=20, batch_size=size), loaded, tmp_path / f"{size}.zarr")
         bits.append(store["sw"].to_numpy())
-    # Rounding may swap values that lie at the threshold; of 17,088 parameters that is a handful.
+    # Rounding may exchange values at the threshold: a few of 17,088 parameters.
     for other in bits[1:]:
         assert (bits[0] & other).sum() / (bits[0] | other).sum() > 0.999
 
@@ -213,7 +213,7 @@ def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: 
     events: list[Event] = []
     with pytest.raises(IncompatibleError) as caught:
         build(settings(texts, "fi", **OTHERS[field]), loaded, open_store(path, "a"), events.append)
-    assert events == [], "before anything is measured"
+    assert events == [], "the error occurs before anything is measured"
     assert caught.value.message.startswith(f"the store '{path}' contains another experiment: {field} is ")
     assert caught.value.message.count(" is ") == 1
     assert open_store(path).languages == ("sw",)
@@ -231,7 +231,7 @@ def test_another_corpus_model_or_tokenizer_is_refused(
         run(settings(texts, "fi"), replace(loaded, tokenizer_digest="0" * 64), path)
 
 
-# ------------------------------------------------------------------------------ one language's trouble
+# ------------------------------------------------------------------------------ errors of one language
 
 
 def test_a_language_without_text_does_not_stop_the_others(
@@ -250,7 +250,7 @@ def test_a_language_without_text_does_not_stop_the_others(
 
 
 class Corpus:
-    """A corpus of three languages, one of which is trouble."""
+    """A corpus of three languages, one of which raises an error or has another text."""
 
     name, local = "made up", True
 
@@ -287,7 +287,7 @@ def test_errors_that_concern_all_languages_end_the_run(error: Exception, loaded:
 
 @pytest.fixture
 def damaged(loaded: LoadedModel) -> LoadedModel:
-    """A model of its own, for a test to put NaN into."""
+    """A copy of the model, whose weights a test may damage."""
     import copy
 
     return replace(loaded, model=copy.deepcopy(loaded.model))
@@ -306,13 +306,13 @@ def test_nan_in_the_weights_is_named_with_the_language(texts: Path, damaged: Loa
 
 
 def test_nan_in_the_embedding_of_a_token_fails_only_languages_with_that_token(damaged: LoadedModel, path: Path) -> None:
-    # A piece that stands in every Finnish example and in no other, and is special to nobody.
+    # A token that occurs in every Finnish example and in no other, and that is not a special token.
     token = damaged.tokenizer.convert_tokens_to_ids("▁ja")
     assert token > 5
     with torch.no_grad():
         damaged.model.get_input_embeddings().weight[token] = math.nan
     examples = Corpus(example=TextExample(" ".join(["ja"] * 12)))
-    # The head shares the matrix with the embeddings, and every language's softmax runs over all of its rows.
+    # The head is tied to the embeddings, and the softmax of every language uses all rows of this matrix.
     damaged.model.lm_head.decoder.weight = torch.nn.Parameter(torch.nan_to_num(damaged.model.lm_head.decoder.weight))
     result, _, _ = run(BuildSettings(examples, ("sw", "fi", "et"), examples=3, objective=SHORT), damaged, path)
     assert [row.language for row in result.committed] == ["sw", "et"]
@@ -336,7 +336,7 @@ def test_a_model_with_zero_gradients_has_no_sub_network(texts: Path, damaged: Lo
 def test_a_full_disk_ends_the_run_and_a_later_run_continues(
     texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
+    """The disk is full at the second row: the run ends, the first row stays, and a later run continues."""
     objects: list[Path] = []
     atomic_file = local.atomic_file
 

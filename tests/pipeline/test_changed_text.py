@@ -32,7 +32,7 @@ def test_text_that_changed_under_a_row_is_refused(tmp_path: Path) -> None:
 
 
 def test_words_as_given_and_running_text_do_not_share_a_store(tmp_path: Path) -> None:
-    """Nor do rows of versions that knew words as given alone, which said nothing of words."""
+    """Rows of older versions, which read words as given and did not record it, do not share a store either."""
     folder = tmp_path / "texts"
     folder.mkdir()
     for code in ("sw", "zh"):
@@ -49,7 +49,7 @@ def test_words_as_given_and_running_text_do_not_share_a_store(tmp_path: Path) ->
 
 
 def test_a_treebank_and_its_lines_are_one_row(tmp_path: Path) -> None:
-    """The same sentences of a script without spaces, as words and as lines: the same sub-network, bit for bit."""
+    """Sentences of a script without spaces give the same sub-network as words and as lines, bit for bit."""
     (tmp_path / "zh.txt").write_text("我爱你们。\n他用中文写书。\n", encoding="utf-8")
     words = (("我", "爱", "你们", "。"), ("他", "用", "中文", "写", "书", "。"))
     rows = ("".join(f"{number}\t{word}\n" for number, word in enumerate(sentence, 1)) for sentence in words)

@@ -1,4 +1,4 @@
-"""Baselines on workers: the values of one process, whatever happens to the workers."""
+"""Baselines on workers equal those of one process, although workers are killed or hang."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def alone(compute: Callable[..., TextBaselines]) -> TextBaselines:
 
 
 def assert_same(ours: TextBaselines, alone: TextBaselines) -> None:
-    """Check that values, also of each seed, and records are those of one process."""
+    """Check that values, values of each seed, and records equal those of one process."""
     for name, matrix in ours.matrices.items():
         other = alone.matrices[name]
         assert (matrix.sources, matrix.targets, matrix.record) == (other.sources, other.targets, other.record)
@@ -228,7 +228,7 @@ def test_baselines_are_complete_after_all_workers_were_killed(
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
 ) -> None:
-    """Nothing is kept of a baseline that is not complete; the same command gives the files of an undisturbed run."""
+    """Incomplete baselines are not saved, and the same command then gives the files of an undisturbed run."""
     (tmp_path / "scratch").mkdir()
     shared = ("baseline", "all", "--corpus", texts, "--model", tiny_folder, "--examples", 8, "--max-length", 24)
     arguments = tuple(map(str, (*shared, "--lang", "en,fi,sw,zu", "--seeds", "1,2", "--scratch", tmp_path / "scratch")))
@@ -253,7 +253,9 @@ def test_a_client_that_is_interrupted_or_killed(
     if how == signal.SIGINT:
         assert "error: interrupted." in err
         assert list((tmp_path / "scratch").iterdir()) == []
-    assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], "it needs no text"
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], (
+        "the baseline script needs no text"
+    )
     for folder, more in (("one", ()), ("two", ("--workers", "2"))):
         completed = in_process(tmp_path, *arguments, "-o", folder, *more)
         assert completed.code == 0, completed.err

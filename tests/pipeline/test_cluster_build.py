@@ -1,4 +1,4 @@
-"""Builds on workers: the same bits as in one process, whatever happens to the workers, the scheduler or the client."""
+"""Builds on workers give the bits of one process, although workers, the scheduler or the client fail."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, texts: Path, tiny_folder: Path) -> SubNetworkStore:
-    """The build in one process."""
+    """A store that was built in one process."""
     return xs.build(str(texts), str(tiny_folder), tmp_path_factory.mktemp("alone") / "x.zarr", **OPTIONS)
 
 
 @pytest.fixture
 def build(texts: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., SubNetworkStore]:
-    """Build into `x.zarr` of the test's folder, on a given cluster."""
+    """A function that builds `x.zarr` in the folder of the test, on a given cluster."""
 
     def call(**options: Any) -> SubNetworkStore:
         return xs.build(str(texts), str(tiny_folder), tmp_path / "x.zarr", **(OPTIONS | options))
@@ -242,7 +242,7 @@ def test_a_row_whose_workers_died_gets_smaller_batches(attempt: int, size: int) 
     settings = SimpleNamespace(fisher=SimpleNamespace(batch_wise=False))
     run: Any = SimpleNamespace(settings=settings, batching=batching, notify=notes.append)
     BuildSession.__new__(BuildSession)._shrink(run, Row("sw", 1), attempt)
-    assert (run.batching.size, batching.size) == (size, 8), "the batches of other rows stay"
+    assert (run.batching.size, batching.size) == (size, 8), "the batches of other rows do not change"
     assert [note.text.partition(";")[0] for note in notes] == (
         [f"its worker died {attempt - 1} times"] if attempt > 2 else []
     )
@@ -353,7 +353,7 @@ def wait_until(ready: Callable[[], bool]) -> None:
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of a terminal; a kill reaches the client alone."""
+    """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
     store = tmp_path / "x.zarr"
     process = start_build(texts, tiny_folder, store, "--workers", "2")
     wait_for(lambda: committed(store) > 0, process)
@@ -366,7 +366,7 @@ def test_a_client_that_is_interrupted_or_killed(
 
 @pytest.fixture
 def own_scheduler(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
-    """A scheduler and a worker that the user has started, each a process: the scheduler file, and the scheduler."""
+    """The scheduler file and the process of a scheduler that a user has started, together with one worker."""
     file = tmp_path / "scheduler.json"
     tools = [sys.executable, "-m", "distributed.cli."]
     scheduler = _start(tools, "dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", file)

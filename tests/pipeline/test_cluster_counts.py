@@ -1,4 +1,4 @@
-"""Comparisons on workers: the counts of one process, bit for bit, from ranges of columns."""
+"""Comparisons on workers: counts of ranges of columns add up to exactly the counts of one process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LAYOUT = unlike_layers()
 WORDS = -(-LAYOUT.size // 64)
 
 
-#: Three layers of ten words: chunks of compressed rows.
+#: Three layers of ten words, which become the chunks of compressed rows.
 EQUAL = networks.make_layout(3, 640)
 
 
@@ -73,7 +73,7 @@ def fill(
 
 @pytest.fixture(autouse=True)
 def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges of eight words, so that small rows have several of them, and groups end within ranges."""
+    """Use ranges of eight words, so that small rows have several ranges, and groups end within ranges."""
     monkeypatch.setattr(cluster_counts, "_LEAST_WORK", 800)
 
 
@@ -185,7 +185,7 @@ def test_an_object_store_is_read_by_the_workers(client: Any, s3: str, compressor
 
 
 def damage(store: SubNetworkStore, language: str) -> None:
-    """Put the object of another row into the place of a row; both have a valid index."""
+    """Replace the object of a row by that of another row; both have a valid index."""
     array, records = store.records_at([language, "fi"], 1, 0.15)
     first, other = (array.object_key(record.slot) for record in records)
     store.storage.write(first, store.storage.read(other))
@@ -334,7 +334,7 @@ def test_a_row_that_is_built_again_meanwhile_is_refused(client: Any, store: SubN
     def build_again(event: Any) -> None:
         if isinstance(event, WorkDone) and not changed:
             changed.append(store.discard("sw", 1, 0.15))
-            # The same number of bits, so that the cardinality does not show the change.
+            # The number of bits is the same, so that the cardinality does not show the change.
             bits = np.roll(make("sw").bits, 3)
             bits[[2, -1]] = bits[[-1, 2]]
             store.write(networks.make_sub("sw", 1, 0.15, LAYOUT, bits))

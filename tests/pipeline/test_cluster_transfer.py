@@ -1,4 +1,4 @@
-"""Fine-tuning on workers: the scores of one process, whatever happens to the workers or the client."""
+"""Fine-tuning on workers gives the scores of one process, although workers or the client fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Path) -> Path:
-    """The gold scores of one process."""
+    """A file of gold scores that one process computed."""
     output = tmp_path_factory.mktemp("alone") / "gold.parquet"
     xs.transfer(str(data), model=str(tiny_folder), output=output, **OPTIONS)
     return output
@@ -57,7 +57,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Pat
 
 @pytest.fixture
 def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., TransferScores]:
-    """Fine-tune into `gold.parquet` of the test's folder, on a given cluster."""
+    """A function that fine-tunes on a given cluster and writes `gold.parquet` into the folder of the test."""
 
     def call(**options: Any) -> TransferScores:
         return xs.transfer(
@@ -68,7 +68,7 @@ def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Transfe
 
 
 def units(output: Path) -> dict[str, dict[str, Any]]:
-    """Return {name of a file: the unit, without times}."""
+    """Return {file name: its unit without times}."""
     result = {}
     for path in output.with_name(f"{output.name}.units").glob("*.json"):
         unit = json.loads(path.read_text())
@@ -97,7 +97,7 @@ def test_workers_give_the_scores_of_one_process(client: Any, tune: Any, alone: P
     every = {Unit(source, 42) for source in ("en", "fi", "sw")}
     assert {event.unit for event in events if isinstance(event, UnitStarted)} == every
     assert sorted(event.unit for event in events if isinstance(event, UnitDone)) == sorted(every)
-    # Units that are there are not made again.
+    # Existing units are not computed again.
     events.clear()
     tune(client=client, on_event=events.append)
     assert events == []
@@ -342,7 +342,7 @@ def test_a_unit_of_another_process_is_left_to_it(client: Any, tune: Any, alone: 
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, tune: Any, alone: Path, data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of a terminal; a kill reaches the client alone."""
+    """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
     output = tmp_path / "gold.parquet"
     process = _start(data, tiny_folder, output)
     wait_for(lambda: len(units(output)) > 0, process)

@@ -1,4 +1,4 @@
-"""Estimators, precisions and objectives: what reaches the engine, and what is recorded."""
+"""Estimators, precisions and objectives of a build: the values of the engine, and the record in the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xsns_stream.types import FisherSettings
 
 @pytest.fixture
 def expected(make: Any, loaded: LoadedModel) -> Callable[..., Any]:
-    """What the stages give by themselves for Swahili."""
+    """A function that returns the sub-network of Swahili, computed stage by stage."""
 
     def compute(fisher: FisherSettings, size: int, order: str, quantile: str = "exact") -> Any:
         settings = make("sw")
@@ -67,7 +67,7 @@ def test_whole_batches_keep_the_order_in_which_they_were_drawn(make: Any, run: A
     _, _, store = run(make("sw", fisher=fisher, batch_size=2))
     drawn, sorted_ = (expected(fisher, 2, order) for order in ("drawn", "length"))
     assert np.array_equal(store["sw"].bits, drawn.bits)
-    assert not np.array_equal(drawn.bits, sorted_.bits), "or the order would not be tested"
+    assert not np.array_equal(drawn.bits, sorted_.bits), "otherwise the order would not be tested"
     assert store["sw"].provenance.estimator == "per-batch(token_reduction=sum,batch=2)"
     assert store["sw"].provenance.fallback == ()
 

@@ -1,4 +1,4 @@
-"""The labelled token of a word is a setting of units and of stores; a causal model has it at the end of the word."""
+"""The labelled token of a word is a setting of units and stores; for causal models, it is the last token."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_causal_model_is_labelled_at_the_last_token(causal: str, pos: Path, tm
 
 
 def test_units_without_a_record_are_labelled_at_the_first_token(causal: str, pos: Path, tmp_path: Path) -> None:
-    """Units of older versions."""
+    """Units of older versions do not record the labelled token."""
     output = tmp_path / "gold.parquet"
     first = xs.transfer(pos, output=output, model=causal, sources="en", targets="en", label_at="first", **OPTIONS)
     document = json.loads(unit(output).read_text())
@@ -90,7 +90,9 @@ def test_units_record_that_words_are_running_text(tiny_folder: Path, pos: Path, 
         xs.transfer(pos, **options)
     options["output"] = tmp_path / "given.csv"
     xs.transfer(pos, words="given", **options)
-    assert "words" not in json.loads(unit(options["output"]).read_text())["settings"], "as in units of older versions"
+    assert "words" not in json.loads(unit(options["output"]).read_text())["settings"], (
+        "units of older versions have no such field"
+    )
     with pytest.raises(UsageError, match="words cannot be read as 'glued'"):
         xs.transfer(pos, words="glued", **options)
 
@@ -113,7 +115,7 @@ def test_rows_of_a_causal_model_record_the_labelled_token(causal: str, pos: Path
     options |= {"progress": False}
     xs.build(str(pos), causal, path, languages="en", **options)
     assert ",label_at=last)" in open_store(path).experiment["objective"]
-    # Later builds have the setting of the store.
+    # Later builds take the setting from the store.
     xs.build(None, None, path, languages="en,fi", progress=False)
     assert open_store(path).languages == ("en", "fi")
     with pytest.raises(IncompatibleError, match="objective"):

@@ -23,14 +23,14 @@ from xsns_stream.types import FisherSettings
 
 
 def notes(events: list[Any]) -> list[str]:
-    """Return what was said, but for texts that are longer than the short examples of these tests."""
+    """Return the notes, without those on texts that are longer than the short examples of these tests."""
     sentences = (event.text for event in events if isinstance(event, Noted))
     return [text for text in sentences if "tokens, and cut there" not in text]
 
 
 @contextmanager
 def no_more_than(model: Any, examples: int, error: type[Exception] = torch.OutOfMemoryError) -> Iterator[list[int]]:
-    """Let the model's forward run out of memory above so many examples; give the sizes that were tried."""
+    """Let the model run out of memory for batches of more than `examples`; yield the sizes that were tried."""
     sizes: list[int] = []
 
     def refuse(module: Any, args: Any, kwargs: Any) -> None:
@@ -58,7 +58,7 @@ def test_batches_are_halved_and_stay_so(
         "did not fit into memory; it is measured again, with batches of 4.",
     ]
     assert sizes[:2] == [16, 8]
-    assert max(sizes[2:]) == 4, "the second row starts with the size that fitted"
+    assert max(sizes[2:]) == 4, "the second row begins with the size that fitted into memory"
     for language in ("sw", "fi"):
         ours, theirs = store[language].to_numpy(), expected[language].to_numpy()
         assert (ours & theirs).sum() / (ours | theirs).sum() > 0.999, "no example counts twice"
@@ -68,7 +68,7 @@ def test_batches_are_halved_and_stay_so(
 def test_a_pass_that_failed_midway_does_not_count(
     make: Callable[..., Any], run: Callable[..., Any], loaded: LoadedModel, tmp_path: Path
 ) -> None:
-    """The third batch fails once: what the first two had added is thrown away."""
+    """The third batch fails once, and the sums of the first two batches are discarded."""
     settings = make("sw", examples=16, batch_size=2)
     _, _, expected = run(make("sw", examples=16, batch_size=1), at=tmp_path / "whole.zarr")
     calls = 0
@@ -173,7 +173,7 @@ def test_groups_of_layers_give_the_same_bits(make: Callable[..., Any], run: Call
     assert store["sw"].threshold == expected["sw"].threshold
     assert [event.count for event in events if isinstance(event, ExamplesDone)] == [4, 6, 4, 6]
     assert [entry.name for entry in tmp_path.iterdir()].count("xsns.zarr") == 1
-    assert not list(tmp_path.glob("*.partial")), "the values on the disk are gone"
+    assert not list(tmp_path.glob("*.partial")), "the values on the disk are removed"
 
 
 def test_enough_memory_is_one_pass(make: Callable[..., Any], run: Callable[..., Any]) -> None:

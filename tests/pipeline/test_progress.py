@@ -1,4 +1,4 @@
-"""Lines that a log file gets while units are fine-tuned."""
+"""Lines that are written to a log file while units are fine-tuned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Public functions give what the verbs print; their results show in a notebook; the examples in docstrings run."""
+"""Public functions: results equal the output of the verbs, are shown in notebooks, and examples in docstrings run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYOUT = networks.make_layout(3, 640)
 
 
 def make_row(language: str, seed: int, fold: int = 0) -> xs.SubNetwork:
-    """Rows of sw and zu are alike; a fold changes a few bits."""
+    """Return a row. The rows of sw and zu are similar; a fold changes a few bits."""
     target = networks.make_bits(LAYOUT.size, seed)
     draw = np.random.default_rng([seed, fold, *language.encode()])
     other = networks.make_bits(LAYOUT.size, int(draw.integers(1 << 30)))

@@ -1,4 +1,4 @@
-"""The next row's text is read while the present one is computed: in order, one ahead, with its own errors."""
+"""The text of the next row is read while a row is computed: in order, one row ahead, and with its own errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_results_come_in_order_and_one_ahead() -> None:
         give_up = time.monotonic() + 10
         while len(started) < min(item + 2, 4) and time.monotonic() < give_up:
             time.sleep(0.001)
-        assert started == list(range(min(item + 2, 4))), "the next one, and none after it"
+        assert started == list(range(min(item + 2, 4))), "only the next item is read"
     assert taken == [(0, 0), (1, 10), (2, 20), (3, 30)]
 
 
@@ -104,7 +104,7 @@ def test_no_items_give_no_results() -> None:
 
 
 class Watched:
-    """A corpus that knows when it is read, and can hold a language back."""
+    """A corpus that records when it is read, and that can block the reading of a language."""
 
     name, local = "watched", False
 

@@ -1,4 +1,4 @@
-"""Rows that stop when they are stable, and halves of rows compared: against the slow way, from the examples anew."""
+"""Stopping of stable rows, and comparison of halves, compared with measurements of the same examples alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xsns_stream.types import FisherSettings, SubNetwork
 
 @pytest.fixture
 def slowly(loaded: LoadedModel) -> Callable[..., SubNetwork]:
-    """The sub-network of some examples, measured by themselves."""
+    """A function that returns the sub-network of the given examples only."""
 
     def measure(examples: Sequence[EncodedExample], density: float = 0.15) -> SubNetwork:
         layout = parameter_layout(loaded.model)
@@ -57,7 +57,7 @@ def test_split_half_is_the_jaccard_of_the_two_halves(
     for density in (0.15, 0.4):
         expected = jaccard(slowly(encoded[:10], density), slowly(encoded[10:], density))
         assert reliability(store, density=density)["split_half"] == pytest.approx(expected, abs=2e-3)
-        assert 0.1 < expected < 0.9, "or nothing would be tested"
+        assert 0.1 < expected < 0.9, "otherwise nothing would be tested"
     assert result.reliability[Row("sw", 42)] == reliability(store, density=0.15)
     (committed,) = [event for event in events if isinstance(event, RowCommitted)]
     assert committed.reliability == reliability(store, density=0.15)
@@ -99,7 +99,7 @@ def test_a_row_stops_once_it_is_stable(make: Any, run: Any, slowly: Any, encoded
     curve = reliability(unstopped)["stability"]
     target = max(value for _, value in curve[1:-1])
     stops = next(count for count, value in curve if value is not None and value >= target)
-    assert stops < 20, "or nothing would be tested"
+    assert stops < 20, "otherwise nothing would be tested"
     result, events, store = run(make("sw", examples=20, stopping=Stopping(target, 4, 1)))
     assert reliability(store)["stability"] == curve[: stops // 4]
     record = store.record("sw").provenance
@@ -119,7 +119,7 @@ def test_a_row_does_not_stop_before_the_least_number_of_examples(make: Any, run:
 
 
 def test_split_half_and_stopping_can_be_combined(make: Any, run: Any, slowly: Any, encoded: Any) -> None:
-    """Halves are cut within every check, so that they are halves wherever the row stops."""
+    """The examples before each check are divided, so that there are two halves wherever the row stops."""
     _, _, store = run(make("sw", examples=20, split_half=True, stopping=Stopping(0.01, 8, 16)))
     known = reliability(store)
     assert store.record("sw").provenance.examples == 16

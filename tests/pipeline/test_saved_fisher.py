@@ -1,4 +1,4 @@
-"""Fisher values that are kept: another density later needs no model, and gives the same bits."""
+"""Saved Fisher values: another density needs no model later, and gives the same bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xsns_stream.pipeline.events import Noted, Row, RowCommitted
 
 @pytest.fixture
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From now on measuring is an error."""
+    """A function after whose call every measurement is an error."""
 
     def forbid() -> None:
         def fail(*args: object, **kwargs: object) -> None:
@@ -68,7 +68,9 @@ def test_rounded_values_give_an_approximation_and_say_so(
     no_measuring()
     _, events, store = run(make("sw", densities=(0.05,)))
     exact = store.read("sw", density=0.3)
-    assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), "before it is rounded"
+    assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), (
+        "the threshold is that of the values before rounding"
+    )
     network, unrounded = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
     assert 0.95 < (network & unrounded).sum() / (network | unrounded).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
@@ -86,7 +88,7 @@ def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: P
 
 
 def test_a_row_that_was_only_kept_is_finished_without_measuring(make: Any, run: Any, no_measuring: Any) -> None:
-    """As after a process was killed between the two commits."""
+    """The store is as after a kill between the commits of the values and of the row."""
     import shutil
 
     _, _, store = run(make("sw", keep_fisher="float32"))

@@ -1,4 +1,4 @@
-"""Python scripts that start workers: every worker runs the script again, which the script must be prepared for."""
+"""Python scripts that start workers: every worker runs the script again, so that the script needs a guard."""
 
 from __future__ import annotations
 

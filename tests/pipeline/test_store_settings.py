@@ -147,7 +147,7 @@ def test_a_store_of_an_earlier_version_says_what_must_be_given(project: Path, mo
     settings = settings_of_store(open_store(project / "s.zarr"))
     assert settings is not None
     assert (settings.options["examples"], settings.options["max_length"], settings.options["seeds"]) == (6, 24, (42,))
-    # In the folder of the first build, the names show where text and model are.
+    # In the folder of the first build, the recorded names are the paths of text and model.
     monkeypatch.chdir(project)
     assert xs.build(store="s.zarr", languages="fi", progress=False).languages == ("fi", "sw")
 

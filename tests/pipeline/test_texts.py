@@ -34,7 +34,7 @@ def texts_of(*rows: tuple[Row, RowText]) -> RowTexts:
 
 
 def test_texts_that_are_cut_are_counted(loaded: Any) -> None:
-    """Against the tokenizer's own lengths."""
+    """The counts are compared with the lengths that the tokenizer gives."""
     texts = ("kitabu", LONG, LONG * 3, "leo na shule")
     sample = LanguageSample("sw", tuple(map(TextExample, texts)), "a test")
     encoded = CausalLanguageModelling(max_length=16).encode(sample, loaded.tokenizer, 0)
@@ -72,7 +72,7 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
 def test_a_build_records_how_many_texts_were_skipped_or_cut(
     tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """In its JSON, in the records and in `info`, not on stderr alone."""
+    """The numbers are in the JSON, in the records of the rows and in `info`, and not on stderr only."""
     (tmp_path / "texts").mkdir()
     lines = [LONG, "", "kitabu kizuri", "kitabu kizuri", LONG + "leo"]
     (tmp_path / "texts" / "sw.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

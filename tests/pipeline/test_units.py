@@ -1,4 +1,4 @@
-"""Units on the disk, what decides that a unit is the same, and the data of a transfer."""
+"""Units on the disk, settings by which units are compared, and the data of a transfer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINED = {
 
 
 def tagged(folder: Path, name: str, words: str, tags: str, count: int) -> None:
-    """Write sentences of words and tags; the first word differs, also between files."""
+    """Write sentences of words and tags. The first word of each sentence is unique, also between files."""
     rows = list(zip(words.split(), tags.split(), strict=True))
     stem, tag = name.removesuffix(".txt"), tags.split(maxsplit=1)[0]
     rest = "".join(f"{word} {tag}\n" for word, tag in rows)
@@ -237,7 +237,7 @@ def test_classes_are_those_of_all_data(ner: Path) -> None:
 
 
 def test_test_examples_that_were_trained_on_are_noted(ner: Path) -> None:
-    """Splits that come with the data may overlap; how much is said, of the examples that are used."""
+    """Published splits may overlap; a note gives the overlap of the examples that are used."""
     known = (ner / "en-train.txt").read_text().split("\n\n")
     (ner / "en-test.txt").write_text("\n\n".join([*known[:3], "neu O\n"]))
     (ner / "en-dev.txt").write_text("\n\n".join([known[3], "neu O\n"]))

@@ -83,7 +83,7 @@ def test_draws_and_their_intervals_need_twice_the_memory_of_the_draws(basis: str
         tracemalloc.reset_peak()
         rank_sources(matrix, "t", draws=draws)
         assert tracemalloc.get_traced_memory()[1] < 3.5 * size, (
-            "the draws, a copy in the order of the ranking, and parts"
+            "memory holds the draws, a copy in the order of the ranking, and parts of them"
         )
     finally:
         tracemalloc.stop()
@@ -134,7 +134,7 @@ def test_draws_have_the_covariances_of_the_jackknife() -> None:
 
 
 def test_jackknife_gives_the_variance_of_a_mean() -> None:
-    """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
+    """The jackknife variance of a mean is exact: s² / n, with the variance s² of the parts."""
     values = np.random.default_rng(6).normal(0.5, 0.02, 8)
     without = (values.sum() - values) / 7
     fold_values = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
@@ -186,7 +186,7 @@ def test_intervals_probabilities_and_level_sources() -> None:
     common = np.linspace(-1, 1, 1001)[:, None]
     independent = np.random.default_rng(1).normal(0, 1, (1001, 3))
     values = {"a": 0.5, "b": 0.499, "c": 0.3}
-    # What moves all sources alike says nothing of their order.
+    # A common shift of all sources does not change their order.
     draws = np.array(list(values.values())) + 0.2 * common + 0.001 * independent
     ranking = ranked(values, draws)
     assert (ranking.basis, ranking.level) == ("8 parts", 2)
@@ -194,7 +194,7 @@ def test_intervals_probabilities_and_level_sources() -> None:
     assert [source.level_with_first for source in ranking] == [True, True, False]
     assert first.low == pytest.approx(0.31, abs=0.01)
     assert first.high == pytest.approx(0.69, abs=0.01)
-    assert second.low < first.low < third.high, "they overlap, and a and c are distinguished all the same"
+    assert second.low < first.low < third.high, "the intervals overlap, and a and c are nevertheless distinguished"
     shares = (draws == draws.max(axis=1, keepdims=True)).mean(axis=0)
     assert [source.best_probability for source in ranking] == pytest.approx(shares.tolist())
     assert sum(shares) == pytest.approx(1)

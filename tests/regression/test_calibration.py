@@ -30,7 +30,7 @@ CODES = ("ar", "de", "en", "es", "fi", "fr", "hi", "ja", "ru", "sw", "tr", "zh")
 
 
 def world(seed: int = 0, noise: float = 2.0) -> tuple[TransferScores, SimilarityMatrix]:
-    """Scores of 12 languages on one another, 40 + 30 × similarity, and easy and hard languages on both sides."""
+    """Return similarities and scores of 12 languages: 40 + 30 × similarity + effects of source and target + noise."""
     rng = np.random.default_rng(seed)
     similarity = rng.random((12, 12))
     scores = 40 + 30 * similarity + 5 * rng.standard_normal((12, 1)) + 8 * rng.standard_normal((1, 12))
@@ -80,7 +80,7 @@ def test_new_targets_and_sources_have_wider_intervals() -> None:
 
 
 def test_intervals_cover_scores_of_held_out_targets() -> None:
-    """The intervals for new targets, over 8 made-up worlds, hold what the target then scored."""
+    """Over 8 simulated data sets, the intervals for a new target include its scores."""
     inside = []
     for seed in range(8):
         gold, matrix = world(seed)
@@ -91,7 +91,7 @@ def test_intervals_cover_scores_of_held_out_targets() -> None:
         truth = gold.values[:, 9]
         others = np.array(CODES) != "sw"
         inside.append(((expected.low <= truth) & (truth <= expected.high))[others].mean())
-    # Pairs of one target stand and fall together: 8 targets, not 88 pairs, are what is counted here.
+    # Pairs of one target are dependent: there are 8 independent targets, and not 88 independent pairs.
     assert np.mean(inside) >= 0.8
 
 

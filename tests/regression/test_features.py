@@ -40,7 +40,7 @@ def values(text: str, *paths: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("word", ["NA", "-", "?", "nan", "None", "n/a"])
 def test_words_for_a_missing_value_are_not_a_family(word: str, write) -> None:
-    """Two languages of which R's table has NA are not of one family called NA."""
+    """Two languages with NA in a table of R do not belong to one family called NA."""
     path = write(f"code,family,size\nde,IE,7\nsw,{word},{word}\nru,{word},3\n")
     np.testing.assert_array_equal(values("same:family", path), [[NAN, NAN, NAN, 1], [NAN] * 4, [NAN] * 4])
     np.testing.assert_array_equal(values("target:size", path), [[NAN, 3, NAN, 7]] * 3)

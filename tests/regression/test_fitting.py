@@ -42,7 +42,7 @@ def joined_of(scores: np.ndarray, **predictors: np.ndarray) -> JoinedScores:
 def simulated(
     seed: int, rows: int = 8, columns: int = 12, target: float = 6.0, source: float = 0.0, noise: float = 3.0
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Scores of a known model: 50 + 20 x − 4 z + u_target (+ u_source) + ε; z is a property of the source."""
+    """Return scores of a known model: 50 + 20 x − 4 z + u_target (+ u_source) + ε; z is a property of the source."""
     rng = np.random.default_rng(seed)
     x = rng.random((rows, columns))
     z = np.repeat(rng.standard_normal((rows, 1)), columns, axis=1)
@@ -57,7 +57,7 @@ def with_gaps(scores: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def lines_of(joined: JoinedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """y [n], X [n, P], source and target places [n], pair by pair and without any of the code that is tested."""
+    """Return y [n], X [n, P], and the indices of source and target [n] of each pair, without the tested code."""
     cells = []
     for s, source in enumerate(joined.sources):
         for t, target in enumerate(joined.targets):
@@ -127,7 +127,7 @@ def test_least_squares_against_statsmodels() -> None:
 
 
 def dense_reml(y: np.ndarray, lines: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Maximise the restricted likelihood as it stands in the books, with the n × n covariance."""
+    """Maximise the restricted likelihood by its textbook formula, with the n × n covariance matrix."""
     shared = [(labels[:, None] == labels[None, :]).astype(float) for labels in groups]
 
     def gls(variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -165,7 +165,7 @@ def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
     errors = [one.standard_error for one in regression.coefficients]
     np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=2e-4)
 
-    # The best linear unbiased predictions, by their definition: G Z' V⁻¹ (y − X β).
+    # Best linear unbiased predictions by their definition, G Z' V⁻¹ (y − X β).
     total = np.eye(len(y)) * solution.residual_variance
     total += sum(v * (labels[:, None] == labels[None, :]) for v, labels in zip(ours, groups, strict=True))
     weighted = np.linalg.solve(total, y - lines @ coefficients(regression))
@@ -198,15 +198,15 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     ours = [effects.variance for effects in regression.solution.effects.values()]
     np.testing.assert_allclose([*ours, regression.solution.residual_variance], [*between, theirs.scale], rtol=1e-3)
     np.testing.assert_allclose(coefficients(regression), theirs.fe_params, rtol=1e-3)
-    # Theirs come from the information on variances and coefficients together, ours from that on coefficients.
+    # Standard errors: statsmodels uses the information on variances and coefficients, we that on coefficients only.
     np.testing.assert_allclose([one.standard_error for one in regression.coefficients], theirs.bse_fe, rtol=0.02)
 
 
 def test_balanced_one_way_layout_has_a_closed_form() -> None:
-    """Sources and targets of different languages: every target has all sources, and analysis of variance is exact."""
+    """Sources and targets are different languages, so that the design is complete and ANOVA is exact."""
     rng = np.random.default_rng(6)
     rows, columns = 5, 9
-    x = np.repeat(rng.random((rows, 1)), columns, axis=1)  # the same for every target, so that targets stay balanced
+    x = np.repeat(rng.random((rows, 1)), columns, axis=1)  # equal for all targets: a balanced design
     scores = 10 * x + 4 * rng.standard_normal((1, columns)) + rng.standard_normal((rows, columns))
     gold = gold_of(scores, CODES[:rows], CODES[10 : 10 + columns])
     joined = join(gold, {"x": SimilarityMatrix(gold.sources, gold.targets, x, "x")})
@@ -226,7 +226,7 @@ def test_zero_variance_between_targets_equals_least_squares() -> None:
     rng = np.random.default_rng(7)
     x = rng.random((6, 8))
     noise = rng.standard_normal((6, 8))
-    scores = 30 * x + noise - noise.mean(axis=0)  # less alike within targets than chance
+    scores = 30 * x + noise - noise.mean(axis=0)  # scores of one target are less similar than by chance
     joined = joined_of(scores, x=x)
     regression = fit(joined, "mixed")
     assert regression.solution.effects["target"].variance == 0
@@ -256,7 +256,7 @@ def test_sums_over_the_grid_are_sums_over_pairs() -> None:
 @pytest.mark.parametrize(("model", "random"), MODELS)
 @pytest.mark.parametrize("scheme", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
 def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, scheme: str) -> None:
-    """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
+    """The language is removed from the gold scores, the model is fitted again, and the language is predicted as new."""
     scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
     regression = fit(joined, model, random, left_out=(scheme,))
@@ -283,7 +283,7 @@ def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, sc
 
 
 def test_target_that_the_other_pairs_do_not_determine() -> None:
-    """The only target that a predictor differs for cannot be left out: said, and not predicted."""
+    """A target for which alone a predictor varies cannot be left out: it is named, and not predicted."""
     scores, predictors = simulated(10, rows=5, columns=6)
     only = np.zeros(scores.shape)
     only[:, 2] = 1.0
@@ -305,7 +305,7 @@ def test_target_that_the_other_pairs_do_not_determine() -> None:
     [("mixed", "target", 0.0), pytest.param("mixed", "crossed", 4.0, marks=pytest.mark.slow)],
 )
 def test_prediction_intervals_have_nominal_coverage(model: str, random: str, source: float) -> None:
-    """Of a known model: coefficients, and the score of a target that was not fitted and of one that was."""
+    """Intervals of coefficients, and of scores of fitted and of new targets, are tested with a known model."""
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": [], "known": []}
     truth = {"x": 20.0, "z": -4.0}
     for seed in range(80):
@@ -321,7 +321,7 @@ def test_prediction_intervals_have_nominal_coverage(model: str, random: str, sou
             values = {name: x[row : row + 1, column] for name, x in predictors.items()}
             expected = predict(regression, values, CODES[column], [CODES[row]])
             hits[kind].append(bool(expected.low[0] <= scores[row, column] <= expected.high[0]))
-    # 80 draws of 95 %: fewer than 70 happens in four of a thousand, and 80 in sixteen.
+    # For 80 draws at 95 %, fewer than 70 hits have a probability of 0.4 %, and 80 hits one of 1.6 %.
     assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
     assert min(sum(regression) for regression in hits.values()) < 80
 
@@ -339,7 +339,7 @@ def test_least_squares_intervals_have_nominal_coverage(source: float) -> None:
         values = {name: x[2:3, 11] for name, x in predictors.items()}
         expected = predict(regression, values, CODES[11], [CODES[2]])
         hits["new"].append(bool(expected.low[0] <= scores[2, 11] <= expected.high[0]))
-    # Too wide is allowed, as the docstring of `solve_ols` says; the usual estimate holds 60 of 80 at most.
+    # Wide intervals are allowed, as `solve_ols` documents; the usual estimate covers at most 60 of 80.
     assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
 
 
@@ -385,7 +385,7 @@ def test_order_and_names_of_languages_do_not_matter(seed: int, which: tuple[str,
 @settings(max_examples=8)
 @given(shift=st.floats(-1e3, 1e3), scale=st.sampled_from([1e-4, 0.1, -3.0, 1e5]), which=st.sampled_from(MODELS))
 def test_units_of_a_predictor_do_not_matter(shift: float, scale: float, which: tuple[str, str]) -> None:
-    """Adding a constant leaves slopes; another unit divides them; predictions stay in either case."""
+    """A constant does not change slopes, and another unit divides them; predictions do not change."""
     scores, predictors = simulated(12, rows=6, columns=7, source=3.0)
     before = fit(joined_of(scores, **predictors), *which, left_out=(LEFT_OUT_TARGET,))
     moved = predictors | {"x": shift + scale * predictors["x"]}

@@ -102,7 +102,7 @@ def test_a_line_for_each_target() -> None:
     assert choice.followed[0][0] in lines[row]
     assert f"{choice.score:.1f}" in lines[row + 1]
     assert f"{evaluation.per_target[0, evaluation.metrics.index('regret'), 4]:.1f}" in lines[row + 1]
-    # English has no other choice than any.
+    # With English as its source, the row `english` has no choice.
     row = next(index for index, line in enumerate(lines) if line.startswith("en"))
     assert "(5 tied)" in lines[row]
 
@@ -166,7 +166,7 @@ def test_markdown_has_two_tables_and_the_notes(tmp_path: Path) -> None:
     evaluation, joined = made(reference="x_1")
     text = write_evaluation(evaluation, joined, tmp_path / "a.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    # Two tables: header, rule, five predictors; and header, rule, the four others.
+    # There are two tables: header, rule and five predictors; header, rule and the four other rows.
     assert len(rows) == 7 + 6
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {11, 10}
     assert "| y\\|2 |" in text
@@ -222,7 +222,7 @@ def test_the_figure_shows_every_predictor() -> None:
 
 
 def contrary(names: dict[str, int], targets: int = 6) -> Evaluation:
-    """An evaluation of predictors that have the scores, or their negative values, on all targets but those counted."""
+    """Return an evaluation of predictors that equal the scores on `good` targets, and their negative on the others."""
     rng = np.random.default_rng(5)
     cells = rng.random((6, targets)) * 100
     gold = TransferScores(CODES, CODES[:targets], cells[None, None], "pos", "accuracy", "percent", "made up")

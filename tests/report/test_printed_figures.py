@@ -1,4 +1,4 @@
-"""Figures of matrices for print: sizes of texts, widths, real text, and sentences on what is left out."""
+"""Figures of matrices for print: sizes of texts, widths, real text, and notes on what is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables, files and figures of matrices: exact round trips, and whole files."""
+"""Tables, files and figures of matrices: round trips are exact, and files are complete."""
 
 import json
 import math
@@ -29,7 +29,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 from xsns_stream.types.transfer_scores import TransferScores
 
-# Codes that other programs take for something else: not a number, false, and a number.
+# Codes that other programs read as another value: `nan` (not a number), `no` (false), and a number.
 CODES = ("nan", "no", "null", "sw", "zh-Hant", "1e5")
 
 
@@ -58,7 +58,7 @@ def codes_for(count):
 
 @pytest.fixture
 def undefined():
-    """A matrix in which a pair is undefined, in both directions."""
+    """A matrix in which one pair is undefined in both directions."""
     values = symmetric(len(CODES))
     values[0, 3] = values[3, 0] = np.nan
     return make(values=values)
@@ -183,7 +183,7 @@ def test_heat_map_of_any_size_is_readable(tmp_path, monkeypatch, count):
     assert len(labels) == len(grid.get_xticklabels()) == count
     pitch = figure.get_figheight() * figure.dpi / count
     size = labels[0].get_fontsize() / 72 * figure.dpi
-    # Twelve pixels is what small print on a screen has; more than the pitch would overlap.
+    # Twelve pixels are the size of small text on a screen; more than the pitch would make labels overlap.
     assert 12 <= size < pitch
 
 

@@ -19,7 +19,7 @@ from xsns_stream.report.tree_files import phylip_names
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import TreeSupport
 
-#: Labels with all characters that have a meaning in the Newick format, and one that is markup.
+#: Labels with every character that has a meaning in the Newick format, and a label that is markup.
 NASTY = ("sw", "o'k", "my corpus (1)", "a:b,c;d[e]", "zh_Hant", "<script>", "''", "日本語", "1e5", "nan")
 
 
@@ -35,7 +35,7 @@ def read_tree(path: Path) -> dendropy.Tree:
 
 
 def tip_distances(tree: dendropy.Tree, codes: Sequence[str]) -> Reals:
-    """The length of the path between each pair of leaves, as the other program computes it."""
+    """Return the lengths of the paths between all pairs of leaves, computed by DendroPy."""
     distances = tree.phylogenetic_distance_matrix()
     taxa = {taxon.label: taxon for taxon in tree.taxon_namespace}
     return np.array([[distances.patristic_distance(taxa[a], taxa[b]) for b in codes] for a in codes])
@@ -56,7 +56,7 @@ def test_another_program_reads_the_labels_and_the_distances(tmp_path: Path, code
 def test_plain_codes_have_no_quotation_marks(tmp_path: Path) -> None:
     """R's `ape::read.tree` keeps quotation marks as a part of the label."""
     text = write_matrix(square(("sw", "zh-Hant", "zh_Hant")), tmp_path / "t.nwk").read_text()
-    assert "'zh_Hant':" in text, "a reader would take the underscore for a blank"
+    assert "'zh_Hant':" in text, "readers replace underscores without quotation marks by blanks"
     assert text.count("'") == 2
     assert text.endswith(";\n")
 
@@ -143,14 +143,14 @@ def test_one_language_has_no_tree(tmp_path: Path) -> None:
 
 
 def read_strict(path: Path) -> tuple[list[str], Reals]:
-    """Read as the program `neighbor` of PHYLIP does: a name has ten characters."""
+    """Read a distance matrix as the program `neighbor` of PHYLIP does: a name has ten characters."""
     first, *lines = path.read_text(encoding="utf-8").splitlines()
     assert int(first) == len(lines)
     return [line[:10].rstrip() for line in lines], np.array([line[10:].split() for line in lines], float)
 
 
 def read_relaxed(path: Path) -> tuple[list[str], Reals]:
-    """Read as QuickTree, FastME and RapidNJ do: a name ends before the first blank."""
+    """Read a distance matrix as QuickTree, FastME and RapidNJ do: a name ends before the first blank."""
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [line[0] for line in lines], np.array([line[1:] for line in lines], float)
 
@@ -182,7 +182,7 @@ def test_names_are_unique() -> None:
     for strict in (True, False):
         names = phylip_names(codes, strict=strict)
         assert len(set(names)) == len(codes)
-        assert names[1] == "a_b", "a name that needs no change keeps it"
+        assert names[1] == "a_b", "a short name is not changed"
         assert not strict or (max(map(len, names)) <= 10 and names[5] == "x" * 10)
 
 

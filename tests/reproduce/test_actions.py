@@ -22,7 +22,7 @@ LANGUAGES = ("en", "fi", "sw")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Three languages, two seeds; the second layer's values are much larger."""
+    """A store of three languages with two seeds. The values of the second layer are much larger."""
     opened = open_store(tmp_path / "kept.zarr", "a")
     for seed in (1, 2):
         for index, language in enumerate(LANGUAGES):

@@ -1,4 +1,4 @@
-"""Figures of recipes: their content, that no text is cut off, and reproducible bytes."""
+"""Figures of recipes: content, complete texts, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> No
     axes = figure.axes[0]
     assert [patch.get_xy() for patch in axes.patches] == [(0.5, -0.5), (-0.5, 0.5)]  # type: ignore[attr-defined]
     dots = np.asarray(axes.collections[0].get_offsets()).round().tolist()
-    # fi: et, not itself; en: et; sw: en and fi are level.
+    # The best other source is et for fi and en; for sw, en and fi are tied.
     assert sorted(map(tuple, dots)) == [(0.0, 2.0), (1.0, 2.0), (2.0, 0.0), (2.0, 1.0)]
     assert {"10.0", "99.0", ["Swahili", "sw"][1] + "  Swahili", "Finnish  fi"} <= set(texts(figure))
     assert sum(text == "nan" for text in texts(figure)) == 0
@@ -189,7 +189,7 @@ def test_curves_have_one_colour_a_name_and_one_legend() -> None:
     assert [text.get_text() for text in one.get_legend().get_texts()] == ["NER", "QA"]
     assert two.get_legend() is None
     np.testing.assert_array_equal(one.lines[0].get_ydata(), [50, 60, 40])
-    # The level is dotted, and no line of the legend's.
+    # The line of the level is dotted, and is not in the legend.
     assert [line.get_ydata()[0] for line in (one.lines[1], two.lines[1])] == [30.0, 30.0]
     band = one.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == (35.0, 65.0)
@@ -245,7 +245,7 @@ def test_means_are_drawn_with_their_intervals() -> None:
     assert np.asarray(dots.get_offsets()).tolist() == [[40.0, 0.0], [50.0, 0.0]]
     assert bar.get_segments()[0].tolist() == [[38.0, 0.0], [52.0, 0.0]]  # type: ignore[attr-defined]
     assert np.asarray(mean.get_offsets()).tolist() == [[45.0, 0.0]]
-    # The first stands at the top.
+    # The first row is at the top.
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     bare = MeansPanel("QA", (MeanLine("a", (NAN,), NAN),), "F1")
     assert written(partial(means_figure, [bare], "t"))

@@ -25,7 +25,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
 
 TABLE1, TABLE2, TABLE3, TABLE4 = (recipes(f"table{number}")[0] for number in range(1, 5))
-#: Baselines that fail in a test, with whose they are.
+#: (owner, verb) of the baselines that fail in a test.
 FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
 LANGUAGES = ("en", "fi", "et", "sw", "zu", "de")
 
@@ -101,7 +101,7 @@ def tagged(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tagged: Path, tmp_path: Path) -> RunConfig:
-    """POS in six languages, with the data for all rows."""
+    """The configuration of a run: POS in six languages, with the data for all rows."""
     typology, ldnd = write_tables(tmp_path)
     data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
     options = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
@@ -130,14 +130,14 @@ def page(config: RunConfig, recipe: Recipe) -> str:
 
 
 def document_of(config: RunConfig, recipe: Recipe) -> Any:
-    """The record of a recipe, which must not hold NaN or infinities."""
+    """Return the record of a recipe, which must not contain NaN or infinities."""
     document = read_result(config.out, recipe.name)
     json.dumps(document, allow_nan=False)
     return document
 
 
 def lines_of(text: str, heading: str) -> dict[str, list[str]]:
-    """{first cell: other cells} of the first table below a heading."""
+    """Return {first cell: other cells} of the first table below a heading."""
     result: dict[str, list[str]] = {}
     for line in text.partition(f"{heading}\n")[2].splitlines():
         if line.startswith("|"):

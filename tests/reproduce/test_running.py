@@ -147,7 +147,7 @@ def test_a_damaged_record_is_ignored(config: RunConfig, verbs: Verbs, chain: Rec
 
 
 def test_an_overwritten_output_is_made_again(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
-    """Two models that write to one path: the page of one does not show the numbers of the other."""
+    """If two models write to one path, the page of one model does not show the numbers of the other."""
     run(config, verbs, chain)
     config.path("b.json").write_text("{}")
     run(config, verbs, chain)
@@ -180,7 +180,7 @@ def test_outputs_with_extra_content_are_refused(config: RunConfig, verbs: Verbs)
         return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
 
     report, _ = run(config, verbs, recipe("table9", made))
-    assert (verbs.called, report.failed) == (["a", "b", "c"], {}), "nothing is there at first"
+    assert (verbs.called, report.failed) == (["a", "b", "c"], {}), "no output exists at first"
     before = config.path("a.json").read_bytes()
     report, _ = run(config, verbs, recipe("table9", made))
     assert (verbs.called, report.failed) == ([], {"a": "'a.json' contains more.", "b": "it needs a."})

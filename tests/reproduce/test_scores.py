@@ -65,10 +65,10 @@ def test_means_are_compared_where_both_values_are_known() -> None:
     means = paired_means(rows, "a")
     a, b, c = means.values()
     assert (a.mean, a.targets, b.mean, b.targets) == (20.0, 3, pytest.approx(41.25), 4)
-    # Only where both are known.
+    # Rows are compared on the targets for which both have a value.
     assert (b.difference, b.better, b.level, b.worse) == (2.0, 2, 1, 0)
     assert b.difference_low <= 2.0 <= b.difference_high
-    # Three targets, one of them level: half of the patterns of signs reach the sum.
+    # One of three targets is tied, so that half of the sign patterns reach the sum.
     assert b.p == 0.5
     assert a.low <= a.mean <= a.high
     assert math.isnan(a.difference)
@@ -83,7 +83,7 @@ def test_the_most_similar_sources_of_a_target() -> None:
     values[:, 0] = [1.0, 0.2, 0.9, 0.2, NAN]
     assert most_similar(matrix(values), CODES, "de") == ("fi", "en", "sw")
     assert most_similar(matrix(values), ("de", "en", "zu"), "de") == ("en",)
-    # All alike: by code.
+    # Tied languages are in the order of their codes.
     assert most_similar(matrix(values), CODES, "zu") == ("de", "en", "fi")
     assert most_similar(matrix(values), CODES, "et") == ()
 

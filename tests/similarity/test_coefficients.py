@@ -34,7 +34,7 @@ def divided(part, total):
 
 
 def expected(a, b):
-    """The definitions, once more, on sets."""
+    """Return the coefficient by its definition on sets."""
     n, chance = len(a & b), len(a) * len(b) / SIZE
     chance = divided(chance, len(a) + len(b) - chance)
     return {
@@ -112,7 +112,9 @@ def test_the_chance_level_of_coefficients():
     }.items():
         matrix = similarity(counts, coefficient)
         assert matrix.chance[0, 1] == pytest.approx(level)
-        assert matrix.chance_corrected[0, 1] == pytest.approx(0, abs=1e-12), "they share what chance gives"
+        assert matrix.chance_corrected[0, 1] == pytest.approx(0, abs=1e-12), (
+            "the sets share as many members as by chance"
+        )
     assert similarity(counts, "mutual-information").chance is None
     assert similarity(counts, "mutual-information")["a", "b"] == pytest.approx(0, abs=1e-12)
     corrected = similarity(counts, "corrected-jaccard")

@@ -28,7 +28,7 @@ def pack(members, size):
 
 
 class Rows:
-    """A row source that is not a store; it says which rows were opened."""
+    """A source of rows that is not a store, and that records which rows were opened."""
 
     def __init__(self, sets, size, recorded=None):
         self.sets, self.size, self.recorded = sets, size, recorded
@@ -92,7 +92,7 @@ def test_a_rectangle_is_a_part_of_the_square(sets, sources, targets):
     assert rectangle.source_cardinality.tolist() == [len(sets[code]) for code in sources]
     assert rectangle.target_cardinality.tolist() == [len(sets[code]) for code in targets]
     assert rectangle.union.tolist() == [[len(sets[a] | sets[b]) for b in targets] for a in sources]
-    # Each row is read once, also that of a language on both sides.
+    # Each row is read once, also the row of a language on both sides.
     (opened,) = source.opened
     assert sorted(opened) == sorted({*sources, *targets})
     square = count_overlaps(source)

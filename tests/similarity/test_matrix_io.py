@@ -19,7 +19,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 
 NAN = float("nan")
-# Codes that other programs take for something else: not a number, false.
+# Codes that other programs read as another value: `nan` (not a number) and `no` (false).
 SOURCES, TARGETS = ("nan", "no", "sw"), ("zh-Hant", "nan")
 
 
@@ -137,7 +137,7 @@ def test_several_codes_of_one_language_stay_labels_as_in_a_store(table: Any) -> 
     assert known.shared == {"ak": ["aka_Latn", "twi_Latn"]}
     chosen = known_languages(matrix, "m", rename={"aka_Latn": "ak"})
     assert (chosen.matrix.sources, chosen.shared) == (("ak", "twi_Latn", "sw"), {})
-    # A name is not a code: two labels of one language are then a mistake of the table.
+    # One label is a name: two labels of one language are then a mistake in the table.
     with pytest.raises(XsnsError, match=r"name one language each: sw \(sw\), Swahili \(sw\)\."):
         known_languages(table("x,fi\nsw,4\nSwahili,7\n"), "m")
 

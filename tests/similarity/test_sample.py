@@ -26,7 +26,7 @@ LAYERS = (2_000_000, 1_500_032, 2_000_000)
 
 
 def clustered(layers, codes, seed):
-    """Rows of bits in runs: what is dense in one language tends to be dense in the others, as in a model."""
+    """Return rows with runs of bits: ranges that are dense in one language tend to be dense in the others."""
     rng = np.random.default_rng(seed)
     size = sum(layers)
     shared = np.repeat(rng.gamma(1.0, 1.0, -(-size // 512)), 512)[:size]
@@ -62,7 +62,7 @@ def test_the_true_value_lies_within_two_standard_errors_often_enough(store, samp
         standard_errors.append(estimate.standard_error[off])
         hits.append(np.abs(errors[-1]) <= 1.96 * standard_errors[-1])
     assert 0.90 <= np.mean(hits) <= 0.99
-    # What is said is what happens, and there is no bias to speak of.
+    # The stated standard errors equal the observed ones, and the bias is small.
     assert np.mean(standard_errors) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.2)
     assert abs(np.mean(errors)) < 0.25 * np.mean(standard_errors)
 

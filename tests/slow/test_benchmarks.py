@@ -21,7 +21,7 @@ from xsns_stream.report import write_matrix
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NTREX = SHARED_DATA / "ntrex"
-#: Seconds that one program may take on a machine that other programs share.
+#: Seconds that one program may take on a busy machine.
 LIMIT = 1000
 
 
@@ -104,7 +104,7 @@ def test_the_family_benchmark_reads_a_store(tmp_path: Path) -> None:
     document = run("bench_families.py", tmp_path, "--data", str(NTREX), "--store", str(tmp_path / "s.zarr"))
     (row,) = document["results"]
     assert row["text"] == "seed 42, density 0.15"
-    # French of Canada is left out, so that French has no relative.
+    # Canadian French is left out, so that French has no relative.
     assert row["languages"] == 4
     assert row["random"] == pytest.approx(1 / 4)
     relatives = {"sw": "zu", "zu": "sw", "fi": "et", "et": "fi"}

@@ -145,7 +145,7 @@ def test_threads_read_at_once(make_store, networks, kind):
 
 
 def test_copies_take_a_bounded_memory(make_store, networks):
-    """Pieces, and not rows, are in memory: a row here has 16 MB."""
+    """Only parts of a row are in memory at a time; a row here has 16 MB."""
     import tracemalloc
 
     store = make_store("folder-zstd", networks.make_layout(16, 8_000_032), CODES)

@@ -13,7 +13,7 @@ from xsns_stream.types import DiagonalFisher
 
 @pytest.fixture
 def make(tmp_path, networks):
-    """Make a store of some rows: `make("a", "sw", ("rw", 1), model="other")`."""
+    """A function that makes a store of the given rows, as in `make("a", "sw", ("rw", 1), model="other")`."""
 
     def build(name, *rows, compressor="none", **options):
         store = open_store(tmp_path / name, "a", compressor=compressor)
@@ -312,5 +312,5 @@ def test_a_store_within_another_is_refused(filled, path):
     with pytest.raises(UsageError, match="is within the other"):
         copy_rows(filled, open_store(path / "inner", "a"))
     assert files(path) == before
-    # Only the name begins alike.
+    # The target is not within the source; only the beginning of the name is the same.
     copy_rows(filled, open_store(path.with_name(f"{path.name}2"), "a"))

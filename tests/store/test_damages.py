@@ -27,7 +27,7 @@ class Damage:
         self.objects[0].write_bytes(data)
 
     def two_flipped_bits(self):
-        """As many bits are set as before, so that no count tells."""
+        """The number of set bits does not change, so that no count shows the damage."""
         words = np.frombuffer(self.objects[0].read_bytes()[:64], "<u8").copy()
         one = int(words[0]) & -int(words[0])
         zero = ~int(words[1]) & (int(words[1]) + 1)
@@ -85,14 +85,14 @@ class Damage:
 
 @pytest.fixture
 def damage(path, networks):
-    """Two languages of 576 parameters, one inner chunk a layer."""
+    """A store of two languages with 576 parameters and one inner chunk per layer."""
     store = open_store(path, "a")
     for language in ("sw", "rw"):
         store.write(networks.make_sub(language))
     return Damage(path)
 
 
-#: What was done → what `verify` finds in which rows, and whether comparing notices without hashes.
+#: {method of `Damage`: (what `verify` finds in which rows, whether a comparison without hashes notices it)}.
 TABLE = {
     "flipped_bit": ({("bits", SW), ("cardinality", SW)}, True),
     "two_flipped_bits": ({("bits", SW)}, False),

@@ -20,7 +20,7 @@ from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 @pytest.fixture
 def make_fisher(networks):
-    """Made-up Fisher values, which follow from their label."""
+    """A function that returns synthetic Fisher values, which depend on their label only."""
 
     def make(language="sw", seed=0, layout=None, **provenance):
         layout = layout or networks.make_layout()
@@ -34,7 +34,7 @@ def make_fisher(networks):
 
 @pytest.fixture
 def kept(path, make_fisher):
-    """A store that keeps three rows, and has no sub-network yet."""
+    """A store with the Fisher values of three rows, and no sub-network yet."""
     store = open_store(path, "a")
     for language in ("sw", "rw", "yo"):
         assert store.save_fisher(make_fisher(language))
@@ -101,7 +101,7 @@ def test_plain_zarr_reads_them(kept, path, make_fisher):
         expected = np.concatenate([v.ravel() for v in make_fisher(language).values])
         assert np.array_equal(array[0, index], expected)
         assert group[f"fisher_commits/0/{language}"].attrs["slot"] == [0, index]
-    # Zarr reads by the index, whose checksum it tests.
+    # Zarr reads the index and tests its checksum.
     assert array[0, 0, 5:9].shape == (4,)
 
 

@@ -15,7 +15,7 @@ TEXT = {"corpus": "texts", "corpus_digest": "d1"}
 
 
 def sub_without(networks, language, number, seed=0, **changed):
-    """What a language's sub-network is without a part, made up."""
+    """Return a synthetic sub-network of a language without one part."""
     bits = networks.make_sub(f"{language}{number}", seed).bits
     return networks.make_sub(language, seed, bits=bits, **TEXT | changed)
 

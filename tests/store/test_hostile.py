@@ -1,4 +1,4 @@
-"""Hostile stores do not hang a verb, fill the memory, end as a bug, or change a result silently."""
+"""Malicious stores: no verb hangs, fills the memory, ends with a traceback, or gives a wrong result silently."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ TEXT = {
 }
 SECONDS = 10
 MEMORY_KB = 1_000_000
-#: Verb → its words; STORE is the damaged store, NEW a path where nothing is, GOLD a file of gold scores.
+#: {verb: its words}. STORE is the damaged store, NEW a path that does not exist, and GOLD a file of gold scores.
 VERBS = {
     "info": "info --store STORE --json",
     "matrix": "matrix --store STORE --json",
@@ -41,12 +41,12 @@ VERBS = {
 
 
 class HangError(BaseException):
-    """A verb took too long; no `Exception`, so that nothing takes it for a failure of its own."""
+    """A verb took too long. It is not an `Exception`, so that no code catches it as an error of its own."""
 
 
 @contextlib.contextmanager
 def alarm(seconds):
-    """Raise in the block if it takes longer; what watched over the test before does so again afterwards."""
+    """Raise an error if the block takes longer than `seconds`; restore the former alarm of the test afterwards."""
 
     def ring(*_):
         raise HangError
@@ -60,7 +60,7 @@ def alarm(seconds):
 
 
 def make_store(path, networks, compressor="none"):
-    """Rows, parts of two of them, kept Fisher values and kept counts."""
+    """Make a store of rows, with parts of two rows, Fisher values and saved counts."""
     store = open_store(path, "a", compressor=compressor)
     layout = networks.make_layout()
     for language in LANGUAGES:
@@ -82,7 +82,7 @@ def sound(request, tmp_path_factory, networks):
 
 @pytest.fixture
 def attack(sound, tmp_path, xsns, networks):
-    """Damage a copy of the store, run verbs on it, and return what is wrong with how they ended."""
+    """Damage a copy of the store, run verbs on it, and return descriptions of wrong outcomes."""
     expected = {verb: run(xsns, verb, sound, tmp_path / "sound") for verb in VERBS}
     for verb, completed in expected.items():
         assert completed.code == 0, (verb, completed.err)
@@ -136,7 +136,7 @@ def _gold_scores(xsns, folder):
 
 
 def same(verb, completed, expected, new, networks):
-    """Return whether a verb that succeeded gave what it gives for the sound store, or said what it left out."""
+    """Return whether a verb that succeeded gave the result of the undamaged store, or named what it left out."""
     if verb in ("copy", "merge"):
         store = open_store(new)
         bits = {language: store.read(language).bits.tolist() for language in store}
@@ -152,7 +152,7 @@ def same(verb, completed, expected, new, networks):
 
 
 def numbers(result):
-    """Return the numbers of a result that come from bits."""
+    """Return the numbers of a result that are computed from bits."""
     if "sources" in result:
         return [(source["language"], source["similarity"]) for source in result["sources"]]
     return {name: result[name] for name in ("languages", "jaccard", "spread", "parameters", "count") if name in result}

@@ -1,4 +1,4 @@
-"""Hostile stores do not make `build` hang, end as a bug, or leave wrong rows."""
+"""Malicious stores: `build` does not hang, end with a traceback, or leave wrong rows."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a notebook shows of a store."""
+"""The HTML summary of a store in a notebook."""
 
 from xsns_stream.store import html_summary, open_store
 

@@ -29,7 +29,7 @@ def codec(request):
 
 @pytest.fixture
 def remade(filled, path, networks, codec):
-    """Return a function that writes a row of a store, compressed otherwise: whole, or with other chunks."""
+    """Return a function that rewrites a row of a store with another compression or with other chunks."""
     settings, compress = CODECS[codec]
     document = json.loads((path / "subnetworks/zarr.json").read_text())
     document["codecs"][0]["configuration"]["codecs"].append({"name": codec, "configuration": settings})
@@ -72,7 +72,7 @@ def test_a_small_chunk_that_is_too_long_or_too_short(remade, codec):
 @pytest.mark.parametrize("codec", ["zstd"], indirect=True)
 def test_a_frame_that_does_not_state_its_size(remade, networks):
     def frame(data):
-        """A frame of one block of bytes as they are."""
+        """Return a frame that contains the bytes as one uncompressed block."""
         return b"\x28\xb5\x2f\xfd\x00\x60" + (len(data) << 3 | 1).to_bytes(3, "little") + data
 
     store = remade(lambda parts: [frame(part) for part in parts])

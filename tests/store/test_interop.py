@@ -14,7 +14,7 @@ from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 FIXTURE = Path(__file__).with_name("fixtures") / "store_v1"
 PAGE = DOCS / "store-format.md"
-#: More words than an inner chunk has, and no multiple of it: the last chunk is filled up.
+#: The words exceed an inner chunk and are not a multiple of it, so that the last chunk is padded.
 UNEVEN = 131_072 * 64 + 6_464
 
 
@@ -29,7 +29,7 @@ def layout(request, networks):
 
 @pytest.fixture(params=["none", "zstd"])
 def store(request, path, networks, layout):
-    """A store that grew: two languages, then a seed, then a density."""
+    """A store to which languages, a seed and a density were added one after the other."""
     store = open_store(path, "a", compressor=request.param)
     for row in (("sw",), ("zh-Hant",), ("sw", 2**40), ("zh-Hant", 0, 0.3)):
         store.write(networks.make_sub(*row, layout=layout))
@@ -38,7 +38,7 @@ def store(request, path, networks, layout):
 
 
 def assert_same(store, read_row):
-    """Compare what `read` gives for each committed slot with what the store gives."""
+    """Compare the words that `read_row` returns for each committed slot with those of the store."""
     records = store.records()
     assert len(records) == 4
     for record in records:
@@ -46,7 +46,7 @@ def assert_same(store, read_row):
         theirs = np.asarray(read_row(record.slot))
         assert (theirs.dtype, theirs.shape) == (np.dtype(np.uint64), ours.shape)
         assert np.array_equal(theirs, ours)
-    # A slot that was never written has no object, and every reader fills it with zeros.
+    # A slot without a row has no object, and every reader fills it with zeros.
     assert not np.asarray(read_row((1, 1, 0))).any()
 
 
@@ -59,7 +59,7 @@ def test_xarray_reads_the_rows_with_dask(store, path):
     import dask.array
     import xarray
 
-    # The array in 1 MiB pieces that nobody has read yet, with the dimensions that its metadata name.
+    # The array is read lazily in chunks of 1 MiB, and its metadata name the dimensions.
     dataset = xarray.open_zarr(path, consolidated=False, chunks={})
     assert isinstance(dataset.subnetworks.data, dask.array.Array)
     assert dataset.subnetworks.dims == ("density", "seed", "language", "word")
@@ -89,7 +89,7 @@ def test_tensorstore_reads_the_rows(store, path, layout):
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "subnetworks")}}
     array = tensorstore.open(spec, read=True).result()
     assert array.domain.labels == ("density", "seed", "language", "word")
-    # It, too, sees that a row is one object.
+    # For TensorStore, too, a row is one object.
     assert array.chunk_layout.write_chunk.shape[:3] == (1, 1, 1)
     assert array.chunk_layout.write_chunk.shape[3] >= store.info()["words"]
     assert_same(store, lambda slot: array[slot].read().result())
@@ -143,7 +143,7 @@ def test_the_code_on_the_format_page_reads_version_1():
 
 
 def test_version_1_follows_the_format_page():
-    """The metadata that the page promises stand in the oldest store, byte for byte as documents."""
+    """The metadata of the oldest store are the documents that the page shows."""
     root = json.loads((FIXTURE / "zarr.json").read_text())
     assert (root["node_type"], root["attributes"]["format"], root["attributes"]["format_version"]) == (
         "group",

@@ -58,7 +58,7 @@ def test_a_young_folder_may_not_have_its_lock_yet(path):
 def test_a_young_folder_with_the_mark_is_removed(path):
     store = open_store(path, "a")
     with store.scratch() as folder:
-        # As `kill -9` leaves it, and a copy whose lock nobody holds.
+        # The folder is as after `kill -9`, and no process holds the lock of the copy.
         leftover = shutil.copytree(folder, folder.with_name(f"{path.name}.{HEX}.partial"))
         open_store(path, "a")
         assert (folder.exists(), leftover.exists()) == (True, False)

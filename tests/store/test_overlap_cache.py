@@ -23,7 +23,7 @@ CODES = ("en", "fi", "rw", "sw", "xh", "yo")
 
 
 class Watched:
-    """A store that says which rows were opened to be read."""
+    """A store that records which rows were opened."""
 
     def __init__(self, store):
         self._store, self.opened = store, []
@@ -38,7 +38,7 @@ class Watched:
             yield columns
 
     def taken(self):
-        """The languages opened since the last call."""
+        """Return the languages that were opened since the last call."""
         opened, self.opened = [code for rows in self.opened for code in rows], []
         return opened
 
@@ -52,7 +52,7 @@ def store(path, networks):
 
 
 def exact(store, **options):
-    """Counts without anything kept."""
+    """Return the counts, computed without a cache."""
     counts = count_overlaps(store, **options)
     store.taken()
     return counts
@@ -95,7 +95,7 @@ def test_a_subset_in_another_order_comes_from_the_cache(store, path):
     again = exact(store, sources=("yo", "fi"), targets=("fi", "sw"))
     for field in ("intersection", "source_cardinality", "target_cardinality"):
         assert getattr(rectangle, field).tolist() == getattr(again, field).tolist()
-    assert arrays(path) == cached, "the whole stays"
+    assert arrays(path) == cached, "the cached counts of all languages do not change"
 
 
 def test_only_a_new_language_is_counted(store, path, networks):
@@ -120,13 +120,13 @@ def test_only_a_new_language_is_counted(store, path, networks):
     store.columns = counting
     grown = count_overlaps(store, cache=cache)
     del store.columns
-    # One row against all: the new one first, and every word of every row once.
+    # One row is compared with all rows: the new row is read first, and every word of every row is read once.
     assert store.taken() == ["de", *CODES]
     assert sum((stop - start) * rows for start, stop, rows in calls) == 7 * 9
     assert grown.intersection.tolist() == exact(store).intersection.tolist()
     count_overlaps(store, cache=cache)
     assert store.taken() == []
-    assert len(arrays(path)) == 1, "older ones are removed"
+    assert len(arrays(path)) == 1, "older generations are removed"
 
 
 def test_a_row_that_was_built_again_is_counted_again(store, networks):
@@ -231,7 +231,7 @@ def test_damaged_counts_are_counted_again(store, path, damage):
         document["attributes"]["languages"].pop()
         metadata.write_text(json.dumps(document))
     else:
-        # Infinity is no JSON, and Python reads it.
+        # `Infinity` is not valid JSON, and Python reads it nevertheless.
         document["attributes"][damage] = float("inf")
         metadata.write_text(json.dumps(document))
     assert count_overlaps(store, cache=cache).intersection.tolist() == expected.intersection.tolist()
@@ -289,7 +289,7 @@ def test_the_cache_can_be_ignored_or_left_unwritten(store, path):
     store.taken()
     count_overlaps(store, cache=overlap_cache(store, use=False))
     assert len(store.taken()) == len(CODES)
-    assert arrays(path) != before, "what was counted anew is kept"
+    assert arrays(path) != before, "the new counts are saved"
 
 
 READER = """
@@ -308,7 +308,7 @@ print(count_overlaps(store, cache=overlap_cache(store)).intersection.tolist())
 
 
 def test_a_store_that_cannot_be_written_to(store, path):
-    # pytest's own folders are closed to other users, and root may write to any.
+    # Other users cannot read the folders of pytest, and root may write to any folder.
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(path, Path(folder) / "copy.zarr"))
         Path(folder).chmod(0o755)
@@ -342,7 +342,7 @@ def test_counts_of_a_damaged_row_are_not_cached(store, path, object_of):
 
 
 def test_exchanged_bits_are_found_before_their_counts_are_cached(store, path, object_of, networks):
-    # As many bits as before, so that no count shows it.
+    # The number of bits does not change, so that no count shows the damage.
     good, ones = object_of("sw").read_bytes(), int(np.bitwise_count(networks.make_sub("sw").bits).sum())
     data = bytearray(good)
     swap = next(index for index in range(64) if data[index] != data[index + 1])

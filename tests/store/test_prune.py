@@ -20,7 +20,7 @@ def row(language, seed=0, density=0.15):
 
 
 def files(path):
-    """Every file but locks, with its bytes."""
+    """Return {path: bytes} of every file except locks."""
     paths = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
 
@@ -181,7 +181,7 @@ def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
     assert plan.things == 1
     with FileLock(path / "subnetworks/.lock-0-0-0"):
         assert prune(filled, plan).things == 0
-    # It was finished meanwhile, so that the file is a committed row's.
+    # The row was committed in the meantime, so that the file belongs to it.
     filled.write(networks.make_sub("sw"))
     assert prune(filled, plan).things == 0
     assert filled.verify() == []

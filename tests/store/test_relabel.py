@@ -19,7 +19,7 @@ def row(language, seed=0, density=0.15):
 
 
 def files(path):
-    """Every file but locks, with its bytes."""
+    """Return {path: bytes} of every file except locks."""
     paths = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
     return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
 
@@ -108,7 +108,7 @@ def test_a_row_that_is_being_measured_is_left(filled, path):
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`."""
+    """An exception in place of `kill -9`."""
 
 
 def stop_at(last, completed, total):
@@ -125,7 +125,7 @@ def test_after_a_crash_at_any_step_the_same_call_continues(rich, path, tmp_path)
         if last:
             with pytest.raises(Killed):
                 store.relabel("sw", "tw", partial(stop_at, last))
-        # Whatever happened, every row is complete under at least one of the labels.
+        # Every row is complete under at least one of the labels at any time.
         between = open_store(copy)
         assert between.verify() == []
         for key in ((0, 0.15), (1, 0.15), (0, 0.3)):

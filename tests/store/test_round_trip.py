@@ -157,7 +157,7 @@ def test_any_layout_round_trips_and_blocks_are_the_whole(networks, layout, densi
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store against a dictionary."""
+    """A store, compared with a dictionary after each step."""
 
     networks = None
     written = Bundle("written")

@@ -1,4 +1,4 @@
-"""A store in S3, on a server of this machine."""
+"""A store in S3, on a local server."""
 
 import json
 import subprocess
@@ -165,7 +165,7 @@ def test_what_a_killed_process_committed_stays_and_the_rest_is_built(url, networ
 
 
 def leave_object(store, networks, bits):
-    """Put a row's object as a writer does that is killed before it commits."""
+    """Put the object of a row without a commit record, like a writer that is killed before it commits."""
     sub = networks.make_sub("fr", bits=bits)
     array = RowArray.open(store.storage, store.layout).grow(RowKey.checked("fr", 0, 0.15))
     slot = array.slot(RowKey.checked("fr", 0, 0.15))

@@ -1,4 +1,4 @@
-"""The contract of a storage, for a folder, memory and S3."""
+"""The contract of a storage, tested for a folder, for memory and for S3."""
 
 import errno
 import json
@@ -243,7 +243,7 @@ def test_fisher_values_are_saved_in_folders_only(request, networks):
         store.save_fisher(fisher)
     assert "--keep-fisher" in caught.value.hint
     assert store.write(sub)
-    # As a copy of a folder, object by object, would bring them.
+    # The objects come from a copy of a folder, object by object.
     store.storage.write_json("fisher_commits/0/sw/zarr.json", {"attributes": {}})
     assert (store.fisher_values("sw", 0), store.fisher_record("sw", 0), store.fisher_keys()) == (None, None, ())
     assert store.info()["kept_rows"] == 0
@@ -260,7 +260,7 @@ def test_a_discarded_row_is_gone_and_can_be_built_again(filled, path, networks):
     assert filled.discard("sw", 0, 0.15) is False
     assert filled.discard("fr", 0, 0.15) is False
     assert (filled.languages, filled.unfinished(), filled.verify()) == (("rw", "yo"), (), [])
-    # Other readers list groups, and warn of a folder that is none.
+    # Other readers list groups, and warn of a folder that is not a group.
     assert sorted(zarr.open_group(path, mode="r")["commits/0.15/0"].group_keys()) == ["rw", "yo"]
     labels = json.loads((path / "subnetworks/zarr.json").read_text())["attributes"]["languages"]
     assert labels == ["sw", "rw", "yo"]

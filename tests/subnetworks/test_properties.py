@@ -1,4 +1,4 @@
-"""Properties of the selection for any Fisher values, text and order."""
+"""Properties of the selection that hold for all Fisher values, texts and orders."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import DiagonalFisher, LanguageSample, LayerSpan, ParameterLayout, SubNetwork, TextExample
 
 LARGEST = float(np.finfo(np.float32).max)
-#: Zero, ties, and the ends of what float32 holds, all likely.
+#: Values with frequent zeros, ties, and extreme values of float32.
 VALUE = st.one_of(st.sampled_from([0.0, 0.0, 0.5, 1.0, 1e-45, LARGEST]), st.floats(0, LARGEST, width=32))
 DENSITY = st.floats(1e-6, 1.0)
 
 
 @st.composite
 def fishers(draw: st.DrawFn) -> DiagonalFisher:
-    """A Fisher of one to four tensors, with at least one value above zero."""
+    """Draw Fisher values of one to four tensors, with at least one value above zero."""
     sizes = draw(st.lists(st.integers(1, 90), min_size=1, max_size=4))
     values = [draw(arrays(np.float32, size, elements=VALUE)) for size in sizes]
     values[0][0] = draw(st.sampled_from([1e-45, 0.5, 1.0]))
@@ -51,7 +51,7 @@ def test_the_requested_number_or_all_nonzero_values_are_selected(fisher: Diagona
 
 @given(fishers(), DENSITY, st.randoms(use_true_random=False))
 def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, random: object) -> None:
-    """Which parameters are kept does not depend on how tensors are ordered."""
+    """The selected parameters do not depend on the order of the tensors."""
     order = list(range(len(fisher.values)))
     random.shuffle(order)
     old = fisher.layout
@@ -68,7 +68,7 @@ def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, rando
 
 @given(fishers(), DENSITY, st.integers(-20, 20))
 def test_does_not_depend_on_scale(fisher: DiagonalFisher, density: float, power: int) -> None:
-    """Twice the likelihood is four times the Fisher value, and the same sub-network."""
+    """A factor of two in the loss multiplies Fisher values by four, and does not change the sub-network."""
     wide = [values.astype(np.float64) for values in fisher.values]
     plain, scaled = (
         DiagonalFisher(tuple(v * factor for v in wide), fisher.layout, 1, "sw") for factor in (1.0, 2.0**power)

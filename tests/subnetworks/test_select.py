@@ -28,7 +28,7 @@ SIZE = sum(math.prod(shape) for shape in SHAPES)
 
 
 def fisher_of(values: np.ndarray, dtype: Any = np.float32, **fields: Any) -> DiagonalFisher:
-    """Cut flat values into the tensors of a layout."""
+    """Return Fisher values whose tensors are cut from flat values."""
     flat = np.asarray(values, dtype)
     sizes = [math.prod(shape) for shape in SHAPES]
     cuts = np.split(flat, np.cumsum(sizes)[:-1])
@@ -41,7 +41,7 @@ def fisher_of(values: np.ndarray, dtype: Any = np.float32, **fields: Any) -> Dia
 
 
 def by_sorting(values: np.ndarray, density: float) -> tuple[np.ndarray, float]:
-    """Return (selected, threshold): everything that reaches the K-th largest value, and zero never."""
+    """Return (selected, threshold) by sorting: all values that reach the K-th largest one, except zeros."""
     rank = max(1, math.floor(density * len(values) + 0.5))
     kth = np.sort(values)[::-1][rank - 1]
     threshold = kth if kth > 0 else values[values > 0].min()
@@ -176,7 +176,7 @@ DENSITIES = (0.5, 0.01, 0.15, 1.0, 1e-9, 0.4)
 
 @pytest.fixture(params=["host", "tensors", "device"])
 def pieces_of(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make pieces of flat values: arrays, tensors, and tensors taken by the path for devices."""
+    """A function that cuts flat values into arrays, tensors, or tensors that take the code path for devices."""
     if request.param == "device":
         monkeypatch.setattr(subnetwork, "_lie_on_device", lambda values: True)
 
@@ -237,7 +237,7 @@ def test_histogram_selects_about_the_requested_number() -> None:
 
 
 def test_histogram_selects_the_largest_where_no_value_reaches_the_estimate() -> None:
-    # 1.0 ... 1.001 lie in one bin of 1 to 1.0078, and its middle above all of them.
+    # The values from 1.0 to 1.001 lie in one bin, from 1 to 1.0078, whose middle is above all of them.
     values = np.linspace(1, 1.001, 50, dtype=np.float32)
     few, more = select_top_many([values], (0.02, 0.5), "histogram")
     assert few.cardinality == more.cardinality == 1

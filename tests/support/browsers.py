@@ -1,4 +1,4 @@
-"""A Chromium of the system, or that of playwright, for tests of HTML pages; the tests are skipped without one."""
+"""Chromium of the system or of playwright for tests of HTML pages, which are skipped without a browser."""
 
 from __future__ import annotations
 

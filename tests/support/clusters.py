@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-#: Marks of a module of such tests: one process runs all of them, so that they can share a cluster.
+#: Marks of modules with cluster tests: one process runs all of them, so that they can share a cluster.
 ON_CLUSTER = [
     pytest.mark.xdist_group("cluster"),
     # Dask leaves sockets and threads to the garbage collector when a worker is killed.

@@ -220,13 +220,13 @@ def float64_throughout() -> Iterator[None]:
 
 
 def batch(model: Any, family: str, lengths: Sequence[int], seed: int = 0) -> dict[str, Tensor]:
-    """Draw a batch of random pieces, padded on the right, with labels as transformers takes them.
+    """Draw a batch of random tokens, padded on the right, with labels in the form that transformers expects.
 
     Args:
         model: From :func:`make`; the batch is put on its device.
         family: A key of :data:`FAMILIES`.
-        lengths: Pieces of each example, at least 2.
-        seed: Of the pieces and labels.
+        lengths: Number of tokens of each example, at least 2.
+        seed: Seed for the tokens and labels.
 
     Returns:
         `input_ids`, `attention_mask` [B, T] and, int64, what the family's objective scores: `labels` [B, T] (decoder's
@@ -248,7 +248,7 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
 
 
 def _some(row: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Choose about `share` of a row's positions, at least one."""
+    """Choose about `share` of the positions of a row, and at least one."""
     chosen = torch.rand(len(row), generator=generator) < share
     chosen[int(torch.randint(len(row), (), generator=generator))] = True
     return chosen

@@ -88,7 +88,7 @@ def without_spaces() -> Any:
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
 def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """The expected token is the first one that the tokenizer returns for the words one by one."""
+    """The expected token is the first token of each word if the tokenizer gets the words one by one."""
     tokenizer = request.getfixturevalue(kind)
     examples = [e for e in sentences(60, 12) if "10 000" not in e.text]
     features = encode(POS, CLASSES, split(*examples), tokenizer, SETTINGS)
@@ -116,7 +116,7 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
         assert [word for window in windows for word, _ in window.words] == list(range(len(example.text)))
         for window in windows:
             first, last = window.words[0][0], window.words[-1][0]
-            # Whole words, and nothing else: the window is what the tokenizer makes of them.
+            # A window has the tokens of its words, and no others.
             encoding = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
             assert window.inputs["input_ids"] == encoding["input_ids"]
             assert {p: window.targets["labels"][p] for _, p in window.words} == {
@@ -241,10 +241,10 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
             first, last = window.offsets[start], window.offsets[end]
             assert first is not None
             assert last is not None
-            # Pieces may be wider than the answer, but the first holds its first character, the last its last.
+            # Tokens may exceed the answer, but the first contains its first character, and the last its last one.
             assert first[0] <= answer.start < first[1]
             assert last[0] < answer.end <= last[1]
-    # An answer that is longer than what windows share may be in none of them.
+    # An answer that is longer than the overlap of windows may be in none of them.
     assert answers_inside > len(examples) // 2
 
 

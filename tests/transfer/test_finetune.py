@@ -51,13 +51,13 @@ def drawn_words(rng: np.random.Generator, few: int, many: int) -> tuple[str, ...
 
 
 def tagged(rng: np.random.Generator, names: tuple[str, ...]) -> TextExample:
-    """Each word always has the same tag."""
+    """Return a sentence in which each word always has the same tag."""
     words = drawn_words(rng, 3, 9)
     return TextExample(words, label=tuple(names[WORDS.index(word) % len(names)] for word in words))
 
 
 def classified(rng: np.random.Generator, pair: bool) -> TextExample:
-    """One of three words decides the class."""
+    """Return a text, or a pair of texts, whose class depends on which of three words it contains."""
     kind = int(rng.integers(3))
     words = [str(word) for word in rng.choice(WORDS[3:], 4)]
     words[int(rng.integers(4))] = WORDS[kind]
@@ -66,7 +66,7 @@ def classified(rng: np.random.Generator, pair: bool) -> TextExample:
 
 
 def answered(rng: np.random.Generator, length: int = 12) -> TextExample:
-    """The answer is a word that occurs once in the passage."""
+    """Return a question whose answer is a word that occurs once in the passage."""
     words = [str(word) for word in rng.choice(WORDS[:-2], length)]
     position = int(rng.integers(length))
     words[position] = WORDS[-1]
@@ -167,7 +167,7 @@ def test_the_weights_of_the_best_epoch_are_returned(tokenizer: Any) -> None:
     assert training["dev"][-1] < max(training["dev"])
     scores = score(model, tokenizer, TASKS["pos"], labels, dev, settings)
     assert scores.metrics["accuracy"] == max(training["dev"])
-    # As if it had been trained no longer than that, by the same schedule.
+    # The weights equal those of a training that stops there with the same schedule.
     stopped_weights = []
     again = model_for("pos", labels)
 
@@ -399,7 +399,7 @@ def test_the_best_span_is_the_best_of_all_spans(seed: int) -> None:
     size, begin = 50, int(rng.integers(2, 20))
     offsets = [None if token < begin or token == size - 1 else (3 * token, 3 * token + 2) for token in range(size)]
     starts, ends = rng.standard_normal((2, size + 7)).astype(np.float32)
-    # The best of the question, of the padding, and of spans that run backwards or too far.
+    # The highest scores are in the question, in the padding, and for spans that are reversed or too long.
     starts[1] = ends[0] = ends[size + 3] = 50
     starts[begin] = ends[begin + 30] = 5
     best = None
@@ -453,7 +453,7 @@ def closing() -> Any:
 def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path: Path) -> None:
     model, _, labels = tuned(task, tokenizer, replace(SETTINGS, epochs=1))
     folder = tmp_path / "kept" / "sw-1"
-    for _ in range(2):  # an existing one is replaced
+    for _ in range(2):  # an existing model is replaced
         save_model(model, tokenizer, folder, labels)
     assert [path.name for path in folder.parent.iterdir()] == ["sw-1"]
     assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".txt"}
@@ -473,7 +473,7 @@ def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path
 def test_a_disk_that_takes_no_more_is_named(
     written: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The libraries of both raise errors of their own."""
+    """safetensors and tokenizers raise errors of their own types."""
     model = tf.BertForTokenClassification(
         tf.BertConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
     )
@@ -513,7 +513,7 @@ def test_weights_that_become_nan(tokenizer: Any) -> None:
 
 
 def test_a_window_without_labels_is_not_trained_on(tokenizer: Any) -> None:
-    """Alone in a batch, its loss would be NaN."""
+    """In a batch of its own, such a window would have a loss of NaN."""
     train = made("pos", 8)
     words = train.examples[0].text * 12
     half = TextExample(words, label=("NOUN",) + ("",) * (len(words) - 1))  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def entities(tags: list[str]) -> set[tuple[str, int, int]]:
 def test_entity_f1_equals_a_loop(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = [draws(TAGS, int(size), seed * 50 + n) for n, size in enumerate(rng.integers(1, 12, 20))]
-    # Mostly right, so that there are entities to find.
+    # Predictions are mostly right, so that some entities are found.
     predicted = [
         [tag if rng.random() < 0.7 else other for tag, other in zip(tags, draws(TAGS, len(tags), n), strict=True)]
         for n, tags in enumerate(truth)
@@ -88,7 +88,7 @@ def test_entity_f1_equals_a_loop(seed: int) -> None:
         (["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"], 100),  # no beginning is needed
         (["B-PER", "B-PER"], ["B-PER", "I-PER"], 0),  # two entities are not one
         (["B-PER", "O", "B-LOC"], ["B-PER", "O", "O"], 200 / 3),
-        (["O", "O"], ["O", "O"], 0),  # nothing to find; no warning either
+        (["O", "O"], ["O", "O"], 0),  # there is no entity, and no warning
         (["O", "O"], ["O", "B-PER"], 0),
     ],
 )
@@ -112,7 +112,7 @@ def test_an_entity_ends_with_its_sentence() -> None:
         ("theatre and answer", "theatre and answer"),  # articles are words, not letters
         ("co-operate", "cooperate"),
         ("the", ""),
-        ("“quoted”", "“quoted”"),  # ASCII punctuation alone, as the script has it
+        ("“quoted”", "“quoted”"),  # only ASCII punctuation is removed, as in the evaluation script
         ("L'été\n dernier", "lété dernier"),
     ],
 )
@@ -125,10 +125,10 @@ def test_normalised_answers(answer: str, plain: str) -> None:
     [
         ("the Eiffel Tower", "Eiffel tower.", 100, 100),
         ("the Eiffel Tower in Paris", "Eiffel Tower", 200 * 1 * 0.5 / 1.5, 0),
-        ("red red fish", "red fish fish", 200 / 3, 0),  # words count as often as they stand
+        ("red red fish", "red fish fish", 200 / 3, 0),  # repeated words count as often as they occur
         ("Paris", "London", 0, 0),
         ("Paris", "", 0, 0),
-        ("the", "a", 100, 100),  # both are nothing
+        ("the", "a", 100, 100),  # both answers are empty
         ("北京大学", "北京", 0, 0),  # one word
         ("北京", "北京。", 0, 0),
     ],

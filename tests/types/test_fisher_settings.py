@@ -1,4 +1,4 @@
-"""The choices of an estimate, and the text that says which results may be compared."""
+"""The settings of an estimate, and the text that records which results can be compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAID = {
 @pytest.mark.parametrize(("settings", "description"), SAID.items(), ids=SAID.values())
 def test_settings_are_recorded_as_text(settings, description) -> None:
     assert settings.describe(8) == description
-    # What changes the cost alone is not in it.
+    # Settings that change the cost only are not in the text.
     cheaper = FisherSettings(settings.estimator, settings.token_reduction, settings.labels, checkpoint=True)
     assert cheaper.describe(8) == description
 

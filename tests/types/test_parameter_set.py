@@ -15,12 +15,12 @@ from xsns_stream.errors import IncompatibleError, UsageError
 from xsns_stream.types import LayerSpan, ParameterLayout, SubNetwork
 from xsns_stream.types.parameter_set import BitSet, ParameterSet, Share
 
-#: Sizes around whole words, where pad bits come and go.
+#: Sizes with and without pad bits in the last word.
 SIZES = st.sampled_from([1, 2, 63, 64, 65, 127, 128, 130, 192, 300])
 
 
 def layout_of(*shapes: tuple[int, ...], name: str = "w") -> ParameterLayout:
-    """One layer for each tensor."""
+    """Return a layout with one layer for each tensor."""
     ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)]).tolist()
     names = tuple(f"{name}.{number}" for number in range(len(shapes)))
     spans = tuple(LayerSpan(f"layer {n}", ends[n], ends[n + 1]) for n in range(len(shapes)))
@@ -39,7 +39,7 @@ def places(bit_set: BitSet) -> set[int]:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[int, set[int], set[int]]:
-    """P and two sets of places, of which the second is now and then within the first, or the same."""
+    """Draw P and two sets of positions; the second is sometimes a subset of the first, or equal to it."""
     size = draw(SIZES)
     some = st.sets(st.integers(0, size - 1))
     one, other = draw(some), draw(some)

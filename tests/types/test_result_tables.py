@@ -47,7 +47,7 @@ def test_text_table_is_a_few_lines_and_escapes_invisible_characters() -> None:
 
 
 def test_reprs_of_results_are_short_tables(joined: JoinedScores) -> None:
-    """Also where they are shown by a console, and not by a notebook."""
+    """The tables are also short in a console."""
     matrix = SimilarityMatrix(CODES, CODES, np.eye(5), "jaccard")
     ranking = SourceRanking(
         "sw", "jaccard", (RankedSource("fi", 0.25, None, None), RankedSource("en", 0.125, None, None)), (42,)

@@ -124,7 +124,7 @@ def test_nothing_but_masks_needs_torch(tmp_path: Path) -> None:
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the record of a file of masks, and leave its tensors."""
+    """Change the record of a file of masks, and keep its tensors."""
     record = json.loads(metadata(path)["record"])
     change(record)
     save_file(load_file(path), path, {"record": json.dumps(record)})

@@ -100,5 +100,5 @@ def test_source_is_not_a_candidate_for_itself() -> None:
     sure = Prediction("a", "jaccard", np.ones((1, 2, 3)))
     unsure = Prediction("b", "jaccard", np.array([[[1, 1, 1], [1, 1, NAN]], [[1, NAN, 1], [1, 1, 1]]]), (1, 2))
     np.testing.assert_array_equal(JoinedScores(gold, (sure,)).candidates, [[0, 1, 1], [1, 0, 1]])
-    # What one seed does not know, the mean over seeds does not either.
+    # A value that is missing for one seed is missing in the mean over seeds.
     np.testing.assert_array_equal(JoinedScores(gold, (sure, unsure)).candidates, [[0, 0, 1], [1, 0, 0]])

@@ -1,4 +1,4 @@
-"""The value types hold their invariants, whoever makes them."""
+"""The value types check their invariants when they are created."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_keys_of_examples_that_differ_differ() -> None:
     ]
     keys = {example.key() for example in examples}
     assert len(keys) == len(examples)
-    assert TextExample("a").key() == TextExample(("a",)).key(), "one word is one text"
+    assert TextExample("a").key() == TextExample(("a",)).key(), "a list of one word differs from a text"
 
 
 def test_a_sample_needs_text() -> None:
@@ -247,7 +247,7 @@ def test_chance_corrected_values_and_the_spread_over_seeds() -> None:
     chance = np.full((2, 3), 0.25)
     assert matrix(chance=chance).chance_corrected[0].tolist() == pytest.approx([1.0, 1 / 3, 0.0])
     certain = matrix(chance=np.ones((2, 3))).chance_corrected
-    assert math.isnan(certain[0, 0]), "nothing is left to correct where chance alone gives one"
+    assert math.isnan(certain[0, 0]), "the correction is undefined if the chance level is one"
     several = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
     assert matrix(per_seed=several).spread[0, 0] == pytest.approx(math.sqrt(0.5))
     assert matrix(per_seed=several[:1]).spread is None

@@ -40,7 +40,7 @@ def identifiers(path: Path, task: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
 @pytest.mark.parametrize("name", ["id", "uid", "index_id", "pairID"])
 def test_rows_that_are_left_out_do_not_shift_identifiers(tmp_path: Path, suffix: str, name: str) -> None:
-    # Without a text, without a label, and good ones between.
+    # Rows without a text or without a label, between complete rows.
     rows = [("t0", "x"), ("", "x"), ("t2", ""), ("t3", "y"), (" ", ""), ("t5", "y")]
     table = pd.DataFrame([{"label": label, "text": text, name: f"n{n}"} for n, (text, label) in enumerate(rows)])
     path = tmp_path / f"sw{suffix}"
@@ -82,7 +82,9 @@ def test_missing_identifiers_are_not_shared(tmp_path: Path, suffix: str) -> None
         path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert {name for name, _ in identifiers(path, "topic")} == {"", "7"}
     corpus = open_task(str(tmp_path), "topic")
-    assert all(len(corpus.split("sw", split)) < 260 for split in ("train", "dev", "test")), "all would be in one"
+    assert all(len(corpus.split("sw", split)) < 260 for split in ("train", "dev", "test")), (
+        "all examples would be in one split"
+    )
 
 
 def test_a_question_without_an_identifier(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     path.write_text(json.dumps(document) + "\n", encoding="utf-8")
     ((_, example),) = read_labelled_file(path, "qa")[0]
     assert example.label == AnswerSpan(10, "Paris", ("Paris, Ufaransa", "uko Paris"))
-    # The digest of the data changes with the other answers, and not that of an example, which training uses.
+    # Further answers change the digest of the data, but not the digest of the example, which training uses.
     single = replace(example, label=AnswerSpan(10, "Paris"))
     assert example.identity() == single.identity()
     splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, single)]
@@ -200,7 +202,7 @@ def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
         ("sw-test.jsonl", "\n \r\n"),
         ("sw-test.jsonl.gz", gzip.compress(b"", mtime=0)),
     ],
-    # Named, because a compressed file holds the second at which it was made.
+    # The time is given, because a gzip file contains the time at which it was written.
     ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
 )
 def test_files_without_rows(tmp_path: Path, name: str, content: bytes | str) -> None:
@@ -268,7 +270,7 @@ def test_words_of_white_space_are_removed_with_their_tags(tmp_path: Path, gap: s
         ("I-PER O I-LOC I-LOC", "B-PER O B-LOC I-LOC"),
         ("I-PER B-PER I-PER I-LOC", "B-PER B-PER I-PER B-LOC"),
         ("B-PER I-PER O B-PER", "B-PER I-PER O B-PER"),
-        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake in it stays
+        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake is not changed
         ("O O O O", "O O O O"),
     ],
 )

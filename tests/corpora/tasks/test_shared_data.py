@@ -26,7 +26,7 @@ def opened(folder: str, task: str) -> FolderTask:
 
 
 def tagged(example: TextExample) -> list[tuple[str, str]]:
-    """The words of a sentence with their tags."""
+    """Return the words of a sentence with their tags."""
     assert isinstance(example.label, tuple)
     return list(zip(example.text, example.label, strict=True))
 
@@ -56,8 +56,8 @@ def test_published_treebanks_are_read_with_their_tags() -> None:
     assert len(corpus.languages()) == 53
     words = [pair for e in corpus.split("de", "test").examples for pair in tagged(e)]
     assert {"NOUN", "VERB", ""} <= {tag for _, tag in words}
-    assert ("im", "") in words, "a word that is two has no tag"
-    # German has no training file here, Afrikaans has all three.
+    assert ("im", "") in words, "a multiword token has no tag"
+    # German has no training file here; Afrikaans has files for all three splits.
     assert "'de' has no train file" in corpus.split("de", "train").note
     assert corpus.split("af", "train").note == ""
 
@@ -95,5 +95,5 @@ def test_no_translation_of_a_passage_is_in_another_split() -> None:
             test_split = corpus.split(code, split)
             assert all(isinstance(example.label, AnswerSpan) for example in test_split.examples)
             sizes[split].add((len(test_split), len({example.pair for example in test_split.examples})))
-    # The same questions, and the same passages, everywhere.
+    # All languages have the same questions and passages.
     assert {split: len(each) for split, each in sizes.items()} == dict.fromkeys(SPLITS, 1)

@@ -32,7 +32,7 @@ def test_every_language_of_sib200_has_the_same_sizes() -> None:
 def test_every_treebank_can_be_a_source_and_a_target() -> None:
     corpus = open_task(str(folder("ud")), "pos")
     assert {len(corpus.languages(split)) for split in SPLITS} == {53}
-    # German has no training file: two splits are cut from one, in which sentences are repeated.
+    # German has no training file: its dev file, which repeats sentences, is cut into two splits.
     train, dev = corpus.split("de", "train"), corpus.split("de", "dev")
     assert "left out" not in train.note
     assert 0.07 < len(dev) / (len(train) + len(dev)) < 0.13
@@ -44,7 +44,7 @@ def test_every_treebank_can_be_a_source_and_a_target() -> None:
     [
         ("tasks/xnli_fsxlt", "nli", 0.0),
         ("tasks/xquad", "qa", 0.0),
-        # Where two of one language's sentences are alike, their pairs stay together in this language alone.
+        # If two sentences are equal in one language only, their pairs stay together in that language only.
         ("tasks/pawsx_fsxlt", "pi", 0.03),
     ],
 )

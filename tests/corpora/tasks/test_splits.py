@@ -1,4 +1,4 @@
-"""Cuts of data whose identifiers and texts overlap: groups are transitive."""
+"""Splits of data whose identifiers and texts overlap: groups are transitive."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ ITEMS = st.lists(st.one_of(st.builds(pair, NAMES, TEXTS), st.builds(question, NA
 
 
 def places(items: list[IdentifiedExample]) -> list[tuple[IdentifiedExample, str, str]]:
-    """Return each item with its split of three, and its split of two."""
+    """Return each item with its split into train, dev and test, and its split into train and dev."""
     three, two = cut_into_splits(items), dict(zip(("train", "dev"), hold_out(items), strict=True))
 
     def place(item: IdentifiedExample, parts: Mapping[str, tuple[TextExample, ...]]) -> str:
-        # An item's example stands in one split alone, so that it can be looked up there.
+        # Each example object is in one split only, so that it can be looked up by identity.
         return next(split for split, part in parts.items() if item.example in part)
 
     return [(item, place(item, three), place(item, two)) for item in items]
@@ -63,14 +63,14 @@ def test_the_same_text_is_in_the_same_split(items: list[IdentifiedExample]) -> N
 
 @pytest.mark.parametrize("length", [2, 5000])
 def test_groups_are_transitive(length: int) -> None:
-    # Each shares its text with the one before, and its name with the one after.
+    # Each example shares its text with the example before it, and its name with the one after it.
     items = [pair(f"n{(number + 1) // 2}", f"t{number // 2}", str(number)) for number in range(length)]
     single = [pair(f"m{number}", f"s{number}", str(number)) for number in range(300)]
     for mixed in (items + single, single[::-1] + items[::-1]):
         parts = cut_into_splits(mixed)
         chained = [sum(str(example.text).startswith("t") for example in part) for part in parts.values()]
         assert sorted(chained) == [0, 0, length]
-        assert all(parts.values()), "the others are cut as ever"
+        assert all(parts.values()), "the other examples are split as without the chain"
 
 
 def test_chains_of_names_are_cut_alike_in_every_language() -> None:

@@ -84,7 +84,7 @@ def test_numbers_as_words_are_words(tmp_path: Path) -> None:
         ("S-PER O B-LOC I-LOC E-LOC", "B-PER O B-LOC I-LOC I-LOC"),
         ("U-PER O B-LOC I-LOC L-LOC", "B-PER O B-LOC I-LOC I-LOC"),
         ("S-PER S-PER B-PER E-PER", "B-PER B-PER B-PER I-PER"),
-        # An entity ends with E, L, S and U, so that what follows begins another one.
+        # E, L, S and U end an entity, so that the next tag begins another one.
         ("B-PER E-PER I-PER E-PER", "B-PER I-PER B-PER I-PER"),
         ("U-PER L-PER O E-LOC", "B-PER B-PER O B-LOC"),
         ("B-PER E-LOC", "B-PER B-LOC"),

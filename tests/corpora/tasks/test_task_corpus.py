@@ -31,7 +31,7 @@ CONLLU = """\
 
 
 def write(folder: Path, files: Mapping[str, str]) -> str:
-    """Write {name: content} into a folder; the names may hold a folder."""
+    """Write {name: content} into a folder; a name may include a subfolder."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8", newline="")
@@ -70,7 +70,7 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
     split = corpus.split("deu", "test")
     assert split.examples == (
         TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN"), running="im de_gsd-ud-test"),
-    ), "a range has no tag"
+    ), "a multiword token has no tag"
     assert (split.language, split.split, split.note) == ("de", "test", "")
     assert split.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
     assert corpus.local
@@ -83,7 +83,7 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
         ("zho_Hant-train.txt", "zho_Hant-dev.bio", "zho_Hant-test.conll"),
         ("zh-Hant.train.txt", "zh-Hant_validation.iob2", "zh-Hant-test.tsv"),
         ("zh_Hant/train.txt", "zh_Hant/valid.txt", "zh_Hant/test.txt"),
-        # WikiANN's own distribution.
+        # The layout in which WikiANN is distributed.
         ("zh-Hant/train", "zh-Hant/dev", "zh-Hant/test"),
     ],
 )
@@ -276,7 +276,9 @@ def test_every_format_of_tables_gives_the_same_pairs(tmp_path: Path, suffix: str
     splits = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
     assert sorted(e.pair or "" for part in splits for e in part) == sorted(row["sentence2"] for row in ROWS)
     premises = [{example.text for example in part} for part in splits]
-    assert len(set().union(*premises)) == sum(map(len, premises)), "a first sentence is in one split"
+    assert len(set().union(*premises)) == sum(map(len, premises)), (
+        "all pairs with the same first sentence are in one split"
+    )
 
 
 def test_words_in_tables_have_one_tag_each(tmp_path: Path) -> None:
@@ -437,7 +439,7 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     split = corpus.split("sw", "test")
     context = " passage\u2028 1 says leo"
     assert split.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
-    assert split.unlabelled == 4, "no answer, and one that is not at its stated position"
+    assert split.unlabelled == 4, "a question without an answer, and an answer that is not at its stated position"
 
 
 def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
@@ -450,7 +452,7 @@ def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
     parts = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
     assert sum(map(len, parts)) == 80
     passages = [{example.pair for example in part} for part in parts]
-    assert len(set().union(*passages)) == sum(map(len, passages)) == 40, "questions stay with their passage"
+    assert len(set().union(*passages)) == sum(map(len, passages)) == 40, "all questions on a passage are in one split"
 
 
 @pytest.mark.parametrize(
@@ -480,7 +482,7 @@ def test_types_of_entities_get_other_names(tmp_path: Path) -> None:
     corpus = open_task(folder, "ner", relabel={"DATE": "O", "ORG": "ORGANISATION", "MISC": "O"})
     assert corpus.renamed == set()
     assert corpus.split("sw", "test").examples[0].label == ("O", "O", "B-ORGANISATION", "O", "B-PER")
-    assert corpus.renamed == {"DATE", "ORG"}, "and nothing has MISC"
+    assert corpus.renamed == {"DATE", "ORG"}, "no tag has the type MISC"
     assert corpus.name == f"task({tmp_path.name}, task=ner, relabel=DATE=O,MISC=O,ORG=ORGANISATION)"
 
 

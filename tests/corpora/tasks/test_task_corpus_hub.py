@@ -90,7 +90,7 @@ def test_splits_under_their_names_on_the_hub(copies: Path) -> None:
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
         test_split = corpus.split("swa", split)
         expected = tuple(TextExample((name, str(n)), label=("B-LOC", "O")) for n in (0, 1, 2, 0, 1, 2))
-        assert test_split.examples == expected, "in the order of the data set, and repeated rows stay"
+        assert test_split.examples == expected, "rows have the order of the data set, and repeated rows stay"
         assert (test_split.language, test_split.split, test_split.note, test_split.unlabelled) == ("sw", split, "", 0)
         assert test_split.source == f"wikiann(split={name}, labels=ner_tags, copy=wikiann)"
     assert corpus.local
@@ -129,7 +129,7 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
     assert corpus.languages("train") == ("en",)
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"
     train = corpus.split("en", "train")
-    assert len(train) == 20, "one sentence many times: it cannot be in two splits"
+    assert len(train) == 20, "copies of one sentence cannot be in two splits"
     assert "'en' has no train split: validation is used for training" in train.note
     with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* contain no labelled example"):
         corpus.split("en", "dev")

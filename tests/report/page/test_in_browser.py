@@ -1,4 +1,4 @@
-"""The report page in Chromium: every section drawn, used by mouse and by keyboard, in both themes, and on paper."""
+"""The report page in Chromium: every section is drawn, used by mouse and keyboard, in both themes, and printed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Opened:
 
 @pytest.fixture
 def opened(browser: Any, path: Path) -> Iterator[Opened]:
-    """A page that must have neither an error nor a request when the test is over."""
+    """An open page. After the test, it must have neither an error nor a request."""
     page = Opened(browser, path)
     yield page
     assert page.errors == []
@@ -211,7 +211,7 @@ def test_the_tree_is_cut(opened: Opened) -> None:
     assert "adjusted Rand index with the families of 9 languages: 1.000" in opened.text("#tree-status")
     slider.press("ArrowRight")
     opened.page.wait_for_function("() => document.querySelectorAll('#clusters li').length === 5")
-    assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the joins"
+    assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the inner nodes"
 
 
 def test_maps_show_families_neighbours_and_places(opened: Opened) -> None:
@@ -352,7 +352,7 @@ def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
 
 
 def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
-    """A rectangular matrix with undefined pairs, a single target that is no source, and no families."""
+    """A rectangular matrix with undefined pairs, one target that is not a source, and no families."""
     values = np.array([[0.5], [np.nan], [0.25], [1.0]])
     matrix = SimilarityMatrix(("x-a", "x-b", "x-c", "fi"), ("fi",), values, "mine")
     path = xs.report(matrix=matrix, output=tmp_path / "wide.html").path

@@ -94,7 +94,7 @@ def test_the_rand_index_is_that_of_scikit_learn() -> None:
 
 def test_the_tree_agrees_with_families() -> None:
     tree = tree_section(similarities(), page_languages(CODES))
-    # Three families. The label without a family does not count, wherever it is.
+    # There are three families. The label without a family does not count in any cluster.
     assert (tree.best_cut, tree.with_family) == (3, 9)
     assert tree.agreement[2] == tree.agreement[3] == 1.0
     assert tree.agreement[0] == pytest.approx(0.0)
@@ -120,7 +120,7 @@ def test_support_is_the_share_of_trees_with_the_same_group() -> None:
     other[0, 3:6] = other[3:6, 0] = 0.9
     mixed = tree_section(matrix, page_languages(CODES), [matrix.values, other], "8 parts").support
     assert mixed is not None
-    assert mixed[-1] == 1.0, "the group of all languages is in every tree"
+    assert mixed[-1] == 1.0, "every tree has the group of all languages"
     assert (mixed == 0.5).any()
 
 
