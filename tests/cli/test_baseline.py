@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
@@ -17,6 +17,7 @@ import pytest
 from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from tests.support.paths import SHARED_DATA as SHARED
+from tests.support.streams import json_result
 from xsns_stream.cli import baseline_tables, baseline_text
 from xsns_stream.errors import LanguageError
 from xsns_stream.report import write_matrix
@@ -67,12 +68,8 @@ def baseline(in_process: Callable[..., Any], tables: Path) -> Callable[..., Any]
     return lambda *arguments: in_process(tables, "baseline", *map(str, arguments))
 
 
-def result(completed: Any) -> dict[str, Any]:
-    assert completed.code == 0, completed.err
-    document = json.loads(completed.out)
-    assert (document["schema_version"], document["command"]) == (1, "baseline")
-    contents: dict[str, Any] = document["result"]
-    return contents
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "baseline")
 
 
 # ----------------------------------------------------------------------------------------- the group

@@ -9,7 +9,6 @@ import pytest
 from tests.support import networks
 from tests.support.streams import without_next
 from xsns_stream.store import open_store
-from xsns_stream.types import DiagonalFisher
 
 
 @pytest.fixture
@@ -18,17 +17,11 @@ def folder(tmp_path):
     a = open_store(tmp_path / "a.zarr", "a")
     for language, seed in (("sw", 7), ("zh-Hant", 7), ("fi", 7), ("sw", 8)):
         a.write(networks.make_sub(language, seed))
-    keep(a, "sw")
+    networks.save_ones(a, "sw", 7)
     b = open_store(tmp_path / "b.zarr", "a")
     for language in ("yo", "sw"):
         b.write(networks.make_sub(language, 7))
     return tmp_path
-
-
-def keep(store, language):
-    sub = networks.make_sub(language, 7)
-    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
 
 
 def result(completed, verb):

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.support.runners import Runner
 from xsns_stream.cli.baseline import command as baseline
 from xsns_stream.cli.build import command as build
 from xsns_stream.cli.info import command as info
-
-
-class Runner(CliRunner):
-    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
-
-    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
-        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
-
 
 LEFT = ["bn_rom.txt", "de.pdf", "fi.additional.txt", "notes.txt", "test.txt", "xx.txt"]
 NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is not a language code; name it bn-Latn if it is"

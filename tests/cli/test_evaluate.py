@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.page_blocks import run_page
+from tests.support.streams import json_result
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
 from xsns_stream.evaluation import FEWEST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
@@ -41,12 +43,8 @@ GOLD = ("evaluate", "--gold", "gold.parquet", "--resamples", 200)
 BOTH = (*GOLD, "--predict", "l2v.parquet", "--predict", "best=good.csv")
 
 
-def result(completed: Any) -> dict[str, Any]:
-    assert completed.code == 0, completed.err
-    document = json.loads(completed.out)
-    assert (document["schema_version"], document["command"]) == (1, "evaluate")
-    contents: dict[str, Any] = document["result"]
-    return contents
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "evaluate")
 
 
 def named(evaluation: dict[str, Any]) -> dict[str, Any]:

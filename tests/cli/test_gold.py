@@ -2,23 +2,14 @@
 
 import json
 import shlex
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from tests.support.runners import Runner
 from xsns_stream.cli.gold import command, import_command, show_command
 from xsns_stream.gold import read_scores
 from xsns_stream.io.console import VisibleConsole
-
-
-class Runner(CliRunner):
-    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
-
-    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
-        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
-
 
 LONG = """source,target,score
 sw,sw,90

@@ -5,9 +5,9 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tests.support import networks
+from tests.support.runners import Runner
 from xsns_stream.align_scores import join
 from xsns_stream.cli.option_groups import gold_options, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
@@ -19,14 +19,6 @@ from xsns_stream.similarity import count_overlaps_by_seed, similarity
 from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
-
-
-class Runner(CliRunner):
-    """A runner with the help options of the program. Click keeps the help option with which a verb is called first."""
-
-    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
-        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
-
 
 SOURCES, TARGETS = ("en", "de", "zh", "ja"), ("sw", "fi", "en")
 

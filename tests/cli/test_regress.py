@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.page_blocks import run_page
 from tests.support.paths import SHARED_DATA as SHARED
+from tests.support.streams import json_result
 from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores, write_scores
@@ -48,12 +50,8 @@ LDND = (*GOLD, "--predict", "ldnd.parquet")
 FEATURES = (*GOLD, "--features", "languages.csv", "--feature", "same:family")
 
 
-def result(completed: Any) -> dict[str, Any]:
-    assert completed.code == 0, completed.err
-    document = json.loads(completed.out)
-    assert (document["schema_version"], document["command"]) == (1, "regress")
-    contents: dict[str, Any] = document["result"]
-    return contents
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "regress")
 
 
 def test_the_table_has_coefficients_variances_and_errors(folder: Path, xsns: Any) -> None:

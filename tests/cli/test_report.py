@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import xsns_stream as xs
 from tests.support import networks
 from tests.support.page_blocks import run_page
+from tests.support.streams import json_result
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
 from xsns_stream.store import open_store
@@ -38,12 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def result_of(completed: Any) -> dict[str, Any]:
-    assert completed.code == 0, completed.err
-    document = json.loads(completed.out)
-    assert (document["schema_version"], document["command"]) == (1, "report")
-    result: dict[str, Any] = document["result"]
-    return result
+#: The result that the verb printed with `--json`.
+result_of = partial(json_result, "report")
 
 
 def test_a_page_is_written(folder: Path, in_process: InProcess) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests.support.page_blocks import run_page
+from tests.support.processes import wait_for
 from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.step import TARGETS
 
@@ -320,14 +320,6 @@ def test_an_invalid_density_is_refused(xsns: Callable[..., Any], data: Path, tmp
 def units_below(folder: Path) -> Callable[[], Path]:
     """Return a function that finds the folder of units, which exists once the first unit begins."""
     return lambda: next(iter(sorted((folder / "work").glob("*/pos/gold.parquet.units"))), folder / "none")
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 100
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @SHARED

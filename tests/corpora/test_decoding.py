@@ -8,9 +8,9 @@ import lzma
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
+from tests.support.compression import zstd
 from xsns_stream.corpora import decoding, open_corpus, read_text
 from xsns_stream.corpora.decoding import iter_lines
 from xsns_stream.corpora.examples import without_control
@@ -22,13 +22,6 @@ from xsns_stream.types.text import AnswerSpan
 GERMAN = "Die Straße führt über die Brücke.\n" * 20
 RUSSIAN = "Члены Национального собрания, как и вчера, обеспокоены.\n" * 20
 CHINESE = "威爾斯國會議員擔心看起來很愚蠢\n" * 20
-
-
-def zstd(data: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-    return bytes(sink.getvalue())
 
 
 def complaint(path: Path) -> CorpusError:

@@ -13,27 +13,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora import hub as hub_module
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.languages import normalise
 from xsns_stream.types import ReadCounts, TextExample
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-def write_data_set(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
-    """Write {config: {split: rows}} as Parquet files with a card that lists them."""
-    card = ["---", "configs:"]
-    for config, splits in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:"]
-        for split, rows in splits.items():
-            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}-00000-of-00001.parquet")
-            card += [f"  - split: {split}", f"    path: {config}/{split}-*"]
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
 
 
 def words(language: str, count: int) -> Rows:
@@ -88,7 +74,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small copy of every recipe's data set."""
     root = tmp_path_factory.mktemp("hub")
     for name, configs in DATA.items():
-        write_data_set(root / name, configs)
+        write_copy(root / name, configs)
     return root
 
 
@@ -153,7 +139,7 @@ def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(copies: Path) ->
 def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # `datasets` waits for its threads to end; they have ended before the interpreter does.
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
-    root = write_data_set(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
+    root = write_copy(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
     for number in (1, 2):
         rows = pd.DataFrame({"text": [f"{number} {i}" for i in range(40)]})
         rows.to_parquet(root / "sw" / f"train-0000{number}-of-00003.parquet")
@@ -171,7 +157,7 @@ def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
         {"text": "other text", "tokens": ["a", "b"], "upos": ["X", "X"], "mwt": []},
         {"text": None, "tokens": ["我", "爱"], "upos": ["PRON", "VERB"], "mwt": []},
     ]
-    copy = write_data_set(tmp_path / "udpos", {"en_ewt": {"train": rows}})
+    copy = write_copy(tmp_path / "udpos", {"en_ewt": {"train": rows}})
     corpus = open_corpus(f"udpos={copy}")
     assert corpus.name == "udpos(split=train, words=running, copy=udpos)"
     assert {example.sentence() for example in corpus.sample("en", 9, 0).examples} == {"Hello, you", "a b", "我爱"}
@@ -185,9 +171,9 @@ def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
 
 def test_words_of_another_data_set(tmp_path: Path) -> None:
     rows = {"sw": {"train": [{"tokens": []}, {"tokens": ["a", "b"]}]}, "fi": {"train": [{"tokens": ["a"]}]}}
-    copy = write_data_set(tmp_path / "other", rows)
+    copy = write_copy(tmp_path / "other", rows)
     assert open_corpus(f"hub:{copy}").name == "hub(other, split=train, words=running)"
-    plain = write_data_set(tmp_path / "plain", {"sw": {"train": [{"text": "a b"}]}})
+    plain = write_copy(tmp_path / "plain", {"sw": {"train": [{"text": "a b"}]}})
     assert open_corpus(f"hub:{plain}").name == "hub(plain, split=train)"
 
 
@@ -261,7 +247,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert "{lang}" in caught.value.hint
     rows = [{"text": "x"}]
     names = ("sw", "swh_Latn", "en", "primary_task")
-    root = write_data_set(tmp_path / "twice", {name: {"train": rows} for name in names})
+    root = write_copy(tmp_path / "twice", {name: {"train": rows} for name in names})
     twice = open_corpus(f"hub:{root}")
     assert twice.languages() == ("en", "sw")
     assert texts(twice, "en") == {"x"}
@@ -288,7 +274,7 @@ def test_missing_parts_of_a_data_set(copies: Path) -> None:
 
 
 def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
-    root = write_data_set(tmp_path / "evil", {"sw": {"train": [{"text": "x"}]}})
+    root = write_copy(tmp_path / "evil", {"sw": {"train": [{"text": "x"}]}})
     mark = tmp_path / "it_ran"
     (root / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
     with pytest.raises(CorpusError, match="scripts are no longer supported"):

@@ -14,19 +14,13 @@ import pytest
 from pyarrow import parquet
 
 import xsns_stream as xs
+from tests.support.compression import zstd
 from xsns_stream.corpora import not_read, open_corpus, reading_notes
 from xsns_stream.corpora.layouts import published_file, sides
 from xsns_stream.errors import CorpusError
 
 PACK = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 DOCS = '<doc id="1" url="https://sw.wikipedia.org/wiki?curid=1" title="Makala">\nMakala\n\n{}\n</doc>\n'
-
-
-def zstd(data: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-    return bytes(sink.getvalue())
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

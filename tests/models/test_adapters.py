@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, 
 
 import xsns_stream as xs
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
 from xsns_stream.models import load_model
 
 # peft reads attributes of transformers that are deprecated.
@@ -43,11 +43,6 @@ def adapter(folder: Path, base: Path, kind: Any = AutoModelForMaskedLM, **settin
     return folder, model
 
 
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
 @pytest.fixture(scope="module")
 def lora(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return adapter(tmp_path_factory.mktemp("lora") / "adapter", tiny_folder)[0]
@@ -55,19 +50,7 @@ def lora(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(lora: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "copied"
-    folder.mkdir()
-    for path in lora.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
-
-
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    assert caught.value.hint
-    assert caught.value.exit_code == ExitCode.FAILURE
-    return caught.value
+    return Path(shutil.copytree(lora, tmp_path / "copied"))
 
 
 # ------------------------------------------------------------------------------------------------ merging
@@ -182,7 +165,7 @@ def test_an_adapter_of_a_gguf_file(tmp_path: Path) -> None:
 
 def test_the_base_may_be_relative_to_the_adapter(copied: Path, tiny_folder: Path) -> None:
     (copied.parent / "near").symlink_to(tiny_folder)
-    configure(copied, base_model_name_or_path="../near")
+    configure(copied, "adapter_config.json", base_model_name_or_path="../near")
     assert load_model(str(copied)).origin["adapter"]["base_digest"] == load_model(str(tiny_folder)).weights_digest
 
 
@@ -208,7 +191,7 @@ def test_without_peft_the_package_is_named(lora: Path, monkeypatch: pytest.Monke
 
 
 def test_the_base_is_missing(copied: Path) -> None:
-    configure(copied, base_model_name_or_path="/nowhere/llama")
+    configure(copied, "adapter_config.json", base_model_name_or_path="/nowhere/llama")
     error = refused(copied)
     assert error.message == (
         f"the base model of the adapter '{copied}' cannot be used: there is no model folder '/nowhere/llama'."
@@ -218,7 +201,7 @@ def test_the_base_is_missing(copied: Path) -> None:
 
 def test_a_base_of_another_architecture_is_refused(copied: Path, tmp_path: Path) -> None:
     base = gguf_models.write(tmp_path / "base.gguf", gguf_models.make("llama"), "llama")
-    configure(copied, base_model_name_or_path=str(base))
+    configure(copied, "adapter_config.json", base_model_name_or_path=str(base))
     error = refused(copied)
     assert error.message == (
         f"the adapter '{copied}' does not fit its base model (LlamaForCausalLM): the base has no matrix '{QUERY}'."
@@ -278,7 +261,7 @@ def test_an_enlarged_vocabulary(copied: Path) -> None:
     ],
 )
 def test_settings_that_are_refused(values: dict[str, Any], words: str, copied: Path) -> None:
-    configure(copied, **values)
+    configure(copied, "adapter_config.json", **values)
     error = refused(copied)
     assert words in error.message
     assert error.message.endswith(".")

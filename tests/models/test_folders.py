@@ -17,24 +17,13 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
+from xsns_stream.errors import ExitCode
 from xsns_stream.io.json import UnusableError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model, tokenizers, weights
 from xsns_stream.models.huggingface import broken_installation
 from xsns_stream.models.model_files import read_header, read_tensors
 from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
-
-
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    return caught.value
-
 
 # ------------------------------------------------------------------------------- the embedded model
 
@@ -54,7 +43,7 @@ def test_stores_of_the_embedded_model_stay_extendable(tmp_path: Path) -> None:
     path = before / "config.json"
     path.write_text(path.read_text().replace('"dtype": "float32"', '"dtype": "float16"'))
     assert load_model(str(before)).weights_digest == RECORDED
-    configure(before, layer_norm_eps=1e-6)
+    configure(before, "config.json", layer_norm_eps=1e-6)
     assert load_model(str(before)).weights_digest != RECORDED
 
 
@@ -69,7 +58,7 @@ def test_an_ordinary_model_has_no_notes(tiny_folder: Path) -> None:
 def test_code_of_a_known_family_is_ignored_and_noted(
     tiny_copy: Path, tmp_path: Path, xsns: Any, write_texts: Any
 ) -> None:
-    configure(tiny_copy, auto_map={"AutoModelForMaskedLM": "own.Own"})
+    configure(tiny_copy, "config.json", auto_map={"AutoModelForMaskedLM": "own.Own"})
     (tiny_copy / "own.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\nclass Own: pass\n")
     (note,) = load_model(str(tiny_copy)).notes
     assert note == (
@@ -94,7 +83,7 @@ def test_code_of_a_known_family_is_ignored_and_noted(
 
 def test_blocks_without_configuration_are_noted(tiny_copy: Path) -> None:
     names = [name for name in load_file(tiny_copy / "model.safetensors") if ".layer.1." in name]
-    configure(tiny_copy, num_hidden_layers=1)
+    configure(tiny_copy, "config.json", num_hidden_layers=1)
     (note,) = load_model(str(tiny_copy)).notes
     assert f"have {len(names)} tensors of blocks that its configuration does not have, such as 'roberta." in note
     weights = {name.removeprefix("roberta."): w for name, w in load_file(tiny_copy / "model.safetensors").items()}
@@ -269,7 +258,7 @@ def test_models_that_read_bytes_or_characters(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
-    configure(tiny_copy, model_type="llama9", transformers_version="5.99.0.dev0")
+    configure(tiny_copy, "config.json", model_type="llama9", transformers_version="5.99.0.dev0")
     error = refused(tiny_copy)
     assert error.message == (
         f"the configuration of model '{tiny_copy}' cannot be read: transformers {tf.__version__} does not support "
@@ -279,12 +268,12 @@ def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
         "it was written by transformers 5.99.0: `pip install 'transformers>=5.99.0'`. If model_type in config.json is "
         "misspelt: did you mean 'llama'?"
     )
-    configure(tiny_copy, model_type="own-kind", transformers_version="4.1.0")
+    configure(tiny_copy, "config.json", model_type="own-kind", transformers_version="4.1.0")
     assert refused(tiny_copy).hint.startswith("a newer version of transformers may support it: `pip install -U")
 
 
 def test_no_message_advises_to_run_code_of_a_model(tiny_copy: Path) -> None:
-    configure(tiny_copy, model_type="own", auto_map={"AutoConfig": "own.Own"})
+    configure(tiny_copy, "config.json", model_type="own", auto_map={"AutoConfig": "own.Own"})
     error = refused(tiny_copy)
     assert error.message.endswith("it needs code that comes with the model (auto_map), and such code is never run.")
     assert "built in, such as xlm-roberta, bert, " in error.hint
@@ -296,7 +285,7 @@ def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
     settings = json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["own.Own", None]}}
     del settings["tokenizer_class"]
     path.write_text(json.dumps(settings))
-    configure(tiny_copy, auto_map={"AutoTokenizer": ["own.Own", None]})
+    configure(tiny_copy, "config.json", auto_map={"AutoTokenizer": ["own.Own", None]})
     (tiny_copy / "own.py").write_text(f"open({str(tiny_copy / 'was-run')!r}, 'w')\nclass Own: pass\n")
     ours = load_model(str(tiny_copy))
     assert [note.partition(" names its own code")[0] for note in ours.notes] == [
@@ -334,7 +323,7 @@ def test_links_into_the_cache_of_the_hub(tiny_copy: Path, tmp_path: Path) -> Non
 def test_weights_that_the_configuration_names(tiny_copy: Path) -> None:
     before = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
-    configure(tiny_copy, transformers_weights="other.safetensors")
+    configure(tiny_copy, "config.json", transformers_weights="other.safetensors")
     after = load_model(str(tiny_copy))
     name = "lm_head.dense.weight"
     assert torch.equal(after.model.get_parameter(name), before.model.get_parameter(name))

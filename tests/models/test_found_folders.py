@@ -12,21 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import xsns_stream as xs
+from tests.support.model_folders import configure, refused
 from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d7a2146' * 8}\nsize 15014256\n"
-
-
-def refused(folder: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder))
-    return caught.value
-
-
-def configure(folder: Path, name: str, **values: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def rename(folder: Path, prefix: str) -> None:

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM
 
 import xsns_stream as xs
 from tests.support import gguf_models, tagged_text, zoo
+from tests.support.model_folders import refused
 from tests.support.paths import ROOT
-from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 from xsns_stream.models.gguf_config import ARCHITECTURES
 
@@ -43,13 +43,6 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GGUF file of a tiny Llama, Q8_0."""
     path = tmp_path_factory.mktemp("gguf") / "tiny-q8_0.gguf"
     return gguf_models.write(path, gguf_models.make("llama"), "llama", quantised="Q8_0")
-
-
-def refused(path: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(path), **options)
-    assert caught.value.hint
-    return caught.value
 
 
 # ------------------------------------------------------------------------------------------ architectures

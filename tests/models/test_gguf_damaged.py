@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
-from xsns_stream.models import load_model
+from tests.support.model_folders import refused
+from xsns_stream.errors import ExitCode
 
 Change = Callable[[bytearray], object]
 SECONDS, MEMORY = 20, 2**29
@@ -25,16 +25,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a GGUF file that can be read."""
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     return gguf_models.write(path, gguf_models.make("llama"), "llama").read_bytes()
-
-
-def refused(path: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(path))
-    error = caught.value
-    assert error.hint
-    assert error.message.endswith(".")
-    assert error.exit_code == ExitCode.FAILURE
-    return error
 
 
 def put(offset: int, code: str, value: int) -> Change:

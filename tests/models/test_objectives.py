@@ -13,7 +13,7 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from xsns_stream.errors import ModelError
+from tests.support.model_folders import refused
 from xsns_stream.fisher import activation_bytes, self_check
 from xsns_stream.fisher.scoring import kind_of
 from xsns_stream.models import load_model, longest_input, parameter_layout
@@ -66,13 +66,6 @@ def save(tmp_path: Path, zoo: Any) -> Save:
         return folder
 
     return write
-
-
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    assert caught.value.hint
-    return caught.value
 
 
 # ----------------------------------------------------------------------------- every family, as it was saved

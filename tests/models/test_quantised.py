@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import xsns_stream as xs
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
 from xsns_stream.models import load_model, quantised
 
 BLOCK = 16
@@ -38,16 +38,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(plain: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "copied"
-    folder.mkdir()
-    for path in plain.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
-
-
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return Path(shutil.copytree(plain, tmp_path / "copied"))
 
 
 def to_fp8(folder: Path) -> dict[str, torch.Tensor]:
@@ -65,16 +56,8 @@ def to_fp8(folder: Path) -> dict[str, torch.Tensor]:
         tensors[f"{name}_scale_inv"] = scale
         expected[name] = (stored.float() * scale[:, None, :, None]).reshape(value.shape)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    configure(folder, quantization_config=FP8)
+    configure(folder, "config.json", quantization_config=FP8)
     return expected
-
-
-def refused(folder: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder))
-    assert caught.value.hint
-    assert caught.value.exit_code == ExitCode.FAILURE
-    return caught.value
 
 
 def test_fp8_weights_are_de_quantised(copied: Path, tmp_path: Path) -> None:
@@ -115,7 +98,7 @@ def packed(folder: Path, settings: dict[str, Any], suffixes: dict[str, torch.dty
     for suffix, dtype in suffixes.items():
         tensors[f"{name}.{suffix}"] = torch.zeros(shape, dtype=dtype)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    configure(folder, quantization_config=settings)
+    configure(folder, "config.json", quantization_config=settings)
 
 
 FORMATS: dict[str, tuple[dict[str, Any], dict[str, torch.dtype]]] = {
@@ -167,7 +150,7 @@ def test_a_library_that_fails_is_reported(copied: Path, monkeypatch: pytest.Monk
 
 
 def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> None:
-    configure(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    configure(copied, "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     loaded = load_model(str(copied))
     assert loaded.notes[0] == (
         f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), and the weights "

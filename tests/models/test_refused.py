@@ -12,21 +12,12 @@ import pytest
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.errors import ExitCode, ModelError, UsageError
+from tests.support.model_folders import configure, refused
+from xsns_stream.errors import UsageError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model
 
 SMALL = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 GPT2 = {"vocab_size": 50, "n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 20}
-
-
-def refused(name: object, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(name), **options)
-    error = caught.value
-    assert error.exit_code == ExitCode.FAILURE
-    assert "\n" not in error.message
-    assert error.hint
-    return error
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.999])
@@ -137,11 +128,6 @@ def test_a_model_of_another_kind(tiny_copy: Path) -> None:
 
 
 # --------------------------------------------------------------------------- another model's tokenizer
-
-
-def configure(folder: Path, name: str, **values: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import mini_vocabulary
 from xsns_stream.models.tokenizers import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -109,18 +109,13 @@ def word_level() -> Any:
     return framed(tokenizer)
 
 
-def text_pieces() -> list[tuple[str, float]]:
-    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(token, score) for token, score in tokens if not token.startswith("<")]
-
-
 def t5(mark: str = "") -> Any:
     """A tokenizer like that of T5, or like that of mT5 with the mark of a word before its sentinels."""
     from transformers import T5Tokenizer
 
     sentinels = [(f"{mark}<extra_id_{number}>", 0.0) for number in reversed(range(100))]
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("<", -9.0), (">", -9.0)]
-    return T5Tokenizer(vocab=[*special, *text_pieces(), *sentinels], extra_ids=0 if mark else 100)
+    return T5Tokenizer(vocab=[*special, *mini_vocabulary(), *sentinels], extra_ids=0 if mark else 100)
 
 
 KINDS: Final[dict[str, Callable[[], Any]]] = {

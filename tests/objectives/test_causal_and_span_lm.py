@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.samples import WORDS, many, sample
+from tests.support.tokenizers import mini_vocabulary
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -21,29 +23,13 @@ from xsns_stream.objectives import (
     SpanCorruption,
 )
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 
-WORDS = tuple("watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa habari ya asubuhi".split())  # noqa: SIM905
 SENTINELS = 100
-
-
-def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    examples = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, examples, "a test")
-
-
-def many(count: int, words: int = 9) -> LanguageSample:
-    return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
 
 
 def same(one: EncodedExample, other: EncodedExample) -> bool:
     return one.key == other.key and all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
-
-
-def mini_vocabulary() -> list[tuple[str, float]]:
-    """The tokens of the embedded tokenizer with their scores, without special tokens."""
-    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(token, score) for token, score in tokens if not token.startswith("<")]
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.samples import WORDS, many, sample
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 
-WORDS = tuple("watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa habari ya asubuhi".split())  # noqa: SIM905
 #: How far from its mean a binomial may lie: beyond five standard deviations lies one draw in 1.7 million. The seeds
 #: below are fixed, so that what passes once passes always.
 DEVIATIONS = 5
@@ -26,15 +26,6 @@ def tokenizer() -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(MINI)
-
-
-def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    examples = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, examples, "a test")
-
-
-def many(count: int, words: int = 9) -> LanguageSample:
-    return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
 
 
 def same(one: EncodedExample, other: EncodedExample) -> bool:

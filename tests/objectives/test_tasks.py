@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import letter_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     OBJECTIVES,
@@ -48,12 +49,7 @@ def mini() -> Any:
 
 @pytest.fixture(scope="module")
 def bert() -> Any:
-    """A WordPiece tokenizer that knows single letters, at the beginning of a word and within."""
-    from transformers import BertTokenizer
-
-    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
-    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
-    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+    return letter_tokenizer(WORDS)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.build_events import notes
 from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import (
     CorpusError,
@@ -58,12 +59,6 @@ def run(
     events: list[Event] = []
     store = open_store(path, "a")
     return build(build_settings, loaded, store, events.append), events, store
-
-
-def notes(events: list[Event]) -> list[str]:
-    """Return the notes, without those on texts that are longer than the short examples of these tests."""
-    sentences = (event.text for event in events if isinstance(event, Noted))
-    return [text for text in sentences if "tokens, and cut there" not in text]
 
 
 # ---------------------------------------------------------------------------------------- a whole run

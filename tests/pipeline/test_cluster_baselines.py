@@ -15,7 +15,7 @@ import pytest
 import xsns_stream as xs
 from tests.conftest import START
 from tests.support.cluster_faults import BaselineFault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster import ClusterOptions
@@ -215,9 +215,7 @@ def test_baselines_are_complete_after_all_workers_were_killed(
 
         def kill(self, event: Any) -> None:
             if isinstance(event, RowMeasured) and not killed:
-                killed.extend(own_client.run(os.getpid).values())
-                for pid in killed:
-                    os.kill(pid, signal.SIGKILL)
+                killed.extend(kill_workers(own_client))
 
     assert_same(compute(own_client, display=lambda rows: Kill([])), alone)
     assert len(killed) == 2

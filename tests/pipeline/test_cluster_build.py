@@ -18,7 +18,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.cluster_faults import Fault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, RowCommitted
@@ -291,9 +291,7 @@ def test_a_build_continues_after_all_workers_were_killed(own_client: Any, build:
 
     def kill(event: Any) -> None:
         if isinstance(event, RowCommitted) and not killed:
-            killed.extend(own_client.run(os.getpid).values())
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
+            killed.extend(kill_workers(own_client))
 
     assert_same(build(client=own_client, on_event=kill), alone)
     assert len(killed) == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.cluster_faults import UnitFault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import interrupt_or_kill, start_in_session, wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.corpora import open_task
@@ -262,9 +261,7 @@ def test_fine_tuning_continues_after_all_workers_were_killed(
 
     def kill(event: Any) -> None:
         if isinstance(event, UnitDone) and not killed:
-            killed.extend(own_client.run(os.getpid).values())
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
+            killed.extend(kill_workers(own_client))
 
     tune(client=own_client, on_event=kill)
     assert len(killed) == 2

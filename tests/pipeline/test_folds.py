@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.networks import jaccard
 from xsns_stream.errors import FisherError, IncompatibleError, UsageError
 from xsns_stream.fisher import measurement
 from xsns_stream.models import LoadedModel, parameter_layout
@@ -20,7 +21,7 @@ from xsns_stream.pipeline.measure import FoldSums
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.store import open_store
 from xsns_stream.subnetworks.select import select_top
-from xsns_stream.types import FisherSettings, SubNetwork
+from xsns_stream.types import FisherSettings
 
 
 @pytest.fixture
@@ -30,11 +31,6 @@ def encoded(make: Callable[..., Any], loaded: LoadedModel) -> Sequence[EncodedEx
         settings.corpus.sample("sw", 18, 42), loaded.tokenizer, 42
     ).examples
     return examples
-
-
-def jaccard(a: SubNetwork, b: SubNetwork) -> float:
-    first, second = a.to_numpy(), b.to_numpy()
-    return float((first & second).sum() / (first | second).sum())
 
 
 def test_a_row_without_a_part_equals_the_row_of_the_other_parts(

@@ -13,19 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.build_events import notes
 from xsns_stream.errors import UsageError
 from xsns_stream.io.free_memory import free_in_container
 from xsns_stream.models import LoadedModel
-from xsns_stream.pipeline.events import ExamplesDone, Noted, Row
+from xsns_stream.pipeline.events import ExamplesDone, Row
 from xsns_stream.pipeline.measure import Batching, free_memory
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.types import FisherSettings
-
-
-def notes(events: list[Any]) -> list[str]:
-    """Return the notes, without those on texts that are longer than the short examples of these tests."""
-    sentences = (event.text for event in events if isinstance(event, Noted))
-    return [text for text in sentences if "tokens, and cut there" not in text]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.networks import jaccard
 from xsns_stream.errors import UsageError
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
@@ -35,11 +36,6 @@ def slowly(loaded: LoadedModel) -> Callable[..., SubNetwork]:
 def encoded(make: Callable[..., Any], loaded: LoadedModel) -> Sequence[EncodedExample]:
     settings = make("sw", examples=20)
     return settings.objective.encode(settings.corpus.sample("sw", 20, 42), loaded.tokenizer, 42).examples
-
-
-def jaccard(a: SubNetwork, b: SubNetwork) -> float:
-    first, second = a.to_numpy(), b.to_numpy()
-    return float((first & second).sum() / (first | second).sum())
 
 
 def reliability(store: Any, **row: Any) -> dict[str, Any]:

@@ -2,33 +2,20 @@
 
 import os
 
-import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.support.networks import files
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import FisherKey, RowKey, open_store
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
-from xsns_stream.types import DiagonalFisher
 
 HEX = "0123456789abcdef" * 2
 
 
 def row(language, seed=0, density=0.15):
     return RowKey(density, seed, language)
-
-
-def files(path):
-    """Return {path: bytes} of every file except locks."""
-    paths = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
-
-
-def keep(store, networks, language):
-    sub = networks.make_sub(language)
-    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
 
 
 def leave(path, name, age=3600.0):
@@ -126,8 +113,8 @@ def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path
 
 
 def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks):
-    keep(filled, networks, "sw")
-    keep(filled, networks, "rw")
+    networks.save_ones(filled, "sw")
+    networks.save_ones(filled, "rw")
     before = files(path)
     plan = plan_prune(filled, fisher=[FisherKey(0, "sw")])
     assert plan.bytes == (path / "fisher/c/0/0/0").stat().st_size
@@ -138,7 +125,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
     assert len(filled.keys()) == 3
     assert filled.verify() == []
     assert prune(filled, plan).things == 0
-    keep(filled, networks, "sw")
+    networks.save_ones(filled, "sw")
     assert filled.fisher_record("sw", 0).slot == (0, 0)
 
 
@@ -147,7 +134,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
 
 def test_leftovers_of_killed_writers(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
-    keep(filled, networks, "rw")
+    networks.save_ones(filled, "rw")
     (path / "fisher_commits/0/rw/zarr.json").unlink()
     leave(path, f"subnetworks/c/0/0/1/0.{HEX}.partial", age=0)
     leave(path, f"subnetworks/zarr.json.{HEX}.partial")

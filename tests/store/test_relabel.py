@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.support.networks import files
 from xsns_stream.errors import LanguageError, StoreError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import RowKey, open_store
@@ -16,12 +17,6 @@ from xsns_stream.types import DiagonalFisher
 
 def row(language, seed=0, density=0.15):
     return RowKey(density, seed, language)
-
-
-def files(path):
-    """Return {path: bytes} of every file except locks."""
-    paths = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
 
 
 def values_of(networks, language):

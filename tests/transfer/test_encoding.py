@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import letter_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
@@ -45,12 +46,7 @@ def mini() -> Any:
 
 @pytest.fixture(scope="module")
 def bert() -> Any:
-    """WordPiece tokenizer with single letters, at the beginning of a word and within."""
-    from transformers import BertTokenizer
-
-    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
-    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
-    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+    return letter_tokenizer(WORDS)
 
 
 def byte_pairs(texts: list[str]) -> Any:

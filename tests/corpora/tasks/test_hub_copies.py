@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import open_task
 from xsns_stream.corpora.hub import HubCorpus
 from xsns_stream.corpora.labels import AUTO
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.types import TextExample
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-def write_copy(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
-    """Write {configuration: {split: rows}} as Parquet files, and the card that lists them."""
-    card = ["---", "configs:"]
-    for config, splits in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:"]
-        for split, rows in splits.items():
-            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}.parquet")
-            card += [f"  - split: {split}", f"    path: {config}/{split}.parquet"]
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
 
 
 def pairs(*texts: str) -> Rows:
