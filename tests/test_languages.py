@@ -72,7 +72,7 @@ def test_codes_are_normalised_to_one_spelling(given_code: str, code: str) -> Non
         "cy-ccg-dev",
     ],
 )
-def test_invalid_language_codes(text: str) -> None:
+def test_invalid_language_codes_are_refused(text: str) -> None:
     with pytest.raises(LanguageError, match="is not a language code") as caught:
         normalise(text)
     assert "zh-Hant" in caught.value.hint

@@ -60,7 +60,7 @@ def test_every_language_has_enough(cldr: CldrCorpus) -> None:
         assert len(cldr.read(language)) >= 64, language
 
 
-def test_the_same_every_time_and_in_every_process(cldr: CldrCorpus) -> None:
+def test_a_sample_is_the_same_in_every_process(cldr: CldrCorpus) -> None:
     sample = cldr.sample("sw", 16, seed=3)
     assert sample == CldrCorpus().sample("sw", 16, seed=3)
     code = "from xsns_stream.corpora.cldr import CldrCorpus; print(CldrCorpus().sample('sw', 16, 3).digest)"

@@ -69,7 +69,7 @@ def test_what_csv_writes_with_tabs_is_read_back(tmp_path: Path, cells: list[str]
 
 
 @pytest.mark.parametrize(("separator", "separator_name"), [(";", "semicolons"), ("\t", "tabs")])
-def test_a_csv_with_another_separator(tmp_path: Path, separator: str, separator_name: str) -> None:
+def test_a_csv_with_another_separator_is_read_with_a_note(tmp_path: Path, separator: str, separator_name: str) -> None:
     path = tmp_path / "sw.csv"
     path.write_text(f'\ufefftext{separator}n\n"a; b"{separator}1\nc, d{separator}2\n', encoding="utf-8")
     assert texts(path) == ["a; b", "c, d"]

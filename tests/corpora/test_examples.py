@@ -35,7 +35,7 @@ def test_draw_equals_that_of_examples_in_memory(units: list[Unit], count: int, s
 
 
 @given(st.lists(st.integers(0, 9), max_size=60))
-def test_first_occurrences(numbers: list[int]) -> None:
+def test_first_occurrences_equal_those_of_a_list(numbers: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples_module, "_CHUNK", 4)
         patch.setattr(examples_module, "_BUCKET", 8)
@@ -106,7 +106,7 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6
 
 
-def test_progress_of_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_covers_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xsns_stream.corpora.examples._CHUNK", 8)
     units = [TextExample(f"text {number}") for number in range(20)]
     progress: list[int] = []

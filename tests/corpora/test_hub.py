@@ -169,7 +169,7 @@ def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
     assert text.name.endswith("[test, words=running]")
 
 
-def test_words_of_another_data_set(tmp_path: Path) -> None:
+def test_words_of_a_data_set_without_a_recipe_are_running_text(tmp_path: Path) -> None:
     rows = {"sw": {"train": [{"tokens": []}, {"tokens": ["a", "b"]}]}, "fi": {"train": [{"tokens": ["a"]}]}}
     copy = write_copy(tmp_path / "other", rows)
     assert open_corpus(f"hub:{copy}").name == "hub(other, split=train, words=running)"

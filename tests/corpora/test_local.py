@@ -80,7 +80,7 @@ def test_no_language_leads_out_of_the_folder(folder: Path, language: str) -> Non
     assert isinstance(complaint(f"../x={folder / 'en.txt'}"), LanguageError)
 
 
-def test_two_files_of_one_language(folder: Path) -> None:
+def test_two_files_of_one_language_are_an_error(folder: Path) -> None:
     (folder / "sw_Latn.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
     corpus = open_corpus(str(folder))
     assert corpus.languages() == ("en", "sw", "zh-Hant")

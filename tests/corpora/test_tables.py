@@ -161,7 +161,7 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
         read_text("sw", path)
 
 
-def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
+def test_the_choice_among_columns_is_noted(tmp_path: Path) -> None:
     sentence = (
         "the text of {} is read from the column 'text', not from 'sentence', 'content': --text-column chooses "
         "another column."

@@ -208,7 +208,7 @@ def test_constant_scores_have_no_correlation_with_random_order() -> None:
 
 
 @pytest.mark.parametrize(("candidates", "undefined"), [(0, 9), (1, 9), (2, 3), (3, 0)])
-def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
+def test_metrics_of_targets_with_few_candidates_are_undefined_and_noted(candidates: int, undefined: int) -> None:
     scores = made_up()
     rows = [row for row in range(8) if row != 4][:candidates]
     scores[[row for row in range(8) if row not in rows], 4] = np.nan
@@ -261,7 +261,7 @@ def test_without_english_there_is_no_comparison_with_english() -> None:
     )
 
 
-def test_comparison_with_a_reference() -> None:
+def test_a_comparison_has_differences_intervals_and_p_values() -> None:
     evaluation = small(reference="y")
     comparison = evaluation.comparison
     assert comparison is not None
@@ -320,7 +320,7 @@ def test_repeated_target_does_not_change_means() -> None:
     assert np.all((twice.high - twice.low)[0, :3] < (once.high - once.low)[0, :3])
 
 
-def test_monotone_transforms_of_a_predictor() -> None:
+def test_monotone_transforms_of_a_predictor_do_not_change_order_metrics() -> None:
     values = made_up(1)
     joined = join(
         gold(made_up()),
@@ -371,7 +371,7 @@ def test_names_of_trivial_baselines_are_reserved() -> None:
     assert evaluate(joined, resamples=100, with_trivial=False).predictors == ("random",)
 
 
-def test_unknown_predictors_and_metrics() -> None:
+def test_unknown_predictors_and_metrics_are_refused() -> None:
     evaluation = small()
     with pytest.raises(UsageError, match="there is no predictor 'z'"):
         evaluation["z", "mrr"]
@@ -449,7 +449,7 @@ def test_published_data_give_known_results(pos: Evaluation, row: str, metric: st
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
 @pytest.mark.parametrize("layer", [0, 8])
-def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int) -> None:
+def test_embedding_similarities_on_ner_equal_a_loop_over_the_files(layer: int) -> None:
     """The matrices of mPLM-Sim (XLM-R base) and the gold scores of WikiANN have different pools."""
     import pandas as pd
 

@@ -115,7 +115,7 @@ def test_constant_prediction_equals_random_order(n: int) -> None:
     assert metrics.ndcg(x, y) == pytest.approx((n + 1) / 2 * sum(discounts) / ideal)
 
 
-def test_random_order_against_simulation() -> None:
+def test_the_value_of_a_random_order_equals_a_simulation() -> None:
     rng = np.random.default_rng(1)
     y = np.array([3.0, 9.0, 9.0, 4.0, 1.0, 8.0, 2.0])
     random = rng.random((20_000, 7))
@@ -126,7 +126,7 @@ def test_random_order_against_simulation() -> None:
         assert metric(random, y[None]).mean() == pytest.approx(0.0, abs=0.012)
 
 
-def test_values_computed_by_hand() -> None:
+def test_metrics_equal_values_computed_by_hand() -> None:
     x, y = np.array([0.9, 0.5, 0.7, 0.1]), np.array([70.0, 90.0, 80.0, 10.0])
     assert metrics.top_k(x, y, 1) == 0
     assert metrics.top_k(x, y, 3) == 1
@@ -183,7 +183,7 @@ def test_order_of_sources_does_not_matter(pair: tuple[np.ndarray, np.ndarray], r
         np.testing.assert_allclose(metric(x[order], y[order]), metric(x, y), atol=1e-12)
 
 
-def test_invalid_arguments_of_ndcg() -> None:
+def test_invalid_arguments_of_ndcg_are_refused() -> None:
     with pytest.raises(UsageError, match="no NDCG 'linear'") as caught:
         metrics.ndcg(np.arange(3.0), np.arange(3.0), "linear")
     assert caught.value.hint == "choose one of rank-linear, score, exponential."

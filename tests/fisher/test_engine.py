@@ -99,7 +99,7 @@ def test_order_does_not_matter(small, draw, collate, errors) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 8])
-def test_a_batch_with_as_many_positions_as_examples(side, small, draw, collate, truth, errors) -> None:
+def test_a_batch_with_as_many_positions_as_examples_is_exact(side, small, draw, collate, truth, errors) -> None:
     examples = draw([side] * side, seed=side)
     expected = truth(small, examples, parameter_layout(small).names)
     if side == 1:

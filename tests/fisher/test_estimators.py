@@ -120,7 +120,7 @@ def published(make_model, draw, collate):
 
 
 @pytest.mark.parametrize("scale", [1, 100], ids=["below norm 1", "clipped"])
-def test_the_authors_code_bit_for_bit(scale, published) -> None:
+def test_the_estimator_of_the_authors_equals_their_code_bit_for_bit(scale, published) -> None:
     model, batches = published
     with torch.no_grad():
         model.roberta.encoder.layer[1].output.dense.weight.mul_(scale)

@@ -50,7 +50,7 @@ def assert_close(errors: Any, result: Mapping[str, Any], case: Case, tolerance: 
 
 
 @pytest.mark.parametrize("attention", ["sdpa", pytest.param("eager", marks=pytest.mark.slow)])
-def test_exact_in_float64(every_family, attention, case, errors, float64_throughout) -> None:
+def test_every_family_is_exact_in_float64(every_family, attention, case, errors, float64_throughout) -> None:
     family_case = case(every_family, attention=attention)
     for checkpoint in (False, True):
         result = diagonal_fisher(family_case.model, family_case.batches, family_case.layout, checkpoint=checkpoint)
@@ -60,7 +60,7 @@ def test_exact_in_float64(every_family, attention, case, errors, float64_through
     assert bool(slow) == (every_family in NOT_BY_RULE), slow
 
 
-def test_exact_in_float32_and_by_rule(zoo_family, case, errors) -> None:
+def test_families_are_exact_in_float32_and_measured_by_rule(zoo_family, case, errors) -> None:
     family_case = case(zoo_family, torch.float32)
     for checkpoint in (False, True):
         result = diagonal_fisher(family_case.model, family_case.batches, family_case.layout, checkpoint=checkpoint)
@@ -125,7 +125,7 @@ def test_given_decoder_inputs_are_used(zoo, errors) -> None:
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
-def test_a_causal_model_with_padding_on_the_left(family, zoo, errors) -> None:
+def test_padding_on_the_left_gives_the_values_of_single_rows(family, zoo, errors) -> None:
     """Positions include the padding, so that each row is compared with the same padded row alone."""
     model = zoo.make(family)
     batch, layout = zoo.batch(model, family, (4, 9, 6)), parameter_layout(model)

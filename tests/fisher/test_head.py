@@ -113,7 +113,7 @@ def test_labels_are_drawn_the_same_in_blocks(family, zoo, errors, monkeypatch) -
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_blocks_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
+def test_blocks_in_mixed_precision_are_close_to_one_call(precision, zoo, errors, monkeypatch) -> None:
     model = zoo.make("xlm-roberta", torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     at_once = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
@@ -175,7 +175,7 @@ def test_a_measured_head_is_exact(family, in_blocks, zoo, errors, gradients, mea
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta-token-classification", "xlm-roberta-sequence-classification"])
-def test_a_measured_head_of_a_task(family, zoo, errors, gradients, mean_square) -> None:
+def test_a_measured_head_of_a_task_is_exact(family, zoo, errors, gradients, mean_square) -> None:
     model = zoo.make(family)
     own = tuple(name for name, _ in model.named_parameters() if name.startswith("classifier."))
     layout, batches = with_more(model, own), batches_of(zoo, model, family)

@@ -272,7 +272,7 @@ def test_unusual_modules_are_exact_and_the_slow_ones_are_listed(
 @pytest.mark.parametrize(
     "change", [low_rank, used_twice, one_block_twice, scaled_block], ids=lambda change: change.__name__
 )
-def test_other_estimators(change, estimator, make_model, draw, collate, errors) -> None:
+def test_other_estimators_are_exact_for_single_examples(change, estimator, make_model, draw, collate, errors) -> None:
     """With one example per batch, every estimator is a function of the gradients of single examples."""
     model, batches = make_model("bert"), collate(draw((7,)), 1)
     change(model.bert.encoder.layer)

@@ -261,7 +261,7 @@ def test_a_frozen_parameter_is_measured_and_stays_frozen() -> None:
     assert not model[0].weight.requires_grad
 
 
-def test_a_model_of_transformers_with_a_loss_of_the_caller(make_model: Any, draw: Any, collate: Any) -> None:
+def test_a_model_of_transformers_takes_a_loss_of_the_caller(make_model: Any, draw: Any, collate: Any) -> None:
     model = make_model("bert")
     (batch,) = collate(draw((6, 6, 6)), 3)
 
@@ -362,7 +362,7 @@ def test_losses_that_are_not_of_single_examples(loss: Any, message: str) -> None
         ({"names": ["a"]}, "'names' of a batch is of the type list"),
     ],
 )
-def test_batches_without_a_common_first_axis(tensors: dict[str, Any], message: str) -> None:
+def test_batches_without_a_common_first_axis_are_refused(tensors: dict[str, Any], message: str) -> None:
     with pytest.raises((FisherError, UsageError), match=message) as caught:
         xs.diagonal_fisher(make("mlp")[0], [data("mlp") | tensors], loss=classify)
     assert caught.value.hint
@@ -409,7 +409,7 @@ def test_blocks_of_a_plain_module() -> None:
     assert caught.value.hint.startswith("did you mean '2.conv")
 
 
-def test_every_parameter_of_a_model_of_transformers(
+def test_every_parameter_of_a_model_of_transformers_is_exact(
     make_model: Any, draw: Any, collate: Any, truth: Any, errors: Any
 ) -> None:
     model, examples = make_model("bert"), draw((6, 4, 5))

@@ -46,7 +46,7 @@ def padded(examples: list[EncodedExample], size: int) -> list[dict[str, Tensor]]
 
 @pytest.mark.parametrize("in_blocks", [False, True], ids=["all logits", "blocks"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_exact_in_float64(
+def test_values_of_a_share_are_exact_in_float64(
     family, in_blocks, zoo, gradients, mean_square, errors, float64_throughout, monkeypatch
 ) -> None:
     if in_blocks:

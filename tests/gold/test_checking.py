@@ -39,7 +39,7 @@ def test_percent_that_is_called_fraction(matrix: Any) -> None:
         matrix("source,sw,fi\nsw,90,50\nfi,40,1\n", unit="fraction")
 
 
-def test_fractions_and_percent_in_one_file(matrix: Any) -> None:
+def test_fractions_and_percent_in_one_file_are_refused(matrix: Any) -> None:
     text = "source,sw,fi,et\nsw,90,50,60\nfi,0.4,0.95,0.8\n"
     with pytest.raises(XsnsError, match="mixed: every score is 1 or less for source fi"):
         matrix(text, unit="percent")
@@ -125,7 +125,7 @@ def test_of_many_duplicate_scores_ten_are_named(matrix: Any) -> None:
     assert caught.value.message.count("occurs twice") == 10
 
 
-def test_two_labels_of_one_language(matrix: Any) -> None:
+def test_two_labels_of_one_language_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="'swa' and 'swh' are both 'sw'") as caught:
         matrix("source,fi\nswa,50\nswh,60\n")
     assert "--rename" in caught.value.hint

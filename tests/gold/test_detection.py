@@ -83,7 +83,7 @@ def test_a_wrong_format_is_reported_with_the_other_problems(tmp_path: Path) -> N
         ("gold/nnrank_wikiann_ner_xlmr_base.csv", "nnrank"),
     ],
 )
-def test_formats_of_published_files(name: str, format_name: str) -> None:
+def test_formats_of_published_files_are_recognised(name: str, format_name: str) -> None:
     assert find_format(SHARED / name)[0] == format_name
     scores = import_scores(SHARED / name).scores
     assert scores.cells.shape[2:] in {(65, 105), (51, 72)}

@@ -61,11 +61,11 @@ MATRIX = {"en en": 90, "en fi": 80, "fi en": 60, "fi fi": 85}
         'sep=;\r\nsource;en;fi\r\nen;90,0;80,0\r\nfi;"60,0";85,0\r\n',
     ],
 )
-def test_forms_of_one_matrix(load: Any, text: str) -> None:
+def test_every_form_of_a_matrix_gives_the_same_scores(load: Any, text: str) -> None:
     assert values(load(text)) == MATRIX
 
 
-def test_a_matrix_of_r_as_text(load: Any) -> None:
+def test_a_matrix_that_r_wrote_as_text_is_read(load: Any) -> None:
     imported = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
     assert values(imported) == MATRIX
     note = (
@@ -84,7 +84,7 @@ def test_a_long_table_of_r(load: Any) -> None:
         load("source,target,score\nen,fi,80,5\nfi,en,60,1\n")
 
 
-def test_a_similarity_matrix_of_r(tmp_path: Path) -> None:
+def test_a_similarity_matrix_that_r_wrote_is_read(tmp_path: Path) -> None:
     path = tmp_path / "similarity.tsv"
     path.write_text('"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t0.4\t1\n')
     matrix = read_matrix(path)
@@ -108,7 +108,7 @@ def test_a_similarity_matrix_of_r(tmp_path: Path) -> None:
         (r"\textbf{81.2}", 81.2),
     ],
 )
-def test_notations_of_numbers(load: Any, cell: str, number: float) -> None:
+def test_common_notations_of_numbers_are_read(load: Any, cell: str, number: float) -> None:
     assert values(load(f'source;target;score\nen;fi;"{cell}"\n', unit="points")) == {"en fi": number}
 
 
@@ -179,7 +179,7 @@ def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
     assert "--transpose" not in caught.value.hint
 
 
-def test_the_utf_16_text_of_excel(load: Any) -> None:
+def test_the_utf_16_text_of_excel_is_read(load: Any) -> None:
     imported = load("source\ttarget\tscore\r\nen\tfi\t81,2\r\n", encoding="utf-16")
     assert values(imported) == {"en fi": 81.2}
 
@@ -214,7 +214,7 @@ SIMILARITIES = {"en fi": 0.5, "fi en": -0.4}
         ("s.tsv", '"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t-0.4\t1\n'),
     ],
 )
-def test_forms_of_one_similarity_matrix(name: str, text: str, tmp_path: Path) -> None:
+def test_every_form_of_a_similarity_matrix_gives_the_same_values(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     matrix = read_matrix(tmp_path / name)
     assert {pair: matrix[pair[:2], pair[3:]] for pair in SIMILARITIES} == SIMILARITIES
@@ -260,7 +260,7 @@ def test_labels_over_several_rows(load: Any, rows: str, header: str) -> None:
         r"source & en & fi \\ en~\cite{x} & 90.0(3) & \num{80.0} \\ fi & 60 \pm 0.2 & \cellcolor{red}\textbf{85} \\",
     ],
 )
-def test_fields_of_latex(load: Any, body: str) -> None:
+def test_fields_of_latex_are_read_without_formatting(load: Any, body: str) -> None:
     assert values(load(f"\\begin{{tabular}}{{lcc}}\n{body}\n\\end{{tabular}}\n", "scores.tex")) == MATRIX
 
 
@@ -275,7 +275,7 @@ def test_only_the_first_of_several_tables_is_read(load: Any) -> None:
     assert "'scores.md' was read as the first of 2 Markdown tables." in imported.notes
 
 
-def test_a_table_of_tabulate(load: Any) -> None:
+def test_a_table_of_tabulate_is_read(load: Any) -> None:
     text = (
         "|    | source   | target   |   score |\n|---:|:---------|:---------|--------:|\n|  0 | en | fi |      80 |\n"
     )
@@ -289,7 +289,7 @@ def test_a_table_of_tabulate(load: Any) -> None:
         ("<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", "an HTML page"),
     ],
 )
-def test_placeholders_instead_of_a_table(load: Any, text: str, kind: str) -> None:
+def test_placeholders_instead_of_a_table_are_refused(load: Any, text: str, kind: str) -> None:
     with pytest.raises(XsnsError, match=f"is {kind}, not the file itself"):
         load(text)
 

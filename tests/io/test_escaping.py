@@ -67,7 +67,7 @@ def test_formulas_are_guarded(cell: str, expected: str) -> None:
     assert guarded(cell) == expected
 
 
-def test_cells_of_csv() -> None:
+def test_formulas_and_invisible_characters_in_cells_of_csv_are_escaped() -> None:
     frame = pd.DataFrame({"name": ["=a", "\x1b[31m", "sw"], "=value": [-1.5, float("nan"), 2.0], "n": [1, 2, 3]})
     assert written(frame) == "name,=value,n\n=a,-1.5,1\n\\x1b[31m,,2\nsw,2.0,3\n"
     assert written(frame, guard=True) == "name,'=value,n\n'=a,-1.5,1\n\\x1b[31m,,2\nsw,2.0,3\n"

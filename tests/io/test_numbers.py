@@ -47,7 +47,7 @@ def test_a_cell_has_one_number(cell: str, number: float, properties: set[str]) -
 
 
 @pytest.mark.parametrize("cell", ["", "-", "–", "—", "--", "n/a", "N.A.", "#N/A", "?", "NaN", "…", None, "**-**"])
-def test_missing_scores(cell: object) -> None:
+def test_words_for_missing_scores_are_read_as_nan(cell: object) -> None:
     number = cell_number(cell).number
     assert number is not None
     assert math.isnan(number)

@@ -42,11 +42,11 @@ def system(root: Path, group: str, limits: dict[str, str]) -> Path:
         ("0::/\n", {"cpu.max": "not a limit\n"}, 8),
     ],
 )
-def test_limits_of_control_groups(group: str, limits: dict[str, str], cores: int, tmp_path: Path) -> None:
+def test_cores_are_limited_by_control_groups(group: str, limits: dict[str, str], cores: int, tmp_path: Path) -> None:
     assert available_cores(system(tmp_path, group, limits)) == cores
 
 
-def test_a_system_without_control_groups(tmp_path: Path) -> None:
+def test_without_control_groups_all_cores_are_available(tmp_path: Path) -> None:
     assert available_cores(tmp_path) == 8
 
 

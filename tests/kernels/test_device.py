@@ -50,7 +50,7 @@ def _same_bits(arrays, threshold, device):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("values", DATA.values(), ids=DATA)
-def test_same_among_ties_and_extremes(device, dtype, values):
+def test_results_are_the_same_among_ties_and_extremes(device, dtype, values):
     values = np.array(values, dtype)
     for k in {1, 2, values.size // 7 + 1, values.size // 2 + 1, values.size} & set(range(1, values.size + 1)):
         _same_kth([values], k, device)
@@ -60,7 +60,7 @@ def test_same_among_ties_and_extremes(device, dtype, values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("cuts", CUTS, ids=len)
-def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
+def test_results_are_the_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
     parts = np.split(random_values(1003, dtype), cuts)
     for k in (1, 150, 1003):
         _same_kth(parts, k, device)
@@ -70,7 +70,7 @@ def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("part", [1, 7, 64, 100])
-def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
+def test_results_are_the_same_if_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
     monkeypatch.setattr(on_device, "_PART", part)
     parts = np.split(random_values(777, dtype), (3, 301))
     for k in (1, 117, 777):
@@ -81,7 +81,7 @@ def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values
 @every_device
 @every_dtype
 @pytest.mark.parametrize("size", [65, 2**16 + 5, 2**20 + 1])
-def test_same_for_random_values(device, dtype, size, random_values):
+def test_results_are_the_same_for_random_values(device, dtype, size, random_values):
     values = random_values(size, dtype)
     k = size * 15 // 100
     _same_kth([values], k, device)
@@ -155,7 +155,7 @@ def test_invalid_arguments_of_kth_largest_are_refused(values, k, error, message)
         on_device.kth_largest(values, k)
 
 
-def test_threshold_errors():
+def test_invalid_arguments_of_threshold_bits_are_refused():
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         on_device.threshold_bits(torch.ones(3), float("nan"))
     with pytest.raises(TypeError, match=r"values\[0\] must have dtype float32 or float64, got int64"):

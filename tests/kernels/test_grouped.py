@@ -114,7 +114,7 @@ def test_some_rows_in_any_order(impl):
 
 
 @pytest.mark.parametrize("wrong", [-1, 15])
-def test_rows_out_of_range(wrong):
+def test_rows_out_of_range_are_refused(wrong):
     F, G, A, segments, _ = _problem((20, 31), (4, 6, 5))
     rows = torch.arange(15)
     rows[3] = wrong

@@ -46,7 +46,7 @@ def test_no_rows_give_an_empty_matrix_of_counts(impl, words):
 
 
 @every_implementation
-def test_all_ones_past_2_to_24_bits(impl):
+def test_all_ones_past_2_to_24_bits_are_exact(impl):
     packed = np.full((2, 2**18 + 1), 2**64 - 1, np.uint64)
     assert (kernels.intersection_counts(packed, impl=impl) == 64 * (2**18 + 1)).all()
 
@@ -109,7 +109,7 @@ def test_enough_work_for_threads_by_default(random_words):
     assert np.array_equal(kernels.intersection_counts(packed), kernels.intersection_counts(packed, threads=1))
 
 
-def test_more_rows_than_a_panel(random_words, count_pairs):
+def test_more_rows_than_a_panel_are_exact(random_words, count_pairs):
     packed = random_words(301, 11)
     assert np.array_equal(kernels.intersection_counts(packed), count_pairs(packed, packed))
 

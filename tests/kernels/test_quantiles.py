@@ -94,7 +94,7 @@ def test_the_estimate_of_the_largest_numbers_is_finite(dtype):
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_an_estimate_of_an_invalid_rank(k):
+def test_an_estimate_of_an_invalid_rank_is_refused(k):
     counts = kernels.pattern_histogram(np.ones(3))
     with pytest.raises(ValueError, match=f"k must be from 1 to the number of values, 3; got {k}"):
         estimate_kth(counts, k, np.float64)
@@ -139,7 +139,7 @@ def test_the_percentile_is_numpys_for_all_values(dtype, data):
         (3, math.nan, "percent must be from 0 to 100, got nan"),
     ],
 )
-def test_no_such_percentile(size, percent, message):
+def test_an_invalid_percentile_is_refused(size, percent, message):
     with pytest.raises(ValueError, match=message):
         percentile_ranks(size, percent)
 

@@ -165,13 +165,13 @@ def test_arrays_of_any_shape_read_only_and_misaligned(dtype, random_values):
         (np.ones(6)[::2], 1, ValueError, r"values\[0\] must be C-contiguous"),
     ],
 )
-def test_kth_errors(impl, values, k, error, message):
+def test_invalid_arguments_of_kth_largest_are_refused(impl, values, k, error, message):
     with pytest.raises(error, match=message):
         kernels.kth_largest(values, k, impl=impl)
 
 
 @every_threshold
-def test_threshold_errors(impl):
+def test_invalid_arguments_of_threshold_bits_are_refused(impl):
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         kernels.threshold_bits(np.ones(3, np.float32), np.nan, impl=impl)
     with pytest.raises(TypeError, match=r"values\[0\] must have dtype float32 or float64, got int64"):

@@ -80,7 +80,7 @@ SEGMENTS = [
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("source", [ArrayColumns, Given])
-def test_segments_with_any_bounds(squeeze, source, threads, segments, count_pairs):
+def test_segments_with_any_bounds_are_exact(squeeze, source, threads, segments, count_pairs):
     rows = alike(6, 100)
     counts = stream_intersections(source(rows), segments=segments, groups=3, threads=threads, squeeze=squeeze)
     assert np.array_equal(counts, expected(rows, segments, 3, count_pairs))
@@ -102,7 +102,7 @@ def test_rectangles_are_exact(threads, segments, split, count_pairs):
         assert np.array_equal(sizes, np.diagonal(truth, axis1=1, axis2=2))
 
 
-def test_a_rectangle_in_memory_of_many_rows(random_words, count_pairs):
+def test_a_rectangle_of_many_rows_in_memory_is_exact(random_words, count_pairs):
     rows = random_words(133, 1100)
     counts, sizes = stream_cross_intersections(ArrayColumns(rows), 130)
     assert np.array_equal(counts[0], count_pairs(rows[:130], rows[130:]))

@@ -97,7 +97,7 @@ def test_threads_do_not_change_a_bit(dtype, kind, fused):
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])
-def test_blocks_of_the_usual_size(threads):
+def test_blocks_of_the_usual_size_are_exact(threads):
     values = np.random.default_rng(0).standard_normal(3_000_003, np.float32) ** 2
     for k in (1, 450_000, 2_999_999):
         check(values, np.split(values, (1_000_001, 1_000_100)), k, threads=threads)
@@ -105,7 +105,7 @@ def test_blocks_of_the_usual_size(threads):
 
 @every_dtype
 @pytest.mark.parametrize("sizes", [(0, 1, 63, 65, 64, 2) * 40, (1,) * 300, (15,) * 100, (0, 0, 500, 0)], ids=len)
-def test_many_tiny_arrays(dtype, sizes, fused, random_values):
+def test_many_tiny_arrays_are_exact(dtype, sizes, fused, random_values):
     values = random_values(sum(sizes), dtype)
     parts = np.split(values, np.cumsum(sizes)[:-1])
     for k in (1, values.size // 7 + 1, values.size):
@@ -115,7 +115,7 @@ def test_many_tiny_arrays(dtype, sizes, fused, random_values):
 @every_impl
 @every_dtype
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 63, 64, 65, 1000])
-def test_every_rank_of_few_values(impl, dtype, size, sampled, random_values):
+def test_every_rank_of_few_values_is_exact(impl, dtype, size, sampled, random_values):
     values = random_values(size, dtype)
     for k in range(1, size + 1, 1 + size // 90):
         check(values, values, k, impl=impl)

@@ -153,7 +153,7 @@ def test_a_head_of_a_task_on_the_merged_body(lora: Path) -> None:
     assert torch.equal(own.state_dict()[f"{QUERY}.weight"], merged[f"{QUERY}.weight"])
 
 
-def test_an_adapter_of_a_gguf_file(tmp_path: Path) -> None:
+def test_the_base_of_an_adapter_may_be_a_gguf_file(tmp_path: Path) -> None:
     base = gguf_models.write(tmp_path / "base.gguf", gguf_models.make("llama"), "llama", quantised="Q8_0")
     loaded = load_model(str(base))
     model = peft.PeftModel(loaded.model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
@@ -231,7 +231,7 @@ def test_an_adapter_with_one_of_two_matrices_is_refused(copied: Path) -> None:
     assert f"has only one of the two matrices of the module '{QUERY}'" in refused(copied).message
 
 
-def test_an_enlarged_vocabulary(copied: Path) -> None:
+def test_an_enlarged_vocabulary_is_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     tensors["base_model.model.roberta.embeddings.word_embeddings.weight"] = torch.zeros(7, 3)
     save_file(tensors, copied / "adapter_model.safetensors")

@@ -310,7 +310,7 @@ def as_snapshot(folder: Path, root: Path) -> Path:
     return snapshot
 
 
-def test_links_into_the_cache_of_the_hub(tiny_copy: Path, tmp_path: Path) -> None:
+def test_links_into_the_cache_of_the_hub_are_followed(tiny_copy: Path, tmp_path: Path) -> None:
     expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
     expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")

@@ -29,7 +29,7 @@ def rename(folder: Path, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_pointers_of_git_lfs(name: str, tiny_copy: Path) -> None:
+def test_pointers_of_git_lfs_are_refused(name: str, tiny_copy: Path) -> None:
     (tiny_copy / name).write_text(POINTER)
     error = refused(tiny_copy)
     assert f"{name} is a pointer of Git LFS, not the file itself." in error.message
@@ -44,7 +44,7 @@ def test_one_shard_that_is_a_pointer(tiny_copy: Path) -> None:
     assert f"{shard.name} is a pointer of Git LFS" in refused(tiny_copy).message
 
 
-def test_a_web_page_instead_of_weights(tiny_copy: Path) -> None:
+def test_a_web_page_instead_of_weights_is_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").write_text("<!DOCTYPE html>\n<html><body>Sign in</body></html>\n")
     error = refused(tiny_copy)
     assert "model.safetensors is an HTML page, not the file itself." in error.message
@@ -71,7 +71,7 @@ def test_the_cache_of_the_hub_is_not_a_model(folder: str, tiny_copy: Path, tmp_p
     assert load_model(str(snapshot)).name == "0123abcd"
 
 
-def test_shards_without_their_index(tiny_copy: Path) -> None:
+def test_shards_without_their_index_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "model-00001-of-00002.safetensors")
     error = refused(tiny_copy)
     assert "the folder has model-00001-of-00002.safetensors." in error.message

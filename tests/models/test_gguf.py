@@ -83,7 +83,7 @@ def test_weights_are_de_quantised(kind: str, tmp_path: Path) -> None:
     assert f"tensors by type: F32: {counts['F32']}" in " ".join(loaded.notes).replace(f"{kind}: {counts[kind]}, ", "")
 
 
-def test_a_type_of_256_values(tmp_path: Path) -> None:
+def test_a_type_with_blocks_of_256_values_is_de_quantised(tmp_path: Path) -> None:
     model = gguf_models.make("llama", hidden_size=256, head_dim=64)
     kind = gguf.GGMLQuantizationType.Q4_K
     rows = np.random.default_rng(0).integers(0, 256, (zoo.VOCABULARY, 144), dtype=np.uint8)
@@ -129,7 +129,7 @@ def test_the_digest_is_that_of_the_file(llama: Path, tmp_path: Path) -> None:
     assert load_model(str(other)).weights_digest != first.weights_digest
 
 
-def test_the_tokenizer_of_the_file(llama: Path) -> None:
+def test_the_tokenizer_of_the_file_is_used(llama: Path) -> None:
     tokenizer = load_model(str(llama)).tokenizer
     assert tokenizer.get_vocab() == {token: number for number, token in enumerate(gguf_models.TOKENS)}
     assert tokenizer("habari ya")["input_ids"][0] == tokenizer.bos_token_id == 0
@@ -195,7 +195,7 @@ def test_transfer_takes_a_file(llama: Path, tmp_path: Path, monkeypatch: pytest.
 # -------------------------------------------------------------------------------------- folders and tokenizers
 
 
-def test_a_folder_with_one_file(llama: Path, tmp_path: Path) -> None:
+def test_a_folder_with_one_file_is_loaded(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(llama.read_bytes())
     (tmp_path / "mmproj-model.gguf").write_bytes(b"GGUF")
     (tmp_path / "README.md").write_text("a model")
@@ -204,7 +204,7 @@ def test_a_folder_with_one_file(llama: Path, tmp_path: Path) -> None:
     assert loaded.notes[0].startswith("the GGUF file 'model.gguf' (llama; tensors by type: F32: ")
 
 
-def test_a_folder_with_several_files(llama: Path, tmp_path: Path) -> None:
+def test_a_folder_with_several_files_is_refused(llama: Path, tmp_path: Path) -> None:
     for name in ("a-q4_0.gguf", "a-q8_0.gguf"):
         (tmp_path / name).write_bytes(llama.read_bytes())
     error = refused(tmp_path)
@@ -212,7 +212,7 @@ def test_a_folder_with_several_files(llama: Path, tmp_path: Path) -> None:
     assert error.hint == f"give one of them: --model '{tmp_path / 'a-q4_0.gguf'}'."
 
 
-def test_a_file_without_a_suffix(llama: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_suffix_is_loaded(llama: Path, tmp_path: Path) -> None:
     path = tmp_path / "sha256-41ab"
     path.write_bytes(llama.read_bytes())
     assert load_model(str(path)).weights_digest == load_model(str(llama)).weights_digest

@@ -95,7 +95,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(name: str, whole: bytes, tmp_pa
     assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < MEMORY
 
 
-def test_an_architecture_that_is_not_read(tmp_path: Path) -> None:
+def test_an_architecture_that_is_not_read_is_refused(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", extra={"general.name": "x"})
     path.write_bytes(
         path.read_bytes().replace(b"llama.", b"rwkv6.").replace(b"\x05\0\0\0\0\0\0\0llama", _named("rwkv6"))
@@ -133,7 +133,7 @@ def test_metadata_that_is_refused(extra: dict[str, Any], words: str, hint: str, 
         assert "--merge model-00001-of-00003.gguf model.gguf" in error.hint
 
 
-def test_split_files_in_a_folder(tmp_path: Path) -> None:
+def test_split_files_in_a_folder_are_refused(tmp_path: Path) -> None:
     for number in (0, 1):
         gguf_models.write(
             tmp_path / f"m-0000{number + 1}-of-00002.gguf",
@@ -166,7 +166,7 @@ def test_without_gguf_the_package_is_named(whole: bytes, tmp_path: Path, monkeyp
     assert error.hint == "install it with `pip install 'xsns-stream[gguf]'`."
 
 
-def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+def test_a_pointer_of_git_lfs_is_refused(tmp_path: Path) -> None:
     lines = ("version https://git-lfs.github.com/spec/v1", f"oid sha256:{'4d7a2146' * 8}", "size 12345", "")
     (tmp_path / "a.gguf").write_text("\n".join(lines))
     assert "pointer of Git LFS" in refused(tmp_path / "a.gguf").message

@@ -122,7 +122,7 @@ def test_an_embedding_inside_a_block_is_left_out() -> None:
     assert parameter_layout(model).digest == expected.digest
 
 
-def test_a_model_without_blocks() -> None:
+def test_a_model_without_blocks_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
         parameter_layout(torch.nn.Linear(2, 2))
     assert caught.value.message == "no list of repeated transformer blocks was found in Linear."

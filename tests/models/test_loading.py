@@ -67,7 +67,7 @@ def test_longest_input_counts_from_the_padding(padding: int, expected: int, tiny
         model(input_ids=torch.full((1, longest + 1), 7))
 
 
-def test_longest_input_of_bert(tiny_folder: Path) -> None:
+def test_the_longest_input_of_bert_has_all_positions(tiny_folder: Path) -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL, max_position_embeddings=20))
     assert longest_input(model, tf.AutoTokenizer.from_pretrained(tiny_folder)) == 20
 
@@ -97,7 +97,7 @@ def test_the_tokenizer_s_digest_survives_its_use(tiny_folder: Path) -> None:
     assert tokenizer_digest(loaded.tokenizer) == loaded.tokenizer_digest
 
 
-def test_sharded_weights(tiny_copy: Path) -> None:
+def test_sharded_weights_are_loaded(tiny_copy: Path) -> None:
     expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
     expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")

@@ -405,7 +405,7 @@ def test_a_trained_head_is_kept(save: Save) -> None:
     assert error.message == f"the model '{folder}' has a trained head that is not for 4 labels."
 
 
-def test_a_trained_head_of_another_task(save: Save) -> None:
+def test_a_trained_head_of_another_task_is_refused(save: Save) -> None:
     """The heads of BERT have the same names for both tasks, and here the same sizes."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
@@ -466,7 +466,7 @@ def test_a_discriminator_is_refused(save: Save) -> None:
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
-def test_a_body_without_a_head(save: Save, zoo: Any) -> None:
+def test_a_body_without_a_head_is_refused(save: Save, zoo: Any) -> None:
     """Checkpoints of DeBERTa-v3 have the head of the generator under a name that no model class reads."""
     model = zoo.make("deberta-v2", torch.float32)
     folder = save(model.deberta)

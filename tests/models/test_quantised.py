@@ -75,14 +75,14 @@ def test_fp8_weights_are_de_quantised(copied: Path, tmp_path: Path) -> None:
     assert store.record("sw").provenance.checkpoint["quantisation"] == "fp8"
 
 
-def test_fp8_with_the_head_of_a_task(copied: Path) -> None:
+def test_fp8_weights_can_have_the_head_of_a_task(copied: Path) -> None:
     to_fp8(copied)
     loaded = load_model(str(copied), objective="token-classification", label_count=3, dtype="bfloat16")
     assert loaded.model.num_labels == 3
     assert {value.dtype for value in loaded.model.state_dict().values()} == {torch.bfloat16}
 
 
-def test_fp8_without_a_scale(copied: Path) -> None:
+def test_fp8_weights_without_a_scale_are_refused(copied: Path) -> None:
     to_fp8(copied)
     tensors = dict(load_file(copied / "model.safetensors"))
     del tensors["model.layers.0.mlp.up_proj.weight"], tensors["model.layers.0.mlp.up_proj.weight_scale_inv"]

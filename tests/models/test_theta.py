@@ -42,7 +42,7 @@ def test_one_of_two_stacks_can_be_measured(family: str, zoo: Any) -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_a_missing_stack(family: str, stack: str, zoo: Any) -> None:
+def test_a_missing_stack_is_refused(family: str, stack: str, zoo: Any) -> None:
     model = zoo.make(family)
     assert parameter_layout(model, stack="both").size > 0
     with pytest.raises(UsageError) as caught:
@@ -50,7 +50,7 @@ def test_a_missing_stack(family: str, stack: str, zoo: Any) -> None:
     assert caught.value.message == f"the stack '{stack}' was requested, but {type(model).__name__} has only one stack."
 
 
-def test_an_invalid_stack(zoo: Any) -> None:
+def test_an_invalid_stack_is_refused(zoo: Any) -> None:
     with pytest.raises(UsageError, match="'middle' is not a valid stack") as caught:
         parameter_layout(zoo.make("t5"), stack="middle")
     assert caught.value.hint == "choose one of both, encoder, decoder."
@@ -133,7 +133,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
         ({"exclude": ["."]}, "every parameter is excluded, so that nothing is left to measure."),
     ],
 )
-def test_a_choice_without_any_parameter(options: dict[str, Any], message: str, zoo: Any) -> None:
+def test_a_choice_without_any_parameter_is_refused(options: dict[str, Any], message: str, zoo: Any) -> None:
     with pytest.raises(UsageError) as caught:
         parameter_layout(zoo.make("t5"), **options)
     assert caught.value.message == message

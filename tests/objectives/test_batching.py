@@ -67,7 +67,7 @@ def test_token_types_are_padded_with_zero() -> None:
     assert batch["token_type_ids"].tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
-def test_examples_with_different_arrays() -> None:
+def test_examples_with_different_arrays_are_refused() -> None:
     with pytest.raises(KeyError, match="labels"):
         next(batches([example(0, 3), EncodedExample({"input_ids": np.arange(3)}, 0)], 8, pad_id=5))
 
@@ -131,17 +131,17 @@ def test_batches_lose_nothing(settings: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_an_invalid_batch_size(size: int) -> None:
+def test_an_invalid_batch_size_is_refused(size: int) -> None:
     with pytest.raises(UsageError, match=f"the batch size must be at least 1, not {size}"):
         next(batches(lengths_of(3), size, 1))
 
 
-def test_an_invalid_budget() -> None:
+def test_an_invalid_budget_is_refused() -> None:
     with pytest.raises(UsageError, match="the token budget must be at least 1, not 0"):
         next(batches(lengths_of(3), 8, 1, token_budget=0))
 
 
-def test_an_invalid_order() -> None:
+def test_an_invalid_order_is_refused() -> None:
     with pytest.raises(UsageError, match="'random' is not a valid order of examples") as caught:
         next(batches(lengths_of(3), 8, 1, order="random"))
     assert caught.value.hint == "choose one of length, drawn."

@@ -130,7 +130,7 @@ def test_long_text_is_cut_for_causal(mini: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(), MaskedLanguageModelling()])
-def test_text_of_unknown_tokens_only(objective: Any) -> None:
+def test_text_of_unknown_tokens_only_is_refused(objective: Any) -> None:
     from transformers import BertTokenizer
 
     names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "watoto", "kitabu")
@@ -142,7 +142,7 @@ def test_text_of_unknown_tokens_only(objective: Any) -> None:
 
 
 @pytest.mark.parametrize("longest", [1, 0])
-def test_invalid_lengths(longest: int) -> None:
+def test_invalid_lengths_are_refused(longest: int) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
         with pytest.raises(UsageError, match=f"at least 2 tokens, not {longest}"):
             objective(max_length=longest)
@@ -352,24 +352,24 @@ def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
     ]
 
 
-def test_a_vocabulary_without_sentinels_and_mask(gpt2: Any) -> None:
+def test_a_vocabulary_without_sentinels_and_mask_is_refused(gpt2: Any) -> None:
     with pytest.raises(ModelError, match="neither sentinels") as caught:
         SpanCorruption().encode(many(1), gpt2, 0)
     assert "mT5" in caught.value.hint
 
 
 @pytest.mark.parametrize("mean", [0.5, 0, -1, math.nan, math.inf])
-def test_an_invalid_mean_span(mean: float) -> None:
+def test_an_invalid_mean_span_is_refused(mean: float) -> None:
     with pytest.raises(UsageError, match=f"the mean length of a span must be at least 1, not {mean}"):
         SpanCorruption(mean_span=mean)
 
 
-def test_an_invalid_share() -> None:
+def test_an_invalid_share_is_refused() -> None:
     with pytest.raises(UsageError, match=r"must be between 0 and 1, not 1\.5"):
         SpanCorruption(rate=1.5)
 
 
-def test_the_settings_of_both_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(CausalLanguageModelling()) == "causal-lm(max_length=128)"
     assert str(SpanCorruption()) == "span-corruption(rate=0.15,mean_span=3,max_length=128)"
     assert str(SpanCorruption(0.35, 3.5, 64)) == "span-corruption(rate=0.35,mean_span=3.5,max_length=64)"
@@ -440,7 +440,7 @@ def test_a_share_of_the_decoder_s_targets_is_scored(kind: str, request: pytest.F
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, 15, math.nan, math.inf])
-def test_an_invalid_scored_share(share: float) -> None:
+def test_an_invalid_scored_share_is_refused(share: float) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
         with pytest.raises(UsageError, match=rf"the scored share must be in \(0, 1\], not {share}") as caught:
             objective(scored_share=share)

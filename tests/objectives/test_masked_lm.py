@@ -217,18 +217,18 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
-def test_an_invalid_rate(rate: float) -> None:
+def test_an_invalid_rate_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="the mask rate must be between 0 and 1, not "):
         MaskedLanguageModelling(rate=rate)
 
 
 @pytest.mark.parametrize("longest", [2, 0, -5])
-def test_an_invalid_length(longest: int) -> None:
+def test_an_invalid_length_is_refused(longest: int) -> None:
     with pytest.raises(UsageError, match=f"at least 3 tokens, not {longest}"):
         MaskedLanguageModelling(max_length=longest)
 
 
-def test_the_settings_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(MaskedLanguageModelling()) == "masked-lm(rate=0.15,max_length=128)"
     assert str(MaskedLanguageModelling(0.5, 16)) == "masked-lm(rate=0.5,max_length=16)"
 
@@ -252,7 +252,7 @@ class Ignorant:
         return {"input_ids": [0, *("abcde".find(c) + 5 if c in "abcde" else 3 for c in text), 2]}
 
 
-def test_text_of_unknown_tokens_only() -> None:
+def test_text_of_unknown_tokens_only_is_refused() -> None:
     with pytest.raises(CorpusError) as caught:
         MaskedLanguageModelling().encode(sample("xyz", "zyx", language="zh"), Ignorant(), 0)
     assert caught.value.message == (

@@ -182,7 +182,7 @@ def test_the_same_class_has_the_same_number_in_every_language(mini: Any) -> None
         (TokenClassification(KINDS), TextExample(("leo", "na"), label=("neutral", "maybe"))),
     ],
 )
-def test_an_unknown_label(objective: Any, text: TextExample, mini: Any) -> None:
+def test_an_unknown_label_is_refused(objective: Any, text: TextExample, mini: Any) -> None:
     with pytest.raises(CorpusError) as caught:
         objective.encode(sample(text), mini, 0)
     assert caught.value.message == "language 'sw' has the label 'maybe', which is not one of the classes."
@@ -290,7 +290,7 @@ def test_a_model_of_the_kind_takes_the_batches(name: str, mini: Any) -> None:
 # --------------------------------------------------------------------------------------- by name
 
 
-def test_objectives_by_name() -> None:
+def test_objectives_are_made_by_name() -> None:
     assert make_objective("masked-lm") == MaskedLanguageModelling()
     assert make_objective("masked-lm", rate=0.4, max_length=64) == MaskedLanguageModelling(0.4, 64)
     assert make_objective("causal-lm", max_length=9) == CausalLanguageModelling(9)
@@ -317,7 +317,7 @@ def test_objectives_by_name() -> None:
         ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
     ],
 )
-def test_options_of_other_objectives(name: str, option: dict[str, Any], message: str) -> None:
+def test_options_of_other_objectives_are_refused(name: str, option: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_objective(name, **option)
     assert (caught.value.message, caught.value.hint) == (message, "leave it out.")
@@ -342,7 +342,7 @@ def test_a_share_of_positions_is_for_causal_and_encoder_decoder_models(name: str
         assert objective.scored_share == 0.15
 
 
-def test_an_invalid_objective() -> None:
+def test_an_invalid_objective_is_refused() -> None:
     with pytest.raises(UsageError, match="'mlm' is not a valid objective") as caught:
         make_objective("mlm")
     assert caught.value.hint.startswith("choose one of masked-lm, causal-lm, span-corruption,")
@@ -360,7 +360,7 @@ def test_classes_have_distinct_names() -> None:
         TokenClassification(("a", "b", "a"))
 
 
-def test_the_settings_of_tasks_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(QuestionAnswering(64)) == "question-answering(max_length=64)"
     first = str(TokenClassification(TAGS))
     assert first.startswith("token-classification(labels=3:")

@@ -99,7 +99,7 @@ def test_emb_is_the_cosine_of_means_of_means(
     np.testing.assert_allclose(matrix.values, cosine_similarity(stacked), atol=2e-6)
 
 
-def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
+def test_all_layers_are_computed_in_one_pass(compute: Callable[..., Any]) -> None:
     similarities = compute("emb", layer="all")
     assert list(similarities) == ["emb-0", "emb-1", "emb-2"]
     assert {matrix.coefficient for matrix in similarities.values()} == {"emb"}
@@ -321,7 +321,9 @@ def test_an_unknown_baseline_is_refused(compute: Callable[..., Any]) -> None:
         compute("l2v")
 
 
-def test_no_memory_for_a_batch(compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_exceeds_the_memory_is_an_error(
+    compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Body.states
 
     def full(self: Body, batch: Any) -> Any:

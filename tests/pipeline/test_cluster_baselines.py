@@ -267,7 +267,7 @@ def assert_same_files(ours: Path, theirs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_language_that_kills_every_worker(
+def test_a_language_that_kills_every_worker_fails_alone(
     own_client: Any, damage: Callable[..., Path], compute: Any, tmp_path: Path
 ) -> None:
     damage(BaselineFault, "kill while measuring", "fi", 99)
@@ -278,7 +278,9 @@ def test_a_language_that_kills_every_worker(
 
 
 @pytest.mark.slow
-def test_the_verb_with_workers(texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
+def test_the_verb_with_workers_writes_the_files_of_one_process(
+    texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
+) -> None:
     options = ("--corpus", texts, "--model", tiny_folder, "--examples", 4, "--max-length", 24, "--lang", "en,fi,sw")
     for folder, more in (("one", ()), ("two", ("--workers", 2))):
         completed = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))

@@ -308,7 +308,9 @@ def test_a_row_is_measured_again_after_its_worker_hung(
 
 
 @pytest.mark.slow
-def test_a_full_disk(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_build(
+    own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
+) -> None:
     fault("full disk", "sw", times=99)
     with pytest.raises(StoreError, match="the disk or the quota is full"):
         build(client=own_client)
@@ -384,7 +386,7 @@ def _start(tools: list[str], name: str, *options: object) -> subprocess.Popen[by
 
 
 @pytest.mark.slow
-def test_a_scheduler_of_the_user(own_scheduler: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_build_runs_on_a_scheduler_of_the_user(own_scheduler: Any, build: Any, alone: SubNetworkStore) -> None:
     wait_until(own_scheduler[0].exists)
     assert_same(build(scheduler=str(own_scheduler[0])), alone)
 

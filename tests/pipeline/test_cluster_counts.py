@@ -191,7 +191,7 @@ def damage(store: SubNetworkStore, language: str) -> None:
     store.storage.write(first, store.storage.read(other))
 
 
-def test_compressed_rows_in_a_folder(client: Any, tmp_path: Path) -> None:
+def test_compressed_rows_are_counted_as_by_one_process(client: Any, tmp_path: Path) -> None:
     store = fill(open_store(tmp_path / "x.zarr", "a", compressor="zstd"), densities=(0.15,), layout=EQUAL)
     assert_same(store, client)
     assert_same(store, client, by="tensor", seeds=(1,))

@@ -269,7 +269,7 @@ def test_fine_tuning_continues_after_all_workers_were_killed(
 
 
 @pytest.mark.slow
-def test_a_full_disk(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_fine_tuning(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
     fault("full disk", "fi", times=99)
     with pytest.raises(XsnsError, match=r"cannot write '.*/fi-42\.json': No space left on device\."):
         tune(client=own_client)

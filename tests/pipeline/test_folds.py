@@ -68,7 +68,7 @@ def test_a_row_without_a_part_equals_the_row_of_the_other_parts(
 
 
 def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path: Path) -> None:
-    """Subtracting the part from the total would: 1e9 + 1 − 1e9 is 0 in float32."""
+    """Parts are not subtracted from the total, because 1e9 + 1 − 1e9 is 0 in float32."""
     sums = {"a": torch.zeros(2), "b": torch.zeros(1, 2)}
     parts = FoldSums(tmp_path, 3)
     for row in ([1e9, 1, 0, 2], [1, 1, 1, 1], [2, 0, 0, 1]):

@@ -182,7 +182,7 @@ def ranked(values: dict[str, float], draws: Any, sources: tuple[str, ...] | None
     )
 
 
-def test_intervals_probabilities_and_level_sources() -> None:
+def test_rankings_have_intervals_probabilities_and_level_sources() -> None:
     common = np.linspace(-1, 1, 1001)[:, None]
     independent = np.random.default_rng(1).normal(0, 1, (1001, 3))
     values = {"a": 0.5, "b": 0.499, "c": 0.3}

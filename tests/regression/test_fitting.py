@@ -76,7 +76,7 @@ def coefficients(regression: Any) -> np.ndarray:
 # ------------------------------------------------------------------------------------ least squares
 
 
-def test_least_squares_by_hand() -> None:
+def test_least_squares_equal_those_of_numpy() -> None:
     scores, predictors = simulated(1)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
@@ -111,7 +111,7 @@ def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
     assert {one.degrees for one in regression.coefficients} == {len(set(rows)) - 1}
 
 
-def test_least_squares_against_statsmodels() -> None:
+def test_least_squares_equal_those_of_statsmodels() -> None:
     import statsmodels.api as sm
 
     scores, predictors = simulated(3)
@@ -151,7 +151,7 @@ def dense_reml(y: np.ndarray, lines: np.ndarray, groups: list[np.ndarray]) -> tu
 
 
 @pytest.mark.parametrize("random", ["target", "crossed"])
-def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
+def test_random_intercepts_maximise_the_dense_likelihood(random: str) -> None:
     scores, predictors = simulated(4, rows=6, columns=7, source=5.0)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
@@ -175,7 +175,7 @@ def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
 
 
 @pytest.mark.parametrize("random", ["target", "crossed"])
-def test_random_intercepts_against_statsmodels(random: str) -> None:
+def test_random_intercepts_equal_those_of_statsmodels(random: str) -> None:
     import statsmodels.api as sm
     from statsmodels.regression.mixed_linear_model import VCSpec
 

@@ -81,7 +81,7 @@ def test_equal_languages_have_branches_of_length_zero(tmp_path: Path) -> None:
     assert [edge.length for edge in tree.postorder_edge_iter() if edge.length is not None] == [0.0] * 4
 
 
-def test_five_hundred_languages(tmp_path: Path) -> None:
+def test_a_tree_can_have_five_hundred_languages(tmp_path: Path) -> None:
     codes = tuple(f"x-{i}" for i in range(500))
     tree = read_tree(write_matrix(square(codes), tmp_path / "t.nwk"))
     assert len(tree.leaf_nodes()) == 500

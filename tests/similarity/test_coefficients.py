@@ -140,7 +140,7 @@ def test_counts_of_a_model_of_billions_of_parameters():
     assert 0.68 < similarity(counts, "mutual-information")["a", "b"] < math.log(2)
 
 
-def test_an_unknown_coefficient():
+def test_an_unknown_coefficient_is_refused():
     with pytest.raises(UsageError, match="there is no coefficient 'jacard'") as caught:
         similarity(OverlapCounts(("a",), np.array([[1]], np.int64), 5), "jacard")
     assert "mutual-information" in caught.value.hint

@@ -55,7 +55,7 @@ def test_groups_hold_every_bit_once(two_layers, by, names, sizes):
     assert all(one[1] == other[0] for one, other in pairwise(bits))
 
 
-def test_an_unknown_grouping(two_layers):
+def test_an_unknown_grouping_is_refused(two_layers):
     with pytest.raises(UsageError, match="parameters cannot be grouped by 'block'") as caught:
         groups_of(two_layers, "block")
     assert "layer, module, tensor" in caught.value.hint

@@ -200,7 +200,7 @@ def test_counting_through_torch_gives_the_same():
     assert np.array_equal(one.target_cardinality, other.target_cardinality)
 
 
-def test_a_missing_device():
+def test_a_missing_device_is_refused():
     with pytest.raises(UsageError, match="overlaps cannot be counted on the device 'abacus': ") as caught:
         count_overlaps(Rows({"sw": {1}}, 64), device="abacus")
     assert caught.value.hint == "omit --device to use the CPU."

@@ -329,13 +329,13 @@ def test_faults_of_a_table_are_reported(table: Any, text: str, message: str) -> 
         table(text)
 
 
-def test_an_object_of_objects(table: Any) -> None:
+def test_a_json_object_of_objects_is_read(table: Any) -> None:
     matrix = table(json.dumps({"en": {"sw": 0.5, "fi": 1}, "de": {"fi": None}}), "m.json")
     assert (matrix.sources, matrix.targets) == (("en", "de"), ("sw", "fi"))
     np.testing.assert_array_equal(matrix.values, [[0.5, 1], [NAN, NAN]])
 
 
-def test_a_parquet_frame_of_another_program(tmp_path: Path) -> None:
+def test_a_parquet_frame_of_another_program_is_read(tmp_path: Path) -> None:
     frame = pd.DataFrame({"language": ["swh", "fi"], "de": [1, 2], "en": [0.5, None]})
     for index in (None, "language"):
         written = frame if index is None else frame.set_index(index)
@@ -374,7 +374,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
         read_matrix(tmp_path / "m.npz")
 
 
-def test_an_unknown_suffix(tmp_path: Path) -> None:
+def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a matrix") as caught:
         read_matrix(tmp_path / "m.xlsx")
     assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
@@ -419,7 +419,7 @@ def test_a_frame_with_wrong_cells_names_the_table() -> None:
     ("name", "side"),
     [("xlm-roberta-base_flores200_layer7", 84), ("glot500-base_flores200_layer5", 178), ("edit_flores200", 203)],
 )
-def test_the_real_tables_of_mplm_sim(name: str, side: int) -> None:
+def test_the_published_tables_of_mplm_sim_are_read(name: str, side: int) -> None:
     matrix = read_matrix(SHARED / "typology" / "mplm_sim" / f"{name}.tsv")
     assert matrix.values.shape == (side, side)
     assert matrix.sources == matrix.targets

@@ -160,7 +160,7 @@ def test_a_layer_within_one_word(memory_rows, random_rows):
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan")])
-def test_an_invalid_fraction(store, fraction):
+def test_an_invalid_fraction_is_refused(store, fraction):
     with pytest.raises(UsageError, match=r"must be in \(0, 1\]"):
         sample_overlaps_by_seed(store, fraction)
 

@@ -205,7 +205,7 @@ def test_an_object_that_is_truncated_or_removed_while_it_is_read(filled, object_
 
 
 @pytest.mark.parametrize("offset", [9 * 8 + 8, -1])
-def test_a_damaged_index(filled, object_of, offset):
+def test_a_damaged_index_is_an_error(filled, object_of, offset):
     data = bytearray(object_of("sw").read_bytes())
     data[offset] ^= 1
     object_of("sw").write_bytes(data)

@@ -152,7 +152,7 @@ def test_a_comparison_refuses_damage_that_shows_without_hashes(damage, path, nam
     assert "'sw'" in completed.err
 
 
-def test_a_store_without_its_array(damage, path, xsns):
+def test_a_store_without_its_array_is_refused(damage, path, xsns):
     damage.lost_array()
     store = open_store(path)
     for use in (store.verify, lambda: store.read("sw"), lambda: count_overlaps(store)):

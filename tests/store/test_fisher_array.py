@@ -149,7 +149,7 @@ def test_rounding_equals_that_of_torch(values):
     assert np.array_equal(from_bf16(to_bf16(array)), expected)
 
 
-def test_values_in_bf16(path, make_fisher):
+def test_values_can_be_saved_in_bf16(path, make_fisher):
     store, fisher = open_store(path, "a"), make_fisher()
     assert store.save_fisher(fisher, "bf16")
     assert store.save_fisher(fisher, "bf16") is False
@@ -208,7 +208,7 @@ SW = "'sw' (seed 0, Fisher values)"
         (lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], "its values have changed"),
     ],
 )
-def test_a_damaged_object(kept, path, damage, message):
+def test_a_damaged_object_is_reported(kept, path, damage, message):
     file = object_of(path)
     file.write_bytes(damage(file.read_bytes()))
     assert problems(kept) == {("values", SW)}
@@ -227,7 +227,7 @@ def test_a_damaged_index_is_found_though_values_are_read_without_it(kept, path):
     assert "the index of" in str(kept.verify()[0])
 
 
-def test_a_missing_object(kept, path):
+def test_a_missing_object_is_reported(kept, path):
     object_of(path).unlink()
     assert problems(kept) == {("values", SW)}
     with pytest.raises(StoreError, match=r"cannot be read: .*No such file"):
@@ -265,7 +265,7 @@ def test_invalid_values_are_found(path, make_fisher):
         lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[1, 3, 576]),
     ],
 )
-def test_a_damaged_array_document(kept, path, change):
+def test_a_damaged_array_document_is_reported(kept, path, change):
     file = path / "fisher/zarr.json"
     document = json.loads(file.read_text())
     change(document)

@@ -86,7 +86,7 @@ def test_a_reader_without_folds_sees_the_rows(cut, path):
 
 
 @pytest.mark.parametrize("count", [1, 0, MOST_FOLDS + 1])
-def test_invalid_numbers_of_folds(cut, count):
+def test_invalid_numbers_of_folds_are_refused(cut, count):
     with pytest.raises(UsageError, match=f"examples can be divided into 2 to 64 parts, not {count}"):
         cut.folds(count)
 

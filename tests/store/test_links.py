@@ -66,7 +66,7 @@ def tree(folder):
 
 @pytest.mark.parametrize("copied", [True, False], ids=["moved", "strange"])
 @pytest.mark.parametrize("name", LINKS)
-def test_a_link_in_place_of_a_folder(filled, path, networks, mine, name, copied):
+def test_a_link_in_place_of_a_folder_is_not_followed(filled, path, networks, mine, name, copied):
     layout = networks.make_layout()
     values = tuple(np.linspace(0, 1, layout.size, dtype=np.float32).reshape(3, -1))
     sub = networks.make_sub("sw")

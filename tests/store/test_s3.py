@@ -209,7 +209,7 @@ def told(error):
     return text
 
 
-def test_a_missing_bucket(s3, networks):
+def test_a_missing_bucket_is_an_error(s3, networks):
     with pytest.raises(StoreError, match=r"cannot read 's3://no-such-bucket/x': there is no such bucket") as caught:
         open_store("s3://no-such-bucket/x")
     assert "AWS_ENDPOINT_URL" in told(caught.value)

@@ -178,7 +178,7 @@ def test_storages_that_are_not_writable(tmp_path):
         ("file://elsewhere/x", "is not a folder of this machine"),
     ],
 )
-def test_urls_that_name_no_storage(url, message):
+def test_urls_that_name_no_storage_are_refused(url, message):
     with pytest.raises(UsageError, match=message) as caught:
         open_store(url)
     assert "very-secret" not in f"{caught.value.message}{caught.value.hint}"
@@ -192,7 +192,7 @@ def test_object_stores_need_a_package(monkeypatch):
     assert "xsns-stream[remote]" in caught.value.hint
 
 
-def test_invalid_settings_of_an_object_store(monkeypatch):
+def test_invalid_settings_of_an_object_store_are_refused(monkeypatch):
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(StoreError, match="cannot open 'az://container/x'"):
@@ -311,7 +311,7 @@ def test_documents_have_a_size_limit(storage):
     ],
     ids=["deep", "65", "nan", "infinity", "range", "two", "surrogate"],
 )
-def test_invalid_documents(tmp_path, text, message):
+def test_invalid_documents_are_refused(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(StoreError, match=message):
         LocalStorage(tmp_path).read_json("x.json")

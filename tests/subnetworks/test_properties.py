@@ -32,7 +32,7 @@ def flat(fisher: DiagonalFisher) -> np.ndarray:
 
 
 @given(fishers(), DENSITY, DENSITY)
-def test_nested_in_density(fisher: DiagonalFisher, first: float, second: float) -> None:
+def test_sub_networks_are_nested_in_density(fisher: DiagonalFisher, first: float, second: float) -> None:
     small, large = (extract_subnetwork(fisher, density) for density in sorted((first, second)))
     assert np.array_equal(small.bits & large.bits, small.bits)
     assert small.threshold >= large.threshold
@@ -50,7 +50,9 @@ def test_the_requested_number_or_all_nonzero_values_are_selected(fisher: Diagona
 
 
 @given(fishers(), DENSITY, st.randoms(use_true_random=False))
-def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, random: object) -> None:
+def test_the_selection_follows_a_permutation_of_the_parameters(
+    fisher: DiagonalFisher, density: float, random: object
+) -> None:
     """The selected parameters do not depend on the order of the tensors."""
     order = list(range(len(fisher.values)))
     random.shuffle(order)
@@ -67,7 +69,9 @@ def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, rando
 
 
 @given(fishers(), DENSITY, st.integers(-20, 20))
-def test_does_not_depend_on_scale(fisher: DiagonalFisher, density: float, power: int) -> None:
+def test_the_selection_does_not_depend_on_the_scale_of_the_loss(
+    fisher: DiagonalFisher, density: float, power: int
+) -> None:
     """A factor of two in the loss multiplies Fisher values by four, and does not change the sub-network."""
     wide = [values.astype(np.float64) for values in fisher.values]
     plain, scaled = (

@@ -106,7 +106,7 @@ def test_all_ties_at_the_threshold_are_selected() -> None:
 
 
 @pytest.mark.parametrize("density", [0, -1, 1.5, math.nan, math.inf, -math.inf, 2])
-def test_an_invalid_density(density: float) -> None:
+def test_an_invalid_density_is_refused(density: float) -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), density)
     assert caught.value.message == f"the density must be in (0, 1], not {density}."
@@ -118,7 +118,7 @@ def test_a_density_that_is_one(density: float) -> None:
     assert check_density(density) == density
 
 
-def test_nothing_but_zeros() -> None:
+def test_only_zeros_are_refused() -> None:
     with pytest.raises(FisherError) as caught:
         extract_subnetwork(fisher_of(np.zeros(SIZE), language="sw"))
     assert caught.value.message == "every Fisher value of language 'sw' is zero, so that it has no sub-network."
@@ -127,7 +127,7 @@ def test_nothing_but_zeros() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1e-9])
 @pytest.mark.parametrize("index", [0, SIZE - 1])
-def test_values_that_are_not_squares(wrong: float, index: int) -> None:
+def test_values_that_are_not_squares_are_refused(wrong: float, index: int) -> None:
     values = np.ones(SIZE)
     values[index] = wrong
     with pytest.raises(FisherError, match=r"the top 0\.15 of these Fisher values cannot be selected: "):
@@ -189,7 +189,7 @@ def pieces_of(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", kinds())
-def test_exact_for_many_densities(kind: str, dtype: Any, pieces_of: Any) -> None:
+def test_many_densities_are_exact(kind: str, dtype: Any, pieces_of: Any) -> None:
     values = kinds()[kind].astype(dtype)
     selections = select_top_many(pieces_of(values), DENSITIES)
     for density, selection in zip(DENSITIES, selections, strict=True):
@@ -310,7 +310,7 @@ def test_densities_that_are_refused_together() -> None:
         extract_subnetworks(fisher, (0.15, 1.5))
 
 
-def test_an_unknown_quantile() -> None:
+def test_an_unknown_quantile_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), quantile="median")
     assert caught.value.message == "there is no quantile 'median'."

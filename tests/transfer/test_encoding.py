@@ -285,7 +285,7 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
         (replace(TOPIC, classes=None), TextExample("a", label="NUM")),
     ],
 )
-def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any) -> None:
+def test_a_label_that_is_not_a_class_is_refused(task: Any, example: TextExample, mini: Any) -> None:
     with pytest.raises(
         CorpusError, match="the label 'NUM' in the test data of 'sw' is not one of the classes"
     ) as caught:
@@ -304,7 +304,7 @@ def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any)
         (QA, TextExample("a", "b c", "NOUN")),
     ],
 )
-def test_examples_of_another_task(task: Any, example: TextExample, mini: Any) -> None:
+def test_examples_of_another_task_are_refused(task: Any, example: TextExample, mini: Any) -> None:
     with pytest.raises(CorpusError) as caught:
         encode(task, CLASSES, split(example), mini, SETTINGS)
     assert caught.value.hint == "check --task."
@@ -324,7 +324,7 @@ def test_a_tokenizer_that_cannot_align_words() -> None:
         assert "tokenizer.json" in caught.value.hint
 
 
-def test_inputs_longer_than_the_model_allows(mini: Any) -> None:
+def test_inputs_longer_than_the_model_allows_are_refused(mini: Any) -> None:
     longest = mini.model_max_length
     with pytest.raises(UsageError, match=f"have at most {longest} tokens, not {longest + 1}"):
         encode(POS, CLASSES, split(tagged(("a",))), mini, replace(SETTINGS, max_length=longest + 1))

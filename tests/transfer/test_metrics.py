@@ -92,7 +92,7 @@ def test_entity_f1_equals_a_loop(seed: int) -> None:
         (["O", "O"], ["O", "B-PER"], 0),
     ],
 )
-def test_entities_made_by_hand(truth: list[str], predicted: list[str], expected: float) -> None:
+def test_entity_f1_equals_values_computed_by_hand(truth: list[str], predicted: list[str], expected: float) -> None:
     assert metrics.entity_f1([truth], [predicted]) == pytest.approx(expected)
 
 
@@ -116,7 +116,7 @@ def test_an_entity_ends_with_its_sentence() -> None:
         ("L'été\n dernier", "lété dernier"),
     ],
 )
-def test_normalised_answers(answer: str, plain: str) -> None:
+def test_answers_are_normalised_as_by_squad(answer: str, plain: str) -> None:
     assert metrics.normalised(answer) == plain
 
 
@@ -133,7 +133,7 @@ def test_normalised_answers(answer: str, plain: str) -> None:
         ("北京", "北京。", 0, 0),
     ],
 )
-def test_answers_made_by_hand(truth: str, predicted: str, f1: float, exact: float) -> None:
+def test_answer_metrics_equal_values_computed_by_hand(truth: str, predicted: str, f1: float, exact: float) -> None:
     assert metrics.answer_f1([truth], [predicted]) == pytest.approx(f1)
     assert metrics.exact_match([truth], [predicted]) == exact
 

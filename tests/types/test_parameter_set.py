@@ -143,7 +143,7 @@ def test_sets_cannot_be_iterated_over() -> None:
 
 
 @pytest.mark.parametrize("operation", ["and_", "or_", "sub", "xor", "le", "lt", "ge", "gt"])
-def test_operands_of_another_kind(operation: str) -> None:
+def test_operands_of_another_kind_are_refused(operation: str) -> None:
     with pytest.raises(TypeError):
         getattr(operator, operation)(network(layout_of((70,)), {1}), {1})
 
@@ -190,7 +190,7 @@ def test_invalid_parameters_raise_an_error(parameter: object, message: str) -> N
     assert refused.value.hint
 
 
-def test_a_misspelt_tensor() -> None:
+def test_a_misspelt_tensor_is_refused() -> None:
     layout = layout_of((3,), (3,), name="encoder.query.weight")
     with pytest.raises(UsageError, match=r"no tensor 'encoder\.qeury") as refused:
         network(layout, {0}).mask("encoder.qeury.weight.0")

@@ -25,12 +25,12 @@ def test_equal_predictors_do_not_differ() -> None:
     assert sentences(xsns=record(), lex=lex, sue=replace(lex, model="", tokenizer_digest="", max_length=0)) == {}
 
 
-def test_numbers_of_examples() -> None:
+def test_different_numbers_of_examples_are_reported() -> None:
     by_field = sentences(xsns=record(), emb=record(64, "b"), lex=record(64, "b"))
     assert by_field == {"examples": "the numbers of examples per language differ: 128 ('xsns'), 64 ('emb', 'lex')."}
 
 
-def test_fewer_examples_of_one_language() -> None:
+def test_fewer_examples_of_one_language_are_reported() -> None:
     few = record()
     few = replace(few, texts={**few.texts, "sw": {42: DrawnText("sw", "b", 20)}})
     assert sentences(xsns=record(), emb=few) == {
@@ -38,7 +38,7 @@ def test_fewer_examples_of_one_language() -> None:
     }
 
 
-def test_different_text_of_one_language() -> None:
+def test_different_text_of_one_language_is_reported() -> None:
     other = record()
     other = replace(other, texts={**other.texts, "en": {42: DrawnText("en-US", "b", 128)}})
     british = record()
@@ -57,7 +57,7 @@ def test_models_of_the_same_name_are_distinguished_by_digest() -> None:
     assert by_field == {"model": "the models differ: mini 111111111111 ('xsns'), mini 222222222222 ('emb')."}
 
 
-def test_seeds_lengths_and_tokenizers() -> None:
+def test_different_seeds_lengths_and_tokenizers_are_reported() -> None:
     by_field = sentences(
         xsns=record(seeds=(1, 2), tokenizer_digest="x", model="big"), emb=record(seeds=(1,), max_length=24)
     )

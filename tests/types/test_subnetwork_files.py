@@ -169,7 +169,7 @@ def widen(tensors: dict[str, torch.Tensor]) -> None:
         (widen, "'b.bias' in '{path}' is float32 [4], not bool [4]"),
     ],
 )
-def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+def test_changed_masks_are_refused(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
     tensors, fields = load_file(path), metadata(path)
     damage(tensors)
@@ -188,7 +188,7 @@ def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Pa
         (np.array([0.5]), "the indices in '{path}' are float64 [1]"),
     ],
 )
-def test_changed_indices(indices: np.ndarray, message: str, tmp_path: Path) -> None:
+def test_changed_indices_are_refused(indices: np.ndarray, message: str, tmp_path: Path) -> None:
     path = SOME.save_indices(tmp_path / "x.npz")
     with np.load(path) as arrays:
         record = arrays["record"]
@@ -200,7 +200,7 @@ def test_changed_indices(indices: np.ndarray, message: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
-def test_a_truncated_file(suffix: str, keep: int, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(suffix: str, keep: int, tmp_path: Path) -> None:
     path = save(SOME, tmp_path / f"x{suffix}")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(StoreError, match="cannot be read as a sub-network") as refused:
@@ -237,7 +237,7 @@ def test_a_record_with_invalid_labels(field: str, value: object, tmp_path: Path)
         SubNetwork.load(path)
 
 
-def test_files_of_other_programs(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_refused(tmp_path: Path) -> None:
     save_file({"b.weight": torch.ones(2)}, tmp_path / "x.safetensors")
     np.savez(tmp_path / "x.npz", weights=np.ones(2))
     for name in ("x.safetensors", "x.npz"):

@@ -187,7 +187,7 @@ def test_a_sub_network_as_array_and_bitarray() -> None:
     assert (sub.size, sub.density_realised) == (103, 4 / 103)
 
 
-def test_bits_that_contradict_the_cardinality() -> None:
+def test_bits_that_contradict_the_cardinality_are_refused() -> None:
     with pytest.raises(StoreError, match="'sw' has 2 bits set, its record says 3"):
         network(words(1, 2), 3)
 
@@ -199,7 +199,7 @@ def test_pad_bits_are_refused(bit: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [np.zeros(1, np.uint64), np.zeros(2, np.int64), np.zeros((2, 1), np.uint64)])
-def test_words_of_another_kind(bits: np.ndarray) -> None:
+def test_words_of_another_kind_are_refused(bits: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"a sub-network of 103 parameters needs uint64 \[2\]"):
         network(bits, 0)
 

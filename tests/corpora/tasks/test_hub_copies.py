@@ -72,7 +72,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
     assert corpus.split("sw", "dev").note == ""
 
 
-def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
+def test_a_note_counts_the_rows_left_out_of_a_copy(xnli: Path) -> None:
     split = open_task(f"xnli={xnli}", "nli").split("sw", "test")
     assert [example.text for example in split.examples] == ["b", "b", "x"]
     assert split.note == "1 of the 4 examples of the test data of 'sw' is left out: 1 empty."

@@ -177,7 +177,7 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     ],
     ids=("treebank", "objects", "table", "whole table", "without a label"),
 )
-def test_note_on_examples_left_out_of_a_test_set(
+def test_a_note_counts_the_examples_left_out_of_a_test_set(
     tmp_path: Path, name: str, content: bytes | str, task: str, note: str
 ) -> None:
     split = read(tmp_path / f"sw-{name}", content, task)
@@ -185,7 +185,7 @@ def test_note_on_examples_left_out_of_a_test_set(
     assert split.note == note.format(f"sw-{name}")
 
 
-def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
+def test_a_note_counts_the_examples_left_out_and_explains_the_split(tmp_path: Path) -> None:
     rows = "".join(f"x\tt{number}\n" for number in range(100))
     for name, beginning in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         split = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
@@ -205,7 +205,7 @@ def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
     # The time is given, because a gzip file contains the time at which it was written.
     ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
 )
-def test_files_without_rows(tmp_path: Path, name: str, content: bytes | str) -> None:
+def test_files_without_rows_are_refused(tmp_path: Path, name: str, content: bytes | str) -> None:
     with pytest.raises(CorpusError, match=rf"{name} has no labelled example: \d read") as caught:
         read(tmp_path / name, content, "topic")
     assert caught.value.hint
@@ -330,7 +330,7 @@ def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
     assert split.examples[0].text == ("EU", "en:10", "en:it")
 
 
-def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
+def test_untranslated_pairs_are_noted(tmp_path: Path) -> None:
     rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
     header = "id\tsentence1\tsentence2\tlabel\n"
     split = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")

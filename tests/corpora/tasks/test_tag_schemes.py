@@ -35,7 +35,7 @@ def train(folder: Path, name: str, text: str) -> LabelledSplit:
     return open_task(str(folder), "ner").split("en", "train")
 
 
-def test_numbered_words(tmp_path: Path) -> None:
+def test_numbered_words_are_read_without_their_numbers(tmp_path: Path) -> None:
     first, second = train(tmp_path, "en_x-ud-train.iob2", NUMBERED).examples
     assert first.text == ("Im", "Tal", ",", "Tampa", ".")
     assert first.label == ("O", "B-LOC", "O", "B-LOC", "O")
@@ -47,7 +47,7 @@ def test_numbered_words(tmp_path: Path) -> None:
     assert {each.sentence() for each in sample.examples} == {"Im Tal , Tampa .", "2 #"}
 
 
-def test_the_folders_of_universal_ner(tmp_path: Path) -> None:
+def test_the_folders_of_universal_ner_are_read(tmp_path: Path) -> None:
     for bank in "ab":
         folder = tmp_path / f"UNER_English-{bank.upper()}"
         folder.mkdir()
@@ -90,7 +90,7 @@ def test_numbers_as_words_are_words(tmp_path: Path) -> None:
         ("B-PER E-LOC", "B-PER B-LOC"),
     ],
 )
-def test_bioes_and_bilou_in_iob2(tags: str, expected: str) -> None:
+def test_bioes_and_bilou_are_converted_to_iob2(tags: str, expected: str) -> None:
     words = tuple("w" for _ in tags.split())
     (converted,), prefixes = bioes_to_iob2([TextExample(words, None, tuple(tags.split()))])
     assert converted.label == tuple(expected.split())

@@ -191,7 +191,7 @@ def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------- two columns
 
 
-def test_files_of_two_columns(tmp_path: Path) -> None:
+def test_files_of_two_columns_are_read(tmp_path: Path) -> None:
     content = (
         "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\nde:10\u00a0000 CD B _\r\n"
         "\r\n\r\nde:x y z I-PER"
@@ -235,7 +235,7 @@ def test_compressed_files_are_read_and_incomplete_ones_refused(tmp_path: Path) -
         ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
     ],
 )
-def test_invalid_lines_of_two_columns(tmp_path: Path, content: str, message: str) -> None:
+def test_invalid_lines_of_two_columns_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message) as caught:
         open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
     assert caught.value.hint
@@ -338,14 +338,16 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
         ({}, "pos", "the folder contains nothing."),
     ],
 )
-def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, message: str) -> None:
+def test_invalid_tables_for_a_task_are_refused(
+    tmp_path: Path, files: Mapping[str, str], task: str, message: str
+) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, files), task).split("sw", "test")
     assert message in str(caught.value)
     assert caught.value.hint
 
 
-def test_invalid_parquet_file(tmp_path: Path) -> None:
+def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
     with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a complete Parquet file"):
         corpus.split("sw", "test")
@@ -383,7 +385,7 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
         ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
     ],
 )
-def test_invalid_labels_of_lines(tmp_path: Path, labels: str, message: str) -> None:
+def test_invalid_labels_of_lines_are_refused(tmp_path: Path, labels: str, message: str) -> None:
     folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": labels})
     with pytest.raises(CorpusError) as caught:
         open_task(folder, "topic").split("sw", "test")
@@ -431,7 +433,7 @@ def squad(*paragraphs: dict[str, Any]) -> str:
     return json.dumps({"data": [{"title": "t", "paragraphs": list(paragraphs)}]}, ensure_ascii=False)
 
 
-def test_questions_in_squad_format(tmp_path: Path) -> None:
+def test_questions_in_squad_format_are_read(tmp_path: Path) -> None:
     wrong = [{"text": "kesho", "answer_start": 3}]
     corpus = open_task(
         write(tmp_path, {"sw-test.json": squad(paragraph(1), paragraph(2, []), paragraph(3, wrong))}), "qa"
@@ -442,7 +444,7 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     assert split.unlabelled == 4, "a question without an answer, and an answer that is not at its stated position"
 
 
-def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
+def test_questions_with_a_passage_per_line_are_read(tmp_path: Path) -> None:
     lines = []
     for number in range(40):
         line = paragraph(number)
@@ -467,7 +469,7 @@ def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
         ('{"data": []}', "sw-test.json has no labelled example"),
     ],
 )
-def test_invalid_squad_files(tmp_path: Path, content: str, message: str) -> None:
+def test_invalid_squad_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
     assert message in str(caught.value)
@@ -502,7 +504,7 @@ def test_classes_get_other_names(tmp_path: Path, task: str, content: Mapping[str
 # -------------------------------------------------------------------------------- what was asked for
 
 
-def test_invalid_tasks_and_folders(tmp_path: Path) -> None:
+def test_invalid_tasks_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no task 'parsing'") as caught:
         open_task(str(tmp_path), "parsing")
     assert caught.value.hint == "choose one of ner, pos, nli, pi, qa, topic."
@@ -543,7 +545,7 @@ def test_reading_text_needs_no_heavy_library(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------ as corpora
 
 
-def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
+def test_the_training_texts_can_be_read_as_a_corpus(tmp_path: Path) -> None:
     folder = write(
         tmp_path, {"sw-train.txt": sentences(30) * 2, "sw-dev.txt": sentences(4), "fi-test.txt": sentences(2)}
     )
@@ -566,7 +568,7 @@ def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
     }
 
 
-def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
+def test_texts_of_pairs_and_questions_can_be_read_as_a_corpus(tmp_path: Path) -> None:
     pairs = "label\tsentence1\tsentence2\n" + "".join(f"a\tp {n // 2}\th {n}\n" for n in range(6))
     folder = write(tmp_path / "pairs", {"sw-train.tsv": pairs, "sw-dev.tsv": pairs})
     assert {e.key() for e in open_corpus(folder, task="nli").sample("sw", 9, 0).examples} == {"p 0", "p 1", "p 2"}

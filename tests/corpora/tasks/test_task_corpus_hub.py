@@ -154,7 +154,7 @@ def test_the_task_must_fit_the_labels(copies: Path) -> None:
     assert caught.value.hint == "the task of paws-x is pi; data sets for nli: xnli."
 
 
-def test_the_training_texts_as_a_corpus(copies: Path) -> None:
+def test_the_training_texts_can_be_read_as_a_corpus(copies: Path) -> None:
     corpus = open_corpus(f"tydiqa={copies / 'tydiqa'}", task="qa", split="test")
     assert {example.text for example in corpus.sample("sw", 9, 0).examples} == {
         f"swahili validation {n} leo" for n in range(4)
