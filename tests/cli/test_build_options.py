@@ -43,8 +43,8 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("examples", "0", "error: the number for examples must be at least 1, not 0."),
-        ("batch", "0", "error: the number for batch size must be at least 1, not 0."),
+        ("examples", "0", "error: the number of examples must be at least 1, not 0."),
+        ("batch", "0", "error: the batch size must be at least 1, not 0."),
         ("mask_rate", "1", "error: the mask rate must be between 0 and 1, not 1.0."),
         ("max_length", "2", "error: the maximum length must be at least 3 tokens, not 2."),
         (
@@ -52,7 +52,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
             "65",
             "error: the model 'tiny' supports at most 64 tokens, not 65.\nhint: give `--max-length",
         ),
-        ("seed", "-1", "error: a seed must be in 0 … 2^63 − 1, not -1."),
+        ("seed", "-1", "error: a seed must be between 0 and 2^63 − 1, not -1."),
         ("seed", "x", "error: Invalid value for '--seed'"),
         ("density", "x", "error: Invalid value for '--density'"),
         ("token_reduction", "max", "error: Invalid value for '--token-reduction'"),
@@ -63,7 +63,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
             "much",
             "error: Invalid value for '--memory': 'much' is not a size.\nhint: write 500MB",
         ),
-        ("memory", "0", "error: the number for memory must be at least 1, not 0."),
+        ("memory", "0", "error: the memory limit in bytes must be at least 1, not 0."),
         ("objective", "lm", "error: Invalid value for '--objective'"),
         ("mean_span", "3", "error: masked-lm does not use the option 'mean span'."),
         (
@@ -198,7 +198,7 @@ def test_info_shows_the_reliability_of_rows(build: Any, xsns: Any, tmp_path: Pat
 def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp_path: Path) -> None:
     done = build("--json", quantile="histogram")
     assert (done.code, json.loads(done.out)["result"]["quantile"]) == (0, "histogram")
-    assert "thresholds are estimated, within 0.8 % of the exact ones" in done.err
+    assert "thresholds are estimated, within 0.8 % of the exact thresholds" in done.err
     assert open_store(tmp_path / "x.zarr").experiment["quantile"] == "histogram"
     again = build(quantile="exact")
     assert again.code != 0

@@ -83,7 +83,7 @@ def test_json_contains_all_sources(folder, in_process):
         "reliability": None,
         "intervals": None,
         "worth": [
-            "The ranking shows the similarity of sub-networks, not yet transfer.",
+            "The ranking shows the similarity of sub-networks, which is not a measurement of transfer.",
             "The embedded model 'mini' is a toy model: do not use it for real decisions.",
             "7 examples of the target are enough for a first test only (use 256 or more), and split-half was not "
             "measured.",

@@ -25,7 +25,7 @@ CODES = ("sw", "zu", "nan", "rw", "fi", "et")
 LAYOUT = networks.make_layout(3, 640)
 #: Share of the words of each source that are those of Swahili.
 LIKE = {"sw": 1.0, "zu": 0.8, "nan": 0.6, "rw": 0.4, "fi": 0.2, "et": 0.0}
-SIMILARITY = "The ranking shows the similarity of sub-networks, not yet transfer."
+SIMILARITY = "The ranking shows the similarity of sub-networks, which is not a measurement of transfer."
 TOY = "The embedded model 'mini' is a toy model: do not use it for real decisions."
 
 InProcess = Callable[..., Any]
@@ -220,13 +220,25 @@ def test_what_is_said_of_model_text_and_examples(
     assert worth(in_process, tmp_path) == [SIMILARITY, *expected]
 
 
-def test_two_halves_that_are_hardly_more_alike_than_two_languages(tmp_path: Path, in_process: InProcess) -> None:
-    write_store(tmp_path / "xsns.zarr", model="m", examples=512, reliability={"split_half": 0.5})
+@pytest.mark.parametrize(
+    ("above", "compared"),
+    [
+        (0.01, "hardly more similar ({half:.3f}) than the target and its first source ({highest:.3f})"),
+        (-0.01, "less similar ({half:.3f}) than the target and its first source ({highest:.3f})"),
+        (0.0, "as similar ({half:.3f}) as the target and its first source"),
+    ],
+)
+def test_two_halves_that_are_hardly_more_similar_than_two_languages(
+    tmp_path: Path, in_process: InProcess, above: float, compared: str
+) -> None:
+    write_store(tmp_path / "first.zarr", model="m", examples=512)
+    highest = xs.rank(tmp_path / "first.zarr", "sw").ranking.sources[0].similarity
+    half = highest + above
+    write_store(tmp_path / "xsns.zarr", model="m", examples=512, reliability={"split_half": half})
     [_, sentence] = worth(in_process, tmp_path)
-    highest = xs.rank(tmp_path / "xsns.zarr", "sw").ranking.sources[0].similarity
     assert sentence == (
-        "Two halves of the target's own examples are hardly more similar (0.500) than the target and its first source "
-        f"({highest:.3f}): there are too few examples."
+        f"Two halves of the target's own examples are {compared.format(half=half, highest=highest)}: there are too few "
+        "examples."
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from xsns_stream.pipeline.ranking_report import compared_with_first
 from xsns_stream.types import RankedSource, SourceRanking
 
-AMONG = " of the 2 that have an interval"
+AMONG = " of the 2 sources that have an interval"
 
 
 def source(language: str, similarity: float, level: bool | None = None) -> RankedSource:
@@ -24,14 +24,14 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
         ((True, False, True), "~ 1 of the others cannot be distinguished from the first (95 %, 8 parts)."),
         (
             (True, None, False),
-            f"The first{AMONG} is reliably closer than all other ones (95 %, 8 parts).",
+            f"The first{AMONG} is reliably closer than all other sources (95 %, 8 parts).",
         ),
         (
             (True, None, True),
             f"~ No reliable difference among the first 2{AMONG} (95 %, 8 parts).",
         ),
-        ((True, None, None), "No other candidate has an interval to compare the first with."),
-        ((True,), "No other candidate has an interval to compare the first with."),
+        ((True, None, None), "No other candidate has an interval, so that the first source cannot be compared."),
+        ((True,), "No other candidate has an interval, so that the first source cannot be compared."),
     ],
 )
 def test_the_verdict(levels: tuple[bool | None, ...], sentence: str) -> None:

@@ -207,7 +207,7 @@ def test_units_of_other_sources_made_otherwise_do_not_get_into_one_file(
     assert in_process(folder, *arguments(sources="en")).code == 0
     done = in_process(folder, *arguments("--limit", "9", sources="fi"))
     assert done.code == 1
-    assert "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12, is 9)" in done.err
+    assert "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12 and is now 9)" in done.err
     assert read_scores(folder / "gold.parquet").sources == ("en",)
     assert in_process(folder, *arguments(sources="fi")).code == 0
     assert read_scores(folder / "gold.parquet").sources == ("fi", "en")

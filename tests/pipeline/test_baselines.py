@@ -328,7 +328,7 @@ def test_no_memory_for_a_batch(compute: Callable[..., Any], monkeypatch: pytest.
         return real(self, batch)
 
     monkeypatch.setattr(Body, "states", full)
-    with pytest.raises(ModelError, match="batches of 4 examples do not fit") as failure:
+    with pytest.raises(ModelError, match="a batch of 4 examples does not fit") as failure:
         compute("emb")
     assert "--batch" in failure.value.hint
 

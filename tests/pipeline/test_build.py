@@ -370,7 +370,7 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
     lines = [b"habari ya asubuhi", b"", b"habari ya asubuhi", b"\xff\xfe", b"watoto wanasoma", b"   "]
     (folder / "sw.txt").write_bytes(b"\n".join(lines) + b"\n")
     _, events, _ = run(settings(folder, "sw", examples=2), loaded, path)
-    assert notes(events) == ["2 empty, 1 duplicate, 1 undecodable of 6 lines skipped."]
+    assert notes(events) == ["2 empty, 1 duplicate, 1 undecodable of 6 lines are skipped."]
 
 
 def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
@@ -411,9 +411,9 @@ def test_densities_that_are_none(density: float, texts: Path) -> None:
         settings(texts, densities=(0.15, density))
 
 
-@pytest.mark.parametrize(("name", "told"), [("examples", "examples"), ("batch_size", "batch size")])
+@pytest.mark.parametrize(("name", "told"), [("examples", "number of examples"), ("batch_size", "batch size")])
 def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
-    with pytest.raises(UsageError, match=f"the number for {told} must be at least 1, not 0"):
+    with pytest.raises(UsageError, match=f"the {told} must be at least 1, not 0"):
         settings(texts, **{name: 0})
 
 

@@ -118,7 +118,7 @@ def test_an_item_that_kills_every_worker_fails_and_the_others_are_done(client: A
     report.run(client, DeedJob(tmp_path), [Deed("kill", deaths=99), Deed("a"), Deed("b")], ClusterOptions(retries=1))
     assert set(report.done) == {"a", "b"}
     assert str(report.failed["kill"]) == (
-        "it was begun 2 times, and the worker died each time: it may be out of memory, or may have been stopped."
+        "it was begun 2 times, and the worker died each time: it may have run out of memory, or may have been stopped."
     )
     assert "--batch" in report.failed["kill"].hint
     assert report.attempts == {"kill": 2}

@@ -252,7 +252,7 @@ def test_few_rows_are_counted_in_this_process(store: SubNetworkStore, monkeypatc
     monkeypatch.setattr(cluster_clients, "local_cluster", no_cluster)
     found = xs.similarity(store, density=0.15, workers="auto")
     assert found.notes[-1] == (
-        "this process compares the rows itself, because 0.0 MB of pairs of rows are few; workers save time from "
+        "this process compares the pairs of rows itself, because they have 0.0 MB, and workers save time from "
         f"{cluster_counts.WORKERS_PAY_FROM / 1e9:,.0f} GB on."
     )
     assert tables(found) == tables(xs.similarity(store, density=0.15))

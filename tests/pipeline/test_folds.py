@@ -147,7 +147,7 @@ def test_parts_of_changed_text_are_refused(make: Any, run: Any, write_texts: Any
     folder = write_texts(tmp_path / "texts", "sw", 18)
     run(make("sw", examples=18, corpus=open_corpus(str(folder))))
     (folder / "sw.txt").write_text("\n".join(f"maneno mengine {n} kabisa" for n in range(18)), encoding="utf-8")
-    with pytest.raises(IncompatibleError, match="is not the text that its row in the store was measured on"):
+    with pytest.raises(IncompatibleError, match="differs from the text on which its row in the store was measured"):
         run(make("sw", examples=18, corpus=open_corpus(str(folder)), parts=3))
 
 

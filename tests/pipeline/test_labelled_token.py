@@ -55,7 +55,7 @@ def test_units_of_a_causal_model(causal: str, pos: Path, tmp_path: Path) -> None
     more = xs.transfer(pos, output=output, model=causal, sources="en", targets="en,fi", keep_models=kept, **OPTIONS)
     assert more.targets == ("en", "fi")
     with pytest.raises(
-        IncompatibleError, match=r'other settings: label_at \(label_at was "last", is "first"\)'
+        IncompatibleError, match=r'other settings: label_at \(label_at was "last" and is now "first"\)'
     ) as caught:
         xs.transfer(pos, output=output, model=causal, sources="en", label_at="first", **OPTIONS)
     assert "--label-at first or --label-at last" in caught.value.hint
@@ -71,7 +71,7 @@ def test_units_without_a_record_are_labelled_at_the_first_token(causal: str, pos
     again = xs.transfer(pos, output=output, model=causal, sources="en", targets="en", label_at="first", **OPTIONS)
     assert again.cells.tolist() == first.cells.tolist()
     assert "last token" not in again.origin
-    with pytest.raises(IncompatibleError, match=r'label_at was "first", is "last"'):
+    with pytest.raises(IncompatibleError, match=r'label_at was "first" and is now "last"'):
         xs.transfer(pos, output=output, model=causal, sources="en", targets="en", **OPTIONS)
 
 
@@ -86,7 +86,7 @@ def test_units_of_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> 
     options = OPTIONS | {"model": tiny_folder, "sources": "en", "targets": "en", "output": output}
     xs.transfer(pos, words="running", **options)
     assert json.loads(unit(output).read_text())["settings"]["words"] == "running"
-    with pytest.raises(IncompatibleError, match=r'other settings: words \(words was "running", is "given"\)'):
+    with pytest.raises(IncompatibleError, match=r'other settings: words \(words was "running" and is now "given"\)'):
         xs.transfer(pos, **options)
     options["output"] = tmp_path / "given.csv"
     xs.transfer(pos, words="given", **options)

@@ -145,8 +145,8 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
         ((0.0,), "the coefficient at which a row is stable must be in (0, 1], not 0.0."),
         ((1.5,), "the coefficient at which a row is stable must be in (0, 1], not 1.5."),
         ((float("nan"),), "the coefficient at which a row is stable must be in (0, 1], not nan."),
-        ((0.9, 0), "the number for examples between checks must be at least 1, not 0."),
-        ((0.9, 1, -1), "the number for least examples must be at least 1, not -1."),
+        ((0.9, 0), "the number of examples between two checks must be at least 1, not 0."),
+        ((0.9, 1, -1), "the smallest number of examples must be at least 1, not -1."),
     ],
 )
 def test_stopping_that_cannot_be(values: tuple[Any, ...], told: str) -> None:

@@ -73,7 +73,9 @@ def test_rounded_values_give_an_approximation_and_say_so(
     assert 0.95 < (network & wanted).sum() / (network | wanted).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
-    assert note.endswith("from the Fisher values in the store, rounded to bf16: their sub-network is an approximation.")
+    assert note.endswith(
+        "from the Fisher values in the store, which are rounded to bf16, so that it is an approximation."
+    )
 
 
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_text_that_changed_since_values_were_kept_is_refused(
     folder = write_texts(tmp_path / "texts", "sw")
     run(make("sw", corpus=open_corpus(str(folder)), keep_fisher="float32"))
     (folder / "sw.txt").write_text("kitu kingine kabisa\n", encoding="utf-8")
-    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* is not the text that its row"):
+    with pytest.raises(IncompatibleError, match=r"the text of 'sw' .* differs from the text on which its row"):
         run(make("sw", corpus=open_corpus(str(folder)), densities=(0.5,)))
 
 

@@ -59,7 +59,7 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
     encoded = EncodedSample((), 1, 0.5, cut=2, left_out_share=0.9999, special=1)
     assert list(notes_on_text(sample, encoded, 4, 128)) == [
         "has only 2 of the 4 examples requested.",
-        "2 empty, 1 duplicate of 10 lines skipped.",
+        "2 empty, 1 duplicate of 10 lines are skipped.",
         "1 of 10 lines are longer than a million characters (2^20), and cut there.",
         "1 of 2 examples are left out, because they have no token to predict.",
         "2 of 2 examples are longer than 128 tokens, and cut there: 99.9 % of the text's tokens are left out.",
@@ -210,7 +210,8 @@ def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable
     )
     assert xsns(*build).code == 0
     sentence = (
-        "few examples lower a language's similarity to every other one: et (5), where other languages have up to 12."
+        "few examples lower the similarity of a language to all other languages: et (5); other languages have up to 12 "
+        "examples."
     )
     for verb in (("rank", "--target", "fi"), ("matrix",)):
         assert sentence in xsns(*verb, "--store", store).err

@@ -126,7 +126,7 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     made = run_of(en=1.0)
     check_same(made, {"task": "ner", "limit": None}, tmp_path)
     check_same(replace(made, settings={**made.settings, "versions": {"torch": "1"}}), dict(made.settings), tmp_path)
-    with pytest.raises(IncompatibleError, match=r"other settings: limit \(limit was null, is 50\)"):
+    with pytest.raises(IncompatibleError, match=r"other settings: limit \(limit was null and is now 50\)"):
         check_same(made, {"task": "ner", "limit": 50}, tmp_path)
     with pytest.raises(IncompatibleError, match="epochs, task"):
         check_same(made, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
@@ -336,7 +336,7 @@ def test_no_source_with_data(ner: Path) -> None:
     for name in ("en-train.txt", "fi-train.txt"):
         (ner / name).write_text("\n\n")
     with pytest.raises(
-        CorpusError, match=r"no source has training data\. The first: en-train\.txt has no labelled example"
+        CorpusError, match=r"no source has training data\. The first error: en-train\.txt has no labelled example"
     ):
         read_data(settings(ner))
 

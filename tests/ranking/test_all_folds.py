@@ -52,5 +52,5 @@ def test_resampled_matrices_vary_as_the_draws_of_one_target() -> None:
 
 
 def test_one_fold_is_not_enough() -> None:
-    with pytest.raises(UsageError, match="at least two folds"):
+    with pytest.raises(UsageError, match="at least two parts"):
         all_fold_similarities(ROWS, FOLDS[:1], CODES, (1,), DENSITY)

@@ -118,7 +118,7 @@ def test_errors_have_hints(matrix):
     assert caught.value.exit_code == ExitCode.USAGE
     with pytest.raises(LanguageError, match="'qqq' is not a source of the matrix") as caught:
         rank_sources(matrix, "sw", sources=["rw", "qqq"])
-    assert caught.value.hint == "it has 6 sources."
+    assert caught.value.hint == "choose one of its sources: sw, rw, yo, en, de, fr."
     for top in (0, -3):
         with pytest.raises(UsageError, match=f"must be at least 1, not {top}"):
             rank_sources(matrix, "sw", top=top)

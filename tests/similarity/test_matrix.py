@@ -174,7 +174,7 @@ def test_seeds_are_joined_by_label_and_averaged():
     ("other", "message"),
     [
         ({"languages": ["sw", "yo"]}, "differ in languages"),
-        ({"size": 101}, "differ in size: 100 and 101"),
+        ({"size": 101}, "differ in number of parameters: 100 and 101"),
         ({"density": 0.3}, "differ in density: 0.15 and 0.3"),
         ({"seed": 0}, "a seed occurs twice"),
     ],

@@ -13,8 +13,8 @@ from xsns_stream.store.storage import base, local
 CASES = [
     (errno.ENOSPC, "the disk or the quota is full", "free some space"),
     (errno.EDQUOT, "the disk or the quota is full", "free some space"),
-    (errno.EACCES, "no permission to write there", "may write to"),
-    (errno.EROFS, "no permission to write there", "may write to"),
+    (errno.EACCES, "the permissions do not allow it", "may read and write"),
+    (errno.EROFS, "the permissions do not allow it", "may read and write"),
     (errno.EIO, "Input/output error", "check the path and its disk"),
 ]
 
@@ -74,7 +74,7 @@ def test_a_commit_that_cannot_be_written(filled, networks, monkeypatch):
 
 def test_a_store_that_cannot_be_created(path, networks, monkeypatch):
     monkeypatch.setattr("os.fsync", failing(errno.EROFS))
-    with pytest.raises(StoreError, match=r"cannot create a store at .*: no permission to write there"):
+    with pytest.raises(StoreError, match=r"cannot create a store at .*: the permissions do not allow it"):
         open_store(path, "a").write(networks.make_sub())
     assert list(path.parent.iterdir()) == []
 

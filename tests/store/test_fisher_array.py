@@ -240,7 +240,7 @@ def test_swapped_labels_of_fisher_values(kept, path):
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
     file.write_text(json.dumps(document))
     assert {row for _, row in problems(kept)} == {SW, "'rw' (seed 0, Fisher values)"}
-    with pytest.raises(StoreError, match="does not have this slot"):
+    with pytest.raises(StoreError, match="does not match the array of Fisher values"):
         kept.fisher_values("sw", 0)
 
 

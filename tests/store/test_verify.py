@@ -112,7 +112,7 @@ def test_a_missing_label(filled, path):
 def test_a_record_of_another_row(filled, path):
     shutil.copytree(path / "commits/0.15/0/sw", path / "commits/0.15/0/fr")
     assert problems(filled) == {("record", "fr")}
-    with pytest.raises(StoreError, match=r"commit record of 'fr' .* is that of 'sw'"):
+    with pytest.raises(StoreError, match=r"commit record of 'fr' .* contains the key of another row, 'sw'"):
         filled.read("fr")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from xsns_stream.errors import UsageError
@@ -21,7 +22,7 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
 
     Args:
         names: Names of baselines from text.
-        options: The model and the options of its loading. Other entries are ignored.
+        options: The model and the options for loading it. Other entries are ignored.
 
     Returns:
         A tuple (model, fields). The model is None if no baseline needs it; its attribute `model` is None if only the
@@ -50,6 +51,15 @@ def load_for_baselines(names: Sequence[str], options: Mapping[str, Any]) -> tupl
     if "grad-cosine" not in names or not theta:
         return loaded, {}
     return loaded, {"layout": parameter_layout(loaded.model, **theta)}
+
+
+def model_modes(loaded: LoadedModel | None) -> AbstractContextManager[None]:
+    """Return a context manager that disables the autocast of the caller; if no model is loaded, it does nothing."""
+    if loaded is None or loaded.model is None:
+        return nullcontext()
+    from xsns_stream.fisher.model_state import caller_modes_off
+
+    return caller_modes_off()
 
 
 def _tokenizer_alone(options: Mapping[str, Any]) -> LoadedModel:

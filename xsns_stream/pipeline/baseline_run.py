@@ -55,10 +55,10 @@ if TYPE_CHECKING:
 
     from xsns_stream.models import LoadedModel
 
-#: Default layer of NN-Rank; models with fewer layers use the last one.
+#: Default layer of NN-Rank; for a model with fewer layers, the last layer is the default.
 NEIGHBOUR_LAYER: Final = 8
 OnBaselineEvent: TypeAlias = Callable[[BaselineEvent], None]
-#: Computes the matrices of all seeds elsewhere than in this process.
+#: Function that computes the matrices of all seeds on workers instead of in this process.
 Elsewhere: TypeAlias = "Callable[[BaselineRun], Sequence[Matrices]]"
 
 
@@ -83,7 +83,7 @@ def model_baselines(
         loaded: The model with its tokenizer. For lex, its `model` may be None; for sue, `loaded` may be None.
         languages: Normalised language codes.
         on_event: Called with each event, in order.
-        elsewhere: Computes the matrices on workers; None computes them in this process.
+        elsewhere: Function that computes the matrices on workers; None to compute them in this process.
         **settings: Further fields of :class:`BaselineSettings`.
 
     Returns:
@@ -234,10 +234,11 @@ class BaselineRun:
         return self.model_body.layer(self.settings.neighbour_layer, NEIGHBOUR_LAYER)
 
     def embedding_layer(self, name: str) -> int:
-        """Return the layer index of a matrix from its name: N for `emb-N`, and the layer of the settings for `emb`."""
+        """Return the layer of a matrix of emb from its name: N for `emb-N`, the layer of the settings for `emb`."""
         if name != kind_of(name):
             return int(name.removeprefix("emb-"))
-        return self.model_body.layer(_number(self.settings), self.model_body.layers)
+        layer = self.settings.layer
+        return self.model_body.layer(layer if isinstance(layer, int) else None, self.model_body.layers)
 
     def gradients(self, seed: int, path: Path) -> GradientsCollector:
         """Return the collector of grad-cosine."""
@@ -336,8 +337,4 @@ class BaselineRun:
         first = next((error for row, error in self.failed.items() if row.seed == seed), None)
         if first is None:
             return CorpusError("there are fewer than two languages to compare.", "name more languages.")
-        return CorpusError(f"no two languages are left to compare. The first that failed: {first.message}", first.hint)
-
-
-def _number(settings: BaselineSettings) -> int | None:
-    return settings.layer if isinstance(settings.layer, int) else None
+        return CorpusError(f"no two languages are left to compare. The first failure: {first.message}", first.hint)

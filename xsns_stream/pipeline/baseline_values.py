@@ -205,7 +205,7 @@ class NeighboursCollector:
     ) -> None:
         self._layer, self._k, self._most, self._on_progress = layer, k, most, on_progress
         self._special = special_ids(tokenizer)
-        #: Function that finds the nearest neighbours; it may be replaced by one that lets workers do the search.
+        #: Function that finds the nearest neighbours; it may be replaced by a function that lets workers do the search.
         self.search: Callable[..., Reals] = _search
         self._examples: frozenset[int] = frozenset()
         self.states = TokenStates(path, body.width, dtype)
@@ -213,7 +213,7 @@ class NeighboursCollector:
     def add_text(self, text: LanguageText) -> None:
         """Choose the examples of a language whose token states are stored."""
         assert text.plain is not None
-        self._examples = first_tokens(text.plain, self._special, self._most, text.language)
+        self._examples = first_examples(text.plain, self._special, self._most, text.language)
 
     def add_states(self, language: str, batch: Batch, states: Sequence[Tensor]) -> None:
         """Store the states of tokens that are neither special nor padding."""
@@ -359,8 +359,8 @@ class Body:
         return requested
 
 
-def first_tokens(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
-    """Return the keys of the first examples, which together have at most `most` tokens; at least one key.
+def first_examples(sample: EncodedSample, special: Counts, most: int | None, language: str) -> frozenset[int]:
+    """Return the keys of the first examples, as many as have at most `most` tokens together.
 
     Special tokens are not counted. The first example is always included. If `most` is None, all examples are included.
 
@@ -389,7 +389,7 @@ def text_notes(text: LanguageText, requested: int) -> Iterator[str]:
 
 @contextmanager
 def fitting(batch: int) -> Iterator[None]:
-    """Convert an out-of-memory error in the `with` block into an error with advice.
+    """Turn an out-of-memory error in the `with` block into an error whose hint says what to change.
 
     Raises:
         ModelError: A batch does not fit into memory.
@@ -402,5 +402,6 @@ def fitting(batch: int) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise ModelError(
-            f"batches of {batch} examples do not fit into memory.", "give a smaller --batch or --max-length."
+            f"a batch of {batch} {'example' if batch == 1 else 'examples'} does not fit into memory.",
+            "give a smaller --batch or --max-length.",
         ) from error

@@ -75,16 +75,16 @@ def baseline(
         name: `l2v`, `ldnd`, `family`, `script`, `source-size` (from a table); `lex`, `emb`, `nn-rank`, `grad-cosine`,
             `sue` (from text); or `file` (a matrix in a file).
         texts: Text for baselines from text; see :func:`xsns_stream.build`.
-        table: File of the table; for `file`, the file of the matrix. `script` and `family` need no
-            table: without one, they use the likely script in CLDR and the top-level family in Glottolog.
+        table: File of the table; for `file`, the file of the matrix. `script` and `family` need no table: without a
+            table, they use the likely script in CLDR and the top-level family in Glottolog.
         languages: Codes of the languages to compare with one another, or `all`; by default all languages of the data.
         sources: Codes of the sources, which are the rows of the matrix.
         targets: Codes of the targets, which are the columns of the matrix.
         gold: File of gold scores. The default sources and targets are those of the file.
         store: Store of sub-networks, or its path, for baselines from text. The model, the text, the number of examples,
-            the seeds and the maximum length are those of the store, and it is checked that the text is the same.
+            the seeds and the maximum length are those of the store. An error is raised if the text has changed.
         model: Model for baselines from text, except `sue`; see :func:`xsns_stream.build`.
-        tokenizer: The tokenizer of a loaded model of transformers.
+        tokenizer: The tokenizer, if `model` is a loaded model of transformers.
         progress: Whether to show progress and notes on stderr.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
         workers: Number of processes on this machine that measure languages, for baselines from text, or `auto` for as

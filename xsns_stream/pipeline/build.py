@@ -160,7 +160,7 @@ def build(
             :func:`xsns_stream.load_model`. None means the model of the rows in the store, or `mini` for a new store.
         store: Path or URL of the store, or an open store.
         on_event: Called with each event of :mod:`xsns_stream.pipeline.events`, in order.
-        tokenizer: The tokenizer of a loaded model of transformers.
+        tokenizer: The tokenizer, if `model` is a loaded model of transformers.
         progress: Whether to show progress and notes on stderr; in a notebook, they are shown below the cell.
         dry_run: Whether to check everything, time one row, and return a
             :class:`~xsns_stream.pipeline.events.BuildPlan`, without a build. Nothing is written to the store.
@@ -234,7 +234,7 @@ def carry_out(
         on_event: Called with each event.
         workers: The workers that measure the rows; None to measure them in this process.
         dry_run: Whether to estimate costs instead of measuring the rows.
-        tokenizer: The tokenizer of a loaded model of transformers.
+        tokenizer: The tokenizer, if `model` is a loaded model of transformers.
 
     Raises:
         XsnsError: See :func:`build`.
@@ -256,7 +256,7 @@ def carry_out(
         settings, loaded = load_for_build(plan.settings, plan.model, tokenizer, **plan.model_options)
         result = run_build(settings, loaded, store, on_event)
     if not result.failed:
-        # The same command takes options from the store when it is repeated.
+        # A repeated command takes options from the store. The finished build is remembered under these options.
         texts, model, options = plan.given
         with suppress(XsnsError):
             again = build_plan(store, texts, model, **options)
@@ -264,7 +264,7 @@ def carry_out(
     return result
 
 
-#: Value of the option `labels` that means `labels_as_given=True`; the estimator has no such value.
+#: Value of the option `labels` that means `labels_as_given=True`. For estimators, `labels` never has this value.
 AS_GIVEN: Final = "as-given"
 #: Options of :func:`load_for_build`; all other options belong to the text or to the settings.
 _MODEL_OPTIONS: Final = (

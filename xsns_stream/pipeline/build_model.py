@@ -31,7 +31,7 @@ def load_for_build(
     label_at: str = AUTO,
     scored_share: float | None = None,
 ) -> tuple[BuildSettings, LoadedModel]:
-    """Load the model of a build, and return a tuple of the settings, to which the objective is added, and the model.
+    """Load the model of a build; return the settings, to which the objective is added, and the model.
 
     Args:
         settings: The settings; their objective is replaced.

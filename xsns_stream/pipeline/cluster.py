@@ -21,25 +21,25 @@ from xsns_stream.types.provenance import library_versions
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-#: Number of times that an item is tried again after the worker that had it died.
+#: Number of times that an item is tried again after the worker that was doing it died.
 DEFAULT_RETRIES: Final = 3
-#: Minimum of the time limit for an item in seconds, if the user sets no limit.
+#: Smallest time limit for an item in seconds, if the user sets no limit.
 LEAST_LIMIT_S: Final = 600.0
 #: A worker is assumed to hang when an item takes this many times as long, per unit of size, as the slowest item so far.
 _SLOWER: Final = 20.0
 #: Seconds between two checks of the workers and of the scheduler.
 _LOOK_S: Final = 1.0
-#: Seconds without any worker after which the user is told.
+#: Seconds without any worker after which a note is sent to the user.
 _NO_WORKER_S: Final = 30.0
-#: Seconds without any worker after which a cluster of this machine is given up; nobody else starts its workers.
+#: Seconds without any worker after which work on a local cluster ends, because only this process starts its workers.
 _NO_LOCAL_WORKER_S: Final = 600.0
 #: Seconds without a connection to the scheduler after which the client gives up.
 _LOST_S: Final = 60.0
-#: Dask closes the place of a worker of a `LocalCluster` if the worker is absent at this time after the end of a former
-#: worker of that place, for example because it has just been killed again. A closed place gets no new worker.
+#: A `LocalCluster` replaces a worker that has ended. If the new worker has ended too when this time is over, Dask
+#: starts no further worker in its place. The time is therefore longer than any run.
 KEEP_PLACES: Final = {"distributed.deploy.lost-worker-timeout": "3650 days"}
-_DIED: Final = "the worker died each time: it may be out of memory, or may have been stopped."
-#: Largest number of submissions of an item, for each time that a worker may begin it.
+_DIED: Final = "the worker died each time: it may have run out of memory, or may have been stopped."
+#: Largest number of times that an item is submitted, for each time that a worker may begin it.
 _SUBMISSIONS: Final = 5
 
 
@@ -186,7 +186,8 @@ class _ClientRun(Generic[Item, Result]):
         self.client.subscribe_topic(self.token, self._on_event)
         self.client.register_plugin(JobPlugin(self.token, self.job), name=self.token)
         try:
-            # Other clusters of the user, such as those of batch systems, may rely on the setting.
+            # The setting is not changed for clusters that the user has started, such as those of batch systems, because
+            # they may rely on it.
             with config.set(KEEP_PLACES if self.on_this_machine else {}):
                 yield
         finally:
@@ -286,19 +287,22 @@ class _ClientRun(Generic[Item, Result]):
             self.cancelled.add(key)
             self._look()
         else:
-            # The worker died before its result was read, and the scheduler hands out the same task again.
+            # The worker died before its result was read, and the scheduler gives the same task to another worker.
             self._await(key, future)
 
     def _try_again(self, key: str, reason: str) -> None:
         self.running.pop(key, None)
-        # A worker that dies takes its queue along: items that it had not begun are not to blame, within limits.
+        # If a worker dies, the items in its queue fail too. An item that it had not begun is not blamed for this,
+        # unless this happens very often.
         attempts = len(self.begun[key])
         if attempts > self.options.retries or self.submitted[key] > _SUBMISSIONS * (1 + self.options.retries):
             item = self.items[key]
             self._forget(key)
-            times = "once" if attempts == 1 else f"{attempts} times"
+            times = f"begun {attempts} times" if attempts else f"given to workers {self.submitted[key]} times"
+            if attempts == 1:
+                times, reason = "begun once", reason.replace(" each time", "")
             hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
-            self.on_failed(item, XsnsError(f"it was begun {times}, and {reason}", hint), tuple(self.begun[key]))
+            self.on_failed(item, XsnsError(f"it was {times}, and {reason}", hint), tuple(self.begun[key]))
             return
         self._submit(key)
 

@@ -9,27 +9,29 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xsns_stream.baselines.nearest_tokens import OnProgress, TokenStates, neighbour_shares
-from xsns_stream.errors import IncompatibleError, XsnsError
-from xsns_stream.pipeline.baseline_model import load_for_baselines
+from xsns_stream.errors import XsnsError
+from xsns_stream.pipeline.baseline_model import load_for_baselines, model_modes
 from xsns_stream.pipeline.baseline_run import BaselineRun
 from xsns_stream.pipeline.baseline_values import Collector, LanguageText, Matrices, NeighboursCollector
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
 from xsns_stream.pipeline.cluster_items import (
     Outcome,
+    TextsAhead,
     enter_folder,
     keep_log,
     own_device,
     refuse_other_record,
+    refuse_other_text,
     text_digests,
 )
 from xsns_stream.pipeline.events import BaselineEvent, ExamplesDone, Noted, Row, RowFailed, RowStarted
@@ -44,9 +46,6 @@ if TYPE_CHECKING:
 
     from xsns_stream.types import Reals
 
-#: A worker that keeps more texts than this, for languages that it has not begun, discards the oldest texts.
-_TEXTS_AHEAD: Final = 2
-
 
 @dataclass(frozen=True)
 class BaselineJob(Job[Row, Outcome]):
@@ -54,7 +53,7 @@ class BaselineJob(Job[Row, Outcome]):
 
     Attributes:
         settings: The baselines to compute, and their settings.
-        model_options: The model and the options of its loading; see
+        model_options: The model and the options for loading it; see
             :func:`~xsns_stream.pipeline.baseline_model.load_for_baselines`.
         records: {name: record of the baseline on the client}. The record on every worker must be equal.
         digests: {row: digest of its examples on the client}, without rows that the client did not read.
@@ -98,15 +97,11 @@ class BaselineSession(Session[Row, Outcome]):
 
     def __init__(self, job: BaselineJob, run: BaselineRun) -> None:
         self.job, self._run = job, run
-        self._texts: dict[Row, LanguageText] = {}
+        self._texts = TextsAhead(run.read)
 
     def prepare(self, item: Row) -> None:
         """Read the text of the next language."""
-        if item not in self._texts:
-            while len(self._texts) > _TEXTS_AHEAD:
-                # Dask may have given these rows to other workers.
-                self._texts.pop(next(iter(self._texts)))
-            self._texts[item] = self._run.read(item)
+        self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> Outcome:
         """Measure a language; return events, the record of its sample, and one value for each baseline."""
@@ -114,7 +109,7 @@ class BaselineSession(Session[Row, Outcome]):
         events: list[BaselineEvent] = []
         run.notify = lambda event: None if isinstance(event, ExamplesDone) else events.append(event)
         with ExitStack() as undo:
-            undo.enter_context(self._caller_modes_off())
+            undo.enter_context(model_modes(run.loaded))
             collectors = run.collectors(item.seed, self._folder(item), undo)
             run.measure(item, lambda: self._text(item), collectors)
             error = run.failed.pop(item, None)
@@ -123,21 +118,9 @@ class BaselineSession(Session[Row, Outcome]):
             values = [collector.value(item.language) for collector in collectors]
         return Outcome(False, tuple(events), (run.drawn.pop(item.language)[item.seed], values))
 
-    def _caller_modes_off(self) -> AbstractContextManager[None]:
-        if self._run.loaded is None or self._run.loaded.model is None:
-            return nullcontext()
-        from xsns_stream.fisher.model_state import caller_modes_off
-
-        return caller_modes_off()
-
     def _text(self, row: Row) -> LanguageText:
-        text = self._texts.pop(row) if row in self._texts else self._run.read(row)
-        expected = self.job.digests.get(row)
-        if expected and text.sample.digest != expected:
-            raise IncompatibleError(
-                f"a worker reads different text of '{row.language}' than the client does.",
-                "give every worker the same files.",
-            )
+        text = self._texts.take(row)
+        refuse_other_text(row, text.sample.digest, self.job.digests)
         return text
 
     def _folder(self, row: Row) -> Path:
@@ -160,7 +143,7 @@ def baselines_on_cluster(
 
     Args:
         run: The state of the computation in this process, to which the values of the workers are added.
-        model_options: The model and the options of its loading.
+        model_options: The model and the options for loading it.
         workers: The workers.
         logs: Folder for the logs of languages that failed.
 
@@ -175,7 +158,7 @@ def baselines_on_cluster(
     with ExitStack() as undo:
         folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=settings.scratch))
         files = Path(folder).resolve()
-        collectors = {seed: run.collectors(seed, _made(files / str(seed)), undo) for seed in settings.seeds}
+        collectors = {seed: run.collectors(seed, _new_folder(files / str(seed)), undo) for seed in settings.seeds}
         report = _Report(run, collectors, logs)
         job = BaselineJob(
             settings,
@@ -203,7 +186,7 @@ def baselines_on_cluster(
             return [_finish(run, seed, collectors[seed], client, workers.options) for seed in settings.seeds]
 
 
-def _made(folder: Path) -> Path:
+def _new_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder
 
@@ -236,7 +219,7 @@ def worker_memory(run: BaselineRun) -> int:
 
 
 class _Report:
-    """Handler of the outcomes of workers: it sends their events, and adds their values to the collectors."""
+    """Handler of the outcomes of workers: it passes on their events, and adds their values to the collectors."""
 
     def __init__(self, run: BaselineRun, collectors: Mapping[int, Sequence[Collector]], logs: Path) -> None:
         self.run, self.collectors, self.logs = run, collectors, logs
@@ -347,7 +330,7 @@ def _search(
         on_progress(sum(tokens[one] for one in columns), sum(tokens.values()))
 
     def failed(target: str, error: XsnsError, attempts: Sequence[Attempt]) -> None:
-        raise XsnsError(f"the nearest tokens of '{target}' were not found: {error.message}", error.hint)
+        raise XsnsError(f"the search for the nearest tokens of '{target}' failed: {error.message}", error.hint)
 
     run_on_cluster(
         client,

@@ -15,12 +15,14 @@ from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
 from xsns_stream.pipeline.cluster_items import (
     DIFFERENT,
     SAME_INPUTS,
+    TextsAhead,
     enter_folder,
     hand_out,
     keep_log,
     own_device,
     refuse_loaded_model,
     refuse_other_record,
+    refuse_other_text,
     text_digests,
 )
 from xsns_stream.pipeline.events import (
@@ -38,6 +40,7 @@ from xsns_stream.pipeline.failure_logs import details_here, log_folder
 from xsns_stream.pipeline.jobs import Job, Session
 from xsns_stream.pipeline.measure import Run, free_memory
 from xsns_stream.pipeline.prepare_build import PreparedBuild, prepare_build, prepare_run
+from xsns_stream.pipeline.row_selection import noting
 from xsns_stream.pipeline.rows import RowText, RowTexts
 from xsns_stream.pipeline.run_build import (
     BuildProgress,
@@ -57,12 +60,12 @@ if TYPE_CHECKING:
 
     from xsns_stream.models import LoadedModel
 
-#: Events that workers do not send to the client: it creates `RowStarted` itself, and there are many `ExamplesDone`.
-_EACH_BATCH: Final = (RowStarted, ExamplesDone)
-#: First attempt with smaller batches: before it, two workers of the item died, perhaps for lack of memory.
+#: Events that workers do not send to the client: the client creates `RowStarted` itself, and there are too many events
+#: `ExamplesDone`.
+_NOT_SENT: Final = (RowStarted, ExamplesDone)
+#: First attempt with smaller batches, counted from 1. The workers of the two attempts before it died, perhaps because
+#: they had run out of memory.
 _SMALLER_FROM: Final = 3
-#: A worker that keeps more texts than this, for rows that it has not begun, discards the oldest texts.
-_TEXTS_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class RowOutcome:
     """The report of a worker about a row.
 
     Attributes:
-        taken: Whether another build of the same store is measuring the row, so that the worker did nothing.
+        taken: Whether another build of the same store has claimed the row, so that the worker did nothing.
         events: Notes on the row, followed by its commit or its failure. Empty if another process had committed the row.
         texts: Record of the text of the row.
         details: Machine and traceback of a failure; otherwise empty.
@@ -137,15 +140,11 @@ class BuildSession(Session[Row, RowOutcome]):
 
     def __init__(self, job: BuildJob, prepared: PreparedBuild, run: Run) -> None:
         self.job, self.prepared, self._run = job, prepared, run
-        self._texts: dict[Row, RowText | None] = {}
+        self._texts = TextsAhead(lambda row: read_row(row, prepared, run))
 
     def prepare(self, item: Row) -> None:
         """Read the text of the next row."""
-        if item not in self._texts:
-            while len(self._texts) > _TEXTS_AHEAD:
-                # Dask may have given these rows to other workers.
-                self._texts.pop(next(iter(self._texts)))
-            self._texts[item] = read_row(item, self.prepared, self._run)
+        self._texts.prepare(item)
 
     def run(self, item: Row, attempt: int) -> RowOutcome:
         """Measure and commit a row."""
@@ -158,7 +157,7 @@ class BuildSession(Session[Row, RowOutcome]):
             if not self.prepared.settings.is_missing(item, store):
                 return RowOutcome()
             events: list[Event] = []
-            progress = BuildProgress(lambda event: None if isinstance(event, _EACH_BATCH) else events.append(event))
+            progress = BuildProgress(lambda event: None if isinstance(event, _NOT_SENT) else events.append(event))
             run = replace(self._run, notify=progress.notify)
             self._shrink(run, item, attempt)
             with caller_modes_off():
@@ -167,13 +166,9 @@ class BuildSession(Session[Row, RowOutcome]):
         return RowOutcome(False, tuple(events), progress.texts, "" if failure is None else details_here(failure))
 
     def _text(self, row: Row) -> RowText | None:
-        text = self._texts.pop(row) if row in self._texts else read_row(row, self.prepared, self._run)
-        expected = self.job.digests.get(row)
-        if text is not None and expected and text.sample.digest != expected:
-            raise IncompatibleError(
-                f"a worker reads different text of '{row.language}' than the client does.",
-                "give every worker the same files.",
-            )
+        text = self._texts.take(row)
+        if text is not None:
+            refuse_other_text(row, text.sample.digest, self.job.digests)
         return text
 
     def _shrink(self, run: Run, row: Row, attempt: int) -> None:
@@ -185,7 +180,7 @@ class BuildSession(Session[Row, RowOutcome]):
             if batching.token_budget is not None:
                 batching.token_budget = max(1, batching.token_budget // 2)
         run.batching = batching
-        run.notify(Noted(f"its worker died {attempt - 1} times; it is measured with {batching}.", row))
+        run.notify(Noted(f"its worker died {attempt - 1} times; the row is now measured with {batching}.", row))
 
 
 def run_build_on_cluster(
@@ -230,7 +225,7 @@ def run_build_on_cluster(
         job = BuildJob(settings, str(model), names, str(store.path), run.provenance, digests, sizes, str(Path.cwd()))
         # Workers have their own copies of the model.
         del loaded, run
-        note, device = _noting(progress), str(model_options.get("device", "cpu"))
+        note, device = noting(progress.notify), str(model_options.get("device", "cpu"))
         with workers.connect(note, memory, free, most=len(prepared.missing), device=device) as client:
             _hand_out(client, job, prepared, store, progress, workers.options)
         store.remove_left_claims()
@@ -249,10 +244,6 @@ def worker_memory(settings: BuildSettings, loaded: LoadedModel, layout: Paramete
     values = min(values, settings.memory or values)
     activations: int = activation_bytes(loaded.model, layout, settings.fisher, longest)
     return PROCESS_BYTES + int(weights) + values + examples * activations
-
-
-def _noting(progress: BuildProgress) -> Callable[[str], None]:
-    return lambda text: progress.notify(Noted(text))
 
 
 def _keys(prepared: PreparedBuild) -> list[RowKey]:
@@ -284,7 +275,7 @@ def _hand_out(
         on_started=lambda row, worker: progress.notify(RowStarted(row)),
         on_done=done,
         on_failed=failed,
-        on_note=_noting(progress),
+        on_note=noting(progress.notify),
         on_waiting=lambda rows: progress.notify(Noted(describe_waiting(rows))),
         is_free=lambda row: _is_free(row, store),
         options=options,
@@ -304,7 +295,7 @@ def _replay(
     store: SubNetworkStore,
     progress: BuildProgress,
 ) -> None:
-    """Record the report of a worker about a row, and send its events."""
+    """Record the report of a worker about a row, and pass on the events in it."""
     progress.texts.update(outcome.texts)
     ended = False
     for event in outcome.events:
@@ -318,7 +309,7 @@ def _replay(
                 _log_failure(row, error, (), outcome.details, store, progress)
                 ended = True
             case RowByOther():
-                # It is recorded below.
+                # `leave_to_other` records the row below.
                 pass
             case _:
                 progress.notify(event)

@@ -1,4 +1,4 @@
-"""Dask clusters for the commands: a local cluster, the cluster of a given scheduler, or that of a given client.
+"""Dask clusters for the commands: a local cluster, or the cluster of a scheduler or of a client that the user gives.
 
 Dask is imported only when a cluster is needed.
 """
@@ -115,9 +115,10 @@ class Workers:
             if self.number == AUTO:
                 on_note(f"{number} {'worker' if number == 1 else 'workers'}, each with about {_gigabytes(memory)}.")
             elif number * memory > free:
+                need = "worker needs" if number == 1 else "workers need"
                 on_note(
-                    f"{number} workers need about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are "
-                    "free; --workers auto starts as many as fit."
+                    f"{number} {need} about {_gigabytes(number * memory)} of memory, and {_gigabytes(free)} are free; "
+                    "--workers auto starts as many workers as fit."
                 )
             if shared := shared_gpus(number, device):
                 on_note(f"{number} workers share {shared} of this machine, and each of them loads the model.")
@@ -147,7 +148,7 @@ def workers_asked(
     given = [name for name, value in clusters.items() if value is not None]
     if len(given) > 1:
         raise UsageError(
-            f"{given[0]} and {given[1]} were both given.", "workers belong to one cluster; give one of them."
+            f"{given[0]} and {given[1]} were both given.", "all workers belong to one cluster; give one of them."
         )
     if not given:
         for name, value in (("retries", retries), ("worker_timeout", worker_timeout)):
@@ -265,7 +266,8 @@ def local_cluster(
         **KEEP_PLACES,
         # An item is tried again by the client, which counts how often it was begun.
         "distributed.scheduler.allowed-failures": 0,
-        # A queue of one item a worker, whose text is read meanwhile; Dask hands out the rest.
+        # Each worker has a queue of one item, whose text is read while another item is measured. All other items wait
+        # in the scheduler.
         "distributed.scheduler.worker-saturation": 1.1,
         "distributed.worker.daemon": True,
         "distributed.worker.multiprocessing-method": _START_METHOD,
@@ -282,7 +284,7 @@ def local_cluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            # A build decides itself how much memory it takes.
+            # Dask does not limit the memory of workers, because a build decides itself how much memory it uses.
             memory_limit=0,
             # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
@@ -309,7 +311,7 @@ def refuse_unguarded_script() -> None:
     """
     main = sys.modules["__main__"]
     path, line = getattr(main, "__file__", None), _line_of_main(main)
-    # `python -m package` is not run again.
+    # Workers do not run a package again that was started with `python -m`.
     package = str(getattr(getattr(main, "__spec__", None), "name", "")).endswith("__main__")
     inheriting = getattr(multiprocessing.current_process(), "_inheriting", False)
     if inheriting or (path is not None and line is not None and not package and not _is_guarded(path, line)):

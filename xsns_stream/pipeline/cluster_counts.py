@@ -39,15 +39,15 @@ if TYPE_CHECKING:
 
     from xsns_kernels.columns import Columns, Segment
 
-#: Compared bytes (pairs of rows times bytes of a row) from which on `--workers auto` starts workers. Below, this
-#: process counts faster with one thread for each core, because it need not start other processes.
+#: Smallest number of compared bytes (pairs of rows times bytes of a row) for which `--workers auto` starts workers. For
+#: fewer bytes, this process counts faster with one thread for each core, because it need not start other processes.
 WORKERS_PAY_FROM: Final = 10 * 10**12
 #: Smallest work of a range in pairs of words, about 0.1 s of one thread; submitting a range takes much less time.
 _LEAST_WORK: Final = 600_000_000
 #: Number of pairs of words that are counted in the time in which one word is read.
 _READING: Final = 20
 #: Number of ranges for each thread of the cluster: several, so that no worker waits long for the last ranges.
-_RANGES_A_THREAD: Final = 8
+_RANGES_PER_THREAD: Final = 8
 #: Assumed number of threads of a cluster whose workers have not started yet.
 _ASSUMED_THREADS: Final = 16
 #: Number of rows in an item that compares rows with their records.
@@ -306,7 +306,7 @@ class CountedOnWorkers:
             raise
         _check_unchanged(store, records)
         if not array.plain_files:
-            # Copies of whole rows are compared with their records; workers copy ranges.
+            # Workers have copied only ranges of the rows. A row can be compared with its record only as a whole.
             self.check_rows(store, [RowKey.checked(code, seed, density) for code in rows.languages])
         return sums.counts
 
@@ -364,7 +364,7 @@ class CountedOnWorkers:
         memory, free = _COUNTING_BYTES + 3 * 8 * len(rows.languages) ** 2, free_memory_here()
         if self._workers.number == AUTO and (reason := _too_small(rows, words, memory, free)):
             if not self._told:
-                self._note(f"this process compares the rows itself, because {reason}.")
+                self._note(f"this process compares the pairs of rows itself, because {reason}.")
             self._told = True
             return None
         refuse_memory(store)
@@ -402,7 +402,7 @@ def ranges_of(words: int, rows: RowCount, threads: int, alignment: int) -> list[
         alignment: Number of words; the size of every range except the last is a multiple of it.
     """
     work = words * (rows.pairs + _READING * len(rows.languages))
-    number = max(1, min(_RANGES_A_THREAD * threads, work // _LEAST_WORK, words))
+    number = max(1, min(_RANGES_PER_THREAD * threads, work // _LEAST_WORK, words))
     step = -(-words // number)
     step = -(-step // alignment) * alignment
     return [ColumnRange(start, min(start + step, words)) for start in range(0, words, step)]
@@ -452,7 +452,7 @@ def _too_small(rows: RowCount, words: int, memory: int, free: int) -> str:
     compared = rows.pairs * words * 8
     if compared < WORKERS_PAY_FROM:
         size = f"{compared / 1e9:,.1f} GB" if compared >= 1e8 else f"{compared / 1e6:,.1f} MB"
-        return f"{size} of pairs of rows are few; workers save time from {WORKERS_PAY_FROM / 1e9:,.0f} GB on"
+        return f"they have {size}, and workers save time from {WORKERS_PAY_FROM / 1e9:,.0f} GB on"
     if automatic_workers(memory, free) < 2:
         return "the cores or the memory of this machine allow one worker only"
     return ""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from xsns_stream.corpora import Corpus
 from xsns_stream.errors import IncompatibleError, UsageError, XsnsError
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _POLL_S: Final = 2.0
 DIFFERENT: Final = "a worker has other settings than the client"
 SAME_INPUTS: Final = "give every worker the same model, text, device and packages."
+#: A worker that keeps more texts than this, for rows that it has not begun, discards the oldest texts.
+_TEXTS_AHEAD: Final = 2
+
+_Text = TypeVar("_Text")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def hand_out(
     is_free: Callable[[Item], bool],
     options: ClusterOptions,
 ) -> None:
-    """Let workers do all items; claimed items are submitted again when one is released.
+    """Let workers do all items; items that other processes have claimed are submitted again when one is released.
 
     Args:
         client: A client of the cluster.
@@ -68,7 +72,7 @@ def hand_out(
         on_failed: See `run_on_cluster`.
         on_note: See `run_on_cluster`.
         on_waiting: Called with the items that other processes have claimed, when no other item is left.
-        is_free: Function of an item that returns whether no process has claimed it.
+        is_free: Function that takes an item and returns whether no process has claimed it.
         options: Number of retries and limit of time.
 
     Raises:
@@ -113,6 +117,48 @@ def text_digests(corpus: Corpus, rows: Iterable[Row], examples: int) -> tuple[di
             sample = corpus.sample(row.language, examples, row.seed)
             digests[row], sizes[row] = sample.digest, sum(len(example.key()) for example in sample.examples)
     return digests, sizes
+
+
+class TextsAhead(Generic[_Text]):
+    """The texts that a worker has read in advance, while it measured other rows.
+
+    Args:
+        read: Function that reads the text of a row.
+    """
+
+    def __init__(self, read: Callable[[Row], _Text]) -> None:
+        self._read = read
+        self._texts: dict[Row, _Text] = {}
+
+    def prepare(self, row: Row) -> None:
+        """Read the text of a row, and keep it."""
+        if row not in self._texts:
+            while len(self._texts) > _TEXTS_AHEAD:
+                # Dask may have given these rows to other workers.
+                self._texts.pop(next(iter(self._texts)))
+            self._texts[row] = self._read(row)
+
+    def take(self, row: Row) -> _Text:
+        """Return the text of a row, which is read now if it was not read in advance."""
+        return self._texts.pop(row) if row in self._texts else self._read(row)
+
+
+def refuse_other_text(row: Row, digest: str, digests: Mapping[Row, str]) -> None:
+    """Raise an error if the text of a row on a worker differs from the text on the client.
+
+    Args:
+        row: The row.
+        digest: Digest of the examples that the worker read.
+        digests: {row: digest of its examples on the client}, without rows that the client did not read.
+
+    Raises:
+        IncompatibleError: The digests differ.
+    """
+    if digests.get(row, digest) != digest:
+        raise IncompatibleError(
+            f"a worker reads different text of '{row.language}' than the client does.",
+            "give every worker the same files.",
+        )
 
 
 def refuse_loaded_model(model: Any) -> None:

@@ -48,8 +48,9 @@ from xsns_stream.types import LabelledSplit
 if TYPE_CHECKING:
     from xsns_stream.models import LoadedModel
 
-#: Events that workers do not send to the client: it creates `UnitStarted` itself, and there are many `StepsDone`.
-_EACH_STEP: Final = (UnitStarted, StepsDone)
+#: Events that workers do not send to the client: the client creates `UnitStarted` itself, and there are too many events
+#: `StepsDone`.
+_NOT_SENT: Final = (UnitStarted, StepsDone)
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class TransferSession(Session[Unit, Outcome]):
                 done.failed[item] = error
                 events.append(UnitFailed(item, error))
         failure = done.failed.get(item)
-        sent = tuple(event for event in events if not isinstance(event, _EACH_STEP))
+        sent = tuple(event for event in events if not isinstance(event, _NOT_SENT))
         return Outcome(False, sent, bool(done.committed), "" if failure is None else details_here(failure))
 
     def _prepared(self, unit: Unit) -> UnitsRun:
@@ -160,7 +161,7 @@ def run_transfer_on_cluster(
         settings: Settings of the units.
         data: The result of :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         folder: Folder of the units.
-        load: Function of the seed of the head that returns the model.
+        load: Function that takes the seed of the head and returns the model.
         workers: The workers.
         logs: Folder of the logs of failed units.
         on_event: Called with each event, in order.
@@ -212,7 +213,7 @@ def _work(run: UnitsRun, unit: Unit) -> float:
 
 
 class _Report:
-    """Handler of the outcomes of workers: it sends their events, and collects the result of the run."""
+    """Handler of the outcomes of workers: it passes on their events, and collects the result of the run."""
 
     def __init__(self, run: UnitsRun, logs: Path, on_event: Callable[[TransferEvent], None]) -> None:
         self.run, self.logs, self.on_event = run, logs, on_event
@@ -226,7 +227,7 @@ class _Report:
             return mine
 
     def done(self, unit: Unit, work: WorkDoneBy) -> None:
-        """Record the report of a worker about a unit, and send its events."""
+        """Record the report of a worker about a unit, and pass on the events in it."""
         outcome: Outcome = work.result
         if outcome.value:
             self.units.committed.append(unit)

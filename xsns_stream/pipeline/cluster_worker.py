@@ -30,7 +30,8 @@ def run_item(token: str, key: str, item: Any) -> tuple[Any, float]:
 class JobPlugin(WorkerPlugin):
     """Dask plugin that keeps a job open on a worker.
 
-    The first item opens the job, not `setup`, because opening may take longer than the interval between heartbeats.
+    The job is opened when the worker begins its first item, and not in `setup`, because opening may take longer than
+    the interval between two heartbeats of the worker.
 
     Args:
         token: Name of the run, which is the prefix of the keys of its tasks.
@@ -97,7 +98,7 @@ class JobPlugin(WorkerPlugin):
             self.session = None
 
     def _announce(self, key: str) -> None:
-        """Tell the client that an item begins, and wait for the answer, because the item may end the worker."""
+        """Tell the client that an item begins, and wait for the answer, because the item may crash the worker."""
         message = {"key": key, "worker": self.worker.address}
         sending = self.worker.scheduler.log_event(topic=self.token, msg=message)
         asyncio.run_coroutine_threadsafe(sending, self.worker.loop.asyncio_loop).result(_MESSAGE_S)

@@ -151,8 +151,9 @@ def similarity(
         client: A Dask client, whose workers count.
         retries: Number of times that a range is counted again after its worker died; 3 by default.
         worker_timeout: Seconds after which a worker that has not finished a range is restarted.
-        support: Whether to also compute how often each group of the tree occurs in trees of resampled similarities,
-            from the parts of the store (`build --parts`). All parts are read. If there are no parts, a note says so.
+        support: Whether to also compute how often each group of the tree of languages occurs in trees of resampled
+            similarities. The similarities are resampled from the parts of the store (`build --parts`), which are all
+            read. If there are no parts, a note says so.
         on_event: Handler of progress and notes.
 
     Returns:
@@ -231,7 +232,7 @@ def _compare(
     if asked.sample is not None:
         counts = sample_selection(rows, selection, asked.sample, on_progress=progress)
     else:
-        # If the user names a device, it must count, so that saved counts are not used.
+        # If the user names another device than the CPU, the rows are counted on it even if the store has their counts.
         use = not asked.recount and asked.device in (None, "cpu")
         cache = overlap_cache(rows, use=use, write=asked.save_counts, check_rows=check_rows)
         counts = count_selection(rows, selection, cache=cache, device=device, on_progress=progress, counter=counter)
@@ -255,9 +256,14 @@ def _check_modes(
             "omit `by` and `sample`, or `support`.",
         )
     if by is not None and sample is not None:
-        raise UsageError("--by and --sample cannot be combined.", "groups of parameters are counted, not estimated.")
+        raise UsageError(
+            "--by and --sample cannot be combined.",
+            "omit one of them: groups of parameters are counted, not estimated.",
+        )
     if sample is not None and device is not None:
-        raise UsageError("--device cannot be combined with --sample.", "estimates are computed on the CPU.")
+        raise UsageError(
+            "--device cannot be combined with --sample.", "omit one of them: estimates are computed on the CPU."
+        )
     if sample is not None and workers is not None:
         raise UsageError(
             "--sample cannot be combined with --workers or --scheduler.",
@@ -468,7 +474,7 @@ def shared(
 def _shared_groups(
     counts: Sequence[tuple[Counts, Counts]], groups: Groups
 ) -> tuple[SharedGroup, tuple[SharedGroup, ...]]:
-    """Return the sizes over all parameters, and those within each group, from the counts of each seed."""
+    """Return the sizes over all parameters, and the sizes within each group, from the counts of each seed."""
     common, united = ([seed[part].tolist() for seed in counts] for part in (0, 1))
     total = SharedGroup("all", sum(groups.sizes), tuple(map(sum, common)), tuple(map(sum, united)))
     return total, tuple(

@@ -40,7 +40,7 @@ def estimate_build(
     on_event: Callable[[Event], None] = lambda event: None,
     workers: Workers | None = None,
 ) -> BuildPlan:
-    """Make all checks that :func:`~xsns_stream.pipeline.run_build.run_build` makes before a measurement; time one row.
+    """Make all checks that :func:`~xsns_stream.pipeline.run_build.run_build` makes, and measure the time of one row.
 
     The text of every missing row is read. Nothing is written to the store or its folder; the timed row is written to a
     temporary folder of the system.
@@ -94,7 +94,7 @@ def estimate_build(
         # No row is divided between workers.
         seconds_on_workers=None if not number else max(sum(seconds) / number, *seconds),
         disk=len(tokens) * cost.disk,
-        memory=_most_memory(loaded),
+        memory=_peak_memory(loaded),
         row_notes=tuple(row_notes),
     )
 
@@ -173,7 +173,8 @@ def _row_bytes(store: SubNetworkStore, run: Run) -> int:
     return fisher + sum(record.bytes for each in stores for record in each.records())
 
 
-def _most_memory(loaded: LoadedModel) -> int | None:
+def _peak_memory(loaded: LoadedModel) -> int | None:
+    """Return the peak memory of PyTorch on the GPU, or of this process, in bytes; None if it is unknown."""
     import torch
 
     device = next(loaded.model.parameters()).device

@@ -35,7 +35,7 @@ class TextRead:
 
     Attributes:
         row: The row.
-        count: Number of lines, table rows or sentences read so far. A large text is read twice.
+        count: Number of lines, table rows or sentences read so far. A large text is read twice, and is counted twice.
     """
 
     row: Row
@@ -103,7 +103,7 @@ _EXPLAINED: Final = 20
 
 
 def reasons_of(failed: Mapping[Any, XsnsError]) -> str:
-    """Return text with the reason of each failure; equal reasons of one language are given once.
+    """Return a text that gives the reason of each failure; equal reasons of one language are given once.
 
     Args:
         failed: {row, or name of a language or unit: its error}.
@@ -161,7 +161,7 @@ class NeighboursFound:
 class NoteLog:
     """Event handler that collects the texts of notes, and calls another handler with each event except repeated notes.
 
-    Each count of rows reports the notes on the store again, so that duplicates must be removed.
+    Every comparison of rows sends the notes on the store again, so that duplicates must be removed.
 
     Attributes:
         notes: Texts of the notes so far, without duplicates.

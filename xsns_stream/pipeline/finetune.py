@@ -138,19 +138,13 @@ def refuse_failures(result: TransferResult, data: TransferData) -> None:
     """Raise an error if languages or units failed; call this after all other work.
 
     Raises:
-        PartialError: Some languages or units failed, or another process is working on units.
+        PartialError: Some languages or units failed.
     """
     problems = dict(data.failed) | {str(unit): error for unit, error in result.failed.items()}
     if problems:
         raise PartialError(
             f"{len(problems)} failed: {', '.join(problems)}.",
             f"the others are in the file. {reasons_of(problems)}",
-        )
-    if result.elsewhere:
-        number = len(result.elsewhere)
-        raise PartialError(
-            f"{number:,} {'unit is' if number == 1 else 'units are'} being fine-tuned by another process.",
-            "run the same command when that process is finished.",
         )
 
 
@@ -170,7 +164,7 @@ def transfer_to_file(
         data: The result of :func:`~xsns_stream.pipeline.finetune_data.read_data`.
         output: File of gold scores; the units are in the folder beside it.
         metric: The metric in the file; None for the first metric of the task.
-        load: Function of the seed of the head that returns the model.
+        load: Function that takes the seed of the head and returns the model.
         on_event: Called with each event, in order.
         workers: The workers that fine-tune; None to fine-tune in this process.
     """

@@ -84,7 +84,7 @@ def read_data(settings: TransferSettings, on_read: Callable[[str], None] = lambd
     if not sources or not test:
         side = "target has test" if sources else "source has training"
         first = next(iter(failed.values()))
-        raise CorpusError(f"no {side} data. The first: {first.message}", first.hint)
+        raise CorpusError(f"no {side} data. The first error: {first.message}", first.hint)
     # Classes come from all data and not from the subsamples, because --limit limits only examples.
     used = dict.fromkeys(code for source in sources for code in constituents(source))
     read_whole = [split for code in used for split in (train[code], dev[code])] + [tests[target] for target in test]
@@ -177,7 +177,7 @@ def _same_data(data: TransferData) -> list[str]:
     groups: dict[tuple[str, ...], list[str]] = {}
     for source, splits in data.train.items():
         groups.setdefault(tuple(split.digest for split in splits), []).append(source)
-    return [f"the training data of {_first(codes)} are the same." for codes in groups.values() if len(codes) > 1]
+    return [f"the training data of {_first_names(codes)} are the same." for codes in groups.values() if len(codes) > 1]
 
 
 def _check_renamed(corpus: TaskCorpus) -> None:
@@ -214,8 +214,8 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     for target, split in data.test.items():
         if unknown := sorted(_kinds(task, split) - known):
             raise CorpusError(
-                f"the label sets differ: '{target}' is tested on {_first(unknown)}, and the sources have only "
-                f"{_first(sorted(known))}.",
+                f"the label sets differ: '{target}' is tested on {_first_names(unknown)}, and the sources have only "
+                f"{_first_names(sorted(known))}.",
                 f"--relabel {unknown[0]}=NAME gives it another name"
                 + (f"; --relabel {unknown[0]}=O leaves it out" if task.entities else "")
                 + ("; a higher --limit may find examples of it" if limit is not None else "")
@@ -224,7 +224,7 @@ def _checked_labels(task: Task, data: TransferData, limit: int | None) -> list[s
     if task.classes is not None:
         return []
     lacking = {source: sorted(known - kinds) for source, kinds in trained.items() if known - kinds}
-    return [f"'{source}' has no training example of {_first(kinds)}." for source, kinds in lacking.items()]
+    return [f"'{source}' has no training example of {_first_names(kinds)}." for source, kinds in lacking.items()]
 
 
 def _kinds(task: Task, split: LabelledSplit) -> set[str]:
@@ -233,7 +233,7 @@ def _kinds(task: Task, split: LabelledSplit) -> set[str]:
     return {label.partition("-")[2] for label in labels if "-" in label} if task.entities else labels
 
 
-def _first(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
 
 
@@ -276,7 +276,7 @@ def overlap_note(split: str, shares: Iterable[tuple[str, str, int, int]]) -> tup
         f"{source if source == target else f'{source} → {target}'} {shared} of {of} ({100 * shared / of:.0f} %)"
         for source, target, shared, of in ordered[:_NAMED]
     ]
-    more = f" and {len(ordered) - _NAMED} more pairs" if len(ordered) > _NAMED else ""
+    more = f" and {len(ordered) - _NAMED} more" if len(ordered) > _NAMED else ""
     effect = "these scores are too high" if split == "test" else "training may stop too late"
     return (f"{split} examples that are also training examples: {', '.join(pairs)}{more}; {effect}.",)
 

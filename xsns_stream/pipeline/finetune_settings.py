@@ -164,11 +164,11 @@ def transfer_settings(
     if label_at != AUTO and TASKS[task].labelled != "words":
         raise UsageError(
             f"--label-at cannot be used with {task}, because its labels do not belong to words.",
-            "leave --label-at out.",
+            "omit --label-at.",
         )
     if words is not None and TASKS[task].labelled != "words":
         raise UsageError(
-            f"--words cannot be used with {task}, because its texts are not split into words.", "leave --words out."
+            f"--words cannot be used with {task}, because its texts are not split into words.", "omit --words."
         )
     tuning = replace(
         PRESETS[preset],

@@ -28,11 +28,12 @@ from xsns_stream.store import SubNetworkStore
 from xsns_stream.types.provenance import library_versions
 
 SCHEMA_VERSION: Final = 1
-#: Number of builds that are remembered for a store.
+#: Largest number of builds that are remembered for a store.
 _MOST: Final = 8
 #: Largest number of files of a model or a text; a build of more files is not remembered.
 _MOST_FILES: Final = 20_000
-#: Seconds since the last change of every file before a build is remembered: quick changes may have the same time.
+#: A build is remembered only if no file was changed in so many seconds: two changes that quickly follow one another may
+#: have the same time.
 _SETTLED_S: Final = 2.0
 #: The texts and the model that come with the package.
 _ASSETS: Final = EMBEDDED_FOLDER.parent

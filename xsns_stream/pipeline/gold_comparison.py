@@ -104,8 +104,8 @@ def evaluate(
     """Evaluate predictors against gold transfer scores, target by target, like `xsns-stream evaluate`.
 
     There are two forms. `evaluate({name: predictor}, gold)` first opens stores, reads files, and joins all scores by
-    language. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; of the other arguments, it uses only
-    `ndcg` and those after it.
+    language. `evaluate(joined)` evaluates the result of :func:`xsns_stream.join`; it uses only the arguments `ndcg` and
+    the following ones.
 
     For each target, the candidate sources are the same for every predictor, and do not include the target itself.
     Metrics are averaged over targets. Undefined values are counted and excluded from all means.
@@ -127,8 +127,9 @@ def evaluate(
         rename: {label of matrices: language code}.
         as_given: Whether to accept matrices with numbers that look like distances.
         ndcg: Gain of NDCG@3: `rank-linear`, `score` or `exponential`.
-        average: Kind of average over seeds: `metrics`, the mean of metrics over every pair of a prediction seed and a
-            gold seed, as in the paper; or `matrices`, the metrics of mean matrices.
+        average: Kind of average over seeds. `metrics` computes the metrics for every pair of a prediction seed and a
+            gold seed, and averages them, as in the paper. `matrices` averages the matrices over seeds, and computes the
+            metrics of the mean matrices.
         resamples: Number of bootstrap resamples, and of random draws of signs for tests.
         seed: Seed of the random numbers.
         reference: Name of a predictor with which every other predictor is compared.

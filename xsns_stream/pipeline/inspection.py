@@ -265,7 +265,7 @@ def inspect_parameters(
 
     Args:
         model: See :func:`xsns_stream.build`.
-        tokenizer: The tokenizer of a loaded model of transformers.
+        tokenizer: The tokenizer, if `model` is a loaded model of transformers.
         stack: See :func:`xsns_stream.parameter_layout`.
         include: See :func:`xsns_stream.parameter_layout`.
         exclude: See :func:`xsns_stream.parameter_layout`.

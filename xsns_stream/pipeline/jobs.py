@@ -15,7 +15,7 @@ SAME_PACKAGES: Final = "install the same packages on every worker, for example f
 
 
 class Session(ABC, Generic[Item, Result]):
-    """A job that is open on one worker. It keeps what its items share, such as the model."""
+    """A job that is open on one worker. The session keeps what the items share, such as the model."""
 
     @abstractmethod
     def run(self, item: Item, attempt: int) -> Result:
@@ -46,7 +46,7 @@ class Job(ABC, Generic[Item, Result]):
 
     @abstractmethod
     def size(self, item: Item) -> float:
-        """Return the expected work of an item, in any unit; items with the most work are handed out first."""
+        """Return the expected work of an item, in any unit; items with the most work are submitted first."""
 
 
 def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:

@@ -72,13 +72,13 @@ class Run:
     Attributes:
         settings: The settings of the build.
         loaded: The model with its tokenizer.
-        layout: θ.
+        layout: Layout of the measured parameters θ.
         provenance: Provenance of every row, without the fields that differ between rows.
         store: The store that rows are written to.
         batching: The current size and order of batches.
         passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit into
             memory.
-        notify: Receives each event.
+        notify: Called with each event.
     """
 
     settings: BuildSettings
@@ -136,7 +136,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
             if result is not None:
                 yield result
                 return
-        # The exception is out of scope here, so that the memory of the failed pass is free.
+        # The exception is out of scope here, so that the memory of the failed pass can be released.
         _release_memory(run.loaded.model)
         _shrink_batches(row, examples, run)
 
@@ -322,7 +322,8 @@ class StabilityCurve:
     """Stability curve of a row: Jaccard coefficients between the sub-networks of successive checks.
 
     Attributes:
-        points: (examples, coefficient with the preceding check); the first coefficient is None.
+        points: (number of examples, Jaccard coefficient with the sub-network of the preceding check); the first
+            coefficient is None.
     """
 
     def __init__(self, stopping: Stopping, quantile: str) -> None:
@@ -347,8 +348,8 @@ class SplitHalves:
     """Sums over one half of the examples, separate from the running sums over all examples.
 
     Chunks of the first and of the second half alternate. Besides the running sums, only the sums of the first half are
-    stored. Before a chunk of the first half, the running sums are subtracted from them; after the chunk, the new
-    running sums are added to them.
+    stored. Before a chunk of the first half is added, the running sums are subtracted from the stored sums. After the
+    chunk was added, the new running sums are added to the stored sums.
 
     Attributes:
         second_examples: Number of examples in the second half.
@@ -374,13 +375,14 @@ class SplitHalves:
     def compare(
         self, sums: Mapping[str, Tensor], densities: Sequence[float], quantile: str
     ) -> dict[float, float | None]:
-        """Return {density: coefficient of the two halves}; empty if a half has no example. Call once, at the end."""
+        """Return {density: coefficient of the two halves}; empty if a half has no example. Call this only once."""
         if self._first is None or not self.second_examples:
             return {}
         halves = list(self._first.values())
         firsts = select_top_many(halves, densities, quantile)
         for name, total in self._first.items():
-            # The sums are computed in place, because a third set may not fit. Rounding may give small negative numbers.
+            # The sums of the second half replace those of the first half, because a third set of sums may not fit into
+            # memory. Rounding may give small negative numbers.
             total.neg_().add_(sums[name]).clamp_(min=0)
         seconds = select_top_many(halves, densities, quantile)
         self._first = None
@@ -391,10 +393,11 @@ class SplitHalves:
 
 
 class FoldSums:
-    """Sums over each of K disjoint folds of the examples, in a file, and the sums over several folds together.
+    """Sums over each of K disjoint folds of the examples, which are stored in a file.
 
-    The running sums contain one fold at a time. Sums over all folds but one are computed by adding the other folds.
-    Subtracting a fold from the total would leave only rounding errors if one example dominates all others.
+    The running sums contain one fold at a time. Sums over all folds except one are computed by adding the other folds.
+    If a fold were subtracted from the total instead, and one example dominated all others, only rounding errors would
+    be left.
 
     Args:
         folder: Folder for the file, which has K times the size of the running sums.
@@ -457,7 +460,9 @@ def split_into_folds(
     """
     whole = len(examples) // unit if unit > 1 else len(examples)
     if whole < count:
-        number = f"{len(examples)} usable examples" + (f", {whole} whole batches," if unit > 1 else "")
+        number = f"{len(examples)} usable {'example' if len(examples) == 1 else 'examples'}"
+        if unit > 1:
+            number += f" ({whole} whole {'batch' if whole == 1 else 'batches'} of {unit})"
         raise FisherError(f"the language '{language}' has {number}: too few for {count} parts.", "give fewer --parts.")
     bounds = [whole * number // count * unit for number in range(count)] + [len(examples)]
     return (examples[start:stop] for start, stop in pairwise(bounds))

@@ -1,4 +1,4 @@
-"""Table of the baselines from text, with the input and the collector of each, and the settings of their computation."""
+"""The table of the baselines from text, which has the input and the collector of each, and their settings."""
 
 from __future__ import annotations
 
@@ -175,21 +175,21 @@ class BaselineSettings:
                     f"there is no baseline '{name}' from text.", f"choose one of {', '.join(TEXT_BASELINES)}."
                 )
         numbers = {
-            "examples": self.examples,
+            "number of examples": self.examples,
             "batch size": self.batch,
-            "neighbours": self.neighbours,
-            "tokens": self.max_tokens,
-            "merges": self.merges,
+            "number of neighbours": self.neighbours,
+            "maximum number of tokens": self.max_tokens,
+            "number of merges": self.merges,
         }
         for what, number in numbers.items():
             if number is not None and number < 1:
-                raise UsageError(f"the number for {what} must be at least 1, not {number}.")
+                raise UsageError(f"the {what} must be at least 1, not {number}.")
         if self.states not in STATE_TYPES:
             raise UsageError(
                 f"token states cannot be stored as '{self.states}'.", f"choose one of {', '.join(STATE_TYPES)}."
             )
         if self.centre and "emb" in self.names and len(self.languages) < 3:
-            raise UsageError("two language vectors cannot be centred.", "name at least three languages.")
+            raise UsageError("fewer than three language vectors cannot be centred.", "name at least three languages.")
         for code in (*self.rows, *self.columns):
             if code not in self.languages:
                 raise LanguageError(

@@ -59,7 +59,7 @@ class NotebookProgress(Progress):
         """Do nothing: only :meth:`update` changes the output."""
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
-        """Change the description, the completed amount or the field `count`, and show them if it is time to."""
+        """Change the description, the completed amount or the field `count`; show the change every 0.1 s at most."""
         super().update(task_id, **changes)
         if time.monotonic() - self._shown >= _PERIOD:
             self._show()

@@ -269,7 +269,8 @@ def check_renamed(rename: Mapping[str, str], matrices: Iterable[SimilarityMatrix
     labels = dict.fromkeys(label for matrix in matrices for label in (*matrix.sources, *matrix.targets))
     if missing := [label for label in rename if label not in labels]:
         raise UsageError(
-            f"no matrix has the label '{visible(missing[0])}' to rename.", f"they have {listed([*labels])}."
+            f"no matrix has the label '{visible(missing[0])}' to rename.",
+            f"the labels are {listed([*labels])}." if labels else "the labels of a store cannot be renamed.",
         )
 
 

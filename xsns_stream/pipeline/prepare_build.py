@@ -1,4 +1,4 @@
-"""Preparation of a build: checks against the model, the store and the texts, and what all rows share."""
+"""Preparation of a build: checks of the settings, the model, the store and the texts, and the data that rows share."""
 
 from __future__ import annotations
 
@@ -95,7 +95,10 @@ def prepare_build(
         on_event(Noted(note))
     if settings.quantile_used == "histogram" and missing:
         on_event(
-            Noted("thresholds are estimated, within 0.8 % of the exact ones; each row records the share it selects.")
+            Noted(
+                "thresholds are estimated, within 0.8 % of the exact thresholds; each row records the share of "
+                "parameters that it selects."
+            )
         )
     return PreparedBuild(settings, layout, objective, provenance, missing, from_fisher)
 
@@ -206,8 +209,8 @@ def _check_text(settings: BuildSettings, store: SubNetworkStore) -> None:
         sample = settings.corpus.sample(row.language, settings.examples, row.seed)
         if sample.digest != digest:
             raise IncompatibleError(
-                f"the text of '{row.language}' in {settings.corpus.name} is not the text that its row in the store "
-                "was measured on.",
+                f"the text of '{row.language}' in {settings.corpus.name} differs from the text on which its row in the "
+                "store was measured.",
                 "write to another store, or restore the old text.",
             )
 
@@ -273,7 +276,7 @@ def _fallback(
         notify(
             Noted(
                 f"{len(names)} of {len(layout.names)} parameters (such as '{names[0]}') are measured one example "
-                "at a time: exact, but slower."
+                "at a time, which is exact, but slower."
             )
         )
     return names

@@ -84,10 +84,10 @@ class ProgressBar:
 
     def __init__(self, console: Console, total: int, description: str) -> None:
         self.console, self.total, self.done = console, total, 0
-        self.bar = self._made()
+        self.bar = self._new_bar()
         self.task = self.bar.add_task(description, total=float(total), count=self._count())
 
-    def _made(self) -> Progress:
+    def _new_bar(self) -> Progress:
         """Return a bar for the kind of the console."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -194,7 +194,7 @@ def _rate(done: int, started: float, items: str) -> str:
     if not done or not seconds:
         return ""
     rate = 3600 * done / seconds
-    # Units of large models take hours.
+    # Units of large models take hours, so that low rates need a decimal.
     return f", {rate:,.1f} {items}/hour" if rate < 10 else f", {rate:,.0f} {items}/hour"
 
 
@@ -244,7 +244,7 @@ class TransferProgress(ProgressBar):
             case UnitsAwaited(units):
                 self.say(f"note: other processes are fine-tuning {', '.join(map(str, units))}; waiting for them.")
             case UnitByOther(unit):
-                self.advance(f"{unit}: made by another process")
+                self.advance(f"{unit}: fine-tuned by another process")
             case UnitFailed(unit, error):
                 self.advance()
                 self.say(f"failed: {unit}: {error.message}")

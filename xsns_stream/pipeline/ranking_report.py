@@ -38,7 +38,8 @@ class RankingReport:
         calibration: Facts about the gold scores from which expected scores are computed; the entry `check` shows how
             well the similarity predicts the gold scores. None if `gold` was not given.
         notes: Notes on omissions and unknown values, and on the reliability of the ranking.
-        worth: Sentences on the reliability of the ranking; the first always says that similarity is not transfer.
+        worth: Sentences on the reliability of the ranking; the first always says that similarity is not a measurement
+            of transfer.
         warning: Short warning for a title if the gold scores contradict the ranking; otherwise empty.
         model: Name of the model that was measured.
         corpus: Name of the corpus that was measured.
@@ -169,7 +170,7 @@ class RankingReport:
 class RankingReports:
     """The rankings of several targets, in the order in which the targets were given.
 
-    Iterating yields the reports; `reports["wo"]` is the report of one target.
+    Iterating over the collection yields the reports; `reports["wo"]` is the report on one target.
 
     Attributes:
         reports: One report for each target.
@@ -250,7 +251,7 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
     if ranking.basis:
         yield compared_with_first(report.candidates)
     if (facts := report.calibration) is not None:
-        unknown = "" if facts["known_target"] else ", and none of the target"
+        unknown = "" if facts["known_target"] else ", none of which is of this target"
         task = "" if facts["task"] == UNKNOWN else f" ({facts['task']})"
         what = f"{metric_name(facts['metric'])}{task}"
         yield f"Expected {what} from {facts['pairs']} pairs of gold scores{unknown}."
@@ -262,12 +263,12 @@ def compared_with_first(ranking: SourceRanking) -> str:
     Only sources that have an interval are considered.
     """
     known = [source for source in ranking if source.low is not None]
-    among = "" if len(known) == len(ranking) else f" of the {len(known)} that have an interval"
+    among = "" if len(known) == len(ranking) else f" of the {len(known)} sources that have an interval"
     level, basis = ranking.level, f"(95 %, {ranking.basis})"
     if len(known) == 1:
-        return "No other candidate has an interval to compare the first with."
+        return "No other candidate has an interval, so that the first source cannot be compared."
     if level == 1:
-        return f"The first{among} is reliably closer than all other {'ones' if among else 'candidates'} {basis}."
+        return f"The first{among} is reliably closer than all other {'sources' if among else 'candidates'} {basis}."
     if all(source.level_with_first for source in known[:level]):
         return f"~ No reliable difference among the first {level}{among} {basis}."
     return f"~ {level - 1} of the others cannot be distinguished from the first{among} {basis}."

@@ -1,4 +1,4 @@
-"""Statements on the reliability of a ranking, by its model, text, number of examples, and gold scores."""
+"""Statements on the reliability of a ranking, from its model, its text, its number of examples, and gold scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from xsns_stream.types.transfer_scores import TransferScores
 
 #: The first statement on every ranking.
-NOT_TRANSFER: Final = "The ranking shows the similarity of sub-networks, not yet transfer."
+NOT_TRANSFER: Final = "The ranking shows the similarity of sub-networks, which is not a measurement of transfer."
 #: Smallest number of examples for a ranking that is more than a first test; used if split-half was not measured.
 ENOUGH_EXAMPLES: Final = 256
-# Split-half is near a similarity if it closes less than this share of the distance from the similarity to 1.
+# There are too few examples if split-half is below s + _NEAR (1 − s), where s is the similarity of the first source.
 _NEAR: Final = 0.1
 _EMBEDDED: Final = "mini"
 _NAMES: Final = "cldr"
@@ -123,7 +123,7 @@ def statements(
 
 
 def settings_statements(rows: SubNetworkStore) -> tuple[str, ...]:
-    """Return a sentence for each of model and text of a store that is meant only for trying out the program."""
+    """Return sentences on the model and the text of a store, if they are meant only for trying out the program."""
     from xsns_stream.types import Provenance
 
     return tuple(_settings(Provenance.from_json(rows.experiment)))
@@ -137,21 +137,34 @@ def _settings(shared: Provenance) -> Iterator[str]:
 
 
 def _few_examples(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> str:
-    """Return a sentence that says that there are too few examples; empty if there are enough, or this is unknown."""
+    """Return a sentence that says that there are too few examples; empty if there are enough, or if it is unknown."""
     highest = max((source.similarity for source in ranking if not math.isnan(source.similarity)), default=math.nan)
     half = ranking.reliability
     if half is not None:
         if half >= highest + _NEAR * (1 - highest) or math.isnan(highest):
             return ""
-        return (
-            f"Two halves of the target's own examples are hardly more similar ({half:.3f}) than the target and its "
-            f"first source ({highest:.3f}): there are too few examples."
-        )
+        return _halves_sentence(f"{half:.3f}", f"{highest:.3f}")
     records = [rows.record(ranking.target, seed, density).provenance for seed in ranking.seeds]
     fewest = min((record.examples for record in records if not record.stopping), default=ENOUGH_EXAMPLES)
     if not 0 < fewest < ENOUGH_EXAMPLES:
         return ""
+    are = "example of the target is" if fewest == 1 else "examples of the target are"
     return (
-        f"{fewest} examples of the target are enough for a first test only (use {ENOUGH_EXAMPLES} or more), and "
-        "split-half was not measured."
+        f"{fewest} {are} enough for a first test only (use {ENOUGH_EXAMPLES} or more), and split-half was not measured."
     )
+
+
+def _halves_sentence(half: str, highest: str) -> str:
+    """Return the sentence on a target whose two halves are not clearly more similar than the target and its source.
+
+    Args:
+        half: Similarity of two halves of the target's examples, as it is shown.
+        highest: Similarity of the target and its first source, as it is shown. The shown numbers are compared, so that
+            the sentence agrees with them.
+    """
+    if half == highest:
+        compared = f"as similar ({half}) as the target and its first source"
+    else:
+        how = "hardly more" if float(half) > float(highest) else "less"
+        compared = f"{how} similar ({half}) than the target and its first source ({highest})"
+    return f"Two halves of the target's own examples are {compared}: there are too few examples."

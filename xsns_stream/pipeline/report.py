@@ -156,7 +156,7 @@ def _check_arguments(
         )
     if gold is None and (regime is not None or predictors):
         name = "--regime" if regime is not None else "--predict"
-        raise UsageError(f"{name} cannot be used without --gold.", "give the gold scores, or omit it.")
+        raise UsageError(f"{name} cannot be used without --gold.", f"give the gold scores, or omit {name}.")
 
 
 @dataclass(frozen=True)

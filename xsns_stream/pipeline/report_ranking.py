@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import SimilarityDraws
 
-#: Sources whose probability of being the best is lower are not listed.
+#: Smallest probability of being the best source for which the page lists a source.
 _LEAST_SHARE: Final = 0.005
-#: Most threads that rank targets at the same time.
+#: Largest number of threads that rank targets at the same time.
 _MOST_THREADS: Final = 8
 
 
@@ -73,7 +73,7 @@ def rank_every_target(
     ranked, basis = [], ""
     progress = progress_of("ranking", on_event)
     with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, available_cores())) as threads:
-        # NumPy draws and sorts without the lock of the interpreter.
+        # NumPy releases the lock of the interpreter while it draws and sorts, so that the threads run in parallel.
         rankings = threads.map(lambda target: _with_intervals(matrix, target, resampling), targets)
         for done, ranking in enumerate(rankings, 1):
             report = _report(ranking, rows, density, calibrated)
@@ -105,7 +105,8 @@ def _report(
 ) -> RankingReport:
     """Return the report on one target."""
     if rows is not None and density is not None:
-        # The page shows the reliability of targets only. That of all sources would read every record for every target.
+        # The page shows the reliability of targets only. To show that of sources, every record would be read again for
+        # every target.
         target_alone = with_reliability(replace(ranking, sources=()), rows, density)
         ranking = replace(ranking, reliability=target_alone.reliability)
     facts = None
@@ -118,7 +119,7 @@ def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None)
     """Return draws of the similarities; they are based on the parts, or without parts on at least three seeds."""
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_of_target, rank_sources
 
-    # `rank` draws in the order of the ranking, so that both show the same numbers.
+    # The sources are in the order of the ranking, as in `rank`, so that both draw the same numbers.
     sources = [source.language for source in rank_sources(matrix, target)]
     if resampling is None:
         return draws_of_seeds(matrix, target, sources)
@@ -150,9 +151,9 @@ def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) ->
 def _fill(matrix: SimilarityMatrix, ranking: SourceRanking, ends: Sequence[Reals], expected: Sequence[Reals]) -> None:
     """Write the intervals and the expected scores of one target into the columns of the arrays."""
     column = matrix.targets.index(ranking.target)
-    number = {code: i for i, code in enumerate(matrix.sources)}
+    row_of = {code: i for i, code in enumerate(matrix.sources)}
     for source in ranking:
-        row = number[source.language]
+        row = row_of[source.language]
         if source.low is not None and source.high is not None:
             ends[0][row, column], ends[1][row, column] = source.low, source.high
         if (score := source.expected) is not None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Smallest number of languages for a tree and maps.
 FEWEST_IN_TREE: Final = 3
-#: Name in the evaluation of the predictor that is the store or the matrix of the page.
+#: Name that the evaluation gives to the similarities of the page's own store or matrix.
 OWN: Final = "similarity"
 
 
@@ -176,7 +176,10 @@ def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows:
 
 
 def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tuple[Reals | None, float]:
-    """Return the score of each pair that a fit to the other targets predicts, and the RMSE of these predictions."""
+    """Return the score of each pair, predicted by a regression on the other targets, and the RMSE of the predictions.
+
+    The scores are None, and the RMSE is NaN, if there are too few pairs for a regression.
+    """
     from xsns_stream.regression import fit
     from xsns_stream.types.regressions import LEFT_OUT_TARGET
 
@@ -184,7 +187,7 @@ def _calibrated(joined: JoinedScores, name: str, rows: Any, columns: Any) -> tup
     try:
         regression = fit(one, "mixed", "crossed", left_out=(LEFT_OUT_TARGET,))
     except UsageError:
-        # Too few pairs, or a constant prediction: there is nothing to calibrate.
+        # There are too few pairs for a regression, or the prediction is constant.
         return None, float("nan")
     matrix = regression.left_out[LEFT_OUT_TARGET]
     values = np.full((len(joined.sources), len(joined.targets)), np.nan)

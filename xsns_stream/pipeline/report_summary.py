@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix
 
-#: A warning names languages in which a larger share of the tokens is not in the vocabulary.
+#: A warning names the languages of which a larger share of the tokens is not in the vocabulary.
 MANY_UNKNOWN: Final = 0.1
-#: Split-half is low if it closes less than this share of the distance from a language's nearest neighbour to 1.
+#: Split-half is low if it is below s + _NEAR (1 − s), where s is the similarity of a language to its nearest neighbour.
 _NEAR: Final = 0.1
+#: Largest number of languages that a warning names.
 _SHOWN: Final = 12
 _CAUTION: Final = (
     "Languages with similar sub-networks often transfer well to one another, but the similarity is not a measurement "
@@ -159,15 +160,19 @@ def _warnings(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -
     few = {r.language: r.provenance.examples for r in records if 0 < r.provenance.examples < ENOUGH_EXAMPLES}
     few = {code: number for code, number in few.items() if not _stopped(records, code)}
     if few:
-        whom = "all languages" if len(few) == len({r.language for r in records}) else f"{len(few)} languages"
+        if len(few) == len({r.language for r in records}):
+            whom = f"all languages ({_listed(few)}) have"
+        else:
+            whom = f"{len(few)} {'language' if len(few) == 1 else 'languages'} ({_listed(few)})"
+            whom += " has" if len(few) == 1 else " have"
         yield (
-            f"Few examples: {whom} ({_listed(few)}) have fewer than {ENOUGH_EXAMPLES} examples. This is enough for a "
-            "first test, but not for reliable results."
+            f"Few examples: {whom} fewer than {ENOUGH_EXAMPLES} examples. This is enough for a first test, but not for "
+            "reliable results."
         )
     if unreliable := _unreliable(matrix, rows, records):
         yield (
-            "Low split-half reliability: two halves of a language's own examples are hardly more similar than the "
-            f"language and its nearest neighbour, so that there are too few examples: {_listed(unreliable)}."
+            "Low split-half reliability: two halves of a language's own examples are at most slightly more similar "
+            f"than the language and its nearest neighbour, so that there are too few examples: {_listed(unreliable)}."
         )
     unknown = {r.language: float(r.provenance.text.get("tokens_unknown", 0.0)) for r in records}
     if many := sorted((code for code, share in unknown.items() if share > MANY_UNKNOWN), key=lambda c: -unknown[c]):
@@ -183,7 +188,7 @@ def _stopped(records: Sequence[Any], language: str) -> bool:
 
 
 def _unreliable(matrix: SimilarityMatrix, rows: SubNetworkStore, records: Sequence[Any]) -> list[str]:
-    """Return the languages whose two halves are hardly more similar than the language and its nearest neighbour."""
+    """Return the languages whose split-half reliability is low; see :data:`_NEAR`."""
     halves: dict[str, list[float]] = {}
     for record in records:
         if (half := rows.reliability(record).get("split_half")) is not None:

@@ -66,7 +66,7 @@ def request_languages(
     if square and (rows or columns or gold):
         raise UsageError(
             "--lang was given together with --sources, --targets or --gold.",
-            "--lang compares all languages with one another; the others compare sources with targets.",
+            "--lang compares all languages with one another; the other options compare sources with targets.",
         )
     # Codes that are given together with `all` are checked too.
     named = _normal([code for code in square if code != "all"])

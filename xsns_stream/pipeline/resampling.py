@@ -34,7 +34,7 @@ class Resampling:
 
     @property
     def basis(self) -> str:
-        """The things that were resampled, as text, such as `8 parts`."""
+        """A phrase that says from what the similarities were resampled, such as `8 parts`."""
         return f"{self.count} parts"
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
@@ -79,7 +79,7 @@ def tree_support(rows: SubNetworkStore, matrix: SimilarityMatrix, on_event: OnRe
     """Return how often the groups of the tree of a matrix occur in trees of resampled similarities.
 
     The similarities are resampled as for the intervals of a ranking, with the same random numbers for all pairs of a
-    language. A note says why there is no support.
+    language. If None is returned, a note says why there is no support.
 
     Args:
         rows: The store of the matrix.

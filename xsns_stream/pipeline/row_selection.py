@@ -89,7 +89,7 @@ def as_density(density: float | None) -> float | None:
     return None if density is None else real_number(density, "density")
 
 
-def noting(on_event: OnReadEvent) -> Callable[[str], None]:
+def noting(on_event: Callable[[Noted], None]) -> Callable[[str], None]:
     """Return a function that sends a sentence as a note."""
     return lambda sentence: on_event(Noted(sentence))
 

@@ -21,7 +21,7 @@ from xsns_stream.store import OtherBitsError, SubNetworkStore
 from xsns_stream.subnetworks.select import extract_subnetworks
 from xsns_stream.types import LanguageSample, Provenance, ReadCounts, SubNetwork
 
-#: If a larger share of the tokens is unknown, little more than the punctuation of a language is measured.
+#: A note is sent if a larger share of the tokens is unknown: little more than punctuation is measured then.
 MANY_UNKNOWN: Final = 0.2
 #: A note names two languages that share at least this part of their examples, because shared text makes them similar.
 MANY_COMMON: Final = 0.1
@@ -106,7 +106,7 @@ def _notes_on_lines(counts: ReadCounts, units: str) -> Iterator[str]:
     numbers = ((reason, getattr(counts, reason)) for reason in _SKIPPED)
     skipped = ", ".join(f"{number} {reason}" for reason, number in numbers if number)
     if skipped:
-        yield f"{skipped} of {counts.read} {units} skipped."
+        yield f"{skipped} of {counts.read} {units} are skipped."
     if counts.control:
         yield f"control characters are removed from {counts.control} of {counts.read} {units}."
     if counts.cut:
@@ -174,7 +174,7 @@ def note_on_shared(shared: Sequence[SharedText]) -> str:
     if not shared:
         return ""
     named = [f"{' and '.join(one.languages)} (seed {one.seed}) {one.share:.0%}" for one in shared[:SHOWN]]
-    more = f", and {len(shared) - SHOWN} more pairs" if len(shared) > SHOWN else ""
+    more = f", and {len(shared) - SHOWN} more" if len(shared) > SHOWN else ""
     return (
         "these languages have examples in common, which makes their sub-networks similar even if the languages "
         f"are not: {', '.join(named)}{more}."
@@ -244,7 +244,7 @@ def _from_stored_fisher(row: Row, run: Run) -> MeasuredRow:
     fisher, record = run.store.fisher_values(row.language, row.seed), run.store.fisher_record(row.language, row.seed)
     if fisher is None or record is None:
         raise FisherError(f"the Fisher values of '{row.language}' were removed from the store.", "run the build again.")
-    rounded = ", rounded to bf16: their sub-network is an approximation" if record.encoding == "bf16" else ""
+    rounded = ", which are rounded to bf16, so that it is an approximation" if record.encoding == "bf16" else ""
     run.notify(Noted(f"is selected from the Fisher values in the store{rounded}.", row))
     return MeasuredRow(replace(fisher, provenance=replace(fisher.provenance, values=f"kept-{record.encoding}")))
 

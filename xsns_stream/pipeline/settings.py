@@ -53,9 +53,12 @@ class Stopping:
                 f"the coefficient at which a row is stable must be in (0, 1], not {self.jaccard}.",
                 "0.95 stops when 64 more examples change about one parameter in forty.",
             )
-        for name, value in (("examples between checks", self.check_every), ("least examples", self.at_least)):
+        for name, value in (
+            ("number of examples between two checks", self.check_every),
+            ("smallest number of examples", self.at_least),
+        ):
             if value < 1:
-                raise UsageError(f"the number for {name} must be at least 1, not {value}.")
+                raise UsageError(f"the {name} must be at least 1, not {value}.")
 
     def __str__(self) -> str:
         return (
@@ -127,7 +130,7 @@ class BuildSettings:
             raise UsageError("no density was given.", "the density of the paper is 0.15.")
         for density in self.densities:
             check_density(density)
-        numbers = [("examples", self.examples), ("memory", self.memory)]
+        numbers = [("number of examples", self.examples), ("memory limit in bytes", self.memory)]
         if self.batch_size == "auto":
             if self.fisher.batch_wise:
                 raise UsageError(
@@ -138,7 +141,7 @@ class BuildSettings:
             numbers.append(("batch size", self.batch_size))
         for name, value in numbers:
             if value is not None and value < 1:
-                raise UsageError(f"the number for {name} must be at least 1, not {value}.")
+                raise UsageError(f"the {name} must be at least 1, not {value}.")
         if self.keep_fisher is not None and self.keep_fisher not in ENCODINGS:
             raise UsageError(
                 f"'{self.keep_fisher}' is not an encoding of Fisher values.", f"choose one of {', '.join(ENCODINGS)}."
@@ -175,7 +178,7 @@ class BuildSettings:
 
     @property
     def own_quantile(self) -> str:
-        """The estimator's default method for the threshold: `percentile` for `authors`, `exact` for the others."""
+        """The estimator's default method for the threshold: `percentile` for `authors`, `exact` for all others."""
         return "percentile" if self.fisher.estimator == "authors" else "exact"
 
     @property

@@ -228,7 +228,8 @@ def _rank_one(
 ) -> RankingReport:
     """Return the report on one target.
 
-    `named` is a note that the given name of the target is not its label in the store; None if it is.
+    `named` is a note that says which label of the store the given name of the target means; None if the name is the
+    label.
     """
     from xsns_stream.ranking import rank_sources
     from xsns_stream.similarity import count_selection, similarity
@@ -255,7 +256,8 @@ def _rank_one(
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
     sources_k = options.sources_k
     if sources_k is not None and len(codes) < sources_k:
-        log(Noted(f"{sources_k} sources were requested, but there are only {len(codes)} candidates; all are chosen."))
+        candidate = "is only 1 candidate, which is" if len(codes) == 1 else f"are only {len(codes)} candidates; all are"
+        log(Noted(f"{sources_k} sources were requested, but there {candidate} chosen."))
     draws = _draws(rows, matrix, target, codes, density, log)
     ranking = with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
     facts = None
@@ -332,7 +334,10 @@ def _draws(
 def folds_of(
     rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
 ) -> tuple[int, list[str]]:
-    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates."""
+    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates.
+
+    The number is 0, and there are no candidates, if the target has no folds, or no candidate has as many.
+    """
     best: tuple[int, list[str]] = (0, [])
     for count in rows.fold_counts:
         languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]

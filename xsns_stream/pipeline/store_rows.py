@@ -80,7 +80,8 @@ def select_keys(
     if densities:
         _require("density", densities, sorted({key.density for key in keys if key.density is not None}), where)
     languages = sorted({key.language for key in keys})
-    # An empty filter of the user is an error, because it must not select all rows.
+    # If the user gave a filter that names no language, such as an empty text, `select` raises an error: the filter must
+    # not select all rows.
     selected = set(select(lang, languages, where, on_note) if lang else languages)
     return tuple(
         key
@@ -216,7 +217,7 @@ def refuse_unread_rows(result: CopyResult, target: str) -> None:
     number = len(result.failed)
     raise PartialError(
         f"{number:,} {'row' if number == 1 else 'rows'} could not be read: {', '.join(map(str, named))}{others}.",
-        f"the others are in '{target}'. The first: {first.message} {first.hint}".rstrip(),
+        f"the others are in '{target}'. The first error: {first.message} {first.hint}".rstrip(),
     )
 
 
@@ -397,7 +398,7 @@ def export_rows(
         raise UsageError(
             f"{len(keys)} languages cannot be written to one file.", f"give a name such as '{LANGUAGE_FIELD}.npz'."
         )
-    # A label has only letters, digits and `-`, `_` or `.` between them, otherwise the store would not have accepted it.
+    # Labels are safe in file names: a store accepts only letters and digits, with single `-`, `_` or `.` between them.
     targets = {key: Path(output.replace(LANGUAGE_FIELD, key.language)) for key in keys}
     for target in targets.values():
         check_target(target)

@@ -15,7 +15,7 @@ from xsns_stream.corpora.embedded import DEFAULT_CORPUS
 from xsns_stream.errors import LanguageError, PartialError, UsageError, XsnsError
 from xsns_stream.languages import counterparts
 from xsns_stream.pipeline.arguments import flag, whole_number
-from xsns_stream.pipeline.baseline_model import MODEL_OPTIONS, PARAMETER_OPTIONS, load_for_baselines
+from xsns_stream.pipeline.baseline_model import MODEL_OPTIONS, PARAMETER_OPTIONS, load_for_baselines, model_modes
 from xsns_stream.pipeline.baseline_run import Elsewhere, model_baselines
 from xsns_stream.pipeline.cluster_clients import Workers
 from xsns_stream.pipeline.events import BaselineEvent, Row, RowFailed, reasons_of
@@ -34,7 +34,7 @@ from xsns_stream.pipeline.stored_text import (
 from xsns_stream.types import SimilarityMatrix
 
 if TYPE_CHECKING:
-    from xsns_stream.models import LoadedModel
+    pass
 
 #: Default folder for the logs of languages that failed; used if there is no output file.
 DEFAULT_LOGS: Final = Path("baselines.logs")
@@ -150,7 +150,7 @@ def text_baselines(
                 failed[event.row] = event.error
             draw(event)
 
-        with _caller_modes_off(loaded):
+        with model_modes(loaded):
             matrices = model_baselines(
                 names,
                 corpus,
@@ -256,12 +256,3 @@ def _renamed(matrix: SimilarityMatrix, chosen: Mapping[str, str]) -> SimilarityM
         targets=tuple(chosen[code] for code in matrix.targets),
         record=None if matrix.record is None else matrix.record.renamed(chosen),
     )
-
-
-def _caller_modes_off(loaded: LoadedModel | None) -> AbstractContextManager[None]:
-    """Return a context manager that disables the autocast of the caller; without a model, it does nothing."""
-    if loaded is None or loaded.model is None:
-        return nullcontext()
-    from xsns_stream.fisher.model_state import caller_modes_off
-
-    return caller_modes_off()

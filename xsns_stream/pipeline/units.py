@@ -211,7 +211,7 @@ def _refuse(run: TransferRun, settings: Mapping[str, Any], where: Path, free: fr
         was, now = (_shown(side.get(differing[0])) for side in (was_of, is_of))
         raise IncompatibleError(
             f"'{run.source}' (seed {run.seed}) in '{where}' has other settings: {', '.join(differing)} "
-            f"({differing[0]} was {was}, is {now}).",
+            f"({differing[0]} was {was} and is now {now}).",
             "give another -o, or delete the folder to start again." + _HINTS.get(differing[0], ""),
         )
 

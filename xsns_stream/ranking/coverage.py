@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Number of 64-bit words of a row that are read in one step when the parameters of a source are removed.
+#: Number of 64-bit words of a row that are read in one step when the parameters of a source are removed from the
+#: uncovered part of the target.
 _STEP: Final = 1 << 17
 
 

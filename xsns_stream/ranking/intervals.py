@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from xsns_kernels.columns import Columns
 
 
-#: Largest number of rows on either side of a comparison. Rows of object stores are copied to a temporary file first.
+#: Largest number of rows on either side of a comparison. It limits the size of the temporary file to which rows of
+#: object stores are copied.
 _AT_ONCE: Final = 256
 #: Smallest number of seeds for a standard deviation.
 FEWEST_SEEDS: Final = 3
-#: Number of draws for which random numbers of their own are generated at a time.
+#: Number of draws for which the random numbers of the sources are generated in one step; more would need more memory.
 _DRAWS_AT_ONCE: Final = 500
 #: Number of draws. Probabilities are shown in whole percent; with 10,000 draws, the standard error of 50 % is 0.5 %.
 DRAWS: Final = 10_000
@@ -41,7 +42,7 @@ def fold_similarities(
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
 ) -> FoldSimilarity:
-    """Return the similarities of a target and its sources, recomputed with one fold of the examples left out.
+    """Return the similarities of a target and its sources, computed K times, each time without one of K folds.
 
     The target without each of its folds is compared with the sources, and each source without each of its folds is
     compared with the target.
@@ -64,7 +65,8 @@ def fold_similarities(
     """
     if len(folds) < 2 or not sources or not seeds:
         raise UsageError(
-            "a comparison without folds needs a source, a seed and at least two folds.", "build with --parts 8."
+            "to leave out one part of the examples at a time, a source, a seed and at least two parts are needed.",
+            "build the store with --parts 8.",
         )
     for seed in seeds:
         for rows in (store, *folds):
@@ -95,7 +97,7 @@ def all_fold_similarities(
     coefficient: str = "jaccard",
     on_progress: Progress | None = None,
 ) -> tuple[Reals, Reals]:
-    """Return the similarities of all pairs, with one fold of the examples of one of the two languages left out.
+    """Return the similarities of all pairs of languages, each without one fold of the examples of one language.
 
     :func:`fold_of_target` extracts the similarities of one target, as :func:`fold_similarities` computes them.
 
@@ -118,18 +120,19 @@ def all_fold_similarities(
     """
     if len(folds) < 2 or not languages or not seeds:
         raise UsageError(
-            "a comparison without folds needs a language, a seed and at least two folds.", "build with --parts 8."
+            "to leave out one part of the examples at a time, a language, a seed and at least two parts are needed.",
+            "build the store with --parts 8.",
         )
     shape = len(seeds), len(folds), len(languages), len(languages)
     without_source, without_target = np.empty(shape), np.empty(shape)
     groups = [slice(start, start + _AT_ONCE) for start in range(0, len(languages), _AT_ONCE)]
     passes = list(product(range(len(seeds)), range(len(folds)), groups, groups))
-    for done, (row, number, whole, part) in enumerate(passes, 1):
+    for done, (row, fold, whole, part) in enumerate(passes, 1):
         comparison = _RowComparison(seeds[row], density, coefficient)
-        rows, rows_of_fold = (store, languages[whole]), (folds[number], languages[part])
-        # The results are [target, source].
-        without_source[row, number, part, whole] = comparison.similarities([rows], [rows_of_fold]).T
-        without_target[row, number, whole, part] = comparison.similarities([rows_of_fold], [rows]).T
+        rows, rows_of_fold = (store, languages[whole]), (folds[fold], languages[part])
+        # `similarities` returns [target, source], and the arrays are [source, target].
+        without_source[row, fold, part, whole] = comparison.similarities([rows], [rows_of_fold]).T
+        without_target[row, fold, whole, part] = comparison.similarities([rows_of_fold], [rows]).T
         if on_progress is not None:
             on_progress(done, len(passes))
     return without_source, without_target
@@ -144,8 +147,8 @@ def fold_of_target(
     coefficient: str,
 ) -> FoldSimilarity:
     """Extract the similarities of one target from the result of :func:`all_fold_similarities`."""
-    number = {code: i for i, code in enumerate(languages)}
-    rows, column = [number[source] for source in sources], number[target]
+    index = {code: i for i, code in enumerate(languages)}
+    rows, column = [index[source] for source in sources], index[target]
     without_source, without_target = (array[:, :, rows, column] for array in similarities)
     return FoldSimilarity(target, tuple(sources), without_target, without_source, coefficient, tuple(seeds))
 
@@ -224,7 +227,8 @@ def draws_of_folds(folds: FoldSimilarity, matrix: SimilarityMatrix, draws: int =
     total = np.zeros((draws, len(folds.sources)))
     scale = np.sqrt((count - 1) / count) / len(folds.seeds)
     for target_side, source_side in zip(folds.without_target, folds.without_source, strict=True):
-        # All sources have the same random numbers for the folds of the target, and separate ones for their own folds.
+        # All sources use the same random numbers for the folds of the target. For its own folds, each source uses
+        # random numbers that no other source uses.
         total += random.standard_normal((draws, count)) @ (target_side - target_side.mean(axis=0))
         deviation = np.sqrt(((source_side - source_side.mean(axis=0)) ** 2).sum(axis=0))
         for start in range(0, draws, _DRAWS_AT_ONCE):

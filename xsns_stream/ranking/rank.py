@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from xsns_stream.errors import LanguageError, UsageError
+from xsns_stream.io.tables import listed
 from xsns_stream.languages import near_misses
 from xsns_stream.types import RankedSource, Reals, SimilarityMatrix, SourceRanking
 from xsns_stream.types.source_ranking import SimilarityDraws
@@ -114,14 +115,16 @@ def _interval(values: Reals, minuend: Reals | None = None) -> Reals:
         part = values[:, start : start + _AT_ONCE]
         if minuend is not None:
             part = minuend - part
-        # Quantiles of contiguous rows need two thirds of the time of quantiles of columns, and are the same numbers.
+        # The quantiles of contiguous rows equal those of columns, and are computed in two thirds of the time.
         rows = np.ascontiguousarray(part.T)
         result[:, start : start + _AT_ONCE] = np.quantile(rows, [ends, 1 - ends], axis=1)
     return result
 
 
 def _best_shares(values: Reals) -> Reals:
-    """Return the share of draws in which each source has the largest value; sources that tie share the draw.
+    """Return the share of draws in which each source has the largest value.
+
+    If n sources have the largest value of a draw, the draw counts 1 / n for each of them.
 
     Args:
         values: B draws of the similarities of S sources, float64 [B, S].
@@ -130,8 +133,8 @@ def _best_shares(values: Reals) -> Reals:
         float64 [S].
     """
     largest = values == values.max(axis=1, keepdims=True)
-    number = largest.sum(axis=1, keepdims=True)
-    parts = (largest[:, start : start + _AT_ONCE] / number for start in range(0, values.shape[1], _AT_ONCE))
+    winners = largest.sum(axis=1, keepdims=True)
+    parts = (largest[:, start : start + _AT_ONCE] / winners for start in range(0, values.shape[1], _AT_ONCE))
     shares: Reals = np.concatenate([part.mean(axis=0) for part in parts])
     return shares
 
@@ -141,7 +144,9 @@ def _require(language: str, labels: Sequence[str], role: str) -> None:
         near = near_misses(language, labels)
         raise LanguageError(
             f"'{language}' is not a {role} of the matrix.",
-            f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {len(labels)} {role}s.",
+            f"did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else f"choose one of its {role}s: {listed(labels)}.",
         )
 
 

@@ -48,7 +48,10 @@ def jaccard_index(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def dice(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """2 |A ∩ B| / (|A| + |B|) (Dice 1945, Sørensen 1948), which is 2 J / (1 + J); undefined for two empty sets."""
+    """2 |A ∩ B| / (|A| + |B|) (Dice 1945, Sørensen 1948); undefined for two empty sets.
+
+    It equals 2 J / (1 + J), where J is the Jaccard index.
+    """
     return _ratio(2 * n, a + b)
 
 
@@ -71,10 +74,11 @@ def cosine(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
 
 
 def corrected_jaccard(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
-    """(J − E) / (1 − E), where E is J of the expected overlap of two independent random sets of these sizes.
+    """(J − E) / (1 − E), where J is the Jaccard index and E is the Jaccard index that is expected by chance.
 
-    E = e / (|A| + |B| − e) with e = |A| |B| / P. The value 0 means similarity by chance; 1 means equal sets. The
-    coefficient is undefined for two empty sets, and for two sets of all parameters.
+    E is the index of two independent random sets of these sizes that have their expected overlap e = |A| |B| / P:
+    E = e / (|A| + |B| − e). The value 0 means that the sets are as similar as random sets; 1 means that they are equal.
+    The coefficient is undefined if both sets are empty, or if both contain all parameters.
     """
     expected = jaccard_index(expected_intersection(a, b, size), a, b, size)
     return _ratio(jaccard_index(n, a, b, size) - expected, 1.0 - expected)
@@ -84,7 +88,8 @@ def mutual_information(n: Reals, a: Reals, b: Reals, size: int) -> Reals:
     """Σ p(x, y) ln(p(x, y) / (p(x) p(y))) of the two bit vectors, in nats, over the four values of (x, y).
 
     p(1, 1) = n / P, p(1, 0) = (a − n) / P, p(0, 1) = (b − n) / P, p(0, 0) = (P − a − b + n) / P; 0 ln 0 = 0. The
-    value of a set with itself is the entropy of the set. It is zero for an empty set and for a set of all parameters.
+    mutual information of a set with itself is the entropy of the set. The mutual information is zero if one of the two
+    sets is empty or contains all parameters.
     """
     cells = (n, a, b), (a - n, a, size - b), (b - n, size - a, b), (size - a - b + n, size - a, size - b)
     information: Reals = np.maximum(sum((_information(*cell, size) for cell in cells), np.zeros(n.shape)), 0.0)
@@ -118,7 +123,8 @@ def coefficient_named(name: str) -> Coefficient:
 
 def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:
     """Return |A| |B| / P, which is the expected |A ∩ B| of independent random sets of these sizes."""
-    # |A| |B| can exceed 2^53 for models of billions of parameters.
+    # The division comes first: for models of billions of parameters, |A| |B| can exceed 2^53, above which float64
+    # cannot represent every integer.
     return a * (b / max(size, 1))
 
 

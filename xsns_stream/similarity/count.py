@@ -36,7 +36,7 @@ class _Sides(TypedDict, total=False):
 
 
 class _Options(TypedDict, total=False):
-    """The other arguments, which all overloads of a count share."""
+    """Arguments that all overloads of the counting functions share."""
 
     density: float | None
     device: str

@@ -56,18 +56,18 @@ def groups_of(layout: ParameterLayout, by: str) -> Groups:
     if by == "layer":
         spans = [(layer.name, layer.start, layer.stop) for layer in layout.layers]
     elif by in GROUPINGS:
-        bits = zip(layout.names, layout.offsets, layout.sizes, strict=True)
-        spans = [(name, start, start + size) for name, start, size in bits]
+        tensors = zip(layout.names, layout.offsets, layout.sizes, strict=True)
+        spans = [(name, start, start + size) for name, start, size in tensors]
     else:
         raise UsageError(f"parameters cannot be grouped by '{by}'.", f"group them by {', '.join(GROUPINGS)}.")
     if by == "module":
         spans = [(_module_kind(layout, name, start), start, stop) for name, start, stop in spans]
     names = tuple(dict.fromkeys(name for name, *_ in spans))
-    number = {name: i for i, name in enumerate(names)}
+    index = {name: i for i, name in enumerate(names)}
     sizes = [0] * len(names)
     for name, start, stop in spans:
-        sizes[number[name]] += stop - start
-    segments = tuple(Segment(start, stop, number[name]) for name, start, stop in spans)
+        sizes[index[name]] += stop - start
+    segments = tuple(Segment(start, stop, index[name]) for name, start, stop in spans)
     return Groups(by, names, segments, tuple(sizes))
 
 

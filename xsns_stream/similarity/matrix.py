@@ -23,7 +23,8 @@ from xsns_stream.types import (
 
 _Table = Overlaps | SampledOverlaps
 
-# Relative step of a central difference, whose error is of the order of the square of the step.
+# Relative step of the central differences that approximate the derivatives of a coefficient. The error of a
+# difference is of the order of the square of the step.
 _STEP = 1e-4
 
 
@@ -175,7 +176,7 @@ def _aligned(tables: list[_Table]) -> list[_Table]:
         for name, mine, yours in (
             ("languages", sorted(first.sources), sorted(table.sources)),
             ("targets", sorted(first.targets), sorted(table.targets)),
-            ("size", first.size, table.size),
+            ("number of parameters", first.size, table.size),
             ("density", first.density, table.density),
         ):
             if mine != yours:

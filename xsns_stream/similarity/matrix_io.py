@@ -69,12 +69,12 @@ def read_matrix(
     .csv .tsv      A first line with targets, then a line for each source. The first field of the first
                    line may be anything but a word for targets (`target`, `tgt/src`). An empty field is a
                    pair with an unknown value. The name of the file is the name of the coefficient.
-    .parquet .json Also a frame with sources as index or first column; an object of objects,
-                   {source: {target: number}}.
+    .parquet       Also a frame whose index, or first column, contains the sources.
+    .json          Also an object of objects, {source: {target: number}}.
     ============== =======================================================================================
 
-    Codes are normalised. Labels that are not codes are not changed; they match no language, and a comparison of the
-    matrix with gold scores names them. A missing label is an error.
+    Codes are normalised. Labels that are not codes are not changed. Such labels match no language, and a comparison of
+    the matrix with gold scores names them. A missing label is an error.
 
     Args:
         path: The file.
@@ -343,7 +343,11 @@ def _record(entry: Any) -> PredictorRecord | None:
 
 
 def _array(values: Any, shape: tuple[int, ...]) -> Any:
-    """Convert nested lists, in which null means NaN, or an entry of the metadata of a Parquet file to an array.
+    """Return the numbers of a file as an array.
+
+    Args:
+        values: An array; nested lists, in which None means NaN; or an entry of the metadata of a Parquet file.
+        shape: The required shape.
 
     Raises:
         ValueError: The array has another shape.
@@ -353,7 +357,7 @@ def _array(values: Any, shape: tuple[int, ...]) -> Any:
     if array.dtype.kind == "c":
         raise ValueError("its numbers are complex")
     if array.shape != shape:
-        raise ValueError(f"the labels need numbers of shape {shape}, not {array.shape}")
+        raise ValueError(f"the labels need an array of shape {shape}, not {array.shape}")
     return array
 
 
@@ -386,7 +390,7 @@ class KnownLanguages:
 def known_languages(
     matrix: SimilarityMatrix, what: str, *, skip_unknown: bool = False, rename: Mapping[str, str] | None = None
 ) -> KnownLanguages:
-    """Return a matrix of the rows and columns that are languages; by default raise an error if there are others.
+    """Return the rows and columns of a matrix that are languages; by default raise an error if there are others.
 
     :func:`read_matrix` does not change labels that are not codes. They match no language, so that a comparison would
     lose their rows and columns. Several codes of one language, such as `aka_Latn` and `twi_Latn`, remain separate
@@ -454,7 +458,7 @@ def known_languages(
 
 
 def _of_one_language(side: Sequence[str], code_of: Mapping[str, str | None]) -> list[int]:
-    """Return the positions of labels on one side (rows or columns) that have a code which no other label there has."""
+    """Return the positions of the labels on one side (rows or columns) whose code no other label of that side has."""
     codes = [code_of[label] for label in side]
     return [position for position, code in enumerate(codes) if code is not None and codes.count(code) == 1]
 

@@ -159,7 +159,7 @@ class CommonAndUnited:
 
 
 class RowCounter(Protocol):
-    """A counter of the bits of rows of a store, in this process or elsewhere."""
+    """A counter of the bits of rows of a store, which counts in this process or on workers."""
 
     def count(
         self,

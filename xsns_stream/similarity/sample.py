@@ -2,9 +2,9 @@
 
 Each layer is divided into blocks of adjacent parameters, and adjacent blocks form zones. Two blocks of each zone are
 drawn. This is a stratified cluster sample with two clusters in each stratum (Cochran, Sampling Techniques, 1977,
-chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Adjacent parameters are similar. Zones therefore remove
-most of the variance between tensors and between rows of a matrix. The remaining variance is estimated from the
-difference of the two drawn blocks of each zone.
+chapters 5A and 9A; Kish, Survey Sampling, 1965, chapter 4). Adjacent parameters are similar. Stratification by zones
+therefore removes most of the variance between tensors, and between the rows of a weight matrix. The remaining variance
+is estimated from the difference of the two drawn blocks of each zone.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from xsns_stream.similarity.selection import Incomplete, Progress, RowSource, Se
 from xsns_stream.similarity.streaming import Picked, cross_intersections, intersections
 from xsns_stream.types import WORD_BITS, Counts, ParameterLayout, SampledOverlaps, words_for
 
-#: The number of blocks of a layer, which determines the error, and the limits of the size of a block in words.
-BLOCKS_A_LAYER: Final = 1000
+#: Number of blocks of a layer, which determines the standard error.
+BLOCKS_PER_LAYER: Final = 1000
+#: Smallest and largest size of a block in words.
 LEAST_WORDS: Final = 16
 MOST_WORDS: Final = 1024
 # Bytes of memory for the counts of the blocks that are counted together.
@@ -67,7 +68,7 @@ def sample_overlaps(
 
     Raises:
         UsageError: The fraction is out of range; see also `count_overlaps`.
-        LanguageError, StoreError: See `count_overlaps`. Rows are not compared with their records.
+        LanguageError, StoreError: See `count_overlaps`. The cardinalities of rows are not compared with their records.
     """
     seed = only("seed", store.seeds) if seed is None else seed
     return sample_overlaps_by_seed(
@@ -152,13 +153,13 @@ class Zone:
 def draw_blocks(layout: ParameterLayout, fraction: float, entropy: Sequence[int]) -> tuple[Zone, ...]:
     """Draw two blocks of each zone; the same entropy gives the same blocks.
 
-    A word that two layers share belongs to the later one.
+    A word that two layers share belongs to the later layer.
     """
     draw = np.random.Generator(np.random.PCG64(list(entropy)))
     bounds = [*(layer.start // WORD_BITS for layer in layout.layers), words_for(layout.size)]
     zones = []
     for start, stop in zip([0, *bounds[1:]], bounds[1:], strict=False):
-        step = min(MOST_WORDS, max(LEAST_WORDS, (stop - start) // BLOCKS_A_LAYER))
+        step = min(MOST_WORDS, max(LEAST_WORDS, (stop - start) // BLOCKS_PER_LAYER))
         blocks = [(first, min(first + step, stop)) for first in range(start, stop, step)]
         # A layer has no block if the next layer begins in the same word.
         parts = ceil(fraction * len(blocks) / 2)

@@ -54,7 +54,7 @@ class OverlapCache(Protocol):
     """A cache that keeps overlap counts between comparisons."""
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
-        """Return the SHA-256 of the row that each language has now."""
+        """Return the SHA-256 of the present row of each language."""
 
     def load(self, seed: int, density: float) -> CachedOverlaps | None:
         """Return the cached counts; None if there are no readable counts."""
@@ -126,7 +126,7 @@ def select(
     if first is None or second is None:
         complete = _complete(by_seed, on_incomplete)
         if not complete:
-            raise StoreError(_nothing(wanted, density), "build the missing rows, or choose fewer seeds.")
+            raise StoreError(_nothing_to_compare(wanted, density), "build the missing rows, or choose fewer seeds.")
         first = complete if first is None else first
         second = complete if second is None else second
     selection = Selection(_distinct(first), _distinct(second) if rectangle else None, wanted, density)
@@ -161,7 +161,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
 
     Raises:
         LanguageError: A language has no row; similar codes are suggested.
-        StoreError: The store has no language.
+        StoreError: `languages` is empty.
     """
     if not languages:
         raise StoreError(f"there is no sub-network to compare for {where}.", "build some first.")
@@ -174,7 +174,7 @@ def require(languages: tuple[str, ...], there: Sequence[str], where: str) -> Non
         )
 
 
-def _nothing(seeds: Sequence[int], density: float) -> str:
+def _nothing_to_compare(seeds: Sequence[int], density: float) -> str:
     if len(seeds) == 1:
         return f"there is no sub-network to compare for seed {seeds[0]} and density {density!r}."
     return f"no language has a sub-network for every seed of {list(seeds)} at density {density!r}."
@@ -193,5 +193,7 @@ def _complete(by_seed: Mapping[int, Sequence[str]], on_incomplete: Incomplete | 
 def _distinct(values: Sequence[_T]) -> tuple[_T, ...]:
     twice = sorted({str(value) for value in values if list(values).count(value) > 1})
     if twice:
-        raise UsageError(f"{', '.join(twice)} was given twice.", "name each once.")
+        raise UsageError(
+            f"{', '.join(twice)} {'was' if len(twice) == 1 else 'were'} given twice.", "give each value once."
+        )
     return tuple(values)

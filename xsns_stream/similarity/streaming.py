@@ -114,7 +114,8 @@ def check_cardinalities(store: RowSource, languages: Sequence[str], counted: Cou
     ]
     if wrong:
         raise StoreError(
-            f"rows have changed since they were committed: {', '.join(wrong)}.", "run verify on the store."
+            f"rows have changed since they were committed: {', '.join(wrong)}.",
+            "run `xsns-stream verify` on the store.",
         )
 
 
@@ -203,7 +204,7 @@ class Picked:
     def __init__(self, columns: Columns, ranges: Sequence[tuple[int, int]]) -> None:
         self._columns = columns
         self._ranges = list(ranges)
-        #: The position of the first word of each range in this view, and the number of its words.
+        #: The position of the first word of each range in this view; the last entry is the number of words of the view.
         self.offsets = [0, *accumulate(stop - start for start, stop in self._ranges)]
 
     @property
@@ -218,11 +219,11 @@ class Picked:
 
     def read(self, start: int, stop: int, out: Words) -> None:
         """Read a block of columns of this view, range by range."""
-        number = bisect_right(self.offsets, start) - 1
+        index = bisect_right(self.offsets, start) - 1
         while start < stop:
-            within = start - self.offsets[number]
-            end = min(stop, self.offsets[number + 1])
-            first = self._ranges[number][0] + within
+            within = start - self.offsets[index]
+            end = min(stop, self.offsets[index + 1])
+            first = self._ranges[index][0] + within
             part, out = out[:, : end - start], out[:, end - start :]
             self._columns.read(first, first + end - start, part)
-            number, start = number + 1, end
+            index, start = index + 1, end

@@ -23,7 +23,7 @@ from xsns_stream.types import Words
 
 #: The largest number of files that stay open, if the system allows it; other rows are opened for each block.
 MOST_OPEN: Final = 512
-#: Number of threads that copy rows. In each of them, decoding needs five times the memory of a block.
+#: Number of threads that copy rows. In each thread, decoding needs five times the memory of a block.
 COPY_THREADS: Final = 3
 
 
@@ -67,7 +67,8 @@ class StoredColumns:
         number, skip, expected = 0, start * 8, (stop - start) * 8
         views: Any = out
         try:
-            # If the files are in the system's cache, this loop takes most of the time. It does as little as possible.
+            # If the files are in the cache of the operating system, this loop takes most of the time. It is therefore
+            # kept as short as possible.
             for number, (direct, row) in enumerate(zip(self._direct, views, strict=True)):
                 if direct is None or os.preadv(direct[0], [row], direct[1] + skip) != expected:
                     self._readers[number].read(start, row)
@@ -145,8 +146,9 @@ def _copied(
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < row_bytes * len(records):
         raise StoreError(
-            f"there is no room in '{folder}' for a copy of {len(records)} rows of {row_bytes:,} bytes.",
-            "compressed rows and rows on other machines are copied first: set TMPDIR to a folder with more room.",
+            f"there is no room in '{folder}' for copies of rows, which need {row_bytes * len(records):,} bytes.",
+            "compressed rows and rows in object stores are copied before they are compared: set TMPDIR to a folder "
+            "with more room.",
         )
     # The file has no name, so that the system removes it even if the process is killed.
     with tempfile.TemporaryFile(prefix="xsns-") as file:

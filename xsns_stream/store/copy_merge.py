@@ -31,13 +31,13 @@ class CopyResult:
     Attributes:
         written: Keys of the sub-networks and of the Fisher values that were copied and committed.
         skipped: Keys of the rows that the target already contained with the same content.
-        failed: {row that could not be read from its source: the error}; such a row is not written.
-        words_bytes: Uncompressed size of all rows in the target after the copy.
-        source_bytes: Size of the objects of the same rows in the source stores.
-        target_bytes: Size of the objects of the same rows in the target.
-        fisher_bytes: Size of the objects of Fisher values that were written.
-        folds_written: Rows of folds that were written and committed.
-        folds_skipped: Rows of folds that the target contained already.
+        failed: {key of a row that could not be read from its source: the error}; such a row is not written.
+        words_bytes: Uncompressed size in bytes of the written and the skipped sub-networks.
+        source_bytes: Size in bytes of the objects of these sub-networks in the source stores.
+        target_bytes: Size in bytes of the objects of these sub-networks in the target.
+        fisher_bytes: Size in bytes of the objects of the written Fisher values.
+        folds_written: Number of rows of folds that were written and committed.
+        folds_skipped: Number of rows of folds that the target contained already.
     """
 
     written: tuple[AnyKey, ...]
@@ -57,7 +57,7 @@ class _Source(NamedTuple):
     Attributes:
         store: The store.
         rows: The rows; None for all rows.
-        fisher: The rows of Fisher values.
+        fisher: The rows of Fisher values to copy.
     """
 
     store: SubNetworkStore
@@ -83,7 +83,7 @@ class _Plan:
         target: The target store.
         fold: The number of folds, and the fold that the target leaves out; None for a whole store.
         items: The rows that the target will contain after the copy.
-        there: The rows that the target already contained before the copy.
+        there: The rows that the target already contained.
         written: The rows that were written so far.
         failed: The rows that could not be read.
     """
@@ -108,7 +108,7 @@ class _Plan:
         if item.key in self.there:
             return
         try:
-            put = _reader(item)
+            put = _read_item(item)
         except StoreError as error:
             self.failed[item.key] = error
         else:
@@ -183,10 +183,10 @@ def _copy(target: SubNetworkStore, wanted: Sequence[_Source], on_progress: Progr
     plans = [*_plans_of_folds(target, wanted), plan]
     if len(plans) > 1:
         # The store must exist before the stores of its folds, which are within it.
-        target.prepare_folds(stores[0].load(), tuple(dict.fromkeys(of.fold[0] for of in plans if of.fold)))
-    todo = [(of, item) for of in plans for item in of.todo]
-    for done, (of, item) in enumerate(todo, start=1):
-        of.run(item)
+        target.prepare_folds(stores[0].load(), tuple(dict.fromkeys(each.fold[0] for each in plans if each.fold)))
+    todo = [(own_plan, item) for own_plan in plans for item in own_plan.todo]
+    for done, (own_plan, item) in enumerate(todo, start=1):
+        own_plan.run(item)
         if on_progress is not None:
             on_progress(done, len(todo))
     return _result(target, plan, plans[:-1])
@@ -216,10 +216,10 @@ def _plans_of_folds(target: SubNetworkStore, wanted: Sequence[_Source]) -> list[
     return plans
 
 
-def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
+def _read_item(item: _Item) -> Callable[[SubNetworkStore], bool]:
     """Read one row, and return a function that writes it.
 
-    With two steps, the caller can distinguish an error of reading from an error of writing.
+    The two steps are separate, so that the caller can distinguish an error of reading from an error of writing.
 
     Raises:
         StoreError: The row does not match its record.
@@ -230,7 +230,9 @@ def _reader(item: _Item) -> Callable[[SubNetworkStore], bool]:
         return lambda target: target.write(sub)
     fisher = item.source.fisher_values(record.key.language, record.key.seed)
     if fisher is None:
-        raise StoreError(f"{record.key} is no longer in '{item.source.storage}'.", "another process removed it.")
+        raise StoreError(
+            f"{record.key} is no longer in '{item.source.storage}'.", "another process removed it; repeat the command."
+        )
     return lambda target: target.save_fisher(fisher, record.encoding)
 
 
@@ -301,7 +303,7 @@ def _record(store: SubNetworkStore, key: AnyKey) -> CommitRecord | FisherRecord:
         return store.record(key.language, key.seed, key.density)
     record = store.fisher_record(key.language, key.seed)
     if record is None:
-        raise StoreError(f"the store '{store.storage}' has no {key}.", "leave it out.")
+        raise StoreError(f"the store '{store.storage}' has no row {key}.", "omit this row.")
     return record
 
 
@@ -323,7 +325,7 @@ def _require_apart(target: SubNetworkStore, sources: Sequence[SubNetworkStore]) 
         inner, outer = sorted((target.storage.url, source.storage.url), key=len, reverse=True)
         if inner.startswith(f"{outer.rstrip('/')}/"):
             raise UsageError(
-                f"one of '{target.storage}' and '{source.storage}' is within the other.",
+                f"one of the stores '{target.storage}' and '{source.storage}' is within the other.",
                 "copy to a path beside the store.",
             )
 
@@ -344,7 +346,10 @@ def _require_one_experiment(target: SubNetworkStore, sources: Sequence[SubNetwor
 
 
 def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
-    """Raise an error if the Fisher values to copy have different encodings; an array can have only one encoding."""
+    """Raise an error if the Fisher values of the sources and of the target have different encodings.
+
+    The Fisher values of a store are one array, which can have only one encoding.
+    """
     encodings = {
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }
@@ -365,9 +370,11 @@ def _result(target: SubNetworkStore, plan: _Plan, of_folds: Sequence[_Plan]) -> 
     words = -(-target.layout.size // WORD_BITS) if rows else 0
     now = {record.key: record.bytes for record in target.records()} if rows else {}
     failed: dict[AnyKey | FoldKey, StoreError] = {**plan.failed}
-    for of in of_folds:
+    for each in of_folds:
         failed |= {
-            FoldKey(*of.fold, key): error for key, error in of.failed.items() if of.fold and isinstance(key, RowKey)
+            FoldKey(*each.fold, key): error
+            for key, error in each.failed.items()
+            if each.fold and isinstance(key, RowKey)
         }
     return CopyResult(
         written=tuple(plan.written),
@@ -377,6 +384,6 @@ def _result(target: SubNetworkStore, plan: _Plan, of_folds: Sequence[_Plan]) -> 
         source_bytes=sum(plan.items[key].record.bytes for key in rows),
         target_bytes=sum(now[key] for key in rows),
         fisher_bytes=sum(plan.items[key].record.bytes for key in fisher),
-        folds_written=sum(len(of.written) for of in of_folds),
-        folds_skipped=sum(len(of.there) for of in of_folds),
+        folds_written=sum(len(each.written) for each in of_folds),
+        folds_skipped=sum(len(each.there) for each in of_folds),
     )

@@ -30,9 +30,9 @@ from xsns_stream.types import DiagonalFisher, ParameterLayout
 
 #: Names of the axes of the array of Fisher values.
 FISHER_DIMENSIONS: Final = ("seed", "language", "parameter")
-#: Encoding of values → (data type of Zarr, bytes of a value). Zarr has no bfloat16: its bits are stored as integers.
+#: {encoding of values: (data type of Zarr, bytes of a value)}. Zarr has no bfloat16: its bits are stored as integers.
 ENCODINGS: Final = {"float32": ("float32", 4), "bf16": ("uint16", 2)}
-#: Values of an inner chunk: 1 MiB of float32.
+#: Number of values in an inner chunk: 1 MiB of float32.
 CHUNK_VALUES: Final = 262_144
 
 _DOCUMENT: Final = f"{FISHER_ARRAY}/{METADATA}"
@@ -102,11 +102,12 @@ class FisherArray:
         if array is None:
             _create(storage, layout, encoding)
             array = cls.open(storage, layout)
-        if array is None or array.encoding != encoding:
-            saved = array.encoding if array else "nothing"
+        if array is None:
+            raise _lost(storage)
+        if array.encoding != encoding:
             raise StoreError(
-                f"the store '{storage}' has Fisher values as {saved}, not as {encoding}.",
-                f"give `--keep-fisher {saved}`, or write to another store.",
+                f"the store '{storage}' has Fisher values as {array.encoding}, not as {encoding}.",
+                f"give `--keep-fisher {array.encoding}`, or write to another store.",
             )
         return array
 
@@ -128,9 +129,7 @@ class FisherArray:
         try:
             labels = self.storage.update_json(_DOCUMENT, with_slot)["attributes"]
         except MissingObjectError as error:
-            raise StoreError(
-                f"the array '{FISHER_ARRAY}' of the store '{self.storage}' is missing.", "restore it from a copy."
-            ) from error
+            raise _lost(self.storage) from error
         except FieldError as error:
             raise format_error(self.storage.full_name(_DOCUMENT), describe(error)) from error
         return replace(self, seeds=tuple(labels["seeds"]), languages=tuple(map(from_disk, labels["languages"])))
@@ -200,7 +199,7 @@ class FisherArray:
         return from_bf16(values) if self.encoding == "bf16" else np.asarray(values, np.float32)
 
     def index_is_sound(self, slot: tuple[int, int]) -> bool:
-        """Return whether the object of a row ends with a valid shard index, without which Zarr cannot read it."""
+        """Return whether the object of a row ends with a valid shard index, which Zarr needs to read the object."""
         index = self.geometry.index()
         with os.fdopen(open_regular(self._file(slot)), "rb") as file:
             file.seek(self.geometry.index_start)
@@ -215,6 +214,10 @@ class FisherArray:
             for start in range(0, len(flat), _PIECE):
                 piece = flat[start : start + _PIECE]
                 yield (to_bf16(piece) if self.encoding == "bf16" else piece).astype(_dtype(self.encoding)).tobytes()
+
+
+def _lost(storage: Storage) -> StoreError:
+    return StoreError(f"the array '{FISHER_ARRAY}' of the store '{storage}' is missing.", "restore it from a copy.")
 
 
 def _dtype(encoding: str) -> str:
@@ -295,13 +298,15 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
     """
     folder_of(storage)
     if encoding not in ENCODINGS:
-        raise UsageError(f"there is no encoding '{encoding}' of Fisher values.", f"choose one of {_listed()}.")
+        raise UsageError(
+            f"there is no encoding '{encoding}' of Fisher values.", f"choose one of {', '.join(ENCODINGS)}."
+        )
     if any(str(values.dtype).endswith("float64") for values in fisher.values):
-        raise UsageError("Fisher values in float64 cannot be saved.", "measure a model in float32.")
+        raise UsageError("Fisher values in float64 cannot be saved.", "load the model in float32.")
     array = FisherArray.ensure(storage, fisher.layout, encoding).grow(key)
     slot = array.slot(key)
     if slot is None:
-        raise StoreError(f"the array of '{storage}' has no label for {key}.", "its metadata are damaged.")
+        raise StoreError(f"the array of '{storage}' has no label for {key}.", "restore its metadata from a copy.")
     lock = array.lock_key(slot)
     with storage.locked(lock):
         record = read_fisher_record(storage, key)
@@ -321,16 +326,12 @@ def save_fisher(storage: Storage, key: FisherKey, fisher: DiagonalFisher, encodi
 
 
 def discard_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> bool:
-    """Remove the commit record of saved Fisher values, then the values; return whether there were any."""
+    """Remove the commit record of saved Fisher values, then the values; return whether any of them existed."""
     array = FisherArray.open(storage, layout)
     slot = None if array is None else array.slot(key)
     if array is None or slot is None:
         return storage.discard([key.record], None)
     return storage.discard([key.record, array.object_key(slot)], array.lock_key(slot))
-
-
-def _listed() -> str:
-    return ", ".join(ENCODINGS)
 
 
 def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> DiagonalFisher | None:
@@ -348,7 +349,7 @@ def read_fisher(storage: Storage, layout: ParameterLayout, key: FisherKey) -> Di
     hint = f"run `xsns-stream verify`; to build the row again, delete '{storage.full_name(key.node)}' first."
     array = FisherArray.open(storage, layout)
     if array is None or array.slot(key) != record.slot or array.encoding != record.encoding:
-        raise StoreError(f"{key} of '{storage}' does not have this slot in the array of Fisher values.", hint)
+        raise StoreError(f"the record of {key} in '{storage}' does not match the array of Fisher values.", hint)
     try:
         values = array.read(record.slot, record.sha256)
     except StoreError as error:

@@ -1,6 +1,7 @@
 """Folds of rows: a store contains K further stores, each of which leaves out one fold of the examples of its rows.
 
-The format calls folds parts. Folds show how much a similarity would change with other examples. The rows without fold k
+In the store format, and on the command line, a fold is called a part. Folds show how much a similarity would change
+with other examples. The rows without fold k
 form a complete store. Every function that reads, checks, copies or removes rows therefore also works on this store.
 """
 
@@ -20,7 +21,7 @@ from xsns_stream.types import Provenance
 FEWEST_FOLDS: Final = 2
 MOST_FOLDS: Final = 64
 
-#: Member of the reliability of a row without a fold: split-half of the whole row.
+#: Key of the split-half coefficient of the whole row, in the reliability of a row that leaves out one fold.
 SPLIT_HALF_OF_ROW: Final = "split_half_of_row"
 
 _GROUP: Final = f"{FOLDS}/{METADATA}"
@@ -49,8 +50,8 @@ def fold_storage(storage: Storage, count: int, number: int) -> Storage:
 def fold_provenance(whole: Provenance, count: int, number: int) -> Provenance:
     """Return the provenance of a row that leaves out fold `number` of `count`, from the provenance of the whole row.
 
-    The split-half coefficient of the whole row is recorded under another name. It is read from there if the row was
-    committed before its folds and has no such coefficient.
+    The split-half coefficient of the whole row is recorded under another name. If the whole row was committed before
+    its folds were measured, its own record lacks this coefficient; it is then read from the record of a fold.
     """
     half = whole.reliability.get("split_half")
     reliability = {} if half is None else {SPLIT_HALF_OF_ROW: half}

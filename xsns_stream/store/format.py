@@ -29,7 +29,7 @@ OVERLAPS: Final = "overlaps"
 #: Names of the axes of the array of rows.
 DIMENSIONS: Final = ("density", "seed", "language", "word")
 
-# Labels in documents and paths have letters, digits and hyphens only, so that every version reads them.
+# Labels in documents and paths have letters, digits and hyphens only, so that every version of this program reads them.
 _ON_DISK: Final = {"_": "-0x5F-", ".": "-0x2E-"}
 # The part of a corpus name that describes how text is split into words.
 _WORDS: Final = re.compile(r"(, )?words=(running|given)")
@@ -112,7 +112,7 @@ class RowKey:
         if type(seed) is bool or not hasattr(seed, "__index__"):
             raise UsageError(f"a seed must be an integer, not {seed!r}.")
         if not 0 <= seed < 2**63:
-            raise UsageError(f"a seed must be in 0 … 2^63 − 1, not {seed}.")
+            raise UsageError(f"a seed must be between 0 and 2^63 − 1, not {seed}.")
         if not (math.isfinite(density) and 0.0 < density <= 1.0):
             raise UsageError(f"a density must be above 0 and at most 1, not {density}.")
         return cls(float(density), int(seed), check_language(language))
@@ -232,7 +232,7 @@ class Labels:
 
     @property
     def shape(self) -> Slot:
-        """D, S and L: the number of densities, seeds and languages."""
+        """The numbers of densities (D), seeds (S) and languages (L)."""
         return len(self.densities), len(self.seeds), len(self.languages)
 
     def slot(self, key: RowKey) -> Slot | None:
@@ -325,7 +325,9 @@ class Header:
         """
         version = kind.format_version
         if type(version) is not int or version < 1:
-            raise StoreError(f"'{storage}' has no valid format version ({version!r}).", "its metadata are damaged.")
+            raise StoreError(
+                f"'{storage}' has no valid format version ({version!r}).", "restore its metadata from a copy."
+            )
         if version > FORMAT_VERSION:
             raise StoreError(
                 f"'{storage}' has format version {version}; this xsns-stream reads up to {FORMAT_VERSION}.",
@@ -360,7 +362,7 @@ class Header:
             if _lacks_words(self.experiment.get("corpus"), other.experiment.get("corpus")):
                 hint = (
                     "the store was made by an older version, which did not record how it read text that is split "
-                    "into words. It cannot be continued: build a new store at another path."
+                    "into words. Such a store cannot be continued: build a new store at another path."
                 )
             raise IncompatibleError(f"the store '{storage}' contains another experiment: {'; '.join(different)}.", hint)
 
@@ -448,7 +450,7 @@ def find_header(storage: Storage) -> Header | None:
     kind = None if data is None else parse(data, schemas.KindDocument, storage.full_name(METADATA)).attributes
     if data is not None and kind is not None and kind.format == FORMAT:
         return Header.from_document(data, kind, storage)
-    what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy of something else"
+    what = "not a Zarr v3 hierarchy" if data is None else "a Zarr hierarchy with other content"
     raise StoreError(
         f"'{storage}' is not a store of sub-networks: it is {what}.",
         f"check the path; a store is a folder whose {METADATA} states the format '{FORMAT}'.",

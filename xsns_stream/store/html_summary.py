@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from xsns_stream.store.format import RowKey
     from xsns_stream.store.store import SubNetworkStore
 
-#: Largest number of languages in the table. Only their records are read, so that large and remote stores show quickly.
+#: Largest number of languages in the table. Only the records of these languages are read, so that large and remote
+#: stores are shown quickly.
 _LANGUAGES: Final = 12
 #: Largest number of seeds or densities that are listed.
 _LABELS: Final = 8
 
 
 def html_summary(store: SubNetworkStore) -> str:
-    """Return the experiment of a store and a table of its first languages; a store that cannot be read says so.
+    """Return a summary of a store as HTML: its experiment, and a table of its first languages.
+
+    If the store cannot be read, the summary is the error message.
 
     Args:
         store: The store, which need not exist yet.
@@ -56,7 +59,10 @@ def _listed(labels: Any) -> str:
 
 
 def _language_table(store: SubNetworkStore, keys: Sequence[RowKey]) -> str:
-    """Return a table with one row for each of the first languages, with the numbers of its first row."""
+    """Return an HTML table that has one line for each of the first languages.
+
+    The number of examples and the split-half coefficient are those of the first row of the language.
+    """
     import pandas as pd
 
     rows: dict[str, list[RowKey]] = {}

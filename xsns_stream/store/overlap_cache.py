@@ -61,7 +61,7 @@ def overlap_cache(
 
 
 class StoredOverlaps:
-    """Overlap counts in a store; :func:`overlap_cache` returns one."""
+    """Overlap counts in a store; :func:`overlap_cache` returns an object of this class."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class StoredOverlaps:
         self._check_rows = check_rows or store.check_rows
         self._store, self._use, self._write_too = store, use, write
         self._storage = store.storage
-        # Language and digest of rows that were compared with their digest.
+        # (language, digest) of the rows whose bits were compared with the digest.
         self._sound: set[tuple[str, str]] = set()
 
     def digests(self, languages: Sequence[str], seed: int, density: float) -> tuple[str, ...]:
@@ -123,8 +123,8 @@ class StoredOverlaps:
             return
         try:
             self._write_groups(folder)
-            # The result exists already, so that this process does not wait for another one that writes a cache. If
-            # locks exclude other writers, an unfinished generation was left by a killed writer.
+            # The counts are computed already, so that this process does not wait for another process that writes a
+            # cache. If the lock excludes other writers, an unfinished generation was left by a killed writer.
             with self._storage.exclusive(_LOCK) as alone:
                 name = self._write(folder, overlaps)
                 self._remove_older(folder, name, unfinished=alone)

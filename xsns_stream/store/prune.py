@@ -35,14 +35,14 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Objects that are to be removed or were removed. Each object has its size in bytes.
+    """Objects that are to be removed or were removed, and their sizes.
 
     Attributes:
-        rows: Sub-networks.
-        fisher: Saved Fisher values.
-        folds: Folds of rows.
-        leftovers: Files that readers ignore: files of rows that were never committed, and partial files. Paths that
-            begin with `../` are work folders of killed processes beside the store.
+        rows: {key of a sub-network: size in bytes}.
+        fisher: {key of saved Fisher values: size in bytes}.
+        folds: {key of a row that leaves out a fold: size in bytes}.
+        leftovers: {path: size in bytes} of files that readers ignore: files of rows that were never committed, and
+            partial files. Paths that begin with `../` are work folders of killed processes beside the store.
     """
 
     rows: Mapping[RowKey, int] = field(default_factory=dict)

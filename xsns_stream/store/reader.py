@@ -48,7 +48,7 @@ def _own_slot(array: RowArray, record: CommitRecord) -> Slot:
 
 
 class StoreReader:
-    """The base class of :class:`xsns_stream.store.SubNetworkStore` with all methods that only read."""
+    """The base class of :class:`xsns_stream.store.SubNetworkStore`; it has all methods that only read."""
 
     def __init__(self, storage: Storage, mode: Mode, compressor: Compressor = "none") -> None:
         self.storage = storage
@@ -310,7 +310,10 @@ class StoreReader:
 
     def _only(self, name: str, values: tuple[_Label, ...]) -> _Label:
         if not values:
-            raise StoreError(f"the store '{self.storage}' has no committed row.", "build it, or resume its build.")
+            raise StoreError(
+                f"the store '{self.storage}' has no committed row.",
+                "run its build, or repeat the build if it was interrupted.",
+            )
         if len(values) > 1:
             shown = ", ".join(map(repr, values))
             plural = "densities" if name == "density" else f"{name}s"

@@ -142,7 +142,7 @@ class FisherRecord:
         examples: |D|, the number of examples over which the Fisher values were averaged.
         sha256: SHA-256 of the row's P values as they are stored, in little-endian order (hexadecimal).
         bytes: Size of the row's object in bytes.
-        provenance: How the values were computed.
+        provenance: The provenance of the values: model, text and settings.
     """
 
     key: FisherKey
@@ -246,7 +246,7 @@ def _read(
         except FieldError as error:
             raise format_error(storage.full_name(key.record), describe(error), hint) from error
     if record.key != key:
-        raise StoreError(f"the commit record of {key} is that of {record.key}.", hint)
+        raise StoreError(f"the commit record of {key} contains the key of another row, {record.key}.", hint)
     return record
 
 

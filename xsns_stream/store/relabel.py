@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xsns_stream.store.store import SubNetworkStore
 
 Progress = Callable[[int, int], None]
-# Rows that a message names.
+# The largest number of rows that a message names.
 _NAMED: Final = 3
 
 
@@ -36,7 +36,7 @@ class RelabelResult:
         new: The new label.
         rows: Keys of the relabelled sub-networks, with the new label; empty if an earlier call has relabelled all of
             them.
-        fisher: The relabelled Fisher values.
+        fisher: Keys of the relabelled Fisher values, with the new label.
         folds: The number of relabelled rows in folds.
     """
 
@@ -53,7 +53,7 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
     if store.mode == "r":
         raise StoreError(f"the store '{store.storage}' was opened for reading.", "open it with mode 'a'.")
     if old == new:
-        raise LanguageError(f"the old and the new label are both '{old}'.", "give the label that the row is to have.")
+        raise LanguageError(f"the old and the new label are both '{old}'.", "give another label as the new label.")
     rows = tuple(key for key in store.keys() if key.language == old)  # noqa: SIM118
     fisher = tuple(key for key in store.fisher_keys() if key.language == old)
     folds = tuple(key for count in store.fold_counts for key in store.fold_keys(count) if key.language == old)
@@ -75,7 +75,7 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
         for label in (old, new):
             for seed in seeds:
                 _claim(claims, store, label, seed)
-        # The order of a build: a row that is there has its Fisher values and its folds.
+        # The new rows are written in the order of a build, so that a committed row has its Fisher values and its folds.
         for value in fisher:
             step(_write_fisher(store, value, old, new))
         for fold in folds:
@@ -84,7 +84,7 @@ def relabel_rows(store: SubNetworkStore, old: str, new: str, on_progress: Progre
             step(_write_row(store, key, new))
         for key in rows:
             overlap_cache(store).relabel(old, new, key.seed, key.density)
-        # The order of a removal: a row that is there has its folds.
+        # The old rows are removed before their folds, so that a committed row has its folds.
         for key in rows:
             step(store.discard(key.language, key.seed, key.density))
         for value in fisher:
@@ -189,7 +189,7 @@ def _write_fisher(store: SubNetworkStore, key: FisherKey, old: str, new: str) ->
     """Write the Fisher values of a row under another label; return False if they were written before."""
     values, record = store.fisher_values(key.language, key.seed), store.fisher_record(key.language, key.seed)
     if values is None or record is None:
-        raise StoreError(f"{key} is no longer in '{store.storage}'.", "another process removed it.")
+        raise StoreError(f"{key} is no longer in '{store.storage}'.", "another process removed it; repeat the command.")
     return store.save_fisher(
         replace(values, language=new, provenance=_renamed(values.provenance, old)), record.encoding
     )

@@ -29,13 +29,13 @@ from xsns_stream.types import WORD_BITS, ParameterLayout, Words, words_for
 
 Compressor = Literal["none", "zstd"]
 
-#: Words of an inner chunk if the layers have different sizes: 1 MiB.
+#: Number of words in an inner chunk if the layers have different sizes: 1 MiB.
 DEFAULT_CHUNK_WORDS: Final = 131_072
-#: Words that are read and checked in one step: 1 MiB. Decoding needs five times this memory.
+#: Number of words that are read and checked in one step: 1 MiB. Decoding needs five times this memory.
 PIECE_WORDS: Final = 1 << 17
 #: The largest possible compression ratio; a row that claims more is damaged.
 MOST_RATIO: Final = 2**16
-#: Elements of a chunk of the arrays `density` and `seed`, which have few elements.
+#: Number of elements in a chunk of the arrays `density` and `seed`, which have few elements.
 COORDINATE_CHUNK: Final = 64
 
 _DOCUMENT: Final = f"{ARRAY}/{METADATA}"
@@ -124,7 +124,8 @@ class RowArray:
             grown = reduce(Labels.with_key, keys, labels)
             if grown == labels:
                 return document
-            # On an object store every read takes time, and most new rows add only a language.
+            # Most new rows add only a language. On an object store, where every read takes time, the arrays `density`
+            # and `seed` are therefore read and written only if a density or a seed is new.
             if self.storage.in_folder or (grown.densities, grown.seeds) != (labels.densities, labels.seeds):
                 check_coordinates(self.storage)
                 with os_errors("write to", self.storage), self.storage.errors("write to"):
@@ -328,10 +329,10 @@ def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayo
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
         raise FieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
     if shape[-1] != words:
-        raise FieldError(f"shape: {shape[-1]} words cannot contain {layout.size} parameters")
+        raise FieldError(f"shape: a row has {shape[-1]} words, and {layout.size} parameters need {words}")
     chunk = chunk_of(document, DIMENSIONS, words)
     if not schemas.words_first(document.codecs[0].configuration):
-        raise FieldError("codecs: rows must be shards of words, which one compressor may follow")
+        raise FieldError("codecs: rows must be shards of words, with at most one compressor")
     return words, chunk
 
 

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from xsns_stream.types import Provenance
 
-#: The largest P, and the largest numbers of labels of an axis, tensors of a layout and axes of a tensor.
+#: The largest P, the largest number of labels of an axis, of tensors of a layout, and of axes of a tensor.
 MOST_PARAMETERS: Final = 2**44
 MOST_LABELS: Final = 2**16
 MOST_TENSORS: Final = 2**18
@@ -36,7 +36,7 @@ Codes = Annotated[list[Code], Meta(max_length=MOST_LABELS)]
 
 
 class Layout(Struct):
-    """Tensors in order, their shapes, and the layers to which they belong."""
+    """The names of the tensors in order, the shapes of the tensors, and the layers to which they belong."""
 
     names: Annotated[list[Name], Meta(max_length=MOST_TENSORS)]
     shapes: Annotated[list[Axes], Meta(max_length=MOST_TENSORS)]
@@ -266,7 +266,7 @@ class CoordinateDocument(Struct):
 
 
 class Reliability(Struct):
-    """Measures of the repeatability of a row. Unknown fields, which later versions may write, are ignored."""
+    """The measures of the repeatability of a row. Unknown fields, which later versions may write, are ignored."""
 
     split_half: Share | None = None
     split_half_of_row: Share | None = None

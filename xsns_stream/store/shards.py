@@ -230,7 +230,7 @@ class LocalRow:
 
 
 def check_system() -> None:
-    """Raise an error if the operating system has no positioned reads (`pread`).
+    """Raise an error if the operating system has no positioned reads (`preadv`).
 
     Raises:
         StoreError: The operating system is Windows.
@@ -263,7 +263,7 @@ def read_fully(descriptor: int, out: Words, offset: int) -> None:
 
 
 class StoredRow:
-    """A row of which byte ranges are read through the storage of the store.
+    """A row that is read in ranges of bytes through the storage of the store.
 
     Raises:
         StoreError: The object cannot be read.
@@ -342,8 +342,9 @@ def _inflated(codec: object, read: Callable[[int], bytes], length: int, expected
 
 
 def _zstd_size(header: bytes) -> int | None:
-    """Return the decompressed size that the header of a Zstandard frame states; None if it states none.
+    """Return the decompressed size that the header of a Zstandard frame states; None if it states no size.
 
+    The result is −1 if the bytes are not the header of a Zstandard frame.
     The header is specified in RFC 8878, section 3.1.1.1.
     """
     if not header.startswith(_ZSTD_MAGIC) or len(header) < 6:

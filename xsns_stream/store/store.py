@@ -83,7 +83,7 @@ def open_store(
 
 
 class SubNetworkStore(StoreReader):
-    """The sub-networks of one experiment, by language, seed and density.
+    """A store of the sub-networks of one experiment, each of which has a language, a seed and a density.
 
     Readers do not see rows that are not committed. An object of this class holds no lock and no open file. Each read
     therefore also sees the rows that other processes have committed since the store was opened. Use :func:`open_store`
@@ -147,7 +147,7 @@ class SubNetworkStore(StoreReader):
         return known
 
     def has_folds(self, language: str, seed: int, density: float, count: int) -> bool:
-        """Return whether the rows that leave out one fold are committed for all `count` folds of a row."""
+        """Return whether a row is committed in each of the `count` stores that leave out one fold."""
         return all(fold.is_committed(language, seed, density) for fold in self.folds(count))
 
     def fold_keys(self, count: int) -> tuple[FoldKey, ...]:
@@ -315,7 +315,7 @@ class SubNetworkStore(StoreReader):
         Args:
             old: The present label of the rows.
             new: The new label: a code, or any label such as `qaa-x-mine` or `sw_news`.
-            on_progress: Called with (steps done, all steps).
+            on_progress: Called with (steps done, total steps).
 
         Returns:
             The rows that were relabelled; no rows if an earlier call has already relabelled them.

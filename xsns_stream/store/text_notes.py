@@ -37,7 +37,7 @@ def same_texts_of(records: Iterable[CommitRecord]) -> list[tuple[int, tuple[str,
     """Return groups of languages whose records have the same digest of the examples, as (seed, languages)."""
     groups: dict[tuple[int, str], dict[str, None]] = {}
     for record in records:
-        # The digest is empty in records of programs that do not compute it.
+        # The digest is empty in records that were written by programs which do not compute it.
         if record.provenance.corpus_digest:
             groups.setdefault((record.seed, record.provenance.corpus_digest), {})[record.language] = None
     return [(seed, tuple(languages)) for (seed, _), languages in groups.items() if len(languages) > 1]
@@ -49,7 +49,7 @@ def note_on_same_texts(groups: Collection[tuple[int, tuple[str, ...]]]) -> str:
         return ""
     every = dict.fromkeys(languages for _, languages in groups)
     named = "; ".join(_listed(languages) for languages in list(every)[:SHOWN])
-    more = f"; and {len(every) - SHOWN} more groups" if len(every) > SHOWN else ""
+    more = f"; and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return (
         "rows of different languages were measured on the same text, so that their similarity does not depend on the "
         f"languages: {named}{more}."
@@ -84,8 +84,8 @@ def note_on_few_examples(rows: StoreReader, languages: Collection[str] = (), see
             )
         return ""
     return (
-        f"few examples lower a language's similarity to every other one: {_listed(tuple(few))}, where other languages "
-        f"have up to {most}."
+        "few examples lower the similarity of a language to all other languages: "
+        f"{_listed(tuple(few))}; other languages have up to {most} examples."
     )
 
 

@@ -123,9 +123,9 @@ def _foreign_fold(storage: Storage, fold: Storage, name: FoldKey) -> Iterator[Fi
     if not isinstance(part, CommitRecord) or not isinstance(whole, CommitRecord):
         return
     if part.provenance.corpus_digest != whole.provenance.corpus_digest:
-        yield Finding("text", f"{name} was measured on other text than the row.", name)
+        yield Finding("text", f"{name} was measured on other text than the whole row.", name)
     if part.provenance.corpus != fold_provenance(whole.provenance, name.count, name.number).corpus:
-        yield Finding("swapped", f"{name} is of {part.provenance.corpus}.", name)
+        yield Finding("swapped", f"{name} contains the row that was measured on {part.provenance.corpus}.", name)
 
 
 def verify_rows(array: RowArray, header: Header, on_progress: Progress | None = None) -> list[Finding]:
@@ -224,7 +224,7 @@ def _check_row(
         return
     if size != record.bytes:
         what = "truncated" if size < record.bytes else "too long"
-        yield Finding("size", f"the object of row {key} is {what}: {size} bytes of {record.bytes}.", key)
+        yield Finding("size", f"the object of row {key} is {what}: {size} bytes instead of {record.bytes}.", key)
     try:
         bits = array.read([(key, record.slot)], 0, array.words)[0]
     except StoreError as error:
@@ -306,7 +306,7 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
         checked: The number of rows that were compared with their records.
 
     Raises:
-        StoreError: Some rows are damaged; the message names three of them and the fault of the first.
+        StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
     """
     if damaged:
         shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
@@ -314,7 +314,7 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
         raise StoreError(
             f"{len(damaged)} of {checked} rows differ from their commit records: "
             f"{', '.join(map(str, shown))}{others}. "
-            f"The first: {damaged[shown[0]].message}",
+            f"The first error: {damaged[shown[0]].message}",
             "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",
         )
 
@@ -322,7 +322,10 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
 def _check_committed(array: RowArray, record: CommitRecord) -> None:
     """Compare the bits of one row with its record."""
     if array.labels.slot(record.key) != record.slot:
-        raise StoreError(f"the label of row {record.key} has moved since it was written.", "run `xsns-stream verify`.")
+        raise StoreError(
+            f"the labels now give the row {record.key} another slot than the one to which it was written.",
+            "run `xsns-stream verify`.",
+        )
     if sum(popcount(piece) for _, piece in array.pieces(record)) != record.cardinality:
         raise array.changed(record)
 

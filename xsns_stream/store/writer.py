@@ -46,7 +46,9 @@ def ensure_store(
         else:
             existing = find_header(storage) or header
     if not may_exist:
-        raise StoreError(f"'{storage}' exists already.", "another process created it; choose a new path, or mode 'a'.")
+        raise StoreError(
+            f"'{storage}' exists already.", "another process created it; choose a new path, or open it with mode 'a'."
+        )
     storage.complete(objects, METADATA, last)
     return existing
 

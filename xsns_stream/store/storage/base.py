@@ -44,12 +44,12 @@ class Storage(ABC):
     @property
     @abstractmethod
     def path(self) -> Path | str:
-        """The folder; the URL of an object store."""
+        """The folder of the storage, or its URL if it is in an object store."""
 
     @property
     @abstractmethod
     def writable(self) -> bool:
-        """False if objects certainly cannot be written; True otherwise. Nothing is written to find out."""
+        """False if it is certain that objects cannot be written; otherwise True. Nothing is written to find out."""
 
     def __str__(self) -> str:
         return str(self.path)

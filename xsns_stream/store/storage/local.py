@@ -258,7 +258,7 @@ class LocalStorage(Storage):
             self._remove_partial_files(self.own_file(key).parent)
             self.write(key, data)
             write_record(len(data))
-            # A process that waits for the removed file, or creates a new one, finds the row committed.
+            # A process that waits for the removed lock file, or that creates a new lock file, finds the row committed.
             self.remove(lock)
         return True
 
@@ -276,8 +276,8 @@ class LocalStorage(Storage):
     def discard(self, keys: Sequence[str], lock: str | None) -> bool:
         """Remove objects while the lock of their row is held.
 
-        The lock file is not removed. Otherwise a writer that waits for the removed file and a writer that creates a new
-        file could hold the lock at the same time.
+        The lock file is not removed. Otherwise a writer that waits for the removed lock file and a writer that creates
+        a new lock file could hold the lock at the same time.
         """
         with nullcontext() if lock is None else self.locked(lock):
             return super().discard(keys, lock)

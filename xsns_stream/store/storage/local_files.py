@@ -19,7 +19,8 @@ from xsns_stream.io.json import open_regular as open_regular_file
 from xsns_stream.io.locks import hold_lock, try_lock
 from xsns_stream.store.storage import base
 
-#: A process creates and locks its folder in far less time than this. Younger folders are never removed.
+#: Age in seconds below which a work folder without the mark is never removed, because its process may not have taken
+#: the lock yet. Taking the lock needs far less time than this.
 YOUNG_S: Final = 60.0
 #: Files of a work folder: the lock, and a mark that the process has taken the lock.
 LOCK: Final = ".lock"
@@ -41,7 +42,10 @@ def explain(error: OSError) -> tuple[str, str]:
             "free some space and run again; committed rows stay, and the row in progress is written again.",
         )
     if error.errno in _DENIED:
-        return "no permission to write there", "choose a folder that you may write to, or change its permissions."
+        return (
+            "the permissions do not allow it",
+            "choose a folder that you may read and write, or change its permissions.",
+        )
     if error.errno in _IN_THE_WAY:
         return "a file or folder that does not belong to a store has this name", "choose another path."
     return error.strerror or str(error), "check the path and its disk."

@@ -26,14 +26,14 @@ from xsns_stream.store.storage.base import Document, MissingObjectError, Storage
 from xsns_stream.store.storage.remote_requests import (
     NO_RETRIES,
     PatientRequests,
-    is_passing,
+    is_temporary,
     no_bucket,
     patient_retries,
     remote_errors,
 )
 
 SCHEMES: Final = ("s3", "s3a", "gs", "az", "adl", "abfs", "abfss", "memory")
-#: Seconds after which a writer that has put an object but not committed its row is taken to be dead.
+#: Seconds after which a writer that has put an object, but has not committed its row, is assumed to be dead.
 SETTLE_S: Final = 60.0
 _POLL_S: Final = 1.0
 
@@ -199,7 +199,7 @@ class RemoteStorage(Storage):
                     raise
                 raise MissingObjectError(f"there is no '{self.full_name(key)}'.") from None
             except BaseError as error:
-                size = self.size(key) if start and not is_passing(error) else None
+                size = self.size(key) if start and not is_temporary(error) else None
                 # Servers refuse a range past the end; this method returns no bytes, like a slice.
                 if size is None or start < size:
                     raise
@@ -250,7 +250,7 @@ class RemoteStorage(Storage):
         def following(repeated: int) -> Any:
             nonlocal batches
             if batches is None or repeated:
-                # A listing that broke off goes on after the last key that was seen.
+                # A listing that was interrupted continues after the last key that was read.
                 batches = iter(obstore.list(self._store, prefix=prefix or None, offset=last))
             return next(batches, None)
 
@@ -272,7 +272,7 @@ class RemoteStorage(Storage):
     def replace(self, key: str, data: bytes, version: Version) -> Version | None:
         """Replace an object if `version` is still its version; return the new version, or None if it has changed."""
         if not version:
-            raise StoreError(f"the server of '{self.url}' gives no e-tags.", "use a server with conditional writes.")
+            raise StoreError(f"the server of '{self.url}' returns no e-tags.", "use a server with conditional writes.")
         return self._put(key, data, version, "write to")
 
     def _put(self, key: str, data: bytes, mode: Any, action: str) -> Version | None:
@@ -284,7 +284,7 @@ class RemoteStorage(Storage):
                 # The object is put in one request, because a multipart upload cannot have a condition.
                 return _version(obstore.put(self._store, checked_key(key), data, mode=mode, use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
-                # The server may have done what it was asked, although its answer was an error or was lost.
+                # The server may have carried out an earlier request, although its answer was an error or was lost.
                 there = self.fetch(key) if repeated else None
                 return there[1] if there is not None and there[0] == data else None
 

@@ -18,7 +18,7 @@ from xsns_stream.errors import StoreError
 
 #: Seconds for which a request is repeated if the server has answered this process before.
 PATIENCE_S = 120.0
-#: Seconds for which the first request is repeated: the address may be wrong.
+#: Seconds for which the first request is repeated; this is shorter, because the address may be wrong.
 FIRST_S = 10.0
 #: The first wait in seconds; each wait is twice the one before, up to the longest. Half of a wait is random, so that
 #: many clients do not come back at the same time.
@@ -55,7 +55,7 @@ class PatientRequests:
                 result = request(repeated)
             except BaseError as error:
                 waited = time.monotonic() - started + wait
-                if not is_passing(error) or waited > (PATIENCE_S if self.answered else FIRST_S):
+                if not is_temporary(error) or waited > (PATIENCE_S if self.answered else FIRST_S):
                     raise
             else:
                 self.answered = True
@@ -96,7 +96,7 @@ _NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does n
 _SILENT = re.compile(r"error sending request|connect|timed out|timeout|dns|response body", re.IGNORECASE)
 _DENIED = ("PermissionDeniedError", "UnauthenticatedError", "PermissionError")
 #: Answers of a server that may serve the same request a little later.
-_PASSING = ("408", "429", "500", "502", "503", "504")
+_TEMPORARY = ("408", "429", "500", "502", "503", "504")
 
 _CREDENTIALS = "check the credentials and their rights; they are taken from the environment, such as AWS_ACCESS_KEY_ID."
 
@@ -106,12 +106,12 @@ def no_bucket(error: BaseException) -> bool:
     return _NO_BUCKET.search(str(error)) is not None
 
 
-def is_passing(error: BaseException) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Return whether an error is temporary: the server fails, is overloaded, or does not answer."""
     text, status = str(error), _STATUS.search(str(error))
     if type(error).__name__ != "GenericError" or no_bucket(error) or _asks_for_credentials(text):
         return False
-    return status.group(1) in _PASSING if status is not None else _SILENT.search(text) is not None
+    return status.group(1) in _TEMPORARY if status is not None else _SILENT.search(text) is not None
 
 
 def _asks_for_credentials(text: str) -> bool:
