@@ -46,14 +46,14 @@ from fisher_contestants import (
     scored_loss,
     wide_model,
 )
-from fisher_memory import head, memory
+from fisher_memory import head, memory, share
 from torch import Tensor
 
 import xsns_stream as xs
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.types import FisherSettings
 
-SECTIONS = ("speed", "ragged", "head", "memory", "precision", "threads", "compile")
+SECTIONS = ("speed", "ragged", "head", "share", "memory", "precision", "threads", "compile")
 #: (contestant, positions) → goal: time of the engine divided by that of the contestant.
 TARGETS = {
     ("plain, θ", 128): 1.10,
@@ -437,6 +437,8 @@ def run(chosen: Any, model: Any, layers: int, smoke: bool, rounds: int) -> list[
         show("threads", found)
     if "head" in chosen:
         rows += head(smoke, rounds)
+    if "share" in chosen:
+        rows += share(smoke, rounds)
     if "memory" in chosen:
         rows += memory(smoke, layers, lambda name: name in PEERS and not installed(name))
     if "precision" in chosen:

@@ -184,6 +184,13 @@ def next_token_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), batch["input_ids"][:, 1:].flatten(), reduction="sum")
 
 
+def scored_next_token_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum of a causal model's losses, with the head on the scored positions only."""
+    targets = batch["labels"][:, 1:]
+    hidden = model.base_model(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state[:, :-1]
+    return F.cross_entropy(model.lm_head(hidden[targets != -100]), targets[targets != -100], reduction="sum")
+
+
 def require_gradients(model: nn.Module, names: Sequence[str] | None) -> list[nn.Parameter]:
     """Require gradients of the named parameters only (of all for None), and return these parameters."""
     chosen = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+import numpy as np
 import torch
 from fisher_contestants import (
     TOLERANCE,
@@ -25,6 +26,7 @@ from fisher_contestants import (
     next_token_loss,
     plain,
     reference,
+    scored_next_token_loss,
     wide_model,
 )
 from torch import Tensor
@@ -34,6 +36,7 @@ import xsns_stream as xs
 from xsns_stream.fisher import scoring
 from xsns_stream.fisher.engine import Engine
 from xsns_stream.fisher.head import ScoredHead
+from xsns_stream.objectives.encoding import draw_scored
 
 MIB = 2**20
 #: Variable of glibc's allocator; other allocators ignore it.
@@ -41,6 +44,7 @@ THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
 XLMR_VOCABULARY = 250_002
 GEMMA_VOCABULARY = 262_144
 CAUSAL_TARGETS = {"seconds": 0.8, "MiB": 0.25}
+SHARE, SHARE_TARGET = 0.15, 0.5
 
 #: Setup of a fresh process: model and batch, and a tiny model through every path, so that libraries that are loaded on
 #: first use are not counted.
@@ -230,7 +234,7 @@ def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) ->
 
 def _causal(smoke: bool, rounds: int) -> list[dict[str, Any]]:
     """Time the engine and an ordinary step for a causal model of Gemma 3 270M's shape, and measure memory."""
-    layers, width, vocabulary, positions = (2, 80, 70_000, 16) if smoke else (18, 640, GEMMA_VOCABULARY, 64)
+    layers, width, vocabulary, positions = _causal_shape(smoke)
     model, other = (causal_model(layers, vocabulary, width) for _ in range(2))
     layout = xs.parameter_layout(model)
     batch = batch_of([positions] * 8, vocabulary)
@@ -270,6 +274,51 @@ def _causal(smoke: bool, rounds: int) -> list[dict[str, Any]]:
     for row in rows:
         row |= {"scored": int((batch["labels"][:, 1:] != -100).sum()), "vocabulary": vocabulary, "error": error}
     return rows
+
+
+def share(smoke: bool, rounds: int) -> list[dict[str, Any]]:
+    """Time the causal model of Gemma 3 270M's shape with 15 % of its positions scored, and with all of them."""
+    layers, width, vocabulary, positions = _causal_shape(smoke)
+    model, other = (causal_model(layers, vocabulary, width) for _ in range(2))
+    layout = xs.parameter_layout(model)
+    every = batch_of([positions] * 8, vocabulary)
+    every["labels"] = every["input_ids"]
+    rows = [draw_scored(row.numpy(), 1, SHARE, np.random.default_rng(n)) for n, row in enumerate(every["labels"])]
+    some = every | {"labels": torch.from_numpy(np.stack(rows))}
+    errors: dict[str, float] = {}
+    with Engine(model, layout) as few, Engine(other, layout) as all_of_them:
+        calls: dict[str, Callable[[], object]] = {
+            f"engine, {SHARE:.0%} of the positions": lambda: few.add(some),
+            "engine, all positions": lambda: all_of_them.add(every),
+        }
+        for engine, (name, call), batch in zip((few, all_of_them), calls.items(), (some, every), strict=True):
+            call()
+            errors[name] = largest_error(
+                engine.sums, reference(causal_model(layers, vocabulary, width), [batch], layout)
+            )
+            assert errors[name] <= TOLERANCE, f"{name}: off by {errors[name]:.1e}"
+        timings = interleave(calls, rounds)
+    steps = {
+        f"step, {SHARE:.0%} of the positions": plain(other, [some], layout.names, scored_next_token_loss),
+        "step, all positions": plain(other, [every], layout.names, scored_next_token_loss),
+    }
+    for call in steps.values():
+        call()
+    timings |= interleave(steps, rounds)
+    found = compared("share", timings, next(iter(calls)), {"engine, all positions": SHARE_TARGET})
+    for row in found:
+        of_all = "all" in row["contestant"]
+        row |= {"scored": int(((every if of_all else some)["labels"][:, 1:] != -100).sum()), "vocabulary": vocabulary}
+        row["error"] = errors.get(row["contestant"])
+    print(f"\na causal model of {vocabulary} tokens, 8 × {positions}, with a share of the positions scored")
+    keys = ("contestant", "scored", "median_s", "best_s", "error", "engine_over", "engine_over_best", "target")
+    harness.print_table(keys, [[row[key] for key in keys] for row in found])
+    return found
+
+
+def _causal_shape(smoke: bool) -> tuple[int, int, int, int]:
+    """Return blocks, width, vocabulary and positions of the causal model."""
+    return (2, 80, 70_000, 16) if smoke else (18, 640, GEMMA_VOCABULARY, 64)
 
 
 def _head_memory(vocabulary: int) -> list[dict[str, Any]]:

@@ -92,6 +92,34 @@ def head(results: Path) -> str:
     return table(["quantity", "contestant", "value", "engine / contestant", "goal"], lines)
 
 
+def share(results: Path) -> str:
+    """Return the time of a causal model with a share of its positions scored."""
+    lines = [
+        [
+            row["contestant"],
+            str(row["scored"]),
+            f"{row['median_s']:.2f}",
+            f"{row['best_s']:.2f}",
+            "–" if row["error"] is None else power(row["error"]),
+            number(row["engine_over"]),
+            number(row["engine_over_best"]),
+            at_most(row["engine_over"], row["target"]),
+        ]
+        for row in rows_of(results, "share")
+    ]
+    heads = [
+        "contestant",
+        "scored positions",
+        "s",
+        "best s",
+        "error",
+        "first row / contestant",
+        "of best times",
+        "goal",
+    ]
+    return table(heads, lines)
+
+
 def memory(results: Path) -> str:
     """Return the peak memory of each method above the model."""
     lines = [
@@ -150,6 +178,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "ragged": ragged,
     "threads": threads,
     "head": head,
+    "share": share,
     "memory": memory,
     "precision": precision,
     "compile": compiled,

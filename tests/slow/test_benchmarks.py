@@ -161,11 +161,13 @@ def test_the_evidence_agrees_with_the_stored_results(tmp_path: Path) -> None:
 
 
 def test_the_fisher_benchmark_compares_all_contestants_with_the_loop(tmp_path: Path) -> None:
-    document = run("bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head")
+    document = run(
+        "bench_fisher.py", tmp_path, "--only", "speed", "--only", "ragged", "--only", "head", "--only", "share"
+    )
     errors = {row["contestant"]: row["error"] for row in document["results"] if row["section"] == "speed"}
     assert {"engine", "single examples", "torch.func vmap"} <= set(errors)
     assert all(error <= 2e-5 for error in errors.values() if error is not None)
-    assert {row["section"] for row in document["results"]} == {"speed", "ragged", "head"}
+    assert {row["section"] for row in document["results"]} == {"speed", "ragged", "head", "share"}
 
 
 def test_the_fisher_benchmark_measures_the_peak_of_a_fresh_process(tmp_path: Path) -> None:

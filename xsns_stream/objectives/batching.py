@@ -41,7 +41,8 @@ def batches(
     Yields:
         Dictionaries of int64 tensors: `input_ids` and `attention_mask` [B, T]; the other arrays of the examples, each
         padded to the longest array of its name (labels with −100), where 0-dimensional arrays become [B]; and
-        `example_keys` [B], which is not an input of the model.
+        `example_keys` [B], which is not an input of the model. `decoder_tokens` is no input of the model either; it is
+        there only if a share of the decoder's tokens is scored.
 
     Raises:
         UsageError: `size` or `token_budget` is below 1, or the order is unknown.
