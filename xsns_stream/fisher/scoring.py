@@ -47,7 +47,7 @@ _GENERIC: Final = {
     "span": GENERIC_HEADS["question-answering"],
 }
 
-#: Names of tables of learned positions.
+#: Pattern of the names of tables of learned positions.
 _POSITIONS: Final = re.compile(r"^(wpe|position_embeddings?|embed_positions?|position_embed\w*)$")
 
 Batch = Mapping[str, Tensor]
