@@ -166,7 +166,7 @@ def test_other_codes_of_a_language_are_matched_and_noted() -> None:
     hani = (*CODES[:3], "zh-Hani")
     joined = join(gold(sources=chinese, targets=chinese), {"emb": matrix(sources=hani, targets=hani)})
     assert ("zh", "sw") in by_pair(joined)
-    assert joined.notes == ("'emb' has other codes: zh-Hani for zh.",)
+    assert joined.notes == ("'emb' has other codes than the gold scores: zh-Hani for zh.",)
 
 
 # ------------------------------------------------------------------------------------------- errors
@@ -181,7 +181,7 @@ def test_requested_languages_are_found_under_their_only_other_code_and_a_note_sa
         "the source axis of the gold scores has no 'en-GB': 'en' (English) is used instead.",
         "the target axis of the gold scores has no 'fi-FI': 'fi' (Finnish) is used instead.",
     )
-    assert "'one' has other codes: en-GB for en." in " ".join(joined.notes)
+    assert "'one' has other codes than the gold scores: en-GB for en." in " ".join(joined.notes)
 
 
 def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> None:

@@ -74,7 +74,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ),
         ("stack", "encoder", "error: "),
         ("include", "no such name", "error: "),
-        ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: labels are for"),
+        ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: omit --label"),
         (
             "check_every",
             "5",

@@ -147,10 +147,10 @@ def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InPro
         ),
         (("-o", "t.svg", "--figure", "three"), "'three' is not one of", "--help"),
         (("--nearest", "0"), "0 is not in the range", "--help"),
-        (("--nearest", "2"), "--nearest needs a file that it applies to.", "-o FILE with the suffix .graphml"),
-        (("--figure", "tree", "-o", "t.csv"), "--figure needs a file that it applies to.", ".png or .svg or .pdf"),
-        (("--width", "7", "-o", "t.nwk"), "--width needs a file that it applies to.", ".png or .svg or .pdf"),
-        (("--strict-names",), "--strict-names needs a file that it applies to.", ".phy"),
+        (("--nearest", "2"), "--nearest applies to none of the output files.", "-o FILE with the suffix .graphml"),
+        (("--figure", "tree", "-o", "t.csv"), "--figure applies to none of the output files.", ".png or .svg or .pdf"),
+        (("--width", "7", "-o", "t.nwk"), "--width applies to none of the output files.", ".png or .svg or .pdf"),
+        (("--strict-names",), "--strict-names applies to none of the output files.", ".phy"),
     ],
 )
 def test_errors_before_anything_is_counted(

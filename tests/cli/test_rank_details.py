@@ -142,7 +142,7 @@ def test_several_sources(folder, in_process, strategy):
         folder, "rank", "-s", "parts.zarr", "--target", "sw", "--sources-k", "3", "--strategy", strategy
     )
     assert code == 0
-    assert f"3 sources for Swahili (sw) together, {'the most' if strategy == 'top' else 'by what each adds'}" in out
+    assert f"3 sources for Swahili (sw) together, chosen by {'similarity' if strategy == 'top' else 'coverage'}" in out
     assert f"{together['covered']:.1%} of its sub-network" in out
 
 

@@ -265,7 +265,7 @@ def test_notes_on_gold_scores_name_the_store(folder: Path, in_process: InProcess
     gold = tmp_path / "g.parquet"
     write_scores(TransferScores(codes, codes, cells, "pos", "accuracy", "percent", "made up"), gold)
     done = in_process(folder, "rank", "--target", "sw", "--gold", str(gold))
-    assert "note: 'xsns.zarr' has other codes: sw for swh.\n" in done.err
+    assert "note: 'xsns.zarr' has other codes than the gold scores: sw for swh.\n" in done.err
     assert "note: 'xsns.zarr' has no values for ja.\n" in done.err
     notes = xs.rank(folder / "xsns.zarr", "sw", gold=str(gold)).notes
     assert f"'{folder / 'xsns.zarr'}' has no values for ja." in notes

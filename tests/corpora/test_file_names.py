@@ -58,7 +58,7 @@ def test_names_of_languages(stem: str, code: str, said: str) -> None:
         (
             "fi.additional",
             "'fi.additional' is not a language code; if it is text in Finnish, give a label (--label "
-            "FILE=fi-x-addition), or keep the names of all files (--labels-as-given)",
+            "FILE=fi-x-addition), or use the names of all files as labels (--labels-as-given)",
         ),
         ("a.additional", "'a.additional' is neither a language code nor the English name of a language"),
         ("xx", "'xx' is neither a language code nor the English name of a language"),

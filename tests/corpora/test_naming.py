@@ -61,16 +61,16 @@ def test_several_texts_of_one_language(tmp_path: Path) -> None:
     assert corpus.languages() == ("sw",)
     reasons = {each.file: each.reason for each in not_read(corpus)}
     assert reasons["sw_news.txt"] == (
-        "'sw_news' is not a language code; if it is text in Swahili, give a label (--label FILE=sw-x-news), or keep "
-        "the names of all files (--labels-as-given)"
+        "'sw_news' is not a language code; if it is text in Swahili, give a label (--label FILE=sw-x-news), or use "
+        "the names of all files as labels (--labels-as-given)"
     )
     assert "--label FILE=sw-x-1)" in reasons["sw.1.txt"]
     kept = open_corpus(str(folder), labels_as_given=True)
     assert kept.languages() == ("sw", "sw-formal", "sw.1", "sw_news")
     assert reading_notes(kept) == (
         "labels that are not codes of languages are not normalised: sw-formal, sw.1, sw_news.",
-        "1 file is not read: my file.txt (its name cannot be a label, which has letters and digits of ASCII, with "
-        "single '-', '_' or '.' between them, and at most 64 of them).",
+        "1 file is not read: my file.txt (its name cannot be a label, which has at most 64 characters: ASCII letters "
+        "and digits, with single '-', '_' or '.' between them).",
     )
     given = open_corpus(str(folder), label={"sw_news.txt": "sw-x-news", "my file": "sw-x-mine"})
     assert given.languages() == ("sw", "sw-x-mine", "sw-x-news")

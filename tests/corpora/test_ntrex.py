@@ -148,7 +148,7 @@ def test_a_note_names_a_folder_that_is_not_read(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "ntrex").mkdir()
     monkeypatch.chdir(tmp_path)
     (note,) = reading_notes(open_corpus("ntrex"))
-    assert note == "the corpus ntrex is the text that is shipped with the program; ./ntrex is your folder."
+    assert note == "ntrex is the text that is shipped with the program; write ./ntrex to read your folder."
 
 
 def test_info_lists_the_languages(xsns: Callable[..., Any]) -> None:

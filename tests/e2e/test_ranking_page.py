@@ -46,7 +46,7 @@ def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path
     assert "Sources for Estonian (et)" in shown[5]
     assert all((folder / f"sources{suffix}").exists() for suffix in (".csv", ".md", ".png"))
     assert "the most similar" in shown[7]
-    assert "by what each adds" in shown[8]
+    assert "chosen by coverage" in shown[8]
     assert "Expected accuracy (pos) from 30 pairs of gold scores" in shown[9]
     assert (folder / "both.png").exists()
     assert [source.language for source in space["ranking"]] == [

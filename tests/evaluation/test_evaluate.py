@@ -218,7 +218,7 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
     # English is the second source: with fewer than two there is no choice that it could be.
     assert missing.sum() == undefined
     about = [note for note in evaluation.notes if " zu:" in note]
-    expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
+    expected = {0: ["the metrics are undefined for zu: fewer than 2 candidate sources."], 3: []}
     expected[1] = expected[0]
     expected[2] = ["correlations are undefined for zu: two sources always correlate."]
     if candidates > 1:
@@ -342,7 +342,7 @@ def test_the_same_seed_gives_the_same_evaluation() -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"ndcg": "gain"}, "there is no NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
+        ({"ndcg": "gain"}, "there is no variant of NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
         ({"average": "seeds"}, "there is no way to average 'seeds'.", "choose one of metrics, matrices."),
         ({"resamples": 10}, "10 resamples are too few for an interval.", "use at least 100."),
         (

@@ -184,7 +184,7 @@ def test_order_of_sources_does_not_matter(pair: tuple[np.ndarray, np.ndarray], r
 
 
 def test_invalid_arguments_of_ndcg() -> None:
-    with pytest.raises(UsageError, match="no NDCG 'linear'") as caught:
+    with pytest.raises(UsageError, match="there is no variant of NDCG 'linear'") as caught:
         metrics.ndcg(np.arange(3.0), np.arange(3.0), "linear")
     assert caught.value.hint == "choose one of rank-linear, score, exponential."
     with pytest.raises(UsageError, match="cannot have negative scores"):

@@ -111,7 +111,7 @@ def test_weights_of_two_types_that_torch_cannot_multiply(measure: Any, precision
     with pytest.raises(FisherError) as caught:
         measure(model, [zoo.batch(model, "llama", (6, 5))], layout)
     dtypes = " and ".join(sorted(("float32", str(precision).removeprefix("torch."))))
-    assert caught.value.message.startswith(f"the model has weights in {dtypes}, and torch cannot compute with both: ")
+    assert caught.value.message.startswith(f"the model has weights in {dtypes}, and torch cannot combine these types: ")
     assert "model.float()" in caught.value.hint
 
 

@@ -230,7 +230,7 @@ def test_a_gradient_that_overflows_is_named(make_model, draw, collate) -> None:
     # The loss does not change; the square of the gradient from here exceeds the range of float32.
     with model.get_submodule(BLOWN).register_forward_hook(lambda module, args, output: _Blown.apply(output)):
         error = complaint(FisherError, model, batches, language="sw")
-    assert error.message.startswith("the gradient of language 'sw' by parameter 'bert.encoder.layer.")
+    assert error.message.startswith("the gradient of language 'sw' with respect to parameter 'bert.encoder.layer.")
     assert error.message.endswith("is not finite (NaN or infinite).")
 
 

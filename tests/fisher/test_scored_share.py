@@ -120,3 +120,6 @@ def test_tokens_of_the_decoder_that_do_not_fit(zoo) -> None:
     unknown = batch | {"decoder_tokens": batch["decoder_tokens"].clamp(max=1) + 96}
     with pytest.raises(FisherError, match="a label is outside of the vocabulary of 97 tokens"):
         diagonal_fisher(model, [unknown], parameter_layout(model))
+    without_labels = {name: values for name, values in batch.items() if name != "labels"}
+    with pytest.raises(FisherError, match="a batch for T5ForConditionalGeneration has no 'labels'"):
+        diagonal_fisher(model, [without_labels], parameter_layout(model))

@@ -55,7 +55,7 @@ MATRICES = {
     "means": (
         "source,sw,yo,zu,Avg.\nen,55.2,40.1,44,46.4\nfr,50.3,42.2,43,45.2\nAverage,52.7,41.1,43.5,45.8\n",
         "these labels were not read, because they are means or totals: Average, Avg.; "
-        "--rename LABEL=CODE reads one as a language.",
+        "--rename LABEL=CODE reads such a label as a language.",
     ),
     "a column of families with merged cells": (
         "family,source,sw,yo,zu\nIndo-European,en,55.2,40.1,44\n,fr,50.3,42.2,43\n",
@@ -196,7 +196,7 @@ def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
         (
             ",Swahili,Zulu\nISO,sw,yo\nen,1,2\n",
             "lines 2 and 1 of '.*' name different languages in one column: 'yo' and 'Zulu'",
-            "leave one line",
+            "keep only one line",
         ),
         ("source,sw,yo\nen,55,44,33\n", "line 2 of '.*' has 4 fields, but the first has 3", "in quotes"),
         ("T\nsource,sw\nen,55,44\n", "line 3 of '.*' has 3 fields, but the header, line 2, has 2", "in quotes"),

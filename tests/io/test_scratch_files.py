@@ -49,7 +49,7 @@ def test_a_full_disk_ends_with_a_sentence_before_a_gradient_is_written(
         with pytest.raises(XsnsError, match=r"/x' cannot be written: No space left on device\."):
             file.add("fi", [np.ones(1000, np.float32)])
     file.add("fi", [np.full(1000, 2, np.float32)])
-    assert [line.sum() for line in file.lines(["fi", "sw"])] == [2000, 1000]
+    assert [line.sum() for line in file.gradients(["fi", "sw"])] == [2000, 1000]
 
 
 def test_a_full_disk_ends_with_a_sentence_when_token_states_are_written(tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_the_choice_of_the_implementation(device, dtype, capability, installed, 
     monkeypatch.delenv(grouped.VARIABLE, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(grouped, "_has_triton", lambda: installed)
-    monkeypatch.setattr(grouped, "_has_registers", lambda: True)
+    monkeypatch.setattr(grouped, "_has_avx512", lambda: True)
     assert grouped.choose(torch.device(device), dtype) == expected
 
 
@@ -302,7 +302,7 @@ def test_an_environment_variable_overrides_the_choice(monkeypatch):
     monkeypatch.setenv(grouped.VARIABLE, "triton")
     assert grouped.choose(cpu, torch.float32) == "triton"
     monkeypatch.setenv(grouped.VARIABLE, "auto")
-    monkeypatch.setattr(grouped, "_has_registers", lambda: False)
+    monkeypatch.setattr(grouped, "_has_avx512", lambda: False)
     assert grouped.choose(cpu, torch.float32) == "torch"
     monkeypatch.setenv(grouped.VARIABLE, "cutlass")
     wanted = "XSNS_KERNELS_GROUPED must be one of auto, torch, numba, triton; got 'cutlass'"

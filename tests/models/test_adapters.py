@@ -213,7 +213,7 @@ def test_the_base_is_missing(copied: Path) -> None:
     assert error.message == (
         f"the base model of the adapter '{copied}' cannot be used: there is no model folder '/nowhere/llama'."
     )
-    assert error.hint.startswith("adapter_config.json names it as base_model_name_or_path ('/nowhere/llama'); a folder")
+    assert error.hint.startswith("base_model_name_or_path in adapter_config.json ('/nowhere/llama') must be a folder")
 
 
 def test_another_architecture(copied: Path, tmp_path: Path) -> None:

@@ -205,9 +205,7 @@ def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_named() -> None:
     error = broken_installation("a/b", ModuleNotFoundError("No module named 'mistral_common'", name="mistral_common"))
-    assert error.message == (
-        "transformers needs the package mistral-common for the model 'a/b', which is not installed."
-    )
+    assert error.message == "the model 'a/b' needs the package mistral-common, which is not installed."
     assert error.hint == "install it with `pip install mistral-common`; the model's files are not the cause."
 
 
@@ -359,7 +357,7 @@ def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
 def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(UnusableError, match="bytes of values, but its header names"):
+    with pytest.raises(UnusableError, match="bytes of values, but its header describes"):
         read_header(path)
 
 

@@ -271,7 +271,7 @@ def test_the_positions_of_llama_3(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", model, "llama", tensors={"rope_freqs.weight": divisors})
     assert torch.allclose(load_model(str(path)).model.model.rotary_emb.inv_freq, model.model.rotary_emb.inv_freq)
     path = gguf_models.write(tmp_path / "b.gguf", model, "llama", tensors={"rope_freqs.weight": divisors + 1})
-    assert "changes rotary positions (rope_freqs.weight) otherwise than Llama 3" in refused(path).message
+    assert "scales rotary positions (rope_freqs.weight) in another way than Llama 3" in refused(path).message
 
 
 def test_positions_that_are_scaled(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_positions_that_are_scaled(tmp_path: Path) -> None:
     assert torch.equal(logits(load_model(str(path)).model), logits(model))
     path = gguf_models.write(tmp_path / "b.gguf", model, "llama", extra=extra | {"rope.scaling.type": "yarn"})
     error = refused(path)
-    assert "changes rotary positions (yarn), which is not read from GGUF files" in error.message
+    assert "scales rotary positions by a method (yarn) that is not read from GGUF files" in error.message
     assert error.hint == "use the folder of the model with safetensors instead of the GGUF file."
 
 

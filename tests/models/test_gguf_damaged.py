@@ -62,7 +62,7 @@ def swap(old: bytes, new: bytes) -> Change:
 DAMAGES: dict[str, tuple[Change, str, str]] = {
     "another format": (put(0, "<I", 0), "is not a GGUF file", "check the path"),
     "an older format": (swap(b"GGUF", b"tjgg"), "a format of llama.cpp that is older than GGUF", "convert the model"),
-    "version 1": (put(4, "<I", 1), "has version 1 of GGUF, and versions 2 and 3 are read", "convert the model again"),
+    "version 1": (put(4, "<I", 1), "has version 1 of GGUF, and only versions 2 and 3 are read", "convert the model"),
     "version 9": (put(4, "<I", 9), "has version 9 of GGUF", "convert the model again"),
     "big-endian": (put(4, ">I", 3), "has numbers of big-endian byte order", "gguf-convert-endian bad.gguf little"),
     "a few bytes": (cut(12), "is truncated", "download the file again"),
@@ -74,10 +74,10 @@ DAMAGES: dict[str, tuple[Change, str, str]] = {
     "2^40 tokens": (
         after(b"tokenizer.ggml.tokens", 8, "<Q", 2**40), f"has an array of {2**40:,} values", "may be damaged"
     ),
-    "arrays of arrays": (after(b"tokenizer.ggml.tokens", 4, "<I", 9), "has values of the type 9", "may be damaged"),
+    "arrays of arrays": (after(b"tokenizer.ggml.tokens", 4, "<I", 9), "of the unknown type 9", "may be damaged"),
     "an unknown type": (after(b"llama.block_count", 0, "<I", 77), "has the unknown type 77", "may be damaged"),
     "2^40 axes": (after(b"token_embd.weight", 0, "<I", 2**31), "has 2,147,483,648 axes", "may be damaged"),
-    "a huge tensor": (after(b"token_embd.weight", 4, "<Q", 2**50), f"has a size of {2**50:,}", "may be damaged"),
+    "a huge tensor": (after(b"token_embd.weight", 4, "<Q", 2**50), f"an axis of the size {2**50:,}", "may be damaged"),
     "a tensor type": (after(b"token_embd.weight", 20, "<I", 250), "has the type 250, which the package gguf", "gguf`"),
     "a tensor beyond the end": (
         after(b"token_embd.weight", 24, "<Q", 2**40), "is truncated: its tensors end at byte", "download"
@@ -127,7 +127,7 @@ def _named(name: str) -> bytes:
         ({"general.alignment": 7}, "has an invalid alignment", "may be damaged"),
         (
             {"attention.value_length": 4, "attention.key_length": 8},
-            "has keys of 8 values and values of 4",
+            "has attention keys of width 8 and attention values of width 4",
             "safetensors",
         ),
         ({"embedding_length": None}, "does not give the number of attention heads or the width", ""),

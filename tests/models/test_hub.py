@@ -117,4 +117,4 @@ def test_names_that_are_no_folder(name: str, hint: str) -> None:
 def test_names_that_are_no_hub_id(name: str) -> None:
     error = refused(name)
     assert error.message == f"there is no model folder '{name}', and the name is not a valid Hub id."
-    assert error.hint.startswith("a Hub id is owner/name, of letters, digits, ")
+    assert error.hint.startswith("a Hub id has the form owner/name, with letters, digits, ")

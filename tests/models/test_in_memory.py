@@ -90,7 +90,7 @@ def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
         adopt_model(model, None)
     with pytest.raises(ModelError, match="Linear is not a model of transformers"):
         adopt_model(torch.nn.Linear(2, 2), tokenizer)
-    with pytest.raises(UsageError, match="predicts masked-lm, not causal-lm"):
+    with pytest.raises(UsageError, match="has the head of masked-lm, not of causal-lm"):
         adopt_model(model, tokenizer, objective="causal-lm")
     with pytest.raises(ModelError, match="has no head for a known objective"):
         adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)

@@ -41,7 +41,7 @@ def test_a_missing_padding_id_is_taken_from_the_tokenizer(tiny_copy: Path, tiny_
 
 
 def test_a_mask_that_means_unknown_is_refused(tiny_copy: Path) -> None:
-    with pytest.raises(ModelError, match=r"uses the token for unknown text as its mask \('<unk>'\)"):
+    with pytest.raises(ModelError, match=r"uses its unknown token as its mask token \('<unk>'\)"):
         load_model(changed(tiny_copy, "tokenizer_config.json", mask_token="<unk>"))
 
 

@@ -191,13 +191,13 @@ def test_other_models_may_not(family: str, save: Save) -> None:
     folder = save(family, pad_token_id=7)
     objective = {"objective": "question-answering"} if family == "xlm-roberta" else {}
     assert refused(folder, **objective).message == (
-        f"the tokenizer of model '{folder}' pads with id 1, but the model with 7."
+        f"the tokenizer of model '{folder}' has the padding id 1, but the model has 7."
     )
 
 
 def test_only_masked_language_modelling_needs_a_mask(save: Save) -> None:
     folder = save("xlm-roberta", "bos pad eos")
-    assert "has no mask or no padding token" in refused(folder).message
+    assert "has no mask token or no padding token" in refused(folder).message
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
@@ -415,7 +415,9 @@ def test_a_trained_head_of_another_task(save: Save) -> None:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
     error = refused(folder, objective="sequence-classification", label_count=3)
-    assert error.message == f"the model '{folder}' has a head for token-classification."
+    assert (
+        error.message == f"the model '{folder}' has a head for token-classification, not for sequence-classification."
+    )
 
 
 # ------------------------------------------------------------------------------------------- what is refused

@@ -134,7 +134,7 @@ def test_formats_that_are_not_de_quantised(method: str, copied: Path) -> None:
     assert error.message == (
         f"the weights of model '{copied}' are quantised ({method}), and transformers does not de-quantise this format."
     )
-    assert error.hint.startswith("use the model before its quantisation, or convert it with the library")
+    assert error.hint.startswith("use the original model, without quantisation, or convert it with the library")
 
 
 LIBRARIES: dict[str, tuple[dict[str, Any], dict[str, torch.dtype]]] = {
@@ -155,7 +155,7 @@ def test_the_library_is_not_installed(method: str, copied: Path, monkeypatch: py
         f"the weights of model '{copied}' are quantised ({method}), and the package {method}, needed to de-quantise "
         "them, is not installed."
     )
-    assert error.hint == f"install with `pip install {method}`, or use the model before its quantisation."
+    assert error.hint == f"install with `pip install {method}`, or use the original model, without quantisation."
 
 
 def test_a_library_that_fails(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +170,8 @@ def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> 
     configure(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     loaded = load_model(str(copied))
     assert loaded.notes[0] == (
-        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), and the weights "
-        "are not; they are read as they are."
+        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), but they are not; "
+        "they are read unchanged."
     )
     whole = load_model(str(plain)).model.state_dict()
     assert all(torch.equal(value, whole[name]) for name, value in loaded.model.state_dict().items())

@@ -156,7 +156,7 @@ def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:
 def test_a_tokenizer_with_another_padding(tiny_copy: Path) -> None:
     configure(tiny_copy, "tokenizer_config.json", pad_token="<unk>")
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' pads with id 3, but the model with 1."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has the padding id 3, but the model has 1."
 
 
 @pytest.mark.parametrize("token", ["mask_token", "pad_token"])
@@ -166,7 +166,7 @@ def test_a_tokenizer_without_mask_or_padding(token: str, tiny_copy: Path) -> Non
     del settings[token]
     path.write_text(json.dumps(settings))
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask or no padding token."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask token or no padding token."
 
 
 @pytest.mark.parametrize("damage", ["cut", "all missing", "one missing"])
@@ -215,11 +215,11 @@ def test_a_hub_id_without_a_network() -> None:
         ({"dtype": "float8"}, "'float8' is not a valid dtype for weights."),
         (
             {"objective": "token-classification"},
-            "token-classification needs a number of labels of at least 2, no number was given.",
+            "token-classification needs at least 2 labels, and no number of labels was given.",
         ),
         (
             {"objective": "sequence-classification", "label_count": 1},
-            "sequence-classification needs a number of labels of at least 2, not 1.",
+            "sequence-classification needs at least 2 labels, not 1.",
         ),
         ({"label_count": 3}, "auto has no labels."),
         ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),

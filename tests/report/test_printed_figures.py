@@ -180,7 +180,10 @@ def test_labels_of_a_tree_do_not_overlap() -> None:
 def test_a_tree_that_is_higher_than_a_page_is_a_circle() -> None:
     matrix = languages(100)
     printed = drawn("tree", matrix, clusters=4, width=7.0)
-    assert printed.notes[0] == "the tree is drawn as a circle, because it would be higher than a page."
+    assert (
+        printed.notes[0]
+        == "the tree is drawn as a circle, because a tree with its root on the left would be higher than a page."
+    )
     codes = {text.get_text().split()[-1] for text in texts(printed)}
     assert codes >= set(matrix.sources)
     assert min(text.get_fontsize() for text in texts(printed)) >= 5

@@ -279,7 +279,7 @@ def test_damaged_records_and_records_of_other_rows(kept, path):
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/0/fr")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/00/rw")
     assert problems(kept) == {("record", SW), ("record", "'fr' (seed 0, Fisher values)"), ("record", "None")}
-    with pytest.raises(StoreError, match="is that of 'rw'"):
+    with pytest.raises(StoreError, match="contains the key of another row, 'rw'"):
         kept.fisher_record("fr", 0)
 
 

@@ -178,7 +178,7 @@ DENSITIES = (0.5, 0.01, 0.15, 1.0, 1e-9, 0.4)
 def pieces_of(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make pieces of flat values: arrays, tensors, and tensors taken by the path for devices."""
     if request.param == "device":
-        monkeypatch.setattr(subnetwork, "_lie_on_device", lambda values: True)
+        monkeypatch.setattr(subnetwork, "_are_on_device", lambda values: True)
 
     def pieces(values: np.ndarray) -> list[Any]:
         cuts = np.split(values, [0, 7, 70, 71])

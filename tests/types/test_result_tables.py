@@ -161,7 +161,7 @@ def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(join
         assert f">{name}</th>" in html
     low, high = found.interval("<xsns>", "spearman")
     assert f"<td>{found['<xsns>', 'spearman']:.3g} [{low:.3g}, {high:.3g}]</td>" in html
-    assert "Brackets hold 95 % confidence intervals of the means over targets." in html
+    assert "Brackets contain 95 % confidence intervals of the means over targets." in html
     assert found.notes
     assert all(f"<p>{escape(note)}</p>" in html for note in found.notes)
     assert "Difference" not in html

@@ -19,18 +19,15 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TREEBANK_HELP,
-    SectionedCommand,
-    apply,
-    corpus_json,
-    section,
     seeds_option,
 )
+from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
     SOURCES,
     TARGETS,
-    Decorated,
     common_options,
+    corpus_json,
     counted,
     duration,
     emit_json,
@@ -157,7 +154,8 @@ def _tuning_options(function: Decorated) -> Decorated:
             type=click.Choice(LABEL_AT),
             default="auto",
             show_default=True,
-            help="Token of a word that has its label; auto is the last token for causal models.",
+            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
+            "first token for others.",
         ),
     )
 

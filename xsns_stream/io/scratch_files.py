@@ -33,8 +33,8 @@ def map_for_writing(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.memmap
 def reserve(path: Path, start: int, size: int) -> None:
     """Reserve disk space for a part of a file.
 
-    If the disk is full, the system ends a process that writes to a mapped file by a signal, without any message. Space
-    that is reserved can be written.
+    If the disk is full, the system terminates a process that writes to a mapped file with a signal, and no message is
+    printed. Writing to reserved space does not fail for this reason.
 
     Args:
         path: An existing file.
@@ -62,5 +62,5 @@ def scratch_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise XsnsError(
             f"the temporary file '{path}' cannot be written: {error.strerror or error}.",
-            "give --scratch, or TMPDIR, a folder with more space; temporary files of a build are in its store.",
+            "name a folder with more space by --scratch or TMPDIR; temporary files of a build are in its store.",
         ) from error

@@ -346,7 +346,7 @@ class _ClientRun(Generic[Item, Result]):
         if self.on_this_machine and now - self.without_workers > _NO_LOCAL_WORKER_S:
             raise XsnsError(
                 "all workers of this machine have ended, and none could be started again.",
-                "free memory or take fewer workers, and run the same command again: finished work is kept.",
+                "free memory or give fewer workers, and run the same command again: finished work is kept.",
             )
         if not self.told_no_workers and now - self.without_workers > _NO_WORKER_S:
             self.on_note("the cluster has no worker; this command waits until there is one.")

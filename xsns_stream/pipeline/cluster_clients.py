@@ -289,7 +289,8 @@ def local_cluster(
             # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            # The process from which workers are forked may have been started before a variable was set.
+            # The process from which workers are forked may have been started before a variable was set in this process.
+            # Workers therefore get the present variables.
             env={name: value for name, value in os.environ.items() if name not in _THREADS},
         ) as cluster,
         Client(cluster) as client,

@@ -30,7 +30,7 @@ from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options of the files of :func:`write_matrix`; each format uses only some of them.
+    """Options for the files that :func:`write_matrix` writes; each format uses only some of them.
 
     Attributes:
         figure: What .png, .svg and .pdf files show: `heatmap`, `tree` or `map`.
@@ -235,13 +235,13 @@ def _write_figure(request: _Request, file: BinaryIO, kind: str) -> None:
     if options.figure == "heatmap":
         draw = partial(printed_heat_map, matrix, **common)
     else:
-        draw = partial(_PLANAR[options.figure], matrix, clusters=options.clusters, **common)
+        draw = partial(_WITH_CLUSTERS[options.figure], matrix, clusters=options.clusters, **common)
     for sentence in save_printed(draw, file, kind):
         request.note(sentence)
 
 
-#: Figures that show clusters.
-_PLANAR: Final[dict[str, Callable[..., PrintedFigure]]] = {"tree": tree_figure, "map": map_figure}
+#: {figure that can show clusters: function that draws it}.
+_WITH_CLUSTERS: Final[dict[str, Callable[..., PrintedFigure]]] = {"tree": tree_figure, "map": map_figure}
 
 
 def _write_html(request: _Request, file: BinaryIO) -> None:

@@ -14,6 +14,7 @@ from xsns_stream.report.figures import (
     INK,
     QUIET_INK,
     Page,
+    capitalised,
     finish_lines,
     language,
     lines_height,
@@ -33,7 +34,7 @@ _SECOND_WIDTH: Final = 2.9
 _BETWEEN: Final = 0.35
 #: Height of title, subtitle and axis labels between two panels, in inches.
 _GAP: Final = 1.25
-#: Letters in a line of the sentences below a figure, for each inch of its width.
+#: Number of letters in an inch of a line of the sentences below a figure.
 _LETTERS: Final = 17
 #: Largest height of a new figure of :func:`plot_ranking` in inches.
 _TALLEST: Final = 24.0
@@ -81,7 +82,7 @@ def _sentences(shown: Sequence[ShownRanking]) -> list[str]:
 
 
 def _measure(ranking: SourceRanking) -> str:
-    return f"{ranking.coefficient[:1].upper()}{ranking.coefficient[1:]} similarity"
+    return f"{capitalised(ranking.coefficient)} similarity"
 
 
 def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:

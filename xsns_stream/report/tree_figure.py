@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.report.circular_tree import circular_tree
-from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, language
+from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, capitalised, language
 from xsns_stream.report.printed_figures import PAGE, PrintedFigure, fitted, heading
 from xsns_stream.report.tree_nodes import TreeNode, cluster_colour, tree_nodes
 from xsns_stream.types import SimilarityMatrix
@@ -33,7 +33,8 @@ def tree_figure(
 
     A number at a join is its support in percent, if the matrix has support. The size of the labels is at least five
     points, whatever the width is; the height of the figure grows with the number of languages. If a width is given and
-    the tree would be higher than a page, it is drawn as a circle, if its labels can then be read.
+    the tree would be higher than a page, it is drawn as a circle, unless the labels of the circle would be smaller than
+    that.
 
     Args:
         matrix: The matrix; sources and targets are the same languages.
@@ -120,7 +121,7 @@ def _draw_branches(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], end: f
 
 
 def _draw_support(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], page: Page) -> int:
-    """Write the support in percent on the left of each join, if it covers nothing; return how many were left out."""
+    """Write the support in percent at each join where the text covers nothing; return how many are left out."""
     support = tree.join_support
     if support is None:
         return 0
@@ -175,11 +176,11 @@ def _font_size(languages: int) -> float:
 
 
 def _title_of(matrix: SimilarityMatrix, tree: LanguageTree) -> str:
-    return f"{matrix.coefficient[:1].upper()}{matrix.coefficient[1:]}: tree of {len(tree.languages)} languages"
+    return f"{capitalised(matrix.coefficient)}: tree of {len(tree.languages)} languages"
 
 
 def _facts(matrix: SimilarityMatrix, tree: LanguageTree, density: float | None, clusters: int | None) -> list[str]:
-    """Return the parts of the subtitle, except how support is shown."""
+    """Return the parts of the subtitle, without the part on support."""
     seeds = ", ".join(map(str, matrix.seeds))
     return [
         "average linkage",

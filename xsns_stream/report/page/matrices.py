@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xsns_stream.report.page.packing import COARSE, FINE, MOST_WITHOUT_COARSE, pack, pack_exactly
+from xsns_stream.report.page.packing import COARSE, FINE, MAX_WITH_FINE_STEPS, pack, pack_exactly
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 
@@ -54,7 +54,7 @@ class PageMatrix:
         Args:
             number: {label: index among the languages of the page}.
         """
-        many = max(self.values.shape) > MOST_WITHOUT_COARSE
+        many = max(self.values.shape) > MAX_WITH_FINE_STEPS
         steps = COARSE if many and self.kind != "coefficient" else FINE
         result: dict[str, Any] = {
             "key": self.key,

@@ -15,11 +15,11 @@ from xsns_stream.types import Reals
 _UNDEFINED: Final = 65535
 #: Smallest number of steps between the smallest and the largest number, for values that a reader compares.
 FINE: Final = 2000
-#: The same for numbers of which a page of many languages has many: values in layers, and widths of intervals.
+#: Smallest number of steps for most numbers of a page with many languages: similarities in layers, widths of intervals.
 COARSE: Final = 128
-#: Largest number of languages of a page without coarse numbers.
-MOST_WITHOUT_COARSE: Final = 300
-#: The same for scores.
+#: Up to this number of languages, similarities in layers have FINE steps; with more languages, they have COARSE ones.
+MAX_WITH_FINE_STEPS: Final = 300
+#: Smallest number of steps for scores, predictions and regrets.
 STEPS: Final = 1000
 _MOST_DECIMALS: Final = 9
 

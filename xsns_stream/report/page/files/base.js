@@ -106,7 +106,7 @@ const finite = Number.isFinite;
 const shown = (value, decimals = 3) => (finite(value) ? value.toFixed(decimals).replace("-", "−") : "–");
 const percent = (share) => (finite(share) ? `${Math.round(100 * share)} %` : "–");
 
-// A number of decimals with which neighbouring values of an extent differ.
+// Returns a number of decimals with which close values between `low` and `high` differ.
 function decimalsOf(low, high) {
   const spread = high - low;
   return spread > 0 ? Math.min(6, Math.max(1, Math.ceil(-Math.log10(spread)) + 2)) : 3;

@@ -31,7 +31,7 @@ async function startLayers() {
     }
     const first = data.layers.sets[0];
     status.textContent = pair.one === pair.other ? "Choose two different languages."
-      : `The ${data.layers.coefficient} similarity of ${languages[pair.one].label} and ${languages[pair.other].label} in ${first.names.length} ${first.by === "layer" ? "layers" : "groups"}: the dot; the tick is the mean of all pairs, and the bar one standard deviation to each side.`;
+      : `In each of the ${first.names.length} ${first.by === "layer" ? "layers" : "groups"}, the dot is the ${data.layers.coefficient} similarity of ${languages[pair.one].label} and ${languages[pair.other].label}; the tick is the mean over all pairs, and the bar extends one standard deviation to each side of it.`;
   }
 
   function drawSet(set, values) {

@@ -95,7 +95,7 @@ async function startRanking() {
       .data([...(own && !restricted ? own.sentences : []), ...data.ranking.worth]).join("li").text((sentence) => sentence);
     const messages = [];
     if (unknown.length) messages.push(`No source matches ${unknown.map((word) => `“${word}”`).join(", ")}.`);
-    if (restricted && basis) messages.push("P(best) is known for the choice among all sources only.");
+    if (restricted && basis) messages.push("P(best) is known only for the choice among all sources.");
     if (!all.length) messages.push("No source is left.");
     status.textContent = messages.join(" ");
   }
