@@ -18,7 +18,7 @@ from xsns_stream.store import open_store
 @pytest.mark.parametrize(
     ("option", "value", "field"),
     [
-        ("examples", "7", "examples_asked is 6 in the store and 7 here"),
+        ("examples", "7", "the number of examples (--examples) is 6 in the store and 7 here"),
         ("mask_rate", "0.3", "objective is 'masked-lm(rate=0.15,max_length=24)' in the store"),
         ("token_reduction", "mean", "estimator is 'per-example(token_reduction=sum)' in the store"),
     ],

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support.zoo import SILENT
 from xsns_stream.fisher import diagonal_fisher, self_check, without_rules
 from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
@@ -17,10 +18,6 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-6}
 CANCELLING = {"xlm-roberta-question-answering": 4.0}
 #: Lengths in two batches: no batch has as many positions as examples, and most texts exceed a window of 5 tokens.
 LENGTHS = ((9, 4, 6), (5, 11))
-#: Parameters whose gradient is zero, beside the biases of keys that go by that name: keys whose position was added at
-#: the embeddings; where positions are what is chosen from, what moves all of them alike.
-SILENT = dict.fromkeys(("opt", "xglm", "mbart"), ("k_proj.bias",))
-SILENT["xlm-roberta-question-answering"] = ("layer.1.output.LayerNorm.bias",)
 #: Disentangled attention projects relative positions, which have no examples, with the layers that project tokens.
 NOT_BY_RULE = ("deberta-v2",)
 

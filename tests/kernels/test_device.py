@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import xsns_kernels as kernels
+from tests.support.devices import every_device
 from xsns_kernels import device as on_device
 
-DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
 SUBNORMALS = [0.0, 1e-45, 3e-45, 1e-40, 1.1e-38, 1.2e-38, 5e-324]
 DATA = {
     "one": [2.5],
@@ -21,7 +21,6 @@ DATA = {
 }
 CUTS = [(), (0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))]
 
-every_device = pytest.mark.parametrize("device", DEVICES)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -113,7 +112,8 @@ def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random
     assert np.array_equal(on_device.threshold_bits(shaped, 0.5)[0], kernels.threshold_bits(values[1:], 0.5)[0])
 
 
-@pytest.mark.skipif(len(DEVICES) == 1, reason="needs a GPU")
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_tensors_on_several_devices(random_values):
     values = random_values(1000, np.float32)
     parts = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]

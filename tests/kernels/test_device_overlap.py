@@ -2,16 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
 
+from tests.support.devices import every_device
 from xsns_kernels import ArrayColumns, Segment, stream_cross_intersections, stream_intersections
 from xsns_kernels import device_overlap as on_device
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SEGMENTS = [None, [Segment(0, 1, 0), Segment(1, 130, 1), Segment(130, 640, 0)], []]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("rows", [0, 1, 31, 33])
 def test_pairs_are_exact(device, segments, rows, random_words):
@@ -22,7 +21,7 @@ def test_pairs_are_exact(device, segments, rows, random_words):
     assert np.array_equal(counts, truth)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 @pytest.mark.parametrize("split", [0, 2, 5])
 def test_rectangles_are_exact(device, split, random_words):
     columns = ArrayColumns(random_words(5, 9))
@@ -31,7 +30,7 @@ def test_rectangles_are_exact(device, split, random_words):
         assert np.array_equal(fast, slow)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 def test_many_blocks_add_up_and_report_progress(device, random_words, monkeypatch):
     monkeypatch.setattr(on_device, "_UNPACKED_BYTES", 64 * 32 * 16)
     columns, progress = ArrayColumns(random_words(7, 100)), []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -268,6 +269,9 @@ def test_a_row_is_measured_again_after_its_worker_was_killed(
     assert len(list(deaths.iterdir())) == 2
     committed = [event.row for event in events if isinstance(event, RowCommitted)]
     assert len(committed) == len(set(committed)) == 8
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    died = r"the worker at tcp://\S+ died while it worked on sw \(seed \d+\), .* \(attempt [23] of at most 4\)"
+    assert sum(re.search(died, note) is not None for note in notes) == 2, notes
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def test_another_text_is_refused(project: Path) -> None:
 
 def test_other_settings_are_checked(project: Path, loads: list[Any]) -> None:
     run(project)
-    with pytest.raises(XsnsError, match="examples_asked is 6 in the store and 7 here"):
+    with pytest.raises(XsnsError, match=r"the number of examples \(--examples\) is 6 in the store and 7 here"):
         run(project, examples=7)
     with pytest.raises(XsnsError):
         run(project, mask_rate=0.3)

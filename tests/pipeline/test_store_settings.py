@@ -53,7 +53,7 @@ def test_everything_is_taken_from_the_store(project: Path) -> None:
 
 def test_options_that_differ_from_the_store_are_refused(project: Path) -> None:
     xs.build(project / "texts", project / "tiny", project / "s.zarr", languages="sw", **OPTIONS)
-    with pytest.raises(IncompatibleError, match="examples_asked is 6 in the store and 7 here"):
+    with pytest.raises(IncompatibleError, match=r"the number of examples \(--examples\) is 6 in the store and 7 here"):
         xs.build(store=project / "s.zarr", languages="fi", examples=7, progress=False)
     with pytest.raises(IncompatibleError, match="objective is 'masked-lm"):
         xs.build(store=project / "s.zarr", languages="fi", max_length=20, progress=False)

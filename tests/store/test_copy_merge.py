@@ -159,7 +159,7 @@ def test_merging_again_writes_nothing(make, tmp_path):
     [
         ({"model": "other"}, "model is 'mini' in the store and 'other' here"),
         ({"estimator": "authors"}, "estimator is"),
-        ({"examples_asked": 9}, "examples_asked is 8 in the store and 9 here"),
+        ({"examples_asked": 9}, r"the number of examples \(--examples\) is 8 in the store and 9 here"),
     ],
 )
 def test_another_experiment_is_refused_before_anything_is_written(make, tmp_path, options, message):

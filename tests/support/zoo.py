@@ -25,6 +25,12 @@ TOKEN_LABELS: Final = 5
 TEXT_LABELS: Final = 3
 #: The first token that is not a special token.
 FIRST: Final = 5
+#: Family → ends of the names of parameters whose gradient is zero but for rounding, beside the biases of keys that are
+#: named so. The keys of these decoders contain positions that are added at the embeddings; a head that chooses among
+#: positions does not change if all positions change alike.
+SILENT: Final = dict.fromkeys(("opt", "xglm", "mbart"), ("k_proj.bias",)) | {
+    "xlm-roberta-question-answering": ("layer.1.output.LayerNorm.bias",)
+}
 
 _IDS = {"bos_token_id": 0, "pad_token_id": PADDING, "eos_token_id": 2}
 _BASE = {"vocab_size": VOCABULARY, **_IDS}
