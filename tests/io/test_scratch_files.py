@@ -1,4 +1,4 @@
-"""Temporary files on a disk that takes no more: one sentence, and no signal when a page is written."""
+"""Temporary files on a full disk: an error with one sentence, and no signal when a memory page is written."""
 
 from __future__ import annotations
 

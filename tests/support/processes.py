@@ -64,5 +64,5 @@ def kill_workers(pid: int) -> int:
 def _session(pid: int) -> list[tuple[int, int]]:
     """Return the processes of a session, and the parent of each."""
     command = ["ps", "-o", "pid=,ppid=", "-s", str(pid)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return [(int(line.split()[0]), int(line.split()[1])) for line in found.splitlines()]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [(int(line.split()[0]), int(line.split()[1])) for line in output.splitlines()]

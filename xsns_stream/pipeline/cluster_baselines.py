@@ -75,6 +75,10 @@ class BaselineJob(Job[Row, Outcome]):
         """Return the number of characters of a row's examples."""
         return float(self.sizes.get(item, 1))
 
+    def name(self, item: Row) -> str:
+        """Return the language and the seed of a row."""
+        return f"{item.language} (seed {item.seed})"
+
     def open(self) -> BaselineSession:
         """Load the model on a worker.
 

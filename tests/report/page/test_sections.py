@@ -130,7 +130,7 @@ def test_the_rand_index_is_that_of_scikit_learn() -> None:
 
 def test_the_tree_agrees_with_families() -> None:
     tree = tree_section(similarities(), page_languages(CODES))
-    # Three families. The label without a family does not count, wherever it is.
+    # There are three families. The label without a family does not count in any cluster.
     assert (tree.best_cut, tree.with_family) == (3, 9)
     assert tree.agreement[2] == tree.agreement[3] == 1.0
     assert tree.agreement[0] == pytest.approx(0.0)
@@ -148,15 +148,15 @@ def test_without_families_there_is_no_agreement() -> None:
 
 def test_support_is_the_share_of_trees_with_the_same_group() -> None:
     matrix, other = similarities(), similarities(seed=9).values.copy()
-    alone = tree_section(matrix, page_languages(CODES), [matrix.values] * 3, "8 parts")
-    assert (alone.support == 1).all()
-    assert (alone.resamples, alone.basis) == (3, "8 parts")
+    section = tree_section(matrix, page_languages(CODES), [matrix.values] * 3, "8 parts")
+    assert (section.support == 1).all()
+    assert (section.resamples, section.basis) == (3, "8 parts")
     # A tree in which Swahili is a Uralic language contradicts the groups with and without Swahili.
     other[0, 1:3] = other[1:3, 0] = 0.0
     other[0, 3:6] = other[3:6, 0] = 0.9
     mixed = tree_section(matrix, page_languages(CODES), [matrix.values, other], "8 parts").support
     assert mixed is not None
-    assert mixed[-1] == 1.0, "the group of all languages is in every tree"
+    assert mixed[-1] == 1.0, "every tree has the group of all languages"
     assert (mixed == 0.5).any()
 
 
@@ -166,10 +166,10 @@ def test_support_is_the_share_of_trees_with_the_same_group() -> None:
 def test_scaling_finds_points_of_the_plane() -> None:
     points = np.random.default_rng(1).standard_normal((12, 2))
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    found, explained = classical_mds(distance)
-    assert np.linalg.norm(found[:, None] - found[None], axis=-1) == pytest.approx(distance)
+    scaled, explained = classical_mds(distance)
+    assert np.linalg.norm(scaled[:, None] - scaled[None], axis=-1) == pytest.approx(distance)
     assert explained == pytest.approx(1.0)
-    assert np.array_equal(classical_mds(distance)[0], found)
+    assert np.array_equal(classical_mds(distance)[0], scaled)
 
 
 def test_undefined_pairs_are_the_farthest() -> None:
@@ -188,14 +188,14 @@ def test_neighbours_are_the_most_similar_languages() -> None:
 
 
 def test_umap_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
 
     class Umap:
         def __init__(self, **options: Any) -> None:
-            given.update(options)
+            arguments.update(options)
 
         def fit_transform(self, distance: np.ndarray) -> np.ndarray:
-            given["distance"] = distance
+            arguments["distance"] = distance
             return np.arange(2 * len(distance), dtype=np.float32).reshape(-1, 2)
 
     module = ModuleType("umap")
@@ -205,8 +205,8 @@ def test_umap_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     section = map_section(similarities())
     assert section.umap is not None
     assert section.umap.shape == (len(CODES), 2)
-    assert (given["metric"], given["random_state"], given["n_neighbors"]) == ("precomputed", 0, 9)
-    assert (np.diag(given["distance"]) == 0).all()
+    assert (arguments["metric"], arguments["random_state"], arguments["n_neighbors"]) == ("precomputed", 0, 9)
+    assert (np.diag(arguments["distance"]) == 0).all()
     assert section.to_json({code: i for i, code in enumerate(CODES)})["umap"][0] == [0.0, 0.0556]
 
 
@@ -219,23 +219,23 @@ def test_separation_is_the_area_under_the_roc_curve() -> None:
         "layer", ("a", "b"), (similarities(codes, 1), similarities(codes, 2)), (64, 64), (0.5, 0.5)
     )
     languages = page_languages(codes)
-    found = group_set(grouped, languages)
+    group = group_set(grouped, languages)
     upper = np.triu_indices(9, 1)
     families = np.array([language.family for language in languages])
     same = families[upper[0]] == families[upper[1]]
     for i, matrix in enumerate(grouped.matrices):
         pairs = matrix.values[upper]
-        assert found.separations[i] == pytest.approx(roc_auc_score(same, pairs))
-        assert found.means[i] == pytest.approx(pairs.mean())
-        assert found.spreads[i] == pytest.approx(pairs.std(ddof=1))
+        assert group.separations[i] == pytest.approx(roc_auc_score(same, pairs))
+        assert group.means[i] == pytest.approx(pairs.mean())
+        assert group.spreads[i] == pytest.approx(pairs.std(ddof=1))
 
 
 def test_without_relatives_there_is_no_separation() -> None:
     codes = ("sw", "fi", "de")
     matrix = SimilarityMatrix(codes, codes, np.full((3, 3), 0.5), "jaccard")
-    found = group_set(GroupedSimilarity("layer", ("a",), (matrix,), (64,), (1.0,)), page_languages(codes))
-    assert np.isnan(found.separations[0])
-    assert found.to_json()["separations"] == [None]
+    group = group_set(GroupedSimilarity("layer", ("a",), (matrix,), (64,), (1.0,)), page_languages(codes))
+    assert np.isnan(group.separations[0])
+    assert group.to_json()["separations"] == [None]
 
 
 # ------------------------------------------------------------------------------------------ the page
@@ -255,10 +255,10 @@ def test_names_cannot_become_markup() -> None:
     html = full_page().to_html()
     assert EVIL not in html
     assert "&lt;script&gt;alert(1)" in html
-    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', html, re.DOTALL)
-    assert found is not None
-    assert "<" not in found[1]
-    assert EVIL in [language[0] for language in json.loads(found[1])["languages"]]
+    script = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', html, re.DOTALL)
+    assert script is not None
+    assert "<" not in script[1]
+    assert EVIL in [language[0] for language in json.loads(script[1])["languages"]]
     assert html.count("</script>") == 3
 
 
