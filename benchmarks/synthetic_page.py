@@ -30,7 +30,7 @@ Reals = npt.NDArray[np.float64]
 
 
 def language_codes(count: int) -> tuple[str, ...]:
-    """Return codes of languages with a place, of as many families as possible."""
+    """Return codes of languages with coordinates, from as many families as possible."""
     text = (files("xsns_stream") / "assets" / "glottolog" / "languages.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(text.splitlines()) if row["latitude"] and row["family"]]
     return tuple(row["iso639_3"] for row in rows[:: max(1, len(rows) // count)][:count])
@@ -48,7 +48,7 @@ def similarities(count: int, seed: int, noise: float = 0.02) -> Reals:
 
 
 def synthetic_page(count: int, layers: int = 12, modules: int = 8, expected: bool = True) -> ReportPage:
-    """Return a page with all sections but the evaluation, as large as that of a store of this size."""
+    """Return a page with all sections except the evaluation, as large as the page of a store of this size."""
     codes = language_codes(count)
     languages = page_languages(codes)
     main = SimilarityMatrix(codes, codes, similarities(count, 1), "jaccard")

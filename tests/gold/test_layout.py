@@ -1,4 +1,4 @@
-"""Tables of scores as people have them: what is read, what is not, and what is said."""
+"""Tables of scores in the layouts that people use: tables that are read, tables that are refused, and the notes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ MATRICES = {
 
 
 @pytest.mark.parametrize("kind", MATRICES)
-def test_matrices_of_people(load: Any, kind: str) -> None:
+def test_matrices_in_common_layouts_are_read(load: Any, kind: str) -> None:
     text, note = MATRICES[kind]
     imported = load(text)
     assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
@@ -141,7 +141,7 @@ fr & 50.3 & \underline{42.2} & 43$_{\pm 0.3}$ \\ \bottomrule
         ("scores.txt", "source\tsw\tyo\tzu\nen\t55.2\t40.1\t44\nfr\t50.3\t42.2\t43\n", "are separated by tabs."),
     ],
 )
-def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) -> None:
+def test_tables_of_papers_and_pages_are_read(load: Any, name: str, text: str, note: str) -> None:
     imported = load(text, name)
     assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
     assert imported.scores.values.tolist() == SCORES
@@ -172,7 +172,7 @@ def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) 
         ),
     ],
 )
-def test_long_tables_of_people(load: Any, text: str, note: str) -> None:
+def test_long_tables_in_common_layouts_are_read(load: Any, text: str, note: str) -> None:
     imported = load(text, metric=None)
     assert (imported.scores["en", "sw"], imported.scores["fi", "sw"]) == (80, 70)
     assert "the format of 'scores.csv' is long: it has a column of sources and a column of targets." in imported.notes

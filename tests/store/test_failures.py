@@ -1,4 +1,4 @@
-"""Errors of the disk: each gives a message, and committed rows stay sound."""
+"""Errors of the disk: each gives an error message, and committed rows stay undamaged."""
 
 import errno
 import os

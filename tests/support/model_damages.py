@@ -94,15 +94,15 @@ def header_length(length: int) -> Damage:
     return damage
 
 
-def index(places: dict[str, Any] | None = None, **more: Any) -> Damage:
+def index(changed_files: dict[str, Any] | None = None, **more: Any) -> Damage:
     """Put the weights' names into an index; by default all in `model-1.safetensors`, where they are."""
 
     def damage(folder: Path) -> None:
         header, _ = header_of(folder)
         names = [name for name in header if name != "__metadata__"]
         (folder / "model.safetensors").rename(folder / "model-1.safetensors")
-        found = dict.fromkeys(names, "model-1.safetensors") | (places or {})
-        document = {"metadata": {"total_size": 1}, "weight_map": found} | more
+        weight_map = dict.fromkeys(names, "model-1.safetensors") | (changed_files or {})
+        document = {"metadata": {"total_size": 1}, "weight_map": weight_map} | more
         (folder / "model.safetensors.index.json").write_text(json.dumps(document))
 
     return damage

@@ -333,10 +333,10 @@ def _costs(found: BuildPlan, settings: BuildSettings) -> str:
     together = ""
     if found.workers is not None:
         # A scheduler may have no worker yet.
-        spent = f": {most} {duration(found.seconds_on_workers)}" if found.seconds_on_workers is not None else ""
+        spent = f": {duration(found.seconds_on_workers, most)}" if found.seconds_on_workers is not None else ""
         together = f"with {counted(found.workers, 'worker')}{spent}; "
     return (
-        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, estimated from one timed row; "
+        f"{duration(found.seconds or 0, most)} here for {counted(rows, 'row')}, estimated from one timed row; "
         f"{together}{decimal(found.disk or 0)} of disk{memory}."
     )
 

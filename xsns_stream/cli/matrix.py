@@ -14,6 +14,7 @@ from xsns_stream.cli.option_groups import coefficient_option, languages_option, 
 from xsns_stream.cli.option_sections import Decorated, apply
 from xsns_stream.cli.output import (
     TARGETS,
+    FiniteRange,
     common_options,
     emit_json,
     event_display,
@@ -87,7 +88,7 @@ def counting_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--sample",
-            type=click.FloatRange(0, 1, min_open=True),
+            type=FiniteRange(0, 1, min_open=True),
             default=None,
             metavar="FRACTION",
             help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xsns_stream.cli.option_sections import Decorated, apply
-from xsns_stream.cli.output import note, output_option
+from xsns_stream.cli.output import FiniteRange, note, output_option
 from xsns_stream.io.matrix_formats import FIGURE_SUFFIXES, FIGURES, NEWICK_SUFFIX, SQUARE_SUFFIXES, listed_formats
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def matrix_output_option(function: Decorated) -> Decorated:
         ),
         click.option(
             "--width",
-            type=click.FloatRange(min=1, max=200),
+            type=FiniteRange(min=1, max=200),
             default=None,
             metavar="INCHES",
             expose_value=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,17 @@ SOURCES: Final = ("--sources", "--source")
 TARGETS: Final = ("--targets", "--target")
 SEEDS: Final = ("--seed", "--seeds")
 DENSITIES: Final = ("--density", "--densities")
+
+
+class FiniteRange(click.FloatRange):
+    """Parameter type of a number in a range; `nan`, which no comparison finds outside of a range, is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -224,11 +236,19 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as text, in seconds, minutes or hours."""
+def duration(seconds: float, about: str = "") -> str:
+    """Return a duration as text, in seconds, minutes or hours, after a word such as `about`.
+
+    >>> duration(42, "about"), duration(0.2, "about")
+    ('about 42 s', 'less than 1 s')
+    """
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        text = f"{seconds:.0f} s"
+    else:
+        text = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{about} {text}" if about else text
 
 
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:

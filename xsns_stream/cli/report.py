@@ -157,5 +157,6 @@ def _next(store: str, matrix: str | None, gold: str | None, result: Report, quie
         next_step("gold", "import", "TABLE", "-o", "gold.parquet", quiet=quiet, as_json=as_json)
         return
     target = result.page.ranking.first if result.page.ranking else result.page.languages[0].code
-    with_gold = () if gold is None else ("--gold", gold)
+    ranking = result.page.ranking
+    with_gold = () if gold is None or ranking is None or ranking.expected is None else ("--gold", gold)
     next_step("rank", *store_arguments(store), "--target", target, *with_gold, quiet=quiet, as_json=as_json)

@@ -324,13 +324,13 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
     if plan.times is not None and plan.seconds is not None:
         say(
-            f"at most {duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
+            f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:
         # A scheduler may have no worker yet.
-        spent = f": at most {duration(plan.seconds_on_workers)}" if plan.seconds_on_workers is not None else ""
+        spent = f": {duration(plan.seconds_on_workers, 'at most')}" if plan.seconds_on_workers is not None else ""
         say(f"with {counted(plan.workers, 'worker')}{spent}.")
 
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from xsns_stream.types import Reals, SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import SimilarityDraws
 
-#: Smallest probability of being the best source for which the page lists a source.
-_LEAST_SHARE: Final = 0.005
 #: Largest number of threads that rank targets at the same time.
 _MOST_THREADS: Final = 8
 
@@ -180,7 +178,7 @@ def _ranked_target(report: RankingReport) -> RankedTarget:
     best = [(source.language, source.best_probability) for source in sources if source.best_probability is not None]
     return RankedTarget(
         report.candidates.target,
-        tuple((code, share) for code, share in best if share >= _LEAST_SHARE),
+        tuple((code, share) for code, share in best if share > 0),
         tuple(source.language for source in sources if source.level_with_first),
         (*report.verdicts, *report.worth),
     )

@@ -90,7 +90,7 @@ class LanguageTree:
             height = distance / 2
             children = (nodes[int(left)], nodes[int(right)])
             # Rounding must not make a length negative.
-            branches = ",".join(f"{text}:{max(height - below, 0.0):.6g}" for text, below in children)
+            branches = ",".join(f"{text}:{max(height - below, 0.0):.12g}" for text, below in children)
             label = ""
             if support is not None and join < len(self.linkage) - 1 and np.isfinite(support[join]):
                 label = f"{100 * support[join]:.0f}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xsns_stream.report.page.packing import STEPS, pack
+from xsns_stream.report.page.packing import STEPS, pack, pack_ends
 from xsns_stream.types import Reals
 
 
@@ -16,8 +16,7 @@ class RankedTarget:
 
     Attributes:
         target: The label of the target.
-        best: (source, probability that the source is the most similar one) for sources whose probability is at least
-            0.5 %.
+        best: (source, probability that the source is the most similar one) for sources whose probability is not zero.
         level: Sources that cannot be distinguished from the first source; empty without intervals.
         sentences: Sentences on what follows from the numbers, such as how many sources cannot be distinguished.
     """
@@ -59,9 +58,12 @@ class ExpectedScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the data as plain values for JSON."""
-        below, above = self.mean - self.low, self.high - self.mean
-        arrays = {"mean": self.mean, "below": below, "above": above, "measured": self.measured}
-        return {key: pack(values, steps=STEPS) for key, values in arrays.items()} | {
+        low, high = pack_ends(self.mean, self.low, self.high, steps=STEPS)
+        return {
+            "mean": pack(self.mean, steps=STEPS),
+            "low": low,
+            "high": high,
+            "measured": pack(self.measured, steps=STEPS),
             "name": self.name,
             "unit": self.unit,
         }

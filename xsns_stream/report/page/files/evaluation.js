@@ -8,6 +8,7 @@ async function startEvaluation() {
   const predictors = await Promise.all(evaluation.predictors.map(async (predictor) => ({
     name: predictor.name,
     error: predictor.error,
+    mean: predictor.mean_regret,
     regret: await unpack(predictor.regret),
     values: predictor.values && await unpack(predictor.values),
     calibrated: predictor.calibrated && await unpack(predictor.calibrated),
@@ -43,7 +44,7 @@ async function startEvaluation() {
     const items = legend.selectAll("li").data(shownPredictors).join("li");
     items.append("svg").attr("width", 14).attr("height", 14).attr("aria-hidden", "true").append("path").attr("transform", "translate(7,7)")
       .attr("d", (predictor, p) => symbol(p)).style("fill", (predictor, p) => colour(p));
-    items.append("span").text((predictor) => `${predictor.name}: ${shown(d3.mean(predictor.regret.filter(finite)), decimals)} ${unit} on average`);
+    items.append("span").text((predictor) => `${predictor.name}: ${shown(predictor.mean, decimals)} ${unit} on average`);
   }
 
   // ------------------------------------------------------------------------------------- scatter

@@ -8,9 +8,10 @@ async function startRanking() {
   let expected = null;
   if (packed) {
     const mean = await unpack(packed.mean);
+    const decimals = Object.fromEntries(["mean", "low", "high", "measured"].map((key) => [key, packed[key].decimals]));
     expected = {
-      ...packed, mean, measured: await unpack(packed.measured),
-      low: difference(mean, await unpack(packed.below)), high: sum(mean, await unpack(packed.above)),
+      ...packed, decimals, mean, measured: await unpack(packed.measured),
+      low: await unpackEnds(packed.low, mean), high: await unpackEnds(packed.high, mean),
     };
   }
   const targets = main.columns.map((index) => languages[index]);
@@ -52,22 +53,23 @@ async function startRanking() {
   }
 
   const WIDTH = 260;
-  const columns = (restricted, decimals) => [
+  const score = (value, key) => shown(value, Math.min(scoreDecimals(expected.unit), expected.decimals[key]));
+  const columns = (restricted, decimals, ends) => [
     { head: "Rank", text: (row, i) => i + 1 },
     { head: "Source", left: true, source: true },
     { head: "", plot: true, left: true },
     { head: main.title, text: (row) => shown(row.value, decimals) },
     ...(basis ? [
-      { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, decimals)} to ${shown(row.high, decimals)}` : "–") },
+      { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, ends)} to ${shown(row.high, ends)}` : "–") },
       ...(restricted ? [] : [
-        { head: "P(best)", text: (row) => (row.best > 0 && row.best < 0.005 ? "< 1 %" : percent(row.best)) },
+        { head: "P(best)", text: (row) => (row.best < 0.005 ? "< 1 %" : row.best >= 0.995 ? "> 99 %" : percent(row.best)) },
         { head: "First?", text: (row) => (row.level ? "perhaps" : finite(row.low) ? "no" : "–") },
       ]),
     ] : []),
     ...(expected ? [
-      { head: `Expected ${expected.name}`, text: (row) => shown(row.expected.mean, scoreDecimals(expected.unit)) },
-      { head: "95 % interval", text: (row) => `${shown(row.expected.low, scoreDecimals(expected.unit))} to ${shown(row.expected.high, scoreDecimals(expected.unit))}` },
-      { head: "Measured", text: (row) => shown(row.measured, scoreDecimals(expected.unit)) },
+      { head: `Expected ${expected.name}`, text: (row) => score(row.expected.mean, "mean") },
+      { head: "95 % interval", text: (row) => `${score(row.expected.low, "low")} to ${score(row.expected.high, "high")}` },
+      { head: "Measured", text: (row) => score(row.measured, "measured") },
     ] : []),
   ];
 
@@ -81,8 +83,8 @@ async function startRanking() {
     const numbers = few.flatMap((row) => [row.value, row.low, row.high]).filter(finite);
     const [low, high] = numbers.length ? d3.extent(numbers) : [0, 1];
     const x = d3.scaleLinear([low, high === low ? low + 1 : high], [8, WIDTH - 8]);
-    const decimals = decimalsOf(...d3.extent(all.map((row) => row.value).filter(finite)));
-    const head = columns(restricted, decimals);
+    const decimals = Math.min(main.decimals, decimalsOf(...d3.extent(all.map((row) => row.value).filter(finite))));
+    const head = columns(restricted, decimals, Math.min(decimals, main.endDecimals));
     byId("target").value = target.label;
     byId("ranking-caption").textContent = `Sources for ${target.label}: ${few.length} of ${all.length}`;
     d3.select("#ranking-table thead").selectAll("tr").data([0]).join("tr").selectAll("th").data(head).join("th")
@@ -130,12 +132,14 @@ async function startRanking() {
   function table() {
     const header = ["target", "rank", "source", "name", main.key, ...(basis ? ["low", "high", "best_probability", "level_with_first"] : []),
       ...(expected ? ["expected", "expected_low", "expected_high", "measured"] : [])];
-    const plain = (value) => (finite(value) ? value : "");
     const { fits, restricted } = allowed();
     return [header, ...rows(fits).map((row, i) => [
-      languages[state.target].code, i + 1, row.source.code, row.source.name, plain(row.value),
-      ...(basis ? [plain(row.low), plain(row.high), restricted ? "" : plain(row.best), restricted ? "" : finite(row.low) ? row.level : ""] : []),
-      ...(expected ? [plain(row.expected.mean), plain(row.expected.low), plain(row.expected.high), plain(row.measured)] : []),
+      languages[state.target].code, i + 1, row.source.code, row.source.name, plain(row.value, main.decimals),
+      ...(basis ? [plain(row.low, main.endDecimals), plain(row.high, main.endDecimals), restricted ? "" : plain(row.best, 6), restricted ? "" : finite(row.low) ? row.level : ""] : []),
+      ...(expected ? [
+        plain(row.expected.mean, expected.decimals.mean), plain(row.expected.low, expected.decimals.low),
+        plain(row.expected.high, expected.decimals.high), plain(row.measured, expected.decimals.measured),
+      ] : []),
     ])];
   }
 

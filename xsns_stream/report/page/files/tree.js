@@ -77,7 +77,7 @@ async function startTree() {
       body.append("g").selectAll("text").data(nodes.filter((node) => node.children.length && node !== root)).join("text")
         .attr("class", "quiet").attr("x", (node) => at(node) + 3).attr("y", (node) => node.y).style("font-size", "9px")
         .attr("dominant-baseline", "central")
-        .text((node) => Math.round(100 * node.support));
+        .text((node) => whole(100 * node.support));
     }
     const labels = body.append("g").selectAll("text").data(leaves).join("text")
       .attr("x", width - LABELS + 6).attr("y", (leaf) => leaf.y).attr("dominant-baseline", "central")
