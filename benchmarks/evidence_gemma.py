@@ -176,7 +176,7 @@ def main() -> None:
     results = [
         row
         for pool in pools(options.data, options.work, languages)
-        for row in evidence.evaluated(pool, 1_000 if pool.name.endswith("-layers") else resamples)
+        for row in evidence.evaluated(pool, resamples)
     ]
     compared = similarities(options.work, languages) | embeddings(options.work)
     results += neighbours(options.data, compared | {"lex": read_matrix(options.work / "lex.parquet")}, languages)

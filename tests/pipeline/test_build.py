@@ -194,7 +194,7 @@ def test_after_an_interruption_the_rows_are_the_same(texts: Path, loaded: Loaded
 # --------------------------------------------------------------------------------- another experiment
 
 OTHERS = {
-    "examples_asked": {"examples": 7},
+    "the number of examples (--examples)": {"examples": 7},
     "objective": {"objective": MaskedLanguageModelling(0.2, 24)},
     "estimator": {"fisher": FisherSettings(token_reduction="mean")},
     "stopping": {"stopping": Stopping(0.9)},

@@ -154,7 +154,7 @@ def test_a_language_that_fails_is_named_and_its_log_is_kept(
 
 def test_another_experiment_is_refused_before_anything_is_handed_out(client: Any, build: Any) -> None:
     build(languages=("sw",))
-    with pytest.raises(IncompatibleError, match="examples_asked"):
+    with pytest.raises(IncompatibleError, match="--examples"):
         build(client=client, examples=7)
 
 

@@ -247,7 +247,7 @@ def test_another_experiment_that_was_begun_meanwhile_is_refused(
         if not other.exists:
             other.write(open_store(aside)["sw"])
 
-    with pytest.raises(IncompatibleError, match="examples_asked"):
+    with pytest.raises(IncompatibleError, match="--examples"):
         building.build(make("fi sw"), loaded, store, listen)
 
 
