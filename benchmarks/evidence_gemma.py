@@ -68,6 +68,15 @@ def by_layer(work: Path, languages: Sequence[str]) -> dict[str, xs.SimilarityMat
     return {**found, "xsns-mean-of-layers": replace(first, values=mean, per_seed=None, seeds=(), chance=None)}
 
 
+def corrections(work: Path, languages: Sequence[str]) -> dict[str, xs.SimilarityMatrix]:
+    """Return the similarities of the model's sub-networks with each correction for hubs or for split-half."""
+    store = xs.open_store(work / f"{MODEL}.zarr")
+    return {
+        f"xsns-{name}": xs.similarity(store, languages=languages, seeds=SEED, coefficient=name)
+        for name in ("centred", "csls", "mutual-rank", "reliability")
+    }
+
+
 def embeddings(work: Path) -> dict[str, xs.SimilarityMatrix]:
     """Return the similarities of mean token states after each layer."""
     layers = range(len(list(work.glob("emb-*.parquet"))))
@@ -102,6 +111,7 @@ def pools(data: Path, work: Path, languages: Sequence[str]) -> list[Pool]:
     pos = import_scores(data / "xpos" / "results", "xpos", regime="10000").scores
     ner = import_scores(data / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="f1").scores
     layers, states = by_layer(work, languages), embeddings(work)
+    corrected = corrections(work, languages)
     tables = evidence.without_model(data, languages)
     text = {"lex": read_matrix(work / "lex.parquet")}
     found = []
@@ -117,6 +127,7 @@ def pools(data: Path, work: Path, languages: Sequence[str]) -> list[Pool]:
         main = {**networks, **text, "emb": states[f"emb-{len(states) - 1}"], **chosen, **tables}
         found += [
             Pool(name, gold, main, both, both, ceiling),
+            Pool(f"{name}-corrections", gold, {"xsns": networks["xsns"], **corrected}, both, both, ceiling),
             Pool(f"{name}-layers", gold, {"xsns": networks["xsns"], **layers, **states}, both, both, ceiling),
         ]
     return found
@@ -174,9 +185,7 @@ def main() -> None:
     store = xs.open_store(options.work / f"{MODEL}.zarr")
     languages = [code for code in store.languages if code in LANGUAGES]
     results = [
-        row
-        for pool in pools(options.data, options.work, languages)
-        for row in evidence.evaluated(pool, resamples)
+        row for pool in pools(options.data, options.work, languages) for row in evidence.evaluated(pool, resamples)
     ]
     compared = similarities(options.work, languages) | embeddings(options.work)
     results += neighbours(options.data, compared | {"lex": read_matrix(options.work / "lex.parquet")}, languages)

@@ -33,10 +33,11 @@ POOLS = (
     "pos-all-mini",
     "ner-all-mini",
     "gemma-pos-paper",
-    "gemma-pos-paper-layers",
     "gemma-pos-all",
+    "gemma-pos-all-corrections",
     "gemma-pos-all-layers",
     "gemma-ner-all",
+    "gemma-ner-all-corrections",
     "gemma-ner-all-layers",
 )
 #: Files of results; each pool is in one of them.
@@ -65,6 +66,20 @@ def pool(results: Path, name: str) -> str:
     ]
     heads = ["predictor", *(head for head, _ in COLUMNS.values()), f"p against {reference} (NDCG@3 / regret)"]
     return _size(by_predictor) + table(heads, lines)
+
+
+def cost(results: Path, name: str) -> str:
+    """Return what a user of each predictor pays: targets with a good source among the first ones; sources to try."""
+    metrics = {"near-best@1": 100.0, "near-best@3": 100.0, "near-best@10": 100.0, "sources-90": 1.0}
+    by_predictor: dict[str, dict[str, Row]] = {}
+    for row in rows(results, "pool"):
+        if row["pool"] == name and row["metric"] in metrics:
+            by_predictor.setdefault(row["predictor"], {})[row["metric"]] = row
+    lines = [
+        [predictor, *(_cell(by_metric[metric], scale) for metric, scale in metrics.items())]
+        for predictor, by_metric in by_predictor.items()
+    ]
+    return table(["predictor", "first source", "first 3", "first 10", "sources to try"], lines)
 
 
 def _size(by_predictor: Mapping[str, Mapping[str, Row]]) -> str:
@@ -212,6 +227,7 @@ def intervals(results: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     **{f"evidence-{name}": partial(pool, name=name) for name in POOLS},
+    "evidence-gemma-pos-all-cost": partial(cost, name="gemma-pos-all"),
     "evidence-gemma-neighbours": neighbours,
     "evidence-gemma-split-half": split_halves,
     "evidence-regressions": regressions,
