@@ -87,15 +87,16 @@ def synthetic_page(count: int, layers: int = 12, modules: int = 8, expected: boo
 
 
 def _ranking(matrix: SimilarityMatrix, expected: bool) -> RankingSection:
-    targets = []
+    targets, best = [], np.zeros(matrix.values.shape)
     for column, target in enumerate(matrix.targets):
         order = np.argsort(-matrix.values[:, column])[1:9]
         near = [matrix.sources[i] for i in order]
-        shares = tuple((code, 0.3 / (1 + i)) for i, code in enumerate(near[:4]))
-        targets.append(RankedTarget(target, shares, tuple(near[:3]), ("~ No reliable difference among the first 3.",)))
+        best[order[:4], column] = [0.3 / (1 + i) for i in range(len(near[:4]))]
+        targets.append(RankedTarget(target, tuple(near[:3]), (), ("~ No reliable difference among the first 3.",)))
     scores = None
     if expected:
         mean = 40 + 50 * matrix.values
         measured = np.where(np.random.default_rng(4).random(mean.shape) < 0.1, mean, np.nan)
         scores = ExpectedScores(mean, mean - 9, mean + 9, measured, "accuracy (pos)", "percent")
-    return RankingSection(tuple(targets), matrix.targets[0], "8 parts", ("These are synthetic numbers.",), scores)
+    worth = ("These are synthetic numbers.",)
+    return RankingSection(tuple(targets), matrix.targets[0], "8 parts", worth, scores, best)

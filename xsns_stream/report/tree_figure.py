@@ -12,6 +12,7 @@ from xsns_stream.report.printed_figures import PAGE, PrintedFigure, fitted, head
 from xsns_stream.report.tree_nodes import TreeNode, cluster_colour, tree_nodes
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import LanguageTree
+from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,7 +167,7 @@ def _draw_axis(axes: Axes, matrix: SimilarityMatrix) -> None:
     axes.set_yticks([])
     axes.tick_params(axis="x", labelsize=6.5, labelcolor=INK, color=PALE_INK, length=2.5)
     axes.locator_params(axis="x", nbins=5)
-    axes.set_xlabel(f"1 − {matrix.coefficient} similarity", fontsize=7, color=INK)
+    axes.set_xlabel(f"1 − {coefficient_name(matrix.coefficient)} similarity", fontsize=7, color=INK)
 
 
 def _font_size(languages: int) -> float:
@@ -175,7 +176,7 @@ def _font_size(languages: int) -> float:
 
 
 def _title_of(matrix: SimilarityMatrix, tree: LanguageTree) -> str:
-    return f"{matrix.coefficient[:1].upper()}{matrix.coefficient[1:]}: tree of {len(tree.languages)} languages"
+    return f"{coefficient_title(matrix.coefficient)}: tree of {len(tree.languages)} languages"
 
 
 def _facts(matrix: SimilarityMatrix, tree: LanguageTree, density: float | None, clusters: int | None) -> list[str]:

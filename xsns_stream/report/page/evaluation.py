@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xsns_stream.report.markup import Sheet
 from xsns_stream.report.page.packing import STEPS, pack
 from xsns_stream.types import Reals
@@ -32,10 +34,13 @@ class PredictorPairs:
 
     def to_json(self) -> dict[str, Any]:
         """Return the data as plain values for JSON."""
+        known = np.isfinite(self.regret)
         return {
             "name": self.name,
             "values": None if self.values is None else pack(self.values, steps=STEPS),
             "regret": pack(self.regret, steps=STEPS),
+            # The mean of the numbers before they are rounded, which the tables show too.
+            "mean": float(self.regret[known].mean()) if known.any() else None,
             "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=STEPS),
             "error": round(self.error, 4) if self.error == self.error else None,
         }

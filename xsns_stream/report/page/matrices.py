@@ -66,8 +66,11 @@ class PageMatrix:
             "values": self._packed(steps),
         }
         if self.low is not None and self.high is not None:
-            result["below"] = pack(self.values - self.low, steps=COARSE)
-            result["above"] = pack(self.high - self.values, steps=COARSE)
+            if many:
+                result["below"] = pack(self.values - self.low, steps=COARSE)
+                result["above"] = pack(self.high - self.values, steps=COARSE)
+            else:
+                result["low"], result["high"] = (pack_exactly(ends.ravel()) for ends in (self.low, self.high))
         return result
 
     def _packed(self, steps: int) -> dict[str, Any]:

@@ -21,6 +21,8 @@ COARSE: Final = 128
 MOST_WITHOUT_COARSE: Final = 300
 #: The same for scores.
 STEPS: Final = 1000
+#: The same for probabilities, which are shares of 10,000 draws.
+DRAWS: Final = 10_000
 _MOST_DECIMALS: Final = 9
 
 

@@ -44,6 +44,15 @@ async function unpack(packed) {
   return values;
 }
 
+// Returns the packed array with the smallest step; a sum of arrays has its number of decimals.
+const finest = (...packed) => packed.reduce((one, other) => (other.scale > one.scale ? other : one));
+
+// Returns a packed number as text for a file: 32-bit floats have seven digits, and other numbers those of their step.
+function exported(value, packed) {
+  if (!finite(value)) return "";
+  return packed.scale === undefined ? Number(value.toPrecision(7)) : Number(value.toFixed(Math.round(Math.log10(packed.scale))));
+}
+
 const difference = (values, less) => values.map((value, i) => value - less[i]);
 const sum = (values, more) => values.map((value, i) => value + more[i]);
 
@@ -88,15 +97,16 @@ function loadMatrix(key) {
     state.matrices.set(key, (async () => {
       const [S, T] = [raw.rows.length, raw.columns.length];
       const values = await unpackMatrix(raw.values, S, T);
-      const low = raw.below ? difference(values, await unpack(raw.below)) : null;
-      const high = raw.above ? sum(values, await unpack(raw.above)) : null;
+      const low = raw.low ? await unpack(raw.low) : raw.below ? difference(values, await unpack(raw.below)) : null;
+      const high = raw.high ? await unpack(raw.high) : raw.above ? sum(values, await unpack(raw.above)) : null;
       const rowOf = new Map(raw.rows.map((language, i) => [language, i]));
       const columnOf = new Map(raw.columns.map((language, i) => [language, i]));
       const at = (source, target) => {
         const [i, j] = [rowOf.get(source), columnOf.get(target)];
         return i === undefined || j === undefined ? -1 : i * T + j;
       };
-      return { ...raw, S, T, values, low, high, rowOf, columnOf, at };
+      const packed = { values: raw.values, low: raw.low ?? raw.below, high: raw.high ?? raw.above };
+      return { ...raw, S, T, values, low, high, packed, rowOf, columnOf, at };
     })());
   }
   return state.matrices.get(key);
@@ -104,7 +114,9 @@ function loadMatrix(key) {
 
 const finite = Number.isFinite;
 const shown = (value, decimals = 3) => (finite(value) ? value.toFixed(decimals).replace("-", "−") : "–");
-const percent = (share) => (finite(share) ? `${Math.round(100 * share)} %` : "–");
+// Halves are rounded to the even number, as in the files and tables of the verbs.
+const whole = (value) => Math.round(value) - (Math.abs(value % 1) === 0.5 && Math.round(value) % 2 !== 0 ? 1 : 0);
+const percent = (share) => (finite(share) ? `${whole(100 * share)} %` : "–");
 
 // A number of decimals with which neighbouring values of an extent differ.
 function decimalsOf(low, high) {
@@ -165,7 +177,8 @@ const quoted = (cell) => {
 };
 const csv = (rows) => rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
 
-async function copy(text, status, what) {
+// Copies text, and says so in an element that is empty again after some seconds.
+async function copy(text, notice, what) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -175,8 +188,11 @@ async function copy(text, status, what) {
     document.execCommand("copy");
     area.remove();
   }
-  status.textContent = `${what} copied as CSV.`;
+  notice.textContent = `${what} copied as CSV.`;
+  clearTimeout(clearing.get(notice));
+  clearing.set(notice, setTimeout(() => { notice.textContent = ""; }, 5000));
 }
+const clearing = new Map();
 
 // Shows text beside the pointer within a container; hides it without text.
 function showTip(tip, text, x, y, width) {

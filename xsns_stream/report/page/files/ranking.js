@@ -9,10 +9,11 @@ async function startRanking() {
   if (packed) {
     const mean = await unpack(packed.mean);
     expected = {
-      ...packed, mean, measured: await unpack(packed.measured),
+      ...packed, mean, packed: finest(packed.mean, packed.below, packed.above), measured: await unpack(packed.measured),
       low: difference(mean, await unpack(packed.below)), high: sum(mean, await unpack(packed.above)),
     };
   }
+  const bestShares = data.ranking.best && await unpack(data.ranking.best);
   const targets = main.columns.map((index) => languages[index]);
   const sources = main.rows.map((index) => languages[index]);
   const status = byId("ranking-status");
@@ -35,15 +36,14 @@ async function startRanking() {
   function rows(fits) {
     const target = state.target;
     const own = facts.get(target);
-    const best = new Map(own ? own.best : []);
-    const level = new Set(own ? own.level : []);
+    const [level, tied] = [new Set(own ? own.level : []), new Set(own ? own.tied : [])];
     return sources.filter((source) => source.index !== target && fits(source)).map((source) => {
       const at = main.at(source.index, target);
       return {
         source, value: main.values[at],
         low: main.low ? main.low[at] : NaN, high: main.high ? main.high[at] : NaN,
-        best: best.get(source.index) ?? (basis && main.low && finite(main.low[at]) ? 0 : NaN),
-        level: level.has(source.index),
+        best: bestShares ? bestShares[at] : NaN,
+        level: level.has(source.index), several: level.size > 1, tied: tied.has(source.index),
         expected: expected && { mean: expected.mean[at], low: expected.low[at], high: expected.high[at] },
         measured: expected ? expected.measured[at] : NaN,
       };
@@ -51,17 +51,33 @@ async function startRanking() {
       || (a.source.code < b.source.code ? -1 : 1));
   }
 
+  // Adds what the rank shows, as in the table of `rank`: `=` marks equal similarities, and `~` sources that cannot be
+  // distinguished from the first one.
+  function ranked(all, restricted) {
+    let rank = 0;
+    return all.map((row, i) => {
+      const same = (other) => other !== undefined && row.tied && other.tied && other.value === row.value;
+      if (!same(all[i - 1])) rank = i + 1;
+      const tied = same(all[i - 1]) || same(all[i + 1]);
+      const mark = tied ? "=" : row.level && row.several && !restricted ? "~" : "";
+      return { ...row, tied, rank: finite(row.value) ? `${rank}${mark}` : "–" };
+    });
+  }
+
+  // A share of draws is never shown as certain.
+  const chance = (share) => (share < 0.005 ? "<1 %" : share >= 0.995 ? ">99 %" : percent(share));
+
   const WIDTH = 260;
   const columns = (restricted, decimals) => [
-    { head: "Rank", text: (row, i) => i + 1 },
+    { head: "Rank", text: (row) => row.rank },
     { head: "Source", left: true, source: true },
     { head: "", plot: true, left: true },
     { head: main.title, text: (row) => shown(row.value, decimals) },
     ...(basis ? [
       { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, decimals)} to ${shown(row.high, decimals)}` : "–") },
       ...(restricted ? [] : [
-        { head: "P(best)", text: (row) => (row.best > 0 && row.best < 0.005 ? "< 1 %" : percent(row.best)) },
-        { head: "First?", text: (row) => (row.level ? "perhaps" : finite(row.low) ? "no" : "–") },
+        { head: "P(best)", text: (row) => chance(row.best) },
+        { head: "First?", text: (row) => (row.level ? (row.several ? "perhaps" : "yes") : finite(row.low) ? "no" : "–") },
       ]),
     ] : []),
     ...(expected ? [
@@ -75,7 +91,7 @@ async function startRanking() {
     const target = languages[state.target];
     if (!main.columnOf.has(target.index)) return;
     const { fits, unknown, restricted } = allowed();
-    const all = rows(fits);
+    const all = ranked(rows(fits), restricted);
     const count = Number(byId("shown-sources").value) || all.length;
     const few = all.slice(0, count);
     const numbers = few.flatMap((row) => [row.value, row.low, row.high]).filter(finite);
@@ -128,14 +144,18 @@ async function startRanking() {
   }
 
   function table() {
-    const header = ["target", "rank", "source", "name", main.key, ...(basis ? ["low", "high", "best_probability", "level_with_first"] : []),
-      ...(expected ? ["expected", "expected_low", "expected_high", "measured"] : [])];
-    const plain = (value) => (finite(value) ? value : "");
+    // The names of the columns, and the spelling of true and false, are those of `rank -o ranking.csv`.
+    const header = ["target", "rank", "language", "name", "similarity", ...(basis ? ["low", "high", "best_probability", "level_with_first"] : []),
+      "tied", ...(expected ? ["expected", "expected_low", "expected_high", "measured"] : [])];
+    const truth = (value) => (value ? "True" : "False");
     const { fits, restricted } = allowed();
-    return [header, ...rows(fits).map((row, i) => [
-      languages[state.target].code, i + 1, row.source.code, row.source.name, plain(row.value),
-      ...(basis ? [plain(row.low), plain(row.high), restricted ? "" : plain(row.best), restricted ? "" : finite(row.low) ? row.level : ""] : []),
-      ...(expected ? [plain(row.expected.mean), plain(row.expected.low), plain(row.expected.high), plain(row.measured)] : []),
+    return [header, ...ranked(rows(fits), restricted).map((row, i) => [
+      languages[state.target].code, i + 1, row.source.code, row.source.name, exported(row.value, main.packed.values),
+      ...(basis ? [exported(row.low, main.packed.low), exported(row.high, main.packed.high)] : []),
+      ...(basis ? (restricted ? ["", ""] : [exported(row.best, data.ranking.best), finite(row.low) ? truth(row.level) : ""]) : []),
+      truth(row.tied),
+      ...(expected ? ["mean", "low", "high"].map((key) => exported(row.expected[key], expected.packed)) : []),
+      ...(expected ? [exported(row.measured, packed.measured)] : []),
     ])];
   }
 
@@ -143,7 +163,7 @@ async function startRanking() {
   byId("sources").addEventListener("change", (event) => { limits.text = event.target.value; draw(); });
   byId("source-family").addEventListener("change", (event) => { limits.family = event.target.value; draw(); });
   byId("shown-sources").addEventListener("change", draw);
-  byId("copy-ranking").addEventListener("click", () => copy(csv(table()), status, "The ranking was"));
+  byId("copy-ranking").addEventListener("click", () => copy(csv(table()), byId("copied-ranking"), "The ranking was"));
   events.on("target.ranking", draw);
   draw();
 }
