@@ -256,7 +256,7 @@ def test_the_tree_is_cut(opened: Opened) -> None:
     assert {"Swahili (sw)", "Zulu (zu)", "Xhosa (xh)"} in clusters
     assert "adjusted Rand index with the families of 9 languages: 1.000" in opened.text("#tree-status")
     assert "with the scripts of " not in opened.text("#tree-status"), "all languages have the same script"
-    assert "distance, 1 − Jaccard similarity" in opened.text("#tree-figure .title")
+    assert "distance, 1 − Jaccard similarity" in opened.page.locator("#tree-figure .title").text_content()
     slider.press("ArrowRight")
     opened.page.wait_for_function("() => document.querySelectorAll('#clusters li').length === 5")
     assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the joins"
