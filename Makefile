@@ -1,4 +1,4 @@
-# Commands for a contributor: setup, demo, test (or test-all), lint, docs, bench.
+# Commands for a contributor: setup, demo, test (or test-all), lint, docs, bench, device.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ BUILD_OPTIONS = $(if $(WORKERS),--workers $(WORKERS))
 # Compiled modules are kept, even if the environment says otherwise: the tests start many processes that import them.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
-.PHONY: setup demo test test-fast test-slow test-all lint docs bench clean
+.PHONY: setup demo test test-fast test-slow test-all lint docs bench device clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,10 @@ docs: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_build.py
 	$(BIN)/python benchmarks/bench_matrix.py
+
+# Tests and benchmarks of a GPU, about ten minutes; the result is one file.
+device: $(STAMP)
+	$(BIN)/python benchmarks/device.py -o benchmarks/results/device.json
 
 clean:
 	rm -rf demo docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

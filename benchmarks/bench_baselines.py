@@ -81,20 +81,20 @@ def measure(folder: Path, sizes: tuple[int, int, int], rounds: int) -> list[dict
 def write_states(path: Path, languages: int, tokens: int, width: int) -> Path:
     """Write states with overlapping languages: centres are a third as far apart as tokens are from their centre."""
     rng = np.random.default_rng(0)
-    kept = TokenStates(path, width)
+    file = TokenStates(path, width)
     for language in range(languages):
         centre = rng.standard_normal(width) / 3
-        kept.add(str(language), (centre + rng.standard_normal((tokens, width))).astype(np.float32))
-    kept.close()
+        file.add(str(language), (centre + rng.standard_normal((tokens, width))).astype(np.float32))
+    file.close()
     return path
 
 
 def contestants() -> dict[str, Callable[..., np.ndarray]]:
-    found: dict[str, Callable[..., np.ndarray]] = {OURS: in_blocks}
+    functions: dict[str, Callable[..., np.ndarray]] = {OURS: in_blocks}
     if harness.version("faiss-cpu") is not None:
-        found[FAISS] = by_faiss
-    found[NAIVE] = at_once
-    return found
+        functions[FAISS] = by_faiss
+    functions[NAIVE] = at_once
+    return functions
 
 
 def search(name: str, path: str, languages: int, tokens: int, width: int) -> np.ndarray:
@@ -133,19 +133,21 @@ def at_once(path: Path, languages: int, tokens: int, width: int) -> np.ndarray:
 
 
 def shares(nearest: Callable[[int], np.ndarray], languages: int, tokens: int) -> np.ndarray:
-    found = np.full((languages, languages), np.nan)
+    result = np.full((languages, languages), np.nan)
     for target in range(languages):
         others = np.delete(np.arange(languages), target)
-        found[others, target] = np.bincount((nearest(target) // tokens).ravel(), minlength=languages - 1) / (tokens * K)
-    return found
+        result[others, target] = np.bincount((nearest(target) // tokens).ravel(), minlength=languages - 1) / (
+            tokens * K
+        )
+    return result
 
 
-def check(found: dict[str, np.ndarray], tokens: int) -> None:
+def check(results: dict[str, np.ndarray], tokens: int) -> None:
     """Stop unless all contestants give the same shares, except near ties that depend on rounding."""
-    for name, values in found.items():
+    for name, values in results.items():
         allowed = max(DIFFERENT_TOKENS, 2 / (tokens * K))
-        if not np.allclose(values, found[OURS], rtol=0, atol=allowed, equal_nan=True):
-            raise SystemExit(f"{name} differs by {np.nanmax(np.abs(values - found[OURS])):.2g}")
+        if not np.allclose(values, results[OURS], rtol=0, atol=allowed, equal_nan=True):
+            raise SystemExit(f"{name} differs by {np.nanmax(np.abs(values - results[OURS])):.2g}")
 
 
 def warm_up() -> None:

@@ -38,11 +38,11 @@ Batches = list[dict[str, Tensor]]
 
 def check(model: nn.Module, batch: Mapping[str, Tensor], layout: xs.ParameterLayout) -> float:
     """Return the largest error of the engine on one batch, relative to each tensor's largest value."""
-    found = xs.diagonal_fisher(model, [batch], layout).to_dict()
+    fisher = xs.diagonal_fisher(model, [batch], layout).to_dict()
     expected = reference_fisher(model, [batch], layout)
     floor = 1e-9 * max(float(v.max()) for v in expected.values())
     worst = max(
-        float((found[n] - expected[n]).abs().max()) / max(float(expected[n].max()), floor)
+        float((fisher[n] - expected[n]).abs().max()) / max(float(expected[n].max()), floor)
         for n in layout.names
         if float(expected[n].max()) > floor
     )
@@ -88,11 +88,11 @@ def contestants(model: Any, batches: Batches, layout: xs.ParameterLayout) -> dic
 def mini_batches(loaded: Any, count: int, batch: int) -> Batches:
     """Return CLDR text in seven languages, in the batches of a build."""
     corpus, objective = xs.open_corpus("cldr"), xs.MaskedLanguageModelling()
-    found: Batches = []
+    result: Batches = []
     for language in ("sw", "fi", "ja", "ar", "ta", "de", "yo"):
         encoded = objective.encode(corpus.sample(language, count, 42), loaded.tokenizer, 42)
-        found += list(xs.batches(encoded.examples, batch, loaded.tokenizer.pad_token_id))
-    return found
+        result += list(xs.batches(encoded.examples, batch, loaded.tokenizer.pad_token_id))
+    return result
 
 
 def wide_model(layers: int) -> Any:
@@ -169,11 +169,14 @@ def main() -> None:
         base = timings["engine"].median_s
         harness.print_table(
             ["contestant", "ms", "examples/s", "engine / contestant"],
-            [[who, t.median_s * 1e3, examples / t.median_s, base / t.median_s] for who, t in timings.items()],
+            [
+                [contestant, t.median_s * 1e3, examples / t.median_s, base / t.median_s]
+                for contestant, t in timings.items()
+            ],
         )
         rows += [
-            {"case": name, "contestant": who, "examples": examples, "error": error, **harness.timing_fields(t)}
-            for who, t in timings.items()
+            {"case": name, "contestant": contestant, "examples": examples, "error": error, **harness.timing_fields(t)}
+            for contestant, t in timings.items()
         ]
     rows += (extra := memory(options.smoke))
     print("\npeak memory above the loaded model, mini")

@@ -76,7 +76,7 @@ def busy_cores() -> Iterator[None]:
 
 
 def measure(languages: str, examples: int, rounds: int) -> list[dict[str, object]]:
-    """Return a row for each setting and situation, with its time relative to quiet builds one after the other."""
+    """Return a row for each setting and situation, with its time relative to the same builds without other load."""
     times: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="xsns-") as name:
         folder = Path(name)
@@ -88,9 +88,9 @@ def measure(languages: str, examples: int, rounds: int) -> list[dict[str, object
                 stores = [folder / f"{kind}-{number}-{n}" for kind in ("alone", "taken", "first", "second", "third")]
                 alone = seconds(stores[:1], languages, examples, setting)
                 with busy_cores():
-                    taken = seconds(stores[1:2], languages, examples, setting)
+                    cores_taken = seconds(stores[1:2], languages, examples, setting)
                 together = seconds(stores[2:], languages, examples, setting)
-                for situation, value in (("alone", alone), ("cores taken", taken), ("three at once", together)):
+                for situation, value in (("alone", alone), ("cores taken", cores_taken), ("three at once", together)):
                     times.setdefault((label, situation), []).append(value)
     rows: list[dict[str, object]] = []
     for (label, situation), values in times.items():

@@ -131,16 +131,16 @@ def selections(count: int, device: torch.device, rounds: int) -> list[Row]:
     rng = np.random.default_rng(0)
     values = rng.standard_normal(count, np.float32) ** 2 * np.exp(3 * rng.standard_normal(count, np.float32))
     k = max(1, round(DENSITY * count))
-    pieces = [torch.from_numpy(piece).to(device) for piece in np.split(values, (count // 7, count // 3, count // 2))]
+    parts = [torch.from_numpy(part).to(device) for part in np.split(values, (count // 7, count // 3, count // 2))]
     contestants: dict[str, Callable[[], Bits]] = {
-        "select on the device": lambda: on_device.threshold_bits(pieces, float(on_device.kth_largest(pieces, k))),
-        "copy to the host, Numba": lambda: on_the_host(pieces, k),
-        "torch.topk": lambda: packed(pieces, torch.topk(torch.cat(pieces), k, sorted=False).values.min()),
+        "select on the device": lambda: on_device.threshold_bits(parts, float(on_device.kth_largest(parts, k))),
+        "copy to the host, Numba": lambda: on_the_host(parts, k),
+        "torch.topk": lambda: packed(parts, torch.topk(torch.cat(parts), k, sorted=False).values.min()),
     }
     if count <= QUANTILE_VALUES:
         share = (count - k) / (count - 1)
         contestants["torch.quantile"] = lambda: packed(
-            pieces, torch.quantile(torch.cat(pieces), share, interpolation="nearest")
+            parts, torch.quantile(torch.cat(parts), share, interpolation="nearest")
         )
     off_by = check_selections(contestants, values, k)
     timings = harness.interleave(synchronised(contestants, device), rounds)
@@ -154,14 +154,14 @@ def selections(count: int, device: torch.device, rounds: int) -> list[Row]:
     ]
 
 
-def on_the_host(pieces: list[Tensor], k: int) -> Bits:
-    copies = [piece.cpu().numpy() for piece in pieces]
+def on_the_host(parts: list[Tensor], k: int) -> Bits:
+    copies = [part.cpu().numpy() for part in parts]
     return kernels.threshold_bits(copies, float(kernels.kth_largest(copies, k)))
 
 
-def packed(pieces: list[Tensor], threshold: Tensor) -> Bits:
+def packed(parts: list[Tensor], threshold: Tensor) -> Bits:
     """Compare on the device, copy one byte for each value, and pack on the host."""
-    flags = (torch.cat(pieces) >= threshold).cpu().numpy()
+    flags = (torch.cat(parts) >= threshold).cpu().numpy()
     return kernels.pack_bits(flags), int(flags.sum())
 
 

@@ -35,22 +35,22 @@ NAMES = {torch.float64: "float64", torch.float32: "float32"}
 
 def log_likelihood(model: Any, objective: str, example: Mapping[str, Tensor]) -> Tensor:
     """Return log p(y|x) of one example without padding, from the model's logits."""
-    asked = {name: example[name] for name in ("input_ids", "attention_mask")}
+    inputs = {name: example[name] for name in ("input_ids", "attention_mask")}
     if objective == "question-answering":
-        output = model(**asked)
+        output = model(**inputs)
         start, end = output.start_logits[0].log_softmax(-1), output.end_logits[0].log_softmax(-1)
         return start[example["start_positions"][0]] + end[example["end_positions"][0]]
     labels = example["labels"][0] if example["labels"].dim() == 2 else example["labels"]
     if objective == "span-corruption":
-        logits = model(**asked, labels=example["labels"]).logits[0]
+        logits = model(**inputs, labels=example["labels"]).logits[0]
     elif objective == "sequence-classification":
-        logits = model(**asked).logits
+        logits = model(**inputs).logits
     else:
-        logits = model(**asked).logits[0]
+        logits = model(**inputs).logits[0]
     if objective == "causal-lm":
         logits, labels = logits[:-1], labels[1:]
-    kept = labels != IGNORED
-    return logits[kept].log_softmax(-1).gather(1, labels[kept][:, None]).sum()
+    scored = labels != IGNORED
+    return logits[scored].log_softmax(-1).gather(1, labels[scored][:, None]).sum()
 
 
 def single_examples(batch: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
@@ -78,8 +78,8 @@ def expected_values(
     examples = list(single_examples(batch))
     for example in examples:
         value = log_likelihood(model, objective, example)
-        found = torch.autograd.grad(value, theta, allow_unused=True, materialize_grads=True)
-        for so_far, gradient in zip(total, found, strict=True):
+        gradients = torch.autograd.grad(value, theta, allow_unused=True, materialize_grads=True)
+        for so_far, gradient in zip(total, gradients, strict=True):
             so_far.addcmul_(gradient, gradient)
     return {name: value / len(examples) for name, value in zip(names, total, strict=True)}
 
@@ -119,8 +119,10 @@ def measure(name: str, dtype: torch.dtype) -> dict[str, Any]:
         if attention == "sdpa":
             errors["checkpoint"] = largest_error(model, objective, batch, checkpoint=True)
             counts = coverage(model)
-    said = NAMES[dtype]
-    return {f"{said}_{kind}": error for kind, error in errors.items()} | {said: max(errors.values())} | counts
+    dtype_name = NAMES[dtype]
+    return (
+        {f"{dtype_name}_{kind}": error for kind, error in errors.items()} | {dtype_name: max(errors.values())} | counts
+    )
 
 
 def measure_both(name: str) -> dict[str, Any]:
@@ -130,7 +132,10 @@ def measure_both(name: str) -> dict[str, Any]:
     row = {"family": name, "objective": zoo.FAMILIES[name].objective, **double, **measure(name, torch.float32)}
     # With this comparison, a NaN is not exact.
     row["exact"] = all(
-        error <= TOLERANCE[dtype] for dtype, said in NAMES.items() for key, error in row.items() if key.startswith(said)
+        error <= TOLERANCE[dtype]
+        for dtype, dtype_name in NAMES.items()
+        for key, error in row.items()
+        if key.startswith(dtype_name)
     )
     return row
 

@@ -71,7 +71,7 @@ def mean(first: xs.DiagonalFisher, second: xs.DiagonalFisher) -> xs.DiagonalFish
 
 def subnetworks(loaded: Any, data: Path, pool: Pool) -> Parts:
     layout = xs.parameter_layout(loaded.model)
-    found: Parts = {"first": [], "second": [], "seen": [], "unseen": []}
+    result: Parts = {"first": [], "second": [], "seen": [], "unseen": []}
     for number, file in enumerate(pool.files, 1):
         print(f"{number}/{len(pool.files)} {file}", file=sys.stderr, flush=True)
         lines = (data / file).read_text(encoding="utf-8").splitlines()
@@ -80,8 +80,8 @@ def subnetworks(loaded: Any, data: Path, pool: Pool) -> Parts:
         second = measure(loaded, layout, language, lines[HALF:SEEN])
         unseen = measure(loaded, layout, language, lines[-UNSEEN:])
         for part, fisher in (("first", first), ("second", second), ("seen", mean(first, second)), ("unseen", unseen)):
-            found[part].append(xs.extract_subnetwork(fisher, 0.15))
-    return found
+            result[part].append(xs.extract_subnetwork(fisher, 0.15))
+    return result
 
 
 def jaccard(networks: Sequence[xs.SubNetwork]) -> np.ndarray:

@@ -159,10 +159,10 @@ def threads(layers: int, smoke: bool, rounds: int) -> list[dict[str, Any]]:
     for count in (1, 2):
         command = [sys.executable, __file__, "--only", THREADS, "--layers", str(layers), "--rounds", str(rounds)]
         environment = {**os.environ, "OMP_NUM_THREADS": str(count), "MKL_NUM_THREADS": str(count)}
-        finished = subprocess.run(
+        completed = subprocess.run(
             command + ["--smoke"] * smoke, env=environment, check=True, capture_output=True, text=True
         )
-        rows += [row | {"threads": count} for row in json.loads(finished.stdout.splitlines()[-1])]
+        rows += [row | {"threads": count} for row in json.loads(completed.stdout.splitlines()[-1])]
     return rows
 
 
@@ -202,19 +202,19 @@ def precision(smoke: bool) -> list[dict[str, Any]]:
         "fp16, automatic": (loaded.model, "fp16"),
         "bfloat16 weights": (halved, "float32"),
     }
-    found: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
+    bits: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
     for language in languages:
-        drawn = _batches(loaded, language, count, 42)
+        encoded = _batches(loaded, language, count, 42)
         for name, (model, kind) in variants.items():
-            found[name, language] = _bits(model, drawn, layout, kind)
-        found["float32, other tokens masked", language] = _bits(
+            bits[name, language] = _bits(model, encoded, layout, kind)
+        bits["float32, other tokens masked", language] = _bits(
             loaded.model, _batches(loaded, language, count, 43), layout, "float32"
         )
     for language, other in zip(languages, languages[1:] + languages[:1], strict=True):
-        found["float32, another language", language] = found["float32", other]
+        bits["float32, another language", language] = bits["float32", other]
     rows = []
-    for name in dict.fromkeys(name for name, _ in found):
-        overlaps = [_jaccard(found[name, language], found["float32", language]) for language in languages]
+    for name in dict.fromkeys(name for name, _ in bits):
+        overlaps = [_jaccard(bits[name, language], bits["float32", language]) for language in languages]
         row = {"section": "precision", "variant": name, "languages": len(languages), "examples": count}
         rows.append(row | {"smallest": min(overlaps), "mean": sum(overlaps) / len(overlaps)})
     print(f"\nJaccard with float32 at p = {DENSITY}, mini, CLDR text, {count} examples")
@@ -228,8 +228,8 @@ def _batches(loaded: Any, language: str, count: int, seed: int) -> Batches:
     return list(xs.batches(encoded.examples, 8, loaded.tokenizer.pad_token_id))
 
 
-def _bits(model: Any, drawn: Batches, layout: xs.ParameterLayout, kind: str) -> np.ndarray[Any, Any]:
-    fisher = xs.diagonal_fisher(model, drawn, layout, precision=kind)
+def _bits(model: Any, encoded: Batches, layout: xs.ParameterLayout, kind: str) -> np.ndarray[Any, Any]:
+    fisher = xs.diagonal_fisher(model, encoded, layout, precision=kind)
     bits: np.ndarray[Any, Any] = xs.extract_subnetwork(fisher, DENSITY).to_numpy()
     return bits
 
@@ -282,12 +282,12 @@ def _adding(engine: Engine, batch: dict[str, Tensor]) -> Callable[[], object]:
 
 
 def _gradient_error(model: Any, other: Any, batch: dict[str, Tensor], layout: xs.ParameterLayout) -> float:
-    found = []
+    magnitudes = []
     for each in (model, other):
         theta = require_gradients(each, layout.names)
         gradients = torch.autograd.grad(scored_loss(each, batch), theta)
-        found.append({name: g.abs() for name, g in zip(layout.names, gradients, strict=True)})
-    return largest_error(found[0], found[1])
+        magnitudes.append({name: g.abs() for name, g in zip(layout.names, gradients, strict=True)})
+    return largest_error(magnitudes[0], magnitudes[1])
 
 
 def device(kind: str, smoke: bool, layers: int, rounds: int) -> list[dict[str, Any]]:
@@ -427,14 +427,14 @@ def run(chosen: Any, model: Any, layers: int, smoke: bool, rounds: int) -> list[
     rows: list[dict[str, Any]] = []
     if "speed" in chosen:
         for positions in (16,) if smoke else (32, 128):
-            rows += (found := speed(model, positions, 2 if smoke else 8, rounds))
-            show(f"equal lengths, T = {positions}, {layers} layers", found)
+            rows += (section_rows := speed(model, positions, 2 if smoke else 8, rounds))
+            show(f"equal lengths, T = {positions}, {layers} layers", section_rows)
     if "ragged" in chosen:
-        rows += (found := ragged(model, smoke, rounds))
-        show("texts of different lengths", found)
+        rows += (section_rows := ragged(model, smoke, rounds))
+        show("texts of different lengths", section_rows)
     if "threads" in chosen:
-        rows += (found := threads(layers, smoke, rounds))
-        show("threads", found)
+        rows += (section_rows := threads(layers, smoke, rounds))
+        show("threads", section_rows)
     if "head" in chosen:
         rows += head(smoke, rounds)
     if "share" in chosen:

@@ -28,7 +28,7 @@ DENSITY, SEED = 0.15, 42
 
 
 def cut(folder: Path, languages: Sequence[str], draws: int, examples: int, into: Path) -> None:
-    """Write disjoint samples of each language's lines to `into/<draw>/<language>.txt`; languages have other lines."""
+    """Write disjoint samples of each language's lines to `into/<draw>/<language>.txt`."""
     for number, language in enumerate(languages):
         lines = list(dict.fromkeys((folder / f"{language}.txt").read_text(encoding="utf-8").splitlines()))
         if len(lines) < draws * examples:
@@ -60,8 +60,8 @@ def similarities(stores: Sequence[SubNetworkStore], languages: Sequence[str]) ->
     rows = np.concatenate([store.rows(languages, SEED, DENSITY) for store in stores])
     shared = intersection_counts(rows).astype(np.float64)
     sizes = shared.diagonal()
-    found = shared / (sizes[:, None] + sizes[None] - shared)
-    return found.reshape(len(stores), len(languages), len(stores), len(languages))
+    jaccard = shared / (sizes[:, None] + sizes[None] - shared)
+    return jaccard.reshape(len(stores), len(languages), len(stores), len(languages))
 
 
 def outcomes(stores: Sequence[SubNetworkStore], parts: int) -> Iterator[dict[str, Any]]:
@@ -74,8 +74,8 @@ def outcomes(stores: Sequence[SubNetworkStore], parts: int) -> Iterator[dict[str
         matrix = SimilarityMatrix(languages, languages, every[draw, :, draw], "jaccard", seeds=(SEED,))
         for column, target in enumerate(languages):
             sources = [code for code in languages if code != target]
-            found = fold_similarities(store, store.folds(parts), target, sources, (SEED,), DENSITY)
-            draws = draws_of_folds(found, matrix)
+            folds = fold_similarities(store, store.folds(parts), target, sources, (SEED,), DENSITY)
+            draws = draws_of_folds(folds, matrix)
             true = {code: float(truth[languages.index(code), column]) for code in sources}
             ranking = rank_sources(matrix, target, draws=draws)
             best = max(sources, key=lambda code: true[code])
@@ -109,10 +109,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             texts = Path(name) / "texts"
             cut(options.data, languages, draws, examples, texts)
-            found = list(outcomes(measure(texts, draws, examples, parts, Path(name)), parts))
-        for what in found[0]:
-            values = [value for one in found for value in one[what]]
-            results.append({"parts": parts, "what": what, "share": float(np.mean(values)), "of": len(values)})
+            runs = list(outcomes(measure(texts, draws, examples, parts, Path(name)), parts))
+        for statement in runs[0]:
+            values = [value for one in runs for value in one[statement]]
+            results.append({"parts": parts, "what": statement, "share": float(np.mean(values)), "of": len(values)})
     for row in results:
         print(f"{row['parts']} parts: {row['what']} {row['share']:.3f} of {row['of']}")
     parameters = {"languages": languages, "draws": draws, "examples": examples, "density": DENSITY, "seed": SEED}

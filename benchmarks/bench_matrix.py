@@ -185,10 +185,10 @@ def symmetric(counts: np.ndarray) -> np.ndarray:
 
 def peers(makers: dict[str, Callable[..., Counter]], rows: np.ndarray, bits: int) -> dict[str, Counter]:
     """Return the installed contestants that return counts or distances from which counts follow."""
-    found = {name: maker for name, maker in makers.items() if importlib.util.find_spec(name)}
-    for name in makers.keys() - found.keys():
+    installed = {name: maker for name, maker in makers.items() if importlib.util.find_spec(name)}
+    for name in makers.keys() - installed.keys():
         print(f"{name} is not installed and is left out", file=sys.stderr)
-    return {name: maker(rows, bits) for name, maker in found.items()}
+    return {name: maker(rows, bits) for name, maker in installed.items()}
 
 
 def numkong_symmetric(rows: np.ndarray, bits: int) -> Counter:
@@ -277,10 +277,10 @@ def check(contestants: dict[str, Counter], rows: np.ndarray) -> None:
     """Exit unless all counts equal those of NumPy; float32 distances may have rounding errors."""
     truth = numpy_blocked(rows)
     for name, call in contestants.items():
-        counted = call()
-        expected = truth[: len(counted), : len(counted)]
+        counts = call()
+        expected = truth[: len(counts), : len(counts)]
         slack = 1e-5 * expected.max() if name in ("numkong", "simsimd") else 0
-        if np.abs(counted - expected).max() > slack:
+        if np.abs(counts - expected).max() > slack:
             raise SystemExit(f"error: {name} returns wrong counts; nothing was timed")
 
 

@@ -32,7 +32,7 @@ def opened(path: Path, runs: int) -> list[float]:
     """Return the seconds until the page is drawn, for each run."""
     from playwright.sync_api import sync_playwright
 
-    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    program = next((executable for name in BROWSERS if (executable := shutil.which(name))), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         seconds = []
@@ -51,7 +51,7 @@ def opened(path: Path, runs: int) -> list[float]:
 def measure(languages: int, runs: int) -> dict[str, Any]:
     start = time.perf_counter()
     page = synthetic_page(languages)
-    made = time.perf_counter() - start
+    build_s = time.perf_counter() - start
     with tempfile.TemporaryDirectory() as folder:
         path = write_page(page, Path(folder) / "report.html")
         size = path.stat().st_size
@@ -59,7 +59,7 @@ def measure(languages: int, runs: int) -> dict[str, Any]:
     return {
         "languages": languages,
         "megabytes": size / 1e6,
-        "made": made,
+        "made": build_s,
         "opened": statistics.median(seconds),
         "slowest": max(seconds),
     }

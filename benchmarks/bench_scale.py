@@ -164,8 +164,8 @@ def in_child(operation: str, store: Path, tiny: Path, languages: int, rounds: in
     """Run :func:`measure` in a separate process."""
     where = [operation, str(store), str(tiny), str(languages)]
     command = [sys.executable, __file__, "--rounds", str(rounds), "--measure", *where]
-    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    row: dict[str, Any] = json.loads(finished.stdout)
+    completed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    row: dict[str, Any] = json.loads(completed.stdout)
     return {"operation": operation, **row}
 
 

@@ -1,4 +1,4 @@
-"""Processor time of commands whose work is small: what starting, importing and loading cost.
+"""Processor time of short commands: the cost of starting Python, of imports and of loading.
 
 Each command runs in a process of its own, and its time is the processor time of that process (user and system), so that
 other programs of the machine matter little. The commands:
@@ -49,9 +49,9 @@ class Command:
 
     def check(self) -> None:
         """Run the command, and check what it prints and imports."""
-        finished = self._run(_LISTING)
-        assert self.says in finished.stdout, finished.stdout
-        imported = set(finished.stderr.splitlines()[-1].split())
+        completed = self._run(_LISTING)
+        assert self.says in completed.stdout, completed.stdout
+        imported = set(completed.stderr.splitlines()[-1].split())
         assert not imported & self.forbidden, f"{self.name} imports {sorted(imported & self.forbidden)}"
 
     def seconds(self) -> float:
@@ -76,15 +76,15 @@ def commands(folder: Path, languages: str, examples: int) -> tuple[Command, ...]
     for build in (everything, few):
         Command("", (*build, "--quiet")).seconds()
     time.sleep(SETTLED_S)
-    finished = Command("build, nothing to do", few, HEAVY, "0 rows measured")
+    finished_build = Command("build, nothing to do", few, HEAVY, "0 rows measured")
     unused = frozenset({"torch", "transformers", "datasets"})
     matrix = Command("matrix", ("matrix", "--store", store), unused)
     # The first run fills the caches.
-    for command in (finished, matrix):
+    for command in (finished_build, matrix):
         command.seconds()
     return (
         Command("help", ("--help",), HEAVY | {"numpy", "rich"}, "Usage"),
-        finished,
+        finished_build,
         Command("rank", ("rank", "--store", store, "--target", "sw"), unused, "Swahili"),
         matrix,
     )

@@ -66,8 +66,8 @@ def main() -> None:
 
 
 def measure(kind: str, count: int, rounds: int, slow: bool) -> list[dict[str, Any]]:
-    values, pieces = values_of(count, kind)
-    everybody = contestants(values, pieces, slow)
+    values, tensors = values_of(count, kind)
+    everybody = contestants(values, tensors, slow)
     check(everybody, values)
     timings = harness.interleave({READ: lambda: np.max(values), **everybody}, rounds)
     return [
@@ -90,40 +90,40 @@ def values_of(count: int, kind: str) -> tuple[np.ndarray, list[np.ndarray]]:
     values = rng.standard_normal(count, np.float32)
     np.square(values, out=values)
     shares = np.cumsum(LAYER * LAYERS)
-    pieces = np.split(values, (shares / shares[-1] * count).astype(int)[:-1])
-    for piece in pieces:
-        np.multiply(piece, np.float32(10.0 ** rng.uniform(-6, -2)), out=piece)
+    tensors = np.split(values, (shares / shares[-1] * count).astype(int)[:-1])
+    for tensor in tensors:
+        np.multiply(tensor, np.float32(10.0 ** rng.uniform(-6, -2)), out=tensor)
         if kind == "90 % zeros":
-            np.multiply(piece, rng.random(piece.size, np.float32) < 0.1, out=piece)
-    return values, pieces
+            np.multiply(tensor, rng.random(tensor.size, np.float32) < 0.1, out=tensor)
+    return values, tensors
 
 
-def contestants(values: np.ndarray, pieces: Sequence[np.ndarray], slow: bool) -> dict[str, Contestant]:
+def contestants(values: np.ndarray, tensors: Sequence[np.ndarray], slow: bool) -> dict[str, Contestant]:
     k = rank(values)
-    found: dict[str, Contestant] = {
-        OURS: lambda: kernels.top_bits(pieces, k, threads=1)[0],
-        "top_bits, 2 threads": lambda: kernels.top_bits(pieces, k, threads=2)[0],
-        "kth_largest + threshold_bits": lambda: by_two_passes(pieces, k),
-        "histogram": lambda: by_histogram(pieces, k),
+    functions: dict[str, Contestant] = {
+        OURS: lambda: kernels.top_bits(tensors, k, threads=1)[0],
+        "top_bits, 2 threads": lambda: kernels.top_bits(tensors, k, threads=2)[0],
+        "kth_largest + threshold_bits": lambda: by_two_passes(tensors, k),
+        "histogram": lambda: by_histogram(tensors, k),
         "np.partition + packbits": lambda: by_partition(values, k),
         "percentile + packbits": lambda: by_percentile(values),
     }
     if slow:
-        found["torch.kthvalue"] = lambda: by_torch(values, k)
-    return found
+        functions["torch.kthvalue"] = lambda: by_torch(values, k)
+    return functions
 
 
 def rank(values: np.ndarray) -> int:
     return int(DENSITY * values.size + 0.5)
 
 
-def by_two_passes(pieces: Sequence[np.ndarray], k: int) -> np.ndarray:
-    return kernels.threshold_bits(pieces, float(kernels.kth_largest(pieces, k)))[0]
+def by_two_passes(tensors: Sequence[np.ndarray], k: int) -> np.ndarray:
+    return kernels.threshold_bits(tensors, float(kernels.kth_largest(tensors, k)))[0]
 
 
-def by_histogram(pieces: Sequence[np.ndarray], k: int) -> np.ndarray:
-    estimate = estimate_kth(kernels.pattern_histogram(pieces), k, np.float32)
-    return kernels.threshold_bits(pieces, estimate.value)[0]
+def by_histogram(tensors: Sequence[np.ndarray], k: int) -> np.ndarray:
+    estimate = estimate_kth(kernels.pattern_histogram(tensors), k, np.float32)
+    return kernels.threshold_bits(tensors, estimate.value)[0]
 
 
 def by_partition(values: np.ndarray, k: int) -> np.ndarray:

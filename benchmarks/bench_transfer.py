@@ -122,25 +122,25 @@ def main() -> None:
     harness.write(options.output, harness.result("transfer", parameters, results, options.smoke))
 
 
-def chosen(data: str, asked: str) -> list[str]:
+def chosen(data: str, option: str) -> list[str]:
     from xsns_stream.corpora import open_task
 
     corpus = open_task(data, "pos")
-    there = [code for code in corpus.languages("train") if code in corpus.languages("test")]
-    wanted = asked.split(",") if asked else [code for code in LANGUAGES if code in there]
-    return wanted if len(wanted) > 1 else there[:6]
+    available = [code for code in corpus.languages("train") if code in corpus.languages("test")]
+    requested = option.split(",") if option else [code for code in LANGUAGES if code in available]
+    return requested if len(requested) > 1 else available[:6]
 
 
 def write_made_up(folder: Path, count: int) -> Path:
     """Write sentences of synthetic words; each word always has the same tag, so that the tags can be learnt."""
     folder.mkdir()
     tags = ("NOUN", "VERB", "ADJ", "ADV", "DET")
-    for place, language in enumerate(("en", "fi", "sw")):
-        rng = np.random.default_rng(place)
+    for seed, language in enumerate(("en", "fi", "sw")):
+        rng = np.random.default_rng(seed)
         words = ["".join(rng.choice(list("aeioukstrnlm"), rng.integers(2, 9))) for _ in range(300)]
         for split, size in (("train", count), ("dev", count // 4), ("test", count // 4)):
-            drawn = (rng.integers(0, len(words), rng.integers(4, 24)) for _ in range(size))
-            blocks = ["\n".join(f"{words[word]} {tags[word % len(tags)]}" for word in line) for line in drawn]
+            sentences = (rng.integers(0, len(words), rng.integers(4, 24)) for _ in range(size))
+            blocks = ["\n".join(f"{words[word]} {tags[word % len(tags)]}" for word in line) for line in sentences]
             (folder / f"{language}-{split}.txt").write_text("\n\n".join(blocks) + "\n\n", encoding="utf-8")
     return folder
 
@@ -162,31 +162,31 @@ def speed(data: str, language: str, options: Any) -> list[dict[str, Any]]:
         for name, call in contestants.items():
             wall, cpu = time.perf_counter(), time.process_time()
             steps = call()
-            found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "steps": steps}
+            timing = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "steps": steps}
             # The first round warms up.
-            runs[name] += [found] if number else []
+            runs[name] += [timing] if number else []
     examples = len(case.train) * case.settings.epochs
     return [
         {
             "section": "speed",
             "contestant": name,
-            "examples_per_second": examples / statistics.median(run["steps"] for run in found),
+            "examples_per_second": examples / statistics.median(run["steps"] for run in timings),
             "of_loop": ratio(runs, name, "steps"),
             "whole_call_of_loop": ratio(runs, name, "wall"),
             "cpu_of_loop": ratio(runs, name, "cpu"),
             "examples": len(case.train),
             "steps": len(batches),
             "weights_differ": difference,
-            "rounds": len(found),
+            "rounds": len(timings),
         }
-        for name, found in runs.items()
+        for name, timings in runs.items()
     ]
 
 
 def ratio(runs: dict[str, list[dict[str, float]]], name: str, kind: str) -> float:
     """Return the median over rounds of the loop's time divided by the contestant's time in the same round."""
     pairs = zip(runs["bare loop"], runs[name], strict=True)
-    return statistics.median(loop[kind] / mine[kind] for loop, mine in pairs)
+    return statistics.median(loop[kind] / ours[kind] for loop, ours in pairs)
 
 
 def make_case(data: str, language: str, options: Any) -> Case:
@@ -223,14 +223,14 @@ def recorded(case: Case) -> tuple[list[list[int]], dict[str, Any]]:
     batches: list[list[int]] = []
     last: dict[str, Any] = {}
     collate, train = finetuning.collate, finetuning._train
-    places: dict[int, int] = {}
+    indices: dict[int, int] = {}
 
     def spy(features: Sequence[Any], pad_id: int) -> dict[str, Any]:
-        batches.append([places[id(feature)] for feature in features])
+        batches.append([indices[id(feature)] for feature in features])
         return collate(features, pad_id)
 
     def spied(trainer: Any) -> None:
-        places.update({id(feature): place for place, feature in enumerate(trainer.train_dataset.features)})
+        indices.update({id(feature): index for index, feature in enumerate(trainer.train_dataset.features)})
         train(trainer)
         last.update({name: value.detach().clone() for name, value in case.model.state_dict().items()})
 
@@ -258,8 +258,8 @@ def by_loop(case: Case, batches: Sequence[Sequence[int]], *, dropout: bool) -> f
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
     started = time.perf_counter()
-    for places in batches:
-        loss = model(**collate([features[place] for place in places], pad_id)).loss
+    for indices in batches:
+        loss = model(**collate([features[index] for index in indices], pad_id)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -307,18 +307,18 @@ def timed(words: Sequence[object], languages: int) -> dict[str, Any]:
         SystemExit: The verb failed.
     """
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([*START, *map(str, words), "-q"], capture_output=True, text=True, check=False)
+    completed = subprocess.run([*START, *map(str, words), "-q"], capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise SystemExit(f"{words[0]} ended with {done.returncode}: {done.stderr}")
+    if completed.returncode:
+        raise SystemExit(f"{words[0]} ended with {completed.returncode}: {completed.stderr}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"section": "cost", "what": str(words[0]), "languages": languages, "seeds": 1, "wall_s": wall, "cpu_s": cpu}
 
 
 def summed(rows: Sequence[dict[str, Any]], languages: int) -> Iterator[dict[str, Any]]:
     """Yield the cost of fine-tuning relative to a ranking, as measured and extrapolated to the paper's size."""
-    found = {row["what"]: row["cpu_s"] for row in rows}
-    ranking, tuning = found["build"] + found["matrix"], found["transfer"]
+    cpu = {row["what"]: row["cpu_s"] for row in rows}
+    ranking, tuning = cpu["build"] + cpu["matrix"], cpu["transfer"]
     yield {
         "section": "ratio",
         "extrapolated": False,

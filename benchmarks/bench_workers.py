@@ -71,20 +71,20 @@ def build(contestant: Contestant, shared: Sequence[str], languages: Sequence[str
     return time.perf_counter() - started
 
 
-def check(ways: Sequence[Contestant], paths: Sequence[Path]) -> None:
+def check(settings: Sequence[Contestant], paths: Sequence[Path]) -> None:
     """Check that processes of one thread give the same bits, and others nearly the same.
 
     Matrix products of two threads may be rounded differently, which changes a few of the selected parameters.
     """
     stores = [open_store(path) for path in paths]
     first = stores[0]
-    for way, store in zip(ways, stores, strict=True):
-        assert store.verify() == [], f"the store of '{way.name}' is damaged"
-        least = 1.0 if way.threads == ways[0].threads else LEAST_JACCARD
+    for setting, store in zip(settings, stores, strict=True):
+        assert store.verify() == [], f"the store of '{setting.name}' is damaged"
+        least = 1.0 if setting.threads == settings[0].threads else LEAST_JACCARD
         assert store.languages == first.languages
         for language in first.languages:
             jaccard = len(store[language] & first[language]) / len(store[language] | first[language])
-            assert jaccard >= least, f"{language}: '{way.name}' differs from '{ways[0].name}': {jaccard}"
+            assert jaccard >= least, f"{language}: '{setting.name}' differs from '{settings[0].name}': {jaccard}"
 
 
 def main() -> None:

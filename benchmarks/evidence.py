@@ -168,15 +168,15 @@ def with_mini(data: Path, work: Path, languages: Sequence[str], examples: int) -
     result = build(settings, loaded, store)
     if result.failed:
         raise SystemExit(f"not measured: {result.failed}")
-    found = {"xsns": xs.jaccard(xs.count_overlaps_by_seed(store, languages=corpus.languages(), seeds=SEEDS))}
+    matrices = {"xsns": xs.jaccard(xs.count_overlaps_by_seed(store, languages=corpus.languages(), seeds=SEEDS))}
     for name in ("lex", "emb", "nn-rank"):
-        kept = work / f"mini-{name}.parquet"
-        if not kept.exists():
+        path = work / f"mini-{name}.parquet"
+        if not path.exists():
             settings = {"examples": examples, "seeds": SEEDS, "max_tokens": TOKENS, "centre": True}
-            made = model_baselines([name], corpus, loaded, corpus.languages(), **settings)
-            write_matrix(made[name], kept)
-        found[name] = read_matrix(kept)
-    return found
+            computed = model_baselines([name], corpus, loaded, corpus.languages(), **settings)
+            write_matrix(computed[name], path)
+        matrices[name] = read_matrix(path)
+    return matrices
 
 
 # -------------------------------------------------------------------------------------------------- the tables
@@ -186,9 +186,9 @@ def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
     """Return a row for each predictor of a pool and each metric."""
     joined = join(pool.gold, pool.matrices, pool.sources, pool.targets)
     ceiling = None if pool.ceiling is None else pool.gold.regime(pool.ceiling)
-    found = evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling)
+    evaluation = evaluate(joined, resamples=resamples, reference=next(iter(pool.matrices)), ceiling=ceiling)
     print(pool.name, file=sys.stderr)
-    for sentence in found.notes:
+    for sentence in evaluation.notes:
         print(f"  {sentence}", file=sys.stderr)
     pairs = {
         "sources": len(joined.sources),
@@ -197,21 +197,22 @@ def evaluated(pool: Pool, resamples: int) -> list[dict[str, Any]]:
         "unit": pool.gold.unit,
     }
     return [
-        {"section": "pool", "pool": pool.name, **pairs, **plain(row)} for row in found.to_frame().to_dict("records")
+        {"section": "pool", "pool": pool.name, **pairs, **plain(row)}
+        for row in evaluation.to_frame().to_dict("records")
     ]
 
 
 def regressed(pool: Pool, predictors: Sequence[str], model: str, random: str = "target") -> list[dict[str, Any]]:
     """Return the errors of a regression, and its coefficients."""
     matrices = {name: pool.matrices[name] for name in predictors}
-    found = fit(join(pool.gold, matrices, pool.sources, pool.targets), model, random)
-    told = {
+    regression = fit(join(pool.gold, matrices, pool.sources, pool.targets), model, random)
+    fields = {
         "pool": pool.name,
         "model": f"{model}, {random}" if model == "mixed" else model,
         "of": " + ".join(predictors),
     }
-    errors = [{"section": "regression", **told, **plain(asdict(error))} for error in found.errors]
-    return errors + [{"section": "coefficient", **told, **plain(asdict(one))} for one in found.coefficients]
+    errors = [{"section": "regression", **fields, **plain(asdict(error))} for error in regression.errors]
+    return errors + [{"section": "coefficient", **fields, **plain(asdict(one))} for one in regression.coefficients]
 
 
 def plain(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -228,8 +229,8 @@ def rounded(value: float) -> float | None:
 def features(data: Path, gold: TransferScores) -> Pool:
     """Return all POS pairs with the features of their languages."""
     tables = read_language_features([data / "xpos" / "languages.csv", data / "xpos" / "gold_xlmr_base_pos_long.csv"])
-    asked = [parse_feature(text) for text in FEATURES]
-    matrices = {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in asked}
+    requested = [parse_feature(text) for text in FEATURES]
+    matrices = {feature.name: feature_matrix(feature, tables, gold.sources, gold.targets) for feature in requested}
     return Pool("pos-features", gold, matrices)
 
 
@@ -241,7 +242,7 @@ def pools(data: Path, work: Path, examples: int, *, mini: bool) -> list[Pool]:
     tables = without_model(data, languages)
     layers = {"ldnd": tables["ldnd"], "l2v": tables["l2v"], **embeddings(data)}
     in_pool = [code for code in NER if code in ner.sources], [code for code in NER if code in ner.targets]
-    found = [
+    result = [
         Pool("pos-paper", pos, tables, POS, POS, "20000"),
         Pool("pos-paper-emb", pos, layers, *2 * [[code for code in POS if code != "no"]], "20000"),
         Pool("pos-all", pos, tables, ceiling="20000"),
@@ -251,12 +252,12 @@ def pools(data: Path, work: Path, examples: int, *, mini: bool) -> list[Pool]:
     ]
     if mini:
         measured = {"ldnd": tables["ldnd"], "l2v": tables["l2v"], **with_mini(data, work, languages, examples)}
-        found += [
+        result += [
             Pool("pos-paper-mini", pos, measured, POS, POS, "20000"),
             Pool("pos-all-mini", pos, measured, ceiling="20000"),
             Pool("ner-all-mini", ner, measured),
         ]
-    return found
+    return result
 
 
 def main() -> None:

@@ -127,9 +127,11 @@ def regressions(results: Path) -> str:
     for row in rows(results, "regression"):
         by_model.setdefault((row["pool"], row["of"], row["model"]), {})[row["way"]] = row
     lines = []
-    for (name, of, model), ways in by_model.items():
-        target = ways["leave one target out"]
-        errors = [f"{ways[way]['rmse']:.2f}" for way in ("in sample", "leave one target out", "leave one source out")]
+    for (name, of, model), errors_of in by_model.items():
+        target = errors_of["leave one target out"]
+        errors = [
+            f"{errors_of[split]['rmse']:.2f}" for split in ("in sample", "leave one target out", "leave one source out")
+        ]
         lines.append([name, of, model, *errors, f"{target['of_mean']:.2f}", f"{100 * target['coverage']:.0f} %"])
     heads = ["pool", "predictors", "model", "in sample", "target held out", "source held out", "mean score", "coverage"]
     return table(heads, lines)
@@ -153,7 +155,7 @@ def coefficients(results: Path, name: str) -> str:
 
 def summary(results: Path) -> str:
     """Return the rows of the table in README."""
-    shown = {
+    names = {
         ("pos-paper-mini", "xsns"): "sub-networks of `mini`",
         ("pos-paper", "ldnd"): "word lists (LDND)",
         ("pos-paper", "l2v"): "typology (L2V)",
@@ -161,11 +163,11 @@ def summary(results: Path) -> str:
         ("pos-paper", "english"): "always English",
         ("pos-paper", "random"): "random order",
     }
-    found = {(row["pool"], row["predictor"], row["metric"]): row for row in rows(results, "pool")}
+    by_predictor = {(row["pool"], row["predictor"], row["metric"]): row for row in rows(results, "pool")}
     lines = [
-        [name, *(_cell(found[*key, metric], COLUMNS[metric][1]) for metric in ("ndcg@3[rank-linear]", "regret"))]
-        for key, name in shown.items()
-        if (*key, "regret") in found
+        [name, *(_cell(by_predictor[*key, metric], COLUMNS[metric][1]) for metric in ("ndcg@3[rank-linear]", "regret"))]
+        for key, name in names.items()
+        if (*key, "regret") in by_predictor
     ]
     return table(["predictor", "NDCG@3 [95 %]", "regret, points of accuracy [95 %]"], lines)
 
@@ -193,11 +195,17 @@ def intervals(results: Path) -> str:
         "best_is_first": "the first source is the closest",
         "sure": "sources with P(best) of at least 0.9 that are the closest",
     }
-    found = {(row["parts"], row["what"]): row for row in document["results"]}
+    shares = {(row["parts"], row["what"]): row for row in document["results"]}
     parts = sorted({row["parts"] for row in document["results"]}, reverse=True)
     lines = [
-        [text, *(f"{100 * found[number, what]['share']:.0f} % of {found[number, what]['of']:,}" for number in parts)]
-        for what, text in statements.items()
+        [
+            text,
+            *(
+                f"{100 * shares[number, statement]['share']:.0f} % of {shares[number, statement]['of']:,}"
+                for number in parts
+            ),
+        ]
+        for statement, text in statements.items()
     ]
     return table(["", *(f"{number} parts" for number in parts)], lines)
 

@@ -93,9 +93,9 @@ def batch_of(lengths: Sequence[int], vocabulary: int = VOCABULARY, seed: int = 1
 def ragged_batches(examples: int, longest: int, size: int = 8) -> Batches:
     """Return texts of 8 to `longest` tokens, most of them short (exponential with mean 32), sorted by length."""
     generator = torch.Generator().manual_seed(2)
-    drawn = torch.empty(examples).exponential_(1 / 32, generator=generator).add_(8).clamp_(max=longest)
-    lengths = sorted((int(length) for length in drawn), reverse=True)
-    return [batch_of(lengths[at : at + size], seed=at) for at in range(0, examples, size)]
+    draws = torch.empty(examples).exponential_(1 / 32, generator=generator).add_(8).clamp_(max=longest)
+    lengths = sorted((int(length) for length in draws), reverse=True)
+    return [batch_of(lengths[start : start + size], seed=start) for start in range(0, examples, size)]
 
 
 def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, dict[str, float]]:
@@ -115,10 +115,10 @@ def interleave(contestants: Mapping[str, Callable[[], object]], rounds: int) -> 
     passed: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(max(1, rounds)):
         for name, call in contestants.items():
-            at, begin = time.perf_counter(), time.process_time()
+            wall, begin = time.perf_counter(), time.process_time()
             call()
             spent[name].append(time.process_time() - begin)
-            passed[name].append(time.perf_counter() - at)
+            passed[name].append(time.perf_counter() - wall)
     return {
         name: {
             "median_s": statistics.median(times),
@@ -134,13 +134,13 @@ def compared(
     section: str, timings: Mapping[str, dict[str, float]], ours: str, targets: Mapping[str, float | None]
 ) -> list[dict[str, Any]]:
     """Return a row for each contestant, with the time of `ours` divided by its own time."""
-    mine = timings[ours]
+    engine = timings[ours]
     return [
         {
             "section": section,
             "contestant": name,
-            "engine_over": mine["median_s"] / timing["median_s"],
-            "engine_over_best": mine["best_s"] / timing["best_s"],
+            "engine_over": engine["median_s"] / timing["median_s"],
+            "engine_over_best": engine["best_s"] / timing["best_s"],
             "target": targets.get(name),
             **timing,
         }
@@ -148,14 +148,14 @@ def compared(
     ]
 
 
-def largest_error(found: Values, expected: Values) -> float:
-    """Return the largest error over the tensors in `found`, relative to each tensor's largest value; NaN for a NaN."""
-    if not all(bool(torch.isfinite(values).all()) for values in found.values()):
+def largest_error(result: Values, expected: Values) -> float:
+    """Return the largest error over the tensors in `result`, relative to the largest value of each; NaN for a NaN."""
+    if not all(bool(torch.isfinite(values).all()) for values in result.values()):
         return math.nan
     floor = NOISE * max(float(values.max()) for values in expected.values())
-    scales = {name: float(expected[name].max()) for name in found}
+    scales = {name: float(expected[name].max()) for name in result}
     return max(
-        float((found[name] - expected[name]).abs().max()) / scale for name, scale in scales.items() if scale > floor
+        float((result[name] - expected[name]).abs().max()) / scale for name, scale in scales.items() if scale > floor
     )
 
 
@@ -173,7 +173,7 @@ def scored_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
 
 
 def full_loss(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return the same sum from the logits of all positions, as in a training step."""
+    """Return the sum of losses from the logits of all positions, as in a training step."""
     logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     return F.cross_entropy(logits.flatten(0, 1), batch["labels"].flatten(), ignore_index=-100, reduction="sum")
 
@@ -271,15 +271,15 @@ class VectorisedMap:
         named = {f"model.{name}": parameter.detach() for name, parameter in model.named_parameters()}
         self.theta = {f"model.{name}": named.pop(f"model.{name}") for name in layout.names}
         self.sums = {name: torch.zeros_like(self.theta[f"model.{name}"]) for name in layout.names}
-        kept = batch["attention_mask"][:, None, None, None, :]
-        mask = torch.zeros(kept.shape).masked_fill(kept == 0, torch.finfo(torch.float32).min)
+        attended = batch["attention_mask"][:, None, None, None, :]
+        mask = torch.zeros(attended.shape).masked_fill(attended == 0, torch.finfo(torch.float32).min)
         scored = batch["labels"] != -100
-        places = scored.int().argsort(dim=1, descending=True, stable=True)[:, : int(scored.sum(dim=1).max())]
-        self.inputs = (batch["input_ids"], mask, places, batch["labels"].gather(1, places))
+        positions = scored.int().argsort(dim=1, descending=True, stable=True)[:, : int(scored.sum(dim=1).max())]
+        self.inputs = (batch["input_ids"], mask, positions, batch["labels"].gather(1, positions))
         one = _OneExample(model)
 
-        def loss(theta: dict[str, Tensor], ids: Tensor, mask: Tensor, places: Tensor, targets: Tensor) -> Tensor:
-            logits = functional_call(one, {**named, **theta}, (ids, mask, places))
+        def loss(theta: dict[str, Tensor], ids: Tensor, mask: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
+            logits = functional_call(one, {**named, **theta}, (ids, mask, positions))
             return F.cross_entropy(logits, targets, ignore_index=-100, reduction="sum")
 
         self.gradients = vmap(grad(loss), in_dims=(None, 0, 0, 0, 0))
@@ -289,9 +289,9 @@ class VectorisedMap:
         with warnings.catch_warnings():
             # The backward pass of fused attention is looped over, and is still faster than eager attention.
             warnings.simplefilter("ignore")
-            found = self.gradients(self.theta, *self.inputs)
+            squares = self.gradients(self.theta, *self.inputs)
         for name, total in self.sums.items():
-            total.add_(found.pop(f"model.{name}").square_().sum(dim=0))
+            total.add_(squares.pop(f"model.{name}").square_().sum(dim=0))
 
 
 class _OneExample(nn.Module):
@@ -299,9 +299,9 @@ class _OneExample(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, ids: Tensor, mask: Tensor, places: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         hidden = self.model.base_model(ids[None], attention_mask=mask).last_hidden_state
-        return self.model.lm_head(hidden[0][places])  # type: ignore[no-any-return]
+        return self.model.lm_head(hidden[0][positions])  # type: ignore[no-any-return]
 
 
 class Opacus:

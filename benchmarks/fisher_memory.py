@@ -226,10 +226,10 @@ def _head_alone(model: Any, batch: Mapping[str, Tensor], undo: ExitStack) -> dic
     return {"engine's head": scored_in_blocks, "all positions": all_positions}
 
 
-def _head_rows(what: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:
+def _head_rows(model: str, timings: Mapping[str, dict[str, float]], ours: str) -> list[dict[str, Any]]:
     targets = {name: HEAD_TARGET for name in timings if "all" in name}
     rows = compared("head", timings, ours, targets)
-    return [row | {"what": f"seconds, {what}", "value": row["median_s"]} for row in rows]
+    return [row | {"what": f"seconds, {model}", "value": row["median_s"]} for row in rows]
 
 
 def _causal(smoke: bool, rounds: int) -> list[dict[str, Any]]:

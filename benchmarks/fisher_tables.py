@@ -14,11 +14,11 @@ Row = Mapping[str, Any]
 
 def rows_of(results: Path, section: str) -> list[dict[str, Any]]:
     """Return the rows of a section from all `fisher*.json`, each with the parameters of its run."""
-    found = []
+    result = []
     for path in sorted(results.glob("fisher*.json")):
         document = json.loads(path.read_text(encoding="utf-8"))
-        found += [document["parameters"] | row for row in document["results"] if row["section"] == section]
-    return found
+        result += [document["parameters"] | row for row in document["results"] if row["section"] == section]
+    return result
 
 
 def families(results: Path) -> str:

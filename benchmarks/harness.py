@@ -1,4 +1,4 @@
-"""Shared code of the benchmark programs: fair timing, facts of the machine, results as JSON, and Markdown tables.
+"""Shared code of the benchmark programs: interleaved timing, the machine, results as JSON, and Markdown tables.
 
 A program checks that its contestants agree before it times them, and times them interleaved, so that the load of other
 programs affects all of them. It prints a table on stdout and, with ``-o``, writes one JSON object. ``--smoke``
@@ -107,8 +107,8 @@ def peak_rss(setup: str, statement: str, arguments: Sequence[str] = ()) -> dict[
     """
     program = _RSS_PROGRAM.format(setup=textwrap.dedent(setup), statement=textwrap.dedent(statement))
     command = [sys.executable, "-c", program, *arguments]
-    finished = subprocess.run(command, check=True, capture_output=True, text=True)
-    measured: dict[str, float] = json.loads(finished.stdout)
+    completed = subprocess.run(command, check=True, capture_output=True, text=True)
+    measured: dict[str, float] = json.loads(completed.stdout)
     return {**measured, "extra_mib": measured["peak_mib"] - measured["before_mib"]}
 
 
@@ -171,7 +171,7 @@ def timing_fields(timing: Timing) -> dict[str, Any]:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows below their columns, the first aligned to the left and the others to the right."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(columns))]
     for line in cells:
         first = line[0].ljust(widths[0])
         print("  ".join([first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]))

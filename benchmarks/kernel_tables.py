@@ -42,10 +42,10 @@ def overlap(results: Path) -> str:
             target = OF_LIMIT.get((parameters["rows"], parameters["bits"])) if name == OURS else None
             slower = None if name in (OURS, EVERY, "limit") else row["times_slower"]
             rows = "–" if row["rows"] is None else str(row["rows"])
-            asked = at_least(share, target) if target else at_least(slower, SLOWER.get(name) if slower else None)
+            required = at_least(share, target) if target else at_least(slower, SLOWER.get(name) if slower else None)
             best = number(row["best_of_limit"])
             lines.append(
-                [_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), number(share), best, asked]
+                [_size(parameters), name, rows, f"{row['gb_per_s']:.1f}", number(slower), number(share), best, required]
             )
     heads = ["L × P", "contestant", "rows", "GB/s", "times slower", "share of limit", "best rounds", "goal"]
     return table(heads, lines)
@@ -70,8 +70,8 @@ def squeezed(results: Path) -> str:
         faster = speeds[OURS]["gb_per_s"] / speeds[EVERY]["gb_per_s"]
         in_use = [f"{shares[name]:.3f}" for name in ("in_one", "in_two", "in_all")]
         of_limit = [number(speeds[name]["of_limit"]) for name in (EVERY, OURS)]
-        asked = at_least(faster, REAL_TARGET)
-        lines.append([_size(run["parameters"]), *in_use, *of_limit, number(faster), asked])
+        required = at_least(faster, REAL_TARGET)
+        lines.append([_size(run["parameters"]), *in_use, *of_limit, number(faster), required])
     heads = [
         "L × P",
         "columns in at least one row",
@@ -118,12 +118,14 @@ def threshold(results: Path) -> str:
         for row in run["results"]:
             one = row["contestant"] == "top_bits, 1 thread"
             slower = None if row["contestant"].startswith(("top_bits", "read")) else row["times_slower"]
-            asked = at_most(row["of_read"], READ_TARGET) if one else "–"
+            required = at_most(row["of_read"], READ_TARGET) if one else "–"
             if row["contestant"].startswith("percentile"):
-                asked = at_least(slower, PERCENTILE_TARGET)
+                required = at_least(slower, PERCENTILE_TARGET)
             extra = "–" if row["extra_mib"] is None else f"{row['extra_mib']:.1f}"
             time = f"{row['median_ms']:.0f}"
-            lines.append([row["kind"], row["contestant"], time, number(row["of_read"]), number(slower), extra, asked])
+            lines.append(
+                [row["kind"], row["contestant"], time, number(row["of_read"]), number(slower), extra, required]
+            )
     heads = [
         "values",
         "contestant",

@@ -23,10 +23,10 @@ TERMS: Mapping[str, tuple[tuple[int, int], ...]] = {
 
 def fits(operation: str, points: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the growth of an operation's time: exponents along either series, and fitted terms."""
-    mine = [row for row in points if row.get("operation") == operation]
-    rows = [fit_terms(operation, mine)] if TERMS[operation] else []
+    operation_points = [row for row in points if row.get("operation") == operation]
+    rows = [fit_terms(operation, operation_points)] if TERMS[operation] else []
     for series in ("languages", "parameters"):
-        along = [row for row in mine if row["series"] == series]
+        along = [row for row in operation_points if row["series"] == series]
         if len(along) > 1:
             rows.append(
                 {"section": "exponent", "operation": operation, "series": series, **fit_exponents(along, series)}
@@ -56,15 +56,15 @@ def fit_terms(operation: str, points: Sequence[Mapping[str, Any]]) -> dict[str, 
     sizes = np.array([(row["languages"], row["parameters"]) for row in points], float)
     table = np.stack([sizes[:, 0] ** one * sizes[:, 1] ** other for one, other in powers], axis=1)
     scale = (table / seconds[:, None]).max(axis=0)
-    found = nnls(table / seconds[:, None] / scale, np.ones(len(points)))[0] / scale
+    fitted = nnls(table / seconds[:, None] / scale, np.ones(len(points)))[0] / scale
     return {
         "section": "terms",
         "operation": operation,
         "coefficients": [
             {"languages": one, "parameters": other, "seconds": float(value)}
-            for (one, other), value in zip(powers, found, strict=True)
+            for (one, other), value in zip(powers, fitted, strict=True)
         ],
-        "largest_error": float(np.abs(table @ found / seconds - 1).max()),
+        "largest_error": float(np.abs(table @ fitted / seconds - 1).max()),
     }
 
 
@@ -93,17 +93,17 @@ def points(results: Path) -> str:
     """Return the CPU seconds of every operation, and the memory of `matrix`."""
     lines = []
     for run in runs(results):
-        found = [row for row in run["results"] if row["section"] == "point"]
-        places = dict.fromkeys((row["series"], row["languages"], row["parameters"]) for row in found)
-        for series, languages, parameters in places:
-            here = {
+        rows = [row for row in run["results"] if row["section"] == "point"]
+        measured = dict.fromkeys((row["series"], row["languages"], row["parameters"]) for row in rows)
+        for series, languages, parameters in measured:
+            by_operation = {
                 row["operation"]: row
-                for row in found
+                for row in rows
                 if (row["series"], row["languages"], row["parameters"]) == (series, languages, parameters)
             }
-            seconds = [_seconds(here[name]["cpu_s"]) if name in here else "–" for name in OPERATIONS]
-            wall, memory = _seconds(here["matrix"]["wall_s"]), f"{here['matrix']['extra_mib']:.0f}"
-            disk = f"{languages * here['write']['row_bytes'] / 1e6:,.0f}"
+            seconds = [_seconds(by_operation[name]["cpu_s"]) if name in by_operation else "–" for name in OPERATIONS]
+            wall, memory = _seconds(by_operation["matrix"]["wall_s"]), f"{by_operation['matrix']['extra_mib']:.0f}"
+            disk = f"{languages * by_operation['write']['row_bytes'] / 1e6:,.0f}"
             lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", disk, *seconds, wall, memory])
     heads = ["L", "P", "rows, MB", "write a row", "matrix", "add a row", "rank", "5 % sample", "matrix, wall clock"]
     return table([*heads, "matrix, MiB"], lines)
@@ -151,16 +151,16 @@ def sampling(results: Path) -> str:
     """Return error and time of a sample."""
     lines = []
     for run in runs(results):
-        found: dict[tuple[str, int, int], dict[str, Row]] = {}
+        groups: dict[tuple[str, int, int], dict[str, Row]] = {}
         for row in run["results"]:
             if row["section"] == "point":
-                place = row["series"], row["languages"], row["parameters"]
-                found.setdefault(place, {})[row["operation"]] = row
-        for (_, languages, parameters), here in found.items():
-            if "sample" in here:
-                sample = here["sample"]
+                setting = row["series"], row["languages"], row["parameters"]
+                groups.setdefault(setting, {})[row["operation"]] = row
+        for (_, languages, parameters), by_operation in groups.items():
+            if "sample" in by_operation:
+                sample = by_operation["sample"]
                 errors = [f"{sample[name]:.5f}" if name in sample else "–" for name in ("standard_error", "error")]
-                ratio = number(sample["cpu_s"] / here["matrix"]["cpu_s"])
+                ratio = number(sample["cpu_s"] / by_operation["matrix"]["cpu_s"])
                 # This assumes that half of the positions of a union are shared, and that a union is a fifth of P.
                 single = (0.25 / (run["parameters"]["sample"] * parameters * 0.2)) ** 0.5
                 lines.append([f"{languages}", f"{parameters / 1e6:.1f} M", *errors, f"{single:.5f}", ratio])
@@ -183,36 +183,38 @@ def beyond(results: Path) -> str:
 def plan(results: Path) -> str:
     """Return predictions for sizes that were not measured."""
     for run in runs(results):
-        found = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
-        columns = [_planned(found, languages, parameters) for languages, parameters in PLANS]
+        fitted_terms = {row["operation"]: row["coefficients"] for row in run["results"] if row["section"] == "terms"}
+        columns = [_planned(fitted_terms, languages, parameters) for languages, parameters in PLANS]
         heads = [f"{languages:,} × {parameters / 1e6:,.0f} M" for languages, parameters in PLANS]
         lines = [[name, *(column[name] for column in columns)] for name in columns[0]]
         return table(["quantity", *heads], lines)
     return NOT_RUN
 
 
-def _planned(found: Mapping[str, Sequence[Row]], languages: int, parameters: int) -> dict[str, str]:
+def _planned(fitted_terms: Mapping[str, Sequence[Row]], languages: int, parameters: int) -> dict[str, str]:
     pairs, row = languages * (languages + 1) // 2, parameters / 8
-    compared, read = (
-        predicted([c for c in found["matrix"] if (c["languages"], c["parameters"]) == powers], languages, parameters)
+    compared, reading = (
+        predicted(
+            [c for c in fitted_terms["matrix"] if (c["languages"], c["parameters"]) == powers], languages, parameters
+        )
         for powers in ((2, 1), (1, 1))
     )
-    whole = predicted(found["matrix"], languages, parameters)
+    whole = predicted(fitted_terms["matrix"], languages, parameters)
     return {
         "a row: P / 8": _bytes(row),
         "all rows: L · P / 8": _bytes(languages * row),
         "pairs: L (L + 1) / 2": f"{pairs:,}",
         "bytes compared: pairs · P / 8": _bytes(pairs * row),
         "table of counts: 8 L²": _bytes(8 * languages**2),
-        "writing all rows, CPU time": _time(languages * predicted(found["write"], languages, parameters)),
+        "writing all rows, CPU time": _time(languages * predicted(fitted_terms["write"], languages, parameters)),
         "matrix, CPU time": _time(whole),
         "… pairs, the term L² P": _time(compared),
-        "… reading, the term L P": _time(read),
+        "… reading, the term L P": _time(reading),
         f"matrix on one node of {CORES} cores": _time(whole / CORES),
         f"matrix on {NODES} such nodes": _time(whole / CORES / NODES),
         "disk rate at which reading takes as long": f"{_bytes(languages * row / (whole / CORES))}/s",
-        "adding a language, CPU time": _time(predicted(found["add"], languages, parameters)),
-        "ranking for one target, CPU time": _time(predicted(found["rank"], languages, parameters)),
+        "adding a language, CPU time": _time(predicted(fitted_terms["add"], languages, parameters)),
+        "ranking for one target, CPU time": _time(predicted(fitted_terms["rank"], languages, parameters)),
     }
 
 

@@ -73,7 +73,7 @@ class Outcome:
 
 @dataclass
 class Server:
-    """Something that serves one request at a time, in the order in which they arrive."""
+    """A resource that serves one request at a time, in the order in which requests arrive."""
 
     free: float = 0.0
     busy: float = 0.0
@@ -99,17 +99,17 @@ class Build:
     active: set[int] = field(default_factory=set)
 
     def at(self, now: float, kind: str, worker: int, row: float = 0.0) -> None:
-        """Note that something will happen."""
+        """Schedule an event."""
         heapq.heappush(self.events, (now, next(self.numbers), kind, worker, row))
 
     def ask(self, now: float, worker: int) -> None:
-        """A worker asks for a row."""
+        """Handle the request of a worker for a row."""
         row = next(self.rows, None)
         if row is not None:
             self.at(self.scheduler.serve(now, self.costs.task), "got", worker, row)
 
     def begin(self, now: float, worker: int) -> None:
-        """A worker without work begins the next row of its queue."""
+        """Let a worker without work begin the next row of its queue."""
         if worker not in self.active and self.queues[worker]:
             row = self.queues[worker].popleft()
             self.active.add(worker)
@@ -217,28 +217,28 @@ def ordered(sizes: Sequence[float], languages: int, mean: float, order: str) -> 
 def points(sizes: Sequence[float], means: dict[str, float], costs: Costs, smoke: bool) -> list[dict[str, Any]]:
     """Simulate every build of the table."""
     counts = (1, 4) if smoke else (1, 2, 4, 8, 16, 32, 64, 128, 256)
-    found = []
+    result = []
     for device, mean in means.items():
         for languages in (10,) if smoke else (300, 1000, 7000):
             for order in ("longest first", "random"):
                 rows = ordered(sizes, languages, mean, order)
                 for workers in counts:
-                    outcome = simulate(rows, workers, costs)
-                    found.append(
+                    simulated = simulate(rows, workers, costs)
+                    result.append(
                         {
                             "section": "point",
                             "device": device,
                             "languages": languages,
                             "order": order,
                             "workers": workers,
-                            "hours": outcome.seconds / 3600,
-                            "languages_per_hour": languages / outcome.seconds * 3600,
-                            "idle": outcome.idle,
-                            "scheduler": outcome.scheduler,
-                            "disk": outcome.disk,
+                            "hours": simulated.seconds / 3600,
+                            "languages_per_hour": languages / simulated.seconds * 3600,
+                            "idle": simulated.idle,
+                            "scheduler": simulated.scheduler,
+                            "disk": simulated.disk,
                         }
                     )
-    return found
+    return result
 
 
 def main() -> None:
@@ -253,8 +253,8 @@ def main() -> None:
         for device, mean in means.items()
     ]
     results = [*limits, *points(sizes, means, costs, options.smoke)]
-    shown = ["device", "languages", "order", "workers", "languages_per_hour", "idle", "scheduler", "disk"]
-    harness.print_table(shown, [[row[name] for name in shown] for row in results if row["section"] == "point"])
+    columns = ["device", "languages", "order", "workers", "languages_per_hour", "idle", "scheduler", "disk"]
+    harness.print_table(columns, [[row[name] for name in columns] for row in results if row["section"] == "point"])
     spread = {"languages": len(sizes), "smallest": min(sizes), "largest": max(sizes)}
     configuration = {"task_s": task, "write_s": costs.write, "start_s": START_S, "seeds": SEEDS, "sizes": spread}
     harness.write(options.output, harness.result("workers-simulated", configuration, results, options.smoke))

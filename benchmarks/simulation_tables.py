@@ -44,15 +44,15 @@ def growth(results: Path) -> str:
     run = _run(results)
     if run is None:
         return NOT_RUN
-    found = {
+    rates = {
         (row["device"], row["languages"], row["workers"], row["order"]): row
         for row in run["results"]
         if row["section"] == "point"
     }
     lines = []
-    for device, languages, workers, order in found:
+    for device, languages, workers, order in rates:
         if order != "random" and workers in SHOWN:
-            first, other = (found[device, languages, workers, each] for each in (order, "random"))
+            first, other = (rates[device, languages, workers, each] for each in (order, "random"))
             shares = (first["idle"], other["idle"], first["scheduler"], first["disk"])
             lines.append(
                 [device, f"{languages:,}", str(workers), f"{first['languages_per_hour']:,.0f}"]

@@ -114,13 +114,13 @@ def _fill(keys: np.ndarray, ends: np.ndarray, start: int, out: np.ndarray, shape
     """Fill `out` with the words of a row from `start` on; `ends` [layers] are the words at which layers end."""
     level, shared, own = np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64), np.empty(_PLANES, np.uint64)
     layer = 0
-    for at in range(len(out)):
-        word = start + at
+    for index in range(len(out)):
+        word = start + index
         while layer < len(ends) - 1 and word >= ends[layer]:
             layer += 1
-        drawn = np.int64(_mixed(keys[_KIND] + np.uint64(word // RUN_WORDS + 1) * _GOLDEN) >> np.uint64(48))
+        draw = np.int64(_mixed(keys[_KIND] + np.uint64(word // RUN_WORDS + 1) * _GOLDEN) >> np.uint64(48))
         kind = 0
-        while drawn >= KINDS[kind]:
+        while draw >= KINDS[kind]:
             kind += 1
         shares = shape[layer * len(shape) // len(ends), kind]
         _planes(keys[_LEVEL], word, level)
@@ -134,7 +134,7 @@ def _fill(keys: np.ndarray, ends: np.ndarray, start: int, out: np.ndarray, shape
             if shares[number] == 0:
                 break
             bits |= _below(level, shares[number]) & _below(shared, LEVELS[number])
-        out[at] = bits
+        out[index] = bits
 
 
 def row_words(size: int, language: int, seed: int = 0, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -187,7 +187,7 @@ def layout(size: int) -> ParameterLayout:
 
 def code(language: int) -> str:
     """Return the code of a synthetic language: `aaa`, `aab` and so on, all distinct below 26³."""
-    return "".join(chr(ord("a") + language // 26**place % 26) for place in (2, 1, 0))
+    return "".join(chr(ord("a") + language // 26**power % 26) for power in (2, 1, 0))
 
 
 def network(size: int, language: int, seed: int = 0) -> SubNetwork:

@@ -30,7 +30,7 @@ Reals = npt.NDArray[np.float64]
 
 
 def language_codes(count: int) -> tuple[str, ...]:
-    """Return codes of languages with a place, of as many families as possible."""
+    """Return codes of languages with coordinates, from as many families as possible."""
     text = (files("xsns_stream") / "assets" / "glottolog" / "languages.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(text.splitlines()) if row["latitude"] and row["family"]]
     return tuple(row["iso639_3"] for row in rows[:: max(1, len(rows) // count)][:count])
@@ -48,7 +48,7 @@ def similarities(count: int, seed: int, noise: float = 0.02) -> Reals:
 
 
 def synthetic_page(count: int, layers: int = 12, modules: int = 8, expected: bool = True) -> ReportPage:
-    """Return a page with all sections but the evaluation, as large as that of a store of this size."""
+    """Return a page with all sections except the evaluation, as large as the page of a store of this size."""
     codes = language_codes(count)
     languages = page_languages(codes)
     main = SimilarityMatrix(codes, codes, similarities(count, 1), "jaccard")
@@ -87,16 +87,15 @@ def synthetic_page(count: int, layers: int = 12, modules: int = 8, expected: boo
 
 
 def _ranking(matrix: SimilarityMatrix, expected: bool) -> RankingSection:
-    targets, best = [], np.zeros(matrix.values.shape)
+    targets = []
     for column, target in enumerate(matrix.targets):
         order = np.argsort(-matrix.values[:, column])[1:9]
         near = [matrix.sources[i] for i in order]
-        best[order[:4], column] = [0.3 / (1 + i) for i in range(len(near[:4]))]
-        targets.append(RankedTarget(target, tuple(near[:3]), (), ("~ No reliable difference among the first 3.",)))
+        shares = tuple((code, 0.3 / (1 + i)) for i, code in enumerate(near[:4]))
+        targets.append(RankedTarget(target, shares, tuple(near[:3]), ("~ No reliable difference among the first 3.",)))
     scores = None
     if expected:
         mean = 40 + 50 * matrix.values
         measured = np.where(np.random.default_rng(4).random(mean.shape) < 0.1, mean, np.nan)
         scores = ExpectedScores(mean, mean - 9, mean + 9, measured, "accuracy (pos)", "percent")
-    worth = ("These are synthetic numbers.",)
-    return RankingSection(tuple(targets), matrix.targets[0], "8 parts", worth, scores, best)
+    return RankingSection(tuple(targets), matrix.targets[0], "8 parts", ("These are synthetic numbers.",), scores)

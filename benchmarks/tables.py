@@ -52,7 +52,7 @@ def filled(page: str, results: Path) -> str:
     Raises:
         KeyError: A marker does not name a table.
     """
-    return MARKED.sub(lambda found: found[1] + TABLES[found[2]](results) + found[3], page)
+    return MARKED.sub(lambda match: match[1] + TABLES[match[2]](results) + match[3], page)
 
 
 def main() -> None:

@@ -90,13 +90,13 @@ def tasks(page: str) -> dict[str, Any]:
 
 def predictors(results: Path, page: str, task: str) -> str:
     """Return the evaluation of a task, with a line for each predictor."""
-    found = tasks(page).get(task)
-    return evaluation_page(found["evaluation"]) if found else ""
+    document = tasks(page).get(task)
+    return evaluation_page(document["evaluation"]) if document else ""
 
 
 def by_task(results: Path, page: str) -> str:
     """Return NDCG@3 of every predictor, with a column for each task."""
-    documents: Mapping[str, Any] = {name: found["evaluation"] for name, found in tasks(page).items()}
+    documents: Mapping[str, Any] = {name: document["evaluation"] for name, document in tasks(page).items()}
     return overview(documents, task_title)
 
 
@@ -105,11 +105,11 @@ def strength(results: Path, page: str) -> str:
     lines = [
         [
             task_title(name),
-            found["gold"]["metric"],
-            *(number(found["gold"][key], 1) for key in ("at_home", "zero_shot", "trivial")),
-            number(100 * found["gold"]["above_trivial"], 0),
+            document["gold"]["metric"],
+            *(number(document["gold"][key], 1) for key in ("at_home", "zero_shot", "trivial")),
+            number(100 * document["gold"]["above_trivial"], 0),
         ]
-        for name, found in tasks(page).items()
+        for name, document in tasks(page).items()
     ]
     heads = ["task", "metric", "own language", "zero-shot", "no model", "% of pairs above no model"]
     return table(heads, lines)
@@ -117,16 +117,16 @@ def strength(results: Path, page: str) -> str:
 
 def summary(results: Path) -> str:
     """Return NDCG@3 and regret of each predictor on the two tasks that `mini` can do."""
-    found = {name: known["evaluation"] for name, known in tasks("table2").items() if name in ("pos", "ner")}
-    rows = {name: {one["name"]: one["metrics"] for one in known["predictors"]} for name, known in found.items()}
+    evaluations = {name: known["evaluation"] for name, known in tasks("table2").items() if name in ("pos", "ner")}
+    rows = {name: {one["name"]: one["metrics"] for one in known["predictors"]} for name, known in evaluations.items()}
     lines = [
         [
-            shown,
+            label,
             metric_cell(metrics, NDCG),
             metric_cell(metrics, _REGRET, scale=1.0),
-            metric_cell(rows["ner"][shown], NDCG) if shown in rows["ner"] else "–",
+            metric_cell(rows["ner"][label], NDCG) if label in rows["ner"] else "–",
         ]
-        for shown, metrics in rows.get("pos", {}).items()
+        for label, metrics in rows.get("pos", {}).items()
     ]
     heads = ["predictor", "POS: NDCG@3 [95 %]", "POS: regret, points of accuracy [95 %]", "NER: NDCG@3 [95 %]"]
     return table(heads, lines)
@@ -134,7 +134,7 @@ def summary(results: Path) -> str:
 
 def three_sources(results: Path, page: str, task: str) -> str:
     """Return the mean score of the sources that each method chooses, as figure 4 shows it."""
-    found = tasks(page).get(task)
+    document = tasks(page).get(task)
     lines = [
         [
             name,
@@ -149,7 +149,7 @@ def three_sources(results: Path, page: str, task: str) -> str:
                 )
             ),
         ]
-        for name, mean in (found["means"] if found else {}).items()
+        for name, mean in (document["means"] if document else {}).items()
     ]
     return table(["sources", "targets", "mean", f"less {XSNS}", "p (Holm)"], lines)
 

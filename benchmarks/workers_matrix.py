@@ -59,16 +59,16 @@ def run(options: argparse.Namespace) -> None:
         store = synthetic.write_store(Path(folder) / "x.zarr", sizes[-1], options.bits)
         check(store, sizes[-1], ways, options.workers)
         results = [row for size in sizes for row in measure(store, size, ways, options)]
-    found = crossing(results, options.workers)
+    crossing_gb = crossing(results, options.workers)
     columns = ("contestant", "languages", "gb_of_pairs", "median_s", "speed_up")
     harness.print_table(columns, [[row[column] for column in columns] for row in results])
     largest = next(row for row in results if (row["contestant"], row["languages"]) == (workers(options), sizes[-1]))
     print(f"\n{sizes[-1]} languages on running workers: {harness.at_least(largest['speed_up'], GOAL)}")
-    if found is None:
+    if crossing_gb is None:
         print("workers of this machine never pay: set WORKERS_PAY_FROM (pipeline/cluster_counts.py) to a large number")
     else:
-        print(f"workers pay from {found:,.0f} GB of pairs on (WORKERS_PAY_FROM in pipeline/cluster_counts.py)")
-    parameters = {"workers": options.workers, "bits": options.bits, "sizes": sizes, "pays_from_gb": found}
+        print(f"workers pay from {crossing_gb:,.0f} GB of pairs on (WORKERS_PAY_FROM in pipeline/cluster_counts.py)")
+    parameters = {"workers": options.workers, "bits": options.bits, "sizes": sizes, "pays_from_gb": crossing_gb}
     harness.write(options.output, harness.result("workers-matrix", parameters, results, options.smoke))
 
 
@@ -78,7 +78,7 @@ def workers(options: argparse.Namespace) -> str:
 
 @contextmanager
 def counters(number: int) -> Iterator[dict[str, RowCounter]]:
-    """Yield the places where this program counts; workers run while the block does."""
+    """Yield {name: function that counts}, for threads and for workers, which run during the block."""
     with (
         local_cluster(number, lambda note: None) as client,
         counted_on_workers(Workers(client=client), "cpu", lambda event: None) as counter,
@@ -102,11 +102,11 @@ def count(store: SubNetworkStore, size: int, counter: RowCounter) -> np.ndarray:
 
 def command(store: SubNetworkStore, size: int, *arguments: str) -> Any:
     """Compare in a process of its own, with the cores of this process, and return the matrix."""
-    given = ["matrix", "--store", str(store.path), "--lang", ",".join(languages(size)), "--recount", "--no-keep"]
-    finished = subprocess.run(
-        [*START, *given, "--json", "--quiet", *arguments], check=True, stdout=subprocess.PIPE, text=True
+    words = ["matrix", "--store", str(store.path), "--lang", ",".join(languages(size)), "--recount", "--no-keep"]
+    completed = subprocess.run(
+        [*START, *words, "--json", "--quiet", *arguments], check=True, stdout=subprocess.PIPE, text=True
     )
-    return json.loads(finished.stdout)["result"]
+    return json.loads(completed.stdout)["result"]
 
 
 def check(store: SubNetworkStore, size: int, ways: Mapping[str, RowCounter], number: int) -> None:

@@ -76,10 +76,10 @@ class OpenRows(Session[int, int]):
 
 def on_workers(client: Any, rows: int, seconds: float) -> None:
     """Do all rows on workers, and check that each is done once."""
-    done: list[tuple[int, int]] = []
+    results: list[tuple[int, int]] = []
 
     def finished(row: int, work: WorkDoneBy) -> None:
-        done.append((row, work.result))
+        results.append((row, work.result))
 
     def failed(row: int, error: Exception, attempts: Any) -> None:
         raise error
@@ -93,7 +93,7 @@ def on_workers(client: Any, rows: int, seconds: float) -> None:
         on_failed=failed,
         on_note=lambda note: None,
     )
-    assert sorted(done) == [(row, row) for row in range(rows)], "a row was lost, or done twice"
+    assert sorted(results) == [(row, row) for row in range(rows)], "a row was lost, or done twice"
 
 
 def run(options: argparse.Namespace) -> None:

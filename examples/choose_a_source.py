@@ -3,7 +3,7 @@
 #
 # You want to tag, classify or search text in Swati (`ss`), and no labelled data exist for it. A multilingual model
 # can be fine-tuned on another language, the *source*, and then used for Swati. This page ranks possible sources from
-# raw text alone, shows which of them cannot be told apart, and writes a report page.
+# raw text alone, shows which of them cannot be distinguished, and writes a report page.
 #
 # It needs no network and no GPU, and takes about half a minute on one core. Open it as a notebook (VS Code, or
 # Jupyter with jupytext), or run it with `python examples/choose_a_source.py`. The cells are separated by `# %%`.

@@ -83,11 +83,11 @@ def pruned(of, scores, share):
     """Return a copy of a model without the given share of the weights with the smallest scores."""
     smaller = copy.deepcopy(of)
     flat = torch.cat([each.flatten() for each in scores.values()])
-    cut = flat.kthvalue(int(share * len(flat))).values
+    threshold = flat.kthvalue(int(share * len(flat))).values
     with torch.no_grad():
         for name, weight in smaller.named_parameters():
             if name in scores:
-                weight[scores[name] <= cut] = 0
+                weight[scores[name] <= threshold] = 0
     return smaller
 
 

@@ -68,7 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     gc.unfreeze()
 
 
-class Finished(NamedTuple):
+class CompletedCommand(NamedTuple):
     """Exit code and output of a command line."""
 
     code: int
@@ -169,7 +169,7 @@ def write_texts() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., CompletedCommand]:
     """Run a command line within this process, in which torch is already imported.
 
     The output of `--json` is compared with the JSON Schema of the verb.
@@ -177,23 +177,25 @@ def xsns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
     from tests.support.json_schemas import check_output
     from xsns_stream.cli import main
 
-    def run(*args: object) -> Finished:
+    def run(*args: object) -> CompletedCommand:
         capsys.readouterr()
         with pytest.raises(SystemExit) as stop:
             main([str(arg) for arg in args])
         captured = capsys.readouterr()
         if "--json" in args and captured.out.startswith("{"):
             check_output(json.loads(captured.out))
-        return Finished(int(stop.value.code or 0), captured.out, captured.err)
+        return CompletedCommand(int(stop.value.code or 0), captured.out, captured.err)
 
     return run
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., Finished]) -> Callable[..., Finished]:
+def in_process(
+    monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., CompletedCommand]
+) -> Callable[..., CompletedCommand]:
     """Run a command line within this process, in a given folder."""
 
-    def call(folder: Path, *arguments: str) -> Finished:
+    def call(folder: Path, *arguments: str) -> CompletedCommand:
         monkeypatch.chdir(folder)
         return xsns(*arguments)
 
@@ -263,7 +265,7 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def faulty_s3(s3: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, FaultyServer]]:
-    """The URL of an empty bucket, and the server in front of it, which fails as it is told."""
+    """The URL of an empty bucket, and the proxy in front of the server, which can be told to fail."""
     server = FaultyServer(s3_endpoint)
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     yield s3, server

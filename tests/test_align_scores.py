@@ -44,16 +44,16 @@ def by_pair(joined: JoinedScores) -> dict[tuple[str, str], tuple[float, ...]]:
     }
 
 
-def shuffled(found: Any, rows: list[int], columns: list[int]) -> Any:
+def shuffled(table: Any, rows: list[int], columns: list[int]) -> Any:
     """Return the same scores or similarities with their languages in another order."""
     more = {
-        name: None if (array := getattr(found, name)) is None else array[..., rows, :][..., columns]
-        for name in (("cells",) if isinstance(found, TransferScores) else ("values", "per_seed"))
+        name: None if (array := getattr(table, name)) is None else array[..., rows, :][..., columns]
+        for name in (("cells",) if isinstance(table, TransferScores) else ("values", "per_seed"))
     }
     return replace(
-        found,
-        sources=tuple(found.sources[row] for row in rows),
-        targets=tuple(found.targets[column] for column in columns),
+        table,
+        sources=tuple(table.sources[row] for row in rows),
+        targets=tuple(table.targets[column] for column in columns),
         **more,
     )
 
@@ -68,8 +68,8 @@ def test_order_of_languages_does_not_matter(data: st.DataObject) -> None:
     assert len(expected) == 4 * 6 - 4
     orders = [data.draw(st.permutations(range(len(axis)))) for axis in (scores.sources, scores.targets)]
     others = [data.draw(st.permutations(range(len(CODES)))) for _ in range(2)]
-    found = by_pair(join(shuffled(scores, *orders), {"x": shuffled(similarities, *others)}))
-    assert found == expected
+    cells = by_pair(join(shuffled(scores, *orders), {"x": shuffled(similarities, *others)}))
+    assert cells == expected
 
 
 @given(data=st.data())
@@ -79,8 +79,8 @@ def test_languages_without_gold_scores_do_not_matter(data: st.DataObject) -> Non
     extra = ("yo", "ru", "ja")[: data.draw(st.integers(1, 3))]
     order = data.draw(st.permutations((*CODES, *extra)))
     wide = np.full((len(order), len(order)), -5.0)
-    places = [order.index(code) for code in CODES]
-    wide[np.ix_(places, places)] = similarities.values
+    positions = [order.index(code) for code in CODES]
+    wide[np.ix_(positions, positions)] = similarities.values
     joined = join(scores, {"x": SimilarityMatrix(tuple(order), tuple(order), wide, "jaccard")})
     assert by_pair(joined) == expected
     assert all(any(code in note for note in joined.notes) for code in extra)
@@ -103,8 +103,8 @@ def test_renaming_languages_changes_only_their_names() -> None:
 
 def test_transposed_square_matrix_is_another_prediction() -> None:
     similarities = matrix()
-    turned = replace(similarities, values=similarities.values.T)
-    one, two = (by_pair(join(gold(), {"x": found})) for found in (similarities, turned))
+    transposed = replace(similarities, values=similarities.values.T)
+    one, two = (by_pair(join(gold(), {"x": prediction})) for prediction in (similarities, transposed))
     assert one.keys() == two.keys()
     assert one["sw", "fi"] != two["sw", "fi"]
     assert two["sw", "fi"][1] == one["fi", "sw"][1]
@@ -134,11 +134,11 @@ def test_missing_cells_on_either_side_are_not_candidates() -> None:
     scores.cells[0, 0, 1, 0] = NAN  # fi → sw, with one of two
     assert similarities.per_seed is not None
     similarities.per_seed[1, 2, 3] = NAN  # et → de, with one of two
-    found = by_pair(join(scores, {"x": similarities}))
-    assert ("sw", "fi") not in found
-    assert ("fi", "sw") in found
-    assert ("et", "de") not in found
-    assert not any(source == target for source, target in found)
+    cells = by_pair(join(scores, {"x": similarities}))
+    assert ("sw", "fi") not in cells
+    assert ("fi", "sw") in cells
+    assert ("et", "de") not in cells
+    assert not any(source == target for source, target in cells)
 
 
 def test_seeds_of_scores_and_predictions_are_kept() -> None:
@@ -166,7 +166,7 @@ def test_other_codes_of_a_language_are_matched_and_noted() -> None:
     hani = (*CODES[:3], "zh-Hani")
     joined = join(gold(sources=chinese, targets=chinese), {"emb": matrix(sources=hani, targets=hani)})
     assert ("zh", "sw") in by_pair(joined)
-    assert joined.notes == ("'emb' has other codes: zh-Hani for zh.",)
+    assert joined.notes == ("'emb' has other codes than the gold scores: zh-Hani for zh.",)
 
 
 # ------------------------------------------------------------------------------------------- errors
@@ -181,7 +181,7 @@ def test_requested_languages_are_found_under_their_only_other_code_and_a_note_sa
         "the source axis of the gold scores has no 'en-GB': 'en' (English) is used instead.",
         "the target axis of the gold scores has no 'fi-FI': 'fi' (Finnish) is used instead.",
     )
-    assert "'one' has other codes: en-GB for en." in " ".join(joined.notes)
+    assert "'one' has other codes than the gold scores: en-GB for en." in " ".join(joined.notes)
 
 
 def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> None:
@@ -192,8 +192,10 @@ def test_a_note_says_if_most_gold_scores_are_not_above_the_trivial_answer() -> N
             codes, codes, cells, "pos", "accuracy", "percent", "made up", trivial=dict.fromkeys(codes, floor)
         )
         notes = join(scores, {"one": matrix(codes, codes)}).notes
-        said = "6 of 6 gold scores on other languages are not above the score of the trivial answer" in " ".join(notes)
-        assert said == noted
+        has_note = "6 of 6 gold scores on other languages are not above the score of the trivial answer" in " ".join(
+            notes
+        )
+        assert has_note == noted
 
 
 def test_disjoint_languages_are_an_error() -> None:
@@ -204,9 +206,9 @@ def test_disjoint_languages_are_an_error() -> None:
 
 
 def test_transposed_rectangle_is_an_error() -> None:
-    turned = matrix(sources=CODES, targets=CODES[:4])
+    transposed = matrix(sources=CODES, targets=CODES[:4])
     with pytest.raises(UsageError, match="the matrix 'x' looks transposed"):
-        join(gold(), {"x": turned})
+        join(gold(), {"x": transposed})
 
 
 def test_missing_predictors_and_missing_pairs_are_errors() -> None:
@@ -222,7 +224,7 @@ def test_language_with_two_codes_is_not_a_candidate_for_itself() -> None:
     gold = TransferScores(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), values, "pos", "accuracy", "percent", "made up")
     matrix = SimilarityMatrix(("zh", "sr", "en"), ("zh-Hans", "sr-Latn"), np.ones((3, 2)), "x")
     joined = join(gold, {"x": matrix})
-    # Another script is another target.
+    # A language in another script is another target.
     np.testing.assert_array_equal(joined.candidates, [[False, True], [True, True], [True, True]])
     assert any("one language: zh for zh-Hans." in sentence for sentence in joined.notes)
 
@@ -252,8 +254,8 @@ def test_pairs_without_a_score_or_a_prediction_are_counted() -> None:
 
 
 def test_pairs_that_only_one_predictor_lacks() -> None:
-    whole, few = matrix(), matrix(sources=CODES[:3])
-    joined = join(gold(), {"whole": whole, "few": few})
+    full, few = matrix(), matrix(sources=CODES[:3])
+    joined = join(gold(), {"whole": full, "few": few})
     first, second = joined.costs
     assert (first.predictor, first.targets, first.sources, first.pairs) == ("whole", (), (), ())
     last = CODES[3]
@@ -265,6 +267,6 @@ def test_pairs_that_only_one_predictor_lacks() -> None:
         "more pairs, "
         f"1 more source ({last})." in joined.notes
     )
-    # Pairs that two predictors lack are not the cost of either.
+    # Pairs that two predictors lack are counted for neither of them.
     both = join(gold(), {"one": few, "two": few})
     assert [cost.pairs for cost in both.costs] == [(), ()]

@@ -1,4 +1,4 @@
-"""Errors show their hint in tracebacks, also after they have travelled between processes."""
+"""Errors show their hint in tracebacks, also after they were sent between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Families and places of languages."""
+"""Families and coordinates of languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Languages of the labels of tables."""
+"""Languages that labels of tables stand for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from xsns_stream.language_labels import candidates, is_mean, language_of, read_l
         ("English (1000)", "en"),
     ],
 )
-def test_labels_of_people(label: str, code: str) -> None:
+def test_labels_in_common_spellings_are_recognised(label: str, code: str) -> None:
     assert language_of(label) == code
     assert read_labels([label]).codes == {label: code}
 
@@ -41,7 +41,7 @@ def test_labels_of_people(label: str, code: str) -> None:
 @pytest.mark.parametrize(
     "label", ["Average", "max", "all", "Swahly", "Sorbian", "German (fr)", "Swahili (Bantu)", "source", ""]
 )
-def test_other_labels(label: str) -> None:
+def test_labels_that_are_no_languages_have_no_code(label: str) -> None:
     assert language_of(label) is None
     assert read_labels([label]).codes == {label: None}
 
@@ -52,7 +52,7 @@ def test_a_name_with_the_code_of_another_language_is_ambiguous() -> None:
 
 
 def test_names_in_one_other_language() -> None:
-    """Single names in other languages are not certain; a table of such names is."""
+    """One name in another language is ambiguous; a table of such names is not."""
     german = read_labels(["Englisch", "Suaheli", "Deutsch", "sw"])
     assert german.codes == {"Englisch": "en", "Suaheli": "sw", "Deutsch": "de", "sw": "sw"}
     assert german.by_name == {"Englisch": "en", "Suaheli": "sw", "Deutsch": "de"}
@@ -60,7 +60,7 @@ def test_names_in_one_other_language() -> None:
     assert read_labels(["Englisch", "Swahly"]).codes == {"Englisch": None, "Swahly": None}
 
 
-def test_candidates() -> None:
+def test_misspelt_and_ambiguous_labels_have_candidates() -> None:
     assert candidates("Swahly") == ("sw",)
     assert candidates("Sorbian") == ("dsb", "hsb")
     assert candidates("xq") == candidates("Accuracy") == ()
@@ -69,7 +69,7 @@ def test_candidates() -> None:
 @pytest.mark.parametrize(
     "label", ["Average", "AVG", "avg.", "Mean", "Macro average", "average (all languages)", "Overall"]
 )
-def test_means(label: str) -> None:
+def test_labels_of_means_are_recognised(label: str) -> None:
     assert is_mean(label)
 
 

@@ -49,7 +49,7 @@ KNOWN = ("ar", "az-Latn", "en", "sv", "sw", "zh-Hans", "zh-Hant")
         ("tok", "tok"),  # in CLDR, but newer than the copy of IANA's registry
     ],
 )
-def test_one_spelling(given_code: str, code: str) -> None:
+def test_codes_are_normalised_to_one_spelling(given_code: str, code: str) -> None:
     assert normalise(given_code) == code
     assert normalise(code) == code
 
@@ -72,7 +72,7 @@ def test_one_spelling(given_code: str, code: str) -> None:
         "cy-ccg-dev",
     ],
 )
-def test_invalid_language_codes(text: str) -> None:
+def test_invalid_language_codes_are_refused(text: str) -> None:
     with pytest.raises(LanguageError, match="is not a language code") as caught:
         normalise(text)
     assert "zh-Hant" in caught.value.hint
@@ -90,7 +90,7 @@ def test_codes_hold_letters_digits_and_hyphens_only(text: str) -> None:
     assert normalise(code) == code
 
 
-def test_names() -> None:
+def test_languages_have_english_names() -> None:
     assert language_name("swh_Latn") == "Swahili"
     assert language_name("zh-Hant") == "Chinese (Traditional)"
     with pytest.raises(LanguageError):
@@ -98,7 +98,7 @@ def test_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("word", "expected"),
     [
         ("swahili", ["sw"]),
         ("Kiswahili", ["sw"]),
@@ -112,14 +112,14 @@ def test_names() -> None:
         ("", []),
     ],
 )
-def test_near_misses(word: str, meant: list[str]) -> None:
-    assert near_misses(word, KNOWN) == meant
+def test_near_misses_of_names_and_codes_are_found(word: str, expected: list[str]) -> None:
+    assert near_misses(word, KNOWN) == expected
 
 
 def test_near_misses_are_at_most_three_and_never_the_word_itself() -> None:
     known = tuple(f"sw{letter}" for letter in "adeiklmnoqrstuvw")
     assert len(near_misses("swx", known)) == 3
-    assert near_misses("sw", ("so", "wo", "en")) == []  # one letter of two says nothing
+    assert near_misses("sw", ("so", "wo", "en")) == []  # one letter of two is not enough for a suggestion
     assert "sw" not in near_misses("sw", known)
 
 
@@ -129,7 +129,7 @@ def test_near_misses_of_labels_that_are_not_languages() -> None:
         select(["lang-01"], ("lang-02", "zzzz"))
 
 
-def test_select() -> None:
+def test_select_returns_known_codes_in_the_requested_order() -> None:
     assert select(["all"], KNOWN) == KNOWN
     assert select(["en", "all"], KNOWN) == KNOWN
     assert select(["sw,en", "sv"], KNOWN) == ("sw", "en", "sv")
@@ -162,16 +162,16 @@ def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
 ) -> None:
     with pytest.raises(LanguageError, match=f"no language '{word}' in the store"):
         pick(word, known, "the store")
-    said: list[str] = []
-    assert pick(word, known, "the store", said.append) == code
-    assert select([word], known, "the store", said.append) == (code,)
-    assert len(said) == 2
-    assert said[0].startswith(f"the store has no '{word}': '{code}' (")
-    assert said[0].endswith(") is used instead.")
+    notes: list[str] = []
+    assert pick(word, known, "the store", notes.append) == code
+    assert select([word], known, "the store", notes.append) == (code,)
+    assert len(notes) == 2
+    assert notes[0].startswith(f"the store has no '{word}': '{code}' (")
+    assert notes[0].endswith(") is used instead.")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "missing"),
+    ("requested", "known", "missing"),
     [
         (["zh-Hant"], ("zh-Hans",), "'zh-Hant'"),
         (["sr_Latn"], ("sr-Cyrl",), "'sr_Latn'"),
@@ -183,19 +183,19 @@ def test_a_language_is_found_under_its_only_other_code_and_a_note_says_so(
     ],
 )
 def test_another_code_is_not_used_where_it_is_not_the_only_one_or_has_another_script(
-    wanted: list[str], known: tuple[str, ...], missing: str
+    requested: list[str], known: tuple[str, ...], missing: str
 ) -> None:
-    said: list[str] = []
+    notes: list[str] = []
     with pytest.raises(LanguageError, match=f"no language {missing} in the store"):
-        select(wanted, known, "the store", said.append)
-    assert not said
+        select(requested, known, "the store", notes.append)
+    assert not notes
 
 
 def test_codes_that_are_there_need_no_note() -> None:
-    said: list[str] = []
-    assert select(["sw,swh_Latn", "all"], KNOWN, "the store", said.append) == KNOWN
-    assert select(["sw,eng"], KNOWN, "the store", said.append) == ("sw", "en")
-    assert not said
+    notes: list[str] = []
+    assert select(["sw,swh_Latn", "all"], KNOWN, "the store", notes.append) == KNOWN
+    assert select(["sw,eng"], KNOWN, "the store", notes.append) == ("sw", "en")
+    assert not notes
 
 
 def test_select_names_every_missing_language() -> None:
@@ -214,37 +214,37 @@ def test_select_lists_the_languages_where_nothing_is_near() -> None:
     assert caught.value.hint == "it has no language."
 
 
-@pytest.mark.parametrize("asked", [[], [""], [" , "]])
-def test_select_nothing(asked: list[str]) -> None:
+@pytest.mark.parametrize("requested", [[], [""], [" , "]])
+def test_an_empty_request_is_refused(requested: list[str]) -> None:
     with pytest.raises(LanguageError, match="no language was requested"):
-        select(asked, KNOWN)
+        select(requested, KNOWN)
 
 
 def test_importing_is_cheap() -> None:
     code = "import sys, xsns_stream.languages; print({'langcodes', 'babel'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "found"),
+    ("requested", "known", "expected"),
     [
         (["sw", "fi"], ["fi", "sw"], {"sw": "sw", "fi": "fi"}),
         (["zh"], ["zh-Hani"], {"zh": "zh-Hani"}),
         (["zh-Hant"], ["zh"], {"zh-Hant": "zh"}),
-        # Of several codes, the one in the usual script and region.
+        # Of several codes, the code in the usual script and region is chosen.
         (["zh"], ["zh-Hant", "zh-Hans"], {"zh": "zh-Hans"}),
         (["sr"], ["sr-Latn", "sr-Cyrl"], {"sr": "sr-Cyrl"}),
         (["zh"], ["zh-Hant", "zh-Latn"], {}),
-        # Two languages never look like one.
+        # Two known languages are never matched with one code.
         (["zh-Hans", "zh-Hant"], ["zh"], {"zh-Hans": "zh"}),
         (["pt", "pt-PT"], ["pt"], {"pt": "pt"}),
         (["zh-Latn", "zh-Hant"], ["zh"], {}),
         (["sw"], ["fi"], {}),
     ],
 )
-def test_counterparts_mean_the_same_language(wanted: list[str], known: list[str], found: dict[str, str]) -> None:
-    assert counterparts(wanted, known) == found
+def test_counterparts_mean_the_same_language(requested: list[str], known: list[str], expected: dict[str, str]) -> None:
+    assert counterparts(requested, known) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Every option of every verb, with its default: `python tools/list_options.py`; with `--shared`, the table of the docs.
 
-`tests/cli/test_option_names.py` holds that a spelling is one option with one default in all verbs.
+`tests/cli/test_option_names.py` checks that a spelling is one option with one default in all verbs.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def shared_table() -> str:
         if len(verbs) > 1:
             defaults = list(dict.fromkeys(option.default or "–" for option in each))
             spelled = ", ".join(f"`{one}`" for one in max((option.spellings for option in each), key=len))
-            shown = "all" if len(verbs) == len(VERBS) else ", ".join(verbs)
-            lines.append(f"| {spelled} | {'; '.join(defaults)} | {shown} |")
+            verb_names = "all" if len(verbs) == len(VERBS) else ", ".join(verbs)
+            lines.append(f"| {spelled} | {'; '.join(defaults)} | {verb_names} |")
     return "\n".join(lines)
 
 

@@ -102,7 +102,7 @@ def encode(tokenizer, train: dict[str, list[str]], recipe: Recipe) -> dict[str, 
     room = recipe.piece_tokens - 2
     for name, lines in train.items():
         ids = [e.ids for e in tokenizer.encode_batch(lines, add_special_tokens=False)]
-        parts = [line[at : at + room] for line in ids for at in range(0, len(line), room)]
+        parts = [line[start : start + room] for line in ids for start in range(0, len(line), room)]
         segments[name] = [np.array([BOS, *part, EOS], dtype=np.int32) for part in parts if len(part) >= 4]
     return segments
 
@@ -120,8 +120,10 @@ def factorised_embeddings(segments: list[np.ndarray], recipe: Recipe) -> np.ndar
     pmi = np.log(together.data * total / (marginal[together.row] * marginal[together.col]))
     keep = pmi > 0
     matrix = sparse.csr_matrix((pmi[keep], (together.row[keep], together.col[keep])), shape=(size, size))
-    left, values, _ = randomized_svd(matrix, recipe.hidden - recipe.position_dims, n_iter=3, random_state=recipe.seed)
-    vectors = left * np.sqrt(values)
+    left_vectors, values, _ = randomized_svd(
+        matrix, recipe.hidden - recipe.position_dims, n_iter=3, random_state=recipe.seed
+    )
+    vectors = left_vectors * np.sqrt(values)
     vectors = np.pad(vectors * (0.04 / vectors.std()), ((0, 0), (0, recipe.position_dims)))
     return vectors.astype(np.float32)
 
@@ -135,9 +137,9 @@ def start_local(model, recipe: Recipe) -> None:
     """
     room, size = recipe.position_dims, recipe.hidden // recipe.heads
     speeds = (np.arange(room // 2) + 0.5) * (2 * np.pi / room)
-    place = np.arange(model.config.max_position_embeddings)[:, None] * speeds
-    waves = np.zeros((len(place), recipe.hidden), np.float32)
-    waves[:, -room:] = np.concatenate([np.cos(place), np.sin(place)], axis=1) * (0.04 * np.sqrt(2))
+    angles = np.arange(model.config.max_position_embeddings)[:, None] * speeds
+    waves = np.zeros((len(angles), recipe.hidden), np.float32)
+    waves[:, -room:] = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * (0.04 * np.sqrt(2))
     model.roberta.embeddings.position_embeddings.weight.copy_(torch.from_numpy(waves))
     model.roberta.embeddings.word_embeddings.weight[:, -room:] = 0
     model.roberta.embeddings.token_type_embeddings.weight.zero_()
@@ -200,15 +202,15 @@ def batches(segments: dict[str, list[np.ndarray]], recipe: Recipe, seed: int):
     share = tokens**recipe.temperature / (tokens**recipe.temperature).sum()
     cursors = {name: [] for name in names}
     while True:
-        drawn = []
+        batch = []
         for index in rng.choice(len(names), size=4_096, p=share):
             name = names[index]
             if not cursors[name]:  # an epoch of this language ends: shuffle again
                 cursors[name] = list(rng.permutation(len(segments[name])))
-            drawn.append(segments[name][cursors[name].pop()])
-        drawn.sort(key=len)
+            batch.append(segments[name][cursors[name].pop()])
+        batch.sort(key=len)
         groups, group = [], []
-        for segment in drawn:
+        for segment in batch:
             if group and (len(group) + 1) * len(segment) > recipe.batch_tokens:
                 groups.append(group)
                 group = []
@@ -266,18 +268,18 @@ def evaluate(model, tokenizer, train, held_out, recipe: Recipe) -> dict[str, obj
         inputs, selected = mask(block, 0.15, recipe.vocabulary, generator, always=True)
         device = next(model.parameters()).device
         with torch.no_grad():
-            loss, logits, wanted = masked_loss(model, inputs.to(device), block.to(device), selected.to(device))
+            loss, logits, labels = masked_loss(model, inputs.to(device), block.to(device), selected.to(device))
         target = block[selected].numpy()
         counts = Counter(i for e in tokenizer.encode_batch(train[f"ntrex/{name}"]) for i in e.ids[1:-1])
-        seen = np.array([counts[i] for i in range(recipe.vocabulary)], dtype=float)
+        counts_array = np.array([counts[i] for i in range(recipe.vocabulary)], dtype=float)
         unigram = min(
-            float(-np.log((seen[target] + a) / (seen.sum() + a * recipe.vocabulary)).mean())
+            float(-np.log((counts_array[target] + a) / (counts_array.sum() + a * recipe.vocabulary)).mean())
             for a in (0.003, 0.01, 0.03, 0.1)
         )
         rows[name] = {
             "loss": loss.item() / len(target),
             "unigram": unigram,
-            "top1": (logits.argmax(-1) == wanted).float().mean().item(),
+            "top1": (logits.argmax(-1) == labels).float().mean().item(),
         }
     mean = {key: float(np.mean([row[key] for row in rows.values()])) for key in ("loss", "unigram", "top1")}
     return {"mean": mean, "languages": rows}

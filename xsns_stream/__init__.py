@@ -180,7 +180,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Module class of the package. Importing a subpackage does not replace a public function of the same name."""
+    """Module type of this package: the import of a subpackage does not replace a public function of the same name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Python binds every imported subpackage as an attribute of its parent.

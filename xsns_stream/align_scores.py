@@ -29,10 +29,11 @@ def join(
 ) -> JoinedScores:
     """Align predictions with the scores that they predict.
 
-    If sources or targets are requested, they belong to the pool. Otherwise, the pool has the sources or targets of the
-    candidate pairs (`JoinedScores.candidates`). The notes of the result name languages that the gold scores or a
-    predictor lack, and languages whose codes differ between the gold scores and a predictor, such as `zh` and
-    `zh-Hani` (:func:`xsns_stream.languages.counterparts`).
+    The pool is the set of sources and targets of the result. Requested sources or targets always belong to the pool.
+    If none are requested, the pool has the sources or targets of the candidate pairs (`JoinedScores.candidates`). The
+    notes of the result name languages that the gold scores or a predictor lack, and languages whose codes differ
+    between the gold scores and a predictor, such as `zh` and `zh-Hani`
+    (:func:`xsns_stream.languages.counterparts`).
 
     Args:
         gold: The scores.
@@ -163,7 +164,10 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Return whether the labels fit the gold scores better after transposition; False for a square matrix."""
+    """Return whether the labels fit the gold scores better after transposition.
+
+    The result is False for a matrix whose sources and targets are the same languages.
+    """
     if set(matrix.sources) == set(matrix.targets):
         return False
     return len(shared_transposed[0]) * len(shared_transposed[1]) > len(shared[0]) * len(shared[1])
@@ -175,8 +179,8 @@ def _fits_transposed(
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
     """Return the languages of the pool: those in `always`, and those of pairs that have a score and all predictions.
 
-    Other languages are left out. Otherwise, the mean of a source over the pool, for instance, would depend on
-    languages that no other row of a table uses.
+    Other languages are left out. If they stayed, the mean gold score of a source, for instance, would include targets
+    for which the predictors are not compared.
     """
     known = _scored(gold, requested)
     for matrix in matrices.values():
@@ -196,7 +200,7 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return, for each predictor, the pairs that all other predictors predict and that it lacks."""
+    """Return, for each predictor, the scored pairs that all other predictors have and that this predictor lacks."""
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -227,7 +231,7 @@ def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Ax
 
 
 def _trivial_note(gold: TransferScores) -> Iterator[str]:
-    """Yield a sentence if most gold scores of the pool are not above the score of the trivial answer."""
+    """Yield a sentence if at least half of the gold scores of the pool are not above the score of a trivial answer."""
     above, count = gold.above_trivial()
     if count and above <= count / 2:
         yield (
@@ -251,7 +255,8 @@ def _spelling_notes(
             if ours != theirs and ours in pool
         }
         if theirs_of:
-            yield f"'{name}' has other codes: {listed([f'{theirs} for {ours}' for ours, theirs in theirs_of.items()])}."
+            written = listed([f"{theirs} for {ours}" for ours, theirs in theirs_of.items()])
+            yield f"'{name}' has other codes than the gold scores: {written}."
 
 
 def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:

@@ -70,6 +70,6 @@ class IncompatibleError(XsnsError):
 
 
 class PartialError(XsnsError):
-    """A command that finished, but failed for some languages; the results of the others are complete."""
+    """A command that finished, but failed for some languages; the results of all other languages are complete."""
 
     exit_code = ExitCode.SOME_LANGUAGES_FAILED

@@ -14,7 +14,7 @@ from xsns_stream.languages import code_or_none, language_name
 #: Source of the data, for pages that show them.
 CREDIT: Final = "Families and coordinates: Glottolog 5.1, CC BY 4.0, https://glottolog.org"
 _ISOLATE: Final = "isolate"
-#: Languages that Glottolog describes as varieties of another language, with the ISO 639-3 code of this language.
+#: Code of a language that Glottolog describes as a variety → ISO 639-3 code of the language of which it is a variety.
 _VARIETIES: Final = {"bs": "hbs", "cnr": "hbs", "hr": "hbs", "sr": "hbs", "nb": "nor", "nn": "nor"}
 
 
@@ -61,7 +61,11 @@ def place_of(label: str) -> LanguagePlace:
 
 
 def _iso_codes(code: str) -> Iterator[str]:
-    """Yield the ISO 639-3 codes of a language: its own, then those of the members of a macrolanguage."""
+    """Yield the ISO 639-3 codes under which a language may be in the table.
+
+    The first is the code of the language itself. The codes of its members follow if it is a macrolanguage, and the code
+    of the whole language if it is a variety.
+    """
     import langcodes
     from langcodes.data_dicts import NORMALIZED_MACROLANGUAGES
 

@@ -1,8 +1,9 @@
-"""Languages that the labels of a table state as codes, English names or native names.
+"""Identification of the languages that the labels of a table name.
 
-:func:`read_labels` finds the language of every label of a table, and reports names, ambiguous labels, and names of
-summary lines, so that nothing is matched without a note. A label may be a name with a code (`Swahili (sw)`), with a
-script or country (`Chinese (Traditional)`), or with a footnote mark (`Swahili*`).
+A label may be a code, an English name or a native name. A name may be followed by a code (`Swahili (sw)`), a script or
+country (`Chinese (Traditional)`), or a footnote mark (`Swahili*`). :func:`read_labels` finds the language of every
+label of a table. It reports labels that it matched by name, ambiguous labels, and names of summary lines, so that
+nothing is matched without a note.
 """
 
 from __future__ import annotations
@@ -71,19 +72,19 @@ _BESIDE_MEANS: Final = frozenset(
     }
     | {"w", "o", "without", "excl", "excluding", "except", "non", "en", "eng", "english", "source", "self", "diagonal"}
 )
-#: Names of answers that need no model, and words that may stand beside them.
+#: Words that name a trivial answer, which needs no model, and words that may stand beside them.
 _TRIVIAL: Final = frozenset({"majority", "frequent", "trivial", "chance", "random"})
 _BESIDE_TRIVIAL: Final = frozenset(
     {"most", "class", "label", "tag", "baseline", "answer", "level", "guess", "guessing"}
 )
-#: Footnote marks behind a label, and characters without width.
+#: Footnote marks after a label, and characters without width.
 _MARKS: Final = re.compile(r"[\s*∗⋆†‡§¶⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]+$")
 _NO_WIDTH: Final = re.compile("[\u200b\u200c\u200d\u2060\ufeff]")
 #: A name with something in brackets: `Swahili (sw)`, `zh [Chinese]`.
 _BRACKETS: Final = re.compile(r"(.+?)\s*[(\[]([^()\[\]]+)[)\]]")
 _CANDIDATES: Final = 3
 _SHORTEST_NAME: Final = 4
-#: Languages in which the names of languages are looked up if all labels of a table are in one of them.
+#: Languages whose names for languages are looked up if all labels without a code are names in the same language.
 _SPOKEN: Final = (
     "de",
     "fr",
@@ -114,8 +115,9 @@ class Labels:
         codes: {label: its normalised code}; None if the label is ambiguous, or neither a code nor the name of a
             language.
         by_name: {label: code} of the labels that were matched by name.
-        ambiguous: {label: (the label as a code, the code of the language with this name)} of labels that are the code
-            of one language and the name of another, in a table that also contains names.
+        ambiguous: {label: (one code, another code)} of labels with two meanings. Such a label is the code of one
+            language and the name of another, in a table that also contains names; or it is the name of one language
+            followed by another language in brackets.
         summaries: {label: the language code with the same spelling} of labels that name summary lines or columns, such
             as `max`.
     """
@@ -210,7 +212,7 @@ def language_of(label: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _languages_of_name(label: str) -> tuple[str, ...]:
-    """Return the code of the language with this name; two codes if the label names two languages; otherwise nothing."""
+    """Return the code of the language that a label names; two codes for two languages; an empty tuple for none."""
     text = _MARKS.sub("", _NO_WIDTH.sub("", label))
     as_code = code_or_none(text) if text != label else None
     # `en*` is the code of English with a mark, and not the language En.
@@ -225,7 +227,7 @@ def _languages_of_name(label: str) -> tuple[str, ...]:
     if outer is not None and (qualified := _with_script_or_country(outer, match[2])) is not None:
         return (qualified,)
     if outer is None or inner is None:
-        # What is in the brackets is the language only if it is a code: `Swahly (sw)`.
+        # The text in brackets counts alone only if it is a code, as in `Swahly (sw)`.
         code = outer if inner is None else code_or_none(match[2])
         return (code,) if code is not None and (inner is not None or match[2].strip().isdecimal()) else ()
     return (inner,) if same_main_language(outer, inner) else (outer, inner)
@@ -247,7 +249,8 @@ def _with_script_or_country(code: str, name: str) -> str | None:
 def _names_in_one_language(labels: Sequence[str]) -> dict[str, str]:
     """Return {label: code} if every label is the name of a language in German, or every label in French, and so on.
 
-    If the labels are names in several of these languages, their codes must agree.
+    If the labels are names in several of these languages, all of them must give the same codes; otherwise the result
+    is empty.
     """
     readings = []
     for spoken in _SPOKEN if labels else ():

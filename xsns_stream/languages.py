@@ -1,7 +1,8 @@
 """Language codes and names, with one normalised code for each language.
 
 All codes of files and users are converted by :func:`normalise`, so that `swa`, `swh_Latn` and `sw` are the same label
-in scores, texts and sub-networks. Importing this module is fast, because the first call loads the library `langcodes`.
+in scores, texts and sub-networks. Importing this module is fast, because the library `langcodes` is loaded only at the
+first call.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 # Other characters are refused, because a code may become part of a label, of the path of an array, or of a message.
 _SAFE: Final = re.compile(r"[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SUGGESTIONS: Final = 3
-#: A label that is not normalised and may not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. It may become the
-#: name of a file. Commas separate lists of labels, and plus signs mixtures.
+#: Pattern of a label, which is not normalised and need not be a code: `aka_Latn`, `sw.1`, `sw_news`, `qaa-x-mine`. A
+#: label may become the name of a file. It contains no comma, because commas separate the labels of a list, and no plus
+#: sign, because plus signs separate the languages of a mixture.
 _LABEL: Final = re.compile(r"[A-Za-z0-9]+(?:[-_.][A-Za-z0-9]+)*")
+#: Maximum length of a label, in characters.
 LONGEST_LABEL: Final = 64
 #: Separator of the languages of a mixture, which no code contains.
 PLUS: Final = "+"
@@ -33,7 +36,7 @@ PLUS: Final = "+"
 _SUMMARIES: Final = frozenset(
     {"all", "average", "avg", "count", "max", "mean", "median", "min", "mixed", "other", "std", "sum", "test", "total"}
 )
-#: Individual language → code that texts and scores use for it: Norwegian is Bokmål, unless they state another form.
+#: Code of a language → code that texts and scores use for it: text that is called Norwegian (`no`) is Bokmål (`nb`).
 _USUAL_CODE: Final = {"nb": "no"}
 _WRITING_HINT: Final = "write a BCP 47 code: 'sw', 'zh-Hant', 'pt-BR' (or an ISO 639-3 code such as 'swa')."
 
@@ -213,10 +216,11 @@ def words_of_name(name: str) -> tuple[str, ...]:
 
 
 def changed_language(written: str, code: str) -> str:
-    """Return a note if the normalised code and the written code name different languages; otherwise empty.
+    """Return the end of a note if the normalised code and the written code name different languages.
 
-    Codes of different length for one language (`swa` → `sw`) name the same language. The main language of a
-    macrolanguage also counts as the same language (`arb` → `ar`, since Standard Arabic is Arabic).
+    For example, the result for `tl` and `fil` is `is read as fil (Filipino)`. It is an empty string if both codes name
+    the same language. Codes of different length for one language (`swa` → `sw`) name the same language. The main
+    language of a macrolanguage also counts as the same language (`arb` → `ar`, since Standard Arabic is Arabic).
     """
     import langcodes
 
@@ -354,7 +358,7 @@ def _under_other_codes(words: Sequence[str], known: Sequence[str]) -> dict[str, 
 
 
 def _parts(label: str) -> list[str]:
-    """Return the parts of a label in lower case: `aka_Latn` and `AKA-Latn` are alike."""
+    """Return the parts of a label in lower case. `aka_Latn` and `AKA-Latn` have the same parts."""
     return re.split(r"[-_.]", label.lower())
 
 
@@ -362,7 +366,7 @@ def _scripts_agree(one: str, other: str) -> bool:
     """Return whether two codes have the same script, or at most one of them has a script."""
     codes = [code_or_none(code) or code for code in (one, other)]
     scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
-    # Hani are Chinese characters of both forms.
+    # Hani stands for Chinese characters, both traditional and simplified.
     return len(scripts) < 2 or "Hani" in scripts
 
 
@@ -402,7 +406,7 @@ def _same_language(code: str, known: Sequence[str]) -> str | None:
 
 
 def mixture(codes: Iterable[str]) -> str:
-    """Return the name of a mixture: a source of several languages.
+    """Return the name of a mixture, which is a source that consists of several languages.
 
     >>> mixture(["pt", "es", "it"])
     'es+it+pt'

@@ -27,15 +27,15 @@ class Task:
 
     Attributes:
         name: The name on the command line.
-        title: The name for titles and sentences.
+        title: The name in titles and sentences.
         description: A short description of the labels.
         objective: The objective of the model, which determines its head.
         labelled: The kind of labelled units.
         metrics: The metrics of :mod:`xsns_stream.transfer.metrics`, all in percent; the first is the headline metric,
             which decides when training stops.
         classes: The classes, if they are fixed; None for the classes of the data.
-        most_classes: Maximum number of classes; None if it is unknown. It reveals two names for one class, which some
-            copies of XNLI have.
+        most_classes: Maximum number of classes; None if it is unknown. If the data have more classes, one class has two
+            names, as in some copies of XNLI.
         entities: Whether the labels are tags of named entities.
     """
 

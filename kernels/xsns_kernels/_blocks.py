@@ -24,11 +24,16 @@ from xsns_kernels.cores import available_cores
 TILE = dense.TILE
 _WORD_BYTES = 8
 
-#: Words of a row in one window: for rows that are read, for rows in memory, and at least; bytes of the buffer of a
-#: thread.
-_WINDOW, _WINDOW_IN_MEMORY, _LEAST_WINDOW, _BUFFER_BYTES = 8192, 32_768, 512, 16_000_000
-#: Words of a row in one step of counting. The words of all rows should fit into the second-level cache.
-_LEAST_BLOCK, _MOST_BLOCK, _BLOCK_BYTES = 512, 1024, 1_500_000
+#: Largest number of words of a row in one window, for rows that are read and for rows in memory.
+_WINDOW, _WINDOW_IN_MEMORY = 8192, 32_768
+#: Smallest number of words of a row in one window.
+_LEAST_WINDOW = 512
+#: Largest size of the buffer of a thread, in bytes.
+_BUFFER_BYTES = 16_000_000
+#: Smallest and largest number of words of a row in one step of counting.
+_LEAST_BLOCK, _MOST_BLOCK = 512, 1024
+#: Size in bytes of the words of all rows in one step of counting, which should fit into the second-level cache.
+_BLOCK_BYTES = 1_500_000
 #: Number of columns of the result in one panel.
 _PANEL = 128
 #: Smallest amount of work for another thread (about a millisecond), in pairs of rows times words.
@@ -68,7 +73,11 @@ def rectangle(
     threads: int | None,
     on_progress: Progress | None,
 ) -> tuple[Counts, Counts]:
-    """Return the counts for each of the first `split` rows with each other row, and the cardinalities of all rows."""
+    """Return the counts of the first `split` rows with each of the other rows, and the cardinalities of all L rows.
+
+    Returns:
+        int64 [groups, split, L − split], and int64 [groups, L].
+    """
     count = columns.rows
     # The last line of the table contains the cardinalities.
     out = np.zeros((groups, split + 1, max(count, count - split)), np.int64)
@@ -161,7 +170,7 @@ class _Cross:
 
 
 class _Window:
-    """Provides the addresses of all rows in a window, and reads rows into a buffer; each thread has one reader."""
+    """Provides the addresses of all rows in a window, and reads rows into a buffer; each thread has its own object."""
 
     def __init__(self, columns: Columns, words: int) -> None:
         self._columns = columns
@@ -271,7 +280,7 @@ class _Queue(Iterator[Part]):
                 self._progress(self._done, self._total)
 
     def close(self) -> None:
-        """Make the queue give out no more windows."""
+        """Empty the queue, so that no thread gets another window."""
         with self._lock:
             self._windows = iter(())
 
@@ -306,4 +315,5 @@ def _workers(threads: int | None, work: int) -> int:
 
 
 def _up(number: int, multiple: int) -> int:
+    """Return `number` rounded up to a multiple of `multiple`."""
     return -(-number // multiple) * multiple

@@ -33,7 +33,7 @@ _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
 # Number of rows of G that are packed together, so that their cache lines stay in the first-level cache.
 _STRIP = 32
-# Number of rows of one run. Their panel of A needs 512 KiB of the second-level cache.
+# Largest number of rows of a run of several examples. Their panel of A needs 512 KiB of the second-level cache.
 _MOST_ROWS = 2048
 # Smallest amount of work for another thread (about a millisecond), in multiplications.
 _WORK_OF_A_THREAD = 1 << 25
@@ -41,7 +41,7 @@ _WORK_OF_A_THREAD = 1 << 25
 Floats = NDArray[np.float32]
 
 
-def worth_it() -> bool:
+def has_avx512() -> bool:
     """Return whether this CPU has AVX-512, for whose registers the tile was designed."""
     return bool(binding.get_host_cpu_features().get("avx512f", False))
 

@@ -80,9 +80,11 @@ def add_squared_products(F: Tensor, G: Tensor, A: Tensor, segments: Tensor) -> N
             the interpreter multiplies the bits of bfloat16 as integers.
     """
     if _COMPILED and F.device.type != "cuda":
-        raise ValueError(f"the Triton form needs a CUDA device (or TRITON_INTERPRET=1), got tensors on {F.device}")
+        raise ValueError(
+            f"the Triton implementation needs a CUDA device (or TRITON_INTERPRET=1), got tensors on {F.device}"
+        )
     if F.dtype != torch.float32:
-        raise ValueError(f"the Triton form accumulates in float32, got F of {F.dtype}; use impl='torch'")
+        raise ValueError(f"the Triton implementation accumulates in float32, got F of {F.dtype}; use impl='torch'")
     if not _COMPILED and G.dtype == torch.bfloat16:
         raise ValueError("Triton's interpreter cannot multiply bfloat16; use a CUDA device or impl='torch'")
     count = len(segments) - 1

@@ -58,7 +58,7 @@ def _first_one(typingctx: Any, word: Any) -> Any:
 
 @intrinsic
 def _mask_within(typingctx: Any, patterns: Any, first: Any, keep: Any, lowest: Any, span: Any) -> Any:
-    """Return a word with bit i set if (patterns[first + i] & keep) - lowest <= span, unsigned."""
+    """Return a word whose bit i is set if (patterns[first + i] & keep) - lowest <= span, in unsigned arithmetic."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_type = signature.args[0]
@@ -90,7 +90,9 @@ def _splat(builder: Any, value: Any, element: Any) -> Any:
     )
 )
 def mask_into(patterns: Any, lowest: int, span: int, start: int, words: Any) -> int:
-    """Set bit `start + i` of `words` if patterns[i] - lowest <= span, unsigned; return the number of set bits.
+    """Set bit `start + i` of `words` if patterns[i] - lowest <= span; return the number of bits that were set.
+
+    The difference and the comparison are unsigned.
 
     Args:
         patterns: Unsigned integers [n]; n need not be a multiple of 64.
@@ -235,8 +237,8 @@ def bracket_into(
         infinity: The pattern of infinity; this and larger patterns are invalid, except -0.0.
         start: Bit index of the first pattern; it need not be a multiple of 64.
         words: uint64, zeros at the bits to be set.
-        collected_patterns: Output array for the collected patterns. It is 64 elements longer than the number of
-            patterns at which the pass stops.
+        collected_patterns: Output array for the collected patterns. The pass stops before its end if fewer than 64
+            elements of this array are free.
         positions: Output array of the same length for the positions of the collected patterns.
         tally: int64 [3], added to: number of bits set, of patterns collected, and of invalid patterns.
 

@@ -12,6 +12,7 @@ from numba.extending import intrinsic as _intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+#: Part of the message of Numba if no folder for its cache can be written to.
 _NO_PLACE = "no locator available"
 
 # Numba has annotations neither for the arguments of an intrinsic nor for a compiled function.

@@ -65,7 +65,7 @@ AVAILABLE = _has_pext()
 
 @intrinsic
 def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
-    """Return the bits of `word` under `mask`, packed at the low end."""
+    """Return the bits of `word` at the positions where `mask` has ones, moved to the lowest positions."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         insert: Any = cgutils.get_or_insert_function
@@ -123,7 +123,11 @@ def _put(typingctx: Any, address: Any, word: Any) -> Any:
 
 
 def _judge(count: int) -> Any:
-    """Return an intrinsic that reads `count` rows and updates the column masks of a range of vectors."""
+    """Return an intrinsic that reads a range of vectors of `count` rows, and updates masks of columns.
+
+    The masks `once`, `twice` and `every` mark the columns that are set in at least one, in at least two, and in all of
+    the rows that were read so far.
+    """
 
     @intrinsic
     def judge(
@@ -201,7 +205,7 @@ def useful_columns(rows: Any, count: int, first: int, words: int, keep: Any, twi
 
 @compiled(INTP(_WORDS, INTP, INTP, _WORDS, _PLAN))
 def _plan(keep: Any, words: int, filled: int, masks: Any, plan: Any) -> int:
-    """Make the list of extractions, which is the same for each row.
+    """Write the list of extractions, which is the same for each row.
 
     One extraction takes at most 56 bits of a word, so that they fit into eight bytes even if the first of them is not
     at the beginning of a byte.

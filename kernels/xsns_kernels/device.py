@@ -38,8 +38,9 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float64: np.dtype(np.float64),
 }
 _PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
-# Eight bytes that are 0 or 1 are read as one little-endian integer. Bit i of the highest byte of the product is byte i.
-# No two terms of the product have the same bit, so that there is no carry into that byte.
+# Eight bytes that are 0 or 1 are read as one little-endian integer and multiplied by this factor. Bit i of the highest
+# byte of the product is then byte i. No two terms of the product set the same bit, so that there is no carry into the
+# highest byte.
 _GATHER = 0x0102_0408_1020_4080
 
 

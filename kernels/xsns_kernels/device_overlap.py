@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, parts_of
 
-#: Size in bytes of the unpacked bits of all rows of a block on the device.
+#: Largest size in bytes of the unpacked bits of a block (all rows) on the device.
 _UNPACKED_BYTES = 1 << 28
 #: For 8-bit products, the number of rows must be a multiple of this number.
 _ROWS = 32
-#: The largest number of columns of a block, because the sums of a product are int32.
+#: Largest number of words of a row in a block, so that the int32 sums of a product cannot overflow.
 _MOST_WORDS = 1 << 20
 
 

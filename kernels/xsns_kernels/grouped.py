@@ -103,7 +103,7 @@ def choose(device: torch.device, dtype: torch.dtype) -> str:
     if dtype not in (torch.float32, *_HALVES):
         return "torch"
     if device.type == "cpu":
-        return "numba" if _has_registers() else "torch"
+        return "numba" if _has_avx512() else "torch"
     compiled = device.type == "cuda" and _has_triton()
     return "triton" if compiled and torch.cuda.get_device_capability(device) >= (8, 0) else "torch"
 
@@ -173,10 +173,10 @@ def _known(name: str, impl: str) -> str:
 
 
 @cache
-def _has_registers() -> bool:
+def _has_avx512() -> bool:
     from xsns_kernels import _grouped_numba
 
-    return _grouped_numba.worth_it()
+    return _grouped_numba.has_avx512()
 
 
 @cache

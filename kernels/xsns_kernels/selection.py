@@ -1,4 +1,4 @@
-"""Selection of the K-th largest of many floats, and packed bits that tell which values reach a threshold.
+"""Selection of the K-th largest of many floats, and packed bits that mark the values that reach a threshold.
 
 Both kernels read values in streaming passes. The values may be in several arrays (one for each tensor), which are read
 in order and never joined. Both kernels work on bit patterns: non-negative IEEE numbers have the same order as

@@ -33,12 +33,15 @@ TopBits = tuple[Words, int, float]
 
 # For fewer values, a histogram is as fast as a sample and one pass.
 LEAST_VALUES = 1 << 16
-# Number of adjacent values in a line of the sample; smallest and largest number of lines; number of values for each
-# line.
-_LINE, _FEWEST_LINES, _MOST_LINES, _VALUES_PER_LINE = 16, 256, 1 << 17, 1 << 12
-# Half the width of the bracket in standard deviations of the sample's rank: one bracket in 100,000 misses.
+# Number of adjacent values in a line of the sample, and smallest and largest number of lines.
+_LINE, _FEWEST_LINES, _MOST_LINES = 16, 256, 1 << 17
+# One line is drawn from this number of values.
+_VALUES_PER_LINE = 1 << 12
+# Half the width of the bracket, in standard deviations of the rank in the sample. About one bracket in 100,000 does not
+# contain the K-th largest value.
 _DEVIATIONS = 4.5
-# Largest number of collected values of 12 or 16 bytes: a minimum, and a share of all values.
+# A thread collects at most `_ROOM` values, or n / `_SHARE_OF_ROOM` values if that is more. A value needs 12 bytes
+# (float32) or 16 bytes (float64).
 _ROOM, _SHARE_OF_ROOM = 1 << 20, 1 << 7
 # A block of values stays in the second-level cache while it is compared with the brackets of several ranks.
 _BLOCK_OCTETS = 1 << 20

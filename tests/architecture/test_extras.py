@@ -1,4 +1,4 @@
-"""The optional dependencies, which must not break the environment that they are installed in."""
+"""Optional dependencies: installing them must not break the environment."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ MODULES = modules()
 
 
 def in_a_new_process(code: str) -> dict[str, list[str]]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    result: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0, completed.stderr
+    result: dict[str, list[str]] = json.loads(completed.stdout.splitlines()[-1])
     return result
 
 
@@ -125,15 +125,15 @@ def test_importing_a_module_does_not_load_torch() -> None:
     right = ("store", "similarity", "ranking", "report", "pipeline", "objectives", "models", "cli")
     names = [f"xsns_stream.{name}" for name in (*light, *right)] + [f"xsns_stream.cli.{verb}" for verb in VERBS]
     names += [f"xsns_stream.cli.{path.stem}" for path in MODULES["cli"] if path.stem != "__init__"]
-    found = in_a_new_process(f"NAMES = {names!r}\n{EVERYTHING}")
-    assert len(found) > len(VERBS) + 10
-    assert {name: modules for name, modules in found.items() if modules} == {}
+    loaded = in_a_new_process(f"NAMES = {names!r}\n{EVERYTHING}")
+    assert len(loaded) > len(VERBS) + 10
+    assert {name: modules for name, modules in loaded.items() if modules} == {}
 
 
 def test_help_loads_no_large_library() -> None:
-    found = in_a_new_process(f"VERBS = {list(VERBS)!r}\n{HELP}")
-    assert set(found) == {"xsns-stream", *VERBS}
-    assert {verb: modules for verb, modules in found.items() if modules} == {}
+    loaded = in_a_new_process(f"VERBS = {list(VERBS)!r}\n{HELP}")
+    assert set(loaded) == {"xsns-stream", *VERBS}
+    assert {verb: modules for verb, modules in loaded.items() if modules} == {}
 
 
 # ----------------------------------------------------------------- folders with the name of a package
@@ -145,13 +145,13 @@ def test_the_folder_kernels_is_not_a_package(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(str(ROOT))
     monkeypatch.delitem(sys.modules, "kernels", raising=False)
     spec = importlib.util.find_spec("kernels")
-    # From the root of the repository, it is a namespace package, or the package from PyPI if that is installed.
+    # From the root of the repository, `kernels` is a namespace package, or the package from PyPI if that is installed.
     assert spec is None or spec.origin is None or not Path(spec.origin).is_relative_to(ROOT / "kernels")
 
 
 def test_folders_of_the_repository_cannot_be_imported() -> None:
     code = f"{LOADED}\nimport importlib.util as u\nprint(json.dumps({{n: [str(u.find_spec(n))] for n in NAMES}}))"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", f"NAMES = ['kernels', 'tests', 'benchmarks', 'tools']\n{code}"],
         capture_output=True,
         text=True,
@@ -159,6 +159,6 @@ def test_folders_of_the_repository_cannot_be_imported() -> None:
         check=True,
         cwd=Path(sys.prefix),
     )
-    assert str(ROOT / "kernels") not in done.stdout
-    assert str(ROOT / "tests") not in done.stdout
-    assert str(ROOT / "benchmarks") not in done.stdout
+    assert str(ROOT / "kernels") not in completed.stdout
+    assert str(ROOT / "tests") not in completed.stdout
+    assert str(ROOT / "benchmarks") not in completed.stdout

@@ -19,12 +19,12 @@ def test_cosine_equals_scikit_learn(vectors: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(embedding_cosine(vectors), cosine_similarity(stacked), atol=1e-12)
     centred = embedding_cosine(vectors, centre=True)
     np.testing.assert_allclose(centred, cosine_similarity(stacked - stacked.mean(axis=0)), atol=1e-12)
-    # Vectors that share a large part: raw cosines are near 1, centred ones spread.
+    # All vectors share a large component: their cosines are near 1 before centring, and differ after it.
     assert embedding_cosine(vectors).min() > 0.9
     assert centred.min() < 0
 
 
-def test_scale_and_shift_of_vectors(vectors: dict[str, np.ndarray]) -> None:
+def test_cosine_ignores_scale_and_centred_cosine_ignores_shift(vectors: dict[str, np.ndarray]) -> None:
     scaled = {code: vector * (2 + n) for n, (code, vector) in enumerate(vectors.items())}
     np.testing.assert_allclose(embedding_cosine(scaled), embedding_cosine(vectors), atol=1e-12)
     shifted = {code: vector + 7 for code, vector in vectors.items()}

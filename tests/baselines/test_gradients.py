@@ -30,7 +30,7 @@ def test_file_returns_the_added_gradients(tmp_path: Path, gradients: dict[str, l
     file = GradientFile(tmp_path / "gradients", 3, 19)
     for code in ("zu", "sw", "fi"):
         file.add(code, gradients[code])
-    for code, line in zip(LANGUAGES, file.lines(LANGUAGES), strict=True):
+    for code, line in zip(LANGUAGES, file.gradients(LANGUAGES), strict=True):
         np.testing.assert_array_equal(line, flat(gradients[code]))
     assert (tmp_path / "gradients").stat().st_size == 3 * 19 * 4
 
@@ -67,7 +67,7 @@ def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
     file = GradientFile(tmp_path / "gradients", 2, 1 << 20)
     for code in ("sw", "zu"):
         file.add(code, [np.random.default_rng(1).normal(size=1 << 20).astype(np.float32)])
-    lines = file.lines(("sw", "zu"))
+    lines = file.gradients(("sw", "zu"))
     tracemalloc.start()
     try:
         assert gradient_cosine(lines, block=1 << 14)[0, 1] == pytest.approx(1)

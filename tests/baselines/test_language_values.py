@@ -61,7 +61,7 @@ def test_restriction_keeps_the_requested_order_and_leaves_out_unknown_languages(
         {"fi": "fi", "sw": "sw"},
         {"en": "en", "sw": "sw", "fi": "fi"},
     )
-    # A store of CLDR names says zh-Hans, and few tables do.
+    # Stores built from the corpus cldr have the label zh-Hans, and few tables have it.
     assert restrict_both(["zh", "en"], ["zh-Hans"], ["en"], "it")[0] == {"zh-Hans": "zh"}
     with pytest.raises(LanguageError, match="it has none of the requested languages: zu, et"):
         restrict_both(["en", "sw", "fi"], ["zu", "et"], None, "it")
@@ -75,7 +75,7 @@ def test_nan_is_the_code_of_min_nan_and_not_a_missing_value(write) -> None:
     assert dict(sizes.values) == {"nan": 3.0, "en": 5.0}
 
 
-def test_text_file_without_a_header(write) -> None:
+def test_a_text_file_without_a_header_is_read_by_position(write) -> None:
     path = write("sizes.txt", "af Afrikaans 242 1.3", "zh Chinese (Simplified) 259 46.9", "", "en English 55608 300.8")
     assert read_table(path).header == ("label", "text", "1", "2")
     assert dict(read_sizes(path).values) == {"af": 242.0, "zh": 259.0, "en": 55608.0}
@@ -177,7 +177,7 @@ def test_repeated_lines_are_accepted_and_contradicting_lines_are_noted(write) ->
     assert other.notes == ("s.csv has several entries for sr; the first one was used.",)
 
 
-def test_choice_of_the_column_of_sizes(write) -> None:
+def test_the_column_of_sizes_is_found_or_must_be_chosen(write) -> None:
     one = write("one.csv", ",language,size,script", "0,hy,1785,armenian", "1,cy,303,latin")
     assert dict(read_sizes(one).values) == {"hy": 1785.0, "cy": 303.0}
     known = write("known.csv", "code,gold,tokens", "en,1,7", "fi,0,2")
@@ -198,7 +198,7 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "complaint"),
+    ("name", "text", "message"),
     [
         ("t.csv", "", "is empty"),
         ("t.csv", "code,script\n", "is empty"),
@@ -211,10 +211,10 @@ def test_invalid_amount_is_an_error(write, field: str) -> None:
         ("t.csv", "code,script\nen,\n", "has no value for any language"),
     ],
 )
-def test_invalid_table_is_an_error(tmp_path: Path, name: str, text: str, complaint: str) -> None:
+def test_invalid_table_is_an_error(tmp_path: Path, name: str, text: str, message: str) -> None:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(XsnsError, match=complaint):
+    with pytest.raises(XsnsError, match=message):
         read_scripts(path)
 
 
@@ -242,8 +242,8 @@ def test_family_is_the_cosine_of_ancestor_sets(write) -> None:
     ancestors = {code: {tuple(path[: i + 1]) for i in range(len(path))} for code, path in families.values.items()}
     for one in matrix.sources:
         for other in matrix.targets:
-            mine, theirs = ancestors[one], ancestors[other]
-            assert matrix[one, other] == pytest.approx(len(mine & theirs) / (len(mine) * len(theirs)) ** 0.5)
+            ours, theirs = ancestors[one], ancestors[other]
+            assert matrix[one, other] == pytest.approx(len(ours & theirs) / (len(ours) * len(theirs)) ** 0.5)
     binary = family(families, binary=True)
     assert set(binary.values.ravel()) == {0.0, 1.0}
     assert (binary["sv", "hi"], binary["sv", "da"]) == (0.0, 1.0)
@@ -254,7 +254,7 @@ def test_branches_of_the_same_name_in_two_families_are_not_shared(write) -> None
     assert family(read_families(write("f.csv", "code,family", *lines)))["sv", "zu"] == 0.0
 
 
-def test_scripts_of_codes() -> None:
+def test_languages_with_the_same_customary_script_have_similarity_one() -> None:
     scripts = customary_scripts(["srp-Latn", "sr", "ru", "zh", "zh-TW", "ja", "sw", "ur", "ar", "sw", "aii"])
     matrix = script(scripts)
     assert matrix.sources == ("sr-Latn", "sr", "ru", "zh", "zh-TW", "ja", "sw", "ur", "ar", "aii")
@@ -291,7 +291,7 @@ def test_source_size_is_the_same_for_every_target(write) -> None:
 def test_order_of_lines_does_not_matter(write) -> None:
     lines = ['sv,"IE, Germanic"', 'hi,"IE, Indic"', "fi,Uralic", "et,Uralic", "zu,Bantu"]
     forth, back = (read_families(write("f.csv", "code,family", *order)) for order in (lines, lines[::-1]))
-    asked = ["et", "sv", "fi", "hi"]
-    assert (family(forth, asked, asked).values == family(back, asked, asked).values).all()
+    codes = ["et", "sv", "fi", "hi"]
+    assert (family(forth, codes, codes).values == family(back, codes, codes).values).all()
     frame = family(back).to_frame().loc[list(forth.values), list(forth.values)]
     assert (frame.to_numpy() == family(forth).values).all()

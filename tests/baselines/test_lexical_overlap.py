@@ -40,7 +40,7 @@ def test_overlap_equals_scipy_divergence_of_dense_distributions(texts: list[list
             assert values[row, column] == pytest.approx(expected, abs=1e-12)
 
 
-def test_disjoint_and_equal_distributions() -> None:
+def test_disjoint_distributions_overlap_by_zero_and_equal_ones_by_one() -> None:
     one, two = count_tokens([np.array([1, 2])], NONE), count_tokens([np.array([3])], NONE)
     twice = count_tokens([np.array([1, 2, 1, 2])], NONE)
     values = lexical_overlap({"a": one, "b": two, "c": twice})

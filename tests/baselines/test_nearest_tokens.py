@@ -16,7 +16,7 @@ CODES = ("sw", "zu", "fi")
 
 
 def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarray:
-    """Every product of every pair, one target token after the other; a stable sort keeps equal ones in order."""
+    """Shares of neighbours, from a stable sort of the products of each target token with all other tokens."""
     shares = np.full((len(sources), len(targets)), np.nan)
     for column, target in enumerate(targets):
         pool = [(row, state) for row, source in enumerate(sources) if source != target for state in states[source]]
@@ -25,8 +25,8 @@ def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarr
         owned = np.zeros(len(sources))
         for token in states[target]:
             products = np.array([np.dot(token, state) for _, state in pool])
-            for place in np.argsort(-products, kind="stable")[:k]:
-                owned[pool[place][0]] += 1
+            for index in np.argsort(-products, kind="stable")[:k]:
+                owned[pool[index][0]] += 1
         shares[:, column] = owned / owned.sum()
         if target in sources:
             shares[sources.index(target), column] = np.nan
@@ -35,7 +35,7 @@ def by_sorting(states: dict, sources: tuple, targets: tuple, k: int) -> np.ndarr
 
 @st.composite
 def integer_states(draw: st.DrawFn) -> dict[str, np.ndarray]:
-    """Small whole numbers: products are exact and often equal, so that the order of equals shows."""
+    """States of small integers, whose products are exact and often equal, so that the order of ties is tested."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     return {code: rng.integers(-2, 3, (draw(st.integers(1, 12)), 3)).astype(np.float32) for code in CODES}
 
@@ -53,7 +53,7 @@ def test_sources_and_targets_may_differ(states: dict[str, np.ndarray], k: int) -
 
 
 def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
-    """On the unit sphere the largest product is the shortest distance."""
+    """For vectors of length 1, the token with the largest product is the nearest token."""
     rng = np.random.default_rng(11)
     states = {code: rng.normal(size=(40, 8)) for code in CODES}
     states = {code: one / np.linalg.norm(one, axis=1, keepdims=True) for code, one in states.items()}
@@ -61,17 +61,17 @@ def test_neighbours_of_unit_vectors_equal_scikit_learn() -> None:
     for column, target in enumerate(CODES):
         others = [code for code in CODES if code != target]
         index = NearestNeighbors(n_neighbors=5, algorithm="brute").fit(np.concatenate([states[c] for c in others]))
-        places = index.kneighbors(states[target], return_distance=False)
+        neighbours = index.kneighbors(states[target], return_distance=False)
         for n, other in enumerate(others):
-            assert shares[CODES.index(other), column] == pytest.approx((places // 40 == n).mean())
+            assert shares[CODES.index(other), column] == pytest.approx((neighbours // 40 == n).mean())
 
 
 def test_shares_do_not_depend_on_the_order_of_languages() -> None:
     rng = np.random.default_rng(2)
     states = {code: rng.normal(size=(30, 6)).astype(np.float32) for code in CODES}
     one = neighbour_shares(states, CODES, CODES)
-    turned = neighbour_shares(states, CODES[::-1], CODES[::-1])
-    np.testing.assert_array_equal(one, turned[::-1, ::-1])
+    reversed_shares = neighbour_shares(states, CODES[::-1], CODES[::-1])
+    np.testing.assert_array_equal(one, reversed_shares[::-1, ::-1])
     np.testing.assert_allclose(np.nansum(one, axis=0), 1)
 
 
@@ -83,7 +83,7 @@ def test_target_without_another_source_is_undefined() -> None:
 
 
 def test_memory_is_bounded_by_a_block(tmp_path: Path) -> None:
-    """8 MiB of states, blocks of 64 × 512: what is allocated does not grow with the states."""
+    """With 8 MiB of states and blocks of 64 × 512, the allocated memory does not grow with the states."""
     rng = np.random.default_rng(9)
     token_states = TokenStates(tmp_path / "states", 64)
     for code in ("sw", "zu"):
@@ -119,30 +119,30 @@ def test_states_are_read_back_from_the_file(tmp_path: Path, dtype: str) -> None:
     for code in ("fi", "sw"):
         token_states.add(code, parts[code][:1])
         token_states.add(code, parts[code][1:])
-    found = token_states.states(CODES)
-    assert list(found) == ["sw", "fi"]
-    for code, states in found.items():
+    states_read = token_states.states(CODES)
+    assert list(states_read) == ["sw", "fi"]
+    for code, states in states_read.items():
         np.testing.assert_array_equal(states, parts[code].astype(dtype))
     assert (tmp_path / "states").stat().st_size == 6 * 4 * np.dtype(dtype).itemsize
-    assert isinstance(found["sw"], np.memmap)
+    assert isinstance(states_read["sw"], np.memmap)
 
 
-def test_file_without_states(tmp_path: Path) -> None:
+def test_a_file_without_states_gives_no_language(tmp_path: Path) -> None:
     token_states = TokenStates(tmp_path / "states", 4)
     assert token_states.states(CODES) == {}
 
 
 @pytest.mark.parametrize(
-    ("value", "dtype", "says"),
+    ("value", "dtype", "message"),
     [
         (1e6, "float16", "is outside the range of float16"),
         (np.nan, "float32", "is not finite."),
         (np.inf, "float16", "is not finite."),
     ],
 )
-def test_states_that_are_not_finite_are_errors(tmp_path: Path, value: float, dtype: str, says: str) -> None:
+def test_states_that_are_not_finite_are_errors(tmp_path: Path, value: float, dtype: str, message: str) -> None:
     token_states = TokenStates(tmp_path / "states", 2, dtype)
-    with pytest.raises(ModelError, match=says):
+    with pytest.raises(ModelError, match=message):
         token_states.add("sw", np.array([[1, value]], np.float32))
     token_states.close()
 

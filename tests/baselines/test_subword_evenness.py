@@ -16,7 +16,7 @@ def test_words_contain_a_letter() -> None:
 
 
 def test_segments_follow_the_merges() -> None:
-    """One merge joins the most frequent pair, and nothing else."""
+    """One merge joins the most frequent pair only."""
     words = {"abab": 3, "abc": 2, "c": 1}
     assert segments_of(words, 1) == {"abab": (2, 2), "abc": (2, 1), "c": (1,)}
     assert segments_of(words, 2)["abab"] == (4,)
@@ -33,13 +33,13 @@ def test_number_of_merges_must_be_positive() -> None:
 
 
 def in_words(length: int, unevenness: int) -> tuple[int, ...]:
-    """Sub-words of a word with this length and this unevenness: one long one, and some of one character."""
+    """Sub-words of a word with this length and unevenness: one long sub-word, and several of one character."""
     long = unevenness + 1
     return (long, *(1,) * (length - long))
 
 
 def test_angle_is_of_the_region_above_a_third_of_the_peak() -> None:
-    """By another way: a mixture of normal densities, and the two extremes of where it is high."""
+    """The expected angle is computed from a mixture of normal densities and the ends of its high region."""
     rng = np.random.default_rng(3)
     points = np.array([(length, rng.integers(0, length - 1)) for length in rng.integers(3, 12, 300)], np.float64)
     xs = np.linspace(points[:, 0].min(), points[:, 0].max(), 128)
@@ -58,7 +58,7 @@ def test_angle_is_of_the_region_above_a_third_of_the_peak() -> None:
 
 
 def cloud(longest: int) -> list[tuple[int, ...]]:
-    """Words up to a length, their unevenness up to 3: the longer they get, the flatter the right side."""
+    """Points of words up to a length, with an unevenness up to 3: longer words make the right side flatter."""
     return [in_words(n, m) for n in range(3, longest + 1) for m in range(min(n - 1, 4)) for _ in range(1 + 12 // n)]
 
 

@@ -30,19 +30,19 @@ from xsns_stream.types import SimilarityMatrix
 
 LANGS = ("ara", "arb", "eng", "fin", "nor", "swa", "zho", "und")
 FEATS = ("S_SVO", "INV_P", "P_TONE", "S_SOV", "INV_B", "F_Bantu", "INV_M")
-#: Of the paper's POS experiments.
+#: The languages of the paper's POS experiments.
 POS = ("bg", "zh", "nl", "en", "fi", "fr", "hi", "id", "it", "ja", "ko", "no", "pl", "pt", "ru", "sk", "es", "sv")
 POS += ("tr", "uk")
 
 
 @pytest.fixture
 def features(tmp_path: Path) -> Callable[..., Path]:
-    """Write an archive as lang2vec lays it out."""
+    """Write an archive with the layout of lang2vec."""
 
     def write(**changed: object) -> Path:
         data = np.random.default_rng(5).integers(0, 2, (len(LANGS), len(FEATS), 1)).astype(np.float32)
         data[:, 3] = 1.0
-        data[3] = 0.0  # Finnish has none of them
+        data[3] = 0.0  # Finnish has none of these features
         arrays = {"langs": np.array(LANGS), "feats": np.array(FEATS), "sources": np.array(["predicted"]), "data": data}
         arrays |= changed
         path = tmp_path / "feature_predictions.npz"
@@ -57,13 +57,13 @@ def features(tmp_path: Path) -> Callable[..., Path]:
 
 def test_l2v_equals_scipy_cosine_of_the_three_groups(features: Callable[..., Path]) -> None:
     path = features()
-    read = read_features(path)
-    assert read.languages == ("ar", "en", "fi", "no", "sw", "zh")
-    assert read.notes == ("1 label of feature_predictions.npz is not a language code and was left out: und.",)
+    table = read_features(path)
+    assert table.languages == ("ar", "en", "fi", "no", "sw", "zh")
+    assert table.notes == ("1 label of feature_predictions.npz is not a language code and was left out: und.",)
     with np.load(path, allow_pickle=False) as archive:
         data = archive["data"][..., 0].astype(np.float64)
     own = data[[0, 2, 3, 4, 5, 6]][:, [0, 3, 2, 1, 4, 6]]
-    matrix = l2v(read)
+    matrix = l2v(table)
     defined = [0, 1, 3, 4, 5]
     assert matrix.coefficient == "l2v"
     assert np.allclose(
@@ -74,25 +74,25 @@ def test_l2v_equals_scipy_cosine_of_the_three_groups(features: Callable[..., Pat
 
 
 def test_l2v_of_some_languages_equals_part_of_the_full_matrix(features: Callable[..., Path]) -> None:
-    read = read_features(features())
-    part = l2v(read, ["zho", "sw", "is"], ["en"])
+    table = read_features(features())
+    part = l2v(table, ["zho", "sw", "is"], ["en"])
     assert (part.sources, part.targets) == (("zh", "sw"), ("en",))
-    assert part["sw", "en"] == l2v(read)["sw", "en"]
+    assert part["sw", "en"] == l2v(table)["sw", "en"]
     with pytest.raises(LanguageError, match="none of the requested languages"):
-        l2v(read, ["is"], None)
+        l2v(table, ["is"], None)
 
 
 def test_order_of_the_archive_does_not_matter(features: Callable[..., Path]) -> None:
-    asked = ["en", "sw", "zh", "ar", "no"]
-    first = l2v(read_features(features()), asked, asked)
+    codes = ["en", "sw", "zh", "ar", "no"]
+    first = l2v(read_features(features()), codes, codes)
     with np.load(features(), allow_pickle=False) as archive:
         langs, feats, data = archive["langs"][::-1], archive["feats"][[6, 2, 1, 5, 0, 4, 3]], archive["data"]
-    turned = features(langs=langs, feats=feats, data=data[::-1][:, [6, 2, 1, 5, 0, 4, 3]])
-    assert np.allclose(first.values, l2v(read_features(turned), asked, asked).values, atol=1e-12)
+    reordered = features(langs=langs, feats=feats, data=data[::-1][:, [6, 2, 1, 5, 0, 4, 3]])
+    assert np.allclose(first.values, l2v(read_features(reordered), codes, codes).values, atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("changed", "complaint"),
+    ("changed", "message"),
     [
         ({"data": np.full((8, 7, 1), -1.0, np.float32)}, "has missing values"),
         ({"data": np.full((8, 7, 1), np.nan, np.float32)}, "has missing values"),
@@ -106,9 +106,9 @@ def test_order_of_the_archive_does_not_matter(features: Callable[..., Path]) -> 
     ],
 )
 def test_archive_with_another_layout_is_an_error(
-    features: Callable[..., Path], changed: dict[str, object], complaint: str
+    features: Callable[..., Path], changed: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(XsnsError, match=complaint) as caught:
+    with pytest.raises(XsnsError, match=message) as caught:
         read_features(features(**changed))
     assert "feature_predictions.npz" in caught.value.hint
 
@@ -145,20 +145,20 @@ SQUARE = ",Swedish,Norwegian Bokmål,Nan\nSwedish,,40.5,99\nNorwegian Bokmål,40
 def test_ldnd_is_one_minus_distance(distances: Callable[..., Path]) -> None:
     path = distances(SQUARE)
     distances("code,name\nsv,Swedish\nno,Norwegian Bokmål\nnan,Nan\n", "languages.csv")
-    read = read_distances(path)
-    assert (read.languages, read.notes) == (("sv", "no", "nan"), ())
-    matrix = ldnd(read, None, ["swe", "fi"])
+    table = read_distances(path)
+    assert (table.languages, table.notes) == (("sv", "no", "nan"), ())
+    matrix = ldnd(table, None, ["swe", "fi"])
     assert (matrix.sources, matrix.targets, matrix.coefficient) == (("sv", "no", "nan"), ("sv",), "ldnd")
     assert np.isnan(matrix["sv", "sv"])
     assert matrix["no", "sv"] == pytest.approx(0.595)
-    assert ldnd(read)["no", "nan"] == pytest.approx(-0.0125)
+    assert ldnd(table)["no", "nan"] == pytest.approx(-0.0125)
 
 
 def test_labels_that_are_codes_do_not_need_names(distances: Callable[..., Path]) -> None:
-    read = read_distances(distances("\tswe\tnor\tx!\nswe\t\t40\t1\nnor\t40\t\t2\nx!\t1\t2\t\n", "d.tsv"))
-    assert read.languages == ("sv", "no")
-    assert read.notes == ("1 label of d.tsv is not a language code and was left out: x!.",)
-    assert read.percent.tolist()[0][1] == 40.0
+    table = read_distances(distances("\tswe\tnor\tx!\nswe\t\t40\t1\nnor\t40\t\t2\nx!\t1\t2\t\n", "d.tsv"))
+    assert table.languages == ("sv", "no")
+    assert table.notes == ("1 label of d.tsv is not a language code and was left out: x!.",)
+    assert table.percent.tolist()[0][1] == 40.0
 
 
 def test_unknown_names_are_an_error(distances: Callable[..., Path]) -> None:
@@ -169,7 +169,7 @@ def test_unknown_names_are_an_error(distances: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         (",sv,no\nsv,,40\nno,x,\n", "contains no number: no → sv"),
         (",sv,no\nsv,,40\nno,inf,\n", "is infinite: no → sv"),
@@ -183,8 +183,8 @@ def test_unknown_names_are_an_error(distances: Callable[..., Path]) -> None:
         ("sv\n", "is empty"),
     ],
 )
-def test_invalid_matrix_of_distances_is_an_error(distances: Callable[..., Path], text: str, complaint: str) -> None:
-    with pytest.raises(XsnsError, match=complaint):
+def test_invalid_matrix_of_distances_is_an_error(distances: Callable[..., Path], text: str, message: str) -> None:
+    with pytest.raises(XsnsError, match=message):
         read_distances(distances(text))
 
 
@@ -197,47 +197,47 @@ def test_other_file_formats_are_an_error(distances: Callable[..., Path]) -> None
 
 
 def ndcg(matrix: SimilarityMatrix) -> float:
-    """Mean NDCG@3 over the 20 targets, in percent, by scikit-learn."""
+    """Return the mean NDCG@3 over the 20 targets in percent, computed by scikit-learn."""
     import pandas as pd
 
     gold = pd.read_csv(SHARED / "xpos" / "gold_xlmr_base_pos_matrix.csv", index_col=0, keep_default_na=False)
-    collected = []
+    scores = []
     for target in POS:
         others = [source for source in POS if source != target]
         predicted = rankdata([matrix[source, target] for source in others])
         relevance = rankdata([gold.loc[source, target] for source in others])
-        collected.append(ndcg_score([relevance], [predicted], k=3))
-    return 100 * float(np.mean(collected))
+        scores.append(ndcg_score([relevance], [predicted], k=3))
+    return 100 * float(np.mean(scores))
 
 
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real tables")
 class TestRealTables:
-    def test_l2v(self) -> None:
+    def test_l2v_of_the_published_archive_is_the_cosine_of_its_features(self) -> None:
         path = SHARED / "typology" / "uriel" / "feature_predictions.npz"
-        read = read_features(path)
-        assert read.values.shape[1] == 103 + 28 + 158
-        assert "adc" in read.notes[0]
-        matrix = l2v(read, POS, POS)
+        table = read_features(path)
+        assert table.values.shape[1] == 103 + 28 + 158
+        assert "adc" in table.notes[0]
+        matrix = l2v(table, POS, POS)
         assert matrix.sources == matrix.targets == POS
         with np.load(path, allow_pickle=False) as archive:
             langs, data = archive["langs"].tolist(), archive["data"][..., 0].astype(np.float64)
         three = [langcodes.Language.get(code).to_alpha3() for code in POS]
         rows = data[[langs.index(code) for code in three]]
         assert np.allclose(matrix.values, 1 - cdist(rows, rows, "cosine"), atol=1e-12)
-        assert l2v(read, ["ar", "sw", "fa"], ["en"]).values.shape == (3, 1)
+        assert l2v(table, ["ar", "sw", "fa"], ["en"]).values.shape == (3, 1)
         # Tied values stay tied, whichever languages are requested.
-        assert (l2v(read, [*POS, "sw"], ["zu", *POS]).values[:-1, 1:] == matrix.values).all()
+        assert (l2v(table, [*POS, "sw"], ["zu", *POS]).values[:-1, 1:] == matrix.values).all()
         assert ndcg(matrix) == pytest.approx(78.69, abs=0.005)
 
-    def test_word_lists(self) -> None:
+    def test_ldnd_of_the_published_table_has_its_known_ndcg(self) -> None:
         """The distance of word lists is known to give 84.2 on these 20 languages and scores."""
         distances = read_distances(SHARED / "xpos" / "results" / "ldnd.csv")
         assert (len(distances.languages), distances.notes) == (90, ())
         matrix = ldnd(distances, POS, POS)
         assert ndcg(matrix) == pytest.approx(84.23, abs=0.005)
 
-    def test_families_sizes_and_scripts(self) -> None:
+    def test_published_tables_of_families_sizes_and_scripts_are_read(self) -> None:
         own = read_families(SHARED / "xpos" / "languages.csv")
         of_glottolog = read_families(SHARED / "typology" / "glottolog" / "languages.csv")
         named = read_families(SHARED / "xpos" / "research_udpos" / "fams.txt")

@@ -1,4 +1,4 @@
-"""The simulation of builds, compared with schedules that were made by hand."""
+"""The simulation of builds, compared with schedules that were computed by hand."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def simulation(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_one_worker_measures_all_rows(simulation: Any) -> None:
-    outcome = simulation.simulate([3.0, 2.0, 1.0], 1, simulation.Costs())
-    assert (outcome.seconds, outcome.idle, outcome.scheduler, outcome.disk) == (6.0, 0.0, 0.0, 0.0)
+    simulated = simulation.simulate([3.0, 2.0, 1.0], 1, simulation.Costs())
+    assert (simulated.seconds, simulated.idle, simulated.scheduler, simulated.disk) == (6.0, 0.0, 0.0, 0.0)
 
 
 def test_the_last_long_row_leaves_a_worker_idle(simulation: Any) -> None:
     """Each of two workers has a queue of one row: worker 1 has 1, 1 and worker 2 has 1, 3 (random order)."""
-    outcome = simulation.simulate([1.0, 1.0, 1.0, 3.0], 2, simulation.Costs())
-    assert (outcome.seconds, outcome.idle) == (4.0, 0.25)
+    simulated = simulation.simulate([1.0, 1.0, 1.0, 3.0], 2, simulation.Costs())
+    assert (simulated.seconds, simulated.idle) == (4.0, 0.25)
     # The third row waits in the queue of the worker with the long row, and the fourth in the queue of the other one.
     longest = simulation.simulate([3.0, 1.0, 1.0, 1.0], 2, simulation.Costs())
     assert longest.seconds == 4.0
 
 
 def test_the_scheduler_serves_one_request_at_a_time(simulation: Any) -> None:
-    """Three workers, one row of 10 s each, 1 s a task: they begin at 1, 2 and 3, and the last one ends at 13."""
-    outcome = simulation.simulate([10.0, 10.0, 10.0], 3, simulation.Costs(task=1.0))
-    assert outcome.seconds == 13.0
-    assert outcome.scheduler == 3 / 13
-    assert outcome.idle == pytest.approx(1 - 30 / 39)
+    """Three workers have one row of 10 s each; a task costs 1 s. They begin at 1, 2 and 3 s; the last ends at 13 s."""
+    simulated = simulation.simulate([10.0, 10.0, 10.0], 3, simulation.Costs(task=1.0))
+    assert simulated.seconds == 13.0
+    assert simulated.scheduler == 3 / 13
+    assert simulated.idle == pytest.approx(1 - 30 / 39)
 
 
 def test_the_disk_writes_one_row_at_a_time(simulation: Any) -> None:
@@ -44,9 +44,9 @@ def test_the_disk_writes_one_row_at_a_time(simulation: Any) -> None:
 
     The second rows are measured from 7 to 11 and from 10 to 14, and written until 14 and 17.
     """
-    outcome = simulation.simulate([4.0] * 4, 2, simulation.Costs(write=3.0))
-    assert outcome.seconds == 17.0
-    assert outcome.disk == 12 / 17
+    simulated = simulation.simulate([4.0] * 4, 2, simulation.Costs(write=3.0))
+    assert simulated.seconds == 17.0
+    assert simulated.disk == 12 / 17
 
 
 def test_workers_begin_after_their_start(simulation: Any) -> None:

@@ -1,4 +1,4 @@
-"""Synthetic rows of the benchmarks: reproducible, divisible at any word, and overlapping as real rows do."""
+"""Synthetic rows of the benchmarks: reproducible, made from any word on, and with the overlaps of real rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xsns_stream.store import open_store
 
 @pytest.fixture(scope="module")
 def synthetic() -> ModuleType:
-    """The program as a module; it does not belong to a package."""
+    """The program `synthetic.py`, loaded as a module."""
     spec = importlib.util.spec_from_file_location("synthetic", BENCHMARKS / "synthetic.py")
     assert spec is not None
     assert spec.loader is not None
@@ -39,7 +39,7 @@ def test_a_row_depends_on_seed_language_and_word_alone(synthetic: ModuleType, si
 
 
 def test_rows_overlap_as_those_of_the_real_store(synthetic: ModuleType) -> None:
-    """The shares of the docstring, for languages drawn from 235."""
+    """The overlaps of languages drawn from 235 are those in the docstring of the program."""
     size, languages = 768 * 4096, 36
     counts = np.zeros(size, np.int32)
     for language in np.random.default_rng(0).permutation(235)[:languages].tolist():
@@ -56,7 +56,7 @@ def test_rows_overlap_as_those_of_the_real_store(synthetic: ModuleType) -> None:
 
     strangers, relatives = jaccard(rows[0], rows[synthetic.FAMILY]), jaccard(rows[0], rows[1])
     assert 0.4 < strangers < relatives - 0.05
-    # Layers differ as they do in a model.
+    # Layers differ in their shares, as in a model.
     parts = counts.reshape(4, -1).mean(axis=1) / languages
     assert parts.max() > 2.5 * parts.min()
 

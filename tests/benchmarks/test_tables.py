@@ -1,4 +1,4 @@
-"""Tables of the documentation that are made from results of the benchmarks, and the arithmetic behind the tables."""
+"""Tables of the documentation that are made from benchmark results, and the computations behind them."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_documentation_shows_the_measured_coverage(monkeypatch: pytest.MonkeyPat
 
 def in_the_folder(program: str) -> Any:
     """Run code in the folder of the benchmarks, which is not a package, and return the JSON that the code prints."""
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=BENCHMARKS, capture_output=True, text=True, check=False, timeout=120
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 def test_the_fit_finds_terms_and_exponents() -> None:
@@ -85,13 +85,13 @@ def test_the_fit_finds_terms_and_exponents() -> None:
 
 def test_the_planned_costs_follow_from_the_terms() -> None:
     reading = {"languages": 1, "parameters": 1, "seconds": 1e-10}
-    found = {
+    terms = {
         "write": [{"languages": 0, "parameters": 1, "seconds": 1e-9}],
         "matrix": [{"languages": 2, "parameters": 1, "seconds": 1e-12}, reading],
         "add": [reading],
         "rank": [reading],
     }
-    planned = f"scale_tables._planned({found!r}, 7_000, 7_000_000_000)"
+    planned = f"scale_tables._planned({terms!r}, 7_000, 7_000_000_000)"
     program = f"import json, scale_tables; print(json.dumps(list({planned}.values())))"
     assert in_the_folder(program) == [
         "875.0 MB",

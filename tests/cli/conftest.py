@@ -26,7 +26,7 @@ def build(xsns: Callable[..., Any], tiny_folder: Path, texts: Path, tmp_path: Pa
     ) -> Any:
         common = {"--examples": 6, "--max-length": 24, "--store": tmp_path / "x.zarr"}
         common |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-        given = [str(part) for pair in common.items() for part in pair]
-        return xsns("build", "--model", model, "--corpus", corpus, "--lang", lang, *given, *args)
+        words = [str(part) for pair in common.items() for part in pair]
+        return xsns("build", "--model", model, "--corpus", corpus, "--lang", lang, *words, *args)
 
     return call

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
@@ -17,6 +17,7 @@ import pytest
 from tests.support.page_blocks import run_page
 from tests.support.paths import DOCS
 from tests.support.paths import SHARED_DATA as SHARED
+from tests.support.streams import json_result
 from xsns_stream.cli import baseline_tables, baseline_text
 from xsns_stream.errors import LanguageError
 from xsns_stream.report import write_matrix
@@ -42,8 +43,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "languages.csv").write_text(
         "code,name,family,genus,script,tokens,sentences\n"
         + "".join(
-            f'{code},{name},"{family}",x,latin,{10 * place + 1},{place}\n'
-            for place, (code, name, family) in enumerate(zip(LANGUAGES, NAMES, FAMILIES, strict=True))
+            f'{code},{name},"{family}",x,latin,{10 * index + 1},{index}\n'
+            for index, (code, name, family) in enumerate(zip(LANGUAGES, NAMES, FAMILIES, strict=True))
         ),
         encoding="utf-8",
     )
@@ -53,8 +54,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
         encoding="utf-8",
     )
     distances = pd.DataFrame(rng.integers(40, 104, (7, 7)), index=list(NAMES), columns=list(NAMES)).astype(object)
-    for place in range(7):
-        distances.iloc[place, place] = ""
+    for index in range(7):
+        distances.iloc[index, index] = ""
     distances.to_csv(folder / "ldnd.csv")
     matrix = SimilarityMatrix(("en", "fi", "sw"), ("sw", "fi"), np.array([[0.1, 0.2], [0.3, 1.0], [1.0, 0.4]]), "mine")
     write_matrix(matrix, folder / "similarity.csv")
@@ -67,31 +68,27 @@ def baseline(in_process: Callable[..., Any], tables: Path) -> Callable[..., Any]
     return lambda *arguments: in_process(tables, "baseline", *map(str, arguments))
 
 
-def result(done: Any) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    document = json.loads(done.out)
-    assert (document["schema_version"], document["command"]) == (1, "baseline")
-    collected: dict[str, Any] = document["result"]
-    return collected
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "baseline")
 
 
 # ----------------------------------------------------------------------------------------- the group
 
 
 def test_the_group_lists_every_baseline_and_its_input(baseline: Callable[..., Any]) -> None:
-    done = baseline("--help")
-    assert (done.code, done.err) == (0, "")
-    flat = " ".join(done.out.split())
+    completed = baseline("--help")
+    assert (completed.code, completed.err) == (0, "")
+    flat = " ".join(completed.out.split())
     for name, entry in BASELINES.items():
         assert f"{name} {entry}" in flat
         assert "Needs" in entry
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("l2w", "did you mean `l2v`?"), ("xyz", "the baselines are l2v, ldnd, ")])
-def test_an_unknown_baseline_is_an_error(asked: str, hint: str, baseline: Callable[..., Any]) -> None:
-    done = baseline(asked)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"error: no baseline '{asked}'.\nhint: {hint}")
+@pytest.mark.parametrize(("word", "hint"), [("l2w", "did you mean `l2v`?"), ("xyz", "the baselines are l2v, ldnd, ")])
+def test_an_unknown_baseline_is_an_error(word: str, hint: str, baseline: Callable[..., Any]) -> None:
+    completed = baseline(word)
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith(f"error: no baseline '{word}'.\nhint: {hint}")
 
 
 def write_gold(path: Path) -> None:
@@ -122,9 +119,9 @@ def test_json_and_file_contain_the_same_matrix(baseline: Callable[..., Any], tmp
 
 
 def test_languages_without_data_are_named(baseline: Callable[..., Any]) -> None:
-    done = baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi,mt")
-    assert done.code == 0
-    assert "note: ldnd has no data on is, mt." in done.err
+    completed = baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi,mt")
+    assert completed.code == 0
+    assert "note: ldnd has no data on is, mt." in completed.err
     assert result(baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "--json"))["lacking"] == ["is"]
     assert baseline("ldnd", "ldnd.csv", "--lang", "sw,is,fi", "-q").err == ""
 
@@ -162,17 +159,17 @@ def test_each_baseline_has_its_own_options(baseline: Callable[..., Any]) -> None
 
 
 def test_many_languages_are_shown_by_their_nearest_neighbours(baseline: Callable[..., Any]) -> None:
-    done = baseline("script", "--lang", "en,de,fr,ru,uk,bg,ar,fa,ur,hi,mr,ne,el,ka")
-    assert done.code == 0
-    assert re.search(r"^ru +Russian +bg +1\.000 +uk +1\.000", done.out, re.MULTILINE)
-    assert "-o FILE.parquet writes all values" in done.err
+    completed = baseline("script", "--lang", "en,de,fr,ru,uk,bg,ar,fa,ur,hi,mr,ne,el,ka")
+    assert completed.code == 0
+    assert re.search(r"^ru +Russian +bg +1\.000 +uk +1\.000", completed.out, re.MULTILINE)
+    assert "-o FILE.parquet writes all values" in completed.err
 
 
 def test_a_matrix_is_read_from_a_file(baseline: Callable[..., Any], tmp_path: Path) -> None:
     document = result(baseline("file", "similarity.csv", "--sources", "sw,en", "--json"))
     assert (document["sources"], document["values"]) == (["sw", "en"], [[1.0, 0.4], [0.1, 0.2]])
-    turned = result(baseline("file", "similarity.csv", "--transpose", "--json"))
-    assert (turned["sources"], turned["targets"]) == (["sw", "fi"], ["en", "fi", "sw"])
+    transposed = result(baseline("file", "similarity.csv", "--transpose", "--json"))
+    assert (transposed["sources"], transposed["targets"]) == (["sw", "fi"], ["en", "fi", "sw"])
     distances = ("file", "distances.tsv", "--distance", "--scale", "100")
     assert np.allclose(result(baseline(*distances, "--json"))["values"], [[0.1, 0.2], [0.3, 1.0]])
     per_seed = np.random.default_rng(1).random((2, 3, 2))
@@ -191,21 +188,21 @@ def test_a_matrix_is_read_from_a_file(baseline: Callable[..., Any], tmp_path: Pa
 
 def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables: Path) -> None:
     (tables / "summary.csv").write_text("source,en,fi\nen,1,.2\nfi,.2,1\nmax,1,1\n")
-    done = baseline("file", "summary.csv")
-    assert (done.code, done.out) == (1, "")
-    assert "--rename max=max" in done.err
+    completed = baseline("file", "summary.csv")
+    assert (completed.code, completed.out) == (1, "")
+    assert "--rename max=max" in completed.err
     assert result(baseline("file", "summary.csv", "--rename", "max=max", "--json"))["sources"] == ["en", "fi", "max"]
     assert result(baseline("file", "summary.csv", "--skip-unknown", "--json"))["left_out"] == ["max"]
-    done = baseline("file", "summary.csv", "--rename", "Max=max")
-    assert done.code == 2
-    assert "no matrix has the label 'Max' to rename" in done.err
+    completed = baseline("file", "summary.csv", "--rename", "Max=max")
+    assert completed.code == 2
+    assert "no matrix has the label 'Max' to rename" in completed.err
     (tables / "apart.csv").write_text("target/source,en,fi\nen,0,.2\nfi,.3,0\n")
-    done = baseline("file", "apart.csv")
-    assert done.code == 2
-    assert "is transposed" in done.err
-    done = baseline("file", "apart.csv", "--transpose")
-    assert done.code == 1
-    assert "looks like a table of distances" in done.err
+    completed = baseline("file", "apart.csv")
+    assert completed.code == 2
+    assert "is transposed" in completed.err
+    completed = baseline("file", "apart.csv", "--transpose")
+    assert completed.code == 1
+    assert "looks like a table of distances" in completed.err
     assert result(baseline("file", "apart.csv", "--transpose", "--as-given", "--json"))["values"] == [
         [0, 0.3],
         [0.2, 0],
@@ -217,7 +214,7 @@ def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "complaint"),
+    ("arguments", "code", "message"),
     [
         (("l2v",), 2, "Missing argument"),
         (("l2v", "nothing.npz"), 1, "there is no file 'nothing.npz'"),
@@ -246,13 +243,13 @@ def test_an_ambiguous_table_needs_an_option(baseline: Callable[..., Any], tables
     ],
 )
 def test_errors_have_a_message_and_a_hint(
-    arguments: tuple[str, ...], code: int, complaint: str, baseline: Callable[..., Any]
+    arguments: tuple[str, ...], code: int, message: str, baseline: Callable[..., Any]
 ) -> None:
-    done = baseline(*arguments)
-    assert (done.code, done.out) == (code, "")
-    assert done.err.startswith("error: ")
-    assert complaint in done.err
-    assert "Traceback" not in done.err
+    completed = baseline(*arguments)
+    assert (completed.code, completed.out) == (code, "")
+    assert completed.err.startswith("error: ")
+    assert message in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_a_baseline_of_thousands_of_languages_needs_a_choice(baseline: Callable[..., Any], tmp_path: Path) -> None:
@@ -269,10 +266,10 @@ def test_a_baseline_of_thousands_of_languages_needs_a_choice(baseline: Callable[
             break
     table = tmp_path / "many.csv"
     table.write_text("code,family\n" + "".join(f"{code},x\n" for code in codes), encoding="utf-8")
-    done = baseline("family", table)
-    assert done.code == 2
-    assert "has 1,002 languages, and none was chosen" in done.err
-    assert "--lang all" in done.err
+    completed = baseline("family", table)
+    assert completed.code == 2
+    assert "has 1,002 languages, and none was chosen" in completed.err
+    assert "--lang all" in completed.err
     assert len(result(baseline("family", table, "--lang", "all", "--json"))["sources"]) == 1002
 
 
@@ -280,11 +277,11 @@ def test_a_baseline_of_thousands_of_languages_needs_a_choice(baseline: Callable[
 
 
 def test_all_lists_written_files_and_missing_input(baseline: Callable[..., Any], tmp_path: Path) -> None:
-    place = tmp_path / "new" / "out"
-    document = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", place, "--json"))
+    folder = tmp_path / "new" / "out"
+    document = result(baseline("all", "--data", ".", "--lang", "sw,fi,en,is", "-o", folder, "--json"))
     written = {entry["baseline"]: entry for entry in document["written"]}
     assert set(written) == {"l2v", "ldnd", "family", "source-size", "script"}
-    assert sorted(path.name for path in place.iterdir()) == sorted(f"{name}.parquet" for name in written)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{name}.parquet" for name in written)
     for name, entry in written.items():
         matrix = read_matrix(entry["path"])
         assert matrix.coefficient == name
@@ -312,8 +309,8 @@ def test_all_computes_every_baseline_of_text_in_one_pass(
     assert {entry["baseline"] for entry in document["left_out"]} == {"l2v", "ldnd", "family", "source-size"}
     assert all(written[name]["lacking"] == ["got"] for name in written if name != "script")
     for name in ("lex", "emb"):
-        alone = result(baseline(name, *text, *model, "--json", "-q"))
-        assert np.allclose(read_matrix(tmp_path / f"{name}.parquet").values, alone["values"], atol=1e-6)
+        single = result(baseline(name, *text, *model, "--json", "-q"))
+        assert np.allclose(read_matrix(tmp_path / f"{name}.parquet").values, single["values"], atol=1e-6)
     without = result(baseline("all", *text, "-o", tmp_path / "sue", "--json", "-q"))
     assert {entry["baseline"] for entry in without["written"]} == {"script", "sue"}
 
@@ -323,18 +320,18 @@ def test_all_ends_with_exit_code_3_if_a_language_failed(
 ) -> None:
     texts = write_texts(tmp_path / "texts", "sw fi")
     (texts / "et.txt").write_text("\n\n", encoding="utf-8")
-    done = baseline("all", "--corpus", texts, "--lang", "sw,fi,et", "--examples", "4", "-o", tmp_path / "out")
-    assert done.code == 3
-    assert "error: 1 of 3 rows failed: et." in done.err
-    assert re.search(r"^sue +2 × 2", done.out, re.MULTILINE)
+    completed = baseline("all", "--corpus", texts, "--lang", "sw,fi,et", "--examples", "4", "-o", tmp_path / "out")
+    assert completed.code == 3
+    assert "error: 1 of 3 rows failed: et." in completed.err
+    assert re.search(r"^sue +2 × 2", completed.out, re.MULTILINE)
     assert read_matrix(tmp_path / "out" / "sue.parquet").sources == ("sw", "fi")
 
 
 def test_all_without_data_is_an_error(baseline: Callable[..., Any], tmp_path: Path) -> None:
-    done = baseline("all", "--lang", "sw,fi", "-o", tmp_path / "out")
-    assert done.code == 0, done.err
+    completed = baseline("all", "--lang", "sw,fi", "-o", tmp_path / "out")
+    assert completed.code == 0, completed.err
     for name, file in (("l2v", "feature_predictions.npz"), ("ldnd", "ldnd.csv"), ("family", "languages.csv")):
-        assert re.search(rf"^{name} +– +left out +needs .*{file}", done.out, re.MULTILINE)
+        assert re.search(rf"^{name} +– +left out +needs .*{file}", completed.out, re.MULTILINE)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["script.parquet"]
 
 
@@ -371,8 +368,8 @@ def test_every_block_of_the_page_runs(
 ) -> None:
     monkeypatch.chdir(tables)
     run = run_page("docs/baselines.md", xsns)
-    for words, done in run.done:
-        assert done.out
+    for words, completed in run.commands:
+        assert completed.out
         if "-o" in words:
             assert (tables / words[words.index("-o") + 1]).exists()
     # The page ends with a block of Python.

@@ -38,11 +38,11 @@ def baseline(xsns: Any, tiny_folder: Path, texts: Path) -> Callable[..., Any]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_matrix_is_printed_and_written(name: str, baseline: Any, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.parquet"
-    done = baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "-o", path)
-    assert done.code == 0, done.err
-    assert "[6/6] et (seed 16): 6 examples" in done.err
-    assert f"wrote {path}" in done.err
-    assert done.out.split()[:4] == ["source", "sw", "fi", "et"]
+    completed = baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "-o", path)
+    assert completed.code == 0, completed.err
+    assert "[6/6] et (seed 16): 6 examples" in completed.err
+    assert f"wrote {path}" in completed.err
+    assert completed.out.split()[:4] == ["source", "sw", "fi", "et"]
     matrix = read_matrix(path)
     assert (matrix.coefficient, matrix.sources, matrix.seeds) == (name, ("sw", "fi", "et"), (42, 16))
     document = json.loads(baseline(name, "--lang", "sw,fi,et", "--seed", 42, "--seed", 16, "--json", "-q").out)
@@ -60,10 +60,10 @@ def test_every_option_has_a_help_text(name: str) -> None:
 
 
 def test_all_layers_are_computed_in_one_pass(baseline: Any, tmp_path: Path) -> None:
-    done = baseline("emb", "--layer", "all", "--centre", "-o", tmp_path / "emb-{layer}.csv", "--json")
-    assert done.code == 0, done.err
+    completed = baseline("emb", "--layer", "all", "--centre", "-o", tmp_path / "emb-{layer}.csv", "--json")
+    assert completed.code == 0, completed.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["emb-0.csv", "emb-1.csv", "emb-2.csv"]
-    layers = json.loads(done.out)["result"]["layers"]
+    layers = json.loads(completed.out)["result"]["layers"]
     assert list(layers) == ["0", "1", "2"]
     np.testing.assert_allclose(read_matrix(tmp_path / "emb-1.csv").values, layers["1"])
     one = baseline("emb", "--layer", 1, "--centre", "--json")
@@ -78,17 +78,17 @@ def test_sources_and_targets_may_differ(baseline: Any) -> None:
 
 
 def test_a_language_that_is_not_in_the_corpus_is_named(baseline: Any) -> None:
-    done = baseline("lex", "--lang", "sw,fi,zu")
-    assert done.code == 0
-    assert "note: lex has no data on zu." in done.err
+    completed = baseline("lex", "--lang", "sw,fi,zu")
+    assert completed.code == 0
+    assert "note: lex has no data on zu." in completed.err
 
 
 def test_a_language_is_found_by_its_other_codes(baseline: Any) -> None:
     """The corpus has `fi`, and both spellings are found."""
-    done = baseline("lex", "--lang", "sw,fi-FI", "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["result"]["sources"] == ["sw", "fi-FI"]
-    assert "note: 'fi-FI' has the label 'fi' in the corpus." in done.err
+    completed = baseline("lex", "--lang", "sw,fi-FI", "--json")
+    assert completed.code == 0, completed.err
+    assert json.loads(completed.out)["result"]["sources"] == ["sw", "fi-FI"]
+    assert "note: 'fi-FI' has the label 'fi' in the corpus." in completed.err
 
 
 def test_a_language_without_usable_text_gives_exit_code_3(
@@ -97,15 +97,15 @@ def test_a_language_without_usable_text_gives_exit_code_3(
     folder = Path(shutil.copytree(texts, tmp_path / "texts"))
     (folder / "de.txt").write_text(" \n\n", encoding="utf-8")
     path = tmp_path / "lex.csv"
-    done = xsns("baseline", "lex", "--corpus", folder, "--lang", "sw,fi,de", "--examples", 4, "-o", path)
-    assert done.code == 3
-    assert "failed: de (seed 42): " in done.err
-    assert "error: 1 of 3 rows failed: de." in done.err
+    completed = xsns("baseline", "lex", "--corpus", folder, "--lang", "sw,fi,de", "--examples", 4, "-o", path)
+    assert completed.code == 3
+    assert "failed: de (seed 42): " in completed.err
+    assert "error: 1 of 3 rows failed: de." in completed.err
     assert read_matrix(path).sources == ("sw", "fi")
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "code", "says"),
+    ("name", "options", "code", "message"),
     [
         ("emb", ["--layer", "last"], 2, "'last' is not a layer."),
         ("emb", ["--layer", "9"], 2, "has no layer 9."),
@@ -121,25 +121,25 @@ def test_a_language_without_usable_text_gives_exit_code_3(
         ("sue", ["--merges", "0"], 2, "merges must be at least 1, not 0."),
     ],
 )
-def test_invalid_arguments_are_errors(name: str, options: list[str], code: int, says: str, baseline: Any) -> None:
-    done = baseline(name, *options)
-    assert (done.code, done.out) == (code, "")
-    assert says in done.err
-    assert "Traceback" not in done.err
+def test_invalid_arguments_are_errors(name: str, options: list[str], code: int, message: str, baseline: Any) -> None:
+    completed = baseline(name, *options)
+    assert (completed.code, completed.out) == (code, "")
+    assert message in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_a_model_folder_without_a_configuration_is_an_error(xsns: Any, texts: Path, tmp_path: Path) -> None:
-    done = xsns("baseline", "lex", "--corpus", texts, "--model", tmp_path)
-    assert done.code == 1
-    assert "error: the configuration of model" in done.err
-    assert "config.json" in done.err
+    completed = xsns("baseline", "lex", "--corpus", texts, "--model", tmp_path)
+    assert completed.code == 1
+    assert "error: the configuration of model" in completed.err
+    assert "config.json" in completed.err
 
 
 def test_lex_needs_no_weights(xsns: Any, texts: Path, tiny_copy: Path, baseline: Any) -> None:
     (tiny_copy / "model.safetensors").unlink()
-    done = xsns("baseline", "lex", "--corpus", texts, "--model", tiny_copy, "--max-length", 24, "--examples", 6)
-    assert done.code == 0, done.err
-    assert done.out == baseline("lex").out
+    completed = xsns("baseline", "lex", "--corpus", texts, "--model", tiny_copy, "--max-length", 24, "--examples", 6)
+    assert completed.code == 0, completed.err
+    assert completed.out == baseline("lex").out
 
 
 def test_help_loads_no_large_library() -> None:
@@ -147,5 +147,5 @@ def test_help_loads_no_large_library() -> None:
         "import sys; from xsns_stream.cli.baseline_text import COMMANDS; "
         "print(*{'torch', 'transformers', 'numba', 'pandas', 'scipy', 'zarr'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == []
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.split() == []

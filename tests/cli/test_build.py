@@ -18,7 +18,7 @@ from xsns_stream.store import open_store
 @pytest.mark.parametrize(
     ("option", "value", "field"),
     [
-        ("examples", "7", "examples_asked is 6 in the store and 7 here"),
+        ("examples", "7", "the number of examples (--examples) is 6 in the store and 7 here"),
         ("mask_rate", "0.3", "objective is 'masked-lm(rate=0.15,max_length=24)' in the store"),
         ("token_reduction", "mean", "estimator is 'per-example(token_reduction=sum)' in the store"),
     ],
@@ -27,15 +27,15 @@ def test_another_experiment_in_the_same_store_is_refused(
     option: str, value: str, field: str, build: Any, tmp_path: Path
 ) -> None:
     assert build().code == 0
-    done = build(lang="et", **{option: value})
-    assert (done.code, done.out) == (1, "")
-    assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in done.err
-    assert "hint: repeat the store's settings, or write to another path" in done.err
+    completed = build(lang="et", **{option: value})
+    assert (completed.code, completed.out) == (1, "")
+    assert f"error: the store '{tmp_path / 'x.zarr'}' contains another experiment: {field}" in completed.err
+    assert "hint: repeat the store's settings, or write to another path" in completed.err
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
 
 
-@pytest.mark.parametrize("place", ["under a file", "a file", "another folder", "proc"])
-def test_a_store_that_cannot_be_created_is_an_error(place: str, build: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["under a file", "a file", "another folder", "proc"])
+def test_a_store_that_cannot_be_created_is_an_error(kind: str, build: Any, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
     (tmp_path / "folder").mkdir()
@@ -44,14 +44,16 @@ def test_a_store_that_cannot_be_created_is_an_error(place: str, build: Any, tmp_
         "under a file": file / "x.zarr",
         "a file": file,
         "another folder": tmp_path / "folder",
-        "proc": Path("/proc/no/x.zarr"),  # nobody, not even root, can make a folder there
-    }[place]
-    if place == "proc" and not Path("/proc/self").exists():
+        "proc": Path("/proc/no/x.zarr"),  # no user, not even root, can create a folder there
+    }[kind]
+    if kind == "proc" and not Path("/proc/self").exists():
         pytest.skip("there is no /proc here")
-    done = build(store=store)
-    assert (done.code, done.out) == (1, "")
-    assert re.search(rf"^error: .*'{re.escape(str(store))}'.*\.\nhint: .+\.\n", done.err, re.MULTILINE), done.err
-    assert "Traceback" not in done.err
+    completed = build(store=store)
+    assert (completed.code, completed.out) == (1, "")
+    assert re.search(rf"^error: .*'{re.escape(str(store))}'.*\.\nhint: .+\.\n", completed.err, re.MULTILINE), (
+        completed.err
+    )
+    assert "Traceback" not in completed.err
     assert file.read_text() == "mine"
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["mine.txt"]
 
@@ -64,14 +66,14 @@ def three(tmp_path: Path, write_texts: Callable[..., Path]) -> Path:
     return write_texts(tmp_path / "three", "sw fi et", 8)
 
 
-@pytest.mark.parametrize("trouble", [b"", b"\n \n", b"\xff\xfe\xff\n"], ids=["empty", "blank", "undecodable"])
-def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any, three: Path, tmp_path: Path) -> None:
-    (three / "fi.txt").write_bytes(trouble)
-    done = build(corpus=three, lang="all")
-    assert done.code == 3
-    assert done.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
-    assert "failed: fi (seed 42): " in done.err
-    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The reason: " in done.err
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe\xff\n"], ids=["empty", "blank", "undecodable"])
+def test_one_failed_language_does_not_stop_the_others(content: bytes, build: Any, three: Path, tmp_path: Path) -> None:
+    (three / "fi.txt").write_bytes(content)
+    completed = build(corpus=three, lang="all")
+    assert completed.code == 3
+    assert completed.out == f"{tmp_path / 'x.zarr'}: 2 rows measured, 0 already present, 1 failed.\n"
+    assert "failed: fi (seed 42): " in completed.err
+    assert "error: 1 of 3 rows failed: fi.\nhint: the others are committed. The reason: " in completed.err
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("et", "sw"), [])
     # After the file is repaired, the same command measures the missing row.
@@ -84,22 +86,24 @@ def test_one_failed_language_does_not_stop_the_others(trouble: bytes, build: Any
 def test_quiet_gives_the_reason_of_each_failed_language(build: Any, three: Path) -> None:
     (three / "fi.txt").write_text("")
     (three / "et.txt").write_bytes("tere".encode("utf-16"))
-    done = build("-q", corpus=three, lang="all", seed="1,2")
-    assert done.code == 3
-    assert "The reasons: et: et.txt is UTF-16, not UTF-8. Convert it: `iconv" in done.err
-    assert "fi: fi.txt has no usable text: it contains no line, row or sentence." in done.err
-    assert done.err.count("fi.txt has no usable text") == 1, "one reason for both seeds"
+    completed = build("-q", corpus=three, lang="all", seed="1,2")
+    assert completed.code == 3
+    assert "The reasons: et: et.txt is UTF-16, not UTF-8. Convert it: `iconv" in completed.err
+    assert "fi: fi.txt has no usable text: it contains no line, row or sentence." in completed.err
+    assert completed.err.count("fi.txt has no usable text") == 1, "one reason for both seeds"
 
 
-def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path, xsns: Any) -> None:
+def test_languages_that_cannot_be_built_are_listed_separately(build: Any, three: Path, xsns: Any) -> None:
     (three / "fi.txt").write_bytes("hei".encode("utf-16"))
     (three / "swh_Latn.txt").write_text("habari\n")
-    done = build("--dry-run", "-q", corpus=three, lang="all")
-    assert done.code == 3
-    assert "\nto measure: et\n" in done.out
-    assert "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (sw.txt and swh_Latn.txt both mean" in done.out
-    shown = xsns("info", "--corpus", three)
-    rows = {line.split()[0]: " ".join(line.split()[2:]) for line in shown.out.splitlines()[2:]}
+    completed = build("--dry-run", "-q", corpus=three, lang="all")
+    assert completed.code == 3
+    assert "\nto measure: et\n" in completed.out
+    assert (
+        "\ncannot be measured: fi (fi.txt is UTF-16, not UTF-8), sw (sw.txt and swh_Latn.txt both mean" in completed.out
+    )
+    info = xsns("info", "--corpus", three)
+    rows = {line.split()[0]: " ".join(line.split()[2:]) for line in info.out.splitlines()[2:]}
     assert rows["et"] == ""
     assert rows["fi"] == "fi.txt is UTF-16, not UTF-8."
     assert rows["sw"] == "sw.txt and swh_Latn.txt both mean the language 'sw'."
@@ -110,9 +114,9 @@ def test_languages_that_cannot_be_built_are_listed_apart(build: Any, three: Path
 
 def test_json_lists_failed_rows(build: Any, three: Path) -> None:
     (three / "fi.txt").write_text("")
-    done = build("--json", corpus=three, lang="sw,fi,et", seed="5")
-    assert done.code == 3
-    result = json.loads(done.out)["result"]
+    completed = build("--json", corpus=three, lang="sw,fi,et", seed="5")
+    assert completed.code == 3
+    result = json.loads(completed.out)["result"]
     assert result["committed"] == [["sw", 5], ["et", 5]]
     assert result["skipped"] == []
     (failed,) = result["failed"]
@@ -124,21 +128,21 @@ def test_json_lists_failed_rows(build: Any, three: Path) -> None:
 
 
 def test_a_dry_run_estimates_and_writes_nothing(build: Any, tmp_path: Path) -> None:
-    done = build("--dry-run", "--parts", 2, lang="sw,fi,et")
-    assert done.code == 0, done.err
-    first, second, third = done.out.splitlines()
+    completed = build("--dry-run", "--parts", 2, lang="sw,fi,et")
+    assert completed.code == 0, completed.err
+    first, second, third = completed.out.splitlines()
     assert first == "3 languages × 1 seed × 1 density from folder(texts): 3 rows, 3 of them not in the store yet."
     assert second == "to measure: sw fi et"
     assert re.fullmatch(
-        r"about (less than 1|\d+) (s|min) here for 3 rows, estimated from one timed row; [\d.]+ kB of disk, "
+        r"(less than 1 s|about \d+ (s|min)) here for 3 rows, estimated from one timed row; [\d.]+ kB of disk, "
         r"[\d.]+ [MG]B of memory\.",
         third,
     )
     assert list(tmp_path.iterdir()) == []
     assert build(lang="fi").code == 0
     before = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*"))
-    done = build("--dry-run", "--json", lang="sw,fi,et")
-    plan = json.loads(done.out)["result"]
+    completed = build("--dry-run", "--json", lang="sw,fi,et")
+    plan = json.loads(completed.out)["result"]
     assert (plan["dry_run"], plan["rows"], plan["missing"]) == (True, 3, [["sw", 42], ["et", 42]])
     assert (plan["failed"], plan["files_not_read"], plan["corpus_notes"]) == ([], [], [])
     assert plan["seconds"] > 0
@@ -162,9 +166,9 @@ def test_a_dry_run_refuses_what_the_build_refuses(
     arguments: tuple[str, ...], options: dict[str, Any], code: int, build: Any, tmp_path: Path
 ) -> None:
     assert build(lang="et").code == 0
-    dry, done = build("--dry-run", *arguments, **options), build(*arguments, **options)
-    assert dry == done
-    assert (done.code, done.out) == (code, "")
+    dry, completed = build("--dry-run", *arguments, **options), build(*arguments, **options)
+    assert dry == completed
+    assert (completed.code, completed.out) == (code, "")
     assert open_store(tmp_path / "x.zarr").languages == ("et",)
 
 
@@ -173,26 +177,26 @@ def test_a_dry_run_names_the_rows_that_would_fail(build: Any, write_texts: Any, 
     (folder / "et.txt").write_text("\n\n")
     (folder / "zu.txt").write_text("Sawubona.\n")
     dry = build("--dry-run", "--parts", 2, corpus=folder, lang="sw,et,zu")
-    done = build("--parts", 2, corpus=folder, lang="sw,et,zu")
-    assert dry.code == done.code == 3
+    completed = build("--parts", 2, corpus=folder, lang="sw,et,zu")
+    assert dry.code == completed.code == 3
     for line in ("failed: et (seed 42): ", "failed: zu (seed 42): ", "error: 2 of 3 rows failed: et, zu."):
         assert line in dry.err
-        assert line in done.err
+        assert line in completed.err
     assert "hint: the others can be measured." in dry.err
-    assert "hint: the others are committed." in done.err
+    assert "hint: the others are committed." in completed.err
 
 
 def test_a_dry_run_needs_the_model(build: Any, tmp_path: Path) -> None:
-    dry, done = build("--dry-run", model=tmp_path / "nothing"), build(model=tmp_path / "nothing")
-    assert dry == done
-    assert done.code != 0
+    dry, completed = build("--dry-run", model=tmp_path / "nothing"), build(model=tmp_path / "nothing")
+    assert dry == completed
+    assert completed.code != 0
 
 
 def test_json_output_is_one_object(build: Any, tmp_path: Path) -> None:
-    done = build("--json", "--density", "0.3", seed="7")
-    assert done.code == 0
-    assert done.out.count("\n") == 1
-    document = json.loads(done.out)
+    completed = build("--json", "--density", "0.3", seed="7")
+    assert completed.code == 0
+    assert completed.out.count("\n") == 1
+    document = json.loads(completed.out)
     text = document["result"].pop("text")
     assert [(row["language"], row["seed"], row["examples_unusable"]) for row in text] == [("sw", 7, 0), ("fi", 7, 0)]
     assert all(note["seed"] == 7 for note in document["result"].pop("row_notes"))
@@ -212,18 +216,18 @@ def test_json_output_is_one_object(build: Any, tmp_path: Path) -> None:
             "corpus_notes": [],
         },
     }
-    assert "next:" not in done.err
+    assert "next:" not in completed.err
     again = build("--json", "--density", "0.3", seed="7")
     assert json.loads(again.out)["result"]["skipped"] == [["sw", 7], ["fi", 7]]
 
 
 def test_quiet_shows_results_and_errors_only(build: Any, three: Path, tmp_path: Path) -> None:
     (three / "fi.txt").write_text("")
-    done = build("--quiet", corpus=three, lang="sw")
-    assert done == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 already present, 0 failed.\n", "")
-    done = build("--quiet", corpus=three, lang="fi")
-    assert done.code == 3
-    assert done.err.startswith("error: 1 of 1 row failed: fi.\nhint: ")
+    completed = build("--quiet", corpus=three, lang="sw")
+    assert completed == (0, f"{tmp_path / 'x.zarr'}: 1 row measured, 0 already present, 0 failed.\n", "")
+    completed = build("--quiet", corpus=three, lang="fi")
+    assert completed.code == 3
+    assert completed.err.startswith("error: 1 of 1 row failed: fi.\nhint: ")
 
 
 def test_verbose_shows_the_traceback_of_an_error(build: Any) -> None:
@@ -236,24 +240,24 @@ def test_an_unexpected_exception_is_reported_as_a_bug(build: Any, monkeypatch: p
         raise ZeroDivisionError("a surprise")
 
     monkeypatch.setattr("xsns_stream.pipeline.build.run_build", breaks)
-    done = build()
-    assert (done.code, done.out) == (70, "")
-    assert "Traceback" in done.err
-    assert "error: this is a bug in xsns-stream: ZeroDivisionError: a surprise\nhint: please report it" in done.err
+    completed = build()
+    assert (completed.code, completed.out) == (70, "")
+    assert "Traceback" in completed.err
+    assert "error: this is a bug in xsns-stream: ZeroDivisionError: a surprise\nhint: please report it" in completed.err
 
 
 def test_several_densities_are_measured_in_one_pass(build: Any, tmp_path: Path) -> None:
-    done = build("--density", "0.1", "--density", "0.2", "--density", "0.1", lang="sw")
-    assert done.code == 0
+    completed = build("--density", "0.1", "--density", "0.2", "--density", "0.1", lang="sw")
+    assert completed.code == 0
     store = open_store(tmp_path / "x.zarr")
     assert store.densities == (0.1, 0.2)
-    assert done.err.count("examples/s") == 1
+    assert completed.err.count("examples/s") == 1
 
 
 def test_a_corpus_may_be_pairs_of_language_and_file(xsns: Any, tiny_folder: Path, texts: Path, tmp_path: Path) -> None:
     pairs = ["--corpus", f"swa={texts / 'sw.txt'}", "--corpus", f"fi={texts / 'fi.txt'}"]
     common = ["--model", tiny_folder, "--examples", 4, "--max-length", 24, "--store", tmp_path / "x.zarr"]
-    done = xsns("build", *pairs, *common)
-    assert done.code == 0
+    completed = xsns("build", *pairs, *common)
+    assert completed.code == 0
     assert open_store(tmp_path / "x.zarr").languages == ("fi", "sw")
     assert open_store(tmp_path / "x.zarr").experiment["corpus"] == "files"

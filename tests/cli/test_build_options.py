@@ -23,25 +23,26 @@ pytestmark = pytest.mark.xdist_group("build")
 
 
 def test_an_unknown_language_is_an_error(build: Any, tmp_path: Path) -> None:
-    done = build(lang="sw,swahilli")
-    assert (done.code, done.out) == (2, "")
+    completed = build(lang="sw,swahilli")
+    assert (completed.code, completed.out) == (2, "")
     assert (
-        done.err == "error: no language 'swahilli' in the corpus folder(texts).\nhint: did you mean 'sw' (Swahili)?\n"
+        completed.err
+        == "error: no language 'swahilli' in the corpus folder(texts).\nhint: did you mean 'sw' (Swahili)?\n"
     )
     assert not (tmp_path / "x.zarr").exists()
 
 
 @pytest.mark.parametrize("density", ["0", "2", "-0.1", "nan"])
 def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path) -> None:
-    done = build(density=density)
-    assert (done.code, done.out) == (2, "")
-    assert re.match(r"error: the density must be in \(0, 1\], not [-\w.]+\.\n", done.err)
-    assert "hint: write 15 %, the value in the paper, as 0.15." in done.err
+    completed = build(density=density)
+    assert (completed.code, completed.out) == (2, "")
+    assert re.match(r"error: the density must be in \(0, 1\], not [-\w.]+\.\n", completed.err)
+    assert "hint: write 15 %, the value in the paper, as 0.15." in completed.err
     assert not (tmp_path / "x.zarr").exists()
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "told"),
+    ("option", "value", "message"),
     [
         ("examples", "0", "error: the number of examples must be at least 1, not 0."),
         ("batch", "0", "error: the batch size must be at least 1, not 0."),
@@ -74,7 +75,7 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ),
         ("stack", "encoder", "error: "),
         ("include", "no such name", "error: "),
-        ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: labels are for"),
+        ("label_column", "x", "error: --label-column does not apply to the objective auto.\nhint: omit --label"),
         (
             "check_every",
             "5",
@@ -85,32 +86,35 @@ def test_an_invalid_density_is_an_error(density: str, build: Any, tmp_path: Path
         ("keep_fisher", "int8", "error: Invalid value for '--keep-fisher'"),
     ],
 )
-def test_an_invalid_option_is_an_error(option: str, value: str, told: str, build: Any, tmp_path: Path) -> None:
-    done = build(**{option: value})
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(told)
-    assert "\nhint: " in done.err or option in ("examples", "batch", "mask_rate", "max_length", "seed", "memory")
+def test_an_invalid_option_is_an_error(option: str, value: str, message: str, build: Any, tmp_path: Path) -> None:
+    completed = build(**{option: value})
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith(message)
+    assert "\nhint: " in completed.err or option in ("examples", "batch", "mask_rate", "max_length", "seed", "memory")
     assert not (tmp_path / "x.zarr").exists()
 
 
 def test_a_missing_corpus_is_an_error(xsns: Any, tmp_path: Path) -> None:
-    done = xsns("build", "--corpus", "wikian", "--store", tmp_path / "x.zarr")
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("error: there is no corpus 'wikian'")
-    assert "hint: did you mean wikiann?" in done.err
+    completed = xsns("build", "--corpus", "wikian", "--store", tmp_path / "x.zarr")
+    assert (completed.code, completed.out) == (1, "")
+    assert completed.err.startswith("error: there is no corpus 'wikian'")
+    assert "hint: did you mean wikiann?" in completed.err
 
 
 # --------------------------------------------------------------------------------------- what is measured
 
 
 def test_a_causal_model_predicts_the_next_token(build: Any, causal: Path, tmp_path: Path) -> None:
-    done = build(model=causal)
-    assert done.code == 0, done.err
+    completed = build(model=causal)
+    assert completed.code == 0, completed.err
     store = open_store(tmp_path / "x.zarr")
     assert store.experiment["objective"] == "causal-lm(max_length=24)"
     assert any("attn" in name for name in store.layout.names)
-    done = build(model=causal, mask_rate="0.2", store=tmp_path / "y.zarr")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: causal-lm does not use the option 'mask rate'.")
+    completed = build(model=causal, mask_rate="0.2", store=tmp_path / "y.zarr")
+    assert (completed.code, completed.err.splitlines()[0]) == (
+        2,
+        "error: causal-lm does not use the option 'mask rate'.",
+    )
 
 
 def test_a_share_of_the_next_tokens_is_scored(build: Any, causal: Path, xsns: Any, tmp_path: Path) -> None:
@@ -139,13 +143,13 @@ def test_a_task_with_labels_can_be_measured(build: Any, tmp_path: Path) -> None:
         lines = [json.dumps({"text": f"{words} {n}", "topic": ("news", "sport", "weather")[n % 3]}) for n in range(9)]
         (corpus / f"{language}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = {"objective": "sequence-classification", "label_column": "topic", "head_seed": 3}
-    done = build(corpus=corpus, **options)
-    assert done.code == 0, done.err
+    completed = build(corpus=corpus, **options)
+    assert completed.code == 0, completed.err
     experiment = open_store(tmp_path / "x.zarr").experiment
     assert experiment["objective"].startswith("sequence-classification(labels=3")
     assert experiment["head"] == "seed=3"
-    done = build(corpus=corpus, **(options | {"head_seed": 4}))
-    assert "head is 'seed=3' in the store and 'seed=4' here" in done.err
+    completed = build(corpus=corpus, **(options | {"head_seed": 4}))
+    assert "head is 'seed=3' in the store and 'seed=4' here" in completed.err
 
 
 def test_parameters_are_chosen_by_name(build: Any, tmp_path: Path) -> None:
@@ -167,38 +171,38 @@ def test_an_estimator_is_recorded(build: Any, tmp_path: Path) -> None:
 
 def test_split_half_and_stability_are_reported(build: Any, tmp_path: Path) -> None:
     options = {"examples": 20, "until_stable": 0.01, "check_every": 6, "at_least": 12}
-    done = build("--split-half", "--quiet", **options)
-    assert done.code == 0
-    first, halves, used = done.out.splitlines()
+    completed = build("--split-half", "--quiet", **options)
+    assert completed.code == 0
+    first, halves, used = completed.out.splitlines()
     assert first.endswith("x.zarr: 2 rows measured, 0 already present, 0 failed.")
     assert re.fullmatch(r"split-half Jaccard: 0\.\d{3} on average, 0\.\d{3} at lowest \(\w\w, seed 42\)\.", halves)
     assert used == "until stable: 12 examples per row on average, from 12 to 12."
-    done = build("--split-half", "--json", seed=7, **options)
-    known = json.loads(done.out)["result"]["reliability"]
+    completed = build("--split-half", "--json", seed=7, **options)
+    known = json.loads(completed.out)["result"]["reliability"]
     assert [(row["language"], row["seed"]) for row in known] == [("sw", 7), ("fi", 7)]
     assert all(0 < row["split_half"] < 1 and len(row["stability"]) == 2 for row in known)
-    assert ", split-half 0." in done.err
+    assert ", split-half 0." in completed.err
 
 
 def test_info_shows_the_reliability_of_rows(build: Any, xsns: Any, tmp_path: Path) -> None:
     options = {"examples": 20, "until_stable": 0.01, "check_every": 6, "at_least": 12}
     assert build("--split-half", "--keep-fisher", "bf16", **options).code == 0
     out = xsns("info", "--store", tmp_path / "x.zarr").out
-    facts = {line[:17].strip(): line[17:].strip() for line in out.splitlines()}
-    assert re.fullmatch(r"Jaccard 0\.\d+ on average, 0\.\d+ at lowest \(\w\w, seed 42\)", facts["split-half"])
-    assert facts["last check"].startswith("Jaccard 0.")
-    assert facts["examples used"] == "12 to 12 per row"
-    assert facts["Fisher values"].startswith("2 rows as bf16, ")
-    assert facts["stopping"].startswith("until-stable(jaccard=0.01,")
+    fields = {line[:17].strip(): line[17:].strip() for line in out.splitlines()}
+    assert re.fullmatch(r"Jaccard 0\.\d+ on average, 0\.\d+ at lowest \(\w\w, seed 42\)", fields["split-half"])
+    assert fields["last check"].startswith("Jaccard 0.")
+    assert fields["examples used"] == "12 to 12 per row"
+    assert fields["Fisher values"].startswith("2 rows as bf16, ")
+    assert fields["stopping"].startswith("until-stable(jaccard=0.01,")
     result = json.loads(xsns("info", "--store", tmp_path / "x.zarr", "--json").out)["result"]
     assert [row["language"] for row in result["reliability"]] == ["fi", "sw"]
     assert (result["kept_rows"], result["kept_fisher"]) == (2, ["bf16"])
 
 
 def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp_path: Path) -> None:
-    done = build("--json", quantile="histogram")
-    assert (done.code, json.loads(done.out)["result"]["quantile"]) == (0, "histogram")
-    assert "thresholds are estimated, within 0.8 % of the exact thresholds" in done.err
+    completed = build("--json", quantile="histogram")
+    assert (completed.code, json.loads(completed.out)["result"]["quantile"]) == (0, "histogram")
+    assert "thresholds are estimated, within 0.8 % of the exact thresholds" in completed.err
     assert open_store(tmp_path / "x.zarr").experiment["quantile"] == "histogram"
     again = build(quantile="exact")
     assert again.code != 0
@@ -208,9 +212,9 @@ def test_a_histogram_is_another_experiment_than_exact_thresholds(build: Any, tmp
 
 def test_saved_fisher_values_give_other_densities(build: Any, xsns: Any, tmp_path: Path) -> None:
     assert build("--keep-fisher").code == 0
-    done = build(density="0.05")
-    assert done.code == 0
-    assert done.err.count("(from stored Fisher values)") == 2
+    completed = build(density="0.05")
+    assert completed.code == 0
+    assert completed.err.count("(from stored Fisher values)") == 2
     assert xsns("verify", "--store", tmp_path / "x.zarr").out == "4 rows verified, and Fisher values of 2 rows\n"
     store = open_store(tmp_path / "x.zarr")
     assert store.densities == (0.05, 0.15)
@@ -219,14 +223,17 @@ def test_saved_fisher_values_give_other_densities(build: Any, xsns: Any, tmp_pat
 
 
 def test_a_misspelt_language_beside_all_is_an_error(build: Any, xsns: Any, tmp_path: Path) -> None:
-    done = build(lang="all,bogus")
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: no language 'bogus' in the corpus folder(texts).")
+    completed = build(lang="all,bogus")
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith("error: no language 'bogus' in the corpus folder(texts).")
     assert build(lang="all,sw", examples=2).code == 0
     store = tmp_path / "x.zarr"
     assert len(open_store(store).languages) == 6
-    done = xsns("rank", "--store", store, "--target", "sw", "--sources", "all,bogus")
-    assert (done.code, done.err.startswith(f"error: no language 'bogus' in the store '{store}'.")) == (2, True)
+    completed = xsns("rank", "--store", store, "--target", "sw", "--sources", "all,bogus")
+    assert (completed.code, completed.err.startswith(f"error: no language 'bogus' in the store '{store}'.")) == (
+        2,
+        True,
+    )
     assert xsns("rank", "--store", store, "--target", "sw", "--sources", "all,fi").code == 0
 
 
@@ -261,10 +268,10 @@ def test_an_invalid_size_is_refused(text: str) -> None:
 def test_damaged_weights_are_an_error(build: Any, tiny_copy: Path, tmp_path: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    done = build(model=tiny_copy)
-    assert (done.code, done.out) == (1, "")
-    assert f"error: the weights of model '{tiny_copy}' cannot be read: " in done.err
-    assert "hint: the files may be incomplete; download or export them again." in done.err
+    completed = build(model=tiny_copy)
+    assert (completed.code, completed.out) == (1, "")
+    assert f"error: the weights of model '{tiny_copy}' cannot be read: " in completed.err
+    assert "hint: the files may be incomplete; download or export them again." in completed.err
     assert not (tmp_path / "x.zarr").exists()
 
 
@@ -273,13 +280,13 @@ def test_weights_that_are_nan_are_an_error(build: Any, tiny_copy: Path) -> None:
     name = "roberta.encoder.layer.1.attention.output.dense.weight"
     weights[name][3, 3] = math.nan
     save_file(weights, tiny_copy / "model.safetensors", metadata={"format": "pt"})
-    done = build(model=tiny_copy)
-    assert done.code == 3
+    completed = build(model=tiny_copy)
+    assert completed.code == 3
     for language in ("sw", "fi"):
-        (line,) = [line for line in done.err.splitlines() if line.startswith(f"failed: {language} (seed 42): ")]
+        (line,) = [line for line in completed.err.splitlines() if line.startswith(f"failed: {language} (seed 42): ")]
         assert f"parameter '{name}'" in line
         assert f"language '{language}'" in line
-    assert "error: 2 of 2 rows failed: sw, fi." in done.err
+    assert "error: 2 of 2 rows failed: sw, fi." in completed.err
 
 
 @pytest.fixture(scope="module")
@@ -302,9 +309,11 @@ def causal(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
 
 
 def test_a_missing_model_is_an_error(build: Any, tmp_path: Path) -> None:
-    done = build(model=tmp_path / "nothing")
-    assert (done.code, done.out) == (1, "")
-    assert f"error: there is no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in done.err
+    completed = build(model=tmp_path / "nothing")
+    assert (completed.code, completed.out) == (1, "")
+    assert (
+        f"error: there is no model folder '{tmp_path / 'nothing'}'.\nhint: give `mini`, a local folder" in completed.err
+    )
 
 
 def test_a_moved_model_is_the_same_model(build: Any, tiny_copy: Path, tmp_path: Path) -> None:

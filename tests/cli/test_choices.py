@@ -1,4 +1,4 @@
-"""The names that options offer are those of the registries."""
+"""The names that options accept are the names in the registries."""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ OWNERS: dict[str, tuple[str, Iterable[str]]] = {
 }
 
 
-def compare(here: str, names: Iterable[str], there: str, registry: Iterable[str]) -> None:
-    """Fail with the names that are missing, and the file where they are missing."""
+def compare(place: str, names: Iterable[str], registry_name: str, registry: Iterable[str]) -> None:
+    """Fail if the two lists differ, with the names that are missing and the file in which they are missing."""
     names, registry = list(names), list(registry)
-    assert not (missing := [name for name in registry if name not in names]), f"{here} lacks {missing} of {there}"
-    assert not (unknown := [name for name in names if name not in registry]), f"{there} lacks {unknown} of {here}"
+    assert not (missing := [name for name in registry if name not in names]), (
+        f"{place} lacks {missing} of {registry_name}"
+    )
+    assert not (unknown := [name for name in names if name not in registry]), (
+        f"{registry_name} lacks {unknown} of {place}"
+    )
 
 
 def test_every_list_has_an_owner() -> None:

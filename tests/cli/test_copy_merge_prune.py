@@ -9,7 +9,6 @@ import pytest
 from tests.support import networks
 from tests.support.streams import without_next
 from xsns_stream.store import open_store
-from xsns_stream.types import DiagonalFisher
 
 
 @pytest.fixture
@@ -18,21 +17,15 @@ def folder(tmp_path):
     a = open_store(tmp_path / "a.zarr", "a")
     for language, seed in (("sw", 7), ("zh-Hant", 7), ("fi", 7), ("sw", 8)):
         a.write(networks.make_sub(language, seed))
-    keep(a, "sw")
+    networks.save_ones(a, "sw", 7)
     b = open_store(tmp_path / "b.zarr", "a")
     for language in ("yo", "sw"):
         b.write(networks.make_sub(language, 7))
     return tmp_path
 
 
-def keep(store, language):
-    sub = networks.make_sub(language, 7)
-    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
-
-
-def result(done, verb):
-    document = json.loads(done[1])
+def result(completed, verb):
+    document = json.loads(completed[1])
     assert document["command"] == verb
     return document["result"]
 
@@ -46,9 +39,9 @@ def names(path):
 
 
 def test_a_copy_reports_the_number_of_rows_and_bytes(folder, in_process):
-    done = in_process(folder, "copy", "a.zarr", "c.zarr")
-    assert (done.code, without_next(done.err)) == (0, "")
-    first, second = done.out.splitlines()
+    completed = in_process(folder, "copy", "a.zarr", "c.zarr")
+    assert (completed.code, without_next(completed.err)) == (0, "")
+    first, second = completed.out.splitlines()
     assert first == "c.zarr: 4 rows copied, 0 already present."
     assert second.startswith("size: ")
     assert names(folder / "c.zarr") == names(folder / "a.zarr")
@@ -66,20 +59,20 @@ def test_a_copy_reports_the_number_of_rows_and_bytes(folder, in_process):
     ],
 )
 def test_rows_are_chosen_in_any_spelling(folder, options, rows, in_process):
-    done = in_process(folder, "copy", "a.zarr", "c.zarr", *options, "--json")
-    assert done[0] == 0
-    assert [(row["language"], row["seed"]) for row in result(done, "copy")["written"]] == rows
+    completed = in_process(folder, "copy", "a.zarr", "c.zarr", *options, "--json")
+    assert completed[0] == 0
+    assert [(row["language"], row["seed"]) for row in result(completed, "copy")["written"]] == rows
     assert names(folder / "c.zarr") == rows
 
 
 def test_a_copy_may_be_compressed_and_its_copy_stays_compressed(folder, in_process):
-    # The bits are clustered, so that they can be compressed, as those of a model.
+    # The bits are clustered like those of a model, so that they can be compressed.
     bits = np.zeros(3 * 64_000 // 64, np.uint64)
     bits[:400] = 2**64 - 1
     layout = networks.make_layout(3, 64_000)
     open_store(folder / "big.zarr", "a").write(networks.make_sub("sw", 7, layout=layout, bits=bits))
-    done = in_process(folder, "copy", "big.zarr", "z.zarr", "--codec", "zstd", "--json")
-    document = result(done, "copy")
+    completed = in_process(folder, "copy", "big.zarr", "z.zarr", "--codec", "zstd", "--json")
+    document = result(completed, "copy")
     assert document["words_bytes"] == 24_000
     assert document["ratio"] == pytest.approx(24_000 / document["target_bytes"])
     assert document["ratio"] > 10
@@ -124,9 +117,9 @@ def test_a_damaged_row_is_not_copied_and_gives_exit_code_3(folder, in_process):
 
 
 def test_stores_are_merged(folder, in_process):
-    done = in_process(folder, "merge", "all.zarr", "a.zarr", "b.zarr")
-    assert (done.code, without_next(done.err)) == (0, "")
-    assert done.out.startswith("all.zarr: 5 rows copied, 0 already present.\n")
+    completed = in_process(folder, "merge", "all.zarr", "a.zarr", "b.zarr")
+    assert (completed.code, without_next(completed.err)) == (0, "")
+    assert completed.out.startswith("all.zarr: 5 rows copied, 0 already present.\n")
     assert names(folder / "all.zarr") == [("fi", 7), ("sw", 7), ("yo", 7), ("zh-Hant", 7), ("sw", 8)]
     document = result(in_process(folder, "merge", "a.zarr", "b.zarr", "--json"), "merge")
     assert (document["target"], document["sources"]) == ("a.zarr", ["b.zarr"])
@@ -161,7 +154,7 @@ def test_a_dry_run_lists_the_rows_to_drop(folder, in_process):
 
 
 @pytest.mark.parametrize(
-    ("options", "left"),
+    ("options", "remaining"),
     [
         (["--lang", "sw"], [("fi", 7), ("zh-Hant", 7)]),
         (["--lang", "sw", "--seed", "8"], [("fi", 7), ("sw", 7), ("zh-Hant", 7)]),
@@ -173,13 +166,13 @@ def test_a_dry_run_lists_the_rows_to_drop(folder, in_process):
         (["--unfinished"], [("fi", 7), ("sw", 7), ("zh-Hant", 7), ("sw", 8)]),
     ],
 )
-def test_the_chosen_rows_are_dropped(folder, options, left, in_process):
-    done = in_process(folder, "prune", "a.zarr", *options, "--yes", "--json")
-    assert (done[0], done[2]) == (0, "")
-    document = result(done, "prune")
+def test_the_chosen_rows_are_dropped(folder, options, remaining, in_process):
+    completed = in_process(folder, "prune", "a.zarr", *options, "--yes", "--json")
+    assert (completed[0], completed[2]) == (0, "")
+    document = result(completed, "prune")
     assert document["dropped"]
-    assert len(document["rows"]) == 4 - len(left)
-    assert names(folder / "a.zarr") == left
+    assert len(document["rows"]) == 4 - len(remaining)
+    assert names(folder / "a.zarr") == remaining
     # Fisher values are dropped only with the option.
     assert len(open_store(folder / "a.zarr").fisher_keys()) == (0 if "--fisher" in options else 1)
     assert in_process(folder, "verify", "-s", "a.zarr", "--quiet")[0] == 0
@@ -239,7 +232,7 @@ def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.zarr/**/zarr.json")}
     ended, out, err = in_process(folder, *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert message in error
-    assert hint in advice
+    assert hint in hint_line
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.zarr/**/zarr.json")} == before

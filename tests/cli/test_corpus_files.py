@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.support.runners import Runner
 from xsns_stream.cli.baseline import command as baseline
 from xsns_stream.cli.build import command as build
 from xsns_stream.cli.info import command as info
-
-
-class Runner(CliRunner):
-    """A runner with the help options of the program, because click keeps the first help option of a verb."""
-
-    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
-        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
-
 
 LEFT = ["bn_rom.txt", "de.pdf", "fi.additional.txt", "notes.txt", "test.txt", "xx.txt"]
 NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is not a language code; name it bn-Latn if it is"
@@ -27,19 +19,19 @@ NOTE = "note: 6 files are not read: bn_rom.txt ('bn_rom' is not a language code;
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "texts"
-    place.mkdir()
+    path = tmp_path / "texts"
+    path.mkdir()
     for name in (*LEFT, "sw.txt", "english.txt"):
-        (place / name).write_text(f"{name} one two\nthree four {name}\n", encoding="utf-8")
-    return place
+        (path / name).write_text(f"{name} one two\nthree four {name}\n", encoding="utf-8")
+    return path
 
 
-def check(done: Result) -> dict[str, object]:
-    assert done.exit_code == 0, done.output
-    assert NOTE in done.stderr
-    assert "; and 1 more (info --corpus --json lists all)." in done.stderr
-    assert "note: english.txt is read as en (English)." in done.stderr
-    result: dict[str, object] = json.loads(done.stdout)["result"]
+def check(completed: Result) -> dict[str, object]:
+    assert completed.exit_code == 0, completed.output
+    assert NOTE in completed.stderr
+    assert "; and 1 more (info --corpus --json lists all)." in completed.stderr
+    assert "note: english.txt is read as en (English)." in completed.stderr
+    result: dict[str, object] = json.loads(completed.stdout)["result"]
     files = result["files_not_read"]
     assert isinstance(files, list)
     assert [each["file"] for each in files] == LEFT
@@ -70,11 +62,11 @@ def test_baseline_lists_the_files_not_read(folder: Path) -> None:
 
 
 def test_decisions_about_the_format_of_a_file_are_reported(tmp_path: Path) -> None:
-    place = tmp_path / "texts"
-    place.mkdir()
-    (place / "sw.tsv").write_text('text\tn\n"say ""yes"""\t1\nna\x01no\t2\n', encoding="utf-8")
-    arguments = ["--corpus", str(place), "--lang", "sw", "--store", str(tmp_path / "x.zarr"), "--examples", "2"]
-    done = Runner().invoke(build, arguments)
-    assert done.exit_code == 0, done.output
-    assert "sw.tsv is read as a table with quotation marks around fields" in done.stderr
-    assert "control characters are removed from 1 of 2 rows." in done.stderr
+    corpus = tmp_path / "texts"
+    corpus.mkdir()
+    (corpus / "sw.tsv").write_text('text\tn\n"say ""yes"""\t1\nna\x01no\t2\n', encoding="utf-8")
+    arguments = ["--corpus", str(corpus), "--lang", "sw", "--store", str(tmp_path / "x.zarr"), "--examples", "2"]
+    completed = Runner().invoke(build, arguments)
+    assert completed.exit_code == 0, completed.output
+    assert "sw.tsv is read as a table with quotation marks around fields" in completed.stderr
+    assert "control characters are removed from 1 of 2 rows." in completed.stderr

@@ -1,4 +1,4 @@
-"""Predictors on equal footing: `baseline … --store`, and what `evaluate` and `regress` say of differences."""
+"""Predictors on the same text: `baseline … --store`, and the notes of `evaluate` and `regress` on differences."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
     folder = tmp_path_factory.mktemp("footing")
     write_texts(folder / "texts", " ".join(CODES), 20)
-    given = ["--model", tiny_folder, "--corpus", folder / "texts", "--examples", 9, "--seed", 1, "--seed", 2]
+    options = ["--model", tiny_folder, "--corpus", folder / "texts", "--examples", 9, "--seed", 1, "--seed", 2]
     with pytest.raises(SystemExit) as stop:
-        main([*map(str, ("build", *given, "--max-length", 24, "--store", folder / "x.zarr", "-q"))])
+        main([*map(str, ("build", *options, "--max-length", 24, "--store", folder / "x.zarr", "-q"))])
     assert not stop.value.code
     cells = np.random.default_rng(0).random((1, 1, 4, 4)) * 100
     write_scores(TransferScores(CODES, CODES, cells, "pos", "accuracy", "percent", "made up"), folder / "gold.parquet")
@@ -50,16 +50,16 @@ def baseline(built: Path, xsns: Any, tiny_folder: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["lex", "emb", "nn-rank", "grad-cosine", "sue"])
 def test_everything_is_taken_from_the_store(name: str, baseline: Any, tmp_path: Path) -> None:
-    done = baseline(name, "-o", tmp_path / "m.parquet", "--json")
-    assert done.code == 0, done.err
+    completed = baseline(name, "-o", tmp_path / "m.parquet", "--json")
+    assert completed.code == 0, completed.err
     matrix = read_matrix(tmp_path / "m.parquet")
     assert (matrix.sources, matrix.targets, matrix.seeds) == (CODES, CODES, (1, 2))
     record = matrix.record
     assert record is not None
     assert (record.predictor, record.corpus, record.examples_asked) == (name, "folder(texts)", 9)
-    assert {one.examples for drawn in record.texts.values() for one in drawn.values()} == {9}
+    assert {one.examples for by_seed in record.texts.values() for one in by_seed.values()} == {9}
     assert record.max_length == (0 if name == "sue" else 24)
-    assert json.loads(done.out)["result"]["record"] == record.to_json()
+    assert json.loads(completed.out)["result"]["record"] == record.to_json()
     if name == "grad-cosine":
         assert record.objective == "masked-lm(rate=0.15,max_length=24)"
 
@@ -70,62 +70,69 @@ def test_the_text_of_a_relabelled_row_has_its_former_label(
     shutil.copytree(built / "x.zarr", tmp_path / "x.zarr")
     for old, new in (("et", "et-x-bible"), ("fi", "qaa-x-mine"), ("qaa-x-mine", "qaa-x-last")):
         assert xsns("relabel", old, new, "--store", tmp_path / "x.zarr", "-q").code == 0
-    done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", "texts", "-o", tmp_path / "m.parquet")
-    assert done.code == 0, done.err
+    completed = xsns(
+        "baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", "texts", "-o", tmp_path / "m.parquet"
+    )
+    assert completed.code == 0, completed.err
     assert read_matrix(tmp_path / "m.parquet").sources == ("en", "et-x-bible", "qaa-x-last", "sw")
-    assert "'qaa-x-last' has the label 'fi' in the corpus." in done.err
+    assert "'qaa-x-last' has the label 'fi' in the corpus." in completed.err
     (tmp_path / "other").mkdir()
     for code in CODES:
         (tmp_path / "other" / f"{code}.txt").write_text("".join(f"{code} {n}\n" for n in range(20)), encoding="utf-8")
-    done = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", tmp_path / "other")
-    assert done.code != 0
-    assert "fi" in done.err, "it is compared with the text of the row"
+    completed = xsns("baseline", "sue", "--store", tmp_path / "x.zarr", "--corpus", tmp_path / "other")
+    assert completed.code != 0
+    assert "fi" in completed.err, "the text is compared with the text of the row"
 
 
 def test_options_that_differ_are_refused_together(baseline: Any) -> None:
-    done = baseline("lex", "--examples", 64, "--max-length", 24, "--seed", 3)
-    assert (done.code, done.out) == (2, "")
+    completed = baseline("lex", "--examples", 64, "--max-length", 24, "--seed", 3)
+    assert (completed.code, completed.out) == (2, "")
     assert (
-        "error: --examples 64 was given, but the store has 9; --seed 3 was given, but the store has 1, 2." in done.err
+        "error: --examples 64 was given, but the store has 9; --seed 3 was given, but the store has 1, 2."
+        in completed.err
     )
     assert baseline("lex", "--examples", 9, "--seed", 2, "-q").code == 0
 
 
 def test_other_text_is_refused_and_a_copy_under_another_name_is_not(baseline: Any, tmp_path: Path) -> None:
     other = Path(shutil.copytree("texts", tmp_path / "other"))
-    done = baseline("lex", "--corpus", other)
-    assert done.code == 0, done.err
+    completed = baseline("lex", "--corpus", other)
+    assert completed.code == 0, completed.err
     assert (
-        "note: the corpus is 'folder(other)' here, and 'folder(texts)' in the store; the text is the same." in done.err
+        "note: the corpus is 'folder(other)' here, and 'folder(texts)' in the store; the text is the same."
+        in completed.err
     )
     for code in ("sw", "fi"):
         text = (other / f"{code}.txt").read_text(encoding="utf-8")
         (other / f"{code}.txt").write_text(text.replace(" ", " x ", 40), encoding="utf-8")
-    done = baseline("lex", "--corpus", other)
-    assert (done.code, done.out) == (1, "")
-    assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built from: 2 of 4" in done.err
+    completed = baseline("lex", "--corpus", other)
+    assert (completed.code, completed.out) == (1, "")
+    assert "error: the text of fi, sw is not the text that the store 'x.zarr' was built from: 2 of 4" in completed.err
 
 
 def test_text_and_model_are_found_from_any_folder_until_they_are_moved(
     built: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    done = xsns("baseline", "lex", "--store", built / "x.zarr")
-    assert done.code == 0, done.err
+    completed = xsns("baseline", "lex", "--store", built / "x.zarr")
+    assert completed.code == 0, completed.err
     shutil.copytree(built / "x.zarr", tmp_path / "moved" / "x.zarr")
-    done = xsns("baseline", "emb", "--store", "moved/x.zarr")
-    assert done.code == 2
-    assert "the corpus of the store, 'folder(texts)', is not where it was, or the store does not record" in done.err
-    assert "the model of the store, 'tiny', is not where it was" in done.err
-    assert "--corpus PATH" in done.err
+    completed = xsns("baseline", "emb", "--store", "moved/x.zarr")
+    assert completed.code == 2
+    assert (
+        "the corpus of the store, 'folder(texts)', is not where it was, or the store does not record" in completed.err
+    )
+    assert "the model of the store, 'tiny', is not where it was" in completed.err
+    assert "--corpus PATH" in completed.err
 
 
 def test_another_model_is_refused(built: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built)
-    done = xsns("baseline", "emb", "--store", "x.zarr", "--model", "mini")
-    assert done.code == 1
+    completed = xsns("baseline", "emb", "--store", "x.zarr", "--model", "mini")
+    assert completed.code == 1
     assert (
-        "error: the model 'mini' is not the model of the store 'x.zarr', which is 'tiny': weights differ." in done.err
+        "error: the model 'mini' is not the model of the store 'x.zarr', which is 'tiny': weights differ."
+        in completed.err
     )
 
 
@@ -133,17 +140,17 @@ def test_a_language_of_two_codes_is_the_store_s(baseline: Any, tmp_path: Path) -
     """The store has `en`; the corpus now has `en-GB` too."""
     texts = Path(shutil.copytree("texts", tmp_path / "texts"))
     shutil.copy(texts / "sw.txt", texts / "en-GB.txt")
-    done = baseline("lex", "--corpus", texts, "--lang", "en-US,fi", "--json", "-q")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["result"]["record"]["texts"]["en-US"]["1"]["language"] == "en"
-    done = baseline("lex", "--corpus", texts, "--lang", "en,en-GB")
-    assert "has no record of the text of en-GB, so that it was not compared." in done.err
+    completed = baseline("lex", "--corpus", texts, "--lang", "en-US,fi", "--json", "-q")
+    assert completed.code == 0, completed.err
+    assert json.loads(completed.out)["result"]["record"]["texts"]["en-US"]["1"]["language"] == "en"
+    completed = baseline("lex", "--corpus", texts, "--lang", "en,en-GB")
+    assert "has no record of the text of en-GB, so that it was not compared." in completed.err
 
 
-def test_all_baselines_with_a_store(baseline: Any, tmp_path: Path) -> None:
-    done = baseline("all", "-o", tmp_path / "all", "--json", "-q")
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+def test_all_baselines_of_a_store_are_measured_on_its_text(baseline: Any, tmp_path: Path) -> None:
+    completed = baseline("all", "-o", tmp_path / "all", "--json", "-q")
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert [one["baseline"] for one in result["written"]] == ["script", "lex", "emb", "nn-rank", "grad-cosine", "sue"]
     assert result["differences"] == []
     assert result["written"][0]["record"] is None or not result["written"][0]["record"]["corpus"]
@@ -159,11 +166,11 @@ def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_
     assert equal["differences"] == []
     assert equal["records"]["x"]["texts"]["sw"]["1"] == equal["records"]["same"]["texts"]["sw"]["1"]
     assert [one["pairs"] for one in equal["taken_from_pool"]] == [[], []]
-    done = xsns(*command, "--predict", other, "--json")
-    assert "note: the numbers of examples per language differ: 9 ('x', 'same'), 5 ('other').\n" in done.err
-    assert "note: the seeds differ: 1, 2 ('x', 'same'), 42 ('other').\n" in done.err
-    assert "note: the maximum lengths of examples differ, in tokens: 24 ('x', 'same'), 32 ('other')." in done.err
-    document = json.loads(done.out)["result"]
+    completed = xsns(*command, "--predict", other, "--json")
+    assert "note: the numbers of examples per language differ: 9 ('x', 'same'), 5 ('other').\n" in completed.err
+    assert "note: the seeds differ: 1, 2 ('x', 'same'), 42 ('other').\n" in completed.err
+    assert "note: the maximum lengths of examples differ, in tokens: 24 ('x', 'same'), 32 ('other')." in completed.err
+    document = json.loads(completed.out)["result"]
     assert [one["what"] for one in document["differences"]] == ["seeds", "max_length", "examples"]
     cost = document["taken_from_pool"][2]
     assert (cost["predictor"], cost["targets"], cost["sources"], len(cost["pairs"])) == ("other", ["et"], ["et"], 6)
@@ -171,10 +178,10 @@ def test_evaluate_says_what_differs(baseline: Any, built: Path, xsns: Any, tiny_
         "note: 'other' lacks pairs that all other predictors have: without this predictor, the pool would have 6 "
         "more pairs, "
         "1 more target (et), 1 more source (et).\n"
-    ) in done.err
+    ) in completed.err
 
 
-def test_regress_and_matrices_of_a_store(baseline: Any, xsns: Any, tmp_path: Path) -> None:
+def test_a_matrix_of_a_store_records_its_text_and_regress_compares_it(baseline: Any, xsns: Any, tmp_path: Path) -> None:
     path, lex = tmp_path / "jaccard.parquet", tmp_path / "lex.parquet"
     assert xsns("matrix", "--store", "x.zarr", "-o", path, "-q").code == 0
     record = read_matrix(path).record
@@ -182,34 +189,38 @@ def test_regress_and_matrices_of_a_store(baseline: Any, xsns: Any, tmp_path: Pat
     assert (record.model, record.corpus, record.seeds) == ("tiny", "folder(texts)", (1, 2))
     assert set(record.texts) == set(CODES)
     assert baseline("lex", "-o", lex, "-q").code == 0
-    done = xsns("regress", "--gold", "gold.parquet", "--predict", path, "--predict", lex, "--json")
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+    completed = xsns("regress", "--gold", "gold.parquet", "--predict", path, "--predict", lex, "--json")
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert result["differences"] == []
     assert list(result["records"]) == ["jaccard", "lex"]
     assert len(result["taken_from_pool"]) == 2
 
 
-def test_a_matrix_with_labels_that_are_no_languages(built: Path, xsns: Any, tmp_path: Path, monkeypatch: Any) -> None:
+def test_labels_that_are_no_languages_are_refused_or_skipped(
+    built: Path, xsns: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(built)
     table = tmp_path / "own.csv"
     table.write_text("x,en,Finnish,sw,the average\nen,1,2,3,4\nFinnish,1,2,3,4\nsw,1,2,3,4\n")
     evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", table)
     for command in (evaluate, ("baseline", "file", table)):
-        done = xsns(*command)
-        assert (done.code, done.out) == (1, "")
-        assert "do not name one language each: the average." in done.err
-        done = xsns(*command, "--skip-unknown")
-        assert done.code == 0, done.err
-        assert "labels that do not name exactly one language are left out: the average." in done.err
-        assert "recognised by name: Finnish = fi." in done.err
+        completed = xsns(*command)
+        assert (completed.code, completed.out) == (1, "")
+        assert "do not name one language each: the average." in completed.err
+        completed = xsns(*command, "--skip-unknown")
+        assert completed.code == 0, completed.err
+        assert "labels that do not name exactly one language are left out: the average." in completed.err
+        assert "recognised by name: Finnish = fi." in completed.err
     result = json.loads(xsns("baseline", "file", table, "--skip-unknown", "--json").out)["result"]
     assert (result["left_out"], result["by_name"]) == (["the average"], {"Finnish": "fi"})
     assert result["targets"] == ["en", "fi", "sw"]
 
 
-def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    """Stores of the first versions: what they do not say is asked for, and what cannot be compared is said."""
+def test_a_store_without_a_record_of_its_text_needs_corpus_and_model(
+    xsns: Any, built: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The first versions did not record the text: corpus and model must be given, and a note says so."""
     monkeypatch.chdir(built)
     layout = ParameterLayout(("b.w",), ((40, 50),), (LayerSpan("b", 0, 2000),))
     store = xs.open_store(tmp_path / "old.zarr", "a")
@@ -218,13 +229,15 @@ def test_a_store_that_records_nothing_of_its_text(xsns: Any, built: Path, tmp_pa
         provenance = Provenance(layout_digest=layout.digest, seed=7)
         store.write(SubNetwork(language, 7, pack_bits(chosen), layout, int(chosen.sum()), 0.1, 0.15, provenance))
     command = ("baseline", "lex", "--store", tmp_path / "old.zarr")
-    done = xsns(*command)
-    assert done.code == 2
-    assert "error: the corpus of the store, '', is not where it was, or the store does not record where" in done.err
-    assert "; the model of the store, ''," in done.err
-    done = xsns(*command, "--corpus", "texts", "--model", "mini")
-    assert done.code == 0, done.err
-    assert "has no record of the text of fi, sw, so that it was not compared." in done.err
+    completed = xsns(*command)
+    assert completed.code == 2
+    assert (
+        "error: the corpus of the store, '', is not where it was, or the store does not record where" in completed.err
+    )
+    assert "; the model of the store, ''," in completed.err
+    completed = xsns(*command, "--corpus", "texts", "--model", "mini")
+    assert completed.code == 0, completed.err
+    assert "has no record of the text of fi, sw, so that it was not compared." in completed.err
     evaluate = ("evaluate", "--gold", "gold.parquet", "--resamples", 100, "--predict", tmp_path / "old.zarr", "--json")
     record = json.loads(xsns(*evaluate, "-q").out)["result"]["records"]["old"]
     assert (record["model"], record["texts"]["sw"]["7"]["digest"]) == ("", "")
@@ -240,15 +253,15 @@ def test_words_are_read_as_the_store_has_them(
         lines = [f"1\t{code}{n}\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No\n2\t,\t_\t_\t_\t_\t_\t_\t_\t_" for n in range(9)]
         (tmp_path / "ud" / f"{code}.conllu").write_text("\n\n".join(lines) + "\n\n", encoding="utf-8")
     model = ("--model", tiny_folder)
-    done = xsns(
+    completed = xsns(
         "build", *model, "--corpus", "ud", "--words", words, "--examples", 6, "--max-length", 24, "--store", "x"
     )
-    assert done.code == 0, done.err
+    assert completed.code == 0, completed.err
     for corpus in ((), ("--corpus", "ud")):
-        done = xsns("baseline", "lex", *model, *corpus, "--store", "x", "--json")
-        assert done.code == 0, done.err
-        assert json.loads(done.out)["result"]["record"]["corpus"] == f"folder(ud, words={words})"
+        completed = xsns("baseline", "lex", *model, *corpus, "--store", "x", "--json")
+        assert completed.code == 0, completed.err
+        assert json.loads(completed.out)["result"]["record"]["corpus"] == f"folder(ud, words={words})"
     other = "running" if words == "given" else "given"
-    done = xsns("baseline", "lex", *model, "--store", "x", "--words", other)
-    assert done.code == 2
-    assert f"--words {other} was given, but the store has {words}" in done.err
+    completed = xsns("baseline", "lex", *model, "--store", "x", "--words", other)
+    assert completed.code == 2
+    assert f"--words {other} was given, but the store has {words}" in completed.err

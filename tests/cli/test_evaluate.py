@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.page_blocks import run_page
+from tests.support.streams import json_result
 from xsns_kernels import pack_bits
 from xsns_stream.cli import evaluate as verb
 from xsns_stream.evaluation import FEWEST_RESAMPLES, MOST_RESAMPLES, RESAMPLES
@@ -24,7 +26,7 @@ CODES = ("sw", "en", "fi", "de", "zu", "et")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with gold scores in two regimes, and two matrices: one of more languages, one that is good."""
+    """A folder with gold scores in two regimes, a matrix with further languages, and a matrix that predicts well."""
     rng = np.random.default_rng(0)
     first = rng.random((6, 6)) * 100
     cells = np.stack([first, np.clip(first + rng.normal(0, 3, (6, 6)), 0, 100)])[:, None]
@@ -41,16 +43,12 @@ GOLD = ("evaluate", "--gold", "gold.parquet", "--resamples", 200)
 BOTH = (*GOLD, "--predict", "l2v.parquet", "--predict", "best=good.csv")
 
 
-def result(done: Any) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    document = json.loads(done.out)
-    assert (document["schema_version"], document["command"]) == (1, "evaluate")
-    collected: dict[str, Any] = document["result"]
-    return collected
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "evaluate")
 
 
-def named(found: dict[str, Any]) -> dict[str, Any]:
-    return {row["name"]: row["metrics"] for row in found["predictors"]}
+def named(evaluation: dict[str, Any]) -> dict[str, Any]:
+    return {row["name"]: row["metrics"] for row in evaluation["predictors"]}
 
 
 def test_option_values_match_the_package() -> None:
@@ -61,17 +59,17 @@ def test_option_values_match_the_package() -> None:
     )
 
 
-def test_a_table(folder: Path, xsns: Any) -> None:
-    done = xsns(*BOTH)
-    assert done.code == 0, done.err
+def test_the_table_has_a_row_for_each_predictor_and_baseline(folder: Path, xsns: Any) -> None:
+    completed = xsns(*BOTH)
+    assert completed.code == 0, completed.err
     for name in ("l2v", "best", "random", "english", "source-mean"):
-        assert f"\n{name} " in done.out
-    assert "pos accuracy, regime 10000: 6 sources, 6 targets" in done.out
-    assert "note: the gold scores do not have fr" in done.err
-    assert "note: there is no row `ceiling`" in done.err
+        assert f"\n{name} " in completed.out
+    assert "pos accuracy, regime 10000: 6 sources, 6 targets" in completed.out
+    assert "note: the gold scores do not have fr" in completed.err
+    assert "note: there is no row `ceiling`" in completed.err
 
 
-def test_one_json_object(folder: Path, xsns: Any) -> None:
+def test_json_has_the_metrics_of_every_predictor(folder: Path, xsns: Any) -> None:
     document = result(xsns(*BOTH, "--json", "--against", "best", "--ceiling", "5000"))
     rows = named(document)
     assert list(rows) == ["l2v", "best", "random", "english", "source-mean", "ceiling"]
@@ -107,41 +105,41 @@ def test_tables_of_other_programs_are_checked(folder: Path, xsns: Any) -> None:
     (folder / "odd.csv").write_text("\n".join(lines) + "\n")
     for name in ("evaluate", "regress"):
         command = (name, "--gold", "gold.parquet", "--predict", "odd.csv")
-        done = xsns(*command)
-        assert done.code == 2
-        assert "the matrix is transposed" in done.err
+        completed = xsns(*command)
+        assert completed.code == 2
+        assert "the matrix is transposed" in completed.err
         (folder / "odd.csv").write_text("\n".join(["source", *lines[1:]]).replace("source", "source,sw,en,max") + "\n")
-        done = xsns(*command)
-        assert done.code == 1
-        assert "looks like a table of distances" in done.err
-        done = xsns(*command, "--as-given")
-        assert done.code == 1
-        assert "--rename max=max" in done.err
+        completed = xsns(*command)
+        assert completed.code == 1
+        assert "looks like a table of distances" in completed.err
+        completed = xsns(*command, "--as-given")
+        assert completed.code == 1
+        assert "--rename max=max" in completed.err
         (folder / "odd.csv").write_text("\n".join(lines) + "\n")
     (folder / "odd.csv").write_text("source,sw,en,max\nsw,0,.2,.1\nen,.3,0,.1\nfi,.3,.1,0\n")
     document = result(xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--json"))
     assert [choice["target"] for choice in document["targets"]] == ["sw", "en", "zu"]
     assert document["sources"] == ["sw", "en", "fi"]
-    done = xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--rename", "mix=et")
-    assert done.code == 2
-    assert "no matrix has the label 'mix' to rename" in done.err
+    completed = xsns(*GOLD, "--predict", "odd.csv", "--as-given", "--rename", "max=zu", "--rename", "mix=et")
+    assert completed.code == 2
+    assert "no matrix has the label 'mix' to rename" in completed.err
 
 
-def test_files(folder: Path, xsns: Any) -> None:
-    done = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
-    assert done.code == 0, done.err
-    assert done.err == ""
+def test_the_evaluation_is_written_to_files(folder: Path, xsns: Any) -> None:
+    completed = xsns(*BOTH, "-o", "out.md", "-o", "out.csv", "-o", "out.png", "-q")
+    assert completed.code == 0, completed.err
+    assert completed.err == ""
     assert (folder / "out.md").read_text(encoding="utf-8").startswith("**pos accuracy, regime 10000")
     assert (folder / "out.csv").read_text().startswith("predictor,metric,mean,low,high,")
     assert (folder / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_one_row_for_each_target(folder: Path, xsns: Any) -> None:
-    done = xsns(*BOTH, "--per-target", "-o", "targets.csv")
-    assert done.code == 0, done.err
-    assert "the regret of choosing this source" in " ".join(done.out.split())
-    assert "Metrics: mean over targets" in " ".join(done.out.split()), "the means are shown too"
-    assert done.err.splitlines()[-1] == (
+def test_per_target_writes_one_row_for_each_target(folder: Path, xsns: Any) -> None:
+    completed = xsns(*BOTH, "--per-target", "-o", "targets.csv")
+    assert completed.code == 0, completed.err
+    assert "the regret of choosing this source" in " ".join(completed.out.split())
+    assert "Metrics: mean over targets" in " ".join(completed.out.split()), "the means are shown too"
+    assert completed.err.splitlines()[-1] == (
         "next: xsns-stream regress --gold gold.parquet --predict l2v=l2v.parquet --predict best=good.csv"
     )
     lines = (folder / "targets.csv").read_text().splitlines()
@@ -168,24 +166,24 @@ def store(folder: Path) -> Path:
     return folder / "xsns.zarr"
 
 
-def test_two_rows_of_one_language_in_a_store_and_in_its_matrix(store: Path, xsns: Any) -> None:
+def test_a_store_and_its_matrix_treat_two_rows_of_one_language_alike(store: Path, xsns: Any) -> None:
     """The matrix of a store gives the numbers of the store."""
     write_rows(store, "aka_Latn", "twi_Latn")
     assert xsns("matrix", "--store", store, "-o", "m.parquet", "-o", "m.csv", "-q").code == 0
     three = ("store=xsns.zarr", "file=m.parquet", "table=m.csv")
-    given = (word for each in three for word in ("--predict", each))
-    done = xsns(*GOLD, *given, "--average", "matrices", "--json")
-    metrics = named(result(done))
+    predictors = (word for each in three for word in ("--predict", each))
+    completed = xsns(*GOLD, *predictors, "--average", "matrices", "--json")
+    metrics = named(result(completed))
     assert metrics["store"] == metrics["file"] == metrics["table"]
     start = "several labels mean one language, and are compared separately: aka_Latn, twi_Latn are ak."
     chosen = "`xsns-stream relabel aka_Latn ak --store xsns.zarr` chooses one of them."
-    assert f"'store': {start} {chosen}\n" in done.err
-    assert f"'table': {start} --rename aka_Latn=ak chooses one of them.\n" in done.err
+    assert f"'store': {start} {chosen}\n" in completed.err
+    assert f"'table': {start} --rename aka_Latn=ak chooses one of them.\n" in completed.err
 
 
 def test_after_an_evaluation_comes_a_regression(store: Path, xsns: Any) -> None:
-    done = xsns(*GOLD, "--predict", "good.csv", "--predict", "xsns=xsns.zarr")
-    assert done.err.splitlines()[-1] == (
+    completed = xsns(*GOLD, "--predict", "good.csv", "--predict", "xsns=xsns.zarr")
+    assert completed.err.splitlines()[-1] == (
         "next: xsns-stream regress --gold gold.parquet --predict good=good.csv --predict xsns=xsns.zarr"
     )
 
@@ -215,7 +213,7 @@ def test_seeds_of_a_store_are_averaged_over(store: Path, xsns: Any) -> None:
 
 def test_the_page_runs(store: Path, xsns: Any) -> None:
     run = run_page("docs/evaluation.md", xsns)
-    assert len(run.done) == 4
+    assert len(run.commands) == 4
     assert {"table.tex", "regret.png", "targets.csv"} <= {path.name for path in store.parent.iterdir()}
     assert run.names["found"].comparison.reference == "english"
 
@@ -235,11 +233,11 @@ def test_the_page_runs(store: Path, xsns: Any) -> None:
 def test_invalid_arguments_are_errors(
     arguments: tuple[Any, ...], message: str, hint: str, folder: Path, xsns: Any
 ) -> None:
-    done = xsns(*arguments)
-    assert (done.code, done.out) == (2, "")
-    assert message in done.err
-    assert hint in done.err
-    assert "Traceback" not in done.err
+    completed = xsns(*arguments)
+    assert (completed.code, completed.out) == (2, "")
+    assert message in completed.err
+    assert hint in completed.err
+    assert "Traceback" not in completed.err
 
 
 def test_nothing_is_written_where_one_name_is_wrong(folder: Path, xsns: Any) -> None:
@@ -247,7 +245,7 @@ def test_nothing_is_written_where_one_name_is_wrong(folder: Path, xsns: Any) -> 
     assert not (folder / "good.md").exists()
 
 
-def test_too_few_resamples(folder: Path, xsns: Any) -> None:
-    done = xsns(*BOTH, "--resamples", 5)
-    assert done.code == 2
-    assert "100" in done.err
+def test_too_few_resamples_are_refused(folder: Path, xsns: Any) -> None:
+    completed = xsns(*BOTH, "--resamples", 5)
+    assert completed.code == 2
+    assert "100" in completed.err

@@ -23,15 +23,20 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("form", ["safetensors", "npz"])
-def test_an_exported_sub_network_equals_the_row(folder, in_process, form):
-    code, out, err = in_process(folder, "export", "--lang", "swa", "--seed", "7", "-o", f"swahili.{form}")
+@pytest.mark.parametrize("suffix", ["safetensors", "npz"])
+def test_an_exported_sub_network_equals_the_row(folder, in_process, suffix):
+    code, out, err = in_process(folder, "export", "--lang", "swa", "--seed", "7", "-o", f"swahili.{suffix}")
     assert (code, without_next(err)) == (0, "")
     expected = networks.make_sub("sw", 7)
-    assert out.startswith(f"swahili.{form}: 'sw', {expected.cardinality} of 576 parameters, ")
-    read = SubNetwork.load(folder / f"swahili.{form}")
-    assert read == expected
-    assert (read.language, read.seed, read.threshold, read.provenance) == ("sw", 7, 7.1, expected.provenance)
+    assert out.startswith(f"swahili.{suffix}: 'sw', {expected.cardinality} of 576 parameters, ")
+    network = SubNetwork.load(folder / f"swahili.{suffix}")
+    assert network == expected
+    assert (network.language, network.seed, network.threshold, network.provenance) == (
+        "sw",
+        7,
+        7.1,
+        expected.provenance,
+    )
 
 
 def test_every_language_has_its_own_file(folder, in_process):
@@ -109,8 +114,8 @@ def test_a_damaged_row_does_not_stop_the_others(folder, in_process):
 def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
     ended, out, err = in_process(folder, "export", *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert message in error
-    assert advice.startswith("hint: ")
-    assert hint in advice
+    assert hint_line.startswith("hint: ")
+    assert hint in hint_line
     assert not [path for path in folder.iterdir() if path.name != "xsns.zarr"]

@@ -29,7 +29,7 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def forget(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Forget refused `fsync` calls, as in a new process."""
+    """Forget that `fsync` was refused, as a new process does."""
     return lambda: monkeypatch.setattr(syncing, "_refusals", syncing._Refusals())
 
 
@@ -37,18 +37,18 @@ def test_verbs_continue_without_fsync_on_folders(
     refused: None, forget: Callable[[], None], build: Callable[..., Any], xsns: Any, tmp_path: Path
 ) -> None:
     forget()
-    done = build("--keep-fisher", "bf16")
-    assert done.code == 0, done.err
+    built = build("--keep-fisher", "bf16")
+    assert built.code == 0, built.err
     store = open_store(tmp_path / "x.zarr")
     assert (len(store.keys()), store.verify(), store.unfinished()) == (2, [], ())
-    assert done.err.count("does not support fsync: what was written is safe if this program is killed") == 1
+    assert built.err.count("does not support fsync: what was written is safe if this program is killed") == 1
     forget()
     for number, words in enumerate(
         [("copy", store.path, tmp_path / "copy.zarr"), ("matrix", "-o", tmp_path / "m.csv")]
     ):
         forget()
         more = () if number == 0 else ("--store", store.path)
-        finished = xsns(*words, *more)
-        assert (finished.code, finished.err.count("does not support fsync")) == (0, 1), finished.err
+        completed = xsns(*words, *more)
+        assert (completed.code, completed.err.count("does not support fsync")) == (0, 1), completed.err
         forget()
         assert "fsync" not in xsns("matrix", "--store", store.path, "-q", "-o", tmp_path / "quiet.csv").err

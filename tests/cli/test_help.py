@@ -21,17 +21,17 @@ pytestmark = pytest.mark.xdist_group("help")
 
 
 def commands() -> dict[str, click.Command]:
-    """Return {verb, or verb and subcommand: click's command}."""
-    collected: dict[str, click.Command] = {}
+    """Return {verb, or verb and subcommand: its click command}."""
+    result: dict[str, click.Command] = {}
     for verb in VERBS:
-        collected[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
+        result[verb] = command = import_module(f"xsns_stream.cli.{verb}").command
         if isinstance(command, click.Group):
             context = click.Context(command)
             for name in command.list_commands(context):
                 part = command.get_command(context, name)
                 assert part is not None
-                collected[f"{verb} {name}"] = part
-    return collected
+                result[f"{verb} {name}"] = part
+    return result
 
 
 EVERY = commands()
@@ -75,15 +75,15 @@ def examples_folder(tmp_path_factory: pytest.TempPathFactory, write_texts: Calla
 
 @pytest.mark.parametrize("verb", EVERY)
 def test_help_ends_with_examples(verb: str, xsns: Any) -> None:
-    done = xsns(*verb.split(), "--help")
-    assert (done.code, done.err) == (0, "")
-    assert xsns(*verb.split(), "-h").out == done.out
+    completed = xsns(*verb.split(), "--help")
+    assert (completed.code, completed.err) == (0, "")
+    assert xsns(*verb.split(), "-h").out == completed.out
     shown_examples = examples(verb)
     assert len(shown_examples) >= 2
     assert all(command.startswith(f"xsns-stream {verb}") for command in shown_examples)
-    shown = [line.strip() for line in done.out.rstrip().splitlines()]
-    assert shown[-len(shown_examples) - 1 :] == ["Examples:", *shown_examples]
-    assert done.out.startswith(f"Usage: xsns-stream {verb} ")
+    lines = [line.strip() for line in completed.out.rstrip().splitlines()]
+    assert lines[-len(shown_examples) - 1 :] == ["Examples:", *shown_examples]
+    assert completed.out.startswith(f"Usage: xsns-stream {verb} ")
 
 
 @pytest.mark.parametrize("verb", EVERY)
@@ -106,21 +106,21 @@ def test_the_example_runs(command: str, examples_folder: Path, xsns: Any, monkey
     monkeypatch.chdir(examples_folder)
     program, *arguments = shlex.split(command)
     assert program == "xsns-stream"
-    done = xsns(*arguments)
-    assert done.code == 0, done.err
-    assert done.out
-    assert "error" not in done.err
+    completed = xsns(*arguments)
+    assert completed.code == 0, completed.err
+    assert completed.out
+    assert "error" not in completed.err
 
 
 def test_help_of_the_program_lists_the_verbs(xsns: Any) -> None:
-    done = xsns("--help")
-    assert (done.code, done.err) == (0, "")
+    completed = xsns("--help")
+    assert (completed.code, completed.err) == (0, "")
     for verb, line in VERBS.items():
-        assert re.search(rf"^  {verb} +{re.escape(line[:40])}", done.out, re.MULTILINE)
+        assert re.search(rf"^  {verb} +{re.escape(line[:40])}", completed.out, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("bild", "did you mean `build`?"), ("xyz", "the verbs are build, ")])
-def test_an_unknown_verb_is_an_error(asked: str, hint: str, xsns: Any) -> None:
-    done = xsns(asked)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"error: no verb '{asked}'.\nhint: {hint}")
+@pytest.mark.parametrize(("word", "hint"), [("bild", "did you mean `build`?"), ("xyz", "the verbs are build, ")])
+def test_an_unknown_verb_is_an_error(word: str, hint: str, xsns: Any) -> None:
+    completed = xsns(word)
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith(f"error: no verb '{word}'.\nhint: {hint}")

@@ -1,4 +1,4 @@
-"""The verbs `info` and `verify`: text, JSON, errors."""
+"""The verbs `info` and `verify`: tables, JSON, errors."""
 
 import json
 import shlex
@@ -40,26 +40,26 @@ def damaged(sound, tmp_path):
 
 
 def test_info_shows_the_contents_of_a_store(sound, in_process):
-    done = in_process(sound, "info")
-    assert (done.code, without_next(done.err)) == (0, "")
-    lines = [line.rstrip() for line in done.out.splitlines()]
-    facts = dict(line.split("  ", 1) for line in lines[: lines.index("")])
-    facts = {name: value.strip() for name, value in facts.items()}
-    assert facts["model"] == "mini"
-    assert facts["estimator"] == "per-example(token_reduction=sum)"
-    assert facts["layout"] == "576 parameters in 3 layers"
-    assert facts["languages"] == "3: nan, sw, zh-Hant"
-    assert facts["seeds"] == "7, 8"
-    assert facts["rows"] == "4 of 6 (languages × seeds × densities)"
-    assert facts["unfinished"] == "'nan' (seed 8, density 0.15)"
-    assert facts["size"].endswith(("bytes", "kB"))
+    completed = in_process(sound, "info")
+    assert (completed.code, without_next(completed.err)) == (0, "")
+    lines = [line.rstrip() for line in completed.out.splitlines()]
+    fields = dict(line.split("  ", 1) for line in lines[: lines.index("")])
+    fields = {name: value.strip() for name, value in fields.items()}
+    assert fields["model"] == "mini"
+    assert fields["estimator"] == "per-example(token_reduction=sum)"
+    assert fields["layout"] == "576 parameters in 3 layers"
+    assert fields["languages"] == "3: nan, sw, zh-Hant"
+    assert fields["seeds"] == "7, 8"
+    assert fields["rows"] == "4 of 6 (languages × seeds × densities)"
+    assert fields["unfinished"] == "'nan' (seed 8, density 0.15)"
+    assert fields["size"].endswith(("bytes", "kB"))
     assert [line.split() for line in lines[-2:]] == [
         ["0.15", "7", "3", "–"],
         ["0.15", "8", "1", "nan,", "zh-Hant"],
     ]
 
 
-def test_info_as_json(sound, in_process):
+def test_info_prints_json(sound, in_process):
     code, out, err = in_process(sound, "info", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
@@ -72,7 +72,7 @@ def test_info_as_json(sound, in_process):
     assert result["unfinished_rows"] == ["'nan' (seed 8, density 0.15)"]
 
 
-def test_a_corpus_as_json(tmp_path, in_process):
+def test_info_prints_a_corpus_as_json(tmp_path, in_process):
     (tmp_path / "one.txt").write_text("habari ya asubuhi\n")
     code, out, _ = in_process(tmp_path, "info", "--corpus", "swa=one.txt", "--json")
     assert code == 0
@@ -90,19 +90,19 @@ def test_a_sound_store_is_one_line(sound, in_process):
 
 
 def test_a_flipped_bit_is_found_and_named(damaged, in_process):
-    done = in_process(damaged, "verify")
-    assert done.code == 1
-    header, _, *findings = [line.rstrip() for line in done.out.splitlines()]
+    completed = in_process(damaged, "verify")
+    assert completed.code == 1
+    header, _, *findings = [line.rstrip() for line in completed.out.splitlines()]
     assert header.split() == ["problem", "what", "is", "wrong"]
     assert [finding.split(maxsplit=1)[0] for finding in findings] == ["bits", "cardinality"]
     assert "the bits of row 'sw' (seed 7, density 0.15) have changed since they were committed." in findings[0]
-    assert done.err.splitlines()[-2:] == [
+    assert completed.err.splitlines()[-2:] == [
         "error: 2 things are wrong with the store 'xsns.zarr', in 'sw' (seed 7, density 0.15).",
         "hint: restore them from a copy; or delete commits/0.15/7/sw in the store, and build again.",
     ]
 
 
-def test_findings_as_json(damaged, sound, in_process):
+def test_verify_prints_findings_as_json(damaged, sound, in_process):
     code, out, err = in_process(damaged, "verify", "--json", "--quiet")
     assert code == 1
     assert err.startswith("error: 2 things are wrong")
@@ -129,7 +129,7 @@ def test_many_findings_are_in_the_table_and_few_in_the_error(damaged, in_process
     assert "and 1 more." in err
 
 
-def test_a_finding_without_a_row(damaged, in_process):
+def test_a_commit_record_that_belongs_to_no_row_is_reported(damaged, in_process):
     commits = damaged / "xsns.zarr/commits"
     shutil.rmtree(commits / "0.15/7/sw")
     shutil.copytree(commits / "0.15/7/nan", commits / "0.150/7/nan")
@@ -157,9 +157,9 @@ def test_errors_have_a_message_and_a_hint(sound, arguments, code, message, hint,
     (sound / "commits" / "note.txt").write_text("something else")
     ended, out, err = in_process(sound, *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert message in error
-    assert hint in advice
+    assert hint in hint_line
 
 
 @pytest.mark.parametrize("verb", [info, verify])
@@ -190,7 +190,7 @@ def test_options_of_a_corpus_cannot_be_used_with_a_store(sound, in_process):
         assert err == f"error: {option} cannot be used with a store.\nhint: give --corpus too.\n"
 
 
-def test_the_singular_of_row(tmp_path, in_process):
+def test_one_row_is_reported_in_the_singular(tmp_path, in_process):
     open_store(tmp_path / "xsns.zarr", "a").write(networks.make_sub("sw"))
     assert in_process(tmp_path, "verify", "-q") == (0, "1 row verified\n", "")
 

@@ -46,12 +46,12 @@ def test_every_verb_has_a_schema() -> None:
     assert {path.stem for path in FILES} == expected
     page = (DOCS / "reference" / "json.md").read_text(encoding="utf-8")
     assert set(re.findall(r"```\{json-keys\} (\S+)", page)) == expected
-    printed = {
+    with_json = {
         name.replace(" ", "-")
         for path in (ROOT / "xsns_stream" / "cli").glob("*.py")
         for name in re.findall(r'emit_json\(\s*"([a-z ]+)"', path.read_text(encoding="utf-8"))
     }
-    assert printed <= expected
+    assert with_json <= expected
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -63,18 +63,18 @@ def test_a_schema_is_valid_and_describes_every_key(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"more": 1}, "'more' was unexpected"),
         ({"sound": 1}, "result.sound: 1 is not of type 'boolean'"),
         ({"rows": None}, "result.rows: None is not of type 'integer'"),
     ],
 )
-def test_another_output_is_an_error(change: dict[str, Any], said: str) -> None:
+def test_another_output_is_an_error(change: dict[str, Any], message: str) -> None:
     names = ("store", "sound", "rows", "kept_rows", "parts", "findings", "unfinished_rows", "unfinished_parts")
     result: dict[str, Any] = dict(zip(names, ("x", True, 1, 0, 0, [], [], []), strict=True))
     check_output({"schema_version": 1, "command": "verify", "result": result})
-    with pytest.raises(AssertionError, match=re.escape(said)):
+    with pytest.raises(AssertionError, match=re.escape(message)):
         check_output({"schema_version": 1, "command": "verify", "result": result | change})
     del result["store"]
     with pytest.raises(AssertionError, match="'store' is a required property"):

@@ -18,14 +18,14 @@ WHOLE = tuple(sorted(set(networks.LANGUAGES) - {LACKING}))
 
 
 def make(language, seed):
-    """A made-up sub-network. That of Min Nan is empty, so that only its similarity to itself is undefined."""
+    """Return a synthetic sub-network. Min Nan has an empty one, so that only its similarity to itself is undefined."""
     bits = np.zeros(9, np.uint64) if language == "nan" else None
     return networks.make_sub(language, seed, bits=bits)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two stores: twelve languages and two seeds, one row missing; and fifteen languages with one seed."""
+    """A folder with two stores: twelve languages and two seeds without one row, and fifteen languages with one seed."""
     folder = tmp_path_factory.mktemp("matrix")
     store = open_store(folder / "xsns.zarr", "a")
     for language in networks.LANGUAGES:
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def reference(languages, seeds):
-    """The mean Jaccard coefficient, computed with integers of Python."""
+    """Return the mean Jaccard coefficients, computed with Python integers."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")
@@ -55,23 +55,23 @@ def reference(languages, seeds):
 
 
 def test_a_small_store_is_shown_as_a_matrix(folder, in_process):
-    done = in_process(folder, "matrix")
-    assert done.code == 0
-    header, _, *lines = done.out.splitlines()
+    completed = in_process(folder, "matrix")
+    assert completed.code == 0
+    header, _, *lines = completed.out.splitlines()
     assert tuple(header.split()) == ("source", *WHOLE)
     assert [line.split()[0] for line in lines] == list(WHOLE)
-    shown = np.array([line.split()[1:] for line in lines], float)
-    np.testing.assert_allclose(shown, reference(WHOLE, (7, 8)), atol=0.0005)
-    assert without_next(done.err) == "note: languages that lack a sub-network are left out: pt-BR (seed 8).\n"
+    values = np.array([line.split()[1:] for line in lines], float)
+    np.testing.assert_allclose(values, reference(WHOLE, (7, 8)), atol=0.0005)
+    assert without_next(completed.err) == "note: languages that lack a sub-network are left out: pt-BR (seed 8).\n"
 
 
 def test_json_and_files_contain_the_same_numbers(folder, tmp_path, in_process):
     names = ("m.csv", "m.tsv", "m.json", "m.parquet", "m.npz", "m.png")
     outputs = [part for name in names for part in ("-o", str(tmp_path / name))]
-    done = in_process(folder, "matrix", "--json", "--lang", "sw,fi", "--lang", "PT_br", "--seed", "7", *outputs)
-    assert done.code == 0
-    assert done.err.splitlines() == [f"wrote {tmp_path / name}" for name in names]
-    document = json.loads(done.out)
+    completed = in_process(folder, "matrix", "--json", "--lang", "sw,fi", "--lang", "PT_br", "--seed", "7", *outputs)
+    assert completed.code == 0
+    assert completed.err.splitlines() == [f"wrote {tmp_path / name}" for name in names]
+    document = json.loads(completed.out)
     assert (document["schema_version"], document["command"]) == (1, "matrix")
     result = document["result"]
     assert set(result) == {
@@ -85,13 +85,13 @@ def test_json_and_files_contain_the_same_numbers(folder, tmp_path, in_process):
         "seeds",
         "density",
     }
-    asked = ["sw", "fi", "pt-BR"]
-    assert (result["languages"], result["seeds"], result["density"]) == (asked, [7], 0.15)
-    assert result["cardinality"] == [[make(code, 7).cardinality] for code in asked]
+    languages = ["sw", "fi", "pt-BR"]
+    assert (result["languages"], result["seeds"], result["density"]) == (languages, [7], 0.15)
+    assert result["cardinality"] == [[make(code, 7).cardinality] for code in languages]
     assert result["spread"] is None
-    np.testing.assert_allclose(result["jaccard"], reference(asked, (7,)), rtol=1e-15)
+    np.testing.assert_allclose(result["jaccard"], reference(languages, (7,)), rtol=1e-15)
     frame = pd.read_csv(tmp_path / "m.csv", index_col="source", keep_default_na=False, na_values=[""])
-    assert list(frame.index) == list(frame.columns) == asked
+    assert list(frame.index) == list(frame.columns) == languages
     assert frame.to_numpy().tolist() == result["jaccard"]
     assert json.loads((tmp_path / "m.json").read_text())["chance_corrected"] == result["chance_corrected"]
     with Image.open(tmp_path / "m.png") as picture:
@@ -100,9 +100,9 @@ def test_json_and_files_contain_the_same_numbers(folder, tmp_path, in_process):
 
 
 def test_a_large_store_is_shown_as_nearest_neighbours(folder, in_process):
-    done = in_process(folder, "matrix", "--store", "many.zarr")
-    assert done.code == 0
-    lines = done.out.splitlines()[2:]
+    completed = in_process(folder, "matrix", "--store", "many.zarr")
+    assert completed.code == 0
+    lines = completed.out.splitlines()[2:]
     codes = tuple(sorted((*networks.LANGUAGES, "nan", "no", "hu")))
     assert tuple(line.split()[0] for line in lines) == codes
     table = reference([code for code in codes if code != "nan"], (7,))
@@ -110,7 +110,7 @@ def test_a_large_store_is_shown_as_nearest_neighbours(folder, in_process):
     others = [code for code in codes if code != "nan"]
     nearest = sorted((-value, code) for code, value in zip(others, table[others.index("sw")], strict=True))[1:4]
     assert row[1:] == ["Swahili", *(word for v, code in nearest for word in (code, f"{-v:.3f}"))]
-    assert done.err.startswith(
+    assert completed.err.startswith(
         "the table shows the 3 nearest sources of each of 15 languages; -o matrix.csv writes the whole matrix"
     )
 

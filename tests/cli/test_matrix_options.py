@@ -45,7 +45,7 @@ def expected(folder, coefficient="jaccard", **options):
 
 
 @pytest.mark.parametrize("coefficient", ["dice", "overlap", "cosine", "corrected-jaccard", "mutual-information"])
-def test_coefficients(folder, matrix, coefficient):
+def test_every_coefficient_can_be_chosen(folder, matrix, coefficient):
     result = matrix("--coefficient", coefficient)
     similarities = expected(folder, coefficient)
     assert result["coefficient"] == coefficient
@@ -67,7 +67,7 @@ def test_a_rectangle_reads_no_other_row(folder, matrix):
     assert result["containment"] == similarities.values.tolist()
 
 
-def test_a_rectangle_as_a_table(folder, in_process):
+def test_a_rectangle_is_printed_with_sources_as_rows(folder, in_process):
     code, out, _ = in_process(folder, "matrix", "--target", "sw,fi")
     assert code == 0
     header, _, *lines = out.splitlines()
@@ -78,7 +78,7 @@ def test_a_rectangle_as_a_table(folder, in_process):
 # ------------------------------------------------------------------------------------------------ groups
 
 
-def test_layers(folder, matrix):
+def test_json_has_one_matrix_for_each_layer(folder, matrix):
     result = matrix("--by", "layer", "--lang", "sw,fi,en")
     store = open_store(folder / "xsns.zarr")
     by_group = similarity_by_group(count_overlaps_by_seed(store, languages=("sw", "fi", "en"), by="layer"))
@@ -91,7 +91,7 @@ def test_layers(folder, matrix):
     assert sum(group["share"] for group in result["groups"]) == pytest.approx(1)
 
 
-def test_a_table_and_files_of_groups(folder, in_process):
+def test_groups_are_printed_and_written_to_every_format(folder, in_process):
     names = ("g.csv", "g.tsv", "g.parquet", "g.json", "g.npz")
     outputs = [part for name in names for part in ("-o", name)]
     code, out, err = in_process(folder, "matrix", "--by", "tensor", "--coefficient", "dice", *outputs)
@@ -101,11 +101,11 @@ def test_a_table_and_files_of_groups(folder, in_process):
     assert header.split() == ["tensor", "parameters", "of", "all", "of", "selected", "mean", "dice"]
     store = open_store(folder / "xsns.zarr")
     by_group = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
-    shown = [
+    cells = [
         [name, "12,800", "33.3%", f"{share:.1%}", f"{values.mean_of_pairs:.3f}"]
         for (name, values), share in zip(by_group, by_group.shares, strict=True)
     ]
-    assert [line.split() for line in lines] == shown
+    assert [line.split() for line in lines] == cells
     frames = [
         pd.read_csv(folder / "g.csv"),
         pd.read_csv(folder / "g.tsv", sep="\t"),
@@ -141,7 +141,7 @@ def test_a_sample_has_standard_errors(folder, matrix, in_process):
     off = similarities.standard_error[~np.eye(6, dtype=bool)]
     assert err.startswith(f"estimated from {result['sampled']:.1%} of the parameters; one standard deviation of ")
     assert f"± {off.mean():.4f} on average, ± {off.max():.4f} at most" in err
-    assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never kept"
+    assert not (folder / "xsns.zarr/overlaps").exists(), "estimates are never saved"
 
 
 def test_a_sample_of_all_parameters_is_exact(folder, matrix):
@@ -190,7 +190,7 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
     labels = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
     path = folder / f"xsns.zarr/subnetworks/c/0/1/{labels.index('fi')}/0"
     data = bytearray(path.read_bytes())
-    # Two bits change places: the count stays.
+    # Two bits are exchanged, so that the cardinality does not change.
     first, second = (next(i for i in range(100) if data[i] & 1 == value) for value in (0, 1))
     data[first] ^= 1
     data[second] ^= 1
@@ -223,9 +223,9 @@ def test_verify_finds_damage_that_saved_counts_do_not_show(folder, matrix, in_pr
 def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, message, hint):
     ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert message in error
-    assert hint in advice
+    assert hint in hint_line
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_errors_have_a_message_and_a_hint(folder, in_process, arguments, code, m
     ],
 )
 def test_an_empty_list_of_languages_is_refused(folder, in_process, arguments, message):
-    # Counts that are kept change nothing about it.
+    # Saved counts do not change the error.
     assert in_process(folder, "matrix", "-q")[0] == 0
     code, _, err = in_process(folder, *arguments)
     assert code == 2

@@ -19,7 +19,7 @@ from xsns_stream.store import open_store
 
 InProcess = Callable[..., Any]
 LAYOUT = networks.make_layout(3, 12_800)
-#: {language: the language whose bits it has, apart from its own noise}.
+#: {language: the language from whose bits its own bits are made, with some noise}.
 LIKE = {"sw": "sw", "zu": "sw", "fi": "fi", "et": "fi", "de": "de"}
 PARTS = 4
 
@@ -33,7 +33,7 @@ def bits_of(language: str, number: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two stores of five languages of three families; one has parts."""
+    """A folder with two stores of five languages from three families; one store has parts."""
     folder = tmp_path_factory.mktemp("trees")
     for name in ("parts.zarr", "xsns.zarr"):
         store = open_store(folder / name, "a")
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def joins(path: Path) -> dict[frozenset[str], str | None]:
-    """Return {languages of a join: its label} of a file in the Newick format."""
+    """Return {languages below an inner node: label of the node} from a Newick file."""
     tree = dendropy.Tree.get(path=str(path), schema="newick", suppress_internal_node_taxa=True)
     return {
         frozenset(leaf.taxon.label for leaf in node.leaf_iter()): node.label
@@ -56,31 +56,31 @@ def joins(path: Path) -> dict[frozenset[str], str | None]:
 
 
 def test_clusters_are_printed_with_names_and_families(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "matrix", "--cluster", "3")
-    assert done.code == 0, done.err
-    table = done.out.split("\n\n")[-1]
+    completed = in_process(folder, "matrix", "--cluster", "3")
+    assert completed.code == 0, completed.err
+    table = completed.out.split("\n\n")[-1]
     assert table.split()[:3] == ["cluster", "languages", "families"]
     assert "2  Atlantic-Congo 2" in table
     assert "Swahili (sw)" in table
-    assert "adjusted Rand index of the clusters and the families of 5 languages: 1.00 (1 is the same" in done.err
+    assert "adjusted Rand index of the clusters and the families of 5 languages: 1.00 (1 is the same" in completed.err
     result = json.loads(in_process(folder, "matrix", "--clusters", "3", "--json", "-q").out)["result"]
-    found = result["clusters"]
-    assert (found["adjusted_rand"], found["with_family"]) == (1.0, 5)
-    uralic = next(group for group in found["groups"] if "fi" in group["languages"])
+    clusters = result["clusters"]
+    assert (clusters["adjusted_rand"], clusters["with_family"]) == (1.0, 5)
+    uralic = next(group for group in clusters["groups"] if "fi" in group["languages"])
     assert sorted(uralic["names"]) == ["Estonian", "Finnish"]
     assert uralic["families"] == {"Uralic": 2}
-    assert "jaccard" in result, "the matrix is in the object as without clusters"
+    assert "jaccard" in result, "the JSON object has the matrix with and without clusters"
 
 
 def test_a_tree_has_support_if_the_store_has_parts(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "matrix", "-s", "parts.zarr", "-o", "t.nwk", "-o", "m.csv", "-o", "t.phy")
-    assert done.code == 0, done.err
-    found = joins(folder / "t.nwk")
-    assert found[frozenset({"sw", "zu"})] == "100"
-    assert found[frozenset({"fi", "et"})] == "100"
-    between = {group: label for group, label in found.items() if len(group) in (3, 4)}
+    completed = in_process(folder, "matrix", "-s", "parts.zarr", "-o", "t.nwk", "-o", "m.csv", "-o", "t.phy")
+    assert completed.code == 0, completed.err
+    support = joins(folder / "t.nwk")
+    assert support[frozenset({"sw", "zu"})] == "100"
+    assert support[frozenset({"fi", "et"})] == "100"
+    between = {group: label for group, label in support.items() if len(group) in (3, 4)}
     assert all(label is not None and 0 < int(label) <= 100 for label in between.values())
-    assert found[frozenset(LIKE)] is None
+    assert support[frozenset(LIKE)] is None
     matrix = xs.similarity(str(folder / "parts.zarr"), support=True)
     assert matrix.support is not None
     assert (matrix.support.basis, matrix.support.resamples) == (f"{PARTS} parts", TREES)
@@ -93,19 +93,19 @@ def test_a_tree_has_support_if_the_store_has_parts(folder: Path, in_process: InP
 
 
 @pytest.mark.parametrize("arguments", [("-s", "parts.zarr", "--no-support"), (), ("-s", "parts.zarr", "--sample", "1")])
-def test_a_tree_without_support(folder: Path, in_process: InProcess, arguments: tuple[str, ...]) -> None:
-    done = in_process(folder, "matrix", *arguments, "-o", "t.nwk")
-    assert done.code == 0, done.err
+def test_a_tree_without_support_says_why(folder: Path, in_process: InProcess, arguments: tuple[str, ...]) -> None:
+    completed = in_process(folder, "matrix", *arguments, "-o", "t.nwk")
+    assert completed.code == 0, completed.err
     assert set(joins(folder / "t.nwk").values()) == {None}
     note = "note: the tree has no support values, because the store has no parts (`build --parts 8` adds them)."
-    assert (note in done.err) == (arguments == ())
+    assert (note in completed.err) == (arguments == ())
     if "--sample" in arguments:
-        assert "no support values, because the similarities are estimated from a sample" in done.err
+        assert "no support values, because the similarities are estimated from a sample" in completed.err
 
 
 def test_parts_are_not_read_without_a_tree(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "matrix", "-o", "m.csv")
-    assert "support" not in done.err
+    completed = in_process(folder, "matrix", "-o", "m.csv")
+    assert "support" not in completed.err
     assert xs.similarity(str(folder / "parts.zarr")).support is None
 
 
@@ -115,15 +115,15 @@ def test_support_needs_all_parameters() -> None:
             xs.similarity("xsns.zarr", support=True, **options)  # type: ignore[call-overload]
 
 
-def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InProcess) -> None:
+def test_a_tree_has_no_support_if_a_language_lacks_parts(folder: Path, tmp_path: Path, in_process: InProcess) -> None:
     copied = in_process(folder, "copy", "parts.zarr", str(tmp_path / "some.zarr"), "--lang", "sw,fi,et")
     assert copied.code == 0, copied.err
     store = open_store(tmp_path / "some.zarr", "a")
     store.write(networks.make_sub("de", 7, 0.15, LAYOUT, bits_of("de")))
-    done = in_process(tmp_path, "matrix", "-s", "some.zarr", "-o", "t.nwk")
-    assert done.code == 0, done.err
-    assert "languages without 4 parts have no interval: de." in done.err
-    assert "the tree has no support values, because some languages have no parts." in done.err
+    completed = in_process(tmp_path, "matrix", "-s", "some.zarr", "-o", "t.nwk")
+    assert completed.code == 0, completed.err
+    assert "languages without 4 parts have no interval: de." in completed.err
+    assert "the tree has no support values, because some languages have no parts." in completed.err
 
 
 @pytest.mark.parametrize(
@@ -146,42 +146,46 @@ def test_languages_without_parts(folder: Path, tmp_path: Path, in_process: InPro
             ".nwk, .phy, .graphml",
         ),
         (("-o", "t.svg", "--figure", "three"), "'three' is not one of", "--help"),
+        (("--width", "nan", "-o", "t.svg"), "nan is not in the range 1<=x<=200.", "--help"),
+        (("--sample", "nan"), "nan is not in the range 0<x<=1.", "--help"),
         (("--nearest", "0"), "0 is not in the range", "--help"),
-        (("--nearest", "2"), "--nearest needs a file that it applies to.", "-o FILE with the suffix .graphml"),
-        (("--figure", "tree", "-o", "t.csv"), "--figure needs a file that it applies to.", ".png or .svg or .pdf"),
-        (("--width", "7", "-o", "t.nwk"), "--width needs a file that it applies to.", ".png or .svg or .pdf"),
-        (("--strict-names",), "--strict-names needs a file that it applies to.", ".phy"),
+        (("--nearest", "2"), "--nearest applies to none of the output files.", "-o FILE with the suffix .graphml"),
+        (("--figure", "tree", "-o", "t.csv"), "--figure applies to none of the output files.", ".png or .svg or .pdf"),
+        (("--width", "7", "-o", "t.nwk"), "--width applies to none of the output files.", ".png or .svg or .pdf"),
+        (("--strict-names",), "--strict-names applies to none of the output files.", ".phy"),
     ],
 )
-def test_errors_before_anything_is_counted(
+def test_invalid_options_are_refused_before_anything_is_counted(
     folder: Path, in_process: InProcess, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
     ended, out, err = in_process(folder, "matrix", *arguments)
     assert (ended, out) == (2, "")
-    error, advice, *_ = err.splitlines()
+    error, hint_line, *_ = err.splitlines()
     assert message in error
-    assert hint in advice
+    assert hint in hint_line
 
 
 def test_the_same_languages_on_both_sides_have_a_tree(folder: Path, in_process: InProcess) -> None:
-    done = in_process(
+    completed = in_process(
         folder, "matrix", "--sources", "sw,fi,et", "--target", "et,sw,fi", "-o", "t.nwk", "--cluster", "2"
     )
-    assert done.code == 0, done.err
+    assert completed.code == 0, completed.err
     assert frozenset({"fi", "et"}) in joins(folder / "t.nwk")
 
 
 def test_notes_on_files_are_in_json(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "matrix", "--json", "--coefficient", "containment", "-o", "t.nwk", "--no-support")
+    completed = in_process(folder, "matrix", "--json", "--coefficient", "containment", "-o", "t.nwk", "--no-support")
     note = "t.nwk: containment is not symmetric; the distance is the mean of both directions."
-    assert json.loads(done.out)["result"]["notes"] == [note]
-    assert f"note: {note}" in done.err
+    assert json.loads(completed.out)["result"]["notes"] == [note]
+    assert f"note: {note}" in completed.err
 
 
 def test_a_baseline_has_the_same_files(folder: Path, in_process: InProcess) -> None:
     names = ("s.nwk", "s.phy", "s.graphml", "s.html", "s.svg")
     outputs = [part for name in names for part in ("-o", name)]
-    done = in_process(folder, "baseline", "script", "--lang", "sw,fi,ar", *outputs)
-    assert done.code == 0, done.err
-    assert [line for line in done.err.splitlines() if line.startswith("wrote")] == [f"wrote {name}" for name in names]
+    completed = in_process(folder, "baseline", "script", "--lang", "sw,fi,ar", *outputs)
+    assert completed.code == 0, completed.err
+    assert [line for line in completed.err.splitlines() if line.startswith("wrote")] == [
+        f"wrote {name}" for name in names
+    ]
     assert set(joins(folder / "s.nwk")) == {frozenset({"sw", "fi"}), frozenset({"sw", "fi", "ar"})}

@@ -1,4 +1,4 @@
-"""Languages are found under another code and by name, with a note, wherever a user names one."""
+"""Every option that takes a language finds it by another code or by its name, and a note says so."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_only_row_of_a_language_is_found(named: str, label: str, store: Path
     assert matrix.err.count(note) == 1
 
 
-def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
+def test_every_verb_finds_a_language_by_another_code(store: Path, tmp_path: Path, xsns: Any) -> None:
     sentence = f"note: the store '{store}' has no 'eng': 'en-GB' (English (United Kingdom)) is used instead."
     commands = (
         ("shared", "--store", store, "--lang", "eng,sw"),
@@ -63,43 +63,43 @@ def test_every_verb_finds_it(store: Path, tmp_path: Path, xsns: Any) -> None:
         ("prune", store, "--keep-lang", "eng", "--dry-run"),
     )
     for command in commands:
-        done = xsns(*command, "--json")
-        assert done.code == 0, done.err
-        assert done.err.count(sentence.removeprefix("note: ")) == 1, command
-        assert done.out.count("is used instead") == 1, command
+        completed = xsns(*command, "--json")
+        assert completed.code == 0, completed.err
+        assert completed.err.count(sentence.removeprefix("note: ")) == 1, command
+        assert completed.out.count("is used instead") == 1, command
     assert open_store(tmp_path / "copy.zarr").languages == ("en-GB",)
 
 
-def test_several_rows_are_asked_back(store: Path, xsns: Any) -> None:
+def test_a_name_that_means_several_rows_is_refused_with_their_labels(store: Path, xsns: Any) -> None:
     for named, labels in (("zh", "'zh-Hans'"), ("Chinese", "'zh-Hant'"), ("ak", "'aka_Latn'"), ("ak", "'twi_Latn'")):
-        done = xsns("rank", "--store", store, "--target", named)
-        assert done.code == 2
-        assert done.err.startswith(f"error: no language '{named}' in the store")
-        assert "did you mean " in done.err
-        assert labels in done.err
+        completed = xsns("rank", "--store", store, "--target", named)
+        assert completed.code == 2
+        assert completed.err.startswith(f"error: no language '{named}' in the store")
+        assert "did you mean " in completed.err
+        assert labels in completed.err
     wrong = xsns("rank", "--store", store, "--target", "swa1")
     assert "'sw'" in wrong.err
-    # Two requests for one row are not two languages.
+    # Two names of one row do not count as two languages.
     assert xsns("shared", "--store", store, "--lang", "en-US,en-AU").code == 2
 
 
 def test_builds_find_the_file_of_a_language(build: Any, texts: Path, tmp_path: Path) -> None:
-    done = build("--json", lang="eng,Swahili,fi-FI")
-    assert done.code == 0
-    result = json.loads(done.out)["result"]
+    completed = build("--json", lang="eng,Swahili,fi-FI")
+    assert completed.code == 0
+    result = json.loads(completed.out)["result"]
     assert [row[0] for row in result["committed"]] == ["en", "sw", "fi"]
     notes = [sentence for sentence in result["notes"] if "is used instead" in sentence]
     assert notes == [
         "the corpus folder(texts) has no 'Swahili': 'sw' (Swahili) is used instead.",
         "the corpus folder(texts) has no 'fi-FI': 'fi' (Finnish) is used instead.",
     ]
-    assert all(f"note: {sentence}" in done.err for sentence in notes)
+    assert all(f"note: {sentence}" in completed.err for sentence in notes)
     wrong = build(lang="swahilli")
     assert wrong.code == 2
     assert "did you mean 'sw' (Swahili)?" in wrong.err
 
 
-def test_labels_as_given_from_the_command_line_and_from_python(
+def test_labels_may_be_given_on_the_command_line_and_from_python(
     build: Any, xsns: Any, tiny_folder: Path, texts: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "codes"
@@ -110,15 +110,15 @@ def test_labels_as_given_from_the_command_line_and_from_python(
     assert some.code == 3
     assert "aka_Latn.txt and twi_Latn.txt both mean the language 'ak'" in some.err
     assert open_store(tmp_path / "x.zarr").languages == ("sw",)
-    given = build("--label", "twi_Latn.txt=tw", corpus=folder, lang="all")
-    assert given.code == 0
+    labelled = build("--label", "twi_Latn.txt=tw", corpus=folder, lang="all")
+    assert labelled.code == 0
     assert open_store(tmp_path / "x.zarr").languages == ("ak", "sw", "tw")
-    done = build("--labels", "as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
-    assert done.code == 0
+    completed = build("--labels", "as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
+    assert completed.code == 0
     labels = ("aka_Latn", "dev", "sw", "sw_news", "twi_Latn")
     assert open_store(tmp_path / "y.zarr").languages == labels
     assert xsns("verify", "--store", tmp_path / "y.zarr").code == 0
-    assert "labels that are not codes of languages are not normalised: sw_news." in done.err
+    assert "labels that are not codes of languages are not normalised: sw_news." in completed.err
     again = build("--labels-as-given", corpus=folder, lang="all", store=tmp_path / "y.zarr")
     assert "0 rows measured, 5 already present" in again.out
     listed = xsns("info", "--corpus", folder, "--labels-as-given", "--json")
@@ -146,6 +146,6 @@ def test_fine_tuning_and_baselines_find_languages(tmp_path: Path, texts: Path, x
     assert (settings.sources, settings.targets) == (("en-GB",), ("sw",))
     assert len(settings.notes) == 2
     assert "has no 'eng': 'en-GB' (English (United Kingdom)) is used instead." in settings.notes[0]
-    done = xsns("baseline", "lex", "--corpus", texts, "--lang", "Swahili,eng,fi", "--examples", 4, "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["result"]["sources"] == ["sw", "en", "fi"]
+    completed = xsns("baseline", "lex", "--corpus", texts, "--lang", "Swahili,eng,fi", "--examples", 4, "--json")
+    assert completed.code == 0, completed.err
+    assert json.loads(completed.out)["result"]["sources"] == ["sw", "en", "fi"]

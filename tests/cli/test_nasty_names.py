@@ -29,22 +29,22 @@ NASTY = (
     "[red]markup[/red]:smile:",
     "long" * 100,
 )
-#: The names of the fast tests, one of each kind. The other names are left to the slow tests.
+#: The names in the fast tests, one of each kind. The slow tests use all names.
 ALWAYS = (NASTY[0], NASTY[4], NASTY[6])
 NAMES = [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in NASTY]
 WORDS = ("children", "read", "a", "book", "at", "home", "while", "the", "teacher", "works", "in", "that", "school")
 
 
-def assert_visible(done: Any) -> None:
-    found = RAW.search(done.out + done.err)
-    assert not found, (found, done)
-    assert done.code in {0, 1, 2, 3}, done.err
-    assert not re.search(r"^error: forged", done.out + done.err, re.MULTILINE), done.err
+def assert_visible(completed: Any) -> None:
+    match = RAW.search(completed.out + completed.err)
+    assert not match, (match, completed)
+    assert completed.code in {0, 1, 2, 3}, completed.err
+    assert not re.search(r"^error: forged", completed.out + completed.err, re.MULTILINE), completed.err
 
 
 @pytest.fixture
 def nasty_store(tmp_path: Path) -> Path:
-    """A store whose tensors and layers have such names, with other folders and files of such names in it."""
+    """A store with such names of tensors, layers, folders and files."""
     names = tuple(f"{number}{name}.weight" for number, name in enumerate(NASTY))
     layout = ParameterLayout(
         names,
@@ -80,7 +80,7 @@ VERBS = {
 }
 
 
-#: Verbs whose tables have names of layers or tensors.
+#: Verbs that print names of layers or tensors.
 SHOW_NAMES = {"matrix by layer", "rank with reasons", "shared", "shared tensors"}
 
 
@@ -90,14 +90,14 @@ def test_verbs_escape_names_in_a_store(
     verb: str, as_json: bool, nasty_store: Path, in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     words = [str(nasty_store) if word == "S" else word for word in VERBS[verb].split()]
-    done = in_process(tmp_path, *words, *(["--json"] if as_json else []))
-    assert_visible(done)
-    assert done.code == (2 if verb == "an unknown language" else 0), done.err
+    completed = in_process(tmp_path, *words, *(["--json"] if as_json else []))
+    assert_visible(completed)
+    assert completed.code == (2 if verb == "an unknown language" else 0), completed.err
     if verb in SHOW_NAMES and not as_json:
-        assert r"\x1b[31mred\x1b[0m" in done.out
-        assert "[red]markup[/red]:smile:" in done.out
-    if as_json and done.out:
-        json.loads(done.out)
+        assert r"\x1b[31mred\x1b[0m" in completed.out
+        assert "[red]markup[/red]:smile:" in completed.out
+    if as_json and completed.out:
+        json.loads(completed.out)
     for path in (path for kind in ("csv", "tsv", "json") for path in tmp_path.glob(f"*.{kind}")):
         text = path.read_text(encoding="utf-8")
         assert not RAW.search(text.replace("\t", "") if path.suffix == ".tsv" else text), path
@@ -165,7 +165,7 @@ def test_labels_of_scores_and_matrices_are_escaped(name: str, in_process: Any, t
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process: Any, tmp_path: Path) -> None:
-    """`evaluate` and `regress`: names of predictors and features, labels of matrices, of gold scores and of tables."""
+    """`evaluate` and `regress` escape names of predictors and features, and labels of matrices, scores and tables."""
     import csv
 
     codes = ("sw", "fi", "en", "et")
@@ -179,10 +179,10 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
     matrix = [(one, *(1 / (1 + abs(i - j)) + i / 50 for j in range(4)), 0.5) for i, one in enumerate(codes)]
     write("matrix.csv", ("source", *codes, name), *matrix, (name, *[0.1] * 4, 1))
     write("languages.csv", ("code", f"c{name}", "size"), *((code, code[0], 7) for code in codes), (name, name, name))
-    what = ["--task", f"t{name}", "--metric", f"m{name}", "--origin", name, "--unit", "percent"]
-    done = in_process(tmp_path, "gold", "import", "scores.csv", "--format", "long", *what, "-o", "gold.csv")
-    assert_visible(done)
-    assert done.code == 0, done.err
+    description = ["--task", f"t{name}", "--metric", f"m{name}", "--origin", name, "--unit", "percent"]
+    completed = in_process(tmp_path, "gold", "import", "scores.csv", "--format", "long", *description, "-o", "gold.csv")
+    assert_visible(completed)
+    assert completed.code == 0, completed.err
     predict = ["--predict", f"p{name.replace('/', '')}=matrix.csv"]
     features = ["--features", "languages.csv", "--feature", f"n{name}=same:c{name}"]
     for verb, more, files in (
@@ -193,12 +193,12 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
         command = [verb, "--gold", "gold.csv", *predict, *more]
         refused = in_process(tmp_path, *command)
         assert_visible(refused)
-        assert refused.code in {1, 2}, "a label that stands for no language"
-        for form in ([], ["--json"]):
+        assert refused.code in {1, 2}, "a label that is not a language"
+        for json_option in ([], ["--json"]):
             outputs = [word for path in files for word in ("-o", path)]
-            done = in_process(tmp_path, *command, "--skip-unknown", *outputs, *form)
-            assert_visible(done)
-            assert done.code == 0 or verb == "regress", done.err
+            completed = in_process(tmp_path, *command, "--skip-unknown", *outputs, *json_option)
+            assert_visible(completed)
+            assert completed.code == 0 or verb == "regress", completed.err
         for path in files:
             if (tmp_path / path).exists():
                 assert not RAW.search((tmp_path / path).read_text(encoding="utf-8")), path
@@ -208,8 +208,8 @@ def test_names_of_predictors_and_their_labels_are_escaped(name: str, in_process:
 def test_labels_of_tasks_are_escaped(
     name: str, tiny_folder: Path, in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`transfer` and `build --task`: classes of the data, in notes and in messages."""
-    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *given: StepTimes(0.1, 0.1))
+    """`transfer` and `build --task` escape the classes of the data in notes and messages."""
+    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *arguments: StepTimes(0.1, 0.1))
     folder = tmp_path / "topics"
     folder.mkdir()
 

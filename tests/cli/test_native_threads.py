@@ -1,4 +1,4 @@
-"""The program chooses how threads wait and how many there are, unless the user has."""
+"""The program sets the number of threads and how idle threads wait, unless the user has set them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_program_sets_them_before_torch_is_imported() -> None:
         "assert 'torch' not in sys.modules\nprint(os.environ['OMP_WAIT_POLICY'])"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP", "GOMP", "KMP", "MKL"))}
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
     )
-    assert finished.stdout.splitlines()[-1] == "passive"
+    assert completed.stdout.splitlines()[-1] == "passive"

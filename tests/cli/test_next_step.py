@@ -21,7 +21,7 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("de", "en", "fi", "sw", "zu")
 
-#: {verb: command line, what follows}. `build`, `transfer` and `reproduce` are run by their own tests.
+#: {verb: (command line, the command after `next:`)}. Other files test `build`, `transfer` and `reproduce`.
 COMMANDS = {
     "rank": (
         "rank -s 'my store.zarr' --target sw",
@@ -82,10 +82,10 @@ def parsed(line: str) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..., Any], name: str) -> None:
-    given, expected = COMMANDS[name]
-    done = in_process(folder, *shlex.split(given.format()))
-    assert done.code == 0, done.err
-    last = done.err.splitlines()[-1]
+    command, expected = COMMANDS[name]
+    completed = in_process(folder, *shlex.split(command.format()))
+    assert completed.code == 0, completed.err
+    last = completed.err.splitlines()[-1]
     ranking = open_store(folder / "my store.zarr")
     if "{first}" in expected:
         import xsns_stream as xs
@@ -93,7 +93,7 @@ def test_the_last_line_is_the_next_command(folder: Path, in_process: Callable[..
         first = [source.language for source in xs.rank(ranking, "sw").ranking.sources[:2]]
         expected = expected.format(first=",".join(first))
     assert parsed(last) == shlex.split(expected.replace("TASK", "pos"))
-    assert shlex.join(shlex.split(expected)) in last, "it can be pasted into a shell"
+    assert shlex.join(shlex.split(expected)) in last, "the command can be pasted into a shell"
 
 
 def test_the_chains_of_next_commands_end(folder: Path, in_process: Callable[..., Any]) -> None:
@@ -125,17 +125,17 @@ def _next_of(folder: Path, in_process: Callable[..., Any], words: tuple[str, ...
         return ("evaluate", "--gold", "gold.parquet", "--predict", "xsns=my store.zarr", "--resamples", "100")
     if words == ("info",):
         words = ("info", "-s", "my store.zarr")
-    done = in_process(folder, *words)
-    # A command that changed the store may have nothing left to do.
-    assert done.code == 0, done.err
-    line = (done.err.splitlines() or [""])[-1]
+    completed = in_process(folder, *words)
+    # A command that has changed the store may find nothing to do when it runs again.
+    assert completed.code == 0, completed.err
+    line = (completed.err.splitlines() or [""])[-1]
     return tuple(shlex.split(line)[2:]) if line.startswith("next: ") else None
 
 
 def test_a_baseline_is_written_and_then_evaluated(folder: Path, in_process: Callable[..., Any]) -> None:
-    given = ("baseline", "script", "--lang", "sw,zu,fi")
-    assert parsed(in_process(folder, *given).err.splitlines()[-1]) == [*given, "-o", "script.parquet"]
-    last = in_process(folder, *given, "-o", "s.parquet").err.splitlines()[-1]
+    words = ("baseline", "script", "--lang", "sw,zu,fi")
+    assert parsed(in_process(folder, *words).err.splitlines()[-1]) == [*words, "-o", "script.parquet"]
+    last = in_process(folder, *words, "-o", "s.parquet").err.splitlines()[-1]
     assert parsed(last) == ["evaluate", "--gold", "gold.parquet", "--predict", "script=s.parquet"]
 
 
@@ -147,7 +147,7 @@ def test_after_a_build_comes_a_ranking(build: Callable[..., Any]) -> None:
 
 
 def test_every_verb_is_covered() -> None:
-    covered = {given.split()[0] for given, _ in COMMANDS.values()}
+    covered = {command.split()[0] for command, _ in COMMANDS.values()}
     elsewhere = {"build", "baseline", "transfer", "gold", "reproduce"}
     assert covered | elsewhere == set(VERBS)
 
@@ -166,3 +166,26 @@ def test_the_default_store_is_not_named() -> None:
 def test_quiet_and_json_leave_it_out(quiet: bool, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     next_step("info", quiet=quiet, as_json=as_json)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [
+        ("build", "committed rows are kept; run the same command again to continue."),
+        ("transfer", "the scores of finished units are kept; run the same command again to continue."),
+        ("baseline", "unfinished baselines are not kept; run the same command again to compute them."),
+        ("reproduce", "finished steps are kept; run the same command again to continue."),
+        ("merge", "copied rows are kept; run the same command again to continue."),
+        ("verify", "run the same command again."),
+    ],
+)
+def test_the_hint_after_an_interruption_says_what_the_verb_has_kept(
+    verb: str, hint: str, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load", lambda name: click.Command(name, callback=interrupted))
+    done = xsns(verb)
+    assert (done.code, done.out) == (130, "")
+    assert done.err.endswith(f"error: interrupted.\nhint: {hint}\n")

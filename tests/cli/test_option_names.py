@@ -1,4 +1,4 @@
-"""Options of all verbs: one spelling is one option, with one default."""
+"""Options of all verbs: a spelling means one option, which has one default."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DIFFERENT = {
     "--words": "given in transfer, so that its results remain comparable with former ones",
     "--store": "baselines take settings from a store only if it is given",
 }
-#: Selections of languages, whose default is everything that the verb can use.
+#: Options that select languages. Their default is every language that the verb can use.
 SELECTIONS = {"--lang", "--sources", "--targets"}
 
 
@@ -58,22 +58,24 @@ def test_a_spelling_belongs_to_one_option() -> None:
     for option in OPTIONS:
         for spelling in option.spellings:
             names[spelling].add(option.name)
-    assert {spelling: found for spelling, found in names.items() if len(found) > 1} == {"--model": {"--model", "--fit"}}
+    assert {spelling: options for spelling, options in names.items() if len(options) > 1} == {
+        "--model": {"--model", "--fit"}
+    }
 
 
 def test_an_option_has_one_default_and_one_kind_of_value_in_all_verbs() -> None:
     kinds: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for option in OPTIONS:
         kinds["--model" if option.name == "--fit" else option.name].add((_default(option), option.takes))
-    different = {name: found for name, found in kinds.items() if len(found) > 1}
+    different = {name: variants for name, variants in kinds.items() if len(variants) > 1}
     assert different.keys() == DIFFERENT.keys(), {name: different.get(name) for name in different.keys() ^ DIFFERENT}
 
 
 @pytest.mark.parametrize("name", ["--lang", "--sources", "--targets"])
 def test_selections_of_languages_have_the_same_spellings(name: str) -> None:
-    found = {option.spellings for option in OPTIONS if option.name == name}
-    assert len(found) == 1
-    assert len(found.pop()) >= 2
+    spellings = {option.spellings for option in OPTIONS if option.name == name}
+    assert len(spellings) == 1
+    assert len(spellings.pop()) >= 2
 
 
 def test_the_page_lists_the_options_of_several_verbs() -> None:
@@ -93,10 +95,10 @@ def test_lists_of_numbers_have_commas_or_are_repeated(spelling: tuple[str, ...])
 
 @pytest.mark.parametrize("value", ["x", "1,x", "1.5"])
 def test_a_list_with_something_else_is_an_error(value: str, xsns: Any) -> None:
-    done = xsns("build", "--seed", value)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("error: Invalid value for '--seed'")
-    assert f"'{value}' is not an integer or a list of integers with commas between them." in done.err
+    completed = xsns("build", "--seed", value)
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith("error: Invalid value for '--seed'")
+    assert f"'{value}' is not an integer or a list of integers with commas between them." in completed.err
 
 
 def test_a_store_is_given_as_an_argument_or_as_an_option(xsns: Any) -> None:

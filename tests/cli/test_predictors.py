@@ -5,9 +5,9 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from tests.support import networks
+from tests.support.runners import Runner
 from xsns_stream.align_scores import join
 from xsns_stream.cli.option_groups import gold_options, predict_option
 from xsns_stream.errors import LanguageError, StoreError, UsageError, XsnsError
@@ -19,14 +19,6 @@ from xsns_stream.similarity import count_overlaps_by_seed, similarity
 from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
-
-
-class Runner(CliRunner):
-    """A runner with the help options of the program, because click keeps the first help option of a verb."""
-
-    def invoke(self, cli: Any, args: Any = None, **extra: Any) -> Any:
-        return super().invoke(cli, args, help_option_names=["-h", "--help"], **extra)
-
 
 SOURCES, TARGETS = ("en", "de", "zh", "ja"), ("sw", "fi", "en")
 
@@ -51,7 +43,7 @@ def gold() -> TransferScores:
 
 
 def parse(*arguments: str) -> Any:
-    """The options that a verb receives, or the error."""
+    """Return the options that a verb receives, or the error."""
     received: dict[str, Any] = {}
 
     @click.command()
@@ -60,8 +52,8 @@ def parse(*arguments: str) -> Any:
     def verb(**options: Any) -> None:
         received.update(options)
 
-    done = Runner().invoke(verb, ["--gold", "gold.parquet", *arguments])
-    return done.exception if isinstance(done.exception, XsnsError) else received
+    completed = Runner().invoke(verb, ["--gold", "gold.parquet", *arguments])
+    return completed.exception if isinstance(completed.exception, XsnsError) else received
 
 
 # ------------------------------------------------------------------------------------------ options
@@ -88,7 +80,7 @@ def test_predictors_have_names():
         (["x=memory://store"], "is lost when the command ends"),
     ],
 )
-def test_invalid_names(arguments, message):
+def test_invalid_names_of_predictors_are_refused(arguments, message):
     error = parse(*(part for argument in arguments for part in ("--predict", argument)))
     assert isinstance(error, UsageError)
     assert message in error.message
@@ -117,8 +109,8 @@ def test_a_store_is_counted_for_the_gold_s_languages(folder):
     assert (store.coefficient, store.seeds, table.coefficient) == ("dice", (7, 8), "l2v")
     assert "'xsns': languages that lack a seed are left out: fi." in log.notes
     rows = open_store(folder / "mine.zarr")
-    whole = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
-    assert store["de", "sw"] == whole["de", "sw"]
+    expected = similarity(count_overlaps_by_seed(rows, languages=["sw", "en", "de", "zh-Hant"]), "dice")
+    assert store["de", "sw"] == expected["de", "sw"]
     joined = join(gold(), predictors)
     assert joined.candidates.sum() == 5
     assert any("zh-Hant for zh" in note for note in joined.notes)
@@ -132,7 +124,7 @@ def test_seeds_of_a_store_can_be_chosen(folder):
         load_predictors({"x": folder / "mine.zarr"}, gold(), on_event=NoteLog(None), seeds=(9,))
 
 
-def test_predictors_that_cannot_be_opened(folder, tmp_path):
+def test_predictors_that_cannot_be_opened_are_errors(folder, tmp_path):
     for path, kind in (
         (tmp_path / "none.csv", XsnsError),
         (tmp_path, StoreError),

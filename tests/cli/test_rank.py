@@ -14,7 +14,7 @@ SOURCES = tuple(code for code in networks.LANGUAGES if code not in ("sw", LACKIN
 
 
 def make(language, seed):
-    """A made-up sub-network. Zulu has the bits of Xhosa, so that the two are tied."""
+    """Return a synthetic sub-network. Zulu has the bits of Xhosa, so that the two are tied."""
     bits = networks.make_sub("xh", seed).bits if language == "zu" else None
     return networks.make_sub(language, seed, bits=bits)
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
 
 
 def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
-    """Sources with their mean Jaccard coefficients, best first, computed with integers of Python."""
+    """Return the sources with their mean Jaccard coefficients, best first, computed with Python integers."""
 
     def bits(language, seed):
         return int.from_bytes(make(language, seed).bits.tobytes(), "little")
@@ -45,18 +45,18 @@ def expected(target="sw", sources=SOURCES, seeds=(7, 8)):
 
 
 def test_the_table_shows_ten_sources_best_first(folder, in_process):
-    done = in_process(folder, "rank", "--target", "SWA", "--top", "9")
-    assert done.code == 0
-    title, header, _, *lines = done.out.splitlines()
+    completed = in_process(folder, "rank", "--target", "SWA", "--top", "9")
+    assert completed.code == 0
+    title, header, _, *lines = completed.out.splitlines()
     assert title.rstrip() == "Sources for Swahili (sw), most similar first"
     assert header.split() == ["rank", "code", "language", "jaccard", "chance-corrected", "±", "seeds"]
     rows = [line.split() for line in lines[:9]]
     assert [row[1] for row in rows] == [code for _, code in expected()[:9]]
     assert [row[-3] for row in rows] == [f"{similarity:.4f}" for similarity, _ in expected()[:9]]
-    # What ties with Xhosa is cut off, and the tie is still told.
+    # Zulu, which ties with Xhosa, is cut off, and the tie is still marked.
     assert [row[:2] for row in rows if row[0].endswith("=")] == [["9=", "xh"]]
     assert lines[9].startswith("= exactly as similar")
-    assert done.err.splitlines() == [
+    assert completed.err.splitlines() == [
         "note: languages that lack a sub-network are left out: et (seed 8).",
         "1 more source; --top 0 shows all.",
         "there are no intervals: build the store with --parts 8, or with at least three seeds.",
@@ -104,10 +104,10 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process
     damaged = [path for path in (folder / "xsns.zarr" / "subnetworks" / "c").rglob("*") if path.is_file()]
     before = {path: path.read_bytes() for path in damaged}
     languages = json.loads((folder / "xsns.zarr/subnetworks/zarr.json").read_text())["attributes"]["languages"]
-    wanted = {str(languages.index(code)) for code in ("et", "fi", "en")}
+    slots = {str(languages.index(code)) for code in ("et", "fi", "en")}
     try:
         for path in damaged:
-            if path.parent.name not in wanted:
+            if path.parent.name not in slots:
                 path.unlink()
         code, out, err = in_process(folder, "rank", "--target", "et", "--sources", "fi,eng,et", "--seed", "7", "--json")
     finally:
@@ -122,12 +122,12 @@ def test_candidates_can_be_named_and_only_their_rows_are_read(folder, in_process
 
 
 @pytest.mark.parametrize(
-    ("top", "shown", "note"), [((), 10, ""), (("--top", "0"), 10, ""), (("--top", "3"), 3, "7 more sources; --top 0")]
+    ("top", "count", "note"), [((), 10, ""), (("--top", "0"), 10, ""), (("--top", "3"), 3, "7 more sources; --top 0")]
 )
-def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
+def test_top_limits_the_number_of_sources(folder, top, count, note, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", "--seed", "8", *top)
     assert code == 0
-    assert len([line for line in out.splitlines() if line.lstrip()[:1].isdigit()]) == shown
+    assert len([line for line in out.splitlines() if line.lstrip()[:1].isdigit()]) == count
     assert note in err
     assert ("--top 0" in err) == bool(note)
     assert "± seeds" not in out
@@ -153,11 +153,11 @@ def test_top_limits_the_number_of_sources(folder, top, shown, note, in_process):
 def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint, in_process):
     ended, out, err = in_process(folder, "rank", *arguments)
     assert (ended, out) == (code, "")
-    error, advice = err.splitlines()
+    error, hint_line = err.splitlines()
     assert error.startswith("error: ")
     assert message in error
-    assert advice.startswith("hint: ")
-    assert hint in advice
+    assert hint_line.startswith("hint: ")
+    assert hint in hint_line
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_errors_have_a_message_and_a_hint(folder, arguments, code, message, hint
         (["--gold", "none.parquet"], "none.parquet"),
     ],
 )
-def test_options_without_the_option_that_they_need(folder, arguments, message, in_process):
+def test_options_that_need_another_option_are_refused_without_it(folder, arguments, message, in_process):
     code, out, err = in_process(folder, "rank", "--target", "sw", *arguments)
     assert (code != 0, out) == (True, "")
     assert message in err

@@ -12,15 +12,15 @@ from xsns_stream.types.transfer_scores import TransferScores
 
 CODES = ("sw", "zu", "xh", "rw", "fi", "et")
 LAYOUT = networks.make_layout(3, 640)
-#: How often a source has the target's bits; the two first are as good as one another.
+#: {source: the share of words that equal those of the target}. The first two are equally similar.
 LIKE = {"zu": 0.80, "xh": 0.80, "rw": 0.30, "fi": 0.1, "et": 0.0}
 
 
 def bits_of(language, seed, part=0):
-    """Bits of which the share `LIKE` equals the target's; without a part, some bits are drawn again."""
+    """Return bits of which the share `LIKE` equals those of the target; if a part is left out, some are drawn again."""
     draw = np.random.default_rng([seed, *language.encode()])
     target = networks.make_bits(LAYOUT.size, seed)
-    # Each word is the target's with the probability wanted.
+    # Each word equals that of the target with the given probability.
     own = networks.make_bits(LAYOUT.size, int(draw.integers(1 << 30)))
     bits = target.copy() if language == "sw" else np.where(draw.random(target.size) < LIKE[language], target, own)
     if part:
@@ -47,9 +47,9 @@ def folder(tmp_path_factory):
     for language in CODES:
         for seed in (1, 2, 3, 4):
             seeds.write(sub_of(language, seed))
-    places = {code: n for n, code in enumerate(CODES)}
-    cells = np.array([[90 - 5 * abs(places[a] - places[b]) - 3 * places[b] for b in CODES] for a in CODES], float)
-    cells[places["fi"], places["sw"]] = np.nan
+    index = {code: n for n, code in enumerate(CODES)}
+    cells = np.array([[90 - 5 * abs(index[a] - index[b]) - 3 * index[b] for b in CODES] for a in CODES], float)
+    cells[index["fi"], index["sw"]] = np.nan
     scores = TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up")
     write_scores(scores, folder / "gold.parquet")
     return folder
@@ -61,7 +61,7 @@ def ranked(folder, in_process, *arguments, store="parts.zarr"):
     return json.loads(out)["result"], err
 
 
-def test_intervals_of_parts(folder, in_process):
+def test_parts_of_the_store_give_intervals(folder, in_process):
     result, err = ranked(folder, in_process)
     assert result["intervals"] == {"basis": "4 parts", "confidence": 0.95}
     assert result["reliability"] == 0.6
@@ -93,7 +93,7 @@ def test_the_table_shows_intervals(folder, in_process):
 
 
 def test_no_reliable_difference_is_an_answer(folder, in_process):
-    # Of the same bits, so that nothing but chance orders them.
+    # The sources have the same bits, so that only chance decides their order.
     store = open_store(folder / "level.zarr", "a")
     for language in ("sw", "zu", "xh", "fi"):
         like = "zu" if language == "xh" else language
@@ -106,7 +106,7 @@ def test_no_reliable_difference_is_an_answer(folder, in_process):
     assert "~ No reliable difference among the first 2 (95 %, 4 parts)." in out
 
 
-def test_intervals_of_seeds(folder, in_process):
+def test_four_seeds_give_intervals_and_two_do_not(folder, in_process):
     result, err = ranked(folder, in_process, store="seeds.zarr")
     assert (result["intervals"], err) == ({"basis": "4 seeds", "confidence": 0.95}, "")
     assert all(source["interval"] is not None for source in result["sources"])
@@ -115,14 +115,14 @@ def test_intervals_of_seeds(folder, in_process):
     assert all(source["level_with_first"] is None for source in two["sources"])
 
 
-def test_more_sources_are_requested_than_there_are(folder, in_process):
+def test_all_candidates_are_chosen_if_more_sources_are_requested(folder, in_process):
     result, err = ranked(folder, in_process, "--sources-k", "99")
     assert len(result["together"]["sources"]) == len(CODES) - 1
     assert f"99 sources were requested, but there are only {len(CODES) - 1} candidates; all are chosen." in err
 
 
 @pytest.mark.parametrize("strategy", ["top", "coverage"])
-def test_several_sources(folder, in_process, strategy):
+def test_several_sources_are_chosen_by_similarity_or_by_coverage(folder, in_process, strategy):
     result, _ = ranked(folder, in_process, "--sources-k", "3", "--strategy", strategy)
     together = result["together"]
     assert together["strategy"] == strategy
@@ -130,10 +130,10 @@ def test_several_sources(folder, in_process, strategy):
     sets = {code: {n for n, bit in enumerate(sub_of(code).to_numpy()) if bit} for code in CODES}
     if strategy == "top":
         assert codes == [source["language"] for source in result["sources"][:3]]
-    left, covered = set(sets["sw"]), 0
+    uncovered, covered = set(sets["sw"]), 0
     for source in together["sources"]:
-        gain = len(left & sets[source["language"]])
-        left -= sets[source["language"]]
+        gain = len(uncovered & sets[source["language"]])
+        uncovered -= sets[source["language"]]
         covered += gain
         assert source["gain"] == pytest.approx(gain / len(sets["sw"]))
         assert source["covered"] == pytest.approx(covered / len(sets["sw"]))
@@ -142,11 +142,11 @@ def test_several_sources(folder, in_process, strategy):
         folder, "rank", "-s", "parts.zarr", "--target", "sw", "--sources-k", "3", "--strategy", strategy
     )
     assert code == 0
-    assert f"3 sources for Swahili (sw) together, {'the most' if strategy == 'top' else 'by what each adds'}" in out
+    assert f"3 sources for Swahili (sw) together, chosen by {'similarity' if strategy == 'top' else 'coverage'}" in out
     assert f"{together['covered']:.1%} of its sub-network" in out
 
 
-def test_explanations(folder, in_process):
+def test_excesses_of_the_layers_sum_to_the_excess_of_a_source(folder, in_process):
     result, _ = ranked(folder, in_process, "--explain", "--top", "2")
     mean = np.mean([source["similarity"] for source in ranked(folder, in_process)[0]["sources"]])
     by_layer = result["explanation"]["layer"]
@@ -161,7 +161,7 @@ def test_explanations(folder, in_process):
     assert "Jaccard by module, chance-corrected" in out
 
 
-def test_expected_scores(folder, in_process):
+def test_gold_scores_give_expected_scores_with_intervals(folder, in_process):
     result, _ = ranked(folder, in_process, "--gold", "gold.parquet")
     basis = result["calibration"]
     assert (basis["task"], basis["metric"], basis["unit"], basis["known_target"]) == (

@@ -1,4 +1,4 @@
-"""The verb `rank`: files, figures, several targets, several explanations, and what a ranking is worth."""
+"""The verb `rank`: files, figures, several targets, explanations, and sentences on the value of a ranking."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def write_store(path: Path, **provenance: Any) -> None:
 
 
 def write_gold(path: Path, factor: float) -> None:
-    """Write scores that rise with the similarity to the target if `factor` is positive."""
+    """Write gold scores that rise with the similarity to the target if `factor` is positive, and fall otherwise."""
     cells = np.array([[50 - factor * abs(LIKE[a] - LIKE[b]) for b in CODES] for a in CODES])
     write_scores(TransferScores(CODES, CODES, cells[None, None], "pos", "accuracy", "percent", "made up"), path)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of six languages, and gold scores that agree with it and that contradict it."""
+    """A folder with a store of six languages, gold scores that agree with it, and gold scores that contradict it."""
     folder = tmp_path_factory.mktemp("output")
     write_store(folder / "xsns.zarr", model="my model", corpus="files(texts)", examples=300)
     write_gold(folder / "good.parquet", 40.0)
@@ -61,9 +61,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def worth(in_process: InProcess, folder: Path, *arguments: str) -> list[str]:
-    done = in_process(folder, "rank", "--target", "sw", "--json", *arguments)
-    assert done.code == 0, done.err
-    sentences: list[str] = json.loads(done.out)["result"]["worth"]
+    completed = in_process(folder, "rank", "--target", "sw", "--json", *arguments)
+    assert completed.code == 0, completed.err
+    sentences: list[str] = json.loads(completed.out)["result"]["worth"]
     return sentences
 
 
@@ -73,9 +73,11 @@ def worth(in_process: InProcess, folder: Path, *arguments: str) -> list[str]:
 def test_every_format_is_written(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
     names = [tmp_path / f"r{suffix}" for suffix in (".csv", ".tsv", ".json", ".parquet", ".md", ".tex", ".png", ".svg")]
     outputs = [word for name in names for word in ("-o", str(name))]
-    done = in_process(folder, "rank", "--target", "sw", *outputs, "--gold", "good.parquet", "--explain")
-    assert done.code == 0, done.err
-    assert [line for line in done.err.splitlines() if line.startswith("wrote ")] == [f"wrote {name}" for name in names]
+    completed = in_process(folder, "rank", "--target", "sw", *outputs, "--gold", "good.parquet", "--explain")
+    assert completed.code == 0, completed.err
+    assert [line for line in completed.err.splitlines() if line.startswith("wrote ")] == [
+        f"wrote {name}" for name in names
+    ]
     frame = pd.read_csv(tmp_path / "r.csv", keep_default_na=False, na_values=[""])
     assert frame["language"].tolist() == ["zu", "nan", "rw", "fi", "et"]
     assert frame["target"].tolist() == ["sw"] * 5
@@ -108,14 +110,14 @@ def test_files_have_all_sources_unless_top_is_given(folder: Path, in_process: In
 
 
 def test_an_unknown_format_is_refused_before_anything_is_counted(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "rank", "--target", "sw", "-o", "r.npz")
-    assert (done.code, done.out) == (2, "")
-    assert ".parquet" in done.err
+    completed = in_process(folder, "rank", "--target", "sw", "-o", "r.npz")
+    assert (completed.code, completed.out) == (2, "")
+    assert ".parquet" in completed.err
 
 
 def test_the_command_that_follows_names_the_model(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "rank", "--target", "sw")
-    assert done.err.splitlines()[-1] == (
+    completed = in_process(folder, "rank", "--target", "sw")
+    assert completed.err.splitlines()[-1] == (
         "next: xsns-stream transfer --task TASK --data FOLDER --model 'my model' --sources zu,nan --targets sw "
         "-o gold.parquet"
     )
@@ -124,41 +126,43 @@ def test_the_command_that_follows_names_the_model(folder: Path, in_process: InPr
 # ----------------------------------------------------------------------------------------- several targets
 
 
-def test_two_targets(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
-    done = in_process(folder, "rank", "--target", "sw,fi", "--json", "-o", str(tmp_path / "r.csv"))
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+def test_two_targets_give_two_rankings_and_one_file(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
+    completed = in_process(folder, "rank", "--target", "sw,fi", "--json", "-o", str(tmp_path / "r.csv"))
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert list(result) == ["rankings"]
     single = [json.loads(in_process(folder, "rank", "--target", code, "--json").out)["result"] for code in ("sw", "fi")]
     assert result["rankings"] == single
     frame = pd.read_csv(tmp_path / "r.csv", keep_default_na=False, na_values=[""])
     assert frame["target"].tolist() == ["sw"] * 5 + ["fi"] * 5
-    shown = in_process(folder, "rank", "--target", "sw", "--target", "fi")
-    assert "Sources for Swahili (sw)" in shown.out
-    assert "Sources for Finnish (fi)" in shown.out
-    assert shown.err.count("--targets sw,fi") == 1
+    text = in_process(folder, "rank", "--target", "sw", "--target", "fi")
+    assert "Sources for Swahili (sw)" in text.out
+    assert "Sources for Finnish (fi)" in text.out
+    assert text.err.count("--targets sw,fi") == 1
     every = json.loads(in_process(folder, "rank", "--target", "all", "--json").out)["result"]["rankings"]
     assert [each["target"] for each in every] == list(open_store(folder / "xsns.zarr").languages)
 
 
-def test_two_targets_from_python(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_returns_the_rankings_of_several_targets(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     both = xs.rank("xsns.zarr", target=["sw", "fi"])
     assert len(both) == 2
-    alone = xs.rank("xsns.zarr", target="fi")
-    assert both["fi"].to_dict() == alone.to_dict()
+    single = xs.rank("xsns.zarr", target="fi")
+    assert both["fi"].to_dict() == single.to_dict()
     assert both.to_frame().groupby("target").size().to_dict() == {"sw": 5, "fi": 5}
     assert both.save(tmp_path / "both.png").exists()
-    assert alone.save(tmp_path / "fi.svg").exists()
+    assert single.save(tmp_path / "fi.svg").exists()
     assert [axes.get_title(loc="left") for axes in both.plot()] == [
         "Sources for Swahili (sw)",
         "Sources for Finnish (fi)",
     ]
-    labels = [label.get_text() for label in alone.plot().get_yticklabels()]
-    assert labels[0].endswith(alone.ranking.sources[0].language)
-    assert SIMILARITY in alone.notes
-    assert SIMILARITY in repr(alone)
-    assert SIMILARITY in alone._repr_html_()
+    labels = [label.get_text() for label in single.plot().get_yticklabels()]
+    assert labels[0].endswith(single.ranking.sources[0].language)
+    assert SIMILARITY in single.notes
+    assert SIMILARITY in repr(single)
+    assert SIMILARITY in single._repr_html_()
     with pytest.raises(LanguageError, match="there is no ranking for 'zu'"):
         both["zu"]
     with pytest.raises(UsageError, match="'sw,fi' is not one target"):
@@ -168,9 +172,9 @@ def test_two_targets_from_python(folder: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_wrong_target_among_several_is_refused(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "rank", "--target", "sw,finish")
-    assert (done.code, done.out) == (2, "")
-    assert "no language 'finish'" in done.err
+    completed = in_process(folder, "rank", "--target", "sw,finish")
+    assert (completed.code, completed.out) == (2, "")
+    assert "no language 'finish'" in completed.err
 
 
 # -------------------------------------------------------------------------------------------- explanations
@@ -180,8 +184,8 @@ def test_a_wrong_target_among_several_is_refused(folder: Path, in_process: InPro
 def test_as_many_sources_are_explained_as_are_shown(
     folder: Path, in_process: InProcess, top: tuple[str, ...], count: int
 ) -> None:
-    done = in_process(folder, "rank", "--target", "sw", "--explain", *top)
-    header = next(line for line in done.out.splitlines() if line.startswith("layer "))
+    completed = in_process(folder, "rank", "--target", "sw", "--explain", *top)
+    header = next(line for line in completed.out.splitlines() if line.startswith("layer "))
     assert header.split() == ["layer", *["zu", "nan", "rw", "fi", "et"][:count]]
 
 
@@ -213,7 +217,7 @@ def test_a_ranking_always_says_that_it_is_not_transfer(folder: Path, in_process:
         ({"examples": 32, "reliability": {"split_half": 0.99}}, [TOY]),
     ],
 )
-def test_what_is_said_of_model_text_and_examples(
+def test_the_limits_of_model_text_and_examples_are_stated(
     tmp_path: Path, in_process: InProcess, provenance: dict[str, Any], expected: list[str]
 ) -> None:
     write_store(tmp_path / "xsns.zarr", **provenance)
@@ -228,7 +232,7 @@ def test_what_is_said_of_model_text_and_examples(
         (0.0, "as similar ({half:.3f}) as the target and its first source"),
     ],
 )
-def test_two_halves_that_are_hardly_more_similar_than_two_languages(
+def test_a_note_says_that_the_halves_of_a_target_differ_too_much(
     tmp_path: Path, in_process: InProcess, above: float, compared: str
 ) -> None:
     write_store(tmp_path / "first.zarr", model="m", examples=512)
@@ -242,9 +246,9 @@ def test_two_halves_that_are_hardly_more_similar_than_two_languages(
     )
 
 
-def test_what_gold_scores_say(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "rank", "--target", "sw", "--gold", "good.parquet", "--json")
-    result = json.loads(done.out)["result"]
+def test_gold_scores_give_the_correlation_and_the_regret_of_the_ranking(folder: Path, in_process: InProcess) -> None:
+    completed = in_process(folder, "rank", "--target", "sw", "--gold", "good.parquet", "--json")
+    result = json.loads(completed.out)["result"]
     check = result["calibration"]["check"]
     assert (check["targets"], check["unit"]) == (6, "percent")
     assert 0 <= check["regret"] < check["regret_random"]
@@ -253,27 +257,27 @@ def test_what_gold_scores_say(folder: Path, in_process: InProcess) -> None:
         f"{check['spearman']:.2f} and a regret of {check['regret']:.2f} percentage points (a random source: "
         f"{check['regret_random']:.2f})."
     )
-    shown = in_process(folder, "rank", "--target", "sw", "--gold", "good.parquet")
-    assert shown.out.splitlines()[0].rstrip() == "Sources for Swahili (sw), most similar first"
-    assert shown.err.splitlines()[-1] == "next: xsns-stream evaluate --gold good.parquet --predict xsns=xsns.zarr"
+    text = in_process(folder, "rank", "--target", "sw", "--gold", "good.parquet")
+    assert text.out.splitlines()[0].rstrip() == "Sources for Swahili (sw), most similar first"
+    assert text.err.splitlines()[-1] == "next: xsns-stream evaluate --gold good.parquet --predict xsns=xsns.zarr"
 
 
 def test_notes_on_gold_scores_name_the_store(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
-    """As `evaluate` gives them, in which a predictor has a name."""
+    """The notes are those of `evaluate`, which names each predictor."""
     codes = ("swh", "zu", "nan", "rw", "fi", "ja")
     cells = np.random.default_rng(0).random((1, 1, 6, 6)) * 100
     gold = tmp_path / "g.parquet"
     write_scores(TransferScores(codes, codes, cells, "pos", "accuracy", "percent", "made up"), gold)
-    done = in_process(folder, "rank", "--target", "sw", "--gold", str(gold))
-    assert "note: 'xsns.zarr' has other codes: sw for swh.\n" in done.err
-    assert "note: 'xsns.zarr' has no values for ja.\n" in done.err
+    completed = in_process(folder, "rank", "--target", "sw", "--gold", str(gold))
+    assert "note: 'xsns.zarr' has other codes than the gold scores: sw for swh.\n" in completed.err
+    assert "note: 'xsns.zarr' has no values for ja.\n" in completed.err
     notes = xs.rank(folder / "xsns.zarr", "sw", gold=str(gold)).notes
     assert f"'{folder / 'xsns.zarr'}' has no values for ja." in notes
 
 
 def test_a_ranking_that_gold_scores_contradict_says_so_in_its_title(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "rank", "--target", "sw", "--gold", "bad.parquet")
-    title = done.out.splitlines()[0].rstrip()
+    completed = in_process(folder, "rank", "--target", "sw", "--gold", "bad.parquet")
+    title = completed.out.splitlines()[0].rstrip()
     start = "Sources for Swahili (sw), most similar first; no better than a random order on "
     assert title.startswith(start)
     below, targets = (int(word) for word in title.removeprefix(start).split() if word.isdigit())
@@ -286,6 +290,6 @@ def test_an_undefined_similarity_is_drawn_without_a_dot(tmp_path: Path) -> None:
     from xsns_stream.types import RankedSource, SourceRanking
 
     sources = (RankedSource("zu", 0.5, None, None), RankedSource("fi", math.nan, None, None))
-    shown = ShownRanking(SourceRanking("sw", "jaccard", sources))
-    assert write_rankings([shown], tmp_path / "r.png", {}).exists()
+    ranking = ShownRanking(SourceRanking("sw", "jaccard", sources))
+    assert write_rankings([ranking], tmp_path / "r.png", {}).exists()
     assert (tmp_path / "r.png").stat().st_size > 1000

@@ -1,4 +1,4 @@
-"""Verdict sentences of `rank` are about the sources that have an interval."""
+"""Verdicts of `rank`: sentences on the sources that have an interval."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def source(language: str, similarity: float, level: bool | None = None) -> Ranke
         ((True,), "No other candidate has an interval, so that the first source cannot be compared."),
     ],
 )
-def test_the_verdict(levels: tuple[bool | None, ...], sentence: str) -> None:
-    sources = tuple(source(f"s{place}", 0.9 - place / 10, level) for place, level in enumerate(levels))
+def test_the_verdict_states_which_sources_are_reliably_closest(levels: tuple[bool | None, ...], sentence: str) -> None:
+    sources = tuple(source(f"s{index}", 0.9 - index / 10, level) for index, level in enumerate(levels))
     assert compared_with_first(SourceRanking("sw", "jaccard", sources, basis="8 parts")) == sentence

@@ -1,8 +1,9 @@
-"""The verb `regress` with files, the page about it, and the findings of de Vries et al. from their tables."""
+"""The verb `regress` with files, its page, and the results of de Vries et al. computed from their tables."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.support.page_blocks import run_page
 from tests.support.paths import SHARED_DATA as SHARED
+from tests.support.streams import json_result
 from xsns_stream.align_scores import join
 from xsns_stream.evaluation import evaluate
 from xsns_stream.gold import import_scores, write_scores
@@ -36,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_matrix(SimilarityMatrix(codes, codes, near, "ldnd"), tmp_path / "ldnd.parquet")
     families = ("IE", "IE", "Uralic", "Uralic", "IE", "IE", "Bantu", "Turkic", "Semitic")
     lines = [
-        f"{code},{family},{10 ** (place % 4)}" for place, (code, family) in enumerate(zip(codes, families, strict=True))
+        f"{code},{family},{10 ** (index % 4)}" for index, (code, family) in enumerate(zip(codes, families, strict=True))
     ]
     (tmp_path / "languages.csv").write_text("code,family,size\n" + "\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
@@ -48,25 +50,21 @@ LDND = (*GOLD, "--predict", "ldnd.parquet")
 FEATURES = (*GOLD, "--features", "languages.csv", "--feature", "same:family")
 
 
-def result(done: Any) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    document = json.loads(done.out)
-    assert (document["schema_version"], document["command"]) == (1, "regress")
-    collected: dict[str, Any] = document["result"]
-    return collected
+#: The result that the verb printed with `--json`.
+result = partial(json_result, "regress")
 
 
-def test_a_table(folder: Path, xsns: Any) -> None:
-    done = xsns(*LDND, "--model", "mixed")
-    assert done.code == 0, done.err
-    assert done.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
+def test_the_table_has_coefficients_variances_and_errors(folder: Path, xsns: Any) -> None:
+    completed = xsns(*LDND, "--model", "mixed")
+    assert completed.code == 0, completed.err
+    assert completed.out.startswith("mixed (target): pos accuracy (percent) of 56 pairs, 8 sources and 8 targets\n")
     for name in ("intercept", "ldnd", "between targets", "leave one target out", "english", "source-mean"):
-        assert f"\n{name} " in done.out
-    assert "note: the gold scores do not have mt" in done.err
+        assert f"\n{name} " in completed.out
+    assert "note: the gold scores do not have mt" in completed.err
     assert xsns(*LDND, "--model", "mixed", "--quiet").err == ""
 
 
-def test_one_json_object(folder: Path, xsns: Any) -> None:
+def test_json_has_coefficients_errors_and_predictions(folder: Path, xsns: Any) -> None:
     document = result(xsns(*LDND, "--model", "mixed", "--random", "crossed", "--new", "sw,mt", "--json"))
     assert document["model"] == "mixed"
     assert document["random_intercepts"] == ["target", "source"]
@@ -74,8 +72,10 @@ def test_one_json_object(folder: Path, xsns: Any) -> None:
     assert slope["name"] == "ldnd"
     assert slope["low"] < 40 < slope["high"]
     assert document["coefficients"][0]["standardised"] is None
-    ways = {error["way"]: error for error in document["errors"]}
-    assert ways["in sample"]["rmse"] < ways["leave one target out"]["rmse"] < ways["leave one target out"]["of_mean"]
+    errors = {error["way"]: error for error in document["errors"]}
+    assert (
+        errors["in sample"]["rmse"] < errors["leave one target out"]["rmse"] < errors["leave one target out"]["of_mean"]
+    )
     assert {row["predictor"] for row in document["ranking"]} >= {"in sample", "leave one source out", "source-mean"}
     known, new = document["predictions"]
     assert (known["target"], known["known_target"]) == ("sw", True)
@@ -85,7 +85,7 @@ def test_one_json_object(folder: Path, xsns: Any) -> None:
     assert all(0 <= one["low"] <= one["mean"] <= one["high"] <= 100 for one in new["sources"])
 
 
-def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
+def test_features_and_matrices_can_be_combined(folder: Path, xsns: Any) -> None:
     document = result(
         xsns(*FEATURES, "--feature", "amount=log-source:size", "--predict", "near=ldnd.parquet", "--json", "-q")
     )
@@ -93,7 +93,7 @@ def test_features_and_matrices_together(folder: Path, xsns: Any) -> None:
     assert document["pairs"] == 56
 
 
-def test_fewer_languages(folder: Path, xsns: Any) -> None:
+def test_sources_and_targets_can_be_restricted(folder: Path, xsns: Any) -> None:
     """`--targets` limits the fit; a target of `--new` is predicted although it is not among them."""
     document = result(xsns(*LDND, "--targets", "en,fi,fr,sw", "--sources", "en,de,fi,tr", "--new", "mt", "--json"))
     assert document["targets"] == ["en", "fi", "fr", "sw"]
@@ -101,11 +101,11 @@ def test_fewer_languages(folder: Path, xsns: Any) -> None:
     assert [one["language"] for one in document["predictions"][0]["sources"]] == ["en", "de", "fi", "tr"]
 
 
-def test_files(folder: Path, xsns: Any) -> None:
+def test_the_regression_is_written_to_every_format(folder: Path, xsns: Any) -> None:
     outputs = [f"out{suffix}" for suffix in (".md", ".tex", ".json", ".csv", ".parquet", ".svg")]
-    done = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
-    assert done.code == 0, done.err
-    assert all(f"wrote {name}" in done.err for name in outputs)
+    completed = xsns(*LDND, *(part for name in outputs for part in ("-o", name)))
+    assert completed.code == 0, completed.err
+    assert all(f"wrote {name}" in completed.err for name in outputs)
     assert len(pd.read_parquet(folder / "out.parquet")) == 56
     document = json.loads((folder / "out.json").read_text())
     assert document["coefficients"] == result(xsns(*LDND, "--json"))["coefficients"]
@@ -143,17 +143,17 @@ def test_files(folder: Path, xsns: Any) -> None:
 def test_invalid_arguments_are_errors(
     folder: Path, xsns: Any, arguments: tuple[str, ...], message: str, hint: str
 ) -> None:
-    done = xsns(*arguments)
-    assert done.code in {1, 2}
-    assert done.out == ""
-    assert done.err.splitlines()[-2].startswith(f"error: {message}")
-    assert done.err.splitlines()[-1].startswith(f"hint: {hint}")
-    assert "Traceback" not in done.err
+    completed = xsns(*arguments)
+    assert completed.code in {1, 2}
+    assert completed.out == ""
+    assert completed.err.splitlines()[-2].startswith(f"error: {message}")
+    assert completed.err.splitlines()[-1].startswith(f"hint: {hint}")
+    assert "Traceback" not in completed.err
 
 
 def test_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     run = run_page("docs/regression.md", xsns)
-    assert all(done.out for _, done in run.done)
+    assert all(completed.out for _, completed in run.commands)
     assert {path.name for path in folder.iterdir()} >= {"regression.md", "fitted.png"}
     space = run.names
     assert space["found"]["ldnd"].estimate == pytest.approx(40, abs=6)
@@ -175,17 +175,17 @@ POOL += ("ko", "no", "pl", "pt", "ru", "sk", "es", "sv", "tr", "uk")
 
 @pytest.fixture(scope="module")
 def xpos() -> Any:
-    place = SHARED / "xpos"
-    if not place.is_dir():
+    data = SHARED / "xpos"
+    if not data.is_dir():
         pytest.skip("the real scores are not here")
-    gold = import_scores(place / "gold_xlmr_base_pos_matrix.csv", "xpos").scores
-    tables = read_features([place / "languages.csv", place / "gold_xlmr_base_pos_long.csv"])
-    asked = [parse_feature(text) for text in XPOS.split()]
-    return gold, {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in asked}
+    gold = import_scores(data / "gold_xlmr_base_pos_matrix.csv", "xpos").scores
+    tables = read_features([data / "languages.csv", data / "gold_xlmr_base_pos_long.csv"])
+    features = [parse_feature(text) for text in XPOS.split()]
+    return gold, {one.name: feature_matrix(one, tables, gold.sources, gold.targets) for one in features}
 
 
 @pytest.mark.shared_data
-def test_directions_of_effects(xpos: Any) -> None:
+def test_effects_have_the_signs_of_the_published_model(xpos: Any) -> None:
     """Each effect has the sign of the published model, and an interval without zero."""
     gold, matrices = xpos
     regression = fit(join(gold, matrices), "mixed", "crossed", left_out=())
@@ -196,8 +196,8 @@ def test_directions_of_effects(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_confounding_of_least_squares(xpos: Any) -> None:
-    """Without intercepts of targets the same script comes out as harmful; beside LDND, so do branches of families."""
+def test_random_intercepts_remove_the_confounding_of_least_squares(xpos: Any) -> None:
+    """Without random intercepts, a shared script has a negative effect; so has a shared branch beside LDND."""
     gold, matrices = xpos
     assert fit(join(gold, matrices), left_out=())["script"].estimate < 0
     tables = read_features([SHARED / "xpos" / "languages.csv"])
@@ -208,22 +208,22 @@ def test_confounding_of_least_squares(xpos: Any) -> None:
 
 
 @pytest.mark.shared_data
-def test_similarity_and_good_sources_together(xpos: Any) -> None:
-    """On the paper's POS languages: LDND alone, with intercepts of targets, and of sources too, for unseen targets."""
+def test_ldnd_with_source_intercepts_predicts_better_than_either_alone(xpos: Any) -> None:
+    """Unseen targets of the paper's POS languages are ranked by LDND with intercepts of targets, or of both sides."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]}, POOL, POOL)
-    collected = {}
+    ndcg = {}
     for random in ("target", "crossed"):
         predicted = fit(joined, "mixed", random, left_out=(LEFT_OUT_TARGET,)).left_out[LEFT_OUT_TARGET]
         ranks = evaluate(join(gold.restricted(POOL, POOL), {random: predicted}), resamples=200)
-        collected[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
-        collected["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
-    assert collected == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
+        ndcg[random] = round(100 * ranks[random, "ndcg@3[rank-linear]"], 1)
+        ndcg["source-mean"] = round(100 * ranks["source-mean", "ndcg@3[rank-linear]"], 1)
+    assert ndcg == {"target": 84.2, "crossed": 90.3, "source-mean": 85.2}
 
 
 @pytest.mark.shared_data
-def test_errors_of_ldnd_alone(xpos: Any) -> None:
-    """Least squares by NumPy on the same pairs: in sample, and target by target."""
+def test_errors_of_ldnd_equal_those_of_numpy(xpos: Any) -> None:
+    """Errors in sample and for each left-out target equal those of least squares by NumPy on the same pairs."""
     gold, matrices = xpos
     joined = join(gold, {"ldnd": matrices["ldnd"]})
     regression = fit(joined)
@@ -233,11 +233,11 @@ def test_errors_of_ldnd_alone(xpos: Any) -> None:
     lines = np.stack([np.ones(len(rows)), x[rows, columns]], axis=1)
     assert y.shape == (65, 105)
 
-    def error(left: Any) -> float:
-        return float(np.sqrt(np.mean([(scores[i] - lines[i] @ left(i)) ** 2 for i in range(len(scores))])))
+    def error(coefficients_for: Any) -> float:
+        return float(np.sqrt(np.mean([(scores[i] - lines[i] @ coefficients_for(i)) ** 2 for i in range(len(scores))])))
 
-    whole = np.linalg.lstsq(lines, scores, rcond=None)[0]
-    assert regression.error("in sample").rmse == pytest.approx(error(lambda _: whole))
+    coefficients = np.linalg.lstsq(lines, scores, rcond=None)[0]
+    assert regression.error("in sample").rmse == pytest.approx(error(lambda _: coefficients))
     by_target = {t: np.linalg.lstsq(lines[columns != t], scores[columns != t], rcond=None)[0] for t in set(columns)}
     assert regression.error("leave one target out").rmse == pytest.approx(error(lambda i: by_target[columns[i]]))
     assert 0.93 < regression.error("leave one target out").coverage < 0.99

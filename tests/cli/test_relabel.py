@@ -26,12 +26,12 @@ def store(tmp_path):
 
 
 def test_the_rows_of_a_language_get_another_label(xsns, store):
-    done = xsns("relabel", "sw", "sw_news", "--store", store)
-    assert (done.code, done.out) == (
+    completed = xsns("relabel", "sw", "sw_news", "--store", store)
+    assert (completed.code, completed.out) == (
         0,
         f"{store}: 1 row, Fisher values of 1 row, 1 part of 'sw' labelled 'sw_news'.\n",
     )
-    assert done.err.startswith("next: xsns-stream rank --store ")
+    assert completed.err.startswith("next: xsns-stream rank --store ")
     assert xsns("info", "--store", store).out.count("sw_news") >= 1
     assert xsns("verify", "--store", store).code == 0
     again = xsns("relabel", "sw", "sw_news", "--store", store)
@@ -42,8 +42,8 @@ def test_the_rows_of_a_language_get_another_label(xsns, store):
 
 
 def test_the_language_is_found_in_another_spelling(xsns, store):
-    done = xsns("relabel", "swa", "qaa-x-mine", "--store", store, "--json")
-    result = json.loads(done.out)["result"]
+    completed = xsns("relabel", "swa", "qaa-x-mine", "--store", store, "--json")
+    result = json.loads(completed.out)["result"]
     assert (result["old"], result["new"]) == ("sw", "qaa-x-mine")
     assert result["rows"] == [{"language": "qaa-x-mine", "seed": 7, "density": 0.15}]
     assert result["kept_rows"] == [{"language": "qaa-x-mine", "seed": 7, "density": None}]
@@ -53,10 +53,12 @@ def test_the_language_is_found_in_another_spelling(xsns, store):
 
 
 def test_a_label_that_is_taken_is_refused(xsns, store):
-    done = xsns("relabel", "sw", "fi", "--store", store)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"error: the store '{store}' has a row 'fi' already: 'fi' (seed 7, density 0.15).\n")
-    assert "hint: nothing was changed. Choose another label, or remove that row first: " in done.err
+    completed = xsns("relabel", "sw", "fi", "--store", store)
+    assert (completed.code, completed.out) == (2, "")
+    assert completed.err.startswith(
+        f"error: the store '{store}' has a row 'fi' already: 'fi' (seed 7, density 0.15).\n"
+    )
+    assert "hint: nothing was changed. Choose another label, or remove that row first: " in completed.err
     wrong = xsns("relabel", "swahii", "x", "--store", store)
     assert wrong.code == 2
     assert "'sw'" in wrong.err
@@ -77,7 +79,7 @@ def test_a_relabelled_row_is_not_measured_again(build, xsns, texts, tmp_path):
     info = xsns("info", "--store", store)
     assert "sw_news was sw" in info.out
     assert json.loads(xsns("info", "--store", store, "--json").out)["result"]["former_labels"] == {"sw_news": ["sw"]}
-    # Other text under the former label is another row.
+    # Other text under the former label gives another row.
     other = tmp_path / "other" / texts.name
     other.mkdir(parents=True)
     for language in ("fi", "et"):

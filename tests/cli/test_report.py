@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import xsns_stream as xs
 from tests.support import networks
 from tests.support.page_blocks import run_page
+from tests.support.streams import json_result
 from xsns_stream.errors import LanguageError, UsageError, XsnsError
 from xsns_stream.gold import write_scores
 from xsns_stream.store import open_store
@@ -38,20 +39,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def result_of(done: Any) -> dict[str, Any]:
-    assert done.code == 0, done.err
-    document = json.loads(done.out)
-    assert (document["schema_version"], document["command"]) == (1, "report")
-    result: dict[str, Any] = document["result"]
-    return result
+#: The result that the verb printed with `--json`.
+result_of = partial(json_result, "report")
 
 
 def test_a_page_is_written(folder: Path, in_process: InProcess) -> None:
-    done = in_process(folder, "report", "-o", "page.html")
-    assert done.code == 0, done.err
-    assert done.out.startswith("wrote page.html (")
-    assert done.out.endswith("5 languages; Summary, Ranking, Heat map, Tree, Map of languages, Layers\n")
-    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target de"
+    completed = in_process(folder, "report", "-o", "page.html")
+    assert completed.code == 0, completed.err
+    assert completed.out.startswith("wrote page.html (")
+    assert completed.out.endswith("5 languages; Summary, Ranking, Heat map, Tree, Map of languages, Layers\n")
+    assert completed.err.splitlines()[-1] == "next: xsns-stream rank --target de"
     assert (folder / "page.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
@@ -81,8 +78,8 @@ def test_the_default_is_report_html_and_layers_can_be_left_out(
     assert (tmp_path / "report.html").is_file()
     assert "layers" not in result["sections"]
     assert result["languages"] == ["sw", "zu", "fi"]
-    done = in_process(folder, "report", "--first-target", "Swahili", "--no-layers", "-o", "first.html")
-    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target sw"
+    completed = in_process(folder, "report", "--first-target", "Swahili", "--no-layers", "-o", "first.html")
+    assert completed.err.splitlines()[-1] == "next: xsns-stream rank --target sw"
 
 
 def test_the_rankings_are_those_of_rank(folder: Path) -> None:
@@ -103,10 +100,9 @@ def test_the_rankings_are_those_of_rank(folder: Path) -> None:
             assert source.expected is not None
             assert ranking.expected.mean[row, column] == pytest.approx(source.expected.mean)
             assert ranking.expected.measured[row, column] == source.expected.measured
-        assert ranking.best is not None
-        assert [ranking.best[CODES.index(s.language), column] for s in expected] == [
-            s.best_probability for s in expected
-        ]
+        assert dict(each.best) == {
+            source.language: source.best_probability for source in expected if source.best_probability > 0
+        }
         assert each.tied == tuple(source.language for source in expected if source.tied)
         assert each.level == tuple(source.language for source in expected if source.level_with_first)
         assert each.sentences[: len(expected.verdicts)] == expected.verdicts
@@ -154,8 +150,8 @@ def test_two_languages_have_no_tree(folder: Path) -> None:
 
 
 def test_a_matrix_needs_no_store(folder: Path, in_process: InProcess, tmp_path: Path) -> None:
-    given = ("report", "--matrix", str(folder / "m.csv"), "--title", "Mine & <b>", "--json")
-    result = result_of(in_process(tmp_path, *given))
+    words = ("report", "--matrix", str(folder / "m.csv"), "--title", "Mine & <b>", "--json")
+    result = result_of(in_process(tmp_path, *words))
     assert result["sections"] == ["summary", "ranking", "heat-map", "tree", "maps"]
     assert result["languages"] == ["x", "<script>", "fi"]
     assert result["matrices"] == ["m"]
@@ -163,11 +159,11 @@ def test_a_matrix_needs_no_store(folder: Path, in_process: InProcess, tmp_path: 
     assert "have no family and no place on the map: x and <script>" in " ".join(result["notes"]).replace(", ", " and ")
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<title>Mine &amp; &lt;b&gt;</title>" in html
-    done = in_process(tmp_path, *given[:-1])
-    assert done.err.splitlines()[-1] == "next: xsns-stream gold import TABLE -o gold.parquet"
+    completed = in_process(tmp_path, *words[:-1])
+    assert completed.err.splitlines()[-1] == "next: xsns-stream gold import TABLE -o gold.parquet"
 
 
-def test_a_rectangular_matrix(folder: Path) -> None:
+def test_a_rectangular_matrix_has_neither_tree_nor_map(folder: Path) -> None:
     page = xs.report(matrix=folder / "wide.csv", target="fi").page
     assert [name for name, _ in page.sections] == ["summary", "ranking", "heat-map"]
     assert page.ranking is not None
@@ -176,10 +172,10 @@ def test_a_rectangular_matrix(folder: Path) -> None:
 
 
 def test_other_predictors_are_evaluated(folder: Path, in_process: InProcess) -> None:
-    given = ("report", "--gold", "gold.parquet", "--predict", "again=xsns.zarr", "--no-layers", "-o", "g.html")
-    done = in_process(folder, *given)
-    assert done.code == 0, done.err
-    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target de --gold gold.parquet"
+    words = ("report", "--gold", "gold.parquet", "--predict", "again=xsns.zarr", "--no-layers", "-o", "g.html")
+    completed = in_process(folder, *words)
+    assert completed.code == 0, completed.err
+    assert completed.err.splitlines()[-1] == "next: xsns-stream rank --target de --gold gold.parquet"
     page = xs.report(
         folder / "xsns.zarr", gold=folder / "gold.parquet", predictors={"again": folder / "xsns.zarr"}, layers=False
     ).page
@@ -193,7 +189,28 @@ def test_other_predictors_are_evaluated(folder: Path, in_process: InProcess) -> 
 
 
 @pytest.mark.parametrize(
-    ("given", "code", "message"),
+    ("targets", "equal", "reason"),
+    [
+        (("sw",), False, "the pairs have 1 target, but a regression needs at least 3."),
+        (CODES, True, "all gold scores of the pairs are equal."),
+    ],
+    ids=["one target", "equal scores"],
+)
+def test_gold_scores_that_predict_nothing_are_evaluated_without_expected_scores(
+    targets: tuple[str, ...], equal: bool, reason: str, folder: Path, in_process: InProcess, tmp_path: Path
+) -> None:
+    cells = np.random.default_rng(0).random((1, 1, 5, len(targets))) * 100
+    cells = np.full_like(cells, 50.0) if equal else cells
+    write_scores(TransferScores(CODES, targets, cells, "pos", "accuracy", "percent", ""), tmp_path / "few.parquet")
+    done = in_process(folder, "report", "--gold", str(tmp_path / "few.parquet"), "--no-layers", "-o", "few.html")
+    assert done.code == 0, done.err
+    assert f"note: expected scores are left out: {reason}\n" in done.err
+    assert "Evaluation" in done.out + done.err
+    assert done.err.splitlines()[-1] == "next: xsns-stream rank --target de"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
     [
         ("-o report.pdf", 2, "'report.pdf' does not end in the suffix of a supported format."),
         ("-o nowhere/report.html", 2, "there is no folder 'nowhere' to write 'report.html' to."),
@@ -210,20 +227,20 @@ def test_other_predictors_are_evaluated(folder: Path, in_process: InProcess) -> 
     ],
 )
 def test_bad_input_is_one_sentence_and_a_hint(
-    folder: Path, in_process: InProcess, given: str, code: int, message: str
+    folder: Path, in_process: InProcess, options: str, code: int, message: str
 ) -> None:
-    done = in_process(folder, "report", *given.split())
-    assert message in done.err
-    assert done.code == code, done.err
-    assert "hint: " in done.err
+    completed = in_process(folder, "report", *options.split())
+    assert message in completed.err
+    assert completed.code == code, completed.err
+    assert "hint: " in completed.err
     assert not (folder / "report.pdf").exists()
 
 
-def test_from_python(folder: Path, tmp_path: Path) -> None:
-    made = xs.report(folder / "xsns.zarr", layers=False)
-    assert (made.path, made.bytes) == (None, 0)
-    assert made.save(tmp_path / "a.html").stat().st_size > 300_000
-    assert "5 languages" in repr(made)
+def test_report_returns_a_page_that_can_be_saved(folder: Path, tmp_path: Path) -> None:
+    page = xs.report(folder / "xsns.zarr", layers=False)
+    assert (page.path, page.bytes) == (None, 0)
+    assert page.save(tmp_path / "a.html").stat().st_size > 300_000
+    assert "5 languages" in repr(page)
     with pytest.raises(UsageError, match="a report needs a store or a matrix"):
         xs.report()
     with pytest.raises(LanguageError, match="Klingon"):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,38 +14,39 @@ import numpy as np
 import pytest
 
 from tests.support.page_blocks import run_page
+from tests.support.processes import wait_for
 from xsns_stream.reproduce.records import read_result
 from xsns_stream.reproduce.step import TARGETS
 
 LANGUAGES = ("en", "fi", "sw", "de")
-#: All that the task has: a model that gives every word the same tag is right for some.
+#: All tags of the task: a model that gives every word the same tag is right for some words.
 _UPOS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
 TAGS = tuple(_UPOS.split())
 #: These tests share a folder of results.
 SHARED = pytest.mark.xdist_group("reproduce")
 SIZES = {"train": 14, "dev": 4, "test": 6}
-#: What keeps a run short: the model of the tests takes 64 pieces.
+#: Options that keep a run short: the model of the tests takes 64 tokens.
 TINY = (*("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24),)
 SHORT = (*TINY, "--languages", "en,fi,sw,de")
 
 
 def tagged(words: list[str]) -> list[str]:
-    """Return a tag for each word, always the same."""
+    """Return the tag of each word. A word always has the same tag."""
     return [TAGS[sum(map(ord, word)) % len(TAGS)] for word in words]
 
 
 def split_sentences(write_texts: Callable[..., Path], folder: Path) -> Mapping[str, Mapping[str, list[list[str]]]]:
-    """{language: {split: sentences of words}}."""
+    """Return {language: {split: sentences as lists of words}}."""
     count = sum(SIZES.values())
     texts = write_texts(folder, " ".join(LANGUAGES), count)
-    collected: dict[str, dict[str, list[list[str]]]] = {}
+    splits: dict[str, dict[str, list[list[str]]]] = {}
     for language in LANGUAGES:
         lines = [line.split() for line in (texts / f"{language}.txt").read_text(encoding="utf-8").splitlines()]
-        collected[language], start = {}, 0
+        splits[language], start = {}, 0
         for split, size in SIZES.items():
-            collected[language][split] = lines[start : start + size]
+            splits[language][split] = lines[start : start + size]
             start += size
-    return collected
+    return splits
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., Pa
             (folder / "pos" / f"{language}-{split}.txt").write_text("\n\n".join(blocks) + "\n\n", encoding="utf-8")
     write_texts(folder / "general", " ".join(LANGUAGES), 12)
     feats = np.array([f"{group}{number}" for group in ("S_", "P_", "INV_") for number in range(6)])
-    drawn = np.random.default_rng(3).integers(0, 2, (4, len(feats), 1)).astype(np.float32)
+    features = np.random.default_rng(3).integers(0, 2, (4, len(feats), 1)).astype(np.float32)
     (folder / "typology").mkdir()
     codes = np.array(("eng", "fin", "swa", "deu"))
-    np.savez(folder / "typology" / "feature_predictions.npz", langs=codes, feats=feats, data=drawn)
+    np.savez(folder / "typology" / "feature_predictions.npz", langs=codes, feats=feats, data=features)
     apart = {one: [f"{60 + 5 * abs(i - j)}" if i != j else "" for j in range(4)] for i, one in enumerate(LANGUAGES)}
     rows = [",".join([one, *distances]) for one, distances in apart.items()]
     (folder / "ldnd.csv").write_text("\n".join([",".join(["", *LANGUAGES]), *rows]) + "\n")
@@ -95,38 +95,40 @@ def page(folder: Path, name: str) -> str:
 
 @SHARED
 @pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4", "choices"])
-def test_each_table(table: str, reproduce: Callable[..., Any], out: Path) -> None:
-    done = reproduce(table)
-    assert done.code == 0, done.err
-    assert done.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
+def test_each_table_is_made_and_not_made_again(table: str, reproduce: Callable[..., Any], out: Path) -> None:
+    completed = reproduce(table)
+    assert completed.code == 0, completed.err
+    assert completed.out == f"{table}: {out / table}.md {out / table}.json.gz\n"
     text = page(out, table)
     assert "## Commands\n\n```console\nxsns-stream reproduce" in text
     assert "failed" not in text
     assert read_result(out, table)["failed"] == {}
     again = reproduce(table)
-    assert (again.code, again.out) == (0, done.out)
+    assert (again.code, again.out) == (0, completed.out)
     assert "done after" not in again.err
     assert page(out, table) == text
 
 
 @SHARED
-def test_content_of_the_pages(reproduce: Callable[..., Any], out: Path) -> None:
+def test_pages_show_trivial_rows_the_control_and_the_quality_of_models(
+    reproduce: Callable[..., Any], out: Path
+) -> None:
     """The pages show trivial rows, the control, and the quality of the fine-tuned models."""
     reproduce("table2", "-q")
     text = page(out, "table2")
     for row in ("L2V", "LEX", "EMB", "NN-Rank", "LDND", "X-SNS", "random", "english", "source-mean"):
         assert f"\n| {row} | " in text
     assert "The trivial answer, which needs no model, has " in text
-    # Four sentences are too few for a cloud of sub-words.
+    # Four sentences have too few sub-words for subword evenness.
     assert "POS tagging has no row SuE: it has values for 1 of 4 sources" in text
 
 
 def test_dry_run_is_a_script(reproduce: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "new"
-    done = reproduce("table2", "--dry-run", folder=folder)
-    assert (done.code, done.err) == (0, "")
+    completed = reproduce("table2", "--dry-run", folder=folder)
+    assert (completed.code, completed.err) == (0, "")
     assert not folder.exists()
-    lines = done.out.splitlines()
+    lines = completed.out.splitlines()
     assert lines[0].startswith("mkdir -p ")
     commands = [line for line in lines if line.startswith("xsns-stream ")]
     assert [line.split()[1] for line in commands] == ["transfer", *["baseline"] * 6, "build", "evaluate"]
@@ -147,9 +149,9 @@ def test_the_commands_of_the_page_list_their_steps(
         rows = [f"{' '.join(words)}\t{len(words) % 2}" for words in splits["train"]]
         (tmp_path / "sib200" / f"{language}.tsv").write_text("text\tlabel\n" + "\n".join(rows), encoding="utf-8")
     run = run_page("docs/reproduce.md", xsns, more=lambda words: ["--dry-run", *map(str, SHORT)])
-    assert len(run.done) == 3
-    assert all("xsns-stream transfer" in done.out for _, done in run.done)
-    assert Path("steps.sh").read_text(encoding="utf-8") == run.done[2][1].out
+    assert len(run.commands) == 3
+    assert all("xsns-stream transfer" in completed.out for _, completed in run.commands)
+    assert Path("steps.sh").read_text(encoding="utf-8") == run.commands[2][1].out
 
 
 @SHARED
@@ -175,15 +177,15 @@ def test_the_paper_preset_on_copies_of_its_data(
     data = [word for kind, recipe in copies.items() for word in ("--data", f"{kind}={recipe}={tmp_path / recipe}")]
     languages = ("--languages", "en,fi,de")
     words = ("--preset", "paper", *data, *languages, "--model", tiny_folder, "--out", tmp_path / "out", *TINY)
-    done = xsns("reproduce", "table1", *words)
-    assert done.code == 0, done.err
+    completed = xsns("reproduce", "table1", *words)
+    assert completed.code == 0, completed.err
     text = page(tmp_path / "out", "table1")
     for title in ("NER", "POS tagging", "NLI", "Paraphrase identification", "QA"):
         assert f"\n## {title}\n" in text
     assert text.count("| general text, LM | ") == 5
     assert "not comparable" in text
-    done = xsns("reproduce", "table2", *words, "--tasks", "nli,qa")
-    assert done.code == 0, done.err
+    completed = xsns("reproduce", "table2", *words, "--tasks", "nli,qa")
+    assert completed.code == 0, completed.err
     assert page(tmp_path / "out", "table2").count("| NN-Rank | ") == 3
 
 
@@ -214,7 +216,7 @@ def write_copy(root: Path, recipe: str, sentences: Any) -> None:
 
 
 def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tuple[str, list[Mapping[str, Any]]]:
-    """Return the configuration's name and the rows of a language."""
+    """Return the name of the configuration and the rows of a language."""
     pairs = [(" ".join(words), " ".join(words[:2]), number) for number, words in enumerate(lines)]
     match recipe:
         case "wikiann":
@@ -248,7 +250,7 @@ def in_the_hub_s_columns(recipe: str, code: str, lines: list[list[str]]) -> tupl
 
 
 @pytest.mark.slow
-def test_killed_and_run_again(
+def test_a_killed_run_is_continued_with_the_same_page(
     start_xsns: Callable[..., subprocess.Popen[str]],
     xsns: Callable[..., Any],
     data: Path,
@@ -262,18 +264,18 @@ def test_killed_and_run_again(
     wait_for(lambda: any(units().glob("*.json")), process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
-    made = {path.name: path.stat().st_mtime_ns for path in units().glob("*.json")}
+    times = {path.name: path.stat().st_mtime_ns for path in units().glob("*.json")}
     assert not (tmp_path / "killed" / "table1.md").exists()
     again = xsns(*words, tmp_path / "killed")
     assert again.code == 0, again.err
-    assert {name: (units() / name).stat().st_mtime_ns for name in made} == made
+    assert {name: (units() / name).stat().st_mtime_ns for name in times} == times
     document = read_result(tmp_path / "killed", "table1")
     assert document["result"]["tasks"]["pos"]["evaluation"]["sources"] == ["en", "fi", "sw"]
 
 
 @pytest.mark.slow
 @SHARED
-def test_interrupted(
+def test_an_interruption_is_reported_once(
     start_xsns: Callable[..., subprocess.Popen[str]], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """The message is printed once, for every verb that was running."""
@@ -289,7 +291,7 @@ def test_interrupted(
 
 
 @SHARED
-def test_fewer_seeds_than_the_folder_holds(
+def test_files_with_seeds_that_were_not_requested_are_refused(
     xsns: Callable[..., Any], data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """A page shows the seeds that it names; files with more seeds are refused."""
@@ -297,22 +299,22 @@ def test_fewer_seeds_than_the_folder_holds(
     first = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
     assert first.code == 0, first.err
     page_before = page(tmp_path, "table1")
-    done = xsns(*words, tmp_path)
-    assert done.code == 1
+    completed = xsns(*words, tmp_path)
+    assert completed.code == 1
     assert (
         "gold.parquet' contains seeds that were not asked for (2): ask for these too, or give another --out."
-        in done.err
+        in completed.err
     )
-    done = xsns(*words, tmp_path, "--tuning-seed", 2)
-    assert "task-lm.zarr' contains seeds that were not asked for (16)" in done.err
-    done = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
-    assert (done.code, page(tmp_path, "table1")) == (0, page_before)
+    completed = xsns(*words, tmp_path, "--tuning-seed", 2)
+    assert "task-lm.zarr' contains seeds that were not asked for (16)" in completed.err
+    completed = xsns(*words, tmp_path, "--seed", 16, "--tuning-seed", 2)
+    assert (completed.code, page(tmp_path, "table1")) == (0, page_before)
 
 
 def test_an_invalid_density_is_refused(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     for density in ("nan", "0", "1.5"):
-        done = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
-        assert (done.code, "must be between 0 and 1" in done.err) == (2, True)
+        completed = xsns("reproduce", "table1", "--data", data, "--density", density, "--out", tmp_path, "--dry-run")
+        assert (completed.code, "must be between 0 and 1" in completed.err) == (2, True)
 
 
 def units_below(folder: Path) -> Callable[[], Path]:
@@ -320,39 +322,31 @@ def units_below(folder: Path) -> Callable[[], Path]:
     return lambda: next(iter(sorted((folder / "work").glob("*/pos/gold.parquet.units"))), folder / "none")
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 100
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @SHARED
-def test_tasks_that_cannot_be_run(reproduce: Callable[..., Any], out: Path) -> None:
-    """They are named, the others are run, and the exit code is 3."""
-    done = reproduce("table3", "--tasks", "pos,qa")
-    assert done.code == 3
-    assert "left out: qa: the data of qa are missing." in done.err
-    assert "error: 1 task could not be run: qa." in done.err
-    assert "table3.md" in done.out
+def test_tasks_without_data_are_named_and_the_others_are_run(reproduce: Callable[..., Any], out: Path) -> None:
+    """Tasks without data are named, the others are run, and the exit code is 3."""
+    completed = reproduce("table3", "--tasks", "pos,qa")
+    assert completed.code == 3
+    assert "left out: qa: the data of qa are missing." in completed.err
+    assert "error: 1 task could not be run: qa." in completed.err
+    assert "table3.md" in completed.out
     assert "qa is left out: the data of qa are missing." in page(out, "table3")
 
 
-def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
+def test_a_failed_step_is_reported_with_its_reason(xsns: Callable[..., Any], data: Path, tmp_path: Path) -> None:
     words = ("reproduce", "table3", "--data", data, "--model", tmp_path / "nowhere", "--out", tmp_path / "out", *SHORT)
-    done = xsns(*words)
-    assert (done.code, done.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
-    assert "error: no scores could be fitted for table 3." in done.err
-    assert f"no model folder '{tmp_path / 'nowhere'}'" in done.err
-    finished = xsns(*words, "--json", "-q")
-    result = json.loads(finished.out)["result"]
+    completed = xsns(*words)
+    assert (completed.code, completed.out) == (1, "table3: left out: no scores could be fitted for table 3.\n")
+    assert "error: no scores could be fitted for table 3." in completed.err
+    assert f"no model folder '{tmp_path / 'nowhere'}'" in completed.err
+    with_json = xsns(*words, "--json", "-q")
+    result = json.loads(with_json.out)["result"]
     assert result["results"] == {}
     assert any("no model folder" in why for why in result["failed"].values())
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("table9", "--out", "o"), "'table9'"),
         (("table2",), "'--out'"),
@@ -362,14 +356,14 @@ def test_a_step_that_fails(xsns: Callable[..., Any], data: Path, tmp_path: Path)
         (("table2", "--out", "o", "--data", "pos=pos", "--tasks", "tagging"), "'tagging' is not a task."),
     ],
 )
-def test_wrong_usage(words: tuple[str, ...], said: str, xsns: Callable[..., Any]) -> None:
-    done = xsns("reproduce", *words)
-    assert (done.code, done.out) == (2, "")
-    assert said in done.err
-    assert "hint: " in done.err
+def test_wrong_usage_is_refused_with_a_hint(words: tuple[str, ...], message: str, xsns: Callable[..., Any]) -> None:
+    completed = xsns("reproduce", *words)
+    assert (completed.code, completed.out) == (2, "")
+    assert message in completed.err
+    assert "hint: " in completed.err
 
 
 def test_help_names_the_targets(xsns: Callable[..., Any]) -> None:
-    done = xsns("reproduce", "--help").out
+    output = xsns("reproduce", "--help").out
     for target in (*TARGETS, "all"):
-        assert f"\n  {target} " in done
+        assert f"\n  {target} " in output

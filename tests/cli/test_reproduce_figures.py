@@ -58,11 +58,11 @@ def reproduce(xsns: Callable[..., Any], data: Path, out: Path, tiny_folder: Path
 
     def run(target: str, *more: object, folder: Path = out, read: Path = data, **pools: tuple[str, ...]) -> Any:
         sides = {"languages": SOURCES, "low-resource": LOW} | {name.replace("_", "-"): pools[name] for name in pools}
-        given: list[object] = ["--data", f"pos={read}", "--model", tiny_folder, "--out", folder]
-        given += [word for name, codes in sides.items() for word in (f"--{name}", ",".join(codes))]
-        given += ["--examples", 12, "--epochs", 1, "--max-length", 64]
-        given += ["--seed", 42, "--seed", 7, "--tuning-seed", 1]
-        return xsns("reproduce", target, *given, *more)
+        arguments: list[object] = ["--data", f"pos={read}", "--model", tiny_folder, "--out", folder]
+        arguments += [word for name, codes in sides.items() for word in (f"--{name}", ",".join(codes))]
+        arguments += ["--examples", 12, "--epochs", 1, "--max-length", 64]
+        arguments += ["--seed", 42, "--seed", 7, "--tuning-seed", 1]
+        return xsns("reproduce", target, *arguments, *more)
 
     return run
 
@@ -79,17 +79,17 @@ def made(reproduce: Callable[..., Any], out: Path) -> Callable[[str], dict[str, 
 
     def make(figure: str) -> dict[str, Any]:
         if not (out / f"{figure}.json.gz").exists():
-            done = reproduce(figure)
-            assert done.code == 0, done.err
+            completed = reproduce(figure)
+            assert completed.code == 0, completed.err
             files = " ".join(str(out / f"{figure}.{kind}") for kind in ("md", "json.gz", "png", "svg"))
-            assert done.out == f"{figure}: {files}\n"
+            assert completed.out == f"{figure}: {files}\n"
         return result(out, figure)
 
     return make
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_each_figure(figure: str, made: Callable[[str], Any], out: Path) -> None:
+def test_each_figure_is_written_with_its_page(figure: str, made: Callable[[str], Any], out: Path) -> None:
     assert made(figure)["failed"] == {}
     text = (out / f"{figure}.md").read_text(encoding="utf-8")
     assert f"]({figure}.svg)" in text
@@ -142,14 +142,14 @@ def test_figure_4_fine_tunes_each_set_of_three_once(made: Callable[[str], Any], 
     for targets in document["picks"].values():
         for target, sets in targets.items():
             assert all(len(one.split("+")) == 3 and target not in one.split("+") for one in sets)
-    picked = {one for targets in document["picks"].values() for sets in targets.values() for one in sets}
+    chosen_sets = {one for targets in document["picks"].values() for sets in targets.values() for one in sets}
     (gold,) = (out / "work" / "figure4").glob("*/pos.mixtures.parquet")
     scores = read_scores(gold)
-    assert set(scores.sources) == picked
-    place = document["targets"].index("sw")
+    assert set(scores.sources) == chosen_sets
+    column = document["targets"].index("sw")
     (chosen,) = document["picks"]["X-SNS"]["sw"]
-    assert document["scores"]["X-SNS"][place] == pytest.approx(scores[chosen, "sw"])
-    # Three of three others: whatever a predictor says, it picks the same.
+    assert document["scores"]["X-SNS"][column] == pytest.approx(scores[chosen, "sw"])
+    # Three sources are chosen from three, so that every predictor chooses the same set.
     assert document["means"]["LEX"]["difference"] == 0.0
     assert document["means"]["LEX"]["level"] == len(document["targets"])
 
@@ -161,7 +161,7 @@ def test_figure_6_shows_the_repeatability_of_sub_networks(made: Callable[[str], 
     assert (few["short"], most["short"], most["languages"]) == (0, 4, 4)
     assert 0 < few["largest"] < 1
     assert most["largest"] is None
-    # Two seeds draw all there is: only what is masked differs.
+    # Both seeds draw all examples, so that only the masked tokens differ.
     assert 0 < few["seeds"] < most["seeds"] < 1
     assert 0 < most["others"] < 1
 
@@ -173,8 +173,8 @@ def test_figure_7_compares_the_chosen_source_with_english(made: Callable[[str], 
     means, targets = document["means"], document["targets"]
     gains = []
     for one in targets.values():
-        picked = one["followed"]["X-SNS"]
-        gains.append(sum(one["scores"][source] for source in picked) / len(picked) - one["scores"]["en"])
+        chosen = one["followed"]["X-SNS"]
+        gains.append(sum(one["scores"][source] for source in chosen) / len(chosen) - one["scores"]["en"])
     assert means["X-SNS"]["difference"] == pytest.approx(np.mean(gains))
     assert means["X-SNS"]["better"] == sum(gain > 0 for gain in gains)
     assert means["best source"]["mean"] == pytest.approx(
@@ -193,8 +193,8 @@ def test_without_english_the_largest_source_is_used(reproduce: Callable[..., Any
     half = (data / "fi-train.txt").read_text(encoding="utf-8").split("\n\n")[:7]
     (fewer / "fi-train.txt").write_text("\n\n".join(half) + "\n\n", encoding="utf-8")
     pools = {"languages": ("fi", "sw"), "low_resource": ("et", "de", "zu")}
-    done = reproduce("figure7", "-q", folder=tmp_path / "out", read=fewer, **pools)
-    assert done.code == 0, done.err
+    completed = reproduce("figure7", "-q", folder=tmp_path / "out", read=fewer, **pools)
+    assert completed.code == 0, completed.err
     text = (tmp_path / "out" / "figure7.md").read_text(encoding="utf-8")
     assert "English is not a source here; the largest source, sw (14 examples), is used instead." in text
     assert "de: there is no text to measure." in text
@@ -202,11 +202,11 @@ def test_without_english_the_largest_source_is_used(reproduce: Callable[..., Any
     assert (document["base"], list(document["targets"])) == ("sw", ["et", "zu"])
 
 
-def test_figures_that_the_data_do_not_allow(reproduce: Callable[..., Any], tmp_path: Path) -> None:
+def test_figures_without_enough_sources_or_targets_are_refused(reproduce: Callable[..., Any], tmp_path: Path) -> None:
     few = {"languages": ("en", "fi", "sw"), "folder": tmp_path / "out"}
-    left = reproduce("figure4", "--dry-run", **few)
-    assert left.code != 0
-    assert "error: no task has more than 3 sources to choose 3 from." in left.err
+    completed = reproduce("figure4", "--dry-run", **few)
+    assert completed.code != 0
+    assert "error: no task has more than 3 sources to choose 3 from." in completed.err
     assert reproduce("figure7", "--dry-run", **few).code == 0
     none = reproduce("figure7", "--dry-run", **few | {"low_resource": ("en",)})
     assert "error: no task has low-resource targets" in none.err

@@ -47,8 +47,8 @@ def test_options_that_are_not_a_number_of_processes_are_handed_on() -> None:
 
 
 def test_options_that_do_not_go_together_are_refused_first(xsns: Callable[..., Any], tmp_path: Path) -> None:
-    done = xsns("reproduce", "table2", "--data", "pos=nowhere", "-o", tmp_path, "--workers", 2, "--scheduler", "a")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: workers and scheduler were both given.")
+    completed = xsns("reproduce", "table2", "--data", "pos=nowhere", "-o", tmp_path, "--workers", 2, "--scheduler", "a")
+    assert (completed.code, completed.err.splitlines()[0]) == (2, "error: workers and scheduler were both given.")
 
 
 @pytest.mark.slow
@@ -59,14 +59,14 @@ def test_workers_give_the_results_of_one_process(
     data = write_tagged_folder(tmp_path) / "pos"
     sizes = ("--examples", 4, "--seed", 42, "--tuning-seed", 1, "--epochs", 1, "--max-length", 24, "--limit", 12)
     options = ("table2", "--data", f"pos={data}", "--model", tiny_folder, "--languages", "en,fi,sw", *sizes)
-    done = xsns("reproduce", *options, "-o", tmp_path / "one")
-    assert done.code == 0, done.err
+    completed = xsns("reproduce", *options, "-o", tmp_path / "one")
+    assert completed.code == 0, completed.err
     with_workers = (*options, "-o", tmp_path / "two", "--workers", 2)
     if fault != "none":
         _disturbed(fault, with_workers, tmp_path / "two")
     if fault != "workers killed":
-        done = xsns("reproduce", *with_workers)
-        assert done.code == 0, done.err
+        completed = xsns("reproduce", *with_workers)
+        assert completed.code == 0, completed.err
     _assert_same(tmp_path)
 
 

@@ -17,7 +17,7 @@ CODES = ("en", "fi", "sw")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Three languages with two seeds, and a fourth with one."""
+    """A store of three languages with two seeds, and a fourth with one seed."""
     path = tmp_path_factory.mktemp("shared") / "xsns.zarr"
     store = open_store(path, "a")
     for code in CODES:
@@ -28,10 +28,10 @@ def store(tmp_path_factory):
 
 
 def call(*arguments):
-    done = CliRunner().invoke(command, list(arguments), help_option_names=["-h", "--help"])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
+    completed = CliRunner().invoke(command, list(arguments), help_option_names=["-h", "--help"])
+    if completed.exception is not None and not isinstance(completed.exception, SystemExit):
+        raise completed.exception
+    return completed
 
 
 def cardinality(codes, seed, operation, layer=None):
@@ -80,7 +80,7 @@ def test_the_table_has_a_line_for_each_layer_and_one_for_all(store):
     assert cells[-1][1:] == ["576", str(both), f"{both / 576:.1%}", str(either), f"{either / 576:.1%}"]
 
 
-def test_errors(store):
+def test_unknown_languages_and_seeds_are_refused(store):
     with pytest.raises(LanguageError, match="no language 'swahilli' in the store"):
         call("-s", store, "--lang", "swahilli")
     with pytest.raises(LanguageError, match="no sub-network of 'yo' for seed 8"):

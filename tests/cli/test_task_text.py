@@ -1,4 +1,4 @@
-"""The option `--task` of `build`, `baseline` and `info`: the texts of labelled data."""
+"""The option `--task` of `build`, `baseline` and `info`, which reads the texts of labelled data."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_info_lists_the_languages_that_have_the_split(place: Path, in_process: Callable[..., Any]) -> None:
-    done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--json")
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+    completed = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--json")
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert result["corpus"] == "task(pos, task=pos)[train, words=running]"
     assert result["languages"] == ["fi", "sw"]
-    done = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--split", "test", "--json")
-    assert json.loads(done.out)["result"]["languages"] == ["en", "fi", "sw"]
+    completed = in_process(place, "info", "--corpus", "pos", "--task", "pos", "--split", "test", "--json")
+    assert json.loads(completed.out)["result"]["languages"] == ["en", "fi", "sw"]
 
 
 @pytest.mark.parametrize("objective", ["masked-lm", "token-classification"])
@@ -49,8 +49,8 @@ def test_build_measures_the_text_of_a_task(
 ) -> None:
     store = tmp_path / "x.zarr"
     command = ("build", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--objective", objective)
-    done = in_process(place, *command, "--examples", "6", "--max-length", "24", "--store", store)
-    assert done.code == 0, done.err
+    completed = in_process(place, *command, "--examples", "6", "--max-length", "24", "--store", store)
+    assert completed.code == 0, completed.err
     opened = open_store(store)
     assert set(opened.info()["languages"]) == {"fi", "sw"}
     labels = ", labels" if objective == "token-classification" else ", words=running"
@@ -63,20 +63,20 @@ def test_words_as_given_need_an_option_and_are_recorded(
     store = tmp_path / "x.zarr"
     command = ("build", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--max-length", "24")
     command += ("--examples", "6", "--store", store)
-    done = in_process(place, *command, "--words", "given", "--lang", "sw")
-    assert done.code == 0, done.err
+    completed = in_process(place, *command, "--words", "given", "--lang", "sw")
+    assert completed.code == 0, completed.err
     assert open_store(store).info()["experiment"]["corpus"] == "task(pos, task=pos)[train, words=given]"
-    done = in_process(place, *command, "--lang", "fi")
-    assert done.code == 0, done.err
-    assert "taken from the store" in done.err
-    assert "words given" in done.err
-    done = in_process(place, *command, "--words", "running", "--lang", "fi")
-    assert done.code == 1
-    assert "words=given" in done.err
-    assert "words=running" in done.err
-    done = in_process(place, *command, "--words", "given", "--objective", "token-classification")
-    assert done.code == 2
-    assert "--words cannot be used with labels" in done.err
+    completed = in_process(place, *command, "--lang", "fi")
+    assert completed.code == 0, completed.err
+    assert "taken from the store" in completed.err
+    assert "words given" in completed.err
+    completed = in_process(place, *command, "--words", "running", "--lang", "fi")
+    assert completed.code == 1
+    assert "words=given" in completed.err
+    assert "words=running" in completed.err
+    completed = in_process(place, *command, "--words", "given", "--objective", "token-classification")
+    assert completed.code == 2
+    assert "--words cannot be used with labels" in completed.err
 
 
 def test_lex_compares_the_text_of_a_task(
@@ -84,13 +84,13 @@ def test_lex_compares_the_text_of_a_task(
 ) -> None:
     output = tmp_path / "lex.parquet"
     command = ("baseline", "lex", "--model", tiny_folder, "--corpus", "pos", "--task", "pos", "--examples", "9")
-    done = in_process(place, *command, "--max-length", "24", "-o", output)
-    assert done.code == 0, done.err
+    completed = in_process(place, *command, "--max-length", "24", "-o", output)
+    assert completed.code == 0, completed.err
     assert read_matrix(output).sources == ("fi", "sw")
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         (("--task", "pos", "--corpus", "pos", "--text-column", "x"), 2, "--text-column cannot be used with"),
         (("--task", "pos", "--corpus", "pos", "--split", "validation"), 2, "there is no split 'validation'"),
@@ -103,10 +103,10 @@ def test_lex_compares_the_text_of_a_task(
     ],
 )
 def test_invalid_arguments_are_errors(
-    place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, said: str
+    place: Path, in_process: Callable[..., Any], options: tuple[str, ...], code: int, message: str
 ) -> None:
-    done = in_process(place, "info", *options)
-    assert said in " ".join(done.err.split())
-    assert "Traceback" not in done.err
-    assert done.code == code
-    assert done.out == ""
+    completed = in_process(place, "info", *options)
+    assert message in " ".join(completed.err.split())
+    assert "Traceback" not in completed.err
+    assert completed.code == code
+    assert completed.out == ""

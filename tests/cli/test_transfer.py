@@ -48,10 +48,10 @@ def test_scores_from_python_are_those_of_the_verb(folder: Path, in_process: Call
     assert len(list((folder / "own.parquet.units").glob("*.json"))) == 3
 
 
-def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> None:
-    done = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "fi,en", "--json"))
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+def test_every_source_is_scored_on_every_target(folder: Path, in_process: Callable[..., Any]) -> None:
+    completed = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "fi,en", "--json"))
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     gold = read_scores(folder / "gold.parquet")
     assert gold.sources == ("en", "fi", "en+fi")
     assert gold.targets == ("en", "et", "fi", "sw")
@@ -59,12 +59,12 @@ def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> N
     assert np.isfinite(gold.cells).all()
     assert gold.cells.min() >= 0
     assert gold.cells.max() <= 100
-    assert "[6/6] en+fi (seed 2): dev " in done.err
+    assert "[6/6] en+fi (seed 2): dev " in completed.err
     assert len(result["committed"]) == len(result["runs"]) == 6
     assert set(result["trivial"]) == set(gold.targets)
     assert result["summary"]["pairs"] == 2 * (3 + 3 + 2)
     assert result["runs"][0]["at_home"] == gold.cells[0, 0, 0, 0]
-    # What was made is not made again, and gives the same file.
+    # Finished units are not computed again, and give the same file.
     before = (folder / "gold.parquet").read_bytes()
     again = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--mix", "en,fi"))
     assert again.code == 0
@@ -74,19 +74,19 @@ def test_scores_of_every_pair(folder: Path, in_process: Callable[..., Any]) -> N
 
 
 def test_the_table_says_what_the_scores_are_worth(folder: Path, in_process: Callable[..., Any]) -> None:
-    done = in_process(folder, *arguments(sources="en"))
-    assert done.code == 0, done.err
-    assert "that of the trivial answer is" in done.out
+    completed = in_process(folder, *arguments(sources="en"))
+    assert completed.code == 0, completed.err
+    assert "that of the trivial answer is" in completed.out
     scores = read_scores(folder / "gold.parquet")
-    table = done.out.partition("accuracy (percent) of each source on each target")[2].splitlines()
+    table = completed.out.partition("accuracy (percent) of each source on each target")[2].splitlines()
     rows = [line.replace("*", " ").split() for line in table]
     assert ["source", *scores.targets] in rows
     assert ["en", *(f"{score:.1f}" for score in scores.values[0])] in rows
     assert any(line.startswith("trivial answer ") for line in table)
-    assert done.err.splitlines()[-1] == "next: xsns-stream build --corpus pos --task pos --parts 8"
-    shown = in_process(folder, "gold", "show", "gold.parquet")
+    assert completed.err.splitlines()[-1] == "next: xsns-stream build --corpus pos --task pos --parts 8"
+    show = in_process(folder, "gold", "show", "gold.parquet")
     assert "xsns-stream transfer: mini on task(pos, task=pos), quick, 12 training examples" in " ".join(
-        shown.out.split()
+        show.out.split()
     )
 
 
@@ -108,49 +108,49 @@ def test_the_heading_says_that_most_scores_do_not_beat_the_trivial_answer() -> N
 
 def test_after_scores_comes_an_evaluation_of_the_store(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "xsns.zarr").mkdir()
-    done = in_process(folder, *arguments(sources="en"))
-    assert done.err.splitlines()[-1] == "next: xsns-stream evaluate --gold gold.parquet --predict xsns=xsns.zarr"
+    completed = in_process(folder, *arguments(sources="en"))
+    assert completed.err.splitlines()[-1] == "next: xsns-stream evaluate --gold gold.parquet --predict xsns=xsns.zarr"
     assert "next:" not in in_process(folder, *arguments("-q", sources="en")).err
 
 
-def test_predictions_are_held_against_them(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_predictions_can_be_evaluated_against_the_scores(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments("--mix", "en,fi", sources="all")).code == 0
     built = in_process(folder, "build", "--corpus", "pos", "--task", "pos", "--lang", "all", "--examples", "4")
     assert built.code == 0, built.err
-    done = in_process(folder, "evaluate", "--gold", "gold.parquet", "--predict", "xsns=xsns.zarr", "--json")
-    assert done.code == 0, done.err
+    completed = in_process(folder, "evaluate", "--gold", "gold.parquet", "--predict", "xsns=xsns.zarr", "--json")
+    assert completed.code == 0, completed.err
     regressed = in_process(folder, "regress", "--gold", "gold.parquet", "--predict", "xsns=xsns.zarr", "--json")
     assert regressed.code in (0, 1), regressed.err
-    assert "Traceback" not in done.err + regressed.err
+    assert "Traceback" not in completed.err + regressed.err
 
 
-def test_another_metric_costs_nothing(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_another_metric_needs_no_further_training(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "ner").mkdir()
     for split in ("train", "dev", "test"):
         rows = [f"the O\ncity O\nof O\nParis{n} B-LOC\n" for n in range(8)]
         (folder / "ner" / f"en-{split}.txt").write_text("\n".join(rows))
     command = ("transfer", "--task", "ner", "--data", "ner", "--sources", "en", *QUICK)
     assert in_process(folder, *command, "-o", "ner.parquet").code == 0
-    done = in_process(folder, *command, "-o", "ner.parquet", "--metric", "token-accuracy")
-    assert (done.code, read_scores(folder / "ner.parquet").metric) == (0, "token-accuracy")
-    assert "0 units computed" in done.out
+    completed = in_process(folder, *command, "-o", "ner.parquet", "--metric", "token-accuracy")
+    assert (completed.code, read_scores(folder / "ner.parquet").metric) == (0, "token-accuracy")
+    assert "0 units computed" in completed.out
     assert in_process(folder, *command, "-o", "ner.parquet", "--metric", "rouge").code == 2
 
 
-def test_pairs_alone(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_only_the_listed_pairs_are_scored(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "pairs.txt").write_text("en>fi\n\nen+fi sw\n")
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv")
-    done = in_process(folder, *command, "--pairs", "pairs.txt")
-    assert done.code == 0, done.err
+    completed = in_process(folder, *command, "--pairs", "pairs.txt")
+    assert completed.code == 0, completed.err
     gold = read_scores(folder / "gold.csv")
     assert np.isfinite(gold.values).tolist() == [[True, False], [False, True]]
     assert (gold.sources, gold.targets) == (("en", "en+fi"), ("fi", "sw"))
 
 
-def test_pairs_with_all_of_one_side(
+def test_all_stands_for_every_source_or_target_in_a_pair(
     folder: Path, in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *given: StepTimes(0.1, 0.1))
+    monkeypatch.setattr("xsns_stream.pipeline.run_transfer.time_steps", lambda *args: StepTimes(0.1, 0.1))
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.csv", "--dry-run", "--json")
     every = ["en", "et", "fi", "sw"]
     for pairs, sources, targets in (("en>all", ["en"], every), ("all>et", ["en", "fi", "sw"], ["et"])):
@@ -176,47 +176,47 @@ def test_targets_can_be_added_without_training_where_models_are_kept(
     assert two["training"] == one["training"]
     assert two["scores"]["fi"] == one["scores"]["fi"]
     assert set(two["scores"]) == {"fi", "sw"}
-    # A model that was trained anew scores the same.
+    # A model that is trained again has the same scores.
     assert in_process(folder, *arguments("--targets", "fi,sw", sources="en", output="again.parquet")).code == 0
     np.testing.assert_array_equal(
         read_scores(folder / "again.parquet").cells, read_scores(folder / "gold.parquet").cells
     )
-    # What is told speaks of the targets of this command alone.
-    done = in_process(folder, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
-    result = json.loads(done.out)["result"]
+    # Notes are about the targets of this command only.
+    completed = in_process(folder, *arguments("--targets", "sw", "--json", sources="en", output="again.parquet"))
+    result = json.loads(completed.out)["result"]
     assert (result["summary"]["pairs"], result["runs"][0]["best_target"], list(result["trivial"])) == (1, "sw", ["sw"])
 
 
-def test_a_kept_model_of_another_run_is_not_taken_for_this_one_s(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_a_kept_model_with_other_settings_is_not_used(folder: Path, in_process: Callable[..., Any]) -> None:
     keep = ("--keep-models", "models", "--targets")
     assert in_process(folder, *arguments(*keep, "fi", sources="en")).code == 0
     other = arguments(*keep, "fi", "--lr", "1e-2", sources="en", output="other.parquet")
     assert in_process(folder, *other).code == 0
-    done = in_process(folder, *arguments(*keep, "fi,sw", sources="en"))
-    assert done.code == 0
-    assert "fine-tuned again: en (seed 42)" in done.err
+    completed = in_process(folder, *arguments(*keep, "fi,sw", sources="en"))
+    assert completed.code == 0
+    assert "fine-tuned again: en (seed 42)" in completed.err
     assert in_process(folder, *arguments("--targets", "fi,sw", sources="en", output="anew.parquet")).code == 0
     np.testing.assert_array_equal(
         read_scores(folder / "anew.parquet").cells, read_scores(folder / "gold.parquet").cells
     )
 
 
-def test_units_of_other_sources_made_otherwise_do_not_get_into_one_file(
-    folder: Path, in_process: Callable[..., Any]
-) -> None:
+def test_units_with_other_settings_do_not_get_into_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments(sources="en")).code == 0
-    done = in_process(folder, *arguments("--limit", "9", sources="fi"))
-    assert done.code == 1
-    assert "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12 and is now 9)" in done.err
+    completed = in_process(folder, *arguments("--limit", "9", sources="fi"))
+    assert completed.code == 1
+    assert (
+        "'en' (seed 42) in 'gold.parquet.units' has other settings: limit (limit was 12 and is now 9)" in completed.err
+    )
     assert read_scores(folder / "gold.parquet").sources == ("en",)
     assert in_process(folder, *arguments(sources="fi")).code == 0
     assert read_scores(folder / "gold.parquet").sources == ("fi", "en")
 
 
 def test_a_dry_run_estimates_and_writes_nothing(folder: Path, in_process: Callable[..., Any]) -> None:
-    done = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--dry-run", "--json"))
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+    completed = in_process(folder, *arguments("--seed", "1", "--seed", "2", "--dry-run", "--json"))
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert (result["units"], len(result["todo"]), result["training_examples"]) == (4, 4, 4 * 12)
     assert result["test_examples"] == 4 * (6 + 4 * 6)
     assert (result["sources"], result["done"]) == ({"en": 12, "fi": 12}, [])
@@ -225,12 +225,12 @@ def test_a_dry_run_estimates_and_writes_nothing(folder: Path, in_process: Callab
     seconds = 48 * times["training"] + 120 * times["testing"]
     assert result["hours"] == pytest.approx(seconds / 3600)
     assert sorted(path.name for path in folder.iterdir()) == ["pos"]
-    shown = in_process(folder, *arguments("--dry-run")).out
-    assert "at most" in shown
-    assert "training examples: en 12, fi 12; test examples: 24." in shown
+    text = in_process(folder, *arguments("--dry-run")).out
+    assert "at most" in text
+    assert "training examples: en 12, fi 12; test examples: 24." in text
 
 
-def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_units_with_other_settings_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     assert in_process(folder, *arguments(sources="en")).code == 0
     before = (folder / "gold.parquet").read_bytes()
     for more, named in (
@@ -238,19 +238,19 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
         (("--limit", "11"), "limit"),
         (("--patience", "3"), "pat"),
     ):
-        done = in_process(folder, *arguments(*more, sources="en"))
-        assert done.code == 1
-        assert named in done.err
-        assert "give another -o" in done.err
+        completed = in_process(folder, *arguments(*more, sources="en"))
+        assert completed.code == 1
+        assert named in completed.err
+        assert "give another -o" in completed.err
     (folder / "pos" / "sw-test.txt").write_text(sentences("sw", 4, 3))
-    done = in_process(folder, *arguments(sources="en"))
-    assert done.code == 1
-    assert "the test data of 'sw' have changed" in done.err
+    completed = in_process(folder, *arguments(sources="en"))
+    assert completed.code == 1
+    assert "the test data of 'sw' have changed" in completed.err
     assert (folder / "gold.parquet").read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("more", "sources", "said"),
+    ("more", "sources", "message"),
     [
         ((), "de", "de"),
         (("--targets", "en,deu"), "en", "deu"),
@@ -266,18 +266,18 @@ def test_units_made_otherwise_are_refused(folder: Path, in_process: Callable[...
         (("--metric", "f1"), "en", "has no metric 'f1'"),
     ],
 )
-def test_what_cannot_be_is_said(
-    more: tuple[str, ...], sources: str, said: str, folder: Path, in_process: Callable[..., Any]
+def test_invalid_options_are_refused_with_a_hint(
+    more: tuple[str, ...], sources: str, message: str, folder: Path, in_process: Callable[..., Any]
 ) -> None:
-    done = in_process(folder, *arguments(*more, sources=sources))
-    assert done.code in (1, 2)
-    assert said in done.err
-    assert "hint: " in done.err
-    assert "Traceback" not in done.err
+    completed = in_process(folder, *arguments(*more, sources=sources))
+    assert completed.code in (1, 2)
+    assert message in completed.err
+    assert "hint: " in completed.err
+    assert "Traceback" not in completed.err
     assert not (folder / "gold.parquet").exists()
 
 
-def test_no_source_and_no_data(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_missing_sources_and_missing_data_are_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     start = ("transfer", "--task", "pos", *QUICK, "-o", "gold.parquet")
     assert "no source was given" in in_process(folder, *start, "--data", "pos").err
     assert "there is no folder 'nowhere'" in in_process(folder, *start, "--data", "nowhere", "--sources", "en").err
@@ -296,11 +296,11 @@ def test_no_language_has_a_split(
     lost = ("train", "dev") if split == "train" else (split,)
     for path in (path for one in lost for path in (folder / "pos").glob(f"*-{one}.txt")):
         path.unlink()
-    done = in_process(folder, "transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet", *which)
-    assert done.code == 2
+    completed = in_process(folder, "transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet", *which)
+    assert completed.code == 2
     use = "training" if split == "train" else "test"
-    assert done.err.startswith(f"error: no language of task(pos, task=pos) has {use} data.")
-    assert f"add files of {split} data" in done.err
+    assert completed.err.startswith(f"error: no language of task(pos, task=pos) has {use} data.")
+    assert f"add files of {split} data" in completed.err
 
 
 def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
@@ -308,46 +308,46 @@ def test_test_examples_that_were_trained_on_are_in_the_file_of_scores(
 ) -> None:
     (folder / "pos" / "en-test.txt").write_bytes((folder / "pos" / "en-train.txt").read_bytes())
     command = (*arguments("--targets", "en,sw", sources="en"), "--test-limit", "24", "--limit", "24")
-    done = in_process(folder, *command, "--json")
-    assert done.code == 0, done.err
+    completed = in_process(folder, *command, "--json")
+    assert completed.code == 0, completed.err
     sentence = "test examples that are also training examples: en 24 of 24 (100 %); these scores are too high."
-    assert sentence in json.loads(done.out)["result"]["notes"]
-    assert f"note: {sentence}" in done.err
-    shown = in_process(folder, "gold", "show", "gold.parquet", "--json")
-    assert json.loads(shown.out)["result"]["notes"] == [sentence]
+    assert sentence in json.loads(completed.out)["result"]["notes"]
+    assert f"note: {sentence}" in completed.err
+    show = in_process(folder, "gold", "show", "gold.parquet", "--json")
+    assert json.loads(show.out)["result"]["notes"] == [sentence]
     assert f"note: {sentence}" in in_process(folder, "gold", "show", "gold.parquet").err
-    assert in_process(folder, *command).code == 0, "the units that are there are taken"
+    assert in_process(folder, *command).code == 0, "existing units are used"
 
 
 def test_one_bad_language_does_not_stop_the_others(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "pos" / "fi-train.txt").write_text("one\nfield\n")
-    done = in_process(folder, *arguments("--json"))
-    assert done.code == 3
-    result = json.loads(done.out)["result"]
+    completed = in_process(folder, *arguments("--json"))
+    assert completed.code == 3
+    result = json.loads(completed.out)["result"]
     assert [one["language"] for one in result["failed"]] == ["fi"]
     assert "line 1 of fi-train.txt" in result["failed"][0]["error"]
     assert read_scores(folder / "gold.parquet").sources == ("en",)
 
 
-def test_other_test_data_in_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
-    """A column of scores is of one test set, whichever source and option came first."""
+def test_scores_on_other_test_data_do_not_get_into_one_file(folder: Path, in_process: Callable[..., Any]) -> None:
+    """All scores of a target must come from one test set, whichever source and options came first."""
     assert in_process(folder, *arguments("--targets", "sw", sources="en")).code == 0
     before = (folder / "gold.parquet").read_bytes()
-    done = in_process(folder, *arguments("--targets", "sw", "--test-limit", "3", sources="fi"))
-    assert done.code == 1
-    assert "error: the test data of 'sw' have changed since the model fine-tuned on 'en' (seed 42, in" in done.err
+    completed = in_process(folder, *arguments("--targets", "sw", "--test-limit", "3", sources="fi"))
+    assert completed.code == 1
+    assert "error: the test data of 'sw' have changed since the model fine-tuned on 'en' (seed 42, in" in completed.err
     (folder / "pos" / "sw-test.txt").write_text(sentences("sw", 9, 2))
-    done = in_process(folder, *arguments("--targets", "sw", sources="fi"))
-    assert (done.code, "--test-limit or --relabel change the test data" in done.err) == (1, True)
+    completed = in_process(folder, *arguments("--targets", "sw", sources="fi"))
+    assert (completed.code, "--test-limit or --relabel change the test data" in completed.err) == (1, True)
     assert (folder / "gold.parquet").read_bytes() == before
 
 
 def test_a_model_that_cannot_be_kept_costs_no_scores(folder: Path, in_process: Callable[..., Any]) -> None:
     (folder / "models").mkdir()
     (folder / "models" / "en-42").write_text("a file in the way")
-    done = in_process(folder, *arguments("--keep-models", "models", sources="en,fi"))
-    assert done.code == 3
-    assert "cannot be saved in 'models/en-42': Not a directory." in done.err
+    completed = in_process(folder, *arguments("--keep-models", "models", sources="en,fi"))
+    assert completed.code == 3
+    assert "cannot be saved in 'models/en-42': Not a directory." in completed.err
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
     assert sorted(path.name for path in (folder / "models").iterdir()) == ["en-42", "fi-42"]
     again = in_process(folder, *arguments("--keep-models", "models", "--dry-run", sources="en,fi"))
@@ -355,15 +355,15 @@ def test_a_model_that_cannot_be_kept_costs_no_scores(folder: Path, in_process: C
     assert ": en (seed 42)." in again.err
 
 
-def test_a_pair_whose_mixture_is_one_language(folder: Path, in_process: Callable[..., Any]) -> None:
+def test_a_mixture_of_one_language_is_refused(folder: Path, in_process: Callable[..., Any]) -> None:
     command = ("transfer", "--task", "pos", "--data", "pos", *QUICK, "-o", "gold.parquet")
-    done = in_process(folder, *command, "--pairs", "en+en>fi")
-    assert done.code == 2
-    assert "error: 'en+en' names only one language." in done.err
+    completed = in_process(folder, *command, "--pairs", "en+en>fi")
+    assert completed.code == 2
+    assert "error: 'en+en' names only one language." in completed.err
 
 
-def test_nothing_heavy_for_help(start: list[str]) -> None:
+def test_help_loads_no_large_library(start: list[str]) -> None:
     heavy = "{'torch', 'transformers', 'pandas'}"
     code = f"import sys; from xsns_stream.cli.transfer import command; print({heavy} & set(sys.modules))"
-    done = subprocess.run([start[0], "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([start[0], "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.strip() == "set()"

@@ -1,4 +1,4 @@
-"""The corpus cldr: its languages, and their own words."""
+"""The corpus cldr: its languages, and words that belong to each of them."""
 
 from __future__ import annotations
 
@@ -55,21 +55,21 @@ def test_examples_are_enough_distinct_and_whole(language: str, cldr: CldrCorpus)
 
 
 def test_every_language_has_enough(cldr: CldrCorpus) -> None:
-    # All 235 languages would take seconds; these are the shortest codes of each script and size.
+    # All 235 languages would take seconds; the test uses the shortest codes of each script and size.
     for language in cldr.languages()[::20]:
         assert len(cldr.read(language)) >= 64, language
 
 
-def test_the_same_every_time_and_in_every_process(cldr: CldrCorpus) -> None:
-    here = cldr.sample("sw", 16, seed=3)
-    assert here == CldrCorpus().sample("sw", 16, seed=3)
+def test_a_sample_is_the_same_in_every_process(cldr: CldrCorpus) -> None:
+    sample = cldr.sample("sw", 16, seed=3)
+    assert sample == CldrCorpus().sample("sw", 16, seed=3)
     code = "from xsns_stream.corpora.cldr import CldrCorpus; print(CldrCorpus().sample('sw', 16, 3).digest)"
     other = {"env": {"PYTHONHASHSEED": "7"}, "timeout": 120}
-    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **other)
-    assert there.stdout.strip() == here.digest
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, **other)
+    assert completed.stdout.strip() == sample.digest
 
 
-def test_draws(cldr: CldrCorpus) -> None:
+def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(cldr: CldrCorpus) -> None:
     few, more = cldr.sample("fi", 8, seed=1), cldr.sample("fi", 20, seed=1)
     assert more.examples[:8] == few.examples
     assert cldr.sample("fi", 8, seed=2).examples != few.examples
@@ -78,7 +78,7 @@ def test_draws(cldr: CldrCorpus) -> None:
 
 @pytest.mark.parametrize("locale", ["sw", "fi", "de", "zu", "sr_Latn"])
 def test_languages_have_their_own_words_only(locale: str) -> None:
-    """Names that read as in English, and codes that stand for a missing name, are left out."""
+    """Names that equal the English name, and codes in place of a missing name, are left out."""
     english = babel.Locale("en")
     foreign = {*english.languages.values(), *english.territories.values(), *english.currencies.values()}
     own = _own_names(locale)
@@ -96,7 +96,7 @@ SCRIPTS = {"ja": "のア", "ar": "ال", "th": "กา", "zh-Hant": "語", "el":
 
 
 @pytest.mark.parametrize(("language", "letters"), SCRIPTS.items(), ids=SCRIPTS)
-def test_each_in_its_own_script(language: str, letters: str, cldr: CldrCorpus) -> None:
+def test_each_language_is_written_in_its_own_script(language: str, letters: str, cldr: CldrCorpus) -> None:
     joined = "".join(texts(cldr, language))
     assert all(letter in joined for letter in letters)
     foreign = sum(c.isascii() and c.isalpha() for c in joined)
@@ -109,18 +109,18 @@ def test_three_names_joined_as_the_language_does(cldr: CldrCorpus) -> None:
     assert sum(text.count(", ") + text.count(" ja ") >= 2 for text in texts(cldr, "fi")) > 0.9 * len(cldr.read("fi"))
 
 
-def test_another_spelling_of_a_code(cldr: CldrCorpus) -> None:
+def test_another_spelling_of_a_code_gives_the_same_sample(cldr: CldrCorpus) -> None:
     assert cldr.sample("swh_Latn", 3, 0).examples == cldr.sample("sw", 3, 0).examples
 
 
-@pytest.mark.parametrize(("asked", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
-def test_missing_languages(asked: str, near: str, cldr: CldrCorpus) -> None:
+@pytest.mark.parametrize(("language", "near"), [("swahili", "'sw' (Swahili)"), ("tlh", "")])
+def test_missing_languages_are_refused_with_near_names(language: str, near: str, cldr: CldrCorpus) -> None:
     with pytest.raises(LanguageError) as caught:
-        cldr.sample(asked, 3, 0)
-    assert caught.value.message == f"no language '{asked}' in the corpus cldr."
+        cldr.sample(language, 3, 0)
+    assert caught.value.message == f"no language '{language}' in the corpus cldr."
     assert near in caught.value.hint
 
 
-def test_invalid_count(cldr: CldrCorpus) -> None:
+def test_an_invalid_count_is_refused(cldr: CldrCorpus) -> None:
     with pytest.raises(UsageError, match="must be at least 1, not 0"):
         cldr.sample("sw", 0, 0)

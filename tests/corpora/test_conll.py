@@ -52,7 +52,7 @@ def test_malformed_sentences_are_skipped_and_counted(tmp_path: Path, kind: str) 
     with pytest.raises(CorpusError) as caught:
         read_text("sw", path)
     assert caught.value.message == f"sentence 1 of sw.conllu is not CoNLL-U ({reason})."
-    assert "IDs rise by one" in caught.value.hint
+    assert "IDs increase by one" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", WELL_FORMED)

@@ -8,9 +8,9 @@ import lzma
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
+from tests.support.compression import zstd
 from xsns_stream.corpora import decoding, open_corpus, read_text
 from xsns_stream.corpora.decoding import iter_lines
 from xsns_stream.corpora.examples import without_control
@@ -24,13 +24,6 @@ RUSSIAN = "Члены Национального собрания, как и в�
 CHINESE = "威爾斯國會議員擔心看起來很愚蠢\n" * 20
 
 
-def zstd(data: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-    return bytes(sink.getvalue())
-
-
 def complaint(path: Path) -> CorpusError:
     with pytest.raises(CorpusError) as caught:
         read_text("de", path)
@@ -39,7 +32,7 @@ def complaint(path: Path) -> CorpusError:
 
 @pytest.mark.parametrize("text", [GERMAN, RUSSIAN, CHINESE])
 @pytest.mark.parametrize(
-    ("encoding", "shown", "command"),
+    ("encoding", "encoding_name", "command"),
     [
         ("utf-16", "UTF-16", "iconv -f UTF-16 "),
         ("utf-16-le", "UTF-16LE", "iconv -f UTF-16LE "),
@@ -51,12 +44,12 @@ def complaint(path: Path) -> CorpusError:
 )
 @pytest.mark.parametrize("name", ["x.txt", "x.csv", "x.conllu", "x.jsonl"])
 def test_wide_encodings_are_refused_with_the_command_that_converts_them(
-    tmp_path: Path, text: str, encoding: str, shown: str, command: str, name: str
+    tmp_path: Path, text: str, encoding: str, encoding_name: str, command: str, name: str
 ) -> None:
     path = tmp_path / name
     path.write_bytes(text.encode(encoding))
     error = complaint(path)
-    assert f"{shown}, not UTF-8" in error.message
+    assert f"{encoding_name}, not UTF-8" in error.message
     assert f"{command}-t UTF-8 {path} > {path}.utf8 && mv {path}.utf8 {path}`" in error.hint
 
 
@@ -114,7 +107,7 @@ def test_control_characters_take_their_labels_and_move_answers() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 2**18])
-def test_line_ends(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_ends_of_every_system_end_lines(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_BLOCK", block)
     path = tmp_path / "x.txt"
     for data, expected in {
@@ -128,7 +121,7 @@ def test_line_ends(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) 
         "\ufeffa\n\ufeffb\r\n\ufeff\n": ["a", "b", ""],  # files joined with `cat`
     }.items():
         if block < 3 and data.startswith("\ufeff"):
-            continue  # a block is never smaller than the mark
+            continue  # a block is never shorter than the byte order mark
         path.write_bytes(data.encode())
         assert [line.decode() for line in iter_lines(path)] == [f"{line}\n" for line in expected], data
 
@@ -203,10 +196,10 @@ STAND_INS = {
     "name", ["x.txt", "x.txt.gz", "x.jsonl", "x.parquet", "x.csv", "x.tsv", "x.conllu", "x.jsonl.zst"]
 )
 def test_placeholders_of_files_are_refused(tmp_path: Path, kind: str, name: str) -> None:
-    data, said, hint = STAND_INS[kind]
+    data, message, hint = STAND_INS[kind]
     path = tmp_path / name
     path.write_bytes(data)
-    assert complaint(path).message.startswith(f"{name} {said}")
+    assert complaint(path).message.startswith(f"{name} {message}")
     assert hint in complaint(path).hint
 
 
@@ -223,7 +216,7 @@ def test_text_about_pages_and_pointers_is_text(tmp_path: Path) -> None:
 
 
 def test_commands_in_hints_name_files_as_they_must_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the folder, as it was given, and quoted for a shell."""
+    """The file name includes the folder as it was given, and is quoted for a shell."""
     monkeypatch.chdir(tmp_path)
     folder = Path("my texts")
     folder.mkdir()

@@ -50,7 +50,7 @@ def test_quoting_is_recognised_with_a_note(tmp_path: Path, kind: str) -> None:
 def test_quotation_marks_that_are_text_stay(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "sw.tsv"
     path.write_text(LITERAL[kind], encoding="utf-8")
-    if kind != "closed in another row":  # a row of three fields is no table
+    if kind != "closed in another row":  # a file with one row of three fields is not a table
         assert texts(path) == [line.split("\t")[0] for line in LITERAL[kind].splitlines()[1:]]
         assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == ()
 
@@ -68,13 +68,13 @@ def test_what_csv_writes_with_tabs_is_read_back(tmp_path: Path, cells: list[str]
     assert texts(path) == list(dict.fromkeys(cells))
 
 
-@pytest.mark.parametrize(("separator", "what"), [(";", "semicolons"), ("\t", "tabs")])
-def test_a_csv_with_another_separator(tmp_path: Path, separator: str, what: str) -> None:
+@pytest.mark.parametrize(("separator", "separator_name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_csv_with_another_separator_is_read_with_a_note(tmp_path: Path, separator: str, separator_name: str) -> None:
     path = tmp_path / "sw.csv"
     path.write_text(f'\ufefftext{separator}n\n"a; b"{separator}1\nc, d{separator}2\n', encoding="utf-8")
     assert texts(path) == ["a; b", "c, d"]
     assert open_corpus(str(tmp_path)).sample("sw", 1, 0).notes == (
-        f"sw.csv is read as a table with {what} between fields.",
+        f"sw.csv is read as a table with {separator_name} between fields.",
     )
     path.write_text("text,n;m\na;b,1\n", encoding="utf-8")
     assert texts(path) == ["a;b"]

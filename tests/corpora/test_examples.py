@@ -1,4 +1,4 @@
-"""Draws from text that does not fit into memory: the same sample as from text that does, in bounded memory."""
+"""Draws from large files: the sample is the same as from text in memory, and the memory is bounded."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_draw_equals_that_of_examples_in_memory(units: list[Unit], count: int, s
 
 
 @given(st.lists(st.integers(0, 9), max_size=60))
-def test_first_occurrences(numbers: list[int]) -> None:
+def test_first_occurrences_equal_those_of_a_list(numbers: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(examples_module, "_CHUNK", 4)
         patch.setattr(examples_module, "_BUCKET", 8)
         digests = Digests()
         for number in numbers:
-            # The first half of the digest is not enough; the second half decides.
+            # The first halves of the digests are equal, so that the second halves decide.
             digests.add(np.array([number % 3, number], np.uint64).tobytes())
         first = digests.first_occurrences()
-    assert first.tolist() == [number not in numbers[:place] for place, number in enumerate(numbers)]
+    assert first.tolist() == [number not in numbers[:index] for index, number in enumerate(numbers)]
 
 
 def write(path: Path, rows: list[str]) -> None:
@@ -68,10 +68,10 @@ def test_files_read_twice_give_the_same_sample(tmp_path: Path, name: str, monkey
     path = tmp_path / name
     write(path, [f"line {number % 2500}" if number % 7 else "" for number in range(5000)])
     monkeypatch.setattr(examples_module.draw_examples, "__kwdefaults__", {"labelled": False, "held_bytes": 1000})
-    whole = read_text("sw", path)
+    text = read_text("sw", path)
     for seed, count in ((0, 5), (1, 3000), (42, 17)):
         sample = open_corpus(f"sw={path}").sample("sw", count, seed)
-        expected = whole.draw(count, seed)
+        expected = text.draw(count, seed)
         assert (sample.examples, sample.counts, sample.digest) == (expected.examples, expected.counts, expected.digest)
 
 
@@ -96,21 +96,21 @@ def test_memory_is_bounded_by_the_number_of_lines_not_by_their_length(tmp_path: 
             file.write(f"{text}\n" if suffix == ".txt" else json.dumps({"text": text}) + "\n")
     assert path.stat().st_size > 40e6
     corpus = open_corpus(f"sw={path}")
-    corpus.sample("sw", 4, 0)  # imports, once
+    corpus.sample("sw", 4, 0)  # the first call imports modules
     tracemalloc.start()
     sample = corpus.sample("sw", 128, 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sample.counts.usable == 40_000
-    # Examples in memory before the text exceeds the limit, 50 bytes per line, and a block of the file.
+    # The limit of text in memory, 50 bytes per line, and one block of the file.
     assert peak < examples_module.HELD_BYTES * 1.25 + 50 * 40_000 + 4e6
 
 
-def test_progress_of_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_covers_both_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xsns_stream.corpora.examples._CHUNK", 8)
     units = [TextExample(f"text {number}") for number in range(20)]
-    read: list[int] = []
-    twice, _ = draw_examples(lambda: units, 3, 0, "x", held_bytes=0, on_read=read.append)
-    assert read == [8, 16, 24, 32, 40]
+    progress: list[int] = []
+    twice, _ = draw_examples(lambda: units, 3, 0, "x", held_bytes=0, on_read=progress.append)
+    assert progress == [8, 16, 24, 32, 40]
     once, _ = draw_examples(lambda: units, 3, 0, "x")
     assert once == twice

@@ -21,7 +21,7 @@ from xsns_stream.errors import CorpusError, LanguageError
 
 
 @pytest.mark.parametrize(
-    ("stem", "code", "said"),
+    ("stem", "code", "name"),
     [
         ("english", "en", "is read as en (English)"),
         ("Mandarin_Chinese", "zh", "is read as zh (Chinese)"),
@@ -38,8 +38,8 @@ from xsns_stream.errors import CorpusError, LanguageError
         ("sr_Cyrl", "sr-Cyrl", ""),
     ],
 )
-def test_names_of_languages(stem: str, code: str, said: str) -> None:
-    assert language_of(stem) == (code, said)
+def test_files_named_by_a_language_are_read_with_a_note(stem: str, code: str, name: str) -> None:
+    assert language_of(stem) == (code, name)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_names_of_languages(stem: str, code: str, said: str) -> None:
         (
             "fi.additional",
             "'fi.additional' is not a language code; if it is text in Finnish, give a label (--label "
-            "FILE=fi-x-addition), or keep the names of all files (--labels-as-given)",
+            "FILE=fi-x-addition), or use the names of all files as labels (--labels-as-given)",
         ),
         ("a.additional", "'a.additional' is neither a language code nor the English name of a language"),
         ("xx", "'xx' is neither a language code nor the English name of a language"),
@@ -86,10 +86,10 @@ def test_files_left_out_are_named_with_their_reasons(tmp_path: Path) -> None:
     assert isinstance(corpus, LocalCorpus)
     assert corpus.languages() == ("en", "sw")
     assert {each.file: each.reason for each in corpus.not_read}["x.pdf"] == "its suffix is not one that can be read"
-    named, left = reading_notes(corpus)
+    named, left_out = reading_notes(corpus)
     assert named == "english.txt is read as en (English)."
-    assert left.startswith("7 files are not read: a.b.txt (")
-    assert left.endswith("; and 2 more (info --corpus --json lists all).")
+    assert left_out.startswith("7 files are not read: a.b.txt (")
+    assert left_out.endswith("; and 2 more (info --corpus --json lists all).")
 
 
 def test_large_files_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +120,10 @@ def test_shards_are_one_text_in_their_order(tmp_path: Path) -> None:
     shard(tmp_path, "de-00001-of-00002.parquet", "c", "b")
     shard(tmp_path, "de-00000-of-00002.parquet", "a", "b")
     shard(tmp_path, "whole.parquet", "a", "b", "c")
-    corpus, whole = open_corpus(str(tmp_path)), open_corpus(f"de={tmp_path / 'whole.parquet'}")
+    corpus, single_file = open_corpus(str(tmp_path)), open_corpus(f"de={tmp_path / 'whole.parquet'}")
     assert corpus.languages() == ("de",)
     sample = corpus.sample("de", 3, 7)
-    assert sample.examples == whole.sample("de", 3, 7).examples
+    assert sample.examples == single_file.sample("de", 3, 7).examples
     assert sample.counts.duplicate == 1
     assert sample.source.endswith("de-00000-of-00002.parquet and 1 more")
 
@@ -196,7 +196,7 @@ def test_task_files_may_be_compressed(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-def test_the_cases() -> None:
+def test_published_files_are_read_or_left_out() -> None:
     if not CASES.is_dir():
         pytest.skip("the cases are not beside the project")
     left_out = open_corpus(str(CASES / "left-out"))

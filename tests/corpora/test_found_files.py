@@ -168,7 +168,7 @@ def sample(path: Path, rows: list[Any]) -> LanguageSample:
     return read_text("sw", written(path, "".join(f"{json.dumps({'text': row})}\n" for row in rows)))
 
 
-def test_a_number_among_texts_of_json(tmp_path: Path) -> None:
+def test_a_number_among_texts_of_json_is_skipped_and_many_are_refused(tmp_path: Path) -> None:
     rows = [f"Sentensi {number}." for number in range(40)]
     counts = sample(tmp_path / "sw.jsonl", [*rows, 2020]).counts
     assert (counts.usable, counts.malformed) == (40, 1)
@@ -188,7 +188,7 @@ def test_a_number_among_texts_of_json(tmp_path: Path) -> None:
         ('id\tsentence\n1\t"""Kwaheri,"" alisema."\n2\tNdiyo, sawa\n', ['"Kwaheri," alisema.', "Ndiyo, sawa"]),
     ],
 )
-def test_quotation_marks_of_tables(content: str, expected: list[str], tmp_path: Path) -> None:
+def test_quotation_marks_of_tables_are_text_or_quoting(content: str, expected: list[str], tmp_path: Path) -> None:
     assert texts(written(tmp_path / "sw.tsv", content)) == expected
 
 

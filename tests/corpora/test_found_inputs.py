@@ -37,7 +37,7 @@ def texts(path: Path, content: str) -> list[str]:
         '{"Text": "a"}\n{"Text": "b"}\n',
     ],
 )
-def test_forms_of_json(tmp_path: Path, content: str) -> None:
+def test_every_common_form_of_json_is_read(tmp_path: Path, content: str) -> None:
     assert texts(tmp_path / "sw.json", content) == ["a", "b"]
 
 
@@ -62,21 +62,21 @@ def test_names_of_columns_in_capitals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sentence", "said"),
+    ("sentence", "expected"),
     [
-        # A range with one part, as Stanza writes it.
+        # A multiword token with one part, as Stanza writes it.
         ("1 sa|2-2 zaň|2 zaň", "sa zaň"),
         ("0.1 Laitoin|1 Sekaan|2 yksi", "Sekaan yksi"),
         ("1-2 ab|1 a|1.1 z|2 b|3 c", "ab c"),
     ],
 )
-def test_identifiers_of_conllu(tmp_path: Path, sentence: str, said: str) -> None:
+def test_identifiers_of_conllu(tmp_path: Path, sentence: str, expected: str) -> None:
     lines = "".join(CONLLU.format(*each.split(" ")) for each in sentence.split("|"))
-    assert texts(tmp_path / "sw.conllu", f"{lines}\n") == [said]
+    assert texts(tmp_path / "sw.conllu", f"{lines}\n") == [expected]
 
 
 def tagged(folder: Path, name: str, content: str, task: str) -> tuple[tuple[str, ...], str]:
-    """Words and tags of the first sentence, and the note."""
+    """Return the words and tags of the first sentence, and the note."""
     folder.mkdir(exist_ok=True)
     write(folder / name, content)
     split = open_task(str(folder), task).split(name.partition("-")[0], "train")
@@ -106,7 +106,7 @@ def test_the_space_after_a_word_is_not_its_tag(tmp_path: Path) -> None:
     assert "the last column of en-train.txt contains the space after each word" in note
 
 
-def test_a_small_o(tmp_path: Path) -> None:
+def test_a_lower_case_o_is_read_as_the_tag_o(tmp_path: Path) -> None:
     words, note = tagged(tmp_path, "hi-train.txt", "एक QC B-COUNT\nसाफ़ JJ o\n\n" * 9, "ner")
     assert words == ("एक/B-COUNT", "साफ़/O")
     assert "the tag 'o' in 9 of the 9 examples of hi-train.txt is read as 'O'." in note
@@ -130,7 +130,7 @@ def test_entities_of_html_in_extracted_articles(tmp_path: Path) -> None:
 
 
 def test_a_nested_column_is_named_with_the_option_that_reads_it(tmp_path: Path) -> None:
-    """As in files of a crawl, whose text is within `content`."""
+    """In files of a web crawl, for example, the text is inside the column `content`."""
     rows = [{"meta": {"id": 1}, "content": {"length": 3, "text": text}} for text in ("Guten Morgen.", "Bis bald.")]
     (tmp_path / "de.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     with pytest.raises(
@@ -149,7 +149,7 @@ def test_the_text_column_is_named_rather_than_the_first_nested_column_of_strings
     with pytest.raises(CorpusError) as caught:
         open_corpus(tmp_path).sample("ak", 1, 0)
     assert "such as `--text-column content.text`" in (caught.value.hint or "")
-    # Without a usual name, the longest value.
+    # If no column has a usual name, the column with the longest values is suggested.
     write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "raw": "Maakye. Wo ho te sɛn?"}}) + "\n")
     with pytest.raises(CorpusError, match="contains nested columns") as caught:
         open_corpus(tmp_path).sample("ak", 1, 0)
@@ -165,8 +165,8 @@ def test_a_text_column_applies_to_the_tables_among_files_of_text(tmp_path: Path)
     write(tmp_path / "fi.conllu", CONLLU.format(1, "Huomenta") + "\n")
     write(tmp_path / "ak.jsonl", json.dumps({"content": {"id": "a-1", "text": "Maakye."}}) + "\n")
     corpus = open_corpus(tmp_path, text_column="content.text")
-    read = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
-    assert read == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
+    sentences = {code: {each.sentence() for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert sentences == {"sw": {"Habari.", "Karibu."}, "fi": {"Huomenta"}, "ak": {"Maakye."}}
     note = "--text-column applies to tables only: fi.conllu, sw.txt are files of text, which are read without it."
     assert reading_notes(corpus) == opening_notes(corpus) == (note,)
     pairs = open_corpus(
@@ -190,7 +190,7 @@ def test_a_missing_value_in_a_table_is_no_text(tmp_path: Path, suffix: str) -> N
         f"3 of 7 rows of sw.{suffix} are skipped: 'nan' or 'NaN' or '<NA>' in place of a text is a missing value.",
         f"1 text of sw.{suffix} is 'NA', which is read as text: leave such cells empty if they are missing values.",
     )
-    # In a file of text a line is a text, and in a column of languages it is Min Nan Chinese.
+    # In a text file, the line `nan` is a text; in a column of languages, it is Min Nan Chinese.
     assert texts(tmp_path / "sw.txt", "nan\nmkate\n") == ["nan", "mkate"]
     write(tmp_path / "all.csv", "lang,text\nnan,Lí hó.\nsw,Habari.\n")
     assert open_corpus(tmp_path / "all.csv", language_column="lang").languages() == ("nan", "sw")

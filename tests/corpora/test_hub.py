@@ -13,27 +13,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import Corpus, not_read, open_corpus, reading_notes
 from xsns_stream.corpora import hub as hub_module
 from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.languages import normalise
 from xsns_stream.types import ReadCounts, TextExample
-
-Rows = Sequence[Mapping[str, Any]]
-
-
-def write_data_set(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
-    """Write {config: {split: rows}} as Parquet files with a card that lists them."""
-    card = ["---", "configs:"]
-    for config, splits in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:"]
-        for split, rows in splits.items():
-            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}-00000-of-00001.parquet")
-            card += [f"  - split: {split}", f"    path: {config}/{split}-*"]
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
 
 
 def words(language: str, count: int) -> Rows:
@@ -88,7 +74,7 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small copy of every recipe's data set."""
     root = tmp_path_factory.mktemp("hub")
     for name, configs in DATA.items():
-        write_data_set(root / name, configs)
+        write_copy(root / name, configs)
     return root
 
 
@@ -153,7 +139,7 @@ def test_a_draw_depends_on_the_seed_and_a_larger_one_extends_it(copies: Path) ->
 def test_several_files_are_drawn_from_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # `datasets` waits for its threads to end; they have ended before the interpreter does.
     monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
-    root = write_data_set(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
+    root = write_copy(tmp_path / "many", {"sw": {"train": [{"text": f"0 {i}"} for i in range(40)]}})
     for number in (1, 2):
         rows = pd.DataFrame({"text": [f"{number} {i}" for i in range(40)]})
         rows.to_parquet(root / "sw" / f"train-0000{number}-of-00003.parquet")
@@ -171,23 +157,23 @@ def test_udpos_reads_the_sentence_beside_its_words(tmp_path: Path) -> None:
         {"text": "other text", "tokens": ["a", "b"], "upos": ["X", "X"], "mwt": []},
         {"text": None, "tokens": ["我", "爱"], "upos": ["PRON", "VERB"], "mwt": []},
     ]
-    copy = write_data_set(tmp_path / "udpos", {"en_ewt": {"train": rows}})
+    copy = write_copy(tmp_path / "udpos", {"en_ewt": {"train": rows}})
     corpus = open_corpus(f"udpos={copy}")
     assert corpus.name == "udpos(split=train, words=running, copy=udpos)"
     assert {example.sentence() for example in corpus.sample("en", 9, 0).examples} == {"Hello, you", "a b", "我爱"}
-    given = open_corpus(f"udpos={copy}", words="given")
-    assert {example.sentence() for example in given.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
+    as_given = open_corpus(f"udpos={copy}", words="given")
+    assert {example.sentence() for example in as_given.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
     text = open_corpus(f"udpos={copy}", task="pos", split="test")
     labelled = open_corpus(f"udpos={copy}", labels="auto")
     assert {example.sentence() for example in labelled.sample("en", 9, 0).examples} == {"Hello , you", "a b", "我 爱"}
     assert text.name.endswith("[test, words=running]")
 
 
-def test_words_of_another_data_set(tmp_path: Path) -> None:
+def test_words_of_a_data_set_without_a_recipe_are_running_text(tmp_path: Path) -> None:
     rows = {"sw": {"train": [{"tokens": []}, {"tokens": ["a", "b"]}]}, "fi": {"train": [{"tokens": ["a"]}]}}
-    copy = write_data_set(tmp_path / "other", rows)
+    copy = write_copy(tmp_path / "other", rows)
     assert open_corpus(f"hub:{copy}").name == "hub(other, split=train, words=running)"
-    plain = write_data_set(tmp_path / "plain", {"sw": {"train": [{"text": "a b"}]}})
+    plain = write_copy(tmp_path / "plain", {"sw": {"train": [{"text": "a b"}]}})
     assert open_corpus(f"hub:{plain}").name == "hub(plain, split=train)"
 
 
@@ -240,7 +226,7 @@ def test_wikipedia_of_another_month(copies: Path) -> None:
         open_corpus("wikipedia", config="20240101.sw")
 
 
-def test_any_data_set(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_without_a_recipe_is_read(copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copies)
     corpus = open_corpus("hub:./xnli", text_column="hypothesis")
     assert corpus.name == "hub(xnli, split=train, text_column=hypothesis)"
@@ -261,7 +247,7 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
     assert "{lang}" in caught.value.hint
     rows = [{"text": "x"}]
     names = ("sw", "swh_Latn", "en", "primary_task")
-    root = write_data_set(tmp_path / "twice", {name: {"train": rows} for name in names})
+    root = write_copy(tmp_path / "twice", {name: {"train": rows} for name in names})
     twice = open_corpus(f"hub:{root}")
     assert twice.languages() == ("en", "sw")
     assert texts(twice, "en") == {"x"}
@@ -272,23 +258,23 @@ def test_configurations_that_are_no_languages(copies: Path, tmp_path: Path) -> N
 
 
 def test_missing_parts_of_a_data_set(copies: Path) -> None:
-    place = copies / "xnli"
-    error = complaint(open_corpus(f"xnli={place}", split="dev"), "sw")
+    folder = copies / "xnli"
+    error = complaint(open_corpus(f"xnli={folder}", split="dev"), "sw")
     assert error.message == "xnli cannot be read: Bad split: dev. Available splits: ['train']."
-    error = complaint(open_corpus(f"xnli={place}", text_column="body"), "sw")
+    error = complaint(open_corpus(f"xnli={folder}", text_column="body"), "sw")
     assert error.message == "xnli (sw) has no column 'body'."
     assert error.hint == "its columns are premise, hypothesis, label."
-    error = complaint(open_corpus(f"xnli={place}", text_column="label"), "sw")
+    error = complaint(open_corpus(f"xnli={folder}", text_column="label"), "sw")
     assert error.message.startswith("column 'label' of xnli (sw) contains neither text nor lists of words")
     with pytest.raises(LanguageError, match="no language 'th' in xnli"):
-        open_corpus(f"xnli={place}").sample("th", 1, 0)
+        open_corpus(f"xnli={folder}").sample("th", 1, 0)
     (copies / "empty").mkdir(exist_ok=True)
     with pytest.raises(CorpusError, match="empty cannot be read"):
         open_corpus(f"hub:{copies / 'empty'}").languages()
 
 
 def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
-    root = write_data_set(tmp_path / "evil", {"sw": {"train": [{"text": "x"}]}})
+    root = write_copy(tmp_path / "evil", {"sw": {"train": [{"text": "x"}]}})
     mark = tmp_path / "it_ran"
     (root / "evil.py").write_text(f"open({str(mark)!r}, 'w').close()\n", encoding="utf-8")
     with pytest.raises(CorpusError, match="scripts are no longer supported"):
@@ -296,10 +282,10 @@ def test_a_loading_script_is_never_run(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("place", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
-def test_invalid_names_on_the_hub(place: str) -> None:
+@pytest.mark.parametrize("dataset", ["", "imdb", "a/b/c", "../x y", "a b/c", "-a/b"])
+def test_invalid_names_on_the_hub(dataset: str) -> None:
     with pytest.raises(CorpusError) as caught:
-        open_corpus(f"hub:{place}")
+        open_corpus(f"hub:{dataset}")
     assert "hub:OWNER/NAME" in caught.value.hint or "there is no folder" in caught.value.message
 
 
@@ -318,7 +304,7 @@ def test_opening_a_recipe_needs_no_network() -> None:
     assert open_corpus("hub:me/mine").name == "hub(me/mine, split=train)"
 
 
-def test_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_hint_names_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
     error = complaint(open_corpus("xnli"), "sw")
     assert error.message == "the Hugging Face Hub cannot be reached for facebook/xnli."
@@ -341,7 +327,7 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
         "except Exception as error: print(type(error).__name__, error)\n"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
@@ -350,13 +336,13 @@ def test_offline_mode_says_the_same_at_once(tmp_path: Path) -> None:
         timeout=60,
     )
     sentence = "CorpusError the Hugging Face Hub cannot be reached for unimelb-nlp/wikiann."
-    assert done.stdout.strip() == sentence
-    assert done.stderr == ""
+    assert completed.stdout.strip() == sentence
+    assert completed.stderr == ""
 
 
 @pytest.fixture
 def collected() -> Iterator[None]:
-    """Collect what `datasets` leaves open of tables while the test's own filter of warnings holds."""
+    """Collect the files that `datasets` leaves open, while the warning filter of the test is active."""
     yield
     gc.collect()
 
@@ -372,7 +358,7 @@ def leaving_files_open(test: Callable[..., None]) -> Callable[..., None]:
 
 
 def write_tables(root: Path, tables: Mapping[str, str]) -> str:
-    """Write {config: table as CSV} with a card that lists them, and return what opens them."""
+    """Write {config: table as CSV} with a card that lists them, and return a function that opens them."""
     card = ["---", "configs:"]
     for config, table in tables.items():
         folder = root / config.strip('"')
@@ -436,11 +422,11 @@ def test_a_column_of_languages(tmp_path: Path) -> None:
     corpus = open_corpus(spec, language_column="lang")
     assert corpus.languages() == ("et", "nan", "sw")
     assert corpus.name == f"hub({tmp_path.name}, split=train, language_column=lang)"
-    read = {code: {each.text for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
-    assert read == {"et": {"Tere."}, "nan": {"Lí hó."}, "sw": {"Habari.", "Karibu."}}
-    left = {each.file: (each.kind, each.reason) for each in not_read(corpus)}
-    assert left["(empty)"] == ("value", "no language (1 row)")
-    assert left.keys() == {"(empty)", "xx-yy"}
+    sentences = {code: {each.text for each in corpus.sample(code, 9, 0).examples} for code in corpus.languages()}
+    assert sentences == {"et": {"Tere."}, "nan": {"Lí hó."}, "sw": {"Habari.", "Karibu."}}
+    left_out = {each.file: (each.kind, each.reason) for each in not_read(corpus)}
+    assert left_out["(empty)"] == ("value", "no language (1 row)")
+    assert left_out.keys() == {"(empty)", "xx-yy"}
     notes = reading_notes(corpus)
     assert notes[0] == "several values are read as one language: swh, sw as sw."
     with pytest.raises(CorpusError, match=f"{tmp_path.name} has no column 'language'") as caught:

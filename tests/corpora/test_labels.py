@@ -10,9 +10,9 @@ from typing import Any
 import datasets
 import pandas as pd
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
-from pyarrow import parquet
+from datasets import ClassLabel, Features, Value
 
+from tests.support.hub_copies import write_copy
 from xsns_stream.corpora import open_corpus, read_text
 from xsns_stream.corpora.columns import LABEL_COLUMNS
 from xsns_stream.corpora.labels import check_label_sets
@@ -48,10 +48,10 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def test_digests_of_text_without_labels_are_stable() -> None:
-    made = (TextExample("watoto wa shule"), TextExample(("watoto", "wa")), TextExample("leo", "kitabu"))
+    texts = (TextExample("watoto wa shule"), TextExample(("watoto", "wa")), TextExample("leo", "kitabu"))
     digest = "27950a28dd9920c1834be50485920b86f2a1e3fd1607bb5a9cc100b72bb5cfb5"
-    assert LanguageSample("sw", made, "here").digest == digest
-    assert [example.identity() for example in made] == [example.key() for example in made]
+    assert LanguageSample("sw", texts, "here").digest == digest
+    assert [example.identity() for example in texts] == [example.key() for example in texts]
 
 
 def test_labels_are_part_of_the_digest_and_not_of_the_key() -> None:
@@ -235,7 +235,7 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"text": "leo", "label": 0.5}, "column 'label' of x.jsonl contains a value of the type float, not a label."),
         ({"text": "leo", "label": ["A"]}, "contains a label for each word, but the text is not split into words."),
@@ -252,10 +252,10 @@ GOOD = {"text": ["leo"], "answer_start": [0]}
         ({"text": "leo", "topic": "A"}, "no column of x.jsonl has a usual name for labels (columns: text, topic)."),
     ],
 )
-def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], said: str) -> None:
+def test_invalid_label_values(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         read_text("sw", write_jsonl(tmp_path / "x.jsonl", [row]), labels="auto")
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.hint
 
 
@@ -276,11 +276,11 @@ def test_usual_columns_have_an_order(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "tagged"
-    place.mkdir()
-    (place / "sw.conllu").write_text(CONLLU, encoding="utf-8")
-    write_jsonl(place / "fi.jsonl", [{"tokens": ["a", "b"], "upos": ["PRON", "ADV"]}])
-    return place
+    path = tmp_path / "tagged"
+    path.mkdir()
+    (path / "sw.conllu").write_text(CONLLU, encoding="utf-8")
+    write_jsonl(path / "fi.jsonl", [{"tokens": ["a", "b"], "upos": ["PRON", "ADV"]}])
+    return path
 
 
 def test_the_names_of_all_languages_are_one_list(folder: Path) -> None:
@@ -306,7 +306,7 @@ def test_answers_have_no_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "message"),
+    ("label_sets", "words", "message"),
     [
         ({"en": {"entailment"}, "sw": {"Entailment"}}, False, r"'entailment' \(en\) and 'Entailment' \(sw\)"),
         ({"en": {"a  b", "c"}, "sw": {"a b", "c"}}, False, "several spellings"),
@@ -320,9 +320,9 @@ def test_answers_have_no_names(folder: Path) -> None:
         ),
     ],
 )
-def test_label_sets_that_do_not_fit_together(found: dict[str, set[str]], words: bool, message: str) -> None:
+def test_label_sets_that_do_not_fit_together(label_sets: dict[str, set[str]], words: bool, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
-        check_label_sets(found, words=words, most=3)
+        check_label_sets(label_sets, words=words, most=3)
 
 
 def test_label_sets_that_fit_together() -> None:
@@ -341,23 +341,6 @@ def test_a_file_that_cannot_be_read_does_not_hide_the_others_names(folder: Path)
 # --------------------------------------------------------------------------------------- recipes
 
 
-def write_copy(root: Path, configs: Mapping[str, tuple[Sequence[Mapping[str, Any]], Features | None]]) -> Path:
-    """Write {config: (rows, features)} as Parquet files with a card that lists them, as the Hub has them."""
-    card = ["---", "configs:"]
-    for config, (rows, features) in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:", "  - split: train", f"    path: {config}/train-*"]
-        file = root / config / "train-00000-of-00001.parquet"
-        if features is None:
-            pd.DataFrame(list(rows)).to_parquet(file)
-        else:
-            # With the declarations of the columns in the file, as the Hub's own files have them.
-            table = Dataset.from_list(list(rows), features=features).with_format("arrow")[:]
-            parquet.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), file)
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
-
-
 NER = ClassLabel(names=["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"])
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
 
@@ -365,11 +348,11 @@ NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
 def test_wikiann_has_the_names_of_its_tags(tmp_path: Path) -> None:
     features = Features({"tokens": datasets.List(Value("string")), "ner_tags": datasets.List(NER)})
     rows = {code: [{"tokens": ["Nairobi", code], "ner_tags": [5, 0]}] for code in ("sw", "fi")}
-    root = write_copy(tmp_path / "copy", {code: (made, features) for code, made in rows.items()})
+    root = write_copy(tmp_path / "copy", {code: {"train": sentences} for code, sentences in rows.items()}, features)
     corpus = open_corpus(f"wikiann={root}", labels="auto")
     assert corpus.name == "wikiann(split=train, labels=ner_tags, copy=copy)"
     assert corpus.name == open_corpus(f"wikiann={root}", labels="ner_tags").name
-    assert corpus.label_names() == tuple(NER.names), "all that are declared, in the order of their numbers"
+    assert corpus.label_names() == tuple(NER.names), "all declared names, in the order of their indices"
     assert corpus.sample("sw", 5, 0).examples == (TextExample(("Nairobi", "sw"), label=("B-LOC", "O")),)
     unlabelled = open_corpus(f"wikiann={root}")
     assert unlabelled.name == "wikiann(split=train, words=running, copy=copy)"
@@ -380,20 +363,20 @@ def test_wikiann_has_the_names_of_its_tags(tmp_path: Path) -> None:
 def test_xnli_is_a_pair_with_a_class(tmp_path: Path) -> None:
     features = Features({"premise": Value("string"), "hypothesis": Value("string"), "label": NLI})
     rows = [{"premise": "leo", "hypothesis": f"h {number}", "label": number} for number in (0, 1, 2, -1)]
-    root = write_copy(tmp_path / "copy", {"sw": (rows, features)})
+    root = write_copy(tmp_path / "copy", {"sw": {"train": rows}}, features)
     corpus = open_corpus(f"xnli={root}", labels="auto")
     sample = corpus.sample("sw", 9, 0)
     assert examples(sample) == {TextExample("leo", f"h {n}", name) for n, name in enumerate(NLI.names)}
     assert sample.counts == ReadCounts(read=4, usable=3, unlabelled=1)
     assert corpus.label_names() == ("entailment", "neutral", "contradiction")
     assert open_corpus(f"xnli={root}").sample("sw", 9, 0).examples == (TextExample("leo"),)
-    alone = open_corpus(f"xnli={root}", labels="auto", text_column="hypothesis").sample("sw", 1, 0)
-    assert alone.examples[0].pair is None
+    hypotheses = open_corpus(f"xnli={root}", labels="auto", text_column="hypothesis").sample("sw", 1, 0)
+    assert hypotheses.examples[0].pair is None
 
 
 def test_pawsx_has_a_class_even_where_none_is_declared(tmp_path: Path) -> None:
     rows = [{"id": n, "sentence1": f"a {n}", "sentence2": f"b {n}", "label": n % 2} for n in range(4)]
-    corpus = open_corpus(f"paws-x={write_copy(tmp_path / 'copy', {'de': (rows, None)})}", labels="auto")
+    corpus = open_corpus(f"paws-x={write_copy(tmp_path / 'copy', {'de': {'train': rows}})}", labels="auto")
     assert examples(corpus.sample("de", 9, 0)) == {TextExample(f"a {n}", f"b {n}", str(n % 2)) for n in range(4)}
     assert corpus.label_names() == ("0", "1")
 
@@ -402,7 +385,7 @@ def test_udpos_has_tags_and_still_leaves_sentences_out(tmp_path: Path) -> None:
     def rows(tag: str) -> list[dict[str, Any]]:
         return [{"tokens": [tag, str(n)], "upos": [tag, "NUM"], "mwt": ["1-2"] if n == 1 else []} for n in range(3)]
 
-    copy = write_copy(tmp_path / "copy", {"en_ewt": (rows("NOUN"), None), "fi_tdt": (rows("VERB"), None)})
+    copy = write_copy(tmp_path / "copy", {"en_ewt": {"train": rows("NOUN")}, "fi_tdt": {"train": rows("VERB")}})
     corpus = open_corpus(f"udpos={copy}", labels="auto")
     expected = {TextExample(("NOUN", str(n)), label=("NOUN", "NUM")) for n in (0, 2)}
     assert examples(corpus.sample("en", 9, 0)) == expected
@@ -422,13 +405,13 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
         for language in ("swahili", "telugu")
         for n in range(3)
     ]
-    root = write_copy(tmp_path / "copy", {"secondary_task": (rows, features)})
+    root = write_copy(tmp_path / "copy", {"secondary_task": {"train": rows}}, features)
     corpus = open_corpus(f"tydiqa={root}", labels="auto")
     sample = corpus.sample("sw", 9, 0)
     assert examples(sample) == {
         TextExample(f"swahili? {n}", f"swahili {n} leo", AnswerSpan(10, "leo")) for n in range(2)
     }
-    assert sample.counts.unlabelled == 1, "one answer is not at its stated position"
+    assert sample.counts.unlabelled == 1, "the answer of one row is not at its stated position"
     assert corpus.label_names() == ()
     assert {example.text for example in open_corpus(f"tydiqa={root}").sample("sw", 9, 0).examples} == {
         f"swahili {n} leo" for n in range(3)
@@ -438,7 +421,7 @@ def test_tydiqa_is_a_question_with_its_passage_and_answer(tmp_path: Path) -> Non
 def test_any_data_set_with_labels(tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "label": NLI, "topic": Value("string")})
     rows = [{"text": f"leo {n}", "label": n, "topic": "ab"[n]} for n in range(2)]
-    root = write_copy(tmp_path / "copy", {"sw": (rows, features), "fi": (rows[:1], features)})
+    root = write_copy(tmp_path / "copy", {"sw": {"train": rows}, "fi": {"train": rows[:1]}}, features)
     corpus = open_corpus(f"hub:{root}", labels="auto")
     assert corpus.name == "hub(copy, split=train, labels=auto)"
     assert corpus.label_names() == tuple(NLI.names)
@@ -466,7 +449,7 @@ def test_recipes_that_have_labels() -> None:
 
 def test_a_column_that_a_recipe_does_not_know(tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "topic": Value("string")})
-    root = write_copy(tmp_path / "copy", {"swh_Latn": ([{"text": "leo", "topic": "a"}], features)})
+    root = write_copy(tmp_path / "copy", {"swh_Latn": {"train": [{"text": "leo", "topic": "a"}]}}, features)
     corpus = open_corpus(f"flores={root}", split="train", labels="topic")
     assert corpus.sample("sw", 1, 0).examples == (TextExample("leo", label="a"),)
     with pytest.raises(CorpusError, match=r"copy \(swh_Latn\) has no column 'mood'"):

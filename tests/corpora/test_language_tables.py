@@ -36,7 +36,7 @@ def texts(corpus: Any, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_a_column_of_languages(tmp_path: Path, suffix: str) -> None:
+def test_a_column_of_languages_gives_one_text_for_each_language(tmp_path: Path, suffix: str) -> None:
     columns = {"lang": [code for code, _ in ROWS], "n": [1] * len(ROWS), "text": [text for _, text in ROWS]}
     table = write_table(tmp_path / f"all{suffix}", columns)
     corpus = open_corpus(str(table), language_column="lang")
@@ -45,13 +45,13 @@ def test_a_column_of_languages(tmp_path: Path, suffix: str) -> None:
     assert texts(corpus, "sw") == ["mbili", "moja"]
     assert texts(corpus, "en") == ["one", "two"]
     assert corpus.notes == ("several values are read as one language: swh, sw as sw.",)  # type: ignore[attr-defined]
-    left = {each.file: (each.reason, each.kind) for each in not_read(corpus)}
-    assert left["(empty)"] == ("no language (1 row)", "value")
-    assert left["xx1"][0].endswith("(1 row)")
+    left_out = {each.file: (each.reason, each.kind) for each in not_read(corpus)}
+    assert left_out["(empty)"] == ("no language (1 row)", "value")
+    assert left_out["xx1"][0].endswith("(1 row)")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
-def test_nested_columns(tmp_path: Path, suffix: str) -> None:
+def test_nested_columns_are_named_with_a_dot(tmp_path: Path, suffix: str) -> None:
     table = write_table(tmp_path / f"pairs{suffix}", {"id": [1, 2], "translation": PAIRS})
     one = open_corpus([f"sw={table}"], text_column="translation.sw")
     assert texts(one, "sw") == ["mbili", "moja"]
@@ -98,7 +98,7 @@ def test_a_column_for_each_language(tmp_path: Path) -> None:
         corpus.sample("sw", 1, 0)
 
 
-def test_a_folder_of_tables(tmp_path: Path) -> None:
+def test_tables_of_a_folder_are_read_as_one(tmp_path: Path) -> None:
     for number, rows in enumerate((ROWS[:3], ROWS[3:])):
         columns = {"lang": [code for code, _ in rows], "text": [text for _, text in rows]}
         write_table(tmp_path / f"train-{number:05d}-of-00002.parquet", columns)
@@ -108,7 +108,7 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
     assert [each.file for each in not_read(corpus)] == ["README.md", "xx1", "(empty)"]
 
 
-def test_what_cannot_be_combined(tmp_path: Path) -> None:
+def test_options_that_cannot_be_combined_are_refused(tmp_path: Path) -> None:
     table = write_table(tmp_path / "all.csv", {"lang": ["sw"], "text": ["moja"]})
     with pytest.raises(UsageError, match="both given"):
         open_corpus(str(table), language_column="lang", text_column="{lang}")
@@ -128,7 +128,7 @@ def test_what_cannot_be_combined(tmp_path: Path) -> None:
         open_corpus(str(tmp_path / "sw.txt"), language_column="lang")
 
 
-def test_frames() -> None:
+def test_frames_of_pandas_are_read_like_tables() -> None:
     frame = pd.DataFrame(
         {"lang": ["swh", "en"], "sentence": ["moja", "one"], "sw": ["mbili", None], "fi": ["yksi", "x"]}
     )
@@ -149,8 +149,8 @@ def test_the_command_line_and_python_agree(tmp_path: Path, xsns: Callable[..., A
     columns = {"lang": ["sw", "sw", "fi"], "text": ["moja mbili", "tatu", "yksi kaksi"]}
     table = write_table(tmp_path / "all.csv", columns)
     options = ("--language-column", "lang", "--examples", "2", "--max-length", "24", "--store", tmp_path / "a.zarr")
-    done = xsns("build", "--model", tiny_folder, "--corpus", table, *options)
-    assert done.code == 0, done.stderr
+    completed = xsns("build", "--model", tiny_folder, "--corpus", table, *options)
+    assert completed.code == 0, completed.stderr
     other = xs.build(
         table, tiny_folder, tmp_path / "b.zarr", language_column="lang", examples=2, max_length=24, progress=False
     )
@@ -159,10 +159,10 @@ def test_the_command_line_and_python_agree(tmp_path: Path, xsns: Callable[..., A
     assert xs.similarity(first).values.tolist() == xs.similarity(other).values.tolist()
 
 
-def test_labels_of_a_table(tmp_path: Path) -> None:
+def test_languages_of_a_table_can_be_relabelled(tmp_path: Path) -> None:
     table = write_table(tmp_path / "all.csv", {"lang": ["aka", "twi", "sw"], "text": ["a", "b", "c"]})
     corpus = open_corpus(str(table), language_column="lang", labels_as_given=True)
     assert corpus.languages() == ("aka", "sw", "twi")
     assert texts(corpus, "twi") == ["b"]
-    given = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
-    assert texts(given, "qaa-x-twi") == ["b"]
+    labelled = open_corpus(str(table), language_column="lang", label={"twi": "qaa-x-twi"})
+    assert texts(labelled, "qaa-x-twi") == ["b"]

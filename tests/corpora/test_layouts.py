@@ -14,19 +14,13 @@ import pytest
 from pyarrow import parquet
 
 import xsns_stream as xs
+from tests.support.compression import zstd
 from xsns_stream.corpora import not_read, open_corpus, reading_notes
 from xsns_stream.corpora.layouts import published_file, sides
 from xsns_stream.errors import CorpusError
 
 PACK = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 DOCS = '<doc id="1" url="https://sw.wikipedia.org/wiki?curid=1" title="Makala">\nMakala\n\n{}\n</doc>\n'
-
-
-def zstd(data: bytes) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, "zstd") as stream:
-        stream.write(data)
-    return bytes(sink.getvalue())
 
 
 def write(root: Path, files: dict[str, str]) -> Path:
@@ -91,11 +85,11 @@ def texts(spec: Path | list[str], language: str, **options: str) -> list[str]:
     ],
     ids=lambda files: next(iter(files)),
 )
-def test_published_layouts(tmp_path: Path, files: dict[str, str]) -> None:
-    place = write(tmp_path / "corpus", files)
-    corpus = open_corpus(str(place))
+def test_files_of_published_corpora_are_read(tmp_path: Path, files: dict[str, str]) -> None:
+    folder = write(tmp_path / "corpus", files)
+    corpus = open_corpus(str(folder))
     code = next(each for each in corpus.languages() if each.startswith("sw"))
-    assert texts(place, code) == ["mbili", "moja", "tatu"]
+    assert texts(folder, code) == ["mbili", "moja", "tatu"]
 
 
 def test_parquet_in_the_folder_of_a_language(tmp_path: Path) -> None:
@@ -106,8 +100,8 @@ def test_parquet_in_the_folder_of_a_language(tmp_path: Path) -> None:
 
 
 def test_the_layout_is_said_and_so_is_the_split(tmp_path: Path) -> None:
-    place = write(tmp_path / "f", {"dev/swh_Latn.dev": "a\n", "devtest/swh_Latn.devtest": "b\n", "devtest/x.md": "x"})
-    corpus = open_corpus(str(place))
+    folder = write(tmp_path / "f", {"dev/swh_Latn.dev": "a\n", "devtest/swh_Latn.devtest": "b\n", "devtest/x.md": "x"})
+    corpus = open_corpus(str(folder))
     assert corpus.name == "folder(f, split=dev)"
     assert reading_notes(corpus)[:2] == (
         "files have the names of FLORES: dev/swh_Latn.dev as sw.",
@@ -117,16 +111,16 @@ def test_the_layout_is_said_and_so_is_the_split(tmp_path: Path) -> None:
         ("devtest/swh_Latn.devtest", "its split is not dev"),
         ("devtest/x.md", "the texts of its folder are in other files"),
     ]
-    assert texts(place, "sw", split="devtest") == ["b"]
+    assert texts(folder, "sw", split="devtest") == ["b"]
 
 
 def test_a_file_named_by_its_language_comes_first(tmp_path: Path) -> None:
-    place = write(tmp_path, {"sw.txt": "a\n", "sw_dedup.txt": "b\n", "de_part_1.txt": "c\n", "fi/x.txt": "d\n"})
-    corpus = open_corpus(str(place))
+    folder = write(tmp_path, {"sw.txt": "a\n", "sw_dedup.txt": "b\n", "de_part_1.txt": "c\n", "fi/x.txt": "d\n"})
+    corpus = open_corpus(str(folder))
     assert corpus.languages() == ("de", "sw")
-    assert texts(place, "sw") == ["a"]
-    left = {each.file: each.reason for each in not_read(corpus)}
-    assert left == {"sw_dedup.txt": "sw.txt is read as sw", "fi/": "a folder"}
+    assert texts(folder, "sw") == ["a"]
+    left_out = {each.file: each.reason for each in not_read(corpus)}
+    assert left_out == {"sw_dedup.txt": "sw.txt is read as sw", "fi/": "a folder"}
 
 
 def test_two_texts_of_a_language_are_an_error_of_it_alone(tmp_path: Path) -> None:
@@ -148,9 +142,9 @@ def test_suffixes_that_are_codes_by_accident_are_not_languages(tmp_path: Path) -
 
 def test_a_dump_of_a_wiki_and_words_with_tags_say_what_to_do(tmp_path: Path) -> None:
     files = {"swwiki-20240101-pages-articles.xml.bz2": "<x/>", "en_x-ud-train.iob2": "x", "sw.txt": "a\n"}
-    left = {each.file: each.reason for each in not_read(open_corpus(str(write(tmp_path, files))))}
-    assert "extract its text with WikiExtractor" in left["swwiki-20240101-pages-articles.xml.bz2"]
-    assert "--task ner" in left["en_x-ud-train.iob2"]
+    left_out = {each.file: each.reason for each in not_read(open_corpus(str(write(tmp_path, files))))}
+    assert "extract its text with WikiExtractor" in left_out["swwiki-20240101-pages-articles.xml.bz2"]
+    assert "--task ner" in left_out["en_x-ud-train.iob2"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +162,7 @@ def test_a_file_with_any_suffix_is_read_as_lines_where_its_language_is_given(tmp
         texts([f"sw={tmp_path}/x.pdf"], "sw")
 
 
-def test_a_table_without_a_header(tmp_path: Path) -> None:
+def test_a_table_without_a_header_is_read_with_a_note(tmp_path: Path) -> None:
     write(tmp_path, {"pairs.tsv": 'One "two"\tmoja "mbili"\nThree\ttatu\n', "t.csv": '1\tswh\tHabari, "bwana"\n'})
     assert texts([f"sw={tmp_path}/pairs.tsv"], "sw", text_column="2") == ['moja "mbili"', "tatu"]
     assert texts([f"sw={tmp_path}/t.csv"], "sw") == ['Habari, "bwana"']
@@ -185,9 +179,9 @@ def test_a_title_that_returns_in_its_article_is_text(tmp_path: Path) -> None:
     ]
 
 
-def test_a_layout_from_python(tmp_path: Path, tiny_folder: Path) -> None:
-    place = write(tmp_path / "opus", {"corpus.en-sw.sw": "moja mbili\ntatu\n", "corpus.en-sw.en": "one two\nthree\n"})
-    store = xs.build(place, tiny_folder, tmp_path / "s.zarr", examples=2, max_length=24, progress=False)
+def test_a_published_layout_can_be_built_from_python(tmp_path: Path, tiny_folder: Path) -> None:
+    folder = write(tmp_path / "opus", {"corpus.en-sw.sw": "moja mbili\ntatu\n", "corpus.en-sw.en": "one two\nthree\n"})
+    store = xs.build(folder, tiny_folder, tmp_path / "s.zarr", examples=2, max_length=24, progress=False)
     assert store.languages == ("en", "sw")
 
 

@@ -17,15 +17,15 @@ from xsns_stream.errors import CorpusError, LanguageError, UsageError, XsnsError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder of three languages, with files of no language."""
-    place = tmp_path / "texts"
-    place.mkdir()
+    path = tmp_path / "texts"
+    path.mkdir()
     for name in ("swa.txt", "zho_Hant.txt", "en.txt"):
         lines = [f"{name} line {number}" for number in range(50)]
-        (place / name).write_text("\n".join(lines), encoding="utf-8")
+        (path / name).write_text("\n".join(lines), encoding="utf-8")
     for name in ("README.md", "notes.txt", "en.ref2.txt", ".hidden.txt"):
-        (place / name).write_text("x\n", encoding="utf-8")
-    (place / "fr.txt.d").mkdir()
-    return place
+        (path / name).write_text("x\n", encoding="utf-8")
+    (path / "fr.txt.d").mkdir()
+    return path
 
 
 def complaint(spec: str | list[str], **options: str) -> XsnsError:
@@ -34,7 +34,7 @@ def complaint(spec: str | list[str], **options: str) -> XsnsError:
     return caught.value
 
 
-def test_a_folder(folder: Path) -> None:
+def test_a_folder_has_a_text_for_each_file_named_by_a_language(folder: Path) -> None:
     corpus = open_corpus(str(folder))
     assert corpus.name == "folder(texts)"
     assert corpus.local
@@ -64,23 +64,23 @@ def test_the_name_holds_no_path_and_all_settings(folder: Path, monkeypatch: pyte
     assert open_corpus("sw=swa.txt", text_column="t").name == "files(text_column=t)"
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
-def test_missing_language(folder: Path, asked: str, hint: str) -> None:
+@pytest.mark.parametrize(("language", "hint"), [("swahilii", "'sw' (Swahili)"), ("xx", "it has en, sw, zh-Hant.")])
+def test_a_missing_language_is_refused_with_near_names(folder: Path, language: str, hint: str) -> None:
     with pytest.raises(LanguageError) as caught:
-        open_corpus(str(folder)).sample(asked, 1, 0)
-    assert caught.value.message == f"no language '{asked}' in folder(texts)."
+        open_corpus(str(folder)).sample(language, 1, 0)
+    assert caught.value.message == f"no language '{language}' in folder(texts)."
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("asked", ["../secret", "/etc/passwd", "en/../../secret", "en.txt"])
-def test_no_language_leads_out_of_the_folder(folder: Path, asked: str) -> None:
+@pytest.mark.parametrize("language", ["../secret", "/etc/passwd", "en/../../secret", "en.txt"])
+def test_no_language_leads_out_of_the_folder(folder: Path, language: str) -> None:
     (folder.parent / "secret.txt").write_text("secret\n", encoding="utf-8")
     with pytest.raises(LanguageError, match="no language"):
-        open_corpus(str(folder)).sample(asked, 1, 0)
+        open_corpus(str(folder)).sample(language, 1, 0)
     assert isinstance(complaint(f"../x={folder / 'en.txt'}"), LanguageError)
 
 
-def test_two_files_of_one_language(folder: Path) -> None:
+def test_two_files_of_one_language_are_an_error(folder: Path) -> None:
     (folder / "sw_Latn.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
     corpus = open_corpus(str(folder))
     assert corpus.languages() == ("en", "sw", "zh-Hant")
@@ -96,7 +96,7 @@ def test_two_files_of_one_language(folder: Path) -> None:
     assert complaint(pairs).message.endswith("both mean the language 'sw'.")
 
 
-def test_folders_without_text(tmp_path: Path) -> None:
+def test_folders_without_text_are_refused(tmp_path: Path) -> None:
     assert complaint(str(tmp_path)).message == f"there is no file in '{tmp_path}'."
     assert "--task" not in complaint(str(tmp_path)).hint
     (tmp_path / "sw").mkdir()
@@ -108,7 +108,7 @@ def test_folders_without_text(tmp_path: Path) -> None:
     assert ".parquet" in error.hint
 
 
-def test_universal_dependencies(tmp_path: Path) -> None:
+def test_files_of_universal_dependencies_are_read_by_split(tmp_path: Path) -> None:
     for name in ("en_ewt-ud-train", "en_ewt-ud-dev", "fr_gsd-dev", "cy_ccg-train"):
         (tmp_path / f"{name}.conllu").write_text(f"1\t{name}\n", encoding="utf-8")
     (tmp_path / "sw.txt").write_text("x\n", encoding="utf-8")
@@ -124,7 +124,7 @@ def test_universal_dependencies(tmp_path: Path) -> None:
         open_corpus(str(tmp_path)).sample("en", 1, 0)
 
 
-def test_pairs(folder: Path) -> None:
+def test_files_can_be_given_for_languages(folder: Path) -> None:
     corpus = open_corpus([f"sw={folder / 'swa.txt'}", f"gl={folder / 'notes.txt'}"])
     assert corpus.languages() == ("gl", "sw")
     assert corpus.sample("gl", 4, 0).examples[0].text == "x"
@@ -138,7 +138,7 @@ def test_a_folder_with_an_equals_sign(folder: Path) -> None:
     assert open_corpus(str(other)).name == "folder(size=small)"
 
 
-def test_unknown_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_corpora_are_refused_with_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = complaint("wikian")
     assert isinstance(error, CorpusError)
     assert error.message == "there is no corpus 'wikian': it is neither a known name nor a folder."
@@ -188,12 +188,12 @@ def test_every_kind_is_a_corpus(folder: Path) -> None:
 
 def test_importing_is_cheap() -> None:
     code = "import sys, xsns_stream.corpora; print({'datasets', 'pandas', 'pyarrow'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 @pytest.mark.shared_data
-def test_a_real_folder() -> None:
+def test_the_folder_of_ntrex_is_read() -> None:
     if not (SHARED / "ntrex").is_dir():
         pytest.skip("the corpus NTREX is not beside the project")
     corpus = open_corpus(str(SHARED / "ntrex"))
@@ -206,10 +206,10 @@ def test_a_real_folder() -> None:
 
 
 @pytest.mark.shared_data
-def test_real_treebanks() -> None:
+def test_published_treebanks_are_read_by_surface_forms() -> None:
     if not (SHARED / "ud").is_dir():
         pytest.skip("the treebanks are not beside the project")
     corpus = open_corpus(str(SHARED / "ud"), split="dev")
     assert {"de", "ar", "vi"} <= set(corpus.languages())
     words = [word for example in corpus.sample("de", 1000, 0).examples for word in example.text]
-    assert "im" in words  # the surface of a multi-word token, whose parts are "in dem"
+    assert "im" in words  # the surface form of a multiword token, whose parts are "in dem"

@@ -39,13 +39,13 @@ def test_only_languages_with_one_code_cannot_be_read(one: str, other: str, code:
     assert caught.value.message == f"{one}_Latn.txt and {other}_Latn.txt both mean the language '{code}'."
     labels = f"--label {one}_Latn.txt={one}_Latn --label {other}_Latn.txt={other}_Latn"
     assert labels in caught.value.hint
-    # The hint is what to do.
-    given = labels.replace("--label ", "").split()
-    kept = open_corpus(str(tmp_path), label=given)
-    assert kept.languages() == tuple(sorted((f"{one}_Latn", f"{other}_Latn", "sw")))
-    assert kept.sample(f"{one}_Latn", 2, 0).examples[0].text.startswith(one)
-    # The text is the same under every label, so that rows may stand in one store.
-    assert kept.name == corpus.name
+    # The options in the hint work.
+    options = labels.replace("--label ", "").split()
+    labelled = open_corpus(str(tmp_path), label=options)
+    assert labelled.languages() == tuple(sorted((f"{one}_Latn", f"{other}_Latn", "sw")))
+    assert labelled.sample(f"{one}_Latn", 2, 0).examples[0].text.startswith(one)
+    # Labels do not change the name of the corpus, so that rows with either label may be in one store.
+    assert labelled.name == corpus.name
 
 
 def test_names_are_kept_as_they_are(akan: Path) -> None:
@@ -61,19 +61,19 @@ def test_several_texts_of_one_language(tmp_path: Path) -> None:
     assert corpus.languages() == ("sw",)
     reasons = {each.file: each.reason for each in not_read(corpus)}
     assert reasons["sw_news.txt"] == (
-        "'sw_news' is not a language code; if it is text in Swahili, give a label (--label FILE=sw-x-news), or keep "
-        "the names of all files (--labels-as-given)"
+        "'sw_news' is not a language code; if it is text in Swahili, give a label (--label FILE=sw-x-news), or use "
+        "the names of all files as labels (--labels-as-given)"
     )
     assert "--label FILE=sw-x-1)" in reasons["sw.1.txt"]
-    kept = open_corpus(str(folder), labels_as_given=True)
-    assert kept.languages() == ("sw", "sw-formal", "sw.1", "sw_news")
-    assert reading_notes(kept) == (
+    as_given = open_corpus(str(folder), labels_as_given=True)
+    assert as_given.languages() == ("sw", "sw-formal", "sw.1", "sw_news")
+    assert reading_notes(as_given) == (
         "labels that are not codes of languages are not normalised: sw-formal, sw.1, sw_news.",
-        "1 file is not read: my file.txt (its name cannot be a label, which has letters and digits of ASCII, with "
-        "single '-', '_' or '.' between them, and at most 64 of them).",
+        "1 file is not read: my file.txt (its name cannot be a label, which has at most 64 characters: ASCII letters "
+        "and digits, with single '-', '_' or '.' between them).",
     )
-    given = open_corpus(str(folder), label={"sw_news.txt": "sw-x-news", "my file": "sw-x-mine"})
-    assert given.languages() == ("sw", "sw-x-mine", "sw-x-news")
+    labelled = open_corpus(str(folder), label={"sw_news.txt": "sw-x-news", "my file": "sw-x-mine"})
+    assert labelled.languages() == ("sw", "sw-x-mine", "sw-x-news")
 
 
 def test_a_label_is_given_for_a_file_that_exists(akan: Path) -> None:
@@ -183,11 +183,11 @@ def test_keys_of_texts_in_memory() -> None:
     assert corpus.sample("en", 2, 0).language == "en"
     with pytest.raises(CorpusError, match="'aka_Latn' and 'twi_Latn' mean the same language, 'ak'"):
         corpus.sample("ak", 2, 0)
-    changed = ("'twi_Latn' is read as ak (Akan).", "'English' is read as en (English).")
-    assert reading_notes(corpus) == changed
-    kept = open_corpus(texts, labels_as_given=True)
-    assert kept.languages() == ("English", "aka_Latn", "twi_Latn")
-    assert reading_notes(kept) == ("labels that are not codes of languages are not normalised: English.",)
+    notes = ("'twi_Latn' is read as ak (Akan).", "'English' is read as en (English).")
+    assert reading_notes(corpus) == notes
+    as_given = open_corpus(texts, labels_as_given=True)
+    assert as_given.languages() == ("English", "aka_Latn", "twi_Latn")
+    assert reading_notes(as_given) == ("labels that are not codes of languages are not normalised: English.",)
     assert open_corpus(texts, label={"twi_Latn": "tw", "aka_Latn": "aka"}).languages() == ("aka", "en", "tw")
     frame = pd.DataFrame({"language": ["sw_news", "sw", "sw_news"], "text": ["a", "b", "c"]})
     assert open_corpus(frame, labels_as_given=True).languages() == ("sw", "sw_news")

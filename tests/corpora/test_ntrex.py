@@ -27,7 +27,7 @@ SIZE_LIMIT = 3_000_000
 
 
 def lines_of(code: str) -> list[str]:
-    """Return the lines of a shipped file."""
+    """Return the lines of a file of the package."""
     return lzma.decompress((FOLDER / f"{code}.txt.xz").read_bytes()).decode().removesuffix("\n").split("\n")
 
 
@@ -115,8 +115,8 @@ def test_languages_are_normalised_and_distinct() -> None:
 
 
 def test_the_lines_are_translations_of_one_another() -> None:
-    seen, held_out = NtrexCorpus("ntrex"), NtrexCorpus("ntrex:held-out")
-    english = [str(example.text) for example in seen.sample("en", 192, 0).examples]
+    shown, held_out = NtrexCorpus("ntrex"), NtrexCorpus("ntrex:held-out")
+    english = [str(example.text) for example in shown.sample("en", 192, 0).examples]
     assert len(english) == 192
     assert lines_of("en")[0] == "Welsh AMs worried about 'looking like muppets'"
     assert lines_of("sw")[0] == "Wajumbe wa Baraza la Wales wana wasiwasi kuhusu 'kuonekana kama vikaragosi'"
@@ -128,11 +128,11 @@ def test_the_lines_are_translations_of_one_another() -> None:
 
 def test_the_draw_is_that_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "sw.txt").write_text("\n".join(lines_of("sw")[:192]) + "\n", encoding="utf-8")
-    drawn = open_corpus("ntrex").sample("swh_Latn", 64, 7)
-    assert drawn.language == "sw"
-    assert drawn.examples == open_corpus(str(tmp_path)).sample("sw", 64, 7).examples
-    assert drawn.examples == read_text("sw", tmp_path / "sw.txt").draw(64, 7).examples
-    assert drawn.counts.read == drawn.counts.usable == 192
+    sample = open_corpus("ntrex").sample("swh_Latn", 64, 7)
+    assert sample.language == "sw"
+    assert sample.examples == open_corpus(str(tmp_path)).sample("sw", 64, 7).examples
+    assert sample.examples == read_text("sw", tmp_path / "sw.txt").draw(64, 7).examples
+    assert sample.counts.read == sample.counts.usable == 192
 
 
 def test_a_missing_language_and_an_invalid_count() -> None:
@@ -148,13 +148,13 @@ def test_a_note_names_a_folder_that_is_not_read(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "ntrex").mkdir()
     monkeypatch.chdir(tmp_path)
     (note,) = reading_notes(open_corpus("ntrex"))
-    assert note == "the corpus ntrex is the text that is shipped with the program; ./ntrex is your folder."
+    assert note == "ntrex is the text that is shipped with the program; write ./ntrex to read your folder."
 
 
 def test_info_lists_the_languages(xsns: Callable[..., Any]) -> None:
-    done = xsns("info", "--corpus", "ntrex:held-out", "--json")
-    assert done.code == 0, done.err
-    result = json.loads(done.out)["result"]
+    completed = xsns("info", "--corpus", "ntrex:held-out", "--json")
+    assert completed.code == 0, completed.err
+    result = json.loads(completed.out)["result"]
     assert result["corpus"] == "ntrex:held-out(revision=8561f6a)"
     assert len(result["languages"]) == 125
     wrong = xsns("info", "--corpus", "ntrex:heldout")
@@ -167,7 +167,7 @@ def test_info_lists_the_languages(xsns: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def originals(tmp_path: Path) -> Path:
-    """A copy of the source with three languages, a variant of English, and separators inside lines."""
+    """A copy of the original files: three languages, a variant of English, and line separators inside lines."""
     folder = tmp_path / "NTREX" / "NTREX-128"
     folder.mkdir(parents=True)
     (folder.parent / "LICENSE.md").write_text("Attribution-ShareAlike 4.0 International\n")

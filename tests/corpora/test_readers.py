@@ -47,7 +47,7 @@ def message(path: Path, column: str | None = None) -> tuple[str, str]:
     return caught.value.message, caught.value.hint
 
 
-def test_lines(tmp_path: Path) -> None:
+def test_lines_of_a_file_are_read_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(
         b"\xef\xbb\xbfhabari\r\n"  # a byte order mark and CRLF
@@ -75,8 +75,8 @@ def test_lines(tmp_path: Path) -> None:
     st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-def test_reading_what_was_written(tmp_path: Path, lines: list[str], zipped: bool) -> None:
-    # Three texts of this kind are refused.
+def test_lines_that_were_written_are_read_back(tmp_path: Path, lines: list[str], zipped: bool) -> None:
+    # A file with three texts of this kind is refused.
     assume(not any(is_mojibake(line) or is_wrong_latin_1(line) for line in lines))
     path = tmp_path / ("x.txt.gz" if zipped else "x.txt")
     data = "".join(line + "\n" for line in lines).encode()
@@ -145,7 +145,7 @@ Writer = Callable[[Path, list[dict[str, object]]], None]
 
 
 @pytest.mark.parametrize(("name", "write"), TABLES)
-def test_tables(tmp_path: Path, name: str, write: Writer) -> None:
+def test_every_format_of_tables_gives_the_same_text(tmp_path: Path, name: str, write: Writer) -> None:
     path = tmp_path / name
     rows: list[dict[str, object]] = [
         {"id": 1, "text": ' a "quoted", text ', "title": "A"},
@@ -201,15 +201,15 @@ def test_jsonl_counts_bad_bytes_and_lone_surrogates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "expected"),
     [("{", "is not JSON"), ('"text"', "is JSON, but not an object"), ("[1]", "not an object")],
 )
-def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, complaint: str) -> None:
+def test_broken_jsonl_names_the_line(tmp_path: Path, line: str, expected: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"text": "a"}\n' + line + "\n", encoding="utf-8")
     sentence, _ = message(path)
     assert sentence.startswith("line 2 of x.jsonl")
-    assert complaint in sentence
+    assert expected in sentence
 
 
 def test_tsv_has_no_quoting(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_tsv_has_no_quoting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", ["a,b\n", "a,b\nc,d\n", '"a\n'])
-def test_invalid_csv(tmp_path: Path, rows: str) -> None:
+def test_an_invalid_csv_is_refused(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "x.csv"
     path.write_text("text\n" + rows, encoding="utf-8")
     sentence, hint = message(path)
@@ -248,7 +248,7 @@ def test_a_csv_in_another_encoding(tmp_path: Path) -> None:
         ("x.tsv", b"text\n", "it contains no line, row or sentence"),
     ],
 )
-def test_nothing_usable(tmp_path: Path, name: str, data: bytes, counts: str) -> None:
+def test_a_file_without_usable_text_is_refused_with_counts(tmp_path: Path, name: str, data: bytes, counts: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
     assert message(path)[0] == f"{name} has no usable text: {counts}."
@@ -263,11 +263,11 @@ def test_lines_have_no_columns(tmp_path: Path, name: str) -> None:
 
 def test_missing_damaged_and_irregular_files(tmp_path: Path) -> None:
     assert "there is no file" in message(tmp_path / "none.txt")[0]
-    whole = gzip.compress(b"habari\n" * 1000)
+    compressed = gzip.compress(b"habari\n" * 1000)
     for name, data in {
         "no.txt.gz": b"plain",
-        "cut.txt.gz": whole[:-12],
-        "bad.txt.gz": whole[:20] + b"\0" * 40,
+        "cut.txt.gz": compressed[:-12],
+        "bad.txt.gz": compressed[:20] + b"\0" * 40,
     }.items():
         (tmp_path / name).write_bytes(data)
         assert "is not a complete gzip file" in message(tmp_path / name)[0]

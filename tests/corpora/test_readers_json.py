@@ -39,7 +39,7 @@ def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ('[{"text": "one"}, "two"]\n', "element 2 of the array in sw.jsonl is not an object."),
         ('[{"text": "one"},\n', "sw.jsonl is not a complete array of JSON ("),
@@ -48,8 +48,8 @@ def test_an_array_of_objects(tmp_path: Path, indent: int | None, mark: str) -> N
         ('{"text": "a"}\n{"text": "b", "text": "c"}\n', "row 2 of sw.jsonl has the key 'text' twice."),
     ],
 )
-def test_other_forms_of_json_are_named(tmp_path: Path, content: str, said: str) -> None:
-    assert complaint(tmp_path / "sw.jsonl", content).startswith(said)
+def test_other_forms_of_json_are_named(tmp_path: Path, content: str, message: str) -> None:
+    assert complaint(tmp_path / "sw.jsonl", content).startswith(message)
 
 
 @pytest.mark.parametrize("name", ["fi.json", "fi.JSON.gz", "fi.ndjson"])

@@ -21,8 +21,8 @@ def conllu(*rows: str) -> str:
         if row.startswith("#"):
             lines.append(row)
             continue
-        identifier, form, tag, misc, *_ = [*row.split(" "), "_", "_", "_"]
-        lines.append("\t".join((identifier, form, "_", tag, "_", "_", "_", "_", "_", misc)))
+        identifier, word, tag, misc, *_ = [*row.split(" "), "_", "_", "_"]
+        lines.append("\t".join((identifier, word, "_", tag, "_", "_", "_", "_", "_", misc)))
     return "\n".join(lines) + "\n\n"
 
 
@@ -126,7 +126,7 @@ def test_labels_are_of_words_as_given(path: Path) -> None:
     assert example.key() == "我\x1f爱"
 
 
-def test_numbers_from_zero(path: Path) -> None:
+def test_words_may_be_numbered_from_zero(path: Path) -> None:
     sample = read(
         path,
         conllu("0 Her PRON", "1 visit NOUN", "2 ends VERB"),
@@ -192,10 +192,10 @@ def write_rows(path: Path, *rows: list[str]) -> Path:
 
 def test_columns_of_words(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "zh.jsonl", ["我", "爱"], ["Hello", ",", "you"])
-    running, given = (read_text("zh", path, words=words) for words in ("running", "given"))
+    running, as_given = (read_text("zh", path, words=words) for words in ("running", "given"))
     assert sentences(running) == ["我爱", "Hello , you"]
-    assert sentences(given) == ["我 爱", "Hello , you"]
-    # Where words are joined by spaces, the key that seeds masks has not changed.
+    assert sentences(as_given) == ["我 爱", "Hello , you"]
+    # If words are joined by spaces, the key that seeds the masking is the same as in older versions.
     assert [example.key() for example in running.examples] == ["我爱", "Hello\x1f,\x1fyou"]
 
 
@@ -204,12 +204,12 @@ def test_the_text_of_a_task(tmp_path: Path) -> None:
     (tmp_path / "en-train.txt").write_text("我\tX\n爱\tX\n\nHello\tX\nyou\tX\n", encoding="utf-8")
     for name in ("zh-dev", "en-dev"):
         (tmp_path / f"{name}.conllu").write_text(conllu("1 a X"), encoding="utf-8")
-    running, given = (open_corpus(str(tmp_path), task="pos", words=words) for words in (None, "given"))
+    running, as_given = (open_corpus(str(tmp_path), task="pos", words=words) for words in (None, "given"))
     assert sentences(running.sample("zh", 9, 0)) == ["我爱你"]
-    assert sentences(given.sample("zh", 9, 0)) == ["我 爱 你"]
+    assert sentences(as_given.sample("zh", 9, 0)) == ["我 爱 你"]
     assert sorted(sentences(running.sample("en", 9, 0))) == ["Hello you", "我爱"]
     assert running.name == f"task({tmp_path.name}, task=pos)[train, words=running]"
-    assert given.name == f"task({tmp_path.name}, task=pos)[train, words=given]"
+    assert as_given.name == f"task({tmp_path.name}, task=pos)[train, words=given]"
     labelled = open_corpus(str(tmp_path), task="pos", labels="auto")
     assert sentences(labelled.sample("zh", 9, 0)) == ["我 爱 你"]
 
@@ -246,5 +246,5 @@ def test_words_option_is_refused_where_it_has_no_meaning(tmp_path: Path) -> None
 @pytest.mark.shared_data
 @pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not beside the project")
 @pytest.mark.parametrize("name", ["words/en", "sentences/zh"])
-def test_cases(name: str) -> None:
+def test_treebanks_and_plain_lines_have_the_same_digest(name: str) -> None:
     assert read_text("en", CASES / f"{name}.conllu").digest == read_text("en", CASES / f"{name}.txt").digest

@@ -91,7 +91,7 @@ def test_backslashes_before_quotation_marks(tmp_path: Path) -> None:
     assert (
         sample.notes[0] == "sw.csv is read as a table in which a backslash precedes each quotation mark within a field."
     )
-    # Doubled quotation marks explain this file, so that its backslashes are text.
+    # The file is valid with doubled quotation marks, so that its backslashes are text.
     assert texts(path, 'id,text\n1,"c:\\"\n2,"say ""\\x"""\n') == ["c:\\", 'say "\\x"']
     assert "is not a table" in complaint(path, 'id,text\n1,"a \\"b\\" c"\n2,"d "e" f"\n')
 
@@ -161,7 +161,7 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
         read_text("sw", path)
 
 
-def test_note_on_the_choice_among_columns(tmp_path: Path) -> None:
+def test_the_choice_among_columns_is_noted(tmp_path: Path) -> None:
     sentence = (
         "the text of {} is read from the column 'text', not from 'sentence', 'content': --text-column chooses "
         "another column."

@@ -1,4 +1,4 @@
-"""Files that are not what they seem: text decoded twice, lists as text, lists of sentences, tables as lines."""
+"""Files with unexpected contents: mojibake, lists written as text, lists of sentences, tables read as lines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def complaint(path: Path, content: str) -> CorpusError:
 
 
 def sloppy(text: str, encoding: str) -> str:
-    """Return UTF-8 read in another encoding, as browsers do: bytes that it leaves free are control characters."""
+    """Return UTF-8 decoded with another encoding as in browsers: undefined bytes become control characters."""
     return "".join(bytes([byte]).decode(encoding, "ignore") or chr(byte) for byte in text.encode())
 
 
@@ -48,7 +48,7 @@ def test_mojibake_is_refused(tmp_path: Path, texts: list[str], encoding: str) ->
     assert complaint(tmp_path / "sw.jsonl", rows).message.startswith(f"{many} of 5 texts of sw.jsonl are UTF-8")
 
 
-def test_note_on_few_texts_of_mojibake(tmp_path: Path) -> None:
+def test_few_texts_of_mojibake_are_noted(tmp_path: Path) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join([*(f"line {number}" for number in range(20)), "cafÃ©", "été"]))
     assert len(sample) == 22
     assert sample.notes == (
@@ -129,7 +129,7 @@ def test_lists_of_sentences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["a{}\tHello there {}", "a{}\tHello"])
-def test_note_on_lines_with_identifiers_and_tabs(tmp_path: Path, line: str) -> None:
+def test_lines_with_identifiers_and_tabs_are_noted(tmp_path: Path, line: str) -> None:
     sample = read(tmp_path / "sw.txt", "\n".join(line.format(number, number) for number in range(5)))
     assert sample.notes == (
         "5 of 5 lines of sw.txt contain a tab, and each line is measured as a whole: if the file is a table, name it "
@@ -138,7 +138,7 @@ def test_note_on_lines_with_identifiers_and_tabs(tmp_path: Path, line: str) -> N
     assert len(sample) == 5
 
 
-def test_note_on_numbered_lines(tmp_path: Path) -> None:
+def test_numbered_lines_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "sw.txt"
     sample = read(path, "1 Hello there\n2. Good bye\n\n3) More\n4: text\n")
     assert sample.notes == (

@@ -20,7 +20,7 @@ from xsns_stream.store import open_store
 
 
 def bank(folder: Path, treebank: str, words: str, split: str = "train", part: str = "") -> Path:
-    """A treebank with one sentence of two words for each given word."""
+    """Return a treebank with one sentence of two words for each given word."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{treebank}-ud-{split}{part}.conllu"
     lines = (f"1\t{word}\t_\tNOUN\n2\t{split}\t_\tX\n\n" for word in words.split())
@@ -53,8 +53,8 @@ def test_treebanks_of_one_language_are_joined(layout: Path) -> None:
     assert texts(str(layout), "en") == {"one train", "two train", "four train"}
     assert texts(str(layout), "nl") == {"een train", "twee train"}
     assert reading_notes(corpus)[0] == "treebanks of one language are joined in this order: en (en_a, en_b)."
-    left = {each.file: each.reason for each in not_read(corpus)}
-    assert left == {
+    left_out = {each.file: each.reason for each in not_read(corpus)}
+    assert left_out == {
         "UD_English-A/en_a-ud-dev.conllu": "its split is not train",
         "UD_English-A/README.md": "not a CoNLL-U file of a treebank, or a second copy of one",
         "UD_English-A/en_a-ud-train.txt": "not a CoNLL-U file of a treebank, or a second copy of one",
@@ -214,8 +214,8 @@ def test_one_of_several_treebanks_is_chosen(layout: Path) -> None:
         assert corpus.name == "folder(ud, split=train, en=en_b, words=running)"
         assert texts(str(layout), "en", treebank=name) == {"four train"}
         assert texts(str(layout), "nl", treebank=name) == {"een train", "twee train"}
-    left = {each.file: each.reason for each in not_read(corpus)}
-    assert left["UD_English-A/en_a-ud-train.conllu"] == "--treebank chooses en_b"
+    left_out = {each.file: each.reason for each in not_read(corpus)}
+    assert left_out["UD_English-A/en_a-ud-train.conllu"] == "--treebank chooses en_b"
     both = open_corpus(str(layout), treebank="b,en_a")
     assert both.name == open_corpus(str(layout)).name
     with pytest.raises(CorpusError) as caught:
@@ -250,9 +250,9 @@ def test_treebanks_of_other_splits_say_what_reads_them(layout: Path, xsns: Calla
         "1 language has no file of the split that is read, and cannot be measured: de has only dev, test; read another "
         "split: --split dev; --task pos takes the dev file if there is no train file."
     ) in reading_notes(corpus)
-    done = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
-    assert done.code == 2
-    assert "'de' has only dev, test: read another split: --split dev; --task pos takes the dev file" in done.err
+    completed = xsns("build", "--corpus", layout, "--lang", "de", "--dry-run")
+    assert completed.code == 2
+    assert "'de' has only dev, test: read another split: --split dev; --task pos takes the dev file" in completed.err
     for folder in ("UD_English-A", "UD_English-B", "UD_Dutch-C"):
         (layout / folder / f"{folder[3:5].lower()}_{folder[-1].lower()}-ud-train.conllu").unlink(missing_ok=True)
     (layout / "UD_Dutch-C" / "nl_c-ud-train.conllu").unlink(missing_ok=True)
@@ -270,17 +270,17 @@ def test_files_that_are_not_read_do_not_change_the_name(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
     (folder / "sw.txt").write_text("habari\n", encoding="utf-8")
-    alone = open_corpus(str(folder)).name
+    name = open_corpus(str(folder)).name
     bank(folder / "UD_German-D", "de_d", "eins", "dev")
     bank(folder, "fi_e", "yksi", "test")
-    assert open_corpus(str(folder)).name == alone == "folder(x)"
+    assert open_corpus(str(folder)).name == name == "folder(x)"
     bank(folder / "UD_Dutch-C", "nl_c", "een")
     assert open_corpus(str(folder)).name == "folder(x, split=train, words=running)"
-    # A store records the name of its first row: treebanks of the default split may come and go.
+    # A store records the corpus name of its first row, which added or removed treebanks do not change.
     store = open_store(tmp_path / "x.zarr", "a")
-    assert recorded_corpus(alone, store) == alone
+    assert recorded_corpus(name, store) == name
     store.write(make_sub("sw", corpus="folder(x, split=train)"))
-    assert recorded_corpus(alone, store) == "folder(x, split=train)"
+    assert recorded_corpus(name, store) == "folder(x, split=train)"
     assert recorded_corpus("folder(x, split=dev)", store) == "folder(x, split=dev)"
     assert recorded_corpus("folder(x, text_column=a)", store) == "folder(x, text_column=a)"
 
@@ -291,8 +291,8 @@ def test_files_that_look_like_data_are_named_first(tmp_path: Path) -> None:
         (tmp_path / name).write_text("habari\n", encoding="utf-8")
     bank(tmp_path, "de_d", "eins", "dev")
     (note,) = (each for each in reading_notes(open_corpus(str(tmp_path))) if "not read:" in each)
-    shown = note.partition("not read: ")[2].split("; ")
-    assert [each.partition(" (")[0] for each in shown] == [
+    files = note.partition("not read: ")[2].split("; ")
+    assert [each.partition(" (")[0] for each in files] == [
         "maybe.txt",
         "scores.xlsx",
         "de_d-ud-dev.conllu",
@@ -309,7 +309,7 @@ def test_a_treebank_is_chosen_for_fine_tuning(layout: Path, xsns: Callable[..., 
     assert settings.corpus.name == "task(ud, task=pos, en=en_b)"
     with pytest.raises(UsageError, match="treebank cannot be used with open data"):
         transfer_settings(open_task(str(layout), "pos"), treebank="B", **options)
-    given = ("--task", "pos", "--data", layout, "--sources", "en", "-o", tmp_path / "g.csv", "--dry-run")
-    done = xsns("transfer", *given, "--treebank", "GSD")
-    assert done.code == 1
-    assert "error: the corpus has no treebank 'gsd'." in done.err
+    words = ("--task", "pos", "--data", layout, "--sources", "en", "-o", tmp_path / "g.csv", "--dry-run")
+    completed = xsns("transfer", *words, "--treebank", "GSD")
+    assert completed.code == 1
+    assert "error: the corpus has no treebank 'gsd'." in completed.err

@@ -1,4 +1,4 @@
-"""The scripts of docs/cluster.md run on processes of this machine, in place of the cluster that each names."""
+"""The scripts of docs/cluster.md, run with a local cluster instead of the cluster that each script names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = "docs/cluster.md"
 SCRIPTS = [block.text for block in blocks(PAGE) if block.run_by]
 LAUNCHERS = ("SLURM", "SSH", "Kubernetes", "MPI")
 
-#: Modules of the launchers, with a cluster of this machine behind their names.
+#: Modules of the launchers, replaced by modules that start a local cluster.
 LOCAL = """
 from distributed import LocalCluster
 
@@ -80,7 +80,7 @@ def test_a_script_runs_with_a_local_cluster(
     assert "s3:" not in script
     (tmp_path / "script.py").write_text(script.replace("cluster.scale(jobs=64)", "cluster.scale(2)"), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT))), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "script.py"],
         cwd=tmp_path,
         capture_output=True,
@@ -89,6 +89,6 @@ def test_a_script_runs_with_a_local_cluster(
         check=False,
         env=environment,
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     store = open_store(tmp_path / "x.zarr")
     assert (store.languages, store.verify()) == (("fi", "sw"), [])

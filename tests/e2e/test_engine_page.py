@@ -18,9 +18,9 @@ def test_the_python_runs(
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng():
         space = run_page("docs/engine.md", xsns).names
-    printed = capsys.readouterr().out
-    assert "<DiagonalFisher 3,159,040 values, mean of 6 examples>" in printed
-    assert "per-example(loss=loss)" in printed
+    output = capsys.readouterr().out
+    assert "<DiagonalFisher 3,159,040 values, mean of 6 examples>" in output
+    assert "per-example(loss=loss)" in output
     every = space["every"]
     assert every.layout.size == sum(p.numel() for p in space["model"].parameters())
     assert {layer.name for layer in space["two"].layout.layers} == {"roberta.encoder.layer.0", "lm_head"}

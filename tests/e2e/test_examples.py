@@ -1,4 +1,4 @@
-"""The pages of the folder `examples` run, and their results are sane."""
+"""The pages of the folder `examples` run, and their results are plausible."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_examples_of_the_page_run(folder: Path, xsns: Any) -> None:
     run = run_page("docs/gold.md", xsns)
-    assert all(done.out for _, done in run.done)
+    assert all(completed.out for _, completed in run.commands)
     space = run.names
     np.testing.assert_array_equal(space["gold"].values, [[61.2, 80.4, 95.5], [58.5, 79.25, np.nan]])
     assert space["found"].notes == ("1 of 6 pairs have no score: de → en.",)

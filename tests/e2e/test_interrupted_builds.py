@@ -14,7 +14,7 @@ import pytest
 from tests.support.processes import wait_for
 from xsns_stream.store import open_store
 
-#: The tests compare with one whole build, which should run in one worker only.
+#: The tests compare with one complete build, which only one pytest worker should run.
 pytestmark = pytest.mark.xdist_group("build")
 
 LANGUAGES = ("en", "fi", "sw", "zu")
@@ -31,7 +31,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
 @pytest.fixture(scope="module")
 def long_build(tiny_folder: Path, texts: Path) -> list[str]:
-    """The arguments of a build of 12 rows, but for its store."""
+    """The arguments of a build of 12 rows, without its store."""
     seeds = [part for seed in SEEDS for part in ("--seed", str(seed))]
     options = ["--examples", "24", "--max-length", "24"]
     return ["build", "--model", str(tiny_folder), "--corpus", str(texts), *options, *seeds]
@@ -43,7 +43,7 @@ def whole(
     long_build: list[str],
     start_xsns: Callable[..., subprocess.Popen[str]],
 ) -> tuple[Path, str, str]:
-    """A build that nothing interrupted: its store, stdout and stderr."""
+    """The store, stdout and stderr of a build that was not interrupted."""
     store = tmp_path_factory.mktemp("whole") / "whole.zarr"
     process = start_xsns(*long_build, "--store", store)
     out, err = process.communicate(timeout=LIMIT)
@@ -56,7 +56,7 @@ def committed(store: Path) -> int:
 
 
 def digests(store: Path) -> dict[Any, tuple[Any, ...]]:
-    """Digest, cardinality and threshold of each row: these do not depend on interruptions."""
+    """Return the digest, cardinality and threshold of each row, which do not depend on interruptions."""
     return {record.key: (record.sha256, record.cardinality, record.threshold) for record in open_store(store).records()}
 
 
@@ -99,9 +99,9 @@ def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) ->
 
 def test_the_same_build_again_measures_nothing(whole: tuple[Path, str, str], long_build: list[str], xsns: Any) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")}
-    done = xsns(*long_build, "--store", whole[0])
-    assert (done.code, done.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} already present, 0 failed.\n")
-    assert "examples/s" not in done.err
+    completed = xsns(*long_build, "--store", whole[0])
+    assert (completed.code, completed.out) == (0, f"{whole[0]}: 0 rows measured, {ROWS} already present, 0 failed.\n")
+    assert "examples/s" not in completed.err
     assert {path: path.stat().st_mtime_ns for path in whole[0].rglob("*")} == before
 
 
@@ -118,9 +118,9 @@ def test_ctrl_c_keeps_the_committed_rows(
     assert open_store(store).verify() == []
     before = {path: path.stat().st_mtime_ns for path in store.glob("commits/*/*/*/zarr.json")}
 
-    done = xsns(*long_build, "--store", store)
+    completed = xsns(*long_build, "--store", store)
     sentence = f"{store}: {ROWS - len(before)} rows measured, {len(before)} already present, 0 failed.\n"
-    assert (done.code, done.out) == (0, sentence)
+    assert (completed.code, completed.out) == (0, sentence)
     assert {path: path.stat().st_mtime_ns for path in before} == before, "no committed row was written again"
     assert digests(store) == digests(whole[0])
 
@@ -136,8 +136,11 @@ def test_a_killed_build_loses_no_committed_row(
     assert open_store(store).verify() == []
     assert before.items() <= digests(whole[0]).items()
 
-    done = xsns(*long_build, "--store", store)
-    assert (done.code, f"{ROWS - len(before)} rows measured, {len(before)} already present" in done.out) == (0, True)
+    completed = xsns(*long_build, "--store", store)
+    assert (completed.code, f"{ROWS - len(before)} rows measured, {len(before)} already present" in completed.out) == (
+        0,
+        True,
+    )
     assert digests(store) == digests(whole[0])
     finished = open_store(store)
     assert (finished.verify(), finished.unfinished()) == ([], ())

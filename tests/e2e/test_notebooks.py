@@ -54,9 +54,9 @@ def test_results_are_shown_as_html(notebook: Kernel) -> None:
 
 
 def test_an_interrupted_build_can_be_continued(notebook: Kernel) -> None:
-    cut = notebook.run(INTERRUPTED)
-    assert cut.error == "KeyboardInterrupt"
-    (bar,) = cut.displays.values()
+    interrupted = notebook.run(INTERRUPTED)
+    assert interrupted.error == "KeyboardInterrupt"
+    (bar,) = interrupted.displays.values()
     assert bar["text/plain"].startswith("stopped: 1/3, ")
     assert notebook.run('xs.open_store("cut.zarr").languages').result["text/plain"] == "('en',)"
     assert notebook.run('xs.open_store("cut.zarr").verify()').result["text/plain"] == "[]"

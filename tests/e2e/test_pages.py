@@ -1,4 +1,4 @@
-"""Every block of commands and of Python of every page is run by a test, or says why not."""
+"""Every block of commands and of Python on every page is run by a test, or has a mark that says why not."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def test_a_block_without_a_test_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pa
         "<!-- run by: tests/x.py -->\n```py\n1\n```\n\n```json\n{}\n```\n"
     )
     monkeypatch.setattr("tests.support.page_blocks.ROOT", tmp_path)
-    found = blocks("page.md")
-    assert [(block.line, block.language, block.not_run, block.run_by) for block in found] == [
+    page_blocks = blocks("page.md")
+    assert [(block.line, block.language, block.not_run, block.run_by) for block in page_blocks] == [
         (1, "console", "", ""),
         (7, "sh", "needs SLURM", ""),
         (13, "python", "", ""),
         (17, "text", "", ""),
         (24, "py", "", "tests/x.py"),
     ]
-    assert list(found[0].commands()) == ["xsns-stream build"]
-    assert found[2].text == "x = 1\n"
+    assert list(page_blocks[0].commands()) == ["xsns-stream build"]
+    assert page_blocks[2].text == "x = 1\n"

@@ -37,32 +37,34 @@ def names(path: Path) -> list[tuple[str, int]]:
 
 
 def test_the_program_runs_by_its_entry_point_and_as_a_module() -> None:
-    """By its entry point, and as a module."""
+    """The entry point and `python -m` start the same program."""
     script = Path(sys.executable).with_name("xsns-stream")
     for command in ([str(script)], [sys.executable, "-m", "xsns_stream"]):
-        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
-        assert (done.stdout.strip(), done.stderr) == (version("xsns-stream"), "")
+        completed = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        assert (completed.stdout.strip(), completed.stderr) == (version("xsns-stream"), "")
 
 
 def test_an_unknown_language_ends_the_process_with_exit_code_2(folder: Path, run: Callable[..., Any]) -> None:
-    done = run(folder, "matrix", "-s", "a.zarr", "--lang", "sw,swahili")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("error: no language 'swahili' in the store 'a.zarr'.\nhint: did you mean 'sw' (Swahili)?\n")
+    completed = run(folder, "matrix", "-s", "a.zarr", "--lang", "sw,swahili")
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert completed.stderr == (
+        "error: no language 'swahili' in the store 'a.zarr'.\nhint: did you mean 'sw' (Swahili)?\n"
+    )
 
 
 def test_a_corpus_may_be_read_from_standard_input(tmp_path: Path) -> None:
     if not stat.S_ISLNK(Path("/dev/stdin").lstat().st_mode):
         pytest.skip("the system has no /dev/stdin")
     command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "sw=/dev/stdin", "--json"]
-    done = subprocess.run(command, input=b"moja\nmbili\n", capture_output=True, check=True, cwd=tmp_path)
-    assert json.loads(done.stdout)["result"]["languages"] == ["sw"]
+    completed = subprocess.run(command, input=b"moja\nmbili\n", capture_output=True, check=True, cwd=tmp_path)
+    assert json.loads(completed.stdout)["result"]["languages"] == ["sw"]
 
 
 # -------------------------------------------------------------------------------- pipes that are closed
 
 
 def test_info_into_a_closed_pipe_is_not_an_error() -> None:
-    """`xsns-stream info --corpus cldr | head -1`: no complaint, whoever closes the pipe."""
+    """`xsns-stream info --corpus cldr | head -1` ends without an error message."""
     command = [sys.executable, "-m", "xsns_stream", "info", "--corpus", "cldr"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -77,29 +79,29 @@ def test_info_into_a_closed_pipe_is_not_an_error() -> None:
 
 def test_head_may_stop_reading_a_list_of_languages(tmp_path: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'info', '--corpus', 'cldr', '--quiet'])} | head -n 3"
-    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stderr == ""
-    assert [line.split() for line in done.stdout.splitlines()[::2]] == [["code", "language"], ["ab", "Abkhazian"]]
+    completed = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
+    assert completed.stderr == ""
+    assert [line.split() for line in completed.stdout.splitlines()[::2]] == [["code", "language"], ["ab", "Abkhazian"]]
 
 
 def test_matrix_into_a_closed_pipe_is_not_an_error(folder: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'matrix', '-s', 'a.zarr', '--seed', '7'])} | head -n 1"
-    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.split() == ["source", "en", "fi", "sw"]
-    assert without_next(done.stderr) == ""
+    completed = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    assert completed.stdout.split() == ["source", "en", "fi", "sw"]
+    assert without_next(completed.stderr) == ""
 
 
 def test_rank_into_a_closed_pipe_is_not_an_error(folder: Path, start: list[str]) -> None:
     line = f"{shlex.join([*start, 'rank', '-s', 'a.zarr', '--target', 'sw', '--seed', '7', '-q'])} | true"
-    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+    completed = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    assert (completed.stdout, completed.stderr) == ("", "")
 
 
 # ------------------------------------------------------------------------------------------ terminals
 
 
-@pytest.mark.parametrize(("answer", "left"), [(b"n\n", 4), (b"y\n", 2)])
-def test_prune_asks_on_a_terminal(folder: Path, start: list[str], answer: bytes, left: int) -> None:
+@pytest.mark.parametrize(("answer", "remaining"), [(b"n\n", 4), (b"y\n", 2)])
+def test_prune_asks_on_a_terminal(folder: Path, start: list[str], answer: bytes, remaining: int) -> None:
     ours, theirs = pty.openpty()
     program = subprocess.Popen(
         [*start, "prune", "a.zarr", "--lang", "sw"], cwd=folder, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs
@@ -109,8 +111,8 @@ def test_prune_asks_on_a_terminal(folder: Path, start: list[str], answer: bytes,
     out = program.communicate(timeout=60)[0].decode()
     os.close(ours)
     assert program.returncode == 0
-    assert ("nothing was removed" in out) == (left == 4)
-    assert len(names(folder / "a.zarr")) == left
+    assert ("nothing was removed" in out) == (remaining == 4)
+    assert len(names(folder / "a.zarr")) == remaining
 
 
 def test_progress_shows_the_remaining_time(folder: Path, start: list[str]) -> None:
@@ -122,14 +124,14 @@ def test_progress_shows_the_remaining_time(folder: Path, start: list[str]) -> No
         stderr=follower,
     ) as process:
         os.close(follower)
-        drawn = b""
-        # The terminal's end is an error on Linux.
+        output = b""
+        # On Linux, reading from a closed terminal raises an error.
         with suppress(OSError):
             while part := os.read(leader, 65_536):
-                drawn += part
+                output += part
         assert process.stdout is not None
         assert process.stdout.read().startswith(b"source")
     os.close(leader)
     assert process.returncode == 0
-    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", drawn.decode())
+    plain = re.sub(r"\x1b\[[?0-9;]*[A-Za-z]", "", output.decode())
     assert re.search(r"comparing .* +\d+% (0:00:0\d|-:--:--)", plain)

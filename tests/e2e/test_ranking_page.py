@@ -33,21 +33,21 @@ def folder(write_texts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
 def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path) -> None:
     tiny = ["--model", str(tiny_folder), "--max-length", "24"]
     run = run_page("docs/ranking.md", xsns, more=lambda words: tiny if words[0] == "build" else [])
-    shown, space = run.output(), run.names
-    assert "5 rows measured, 0 already present" in shown[0]
-    assert "1 row measured, 0 already present" in shown[1]
-    ranking = shown[2]
+    outputs, space = run.output(), run.names
+    assert "5 rows measured, 0 already present" in outputs[0]
+    assert "1 row measured, 0 already present" in outputs[1]
+    ranking = outputs[2]
     for column in ("jaccard", "95 % interval", "P(best)", "chance-corrected", "split-half"):
         assert column in ranking
         assert f"| {column} |" in TEXT
     assert "(95 %, 8 parts)." in ranking
-    assert "6 rows without each of 8" in shown[3]
-    assert "Jaccard by layer" in shown[4]
-    assert "Sources for Estonian (et)" in shown[5]
+    assert "6 rows without each of 8" in outputs[3]
+    assert "Jaccard by layer" in outputs[4]
+    assert "Sources for Estonian (et)" in outputs[5]
     assert all((folder / f"sources{suffix}").exists() for suffix in (".csv", ".md", ".png"))
-    assert "the most similar" in shown[7]
-    assert "by what each adds" in shown[8]
-    assert "Expected accuracy (pos) from 30 pairs of gold scores" in shown[9]
+    assert "the most similar" in outputs[7]
+    assert "chosen by coverage" in outputs[8]
+    assert "Expected accuracy (pos) from 30 pairs of gold scores" in outputs[9]
     assert (folder / "both.png").exists()
     assert [source.language for source in space["ranking"]] == [
         line.split()[1] for line in ranking.splitlines() if re.match(r" +\d", line)

@@ -1,4 +1,4 @@
-"""The commands and the Python example of README."""
+"""The commands and the Python example of README.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ README = ROOT / "README.md"
 def test_all_python_examples_of_readme_run(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) == 1
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", blocks[0]],
         cwd=tmp_path,
         capture_output=True,
@@ -33,7 +33,7 @@ def test_all_python_examples_of_readme_run(tmp_path: Path) -> None:
         timeout=200,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr
     assert (tmp_path / "sw.safetensors").exists()
     assert (tmp_path / "python.zarr" / "zarr.json").exists()
 
@@ -79,20 +79,22 @@ def test_the_ranking_of_readme_is_what_its_commands_print(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```text\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    commands, shown = (
+    commands, on_page = (
         [line for line in block.splitlines() if line.startswith("$ ") is is_command] for is_command in (True, False)
     )
     built, ranked = (xsns(*shlex.split(command)[2:]) for command in commands)
     assert built.code == ranked.code == 0, built.err
     printed = [line.strip() for line in ranked.out.splitlines()]
-    assert printed[0] == shown[0]
-    assert shown[-1] in printed
-    rows, expected = ([line.split() for line in lines if re.match(r"[ \d]+[~ ] ", line)] for lines in (printed, shown))
+    assert printed[0] == on_page[0]
+    assert on_page[-1] in printed
+    rows, expected = (
+        [line.split() for line in lines if re.match(r"[ \d]+[~ ] ", line)] for lines in (printed, on_page)
+    )
     assert len(expected) == 5
-    for row, wanted in zip(rows, expected, strict=True):
-        assert row[:3] == wanted[:3]
+    for row, expected_row in zip(rows, expected, strict=True):
+        assert row[:3] == expected_row[:3]
         # Another processor rounds sums in another order, which changes a few bits of a sub-network.
-        assert float(row[3]) == pytest.approx(float(wanted[3]), abs=0.002)
+        assert float(row[3]) == pytest.approx(float(expected_row[3]), abs=0.002)
 
 
 @pytest.mark.slow
@@ -101,8 +103,8 @@ def test_the_blocks_of_readme_run_from_top_to_bottom(
 ) -> None:
     monkeypatch.chdir(folder_of_readme)
     run = run_page("README.md", xsns)
-    assert len(run.done) >= 7
-    first, dry, second = (done for words, done in run.done if words[0] == "build")
+    assert len(run.commands) >= 7
+    first, dry, second = (completed for words, completed in run.commands if words[0] == "build")
     assert "3 rows measured" in first.out
     assert "1 row, 1 of them not in the store yet." in dry.out
     assert "1 row measured" in second.out

@@ -31,4 +31,4 @@ def test_all_commands_of_the_page_run(
     monkeypatch.chdir(tmp_path)
     tiny, quick = ["--model", str(tiny_folder), "--max-length", "24"], ["--resamples", "100"]
     run = run_page("docs/recipes.md", xsns, more=lambda words: tiny if words[0] == "build" else quick)
-    assert len(run.done) == 4
+    assert len(run.commands) == 4

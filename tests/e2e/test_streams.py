@@ -41,18 +41,18 @@ cli.run()
 def test_output_in_ascii_is_not_an_error() -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     for more in ([], ["--json"]):
-        finished = subprocess.run(
+        completed = subprocess.run(
             [*RUN, "info", "--corpus", "cldr", *more], capture_output=True, text=True, check=False, env=environment
         )
-        assert finished.returncode == 0, finished.stderr
-    assert json.loads(finished.stdout)["result"]
+        assert completed.returncode == 0, completed.stderr
+    assert json.loads(completed.stdout)["result"]
 
 
 def test_a_closed_stdout_is_not_reported_as_a_bug() -> None:
     command = " ".join([*RUN, "info", "--corpus", "cldr", ">&-"])
-    finished = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
-    assert "this is a bug" not in finished.stderr
-    assert "Traceback" not in finished.stderr
+    completed = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "this is a bug" not in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_a_full_disk_behind_stdout_is_an_error_and_not_a_bug() -> None:
@@ -62,10 +62,12 @@ def test_a_full_disk_behind_stdout_is_an_error_and_not_a_bug() -> None:
         for command in (["--help"], ["build", "--help"], ["info", "--corpus", "cldr"]):
             line = " ".join([*RUN, *command, ">/dev/full"])
             environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
-            done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False, env=environment)
-            assert done.returncode == 1, done.stderr
-            assert "error: cannot read or write: No space left on device." in done.stderr
-            assert "Traceback" not in done.stderr
+            completed = subprocess.run(
+                ["/bin/sh", "-c", line], capture_output=True, text=True, check=False, env=environment
+            )
+            assert completed.returncode == 1, completed.stderr
+            assert "error: cannot read or write: No space left on device." in completed.stderr
+            assert "Traceback" not in completed.stderr
 
 
 def test_a_corpus_folder_may_have_a_name_that_is_not_utf_8(xsns: Any, tiny_folder: Path, tmp_path: Path) -> None:
@@ -73,24 +75,24 @@ def test_a_corpus_folder_may_have_a_name_that_is_not_utf_8(xsns: Any, tiny_folde
     os.mkdir(folder)  # noqa: PTH102
     (Path(os.fsdecode(folder)) / "sw.txt").write_text("habari ya asubuhi\n", encoding="utf-8")
     options = ["--model", tiny_folder, "--max-length", "24", "--examples", "1", "--store", tmp_path / "x.zarr"]
-    done = xsns("build", "--corpus", os.fsdecode(folder), *options)
-    assert done.code == 0, done.err
+    completed = xsns("build", "--corpus", os.fsdecode(folder), *options)
+    assert completed.code == 0, completed.err
     command = [*RUN, "info", "--store", str(tmp_path / "x.zarr"), "--json"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(shown.stdout)["result"]["experiment"]["corpus"] == r"folder(\udcff\udcfe)"
+    info = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(info.stdout)["result"]["experiment"]["corpus"] == r"folder(\udcff\udcfe)"
 
 
 def test_ctrl_c_in_a_callback_ends_the_program() -> None:
     command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + CTRL_C_IN_A_CALLBACK]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
-    assert (done.returncode, done.stdout) == (130, "")
-    assert "error: interrupted.\n" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert (completed.returncode, completed.stdout) == (130, "")
+    assert "error: interrupted.\n" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_other_exceptions_in_callbacks_are_shown_by_python() -> None:
     script = CTRL_C_IN_A_CALLBACK.replace("KeyboardInterrupt", "RuntimeError('lost')").replace("6000", "1")
     command = [sys.executable, "-c", "import sys; sys.argv[1:] = ['info']" + script]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
-    assert done.returncode == 0
-    assert "RuntimeError: lost" in done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    assert completed.returncode == 0
+    assert "RuntimeError: lost" in completed.stderr

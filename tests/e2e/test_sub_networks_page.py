@@ -52,11 +52,11 @@ def test_all_examples_run_and_training_changes_only_the_sub_network(folder: Path
         space["optimizer"].zero_grad()
         model(input_ids=tokens, labels=tokens).loss.backward()
         space["optimizer"].step()
-    changed = {name: parameter.detach() != before[name] for name, parameter in model.named_parameters()}
-    assert set(space["masks"]) < set(changed)
-    for name, positions in changed.items():
+    moved = {name: parameter.detach() != before[name] for name, parameter in model.named_parameters()}
+    assert set(space["masks"]) < set(moved)
+    for name, positions in moved.items():
         if name not in space["masks"]:
             assert not positions.any(), name
         else:
             assert not positions[~space["masks"][name]].any(), name
-    assert sum(int(positions.sum()) for positions in changed.values()) > 0.9 * len(space["sw"])
+    assert sum(int(positions.sum()) for positions in moved.values()) > 0.9 * len(space["sw"])

@@ -28,8 +28,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_all_blocks_run_and_python_gives_the_scores_of_the_command(folder: Path, xsns: Any) -> None:
     space = run_page("docs/transfer.md", xsns).names
     command = "transfer --task pos --data pos --sources en --targets fi --preset quick --epochs 1 -o gold.csv"
-    done = xsns(*command.split())
-    assert done.code == 0, done.err
+    completed = xsns(*command.split())
+    assert completed.code == 0, completed.err
     assert read_scores(folder / "gold.csv")["en", "fi"] == space["finnish"].metrics["accuracy"]
 
 

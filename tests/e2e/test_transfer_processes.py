@@ -1,4 +1,4 @@
-"""`xsns-stream transfer` in processes of their own: killed, interrupted, and several at work on one file of scores."""
+"""`xsns-stream transfer` in other processes: killed, interrupted, or with several writers of one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xsns_stream.gold import read_scores
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with `pos`: three languages with all splits, and a fourth that is only tested."""
+    """A folder with `pos`: three languages with all splits, and a fourth with test data only."""
     return write_tagged_folder(tmp_path)
 
 
@@ -34,8 +34,8 @@ def test_a_killed_run_is_continued(folder: Path, start: list[str], in_process: C
     before = {path.name: path.read_bytes() for path in units.glob("*.json")}
     assert 1 <= len(before) < 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).any()
-    done = in_process(folder, *arguments("--seed", "1", "--seed", "2", sources="all"))
-    assert done.code == 0, done.err
+    completed = in_process(folder, *arguments("--seed", "1", "--seed", "2", sources="all"))
+    assert completed.code == 0, completed.err
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()
     assert all((units / name).read_bytes() == data for name, data in before.items())
 
@@ -73,14 +73,14 @@ def test_two_processes_with_different_settings_do_not_mix(
         return real(*values, **named)
 
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(folder, *arguments(sources="en"))
-    assert done.code == 1
-    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in done.err
+    completed = in_process(folder, *arguments(sources="en"))
+    assert completed.code == 1
+    assert "'fi' (seed 42) in 'gold.parquet.units' has other settings: learning_rate" in completed.err
     assert read_scores(folder / "gold.parquet").sources == ("fi",)
 
 
 def test_a_unit_of_a_killed_process_is_made_by_another_one(folder: Path, start: list[str]) -> None:
-    """The first process is stopped while it holds a unit: the second makes the others, waits, and makes that unit."""
+    """While the first process holds a unit, the second computes the others. After a kill, it computes this unit too."""
     command = [*start, *arguments("--seed", "1", "--seed", "2", "--json")]
     pipes: dict[str, Any] = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     units = folder / "gold.parquet.units"
@@ -117,9 +117,9 @@ def test_units_of_another_process_are_reported(
         return real(*values, **named)
 
     monkeypatch.setattr(transferring, "fine_tune", meanwhile)
-    done = in_process(folder, *arguments(sources="en,fi"))
-    assert done.code == 0, done.err
-    assert "gold.parquet: 1 unit computed, 1 computed by another process, 2 in total.\n" in done.out
+    completed = in_process(folder, *arguments(sources="en,fi"))
+    assert completed.code == 0, completed.err
+    assert "gold.parquet: 1 unit computed, 1 computed by another process, 2 in total.\n" in completed.out
     assert read_scores(folder / "gold.parquet").sources == ("en", "fi")
 
 
@@ -132,11 +132,11 @@ def test_two_processes_make_each_unit_once(folder: Path, start: list[str]) -> No
     ]
     errors = [process.communicate(timeout=200)[1] for process in both]
     assert all(process.returncode in (0, 3) for process in both), errors
-    made = [
+    units = [
         line.partition("] ")[2].partition(":")[0]
         for text in errors
         for line in text.splitlines()
         if line[:1] == "[" and "another process" not in line
     ]
-    assert len(made) == len(set(made)) == 6
+    assert len(units) == len(set(units)) == 6
     assert np.isfinite(read_scores(folder / "gold.parquet").cells).all()

@@ -31,8 +31,8 @@ def test_the_ranking_of_the_tutorial_is_that_of_readme() -> None:
     """`tests/e2e/test_readme.py` compares the ranking of README with what its commands print."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     tutorial = (DOCS / "tutorial.md").read_text(encoding="utf-8")
-    shown = tutorial.partition("Sources for Swahili (sw), most similar first\n")[2].partition("```")[0].splitlines()
-    rows = [line for line in shown if line[:4].strip(" ~").isdigit()]
+    lines = tutorial.partition("Sources for Swahili (sw), most similar first\n")[2].partition("```")[0].splitlines()
+    rows = [line for line in lines if line[:4].strip(" ~").isdigit()]
     assert len(rows) == 5
     assert [row for row in rows if row not in readme] == []
 

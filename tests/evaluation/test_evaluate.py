@@ -1,4 +1,4 @@
-"""Evaluation of predictors: alignment, averages, trivial baselines, undefined values."""
+"""Evaluation of predictors: alignment by label, averages, trivial baselines, undefined values."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ NDCG_NAME = "ndcg@3[rank-linear]"
 def gold(
     cells: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES, seeds: tuple[int, ...] = ()
 ) -> TransferScores:
-    """Scores [S, T], [R, S, T] or [G, R, S, T] in percent."""
+    """Return gold scores in percent from [S, T], [R, S, T] (seeds R) or [G, R, S, T] (regimes G)."""
     cells = cells.reshape((1,) * (4 - cells.ndim) + cells.shape)
-    regimes = ("main",) if len(cells) == 1 else tuple(f"regime{place}" for place in range(len(cells)))
+    regimes = ("main",) if len(cells) == 1 else tuple(f"regime{index}" for index in range(len(cells)))
     return TransferScores(
         tuple(sources), tuple(targets), cells, "pos", "accuracy", "percent", "made up", regimes, seeds
     )
 
 
 def matrix(values: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence[str] = CODES) -> SimilarityMatrix:
-    """A predictor [S, T], or with seeds [R, S, T]."""
+    """Return a predictor from [S, T], or from [R, S, T] with seeds R."""
     if values.ndim == 2:
         return SimilarityMatrix(tuple(sources), tuple(targets), values, "made-up")
     seeds = tuple(range(len(values)))
@@ -46,7 +46,7 @@ def matrix(values: np.ndarray, sources: Sequence[str] = CODES, targets: Sequence
 
 
 def made_up(seed: int = 0, shape: tuple[int, ...] = (8, 8)) -> np.ndarray:
-    """Scores between 0 and 100, a hundredth apart: without ties."""
+    """Return random scores between 0 and 100 without ties: they differ by at least 0.01."""
     rng = np.random.default_rng(seed)
     return rng.permutation(np.arange(1, 10_001) / 100)[: int(np.prod(shape))].reshape(shape)
 
@@ -57,7 +57,7 @@ def small(**options: object) -> Evaluation:
 
 
 def test_means_equal_a_loop_over_labels() -> None:
-    """Labels in different orders on both sides, and more languages than the other knows."""
+    """Each side has another order of labels, and languages that the other side does not have."""
     rng = np.random.default_rng(0)
     scores, values = made_up(0, (8, 6)), rng.random((7, 8))
     sources, targets = ("fi", "en", "ru", "zu", "sw", "et", "mt", "de"), ("et", "sw", "de", "en", "fr", "ja")
@@ -66,9 +66,9 @@ def test_means_equal_a_loop_over_labels() -> None:
     evaluation = evaluate(joined, resamples=100)
     expected = []
     for target in ("et", "sw", "de", "en", "fr"):
-        there = [code for code in sources if code in rows and code != target]
-        y = [scores[sources.index(code), targets.index(target)] for code in there]
-        x = [values[rows.index(code), columns.index(target)] for code in there]
+        candidates = [code for code in sources if code in rows and code != target]
+        y = [scores[sources.index(code), targets.index(target)] for code in candidates]
+        x = [values[rows.index(code), columns.index(target)] for code in candidates]
         chosen = int(np.argmax(x))
         order = list(np.argsort(x)[::-1])
         expected.append(
@@ -81,7 +81,7 @@ def test_means_equal_a_loop_over_labels() -> None:
                 NDCG_NAME: ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3),
                 "mrr": 1 / (order.index(int(np.argmax(y))) + 1),
                 "regret": max(y) - y[chosen],
-                "over-english": np.nan if target == "en" else y[chosen] - y[there.index("en")],
+                "over-english": np.nan if target == "en" else y[chosen] - y[candidates.index("en")],
             }
         )
     assert evaluation.targets == ("et", "sw", "de", "en", "fr")
@@ -93,7 +93,7 @@ def test_means_equal_a_loop_over_labels() -> None:
     assert any("mt" in note for note in evaluation.notes)
 
 
-def test_trivial_baselines() -> None:
+def test_trivial_baselines_equal_their_definitions() -> None:
     scores = made_up()
     evaluation = small()
     assert evaluation.predictors == ("x", "y", "random", "english", "source-mean")
@@ -110,20 +110,20 @@ def test_trivial_baselines() -> None:
     over = evaluation.per_target[3, evaluation.metrics.index("over-english")]
     assert np.isnan(over[english])
     assert not np.delete(over, english).any()
-    for place in range(8):
-        means = [np.nanmean(np.delete(others[source], place)) for source in range(8)]
-        chosen = max((source for source in range(8) if source != place), key=lambda source: means[source])
-        assert evaluation.choices[place].followed[4] == (CODES[chosen],)
+    for index in range(8):
+        means = [np.nanmean(np.delete(others[source], index)) for source in range(8)]
+        chosen = max((source for source in range(8) if source != index), key=lambda source: means[source])
+        assert evaluation.choices[index].followed[4] == (CODES[chosen],)
     assert any("`ceiling`" in note for note in evaluation.notes)
 
 
-def test_without_trivial_baselines() -> None:
+def test_trivial_baselines_can_be_left_out() -> None:
     evaluation = small(with_trivial=False)
     assert evaluation.predictors == ("x", "y")
     assert evaluation.settings.trivial == ()
 
 
-def test_a_perfect_prediction() -> None:
+def test_a_perfect_prediction_has_the_best_value_of_every_metric() -> None:
     scores = made_up()
     evaluation = evaluate(join(gold(scores), {"x": matrix(scores), "y": matrix(-scores)}), resamples=100)
     for metric in evaluation.metrics[:-2]:
@@ -136,7 +136,7 @@ def test_a_perfect_prediction() -> None:
 
 
 def test_metrics_of_every_pair_of_seeds_or_of_mean_matrices() -> None:
-    """The paper's average: three seeds of sub-networks against two of fine-tuning are six."""
+    """As in the paper, three seeds of sub-networks and two of fine-tuning give six pairs."""
     scores, values = made_up(0, (2, 8, 8)), made_up(3, (3, 8, 8))
     joined = join(gold(scores, seeds=(1, 2)), {"x": matrix(values)})
     by_metric, by_matrix = (evaluate(joined, average=average, resamples=100) for average in AVERAGES)
@@ -158,12 +158,12 @@ def test_ceiling_predicts_each_seed_by_the_others(average: str) -> None:
         join(gold(scores, seeds=(1, 2, 3)), {"x": matrix(made_up(9))}), average=average, resamples=100
     )
     single = []
-    for place in range(3):
-        rest = np.delete(scores, place, axis=0).mean(axis=0)
-        alone = evaluate(join(gold(scores[place]), {"x": matrix(rest)}), resamples=100)
-        single.append([alone["x", "kendall"], alone["x", "regret"], alone["x", "over-english"]])
+    for seed in range(3):
+        rest = np.delete(scores, seed, axis=0).mean(axis=0)
+        one_seed = evaluate(join(gold(scores[seed]), {"x": matrix(rest)}), resamples=100)
+        single.append([one_seed["x", "kendall"], one_seed["x", "regret"], one_seed["x", "over-english"]])
     assert evaluation.settings.ceiling == "each seed predicted by the mean of the others"
-    # Of mean matrices no seed is left to be drawn, whatever the ceiling is made of.
+    # Mean matrices have no seeds to resample, whatever the ceiling is computed from.
     assert evaluation.settings.resampled == {"metrics": "targets and seeds", "matrices": "targets"}[average]
     ours = [evaluation["ceiling", metric] for metric in ("kendall", "regret", "over-english")]
     np.testing.assert_allclose(ours, np.mean(single, axis=0))
@@ -208,17 +208,17 @@ def test_constant_scores_have_no_correlation_with_random_order() -> None:
 
 
 @pytest.mark.parametrize(("candidates", "undefined"), [(0, 9), (1, 9), (2, 3), (3, 0)])
-def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
+def test_metrics_of_targets_with_few_candidates_are_undefined_and_noted(candidates: int, undefined: int) -> None:
     scores = made_up()
-    there = [place for place in range(8) if place != 4][:candidates]
-    scores[[place for place in range(8) if place not in there], 4] = np.nan
+    rows = [row for row in range(8) if row != 4][:candidates]
+    scores[[row for row in range(8) if row not in rows], 4] = np.nan
     evaluation = evaluate(join(gold(scores), {"x": matrix(made_up(1))}, targets=["all"]), resamples=100)
     assert evaluation.choices[4].candidates == candidates
     missing = np.isnan(evaluation.per_target[0, :, 4])
-    # English is the second source: with fewer than two there is no choice that it could be.
+    # English is the second source, so that it is not a candidate if there are fewer than two.
     assert missing.sum() == undefined
     about = [note for note in evaluation.notes if " zu:" in note]
-    expected = {0: ["undefined for zu: fewer than 2 candidate sources."], 3: []}
+    expected = {0: ["the metrics are undefined for zu: fewer than 2 candidate sources."], 3: []}
     expected[1] = expected[0]
     expected[2] = ["correlations are undefined for zu: two sources always correlate."]
     if candidates > 1:
@@ -228,31 +228,31 @@ def test_targets_with_few_candidates(candidates: int, undefined: int) -> None:
 
 
 def test_all_predictors_have_the_same_candidates() -> None:
-    """A pair that one predictor lacks is no candidate for any."""
+    """A pair that one predictor lacks is left out for all predictors."""
     values = made_up(1)
     values[3, 0] = np.nan
-    alone = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
+    single = evaluate(join(gold(made_up()), {"x": matrix(made_up(2))}), resamples=100)
     together = evaluate(join(gold(made_up()), {"x": matrix(made_up(2)), "y": matrix(values)}), resamples=100)
-    assert alone.choices[0].candidates == 7
+    assert single.choices[0].candidates == 7
     assert together.choices[0].candidates == 6
-    assert alone.per_target[0, 0, 0] != together.per_target[0, 0, 0]
-    np.testing.assert_array_equal(alone.per_target[0, :, 1:], together.per_target[0, :, 1:])
+    assert single.per_target[0, 0, 0] != together.per_target[0, 0, 0]
+    np.testing.assert_array_equal(single.per_target[0, :, 1:], together.per_target[0, :, 1:])
 
 
 def test_cell_that_is_missing_for_one_gold_seed() -> None:
     scores = made_up(0, (2, 8, 8))
     scores[1, 3:, 0] = np.nan
     evaluation = evaluate(join(gold(scores, seeds=(1, 2)), {"x": matrix(made_up(2))}), resamples=100)
-    # Two sources are left in the second seed: no correlation there, and the first seed's stands alone.
-    alone = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
-    assert evaluation.per_target[0, 0, 0] == alone.per_target[0, 0, 0]
+    # The second seed has two sources left and no correlation, so that only the first seed counts.
+    single = evaluate(join(gold(scores[0]), {"x": matrix(made_up(2))}), resamples=100)
+    assert evaluation.per_target[0, 0, 0] == single.per_target[0, 0, 0]
     assert "'x' is undefined with some seeds for sw: metrics are averaged over the other seeds." in evaluation.notes
 
 
-def test_without_english() -> None:
-    there = [place for place, code in enumerate(CODES) if code != "en"]
-    codes = [CODES[place] for place in there]
-    joined = join(gold(made_up()[there], codes), {"x": matrix(made_up(1)[there], codes)})
+def test_without_english_there_is_no_comparison_with_english() -> None:
+    rows = [row for row, code in enumerate(CODES) if code != "en"]
+    codes = [CODES[row] for row in rows]
+    joined = join(gold(made_up()[rows], codes), {"x": matrix(made_up(1)[rows], codes)})
     evaluation = evaluate(joined, resamples=100)
     assert "english" not in evaluation.predictors
     assert "over-english" not in evaluation.metrics
@@ -261,21 +261,21 @@ def test_without_english() -> None:
     )
 
 
-def test_comparison_with_a_reference() -> None:
+def test_a_comparison_has_differences_intervals_and_p_values() -> None:
     evaluation = small(reference="y")
-    made = evaluation.comparison
-    assert made is not None
-    assert made.reference == "y"
+    comparison = evaluation.comparison
+    assert comparison is not None
+    assert comparison.reference == "y"
     paired = evaluation.per_target - evaluation.per_target[1]
-    np.testing.assert_allclose(made.difference[0], np.nanmean(paired[0], axis=1))
-    assert np.isnan(made.difference[1]).all()
-    assert np.isnan(made.p[1]).all()
-    assert (made.low[0] <= made.difference[0]).all()
-    assert (made.difference[0] <= made.high[0]).all()
-    assert made.targets[0].tolist() == [8] * 8 + [7]
-    column = made.p[[0, 2, 3, 4], 3]
-    assert (made.p_holm[[0, 2, 3, 4], 3] >= column).all()
-    assert made.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
+    np.testing.assert_allclose(comparison.difference[0], np.nanmean(paired[0], axis=1))
+    assert np.isnan(comparison.difference[1]).all()
+    assert np.isnan(comparison.p[1]).all()
+    assert (comparison.low[0] <= comparison.difference[0]).all()
+    assert (comparison.difference[0] <= comparison.high[0]).all()
+    assert comparison.targets[0].tolist() == [8] * 8 + [7]
+    column = comparison.p[[0, 2, 3, 4], 3]
+    assert (comparison.p_holm[[0, 2, 3, 4], 3] >= column).all()
+    assert comparison.p_holm[[0, 2, 3, 4], 3].min() == pytest.approx(min(1.0, 4 * column.min()))
 
 
 def test_real_difference_is_significant() -> None:
@@ -285,23 +285,23 @@ def test_real_difference_is_significant() -> None:
         reference="good",
         resamples=500,
     )
-    made = evaluation.comparison
-    assert made is not None
+    comparison = evaluation.comparison
+    assert comparison is not None
     row, column = evaluation.predictors.index("bad"), evaluation.metrics.index("spearman")
-    assert made.high[row, column] < 0
-    assert made.p_holm[row, column] < 0.05
+    assert comparison.high[row, column] < 0
+    assert comparison.p_holm[row, column] < 0.05
 
 
 def test_relabelling_and_permuting_do_not_matter() -> None:
     rng = np.random.default_rng(3)
     scores, values = made_up(), made_up(1)
     rows, columns = rng.permutation(8), rng.permutation(8)
-    labels = [CODES[place] for place in rows], [CODES[place] for place in columns]
+    labels = [CODES[index] for index in rows], [CODES[index] for index in columns]
     plain = evaluate(join(gold(scores), {"x": matrix(values)}), resamples=200)
     moved = evaluate(join(gold(scores[rows][:, columns], *labels), {"x": matrix(values)}), resamples=200)
     np.testing.assert_allclose(moved.mean, plain.mean, atol=1e-12)
     np.testing.assert_allclose(moved.per_target, plain.per_target[:, :, columns], atol=1e-12)
-    # English keeps its name, since one row is about it.
+    # English keeps its label, because the row `english` refers to it.
     names = dict(zip(CODES, ("xh", "en", "hu", "nl", "ss", "vep", "it", "uk"), strict=True))
     other = [names[code] for code in CODES]
     called = evaluate(join(gold(scores, other, other), {"x": matrix(values, other, other)}), resamples=200)
@@ -310,17 +310,17 @@ def test_relabelling_and_permuting_do_not_matter() -> None:
 
 
 def test_repeated_target_does_not_change_means() -> None:
-    """The same columns under a second name, for languages that are no sources."""
+    """The same columns are added again under labels of languages that are not sources."""
     scores, values = made_up(0, (8, 3)), made_up(1, (8, 3))
     once = evaluate(join(gold(scores, CODES, ("hu", "nl", "it")), {"x": matrix(values, CODES, ("hu", "nl", "it"))}))
     names = ("hu", "nl", "it", "uk", "ss", "xh")
     twice = evaluate(join(gold(np.tile(scores, 2), CODES, names), {"x": matrix(np.tile(values, 2), CODES, names)}))
-    kept = [row for row, name in enumerate(once.predictors) if name != "source-mean"]
-    np.testing.assert_allclose(twice.mean[kept], once.mean[kept], atol=1e-12)
+    rows = [row for row, name in enumerate(once.predictors) if name != "source-mean"]
+    np.testing.assert_allclose(twice.mean[rows], once.mean[rows], atol=1e-12)
     assert np.all((twice.high - twice.low)[0, :3] < (once.high - once.low)[0, :3])
 
 
-def test_monotone_transforms_of_a_predictor() -> None:
+def test_monotone_transforms_of_a_predictor_do_not_change_order_metrics() -> None:
     values = made_up(1)
     joined = join(
         gold(made_up()),
@@ -342,7 +342,7 @@ def test_the_same_seed_gives_the_same_evaluation() -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"ndcg": "gain"}, "there is no NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
+        ({"ndcg": "gain"}, "there is no variant of NDCG 'gain'.", f"choose one of {', '.join(NDCG)}."),
         ({"average": "seeds"}, "there is no way to average 'seeds'.", "choose one of metrics, matrices."),
         ({"resamples": 10}, "10 resamples are too few for an interval.", "use at least 100."),
         (
@@ -371,7 +371,7 @@ def test_names_of_trivial_baselines_are_reserved() -> None:
     assert evaluate(joined, resamples=100, with_trivial=False).predictors == ("random",)
 
 
-def test_unknown_predictors_and_metrics() -> None:
+def test_unknown_predictors_and_metrics_are_refused() -> None:
     evaluation = small()
     with pytest.raises(UsageError, match="there is no predictor 'z'"):
         evaluation["z", "mrr"]
@@ -381,7 +381,7 @@ def test_unknown_predictors_and_metrics() -> None:
         dataclasses.replace(evaluation, metrics=evaluation.metrics[1:])
 
 
-def test_frames() -> None:
+def test_frames_have_a_row_for_each_predictor_and_metric_or_target() -> None:
     evaluation = small(reference="x")
     frame = evaluation.to_frame()
     assert len(frame) == 5 * 9
@@ -397,21 +397,21 @@ def test_frames() -> None:
 
 
 def test_large_pool_is_fast_enough() -> None:
-    """65 × 105, eight predictors, 10,000 draws; in how many seconds is measured elsewhere, here that it ends."""
+    """65 × 105 pairs, eight predictors and 10,000 resamples are evaluated. The test does not measure the time."""
     rng = np.random.default_rng(0)
     sources, targets = tuple(f"s{n}" for n in range(65)), tuple(f"t{n}" for n in range(105))
     scores = TransferScores(sources, targets, rng.random((1, 1, 65, 105)), "pos", "accuracy", "fraction", "made up")
-    made = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
-    evaluation = evaluate(JoinedScores(scores, made), reference="p0")
+    predictions = tuple(Prediction(f"p{n}", "x", rng.random((1, 65, 105))) for n in range(8))
+    evaluation = evaluate(JoinedScores(scores, predictions), reference="p0")
     assert evaluation.settings.resamples == 10_000
-    # Over 105 targets a mean of random predictions lies close to what random order gives.
+    # Over 105 targets, the mean for random predictions is close to the value of a random order.
     assert evaluation["p1", "mrr"] == pytest.approx(evaluation["random", "mrr"], abs=0.08)
 
 
 def test_evaluation_imports_neither_torch_nor_pandas() -> None:
     code = "import sys, xsns_stream.evaluation; print([m for m in ('torch', 'pandas', 'scipy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert completed.stdout.strip() == "[]"
 
 
 # ---------------------------------------------------------------------------------- real scores
@@ -442,15 +442,15 @@ def pos() -> Evaluation:
         ("english", NDCG_NAME, 66.2),
     ],
 )
-def test_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
+def test_published_data_give_known_results(pos: Evaluation, row: str, metric: str, percent: float) -> None:
     assert round(100 * pos[row, metric], 1) == percent
 
 
 @pytest.mark.shared_data
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data")
 @pytest.mark.parametrize("layer", [0, 8])
-def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int) -> None:
-    """mPLM-Sim's matrices, measured on XLM-R base, and WikiANN's gold scores, whose pools differ."""
+def test_embedding_similarities_on_ner_equal_a_loop_over_the_files(layer: int) -> None:
+    """The matrices of mPLM-Sim (XLM-R base) and the gold scores of WikiANN have different pools."""
     import pandas as pd
 
     from xsns_stream.gold import import_scores
@@ -466,9 +466,9 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
     names = ("deu_Latn", "fin_Latn", "ind_Latn", "hin_Deva", "rus_Cyrl", "tur_Latn", "vie_Latn", "jpn_Jpan")
     expected = []
     for target, name in zip(codes, names, strict=True):
-        there = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
-        y = [gold_frame.loc[code, target] for code, _ in there]
-        x = [table.loc[other, name] for _, other in there]
+        candidates = [(code, other) for code, other in zip(codes, names, strict=True) if code != target]
+        y = [gold_frame.loc[code, target] for code, _ in candidates]
+        x = [table.loc[other, name] for _, other in candidates]
         value = ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3)
         expected.append((stats.pearsonr(x, y).statistic, stats.spearmanr(x, y).statistic, value))
     metrics = ("pearson", "spearman", NDCG_NAME)
@@ -476,7 +476,7 @@ def test_embedding_similarities_on_ner_against_a_loop_over_the_files(layer: int)
 
 
 def test_rounding_differences_are_not_significant() -> None:
-    """A constant prediction of several seeds is random order, also where means over seeds round."""
+    """A constant prediction of several seeds equals a random order, although means over seeds are rounded."""
     rng = np.random.default_rng(0)
     labels = tuple("en de fr sw fi ru zh ja ko ar hi tr bg nl it pt es sv uk sk".split())  # noqa: SIM905
     gold = TransferScores(labels, labels, rng.random((1, 1, 20, 20)) * 100, "t", "m", "percent", "made up")

@@ -21,25 +21,25 @@ VALUE = st.integers(0, 5).map(float)
 
 @st.composite
 def pairs(draw: st.DrawFn, most: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions and scores of 2 to `most` candidates."""
+    """Draw predictions and scores of 2 to `most` candidates."""
     n = draw(st.integers(2, most))
     vectors = [draw(st.lists(VALUE, min_size=n, max_size=n)) for _ in range(2)]
     return np.array(vectors[0]), np.array(vectors[1])
 
 
 def by_all_orders(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """What each metric is on average when tied predictions stand in every order in turn."""
+    """Return the mean of each metric over all orders of tied predictions."""
     best = set(np.flatnonzero(y == y.max()))
     relevance = stats.rankdata(y)
-    ideal = sum(gain / math.log2(place + 2) for place, gain in enumerate(sorted(relevance, reverse=True)[:3]))
-    collected = []
+    ideal = sum(gain / math.log2(rank + 2) for rank, gain in enumerate(sorted(relevance, reverse=True)[:3]))
+    values = []
     for order in itertools.permutations(range(len(x))):
         if any(x[a] < x[b] for a, b in itertools.pairwise(order)):
             continue
-        place = next(place for place, source in enumerate(order, start=1) if source in best)
-        gain = sum(relevance[source] / math.log2(place + 2) for place, source in enumerate(order[:3]))
-        collected.append((place <= 1, place <= 3, 1 / place, y.max() - y[order[0]], gain / ideal))
-    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(collected, axis=0), strict=True))
+        rank = next(rank for rank, source in enumerate(order, start=1) if source in best)
+        gain = sum(relevance[source] / math.log2(rank + 2) for rank, source in enumerate(order[:3]))
+        values.append((rank <= 1, rank <= 3, 1 / rank, y.max() - y[order[0]], gain / ideal))
+    return dict(zip(("top-1", "top-3", "mrr", "regret", "ndcg"), np.mean(values, axis=0), strict=True))
 
 
 @settings(max_examples=50)
@@ -66,7 +66,7 @@ def test_ndcg_equals_scikit_learn(pair: tuple[np.ndarray, np.ndarray], k: int) -
     assert tuple(gains) == tuple(metrics.GAINS)
     for variant, gain in gains.items():
         assert metrics.ndcg(x, y, variant, k) == pytest.approx(ndcg_score([gain], [x], k=k), abs=1e-12)
-    # As the paper computes it, from the ranks of both.
+    # The paper computes NDCG from the ranks of predictions and scores.
     assert metrics.ndcg(x, y) == pytest.approx(ndcg_score([stats.rankdata(y)], [stats.rankdata(x)], k=3), abs=1e-12)
 
 
@@ -83,7 +83,7 @@ def test_correlations_equal_scipy(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 def test_values_that_differ_by_rounding_have_no_correlation() -> None:
-    """A mean over seeds of equal values may differ in its last bit."""
+    """Means over seeds of equal values may differ in the last bit."""
     x, y = np.array([0.1, 0.1, 0.1 * (1 + 2e-16), 0.1]), np.arange(4.0)
     assert x[2] != x[0]
     assert np.isnan(metrics.pearson(x, y))
@@ -103,30 +103,30 @@ def test_many_targets_at_once_equal_single_targets(name: str) -> None:
 
 @pytest.mark.parametrize("n", [2, 7, 19, 300])
 def test_constant_prediction_equals_random_order(n: int) -> None:
-    """Closed forms: without ties of scores each place is as likely as any other."""
+    """The expected values are closed forms: without ties of scores, each rank is equally likely."""
     rng = np.random.default_rng(n)
     y, x = rng.random(n), np.zeros(n)
     assert metrics.top_k(x, y, 1) == pytest.approx(1 / n)
     assert metrics.top_k(x, y, 3) == pytest.approx(min(1.0, 3 / n))
     assert metrics.reciprocal_rank(x, y) == pytest.approx(np.mean(1 / np.arange(1, n + 1)))
     assert metrics.regret(x, y) == pytest.approx(y.max() - y.mean())
-    discounts = [1 / math.log2(place + 2) for place in range(min(n, 3))]
-    ideal = sum((n - place) * discount for place, discount in enumerate(discounts))
+    discounts = [1 / math.log2(rank + 2) for rank in range(min(n, 3))]
+    ideal = sum((n - rank) * discount for rank, discount in enumerate(discounts))
     assert metrics.ndcg(x, y) == pytest.approx((n + 1) / 2 * sum(discounts) / ideal)
 
 
-def test_random_order_against_simulation() -> None:
+def test_the_value_of_a_random_order_equals_a_simulation() -> None:
     rng = np.random.default_rng(1)
     y = np.array([3.0, 9.0, 9.0, 4.0, 1.0, 8.0, 2.0])
-    drawn = rng.random((20_000, 7))
+    random = rng.random((20_000, 7))
     for metric in (metrics.top_k, metrics.reciprocal_rank, metrics.regret, metrics.ndcg):
-        values = metric(drawn, y[None])
+        values = metric(random, y[None])
         assert metric(np.zeros(7), y) == pytest.approx(values.mean(), abs=4 * values.std() / math.sqrt(len(values)))
     for metric in (metrics.pearson, metrics.spearman):
-        assert metric(drawn, y[None]).mean() == pytest.approx(0.0, abs=0.012)
+        assert metric(random, y[None]).mean() == pytest.approx(0.0, abs=0.012)
 
 
-def test_values_computed_by_hand() -> None:
+def test_metrics_equal_values_computed_by_hand() -> None:
     x, y = np.array([0.9, 0.5, 0.7, 0.1]), np.array([70.0, 90.0, 80.0, 10.0])
     assert metrics.top_k(x, y, 1) == 0
     assert metrics.top_k(x, y, 3) == 1
@@ -134,7 +134,7 @@ def test_values_computed_by_hand() -> None:
     assert metrics.regret(x, y) == 20
     assert metrics.followed_score(x, y) == 70
     assert metrics.ndcg(x, y) == pytest.approx((2 + 3 / math.log2(3) + 4 / 2) / (4 + 3 / math.log2(3) + 2 / 2))
-    # The worst source has the least prediction: three pairs agree; the other three do not.
+    # The source with the lowest score has the lowest prediction: three pairs agree, and the other three do not.
     assert metrics.kendall(x, y) == pytest.approx(0.0)
 
 
@@ -168,7 +168,7 @@ def test_order_metrics_are_invariant_to_increasing_functions(pair: tuple[np.ndar
     x, y = pair
     for metric in (metrics.spearman, metrics.kendall, metrics.top_k, metrics.reciprocal_rank, metrics.ndcg):
         np.testing.assert_allclose(metric(np.exp(x), y), metric(x, y), atol=1e-12)
-    # And the order of scores is all that most of them know of the scores.
+    # Most metrics depend on the scores only through their order.
     for metric in (metrics.spearman, metrics.kendall, metrics.top_k, metrics.reciprocal_rank, metrics.ndcg):
         np.testing.assert_allclose(metric(x, np.exp(y)), metric(x, y), atol=1e-12)
 
@@ -183,8 +183,8 @@ def test_order_of_sources_does_not_matter(pair: tuple[np.ndarray, np.ndarray], r
         np.testing.assert_allclose(metric(x[order], y[order]), metric(x, y), atol=1e-12)
 
 
-def test_invalid_arguments_of_ndcg() -> None:
-    with pytest.raises(UsageError, match="no NDCG 'linear'") as caught:
+def test_invalid_arguments_of_ndcg_are_refused() -> None:
+    with pytest.raises(UsageError, match="there is no variant of NDCG 'linear'") as caught:
         metrics.ndcg(np.arange(3.0), np.arange(3.0), "linear")
     assert caught.value.hint == "choose one of rank-linear, score, exponential."
     with pytest.raises(UsageError, match="cannot have negative scores"):

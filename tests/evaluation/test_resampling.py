@@ -13,12 +13,12 @@ from xsns_stream.evaluation.resampling import bootstrap, holm, interval, sign_fl
 
 
 def cells(values: np.ndarray) -> np.ndarray:
-    """One metric of one predictor without seeds: [T] → [1, T, 1, 1]."""
+    """Return values [T] as one metric of one predictor without seeds: [1, T, 1, 1]."""
     return values[None, :, None, None]
 
 
 def test_means_of_resamples_match_scipy_bootstrap() -> None:
-    """The same distribution, not the same draws: quantiles agree to what 20,000 draws leave open."""
+    """The draws differ from those of SciPy, and the quantiles agree within the error of 20,000 draws."""
     values = np.random.default_rng(0).beta(4, 1, 20)
     ours = bootstrap([cells(values)], 20_000, 0, None)[0][0, 0]
     theirs = stats.bootstrap((values,), np.mean, n_resamples=20_000, rng=np.random.default_rng(1))
@@ -38,12 +38,12 @@ def test_interval_is_wider_for_few_targets_and_equals_percentiles_for_many() -> 
 
 @pytest.mark.parametrize("targets", [8, 20])
 def test_intervals_cover_the_truth(targets: int) -> None:
-    """400 samples of a skewed metric: 95 % ± 1.1 % is what chance allows; the plain percentiles cover 90 % at 8."""
+    """The coverage over 400 samples of a skewed metric is 95 % ± 1.1 %; plain percentiles of 8 targets cover 90 %."""
     rng = np.random.default_rng(targets)
     samples = rng.beta(4, 1, (400, targets))
     counts = rng.multinomial(targets, np.full(targets, 1 / targets), size=1000)
     draws = counts @ samples.T / targets
-    ends = np.array([interval(draws[:, place], targets) for place in range(400)])
+    ends = np.array([interval(draws[:, index], targets) for index in range(400)])
     covered = np.mean((ends[:, 0] <= 0.8) & (ends[:, 1] >= 0.8))
     assert 0.92 <= covered <= 0.98
     plain = np.quantile(draws, [0.025, 0.975], axis=0)
@@ -62,20 +62,18 @@ def test_undefined_targets_are_ignored() -> None:
 
 
 def test_seeds_are_resampled() -> None:
-    """Where targets agree and seeds differ, the spread is that of means of three seeds drawn from three."""
+    """If only seeds differ, the spread is that of the mean of three seeds drawn from three with replacement."""
     by_seed = np.array([0.1, 0.2, 0.6])
     values = np.broadcast_to(by_seed[None, None, :, None], (1, 6, 3, 1)).copy()
     draws = bootstrap([values], 20_000, 0, None)[0][0, 0]
     assert draws.std() == pytest.approx(by_seed.std() / np.sqrt(3), rel=0.03)
-    assert set(np.round(draws, 9)) == {
-        round(float(np.mean(drawn)), 9) for drawn in itertools.product(by_seed, repeat=3)
-    }
+    assert set(np.round(draws, 9)) == {round(float(np.mean(draw)), 9) for draw in itertools.product(by_seed, repeat=3)}
     gold = np.moveaxis(values, 2, 3)
     assert bootstrap([gold], 20_000, 0, None)[0][0, 0].std() == pytest.approx(draws.std(), rel=0.03)
 
 
 def test_predictors_share_their_resamples() -> None:
-    """Differences of two predictors that differ by a constant have no spread, with seeds and without."""
+    """Two predictors that differ by a constant have a difference without spread, with and without seeds."""
     rng = np.random.default_rng(0)
     for shape in ((2, 9, 1, 1), (2, 9, 3, 2)):
         one = rng.random(shape)
@@ -115,7 +113,7 @@ def test_sign_flip_of_many_targets_matches_scipy() -> None:
 
 
 def test_sign_flip_has_its_nominal_level() -> None:
-    """Of 600 comparisons without a difference, 5 % ± 0.9 % fall below 0.05."""
+    """Of 600 comparisons without a true difference, 5 % ± 0.9 % have p < 0.05."""
     p = sign_flip(np.random.default_rng(0).standard_cauchy((600, 20)), 1000, 0)
     assert 0.03 <= np.mean(p <= 0.05) <= 0.075
 

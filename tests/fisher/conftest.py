@@ -1,6 +1,6 @@
 """Expected values for the Fisher engine: a loop over single examples, written here from the equation.
 
-Nothing of it comes from the package: log p is a sum over gathered log-softmax values, an example is cut to its own
+The loop does not use the package: log p is a sum over gathered log-softmax values, an example is cut to its own
 length before the model sees it, and the gradient is what an ordinary backward leaves in `.grad`.
 """
 
@@ -24,7 +24,7 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 66,
     "pad_token_id": PADDING,
-    # Wider than usual, so that attention is not uniform and every term of a gradient counts.
+    # The weights are wider than usual, so that attention is not uniform and no term of a gradient is negligible.
     "initializer_range": 0.2,
 }
 
@@ -58,9 +58,9 @@ def _make(family: str, dtype: torch.dtype = torch.float64, **settings: Any) -> A
         "xlm-roberta": (tf.XLMRobertaConfig, tf.XLMRobertaForMaskedLM, SIZES),
         "bert": (tf.BertConfig, tf.BertForMaskedLM, SIZES),
         "roberta": (tf.RobertaConfig, tf.RobertaForMaskedLM, SIZES),
-        # Its embeddings are narrower than its blocks, and its head has another name.
+        # The embeddings are narrower than the blocks, and the head has another name.
         "electra": (tf.ElectraConfig, tf.ElectraForMaskedLM, SIZES | {"embedding_size": 16}),
-        # Every block is the same module.
+        # All blocks are the same module.
         "albert": (tf.AlbertConfig, tf.AlbertForMaskedLM, SIZES | {"embedding_size": 16}),
         "distilbert": (tf.DistilBertConfig, tf.DistilBertForMaskedLM, shared | distil | {"initializer_range": 0.2}),
     }[family]
@@ -68,7 +68,7 @@ def _make(family: str, dtype: torch.dtype = torch.float64, **settings: Any) -> A
     with torch.random.fork_rng():
         torch.manual_seed(11)
         model = kind._from_config(config(**more | settings), attn_implementation=attention)
-        # Weights that start at one, and biases that start at zero, would hide a forgotten factor or term.
+        # Weights of one and biases of zero would hide a missing factor or term.
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.dim() == 1:
@@ -83,15 +83,15 @@ def _draw(lengths: Sequence[int], seed: int = 0) -> list[Example]:
         ids = torch.randint(5, VOCABULARY, (length,), generator=generator)
         scored = torch.rand(length, generator=generator) < 0.3
         scored[int(torch.randint(length, (), generator=generator))] = True
-        wanted = torch.randint(5, VOCABULARY, (length,), generator=generator)
-        examples.append(Example(ids, torch.where(scored, wanted, -100)))
+        targets = torch.randint(5, VOCABULARY, (length,), generator=generator)
+        examples.append(Example(ids, torch.where(scored, targets, -100)))
     return examples
 
 
 def _collate(examples: Sequence[Example], size: int) -> list[dict[str, torch.Tensor]]:
     result = []
-    for at in range(0, len(examples), size):
-        group = examples[at : at + size]
+    for start in range(0, len(examples), size):
+        group = examples[start : start + size]
         longest = max(len(example.ids) for example in group)
         batch = {
             "input_ids": torch.full((len(group), longest), PADDING),
@@ -155,22 +155,22 @@ def _log_chances(model: Any, objective: str, batch: Mapping[str, torch.Tensor], 
         return torch.stack([start[batch["start_positions"][n]], end[batch["end_positions"][n]]])
     if objective == "sequence-classification":
         return model(**inputs).logits.log_softmax(-1)[:, batch["labels"][n]]
-    wanted = batch["labels"][n]
+    labels = batch["labels"][n]
     if objective == "span-corruption":
-        written = batch.get("decoder_tokens", batch["labels"])[n]
-        written = written[written != -100]
-        wanted = wanted[: len(written)]
+        tokens = batch.get("decoder_tokens", batch["labels"])[n]
+        tokens = tokens[tokens != -100]
+        labels = labels[: len(tokens)]
         # mBART starts with the last token, which names the language; T5 starts with its own start token.
         mbart = type(model).__name__.startswith("MBart")
-        first = written[-1:] if mbart else written.new_tensor([model.config.decoder_start_token_id])
-        inputs["decoder_input_ids"] = torch.cat([first, written[:-1]])[None]
+        first = tokens[-1:] if mbart else tokens.new_tensor([model.config.decoder_start_token_id])
+        inputs["decoder_input_ids"] = torch.cat([first, tokens[:-1]])[None]
     else:
-        wanted = wanted[:length]
+        labels = labels[:length]
     logits = model(**inputs).logits[0]
     if objective == "causal-lm":
-        logits, wanted = logits[:-1], wanted[1:]
-    scored = wanted != -100
-    return logits.log_softmax(-1)[scored].gather(1, wanted[scored][:, None])
+        logits, labels = logits[:-1], labels[1:]
+    scored = labels != -100
+    return logits.log_softmax(-1)[scored].gather(1, labels[scored][:, None])
 
 
 def _gradients(
@@ -201,7 +201,7 @@ def _mean_square(gradients: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, t
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `every_family` or `zoo_family` once for every family there is.
+    """Run a test with the argument `every_family` or `zoo_family` once for each family.
 
     With `zoo_family`, families that are not among the representatives are left to the slow tests.
     """
@@ -217,48 +217,48 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def float64_throughout(zoo: ModuleType) -> Iterator[None]:
-    """Includes the steps that a family computes in float32 whatever the precision of its weights."""
+    """Compute in float64 also the steps that a family computes in float32 for weights of any precision."""
     with zoo.float64_throughout():
         yield
 
 
 @pytest.fixture(scope="session")
 def gradients() -> Callable[..., list[dict[str, torch.Tensor]]]:
-    """Each example's own gradient of log p, by a loop over single examples: {name: gradient} for each."""
+    """A function that returns {name: gradient of log p} of each example, by a loop over single examples."""
     return _gradients
 
 
 @pytest.fixture(scope="session")
 def mean_square() -> Callable[..., dict[str, torch.Tensor]]:
-    """{name: mean of the squares} of the gradients from `gradients`: the equation."""
+    """A function that returns {name: mean of the squares} of the gradients from `gradients`, as in the equation."""
     return _mean_square
 
 
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., Any]:
-    """A small model of a family with random weights, in evaluation mode."""
+    """A function that returns a small model of a family with random weights, in evaluation mode."""
     return _make
 
 
 @pytest.fixture(scope="session")
 def draw() -> Callable[..., list[Example]]:
-    """Random examples of given lengths, each with at least one scored position."""
+    """A function that returns random examples of given lengths, each with at least one scored position."""
     return _draw
 
 
 @pytest.fixture(scope="session")
 def collate() -> Callable[..., list[dict[str, torch.Tensor]]]:
-    """Batches of a size in the given order, padded on the right."""
+    """A function that returns batches of a size in the given order, padded on the right."""
     return _collate
 
 
 @pytest.fixture(scope="session")
 def truth() -> Callable[..., dict[str, Any]]:
-    """{name: mean squared gradient} by the loop over single examples."""
+    """A function that returns {name: mean squared gradient}, by the loop over single examples."""
     return _truth
 
 
 @pytest.fixture(scope="session")
 def errors() -> Callable[..., dict[str, float]]:
-    """{name: largest error relative to the tensor's largest value}."""
+    """A function that returns {name: largest error relative to the largest value of the tensor}."""
     return _errors

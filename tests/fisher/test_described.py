@@ -1,4 +1,4 @@
-"""Default provenance of results without a given one."""
+"""The default provenance of results for which no provenance is given."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def test_batches_without_language_have_a_provenance(tiny_folder: Path) -> None:
     assert network(model, "sw", estimator="per-batch").provenance.estimator == "per-batch(token_reduction=sum,batch=3)"
 
 
-@pytest.mark.parametrize("what", ["estimator", "labels", "weights"])
-def test_a_store_written_from_python_does_not_mix_experiments(what: str, tiny_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["estimator", "labels", "weights"])
+def test_a_store_written_from_python_does_not_mix_experiments(field: str, tiny_folder: Path, tmp_path: Path) -> None:
     model = xs.load_model(str(tiny_folder)).model
     store = xs.open_store(str(tmp_path / "python.zarr"), mode="a")
     store.write(network(model, "sw"))
-    other = {"estimator": {"estimator": "grad-abs"}, "labels": {"labels": "sample"}}.get(what, {})
-    if what == "weights":
+    other = {"estimator": {"estimator": "grad-abs"}, "labels": {"labels": "sample"}}.get(field, {})
+    if field == "weights":
         with torch.no_grad():
             next(model.base_model.encoder.parameters()).mul_(1.01)
-    with pytest.raises(IncompatibleError, match="weights_digest" if what == "weights" else "estimator"):
+    with pytest.raises(IncompatibleError, match="weights_digest" if field == "weights" else "estimator"):
         store.write(network(model, "fi", **other))
 
 

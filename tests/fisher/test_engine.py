@@ -14,7 +14,7 @@ from xsns_stream.fisher.reference import reference_fisher
 from xsns_stream.models import parameter_layout
 
 FAMILIES = ("xlm-roberta", "bert", "roberta", "electra", "distilbert", "albert")
-#: 32 examples, ragged: every length from 3 to 18 twice, in an order that pads every batch.
+#: Lengths of 32 examples: every length from 3 to 18 twice, in an order in which every batch needs padding.
 LENGTHS = tuple(3 + (7 * n) % 16 for n in range(32))
 VOCABULARY = 97
 # A sum of some hundred products of rounded factors is good to about 20 ulp: 4e-15 in float64, 2.4e-6 in float32.
@@ -43,7 +43,7 @@ def test_agrees_with_a_loop_over_examples(family, dtype, reduction, make_model, 
     expected = truth(model, examples, layout.names, reduction)
     result = diagonal_fisher(model, collate(examples, 5), layout, token_reduction=reduction)
     assert result.examples == 12
-    # A wrong rule would be found out by the self-check, and hidden by the slow path: here there must be none.
+    # The self-check would replace a wrong rule by the slow path, so that no parameter may be without a rule.
     assert without_rules(model, layout) == ()
     assert {v.dtype for v in result.values} == {np.dtype("float64" if dtype == torch.float64 else "float32")}
     worst = errors(result.to_dict(), expected)
@@ -73,9 +73,9 @@ def test_sum_and_mean_differ(small, draw, collate) -> None:
     assert min(scored) > 1
     for example, count in zip(examples, scored, strict=True):
         batches = collate([example], 1)
-        whole, per_piece = fisher(small, batches), fisher(small, batches, token_reduction="mean")
-        for name, values in whole.items():
-            torch.testing.assert_close(per_piece[name] * count**2, values, rtol=1e-12, atol=1e-18)
+        sums, means = fisher(small, batches), fisher(small, batches, token_reduction="mean")
+        for name, values in sums.items():
+            torch.testing.assert_close(means[name] * count**2, values, rtol=1e-12, atol=1e-18)
 
 
 # -------------------------------------------------------------------------------------- batching
@@ -85,9 +85,9 @@ def test_sum_and_mean_differ(small, draw, collate) -> None:
 @pytest.mark.parametrize("family", ["xlm-roberta", "bert"])
 def test_batch_sizes_agree_on_ragged_text(family, dtype, make_model, draw, collate, errors) -> None:
     model, examples = make_model(family, dtype), draw(LENGTHS)
-    alone = fisher(model, collate(examples, 1))
+    single = fisher(model, collate(examples, 1))
     for size in (8, 32):
-        assert max(errors(fisher(model, collate(examples, size)), alone).values()) <= TOLERANCE[dtype]
+        assert max(errors(fisher(model, collate(examples, size)), single).values()) <= TOLERANCE[dtype]
 
 
 def test_order_does_not_matter(small, draw, collate, errors) -> None:
@@ -99,11 +99,11 @@ def test_order_does_not_matter(small, draw, collate, errors) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 8])
-def test_a_batch_with_as_many_positions_as_examples(side, small, draw, collate, truth, errors) -> None:
+def test_a_batch_with_as_many_positions_as_examples_is_exact(side, small, draw, collate, truth, errors) -> None:
     examples = draw([side] * side, seed=side)
     expected = truth(small, examples, parameter_layout(small).names)
     if side == 1:
-        # A single token attends only to itself: the gradients of query and key are zero plus rounding.
+        # A single token attends only to itself, so that the gradients of query and key are zero except for rounding.
         expected = {name: values for name, values in expected.items() if ".query." not in name and ".key." not in name}
     result = fisher(small, collate(examples, side))
     assert max(errors({name: result[name] for name in expected}, expected).values()) <= 1e-12
@@ -117,11 +117,11 @@ def test_padding_may_be_any_token(small, draw, collate, errors) -> None:
 
 def test_padding_may_be_on_the_left(small, draw, collate, errors) -> None:
     (batch,) = collate(draw((4, 9, 6)), 3)
-    turned = {
+    left_padded = {
         name: torch.stack([row.roll(9 - n) for row, n in zip(v, (4, 9, 6), strict=True)]) for name, v in batch.items()
     }
-    assert not turned["attention_mask"][0, :5].any()
-    assert max(errors(fisher(small, [turned]), fisher(small, [batch])).values()) <= 1e-12
+    assert not left_padded["attention_mask"][0, :5].any()
+    assert max(errors(fisher(small, [left_padded]), fisher(small, [batch])).values()) <= 1e-12
 
 
 def test_without_padding_no_attention_mask_is_needed(small, draw, collate, errors) -> None:
@@ -134,12 +134,12 @@ def test_without_padding_no_attention_mask_is_needed(small, draw, collate, error
 def test_tuning_constants_do_not_change_results(name, value, small, draw, collate, errors, monkeypatch) -> None:
     batches = collate(draw(LENGTHS[:10]), 4)
     expected = fisher(small, batches)
-    # The package's attribute of this name is the rule, not the module.
+    # The attribute of the package with this name is the rule and not the module.
     monkeypatch.setattr(importlib.import_module("xsns_stream.fisher.rules.linear"), name, value)
     assert max(errors(fisher(small, batches), expected).values()) <= 1e-12
 
 
-def test_wide_layers(make_model, draw, collate, truth, errors) -> None:
+def test_wide_layers_with_few_scored_positions_are_exact(make_model, draw, collate, truth, errors) -> None:
     """Tensors of 1.2 MB, which fill several tiles, and few scored positions in long examples."""
     model = make_model("xlm-roberta", hidden_size=96, intermediate_size=1600)
     examples = draw((40, 33, 5))
@@ -172,10 +172,10 @@ def test_dropout_is_off_in_any_mode(make_model, draw, collate) -> None:
 def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate) -> None:
     layout = parameter_layout(small)
     without_rules(small, layout)
-    seen = []
+    requires_grad = []
 
     def look(*_: object) -> None:
-        seen.append(
+        requires_grad.append(
             [n for n, p in small.named_parameters() if p.grad is not None]
             + [n for n, p in small.named_parameters() if p.requires_grad]
         )
@@ -186,13 +186,15 @@ def test_no_gradient_is_held_and_nothing_outside_needs_one(small, draw, collate)
             output.register_hook(look)
 
     hooks = [block.register_forward_hook(watch) for block in small.roberta.encoder.layer]
-    hooks.append(small.roberta.embeddings.register_forward_hook(lambda m, a, out: seen.append([out.requires_grad])))
+    hooks.append(
+        small.roberta.embeddings.register_forward_hook(lambda m, a, out: requires_grad.append([out.requires_grad]))
+    )
     diagonal_fisher(small, collate(draw(LENGTHS[:6]), 3), layout)
     for hook in hooks:
         hook.remove()
-    assert seen.count([False]) == 2, "the embeddings' output needs no gradient, in either batch"
-    assert len(seen) == 2 * (1 + 2 + 2), "both blocks were seen forth and back, in both batches"
-    assert all(result in ([], [False]) for result in seen)
+    assert requires_grad.count([False]) == 2, "the output of the embeddings needs no gradient in either batch"
+    assert len(requires_grad) == 2 * (1 + 2 + 2), "both blocks were called forward and backward in both batches"
+    assert all(result in ([], [False]) for result in requires_grad)
 
 
 def test_a_plain_model_needs_no_fallback(small) -> None:

@@ -11,7 +11,7 @@ from xsns_stream.models import parameter_layout
 from xsns_stream.subnetworks.select import extract_subnetwork
 
 LENGTHS = ((9, 4, 6), (5, 11))
-#: By rule, with a module used twice, with a rule for experts, with two stacks, and with the batch-of-one path.
+#: Families with rules only, a module that is used twice, experts, two stacks, and parameters measured one by one.
 FAMILIES = ("xlm-roberta", "albert", "mixtral", "t5", "deberta-v2", "xlm-roberta-sequence-classification")
 
 
@@ -30,12 +30,12 @@ def mean_of(values: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_absolute_values(family, zoo, gradients, errors) -> None:
-    it = Case(zoo, gradients, family)
-    expected = mean_of([{name: g.abs() for name, g in example.items()} for example in it.each])
-    result = diagonal_fisher(it.model, it.batches, it.layout, "grad-abs").to_dict()
+def test_grad_abs_is_the_mean_absolute_gradient(family, zoo, gradients, errors) -> None:
+    case = Case(zoo, gradients, family)
+    expected = mean_of([{name: g.abs() for name, g in example.items()} for example in case.each])
+    result = diagonal_fisher(case.model, case.batches, case.layout, "grad-abs").to_dict()
     assert max(errors(result, expected).values()) <= 1e-12
-    assert bool(without_rules(it.model, it.layout)) == (family == "deberta-v2")
+    assert bool(without_rules(case.model, case.layout)) == (family == "deberta-v2")
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -43,39 +43,41 @@ def test_absolute_values(family, zoo, gradients, errors) -> None:
 def test_the_mean_gradient_is_the_gradient_of_the_mean_loss(
     family, reduction, zoo, gradients, errors, float64_throughout
 ) -> None:
-    it = Case(zoo, gradients, family, reduction)
-    expected = {name: -g for name, g in mean_of(it.each).items()}
-    result = mean_gradient(it.model, it.batches, it.layout, reduction)
+    case = Case(zoo, gradients, family, reduction)
+    expected = {name: -g for name, g in mean_of(case.each).items()}
+    result = mean_gradient(case.model, case.batches, case.layout, reduction)
     assert max(errors(result, expected).values()) <= 1e-12
     assert any(bool((values < 0).any()) for values in result.values())
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_square_of_a_batch(family, reduction, zoo, gradients, errors, float64_throughout) -> None:
-    it = Case(zoo, gradients, family, reduction)
-    expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in it.by_batch])
+def test_per_batch_is_the_square_of_the_mean_gradient(
+    family, reduction, zoo, gradients, errors, float64_throughout
+) -> None:
+    case = Case(zoo, gradients, family, reduction)
+    expected = mean_of([{name: g**2 for name, g in mean_of(batch).items()} for batch in case.by_batch])
     for checkpoint in (False, True):
-        result = diagonal_fisher(it.model, it.batches, it.layout, "per-batch", reduction, checkpoint=checkpoint)
+        result = diagonal_fisher(case.model, case.batches, case.layout, "per-batch", reduction, checkpoint=checkpoint)
         assert result.examples == 5
         assert max(errors(result.to_dict(), expected).values()) <= 1e-12
-    exact = diagonal_fisher(it.model, it.batches, it.layout, token_reduction=reduction).to_dict()
-    assert max(errors(exact, result.to_dict()).values()) > 0.1, "which is another estimator"
+    exact = diagonal_fisher(case.model, case.batches, case.layout, token_reduction=reduction).to_dict()
+    assert max(errors(exact, result.to_dict()).values()) > 0.1, "the two estimators differ"
 
 
 def test_estimators_agree_for_batches_of_one(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
-    whole = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
-    assert max(errors(whole, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch").to_dict()
+    assert max(errors(per_batch, diagonal_fisher(model, batches, layout).to_dict()).values()) <= 1e-12
 
 
 def test_a_batch_with_labels_drawn_from_the_model(zoo, errors) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), [zoo.batch(model, "xlm-roberta", (7,), seed) for seed in range(3)]
     settings = {"labels": "sample", "seed": 9}
-    whole = diagonal_fisher(model, batches, layout, "per-batch", **settings).to_dict()
-    assert max(errors(whole, diagonal_fisher(model, batches, layout, **settings).to_dict()).values()) <= 1e-12
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch", **settings).to_dict()
+    assert max(errors(per_batch, diagonal_fisher(model, batches, layout, **settings).to_dict()).values()) <= 1e-12
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
@@ -92,7 +94,7 @@ def test_a_batch_in_mixed_precision_is_rounded_to_that_precision(precision, zoo,
 
 
 def as_published(model, batches, names, seed: int) -> dict[str, torch.Tensor]:
-    """The authors' estimator: dropout, mean loss of the batch, each tensor's gradient clipped to norm 1 and squared."""
+    """The authors' estimator: dropout, mean loss of a batch, gradients clipped to norm 1 per tensor and squared."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.train()
@@ -118,7 +120,7 @@ def published(make_model, draw, collate):
 
 
 @pytest.mark.parametrize("scale", [1, 100], ids=["below norm 1", "clipped"])
-def test_the_authors_code_bit_for_bit(scale, published) -> None:
+def test_the_estimator_of_the_authors_equals_their_code_bit_for_bit(scale, published) -> None:
     model, batches = published
     with torch.no_grad():
         model.roberta.encoder.layer[1].output.dense.weight.mul_(scale)
@@ -126,14 +128,14 @@ def test_the_authors_code_bit_for_bit(scale, published) -> None:
     layout = parameter_layout(model)
     expected = as_published(model, batches, layout.names, seed=42)
     norms = [float(values.sum()) for values in expected.values()]
-    assert (max(norms) > 0.99) == (scale == 100), "clipped, or not"
+    assert (max(norms) > 0.99) == (scale == 100), "gradients are clipped for the large scale only"
     result = diagonal_fisher(model, batches, layout, "authors", seed=42)
     assert all(torch.equal(result.to_dict()[name], values) for name, values in expected.items())
     flat = torch.cat([expected[name].flatten() for name in layout.names]).numpy()
     for density in (0.15, 0.5):
-        wanted = flat >= np.percentile(flat, (1 - density) * 100)
+        selected = flat >= np.percentile(flat, (1 - density) * 100)
         network = extract_subnetwork(result, density, quantile="percentile")
-        assert np.array_equal(network.to_numpy(), wanted)
+        assert np.array_equal(network.to_numpy(), selected)
 
 
 def test_the_authors_code_depends_on_seed_and_batches(published) -> None:

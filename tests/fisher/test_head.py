@@ -17,7 +17,7 @@ BLOCK = 10
 
 
 def in_small_blocks(monkeypatch) -> None:
-    """Compute the loss of every batch in blocks of ten of the vocabulary's 97 tokens."""
+    """Compute the loss of every batch in blocks of ten tokens of the vocabulary, which has 97."""
     monkeypatch.setattr(head, "MANY_LOGITS", 1)
     monkeypatch.setattr(vocabulary_loss, "BLOCK_TOKENS", BLOCK)
 
@@ -29,7 +29,7 @@ def small_blocks(monkeypatch):
 
 @contextmanager
 def rows_in(model) -> Iterator[list[int]]:
-    """Collect how many positions the output embeddings compute at a time."""
+    """Collect the number of positions in each call of the output embeddings."""
     rows: list[int] = []
     watched = model.get_output_embeddings()
     compute = watched.forward
@@ -40,7 +40,7 @@ def rows_in(model) -> Iterator[list[int]]:
 
     watched.forward = counting
     yield rows
-    assert watched.forward is counting, "put back"
+    assert watched.forward is counting, "the engine restores the forward method"
     del watched.forward
 
 
@@ -81,7 +81,7 @@ def test_blocks_give_the_values_of_one_call(
         with rows_in(model) as rows:
             result = diagonal_fisher(model, batches, layout, token_reduction=reduction, checkpoint=checkpoint)
         assert max(errors(result.to_dict(), expected).values()) <= 1e-12
-        assert sum(rows) == 1, "one position to look at the head, and no other logits outside of the blocks"
+        assert sum(rows) == 1, "one position tests the head, and no other logits are computed outside of the blocks"
 
 
 @pytest.mark.parametrize("family", ["gemma2", "mbart"])
@@ -113,7 +113,7 @@ def test_labels_are_drawn_the_same_in_blocks(family, zoo, errors, monkeypatch) -
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_blocks_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
+def test_blocks_in_mixed_precision_are_close_to_one_call(precision, zoo, errors, monkeypatch) -> None:
     model = zoo.make("xlm-roberta", torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     at_once = diagonal_fisher(model, batches, layout, precision=precision).to_dict()
@@ -122,7 +122,7 @@ def test_blocks_in_mixed_precision(precision, zoo, errors, monkeypatch) -> None:
     assert max(errors(in_blocks, at_once).values()) <= 2e-2
 
 
-def test_one_by_one_and_in_blocks(zoo, errors, small_blocks, gradients, mean_square) -> None:
+def test_parameters_measured_one_by_one_are_exact_in_blocks(zoo, errors, small_blocks, gradients, mean_square) -> None:
     model = zoo.make("deberta-v2")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "deberta-v2")
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
@@ -140,7 +140,7 @@ def test_a_label_outside_the_vocabulary_is_found_in_any_block(zoo, small_blocks)
 
 # ------------------------------------------------------------------------------- measured itself
 
-#: The head's own layers, a table that is also the input embedding, and that table alone.
+#: Parameters of heads: their own layers, with the tied embedding table, and the tied table alone.
 HEADS = {
     "xlm-roberta": ("lm_head.dense.weight", "lm_head.layer_norm.weight", "lm_head.bias"),
     "bert": ("cls.predictions.transform.dense.weight", "bert.embeddings.word_embeddings.weight"),
@@ -161,7 +161,7 @@ def with_more(model, more: tuple[str, ...]) -> ParameterLayout:
 
 @pytest.mark.parametrize("in_blocks", [False, True], ids=["usual", "would be in blocks"])
 @pytest.mark.parametrize("family", HEADS)
-def test_a_measured_head(family, in_blocks, zoo, errors, gradients, mean_square, monkeypatch) -> None:
+def test_a_measured_head_is_exact(family, in_blocks, zoo, errors, gradients, mean_square, monkeypatch) -> None:
     if in_blocks:
         in_small_blocks(monkeypatch)
     model = zoo.make(family)
@@ -170,12 +170,12 @@ def test_a_measured_head(family, in_blocks, zoo, errors, gradients, mean_square,
     for checkpoint in (False, True):
         result = diagonal_fisher(model, batches, layout, checkpoint=checkpoint).to_dict()
         assert max(errors(result, expected).values()) <= 1e-12
-    # Parameters in the blocks keep their rules.
+    # Parameters of the blocks keep their rules.
     assert not set(without_rules(model, layout)) & set(parameter_layout(model).names)
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta-token-classification", "xlm-roberta-sequence-classification"])
-def test_a_measured_head_of_a_task(family, zoo, errors, gradients, mean_square) -> None:
+def test_a_measured_head_of_a_task_is_exact(family, zoo, errors, gradients, mean_square) -> None:
     model = zoo.make(family)
     own = tuple(name for name, _ in model.named_parameters() if name.startswith("classifier."))
     layout, batches = with_more(model, own), batches_of(zoo, model, family)

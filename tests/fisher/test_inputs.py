@@ -36,7 +36,7 @@ def test_batches_of_other_types_are_refused(batches: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("tensors", "message"),
     [
         ({"labels": BATCH["labels"][:, :-1]}, r"'labels' has the shape \[2, 6\], and 'input_ids' has \[2, 7\]"),
         ({"labels": BATCH["labels"][:1]}, r"'labels' has the shape \[1, 7\], and 'input_ids' has \[2, 7\]"),
@@ -45,9 +45,9 @@ def test_batches_of_other_types_are_refused(batches: Any, message: str) -> None:
         ({"input_ids": BATCH["input_ids"].float()}, r"must be integers of the shape .* not torch.float32"),
     ],
 )
-def test_tensors_of_other_shapes_are_refused(changed: dict[str, Any], message: str) -> None:
+def test_tensors_of_other_shapes_are_refused(tensors: dict[str, Any], message: str) -> None:
     with pytest.raises(FisherError, match=message):
-        xs.diagonal_fisher(MODEL, [BATCH | changed])
+        xs.diagonal_fisher(MODEL, [BATCH | tensors])
 
 
 def test_narrow_integers_give_the_same_values() -> None:
@@ -58,8 +58,8 @@ def test_narrow_integers_give_the_same_values() -> None:
 
 
 def test_seeds_may_be_numbers_of_numpy_and_nothing_else() -> None:
-    drawn = [xs.diagonal_fisher(MODEL, [BATCH], labels="sample", seed=seed).values for seed in (3, np.int64(3))]  # type: ignore[arg-type]
-    assert all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
+    values = [xs.diagonal_fisher(MODEL, [BATCH], labels="sample", seed=seed).values for seed in (3, np.int64(3))]  # type: ignore[arg-type]
+    assert all(np.array_equal(a, b) for a, b in zip(*values, strict=True))
     with pytest.raises(UsageError, match="seed must be an integer, not '3'"):
         xs.diagonal_fisher(MODEL, [BATCH], seed="3")  # type: ignore[arg-type]
 
@@ -111,7 +111,7 @@ def test_weights_of_two_types_that_torch_cannot_multiply(measure: Any, precision
     with pytest.raises(FisherError) as caught:
         measure(model, [zoo.batch(model, "llama", (6, 5))], layout)
     dtypes = " and ".join(sorted(("float32", str(precision).removeprefix("torch."))))
-    assert caught.value.message.startswith(f"the model has weights in {dtypes}, and torch cannot compute with both: ")
+    assert caught.value.message.startswith(f"the model has weights in {dtypes}, and torch cannot combine these types: ")
     assert "model.float()" in caught.value.hint
 
 

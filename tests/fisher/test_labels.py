@@ -10,7 +10,7 @@ from xsns_stream.models import parameter_layout
 
 LENGTHS = (9, 4, 6, 5, 11)
 FAMILIES = ("xlm-roberta", "llama", "t5", "xlm-roberta-sequence-classification", "xlm-roberta-question-answering")
-SILENT = ("layer.1.output.LayerNorm.bias",)  # what moves all positions alike moves no answer
+SILENT = ("layer.1.output.LayerNorm.bias",)  # a shift of all positions alike does not change the answer
 
 
 def rows_of(batch: dict[str, torch.Tensor], rows: list[int]) -> dict[str, torch.Tensor]:
@@ -27,10 +27,10 @@ def test_neither_batch_size_nor_order_matters(family, zoo, errors) -> None:
     batch = zoo.batch(model, family, LENGTHS)
     silent = SILENT if family.endswith("answering") else ()
     together = sampled(model, [batch])
-    alone = sampled(model, [rows_of(batch, [n]) for n in range(5)])
-    assert max(errors(alone, together, silent).values()) <= 1e-12
-    turned = sampled(model, [rows_of(batch, [4, 2]), rows_of(batch, [3, 0, 1])])
-    assert max(errors(turned, together, silent).values()) <= 1e-12
+    singles = sampled(model, [rows_of(batch, [n]) for n in range(5)])
+    assert max(errors(singles, together, silent).values()) <= 1e-12
+    reordered = sampled(model, [rows_of(batch, [4, 2]), rows_of(batch, [3, 0, 1])])
+    assert max(errors(reordered, together, silent).values()) <= 1e-12
     assert max(errors(sampled(model, [batch], checkpoint=True), together, silent).values()) <= 1e-12
 
 
@@ -44,7 +44,7 @@ def test_draws_depend_on_the_seed_and_not_on_the_labels(family, zoo, errors) -> 
     observed = diagonal_fisher(model, [batch], parameter_layout(model)).to_dict()
     assert max(errors(observed, result, silent).values()) > 0.1
     if family == "t5":
-        return  # there the labels are also what the decoder reads
+        return  # in encoder-decoders, the decoder also reads the labels
     other = {
         name: torch.where(values == -100, values, (values + 1) % 3)
         if name not in ("input_ids", "attention_mask")
@@ -80,7 +80,7 @@ def test_any_number_is_a_key(key, seed, zoo, errors) -> None:
 
 
 def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None:
-    """F = Σ_y p(y) (∂ log p(y))², for one hidden token of a vocabulary that can be summed over."""
+    """F = Σ_y p(y) (∂ log p(y))², for one hidden token and a vocabulary small enough to sum over."""
     model = make_model("xlm-roberta", vocab_size=9)
     layout, draws = parameter_layout(model), 2_000
     ids = torch.tensor([[5, 7, 6, 8]])
@@ -92,7 +92,7 @@ def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None
         scores.append(torch.cat([gradient.flatten() for gradient in result]))
     squares, p = torch.stack(scores).square(), chances.detach().exp()
     exact = p @ squares
-    assert 0.02 < float(p.min()) < float(p.max()) < 0.9, "no label is certain, and none impossible"
+    assert 0.02 < float(p.min()) < float(p.max()) < 0.9, "no label has a probability of 0 or 1"
     labels = torch.full((1, 4), -100)
     labels[0, 2] = 5
     batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
@@ -106,7 +106,7 @@ def test_the_mean_over_many_draws_is_the_expectation(make_model, errors) -> None
     distances = ((result - exact) / deviation)[real]
     assert 0.1 < float(distances.square().mean().sqrt()) < 2.5
     assert float(distances.abs().max()) < 5
-    # The observed label differs: the same test distinguishes the two.
+    # The observed label gives another result, which the same test distinguishes.
     observed = diagonal_fisher(model, [batch], layout).to_dict()
     other = torch.cat([observed[name].flatten() for name in layout.names])
     assert float((((other - exact) / deviation)[real]).abs().mean()) > 5

@@ -1,4 +1,4 @@
-"""Measurement in groups of layers: the same bits in more passes, with values on disk."""
+"""Measurement in groups of layers: more passes give the same bits, and the values are on disk."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def in_groups(model, batches, layout, budget, folder, settings=None, **more):
 def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     model = zoo.make(family, torch.float64 if family == "xlm-roberta" else torch.float32, ATTENTION.get(family, "sdpa"))
     layout, batches = parameter_layout(model), batches_of(zoo, model, family)
-    whole = diagonal_fisher(model, batches, layout)
+    expected = diagonal_fisher(model, batches, layout)
     spans = [4 * (layer.stop - layer.start) for layer in layout.layers]
     for n, budget in enumerate((1, max(spans), 4 * layout.size)):
         folder = tmp_path / str(n)
         folder.mkdir()
         result = in_groups(model, batches, layout, budget, folder, language="sw")
         assert (result.examples, result.language) == (5, "sw")
-        for name, ours, theirs in zip(layout.names, result.values, whole.values, strict=True):
+        for name, ours, theirs in zip(layout.names, result.values, expected.values, strict=True):
             assert ours.dtype == theirs.dtype
             assert np.array_equal(ours, theirs), (budget, name)
 
@@ -62,10 +62,10 @@ def test_the_bits_do_not_depend_on_the_budget(family, zoo, tmp_path) -> None:
     ],
     ids=["grad-abs", "mean", "sample", "checkpoint", "bf16"],
 )
-def test_every_setting(settings, zoo, tmp_path) -> None:
+def test_groups_of_layers_agree_under_every_setting(settings, zoo, tmp_path) -> None:
     model = zoo.make("t5", torch.float32, ATTENTION["t5"])
     layout, batches = parameter_layout(model), batches_of(zoo, model, "t5")
-    whole = diagonal_fisher(
+    expected = diagonal_fisher(
         model,
         batches,
         layout,
@@ -77,15 +77,15 @@ def test_every_setting(settings, zoo, tmp_path) -> None:
         seed=6,
     )
     result = in_groups(model, batches, layout, 60_000, tmp_path, settings, seed=6)
-    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(result.values, whole.values, strict=True))
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(result.values, expected.values, strict=True))
 
 
 @pytest.mark.parametrize("family", ["t5", "umt5"])
 def test_fused_attention_with_a_learned_bias_agrees_to_rounding(family, zoo, tmp_path, errors) -> None:
     model = zoo.make(family, torch.float32)
     layout, batches = parameter_layout(model), batches_of(zoo, model, family)
-    whole = diagonal_fisher(model, batches, layout).to_dict()
-    assert max(errors(in_groups(model, batches, layout, 60_000, tmp_path).to_dict(), whole).values()) <= 5e-6
+    expected = diagonal_fisher(model, batches, layout).to_dict()
+    assert max(errors(in_groups(model, batches, layout, 60_000, tmp_path).to_dict(), expected).values()) <= 5e-6
 
 
 def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean_square, errors) -> None:
@@ -95,8 +95,8 @@ def test_parameters_measured_one_by_one_are_exact(zoo, tmp_path, gradients, mean
     expected = mean_square(gradients(model, "masked-lm", batches, layout.names))
     result = in_groups(model, batches, layout, 10_000, tmp_path).to_dict()
     assert max(errors(result, expected).values()) <= 1e-12
-    whole = diagonal_fisher(model, batches, layout).to_dict()
-    assert all(torch.equal(result[name], values) for name, values in whole.items())
+    at_once = diagonal_fisher(model, batches, layout).to_dict()
+    assert all(torch.equal(result[name], values) for name, values in at_once.items())
 
 
 def test_values_are_mapped_from_one_file(zoo, tmp_path) -> None:
@@ -135,7 +135,7 @@ def test_groups_end_between_layers_where_layers_fit() -> None:
     layout = ParameterLayout(names, ((20,), (10,)) * 4, spans)
     assert groups_of_layers(layout, 240) == [("d.x", "d.y", "c.x", "c.y"), ("b.x", "b.y", "a.x", "a.y")]
     assert groups_of_layers(layout, 239) == [(f"{layer}.x", f"{layer}.y") for layer in "dcba"]
-    # No layer fits: the groups are tensors, from the last one on.
+    # No layer fits into the memory, so that the groups consist of tensors, from the last tensor on.
     assert groups_of_layers(layout, 80)[:2] == [("d.y",), ("d.x",)]
     assert groups_of_layers(layout, 119) == groups_of_layers(layout, 80)
 
@@ -144,13 +144,13 @@ def test_a_pass_ends_at_the_lowest_layer_of_its_group(zoo, tmp_path) -> None:
     model = zoo.make("xlm-roberta")
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")[:1]
     without_rules(model, layout)
-    seen: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
     def watch(n: int):
         def note(module, args, output) -> None:
-            seen.append(("forth", n))
+            calls.append(("forth", n))
             if output.requires_grad:
-                output.register_hook(lambda gradient: seen.append(("back", n)))
+                output.register_hook(lambda gradient: calls.append(("back", n)))
 
         return note
 
@@ -159,8 +159,8 @@ def test_a_pass_ends_at_the_lowest_layer_of_its_group(zoo, tmp_path) -> None:
     in_groups(model, batches, layout, 4 * layout.size // 2, tmp_path)
     for hook in hooks:
         hook.remove()
-    first, second = seen[:3], seen[3:]
-    assert first == [("forth", 0), ("forth", 1), ("back", 1)], "nothing goes back into the lower block"
+    first, second = calls[:3], calls[3:]
+    assert first == [("forth", 0), ("forth", 1), ("back", 1)], "no gradient flows back into the lower block"
     assert second == [("forth", 0), ("forth", 1), ("back", 1), ("back", 0)]
 
 
@@ -176,7 +176,7 @@ def test_whole_batches_are_not_cut(estimator, zoo, tmp_path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_to_measure(zoo, tmp_path) -> None:
+def test_no_batch_is_an_error(zoo, tmp_path) -> None:
     model = zoo.make("xlm-roberta")
     with pytest.raises(FisherError, match="there is no batch of language 'sw' to measure"):
         in_groups(model, [], parameter_layout(model), 10**9, tmp_path, language="sw")

@@ -1,4 +1,4 @@
-"""State that the caller left on the model is neither used nor lost: flags, modes, gradients, forwards."""
+"""A measurement neither uses nor changes the state of the model: flags, modes, gradients, forward methods."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_earlier_gradients_are_neither_counted_nor_lost() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_of_a_training_step_survive_a_check_in_full_precision(dtype: torch.dtype) -> None:
-    """A model that was just fine-tuned has gradients; doubtful tensors are compared in another type."""
+    """A fine-tuned model has gradients, and the check compares some tensors in another type."""
     torch.manual_seed(0)
     model = AlbertForMaskedLM(AlbertConfig(embedding_size=8, **SIZES)).to(dtype).eval()
     model(**batch()).loss.backward()
@@ -65,7 +65,7 @@ def fisher(model, batches, **settings):
 
 
 def state(model) -> dict[str, object]:
-    """All state of a model that a measurement could change."""
+    """Return all state of a model that a measurement could change."""
     return {
         "flags": {name: p.requires_grad for name, p in model.named_parameters()},
         "gradients": [name for name, p in model.named_parameters() if p.grad is not None],
@@ -83,7 +83,7 @@ def state(model) -> dict[str, object]:
 
 @pytest.fixture
 def mixed(make_model):
-    """A model in a state that no single call restores: partly frozen, partly in training mode."""
+    """Return a model that is partly frozen and partly in training mode, which no single call restores."""
     model = make_model("bert").train()
     model.bert.encoder.layer[0].eval()
     model.bert.encoder.layer[1].output.dense.weight.requires_grad_(False)
@@ -156,7 +156,7 @@ WAYS = {
 
 
 def fails_backward(model) -> Any:
-    """Let the backward of a model fail in the lower block, when the upper one was measured."""
+    """Let the backward pass fail in the lower block, after the upper block was measured."""
 
     def refuse(gradient) -> None:
         raise MemoryError("no room")
@@ -171,20 +171,20 @@ def fails_backward(model) -> Any:
     )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("setting", WAYS)
 @pytest.mark.parametrize("family", ["bert", "albert", "deberta-v2", "t5", "mixtral", "gpt2"])
-def test_every_choice_of_parameters_and_settings(family, way, zoo) -> None:
-    """Models with rules for all modules, with shared modules, without some rules, and with rules for other methods."""
+def test_every_choice_of_parameters_and_settings_leaves_the_model_unchanged(family, setting, zoo) -> None:
+    """The models have rules for all modules, shared modules, modules without a rule, and rules for other methods."""
     model = zoo.make(family, torch.float32).train()
     own = model.get_submodule(parameter_layout(model).layers[0].name)
     own.eval()
     before = state(model)
     batches = [zoo.batch(model, family, (5, 6)), zoo.batch(model, family, (4, 7), seed=1)]
-    first = fisher(model, batches, **WAYS[way])
+    first = fisher(model, batches, **WAYS[setting])
     assert state(model) == before
     layout, hook = fails_backward(model)
     with hook, pytest.raises(MemoryError, match="no room"):
-        diagonal_fisher(model, batches, layout, **WAYS[way])
+        diagonal_fisher(model, batches, layout, **WAYS[setting])
     assert state(model) == before
-    again = fisher(model, batches, **WAYS[way])
+    again = fisher(model, batches, **WAYS[setting])
     assert all(torch.equal(again[name], values) for name, values in first.items())

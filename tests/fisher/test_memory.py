@@ -39,7 +39,7 @@ def test_twice_the_memory_holds_twice_the_tokens(kind) -> None:
     small, large = budget(kind, 32, 2 * 2**20), budget(kind, 32, 4 * 2**20)
     assert 32 < small < large <= 4096
     assert 1.8 < large / small < 2.2
-    assert small % 32 == 0, "whole examples of the maximum length"
+    assert small % 32 == 0, "the budget is a multiple of the maximum length"
 
 
 def test_a_budget_is_at_least_one_example_and_at_most_the_useful_size() -> None:

@@ -1,4 +1,4 @@
-"""Models with a module that its rule does not fit: still exact, one example at a time, with a note."""
+"""Models with a module for which its rule is wrong: values are exact, measured one example at a time, with a note."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Gained(nn.Module):
 
 
 class GainedByHead(Gained):
-    """A module whose vector does not act on the last axis."""
+    """A module with a vector that is multiplied along another axis than the last."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__(inner, 4)
@@ -93,7 +93,7 @@ class Twice(nn.Module):
 
 
 class Turned(nn.Module):
-    """A module that runs its layer on [T, B, …], as some models do."""
+    """A module that calls its layer with [T, B, …], as some models do."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -272,20 +272,20 @@ def test_unusual_modules_are_exact_and_the_slow_ones_are_listed(
 @pytest.mark.parametrize(
     "change", [low_rank, used_twice, one_block_twice, scaled_block], ids=lambda change: change.__name__
 )
-def test_other_estimators(change, estimator, make_model, draw, collate, errors) -> None:
-    """One example a batch makes every estimator a function of single gradients."""
+def test_other_estimators_are_exact_for_single_examples(change, estimator, make_model, draw, collate, errors) -> None:
+    """With one example per batch, every estimator is a function of the gradients of single examples."""
     model, batches = make_model("bert"), collate(draw((7,)), 1)
     change(model.bert.encoder.layer)
     layout = parameter_layout(model)
     square = diagonal_fisher(model, batches, layout).to_dict()
     result = diagonal_fisher(model, batches, layout, estimator).to_dict()
-    wanted = {name: values.sqrt() if estimator == "grad-abs" else values for name, values in square.items()}
-    # A root doubles the digits that rounding noise has.
-    assert max(errors(result, wanted).values()) <= 1e-7
+    expected = {name: values.sqrt() if estimator == "grad-abs" else values for name, values in square.items()}
+    # A square root doubles the number of digits that rounding affects.
+    assert max(errors(result, expected).values()) <= 1e-7
 
 
 def test_a_head_that_takes_tokens_without_a_batch_axis(make_model, draw, collate, truth, errors) -> None:
-    """Some models call their head with [B · T, hidden]; all logits are computed then."""
+    """Some models call their head with [B · T, hidden], for which all logits are computed."""
     from transformers.modeling_outputs import MaskedLMOutput
 
     def forward(self, labels=None, **inputs):
@@ -318,7 +318,7 @@ def test_examples_that_see_one_another_are_measured_alone(make_model, draw, coll
 
 
 def test_each_model_is_checked_on_its_own(make_model, draw, collate, truth, errors) -> None:
-    """A model of one block, and one of two blocks that are the same one, have the same class and layout."""
+    """A model of one block, and a model that uses one block twice, have the same class and layout."""
     plain, twice = make_model("bert", num_hidden_layers=1), make_model("bert")
     one_block_twice(twice.bert.encoder.layer)
     layout, examples = parameter_layout(plain), draw(LENGTHS)
@@ -346,7 +346,7 @@ def test_explicit_names_are_measured_one_by_one(make_model, draw, collate, truth
     with Engine(model, layout, without_rules=layout.names[:1]) as engine:
         for batch in collate(examples, 2):
             engine.add(batch)
-    # A linear layer's weight and bias go together.
+    # The weight and the bias of a linear layer are measured together.
     assert engine.fallback == layout.names[:2]
     result = {name: total / engine.examples for name, total in engine.sums.items()}
     assert max(errors(result, truth(model, examples, layout.names)).values()) <= 1e-12

@@ -36,7 +36,7 @@ class Residual(nn.Module):
 
 
 class Shared(nn.Module):
-    """A layer that is used twice, a weight that is also used by hand, and a parameter of the model itself."""
+    """A layer that is used twice, a weight that is also used directly, and a parameter of the model itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Shared(nn.Module):
 
 
 class Reader(nn.Module):
-    """An encoder of torch over tokens, with an embedding that is also the output layer."""
+    """A Transformer encoder of torch whose embedding is also the output layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Any]] = {
     "resnet": (resnet, (2, 5, 5), classify),
     "shared": (Shared, (6,), classify),
     "turned": (Turned, (4, 6), classify),
-    # As many positions as examples are compared.
+    # The check compares a batch with as many positions as examples.
     "turned, square": (Turned, (3, 6), classify),
     "tokens": (Reader, (4,), read),
 }
@@ -146,22 +146,22 @@ def data(name: str, examples: int = 7, dtype: torch.dtype = torch.float64) -> di
     }
 
 
-def split(whole: Mapping[str, Tensor], size: int) -> list[dict[str, Tensor]]:
-    parts = {name: values.split(size) for name, values in whole.items()}
+def split(examples: Mapping[str, Tensor], size: int) -> list[dict[str, Tensor]]:
+    parts = {name: values.split(size) for name, values in examples.items()}
     return [dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True)]
 
 
-def truth(model: nn.Module, loss: Any, whole: Mapping[str, Tensor], power: int = 2) -> dict[str, Tensor]:
+def truth(model: nn.Module, loss: Any, examples: Mapping[str, Tensor], power: int = 2) -> dict[str, Tensor]:
     """Return the mean of |gradient|^power by an ordinary backward pass for each example."""
     parameters = dict(model.named_parameters())
     totals = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    for one in split(whole, 1):
+    for one in split(examples, 1):
         model.zero_grad()
         loss(model, one).sum().backward()
         for name, p in parameters.items():
             totals[name] += p.grad.abs() ** power if p.grad is not None else 0
     model.zero_grad()
-    return {name: total / len(whole["x"]) for name, total in totals.items()}
+    return {name: total / len(examples["x"]) for name, total in totals.items()}
 
 
 def largest_error(result: xs.DiagonalFisher, expected: Mapping[str, Tensor]) -> float:
@@ -178,10 +178,10 @@ def largest_error(result: xs.DiagonalFisher, expected: Mapping[str, Tensor]) -> 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_is_exact_for_every_batch_size(name: str, size: int) -> None:
     model, loss = make(name)
-    whole = data(name)
-    expected = truth(model, loss, whole)
+    examples = data(name)
+    expected = truth(model, loss, examples)
     assert all(bool(each.any()) for each in expected.values() if each.dim() > 1)
-    result = xs.diagonal_fisher(model, split(whole, size), loss=loss)
+    result = xs.diagonal_fisher(model, split(examples, size), loss=loss)
     assert result.examples == 7
     assert largest_error(result, expected) <= 1e-10
     assert [p.grad for p in model.parameters()] == [None] * len(list(model.parameters()))
@@ -189,10 +189,10 @@ def test_every_parameter_is_exact_for_every_batch_size(name: str, size: int) -> 
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_float32(name: str) -> None:
+def test_values_in_float32_are_close_to_the_exact_ones(name: str) -> None:
     model, loss = make(name, torch.float32)
-    whole = data(name, dtype=torch.float32)
-    assert largest_error(xs.diagonal_fisher(model, split(whole, 4), loss=loss), truth(model, loss, whole)) <= 1e-4
+    examples = data(name, dtype=torch.float32)
+    assert largest_error(xs.diagonal_fisher(model, split(examples, 4), loss=loss), truth(model, loss, examples)) <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_the_mean_absolute_gradient() -> None:
 
 
 def test_a_module_that_the_first_batch_does_not_use_is_exact_later() -> None:
-    """A gate that is closed for the examples that are compared; its layer has the examples along another axis."""
+    """The gate is closed for the examples of the check, and its layer has the examples along another axis."""
 
     class Gated(nn.Module):
         def __init__(self) -> None:
@@ -235,22 +235,22 @@ def test_a_module_that_the_first_batch_does_not_use_is_exact_later() -> None:
             return self.body(x) + opened * self.late(x[None].expand(len(x), -1, -1)).mean(0)
 
     model = Gated().double().eval()
-    whole = data("mlp")
-    whole["x"][:3, 0], whole["x"][3:, 0] = -1, 1
-    expected = truth(model, classify, whole)
+    examples = data("mlp")
+    examples["x"][:3, 0], examples["x"][3:, 0] = -1, 1
+    expected = truth(model, classify, examples)
     assert bool(expected["late.weight"].any())
-    assert largest_error(xs.diagonal_fisher(model, [whole], loss=classify), expected) <= 1e-10
+    assert largest_error(xs.diagonal_fisher(model, [examples], loss=classify), expected) <= 1e-10
 
 
 def test_a_data_loader_of_tuples_is_refused_with_the_line_that_names_them() -> None:
     model, loss = make("mlp")
-    whole = data("mlp")
-    loader = DataLoader(TensorDataset(whole["x"], whole["y"]), batch_size=3)
+    examples = data("mlp")
+    loader = DataLoader(TensorDataset(examples["x"], examples["y"]), batch_size=3)
     with pytest.raises(UsageError, match="a batch is of the type list") as caught:
         xs.diagonal_fisher(model, loader, loss=loss)
     assert "({'x': x, 'y': y} for x, y in loader)" in caught.value.hint
     named = ({"x": x, "y": y} for x, y in loader)
-    assert largest_error(xs.diagonal_fisher(model, named, loss=loss), truth(model, loss, whole)) <= 1e-10
+    assert largest_error(xs.diagonal_fisher(model, named, loss=loss), truth(model, loss, examples)) <= 1e-10
 
 
 def test_a_frozen_parameter_is_measured_and_stays_frozen() -> None:
@@ -261,7 +261,7 @@ def test_a_frozen_parameter_is_measured_and_stays_frozen() -> None:
     assert not model[0].weight.requires_grad
 
 
-def test_a_model_of_transformers_with_a_loss_of_the_caller(make_model: Any, draw: Any, collate: Any) -> None:
+def test_a_model_of_transformers_takes_a_loss_of_the_caller(make_model: Any, draw: Any, collate: Any) -> None:
     model = make_model("bert")
     (batch,) = collate(draw((6, 6, 6)), 3)
 
@@ -355,20 +355,20 @@ def test_losses_that_are_not_of_single_examples(loss: Any, message: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("tensors", "message"),
     [
         ({"y": torch.zeros(2, dtype=torch.int64)}, "'y' has 2 examples, and 'x' has 7"),
         ({"weight": torch.tensor(0.5)}, "'weight' is a single number"),
         ({"names": ["a"]}, "'names' of a batch is of the type list"),
     ],
 )
-def test_batches_without_a_common_first_axis(changed: dict[str, Any], message: str) -> None:
+def test_batches_without_a_common_first_axis_are_refused(tensors: dict[str, Any], message: str) -> None:
     with pytest.raises((FisherError, UsageError), match=message) as caught:
-        xs.diagonal_fisher(make("mlp")[0], [data("mlp") | changed], loss=classify)
+        xs.diagonal_fisher(make("mlp")[0], [data("mlp") | tensors], loss=classify)
     assert caught.value.hint
 
 
-def test_empty_batches() -> None:
+def test_empty_batches_are_refused() -> None:
     model = make("mlp")[0]
     assert refused(FisherError, model, {}, loss=classify).message == "a batch has no tensors."
     assert refused(FisherError, model, data("mlp", 0), loss=classify).message == "a batch has no examples."
@@ -409,7 +409,7 @@ def test_blocks_of_a_plain_module() -> None:
     assert caught.value.hint.startswith("did you mean '2.conv")
 
 
-def test_every_parameter_of_a_model_of_transformers(
+def test_every_parameter_of_a_model_of_transformers_is_exact(
     make_model: Any, draw: Any, collate: Any, truth: Any, errors: Any
 ) -> None:
     model, examples = make_model("bert"), draw((6, 4, 5))
@@ -430,7 +430,7 @@ def test_a_tied_tensor_has_its_first_name() -> None:
     assert layout.names == ("embedding.weight", "out.bias")
 
 
-def test_the_sums_of_layers() -> None:
+def test_layer_sums_add_the_values_of_a_layer() -> None:
     model, loss = make("resnet")
     result = xs.diagonal_fisher(model, [data("resnet")], loss=loss)
     expected: dict[str, float] = {}

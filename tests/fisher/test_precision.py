@@ -1,4 +1,4 @@
-"""Half precision: mixed (weights in float32) and of the weights themselves. Sums are float32 throughout."""
+"""Half precision of the arithmetic (weights in float32) and of the weights. Sums are in float32 in both cases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from xsns_stream.models import parameter_layout
 from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import FisherSettings
 
-#: Announced by `diagonal_fisher`; the tests at the end expect it.
+#: The warning of `diagonal_fisher`, which the last tests of this file expect.
 pytestmark = pytest.mark.filterwarnings("ignore:the weights are in:xsns_stream.fisher.HalfPrecisionWarning")
 LENGTHS = ((9, 4, 6), (5, 11))
 BF16, FP16 = torch.bfloat16, torch.float16
-#: Mixed precision, or weights (and with them the whole computation) in half precision, or both.
+#: {name: (data type of the weights, precision)}: mixed precision, weights in half precision, or both.
 WAYS = {
     "bf16 mixed": (torch.float32, "bf16"),
     "fp16 mixed": (torch.float32, "fp16"),
@@ -39,39 +39,39 @@ def jaccard(one, other) -> float:
 
 
 def test_no_parameter_is_lost(zoo_family, zoo) -> None:
-    """The sum of every tensor is about that of float32: a rule that misses a cast weight would leave zeros."""
+    """The sum of every tensor is close to that in float32; a rule that misses a cast weight would leave zeros."""
     models = {dtype: zoo.make(zoo_family, dtype) for dtype in (torch.float32, BF16)}
     layout = parameter_layout(models[torch.float32])
     batches = batches_of(zoo, models[torch.float32], zoo_family)
     expected = diagonal_fisher(models[torch.float32], batches, layout).to_dict()
     largest = max(float(values.max()) for values in expected.values())
-    for way, (dtype, precision) in WAYS.items():
+    for setting, (dtype, precision) in WAYS.items():
         result = diagonal_fisher(models[dtype], batches, layout, precision=precision).to_dict()
         for name, values in result.items():
             assert values.dtype == torch.float32
-            assert torch.isfinite(values).all(), (way, name)
+            assert torch.isfinite(values).all(), (setting, name)
             if float(expected[name].max()) > 1e-5 * largest:
-                assert 0.3 < float(values.sum() / expected[name].sum()) < 3, (way, name)
+                assert 0.3 < float(values.sum() / expected[name].sum()) < 3, (setting, name)
 
 
 #: Measured 0.987, 0.998 and 0.982 at least; what is left is for other processors, which round sums otherwise.
 LEAST = {"bf16 mixed": 0.975, "fp16 mixed": 0.99, "bfloat16 weights": 0.965}
 
 
-@pytest.mark.parametrize("way", LEAST)
+@pytest.mark.parametrize("setting", LEAST)
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
-def test_the_sub_network_is_almost_the_same(family, way, zoo) -> None:
-    dtype, precision = WAYS[way]
+def test_the_sub_network_is_almost_the_same(family, setting, zoo) -> None:
+    dtype, precision = WAYS[setting]
     exact, model = zoo.make(family, torch.float32), zoo.make(family, dtype)
     layout, batches = parameter_layout(exact), batches_of(zoo, exact, family)
     result = diagonal_fisher(model, batches, layout, precision=precision)
-    assert LEAST[way] <= jaccard(result, diagonal_fisher(exact, batches, layout)) < 1
+    assert LEAST[setting] <= jaccard(result, diagonal_fisher(exact, batches, layout)) < 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_single_example_agrees_with_an_ordinary_backward(way, zoo, errors) -> None:
-    """The same casts at the same places: the remaining difference is the rounding of one gradient to half precision."""
-    dtype, precision = WAYS[way]
+@pytest.mark.parametrize("setting", WAYS)
+def test_a_single_example_agrees_with_an_ordinary_backward(setting, zoo, errors) -> None:
+    """Both use the same casts, so that they differ only by the rounding of one gradient to half precision."""
+    dtype, precision = WAYS[setting]
     model = zoo.make("llama", dtype)
     layout, batch = parameter_layout(model), zoo.batch(model, "llama", (9,))
     autocast = torch.autocast("cpu", {"bf16": BF16, "fp16": FP16}.get(precision, BF16), precision != "float32")
@@ -101,19 +101,19 @@ def test_checkpointing_gives_the_same_values(precision, zoo) -> None:
 def test_sums_are_never_in_half_precision(estimator, dtype, zoo) -> None:
     model = zoo.make("xlm-roberta", dtype)
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
-    wanted = torch.float64 if dtype == torch.float64 else torch.float32
+    expected_dtype = torch.float64 if dtype == torch.float64 else torch.float32
     moments = ("absolute",) if estimator == "grad-abs" else ("square",)
     with Engine(model, layout, FisherSettings(estimator), moments=moments) as engine:
         engine.add(batches[0])
-        assert {total.dtype for total in engine.sums.values()} == {wanted}
+        assert {total.dtype for total in engine.sums.values()} == {expected_dtype}
     result = diagonal_fisher(model, batches, layout, estimator)
-    assert {torch.as_tensor(values).dtype for values in result.values} == {wanted}
-    whole = diagonal_fisher(model, batches, layout, "per-batch")
-    assert {torch.as_tensor(values).dtype for values in whole.values} == {wanted}
+    assert {torch.as_tensor(values).dtype for values in result.values} == {expected_dtype}
+    per_batch = diagonal_fisher(model, batches, layout, "per-batch")
+    assert {torch.as_tensor(values).dtype for values in per_batch.values} == {expected_dtype}
 
 
 def test_many_small_squares_are_not_lost(zoo) -> None:
-    """In bfloat16, 1 + 1/300 is 1: of 300 equal squares most would be lost."""
+    """In bfloat16, 1 + 1/300 is 1, so that most of 300 equal squares would be lost in a sum."""
     model = zoo.make("xlm-roberta", BF16)
     layout, batch = parameter_layout(model), zoo.batch(model, "xlm-roberta", (5,))
     once = diagonal_fisher(model, [batch], layout).to_dict()
@@ -124,7 +124,7 @@ def test_many_small_squares_are_not_lost(zoo) -> None:
 
 
 def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
-    """The smallest float16 number is 6e-8; the loss is multiplied first, and the sums are divided."""
+    """The smallest float16 number is 6e-8: the loss is multiplied by a scale, and the sums are divided by it."""
     model = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         model.lm_head.layer_norm.weight.mul_(1e-7)
@@ -138,7 +138,7 @@ def test_gradients_too_small_for_float16_are_kept(zoo) -> None:
 
 
 class Router(nn.Module):
-    """A module that computes in float32, like routers of experts: the cast weight is another tensor."""
+    """A module that casts its weight to float32, like routers of experts. The cast weight is another tensor."""
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def test_the_self_check_changes_no_bit_of_the_weights(dtype, zoo) -> None:
     before = {name: (value.dtype, value.clone()) for name, value in model.state_dict().items()}
     identities = {name: id(parameter) for name, parameter in model.named_parameters()}
     checks = self_check(model, parameter_layout(model))
-    # In their own precision, no check could tell rounding from a wrong rule.
+    # In half precision, no check could distinguish rounding from a wrong rule.
     assert all(check.exact and check.error < 1e-4 for check in checks)
     after = model.state_dict()
     assert all(after[name].dtype == kind and torch.equal(after[name], value) for name, (kind, value) in before.items())
@@ -207,7 +207,7 @@ def test_the_mean_gradient_warns_of_half_precision(zoo) -> None:
     layout, batches = parameter_layout(model), batches_of(zoo, model, "xlm-roberta")
     with pytest.warns(HalfPrecisionWarning, match="the weights are in bfloat16") as caught:
         mean_gradient(model, batches, layout)
-    assert caught[0].filename == __file__, "the warning stands where the function was called"
+    assert caught[0].filename == __file__, "the warning refers to the line that called the function"
 
 
 def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
@@ -222,7 +222,7 @@ def test_the_slow_path_is_noted_and_recorded(zoo) -> None:
 
 
 def test_gradients_of_float16_weights_do_not_underflow(zoo) -> None:
-    """The gradients that flow back are float16, and would be zero below 6e-8."""
+    """Gradients in the backward pass are float16, and those below 6e-8 would become zero."""
     exact = zoo.make("xlm-roberta", torch.float32)
     with torch.no_grad():
         exact.lm_head.layer_norm.weight.mul_(1e-3)

@@ -1,4 +1,4 @@
-"""Refusals name the language, the example or the parameter in one sentence."""
+"""Error messages name the language, the example or the parameter in one sentence."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def complaint(kind: type[XsnsError], model, batches, **settings) -> XsnsError:
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize("label", [VOCABULARY, 10_000, -1])
-def test_a_label_outside_the_vocabulary(label, estimator, small, draw, collate) -> None:
+def test_a_label_outside_the_vocabulary_is_refused(label, estimator, small, draw, collate) -> None:
     (batch,) = collate(draw((6, 4)), 2)
     batch["labels"][1, 2] = label
     error = complaint(FisherError, small, [batch], estimator=estimator, language="sw")
@@ -44,7 +44,7 @@ def test_a_label_outside_the_vocabulary(label, estimator, small, draw, collate) 
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "t5", QUESTIONS])
-def test_a_token_outside_the_embeddings(family, zoo) -> None:
+def test_a_token_outside_the_embeddings_is_refused(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["input_ids"][1, 2] = VOCABULARY
@@ -63,7 +63,7 @@ def test_every_kind_of_label(family, zoo) -> None:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_an_example_with_nothing_to_score(estimator, small, draw, collate) -> None:
+def test_an_example_with_nothing_to_score_is_refused(estimator, small, draw, collate) -> None:
     batches = collate(draw((6, 4, 5, 6)), 2)
     batches[1]["labels"][1] = -100
     error = complaint(FisherError, small, batches, estimator=estimator, language="fi")
@@ -71,14 +71,14 @@ def test_an_example_with_nothing_to_score(estimator, small, draw, collate) -> No
     assert "hide at least one token" in error.hint
 
 
-def test_a_batch_with_nothing_to_score(small, draw, collate) -> None:
+def test_a_batch_with_nothing_to_score_is_refused(small, draw, collate) -> None:
     (batch,) = collate(draw((6, 4)), 2)
     batch["labels"][:] = -100
     assert complaint(FisherError, small, [batch]).message == "example 0 has no position to score."
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])
-def test_a_decoder_with_nothing_to_score(family, zoo) -> None:
+def test_a_decoder_with_nothing_to_score_is_refused(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     # A causal model does not predict the first token.
@@ -88,7 +88,7 @@ def test_a_decoder_with_nothing_to_score(family, zoo) -> None:
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "llama", "gpt2", "xlm-roberta-token-classification"])
 def test_padding_is_not_scored(family, zoo) -> None:
-    """Labels that are a copy of the tokens also score padding, which must not affect the gradient of an example."""
+    """If labels are a copy of the tokens, padding has labels too, which must not affect the gradient of an example."""
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"] = batch["input_ids"] % 5
@@ -97,19 +97,19 @@ def test_padding_is_not_scored(family, zoo) -> None:
     assert error.hint == "set its label to -100."
 
 
-@pytest.mark.parametrize("place", [4, 5, 6, 100, -1])
+@pytest.mark.parametrize("position", [4, 5, 6, 100, -1])
 @pytest.mark.parametrize("which", ["start_positions", "end_positions"])
-def test_an_answer_outside_its_text(which, place, zoo) -> None:
+def test_an_answer_outside_its_text_is_refused(which, position, zoo) -> None:
     model = zoo.make(QUESTIONS)
     batch = zoo.batch(model, QUESTIONS, (6, 4))
-    batch[which][1] = place
+    batch[which][1] = position
     error = complaint(FisherError, model, [batch])
     assert error.message == "an answer is outside of its text, in the padding."
     assert which in error.hint
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_no_batch_and_an_empty_batch(estimator, small, draw, collate) -> None:
+def test_no_batch_and_an_empty_batch_are_refused(estimator, small, draw, collate) -> None:
     error = complaint(FisherError, small, [], estimator=estimator)
     assert error.message == "there is no batch to compute the Fisher information from."
     error = complaint(FisherError, small, iter(()), estimator=estimator, language="sw")
@@ -120,11 +120,11 @@ def test_no_batch_and_an_empty_batch(estimator, small, draw, collate) -> None:
 
 
 @pytest.mark.parametrize("estimator", ["per-example", "authors"])
-def test_a_batch_on_another_device(estimator, small, draw, collate) -> None:
+def test_a_batch_on_another_device_is_refused(estimator, small, draw, collate) -> None:
     (batch,) = collate(draw((6, 4)), 2)
     for moved in (batch, {"labels": batch["labels"]}):
-        there = batch | {name: values.to("meta") for name, values in moved.items()}
-        error = complaint(FisherError, small, [there], estimator=estimator)
+        on_meta = batch | {name: values.to("meta") for name, values in moved.items()}
+        error = complaint(FisherError, small, [on_meta], estimator=estimator)
         assert error.message.endswith("is on meta and the model is on cpu.")
         assert error.hint == "move the batches to the model's device."
 
@@ -141,7 +141,7 @@ def test_a_batch_on_another_device(estimator, small, draw, collate) -> None:
         (QUESTIONS, "end_positions"),
     ],
 )
-def test_a_batch_without_its_targets(family, missing, zoo) -> None:
+def test_a_batch_without_its_targets_is_refused(family, missing, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     del batch[missing]
@@ -153,7 +153,7 @@ def test_a_batch_without_its_targets(family, missing, zoo) -> None:
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_a_model_without_a_head(estimator, make_model, draw, collate) -> None:
+def test_a_model_without_a_head_is_refused(estimator, make_model, draw, collate) -> None:
     body = make_model("bert").bert
     error = complaint(FisherError, body, collate(draw((6, 4)), 2), estimator=estimator)
     assert error.message.startswith("BertModel has no head that predicts tokens or classes, so there is nothing to")
@@ -161,7 +161,7 @@ def test_a_model_without_a_head(estimator, make_model, draw, collate) -> None:
 
 
 @pytest.mark.parametrize("measure", [diagonal_fisher, mean_gradient, without_rules])
-def test_a_layout_of_another_model(measure, small, make_model, draw, collate) -> None:
+def test_a_layout_of_another_model_is_refused(measure, small, make_model, draw, collate) -> None:
     layout = parameter_layout(make_model("bert"))
     arguments = (small, layout) if measure is without_rules else (small, collate(draw((6, 4)), 2), layout)
     with pytest.raises(FisherError) as caught:
@@ -173,7 +173,7 @@ def test_a_layout_of_another_model(measure, small, make_model, draw, collate) ->
     assert "parameter_layout(model)" in caught.value.hint
 
 
-def test_a_layout_of_a_wider_model(small, make_model) -> None:
+def test_a_layout_of_a_wider_model_is_refused(small, make_model) -> None:
     layout = parameter_layout(make_model("xlm-roberta", intermediate_size=48))
     with pytest.raises(FisherError, match=r"intermediate.dense.weight' \[48, 32\] is not in"):
         diagonal_fisher(small, [], layout)
@@ -184,7 +184,7 @@ def test_an_empty_layout_has_nothing_to_measure(small, draw, collate) -> None:
         diagonal_fisher(small, collate(draw((6, 4)), 2), ParameterLayout((), (), ()))
 
 
-def test_unknown_choices(small) -> None:
+def test_unknown_choices_are_refused(small) -> None:
     error = complaint(UsageError, small, [], estimator="fisher")
     assert (error.message, error.hint) == (
         "'fisher' is not a valid estimator.",
@@ -230,7 +230,7 @@ def test_a_gradient_that_overflows_is_named(make_model, draw, collate) -> None:
     # The loss does not change; the square of the gradient from here exceeds the range of float32.
     with model.get_submodule(BLOWN).register_forward_hook(lambda module, args, output: _Blown.apply(output)):
         error = complaint(FisherError, model, batches, language="sw")
-    assert error.message.startswith("the gradient of language 'sw' by parameter 'bert.encoder.layer.")
+    assert error.message.startswith("the gradient of language 'sw' with respect to parameter 'bert.encoder.layer.")
     assert error.message.endswith("is not finite (NaN or infinite).")
 
 
@@ -238,7 +238,7 @@ BLOWN = "bert.encoder.layer.1.output.dense"
 
 
 class _Blown(torch.autograd.Function):
-    """The same value, with a gradient 10^30 times as large."""
+    """Return the input unchanged, and multiply the gradient by 10^30."""
 
     @staticmethod
     def forward(ctx, values):
@@ -250,7 +250,7 @@ class _Blown(torch.autograd.Function):
 
 
 def test_a_batch_that_cannot_be_split_into_examples(make_model) -> None:
-    """A model that is random in evaluation mode has no gradient to compare with."""
+    """A model that is random in evaluation mode has no fixed gradient for the comparison."""
 
     class Random(torch.nn.Module):
         def __init__(self, inner):

@@ -1,4 +1,4 @@
-"""A share of the positions is scored: causal models, and encoder-decoders whose decoder reads all of its tokens."""
+"""Fisher values if only a share of the positions is scored, for causal models and encoder-decoders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xsns_stream.objectives.encoding import IGNORED, draw_scored
 FAMILIES = ("gpt2", "gemma3-text", "t5", "mbart")
 SHARE = 0.15
 LENGTHS = (23, 9, 16, 4, 12)
-#: Keys whose position was added at the embeddings have a bias without a gradient.
+#: The key biases, whose gradient is zero in models that add positions to the embeddings.
 SILENT = {"mbart": ("k_proj.bias",)}
 
 
@@ -46,7 +46,7 @@ def padded(examples: list[EncodedExample], size: int) -> list[dict[str, Tensor]]
 
 @pytest.mark.parametrize("in_blocks", [False, True], ids=["all logits", "blocks"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_exact_in_float64(
+def test_values_of_a_share_are_exact_in_float64(
     family, in_blocks, zoo, gradients, mean_square, errors, float64_throughout, monkeypatch
 ) -> None:
     if in_blocks:
@@ -120,3 +120,6 @@ def test_tokens_of_the_decoder_that_do_not_fit(zoo) -> None:
     unknown = batch | {"decoder_tokens": batch["decoder_tokens"].clamp(max=1) + 96}
     with pytest.raises(FisherError, match="a label is outside of the vocabulary of 97 tokens"):
         diagonal_fisher(model, [unknown], parameter_layout(model))
+    without_labels = {name: values for name, values in batch.items() if name != "labels"}
+    with pytest.raises(FisherError, match="a batch for T5ForConditionalGeneration has no 'labels'"):
+        diagonal_fisher(model, [without_labels], parameter_layout(model))

@@ -1,4 +1,4 @@
-"""Results of the self-check are kept: in memory for the model, and on disk for its kind where this is requested."""
+"""Results of the self-check are saved in memory for a model, and on disk for a kind of model if requested."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ BLOCK = "roberta.encoder.layer.0."
 @pytest.fixture
 def checks(monkeypatch) -> list[str]:
     """Collect one entry for each computation of the reference."""
-    seen: list[str] = []
+    names: list[str] = []
     plain = selfcheck.reference_fisher
 
     def counting(model, *args, **kwargs):
-        seen.append(type(model).__name__)
+        names.append(type(model).__name__)
         return plain(model, *args, **kwargs)
 
     monkeypatch.setattr(selfcheck, "reference_fisher", counting)
-    return seen
+    return names
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def test_each_model_is_checked_once(make_model, draw, collate, checks, folder) -
         assert without_rules(model, layout) == ()
     assert len(checks) == 1
     without_rules(make_model("bert"), layout)
-    assert len(checks) == 2, "another model of the kind is looked at again"
+    assert len(checks) == 2, "another model of the kind is checked again"
     model.float()
     without_rules(model, layout)
-    assert len(checks) == 3, "so is the same one in another precision"
-    assert not entries(folder), "nothing is written unless that is asked"
+    assert len(checks) == 3, "the same model in another precision is checked again"
+    assert not entries(folder), "nothing is written without a request"
 
 
 def test_only_parameters_without_a_rule_are_measured_one_by_one(make_model, draw, collate, truth, errors) -> None:
@@ -230,14 +230,14 @@ def test_damaged_weights_leave_no_result_of_the_check(value, make_model, checks,
 
 
 def test_small_values_are_compared_in_float64(monkeypatch) -> None:
-    """With embeddings in θ, rounding alone exceeded the tolerance of a bias with small values."""
+    """With embeddings in θ, the rounding error of a bias with small values exceeded the tolerance."""
     from xsns_stream.models import load_model
 
     model = load_model("mini").model
     layout = parameter_layout(model, include=["word_embeddings"])
     before = {name: values.clone() for name, values in model.state_dict().items()}
     assert len(self_check(model, layout)) == len(layout.names)
-    # The coarsest possible rounding on any processor: every tensor is doubtful.
+    # The tolerance is below the rounding error of any processor, so that every tensor is compared again.
     monkeypatch.setattr(selfcheck, "TOLERANCE_FLOAT32", 1e-12)
     monkeypatch.setattr(selfcheck, "TOLERANCE_DOUBTFUL", 1e-6)
     self_check(model, layout)

@@ -48,7 +48,7 @@ def test_loss_and_gradient_equal_autograd(with_bias: bool, scale: float) -> None
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-12)
 
 
-def test_tokens_that_a_bias_rules_out() -> None:
+def test_loss_and_gradient_are_exact_with_biases_of_minus_infinity() -> None:
     """A bias of −∞ on the first forty tokens, which fill whole blocks of seven."""
     hidden, weight, bias, targets, factors = inputs()
     bias[:40] = float("-inf")
@@ -67,19 +67,19 @@ def test_float32_is_as_close_to_float64_as_autograd() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("by", ["autocast", "weights"])
-def test_lower_precision(dtype: torch.dtype, by: str) -> None:
+@pytest.mark.parametrize("source", ["autocast", "weights"])
+def test_gradients_in_lower_precision_are_as_close_as_rounding_allows(dtype: torch.dtype, source: str) -> None:
     hidden, weight, bias, targets, factors = inputs(torch.float32)
     exact = at_once(*inputs())[1]
-    if by == "weights":
+    if source == "weights":
         hidden, weight, bias = hidden.to(dtype), weight.to(dtype), bias.to(dtype)
-    with torch.autocast("cpu", dtype=dtype, enabled=by == "autocast"):
+    with torch.autocast("cpu", dtype=dtype, enabled=source == "autocast"):
         gradient = cross_entropy_with_gradient(hidden, weight, bias, targets, factors)[1]
     assert gradient.dtype == hidden.dtype
     assert float((gradient.double() - exact).abs().max() / exact.abs().max()) <= 8 * torch.finfo(dtype).eps
 
 
-def test_a_target_outside_of_the_vocabulary() -> None:
+def test_a_target_outside_of_the_vocabulary_is_refused() -> None:
     hidden, weight, bias, targets, factors = inputs()
     targets[2] = VOCABULARY
     with pytest.raises(IndexError):

@@ -39,7 +39,7 @@ def test_percent_that_is_called_fraction(matrix: Any) -> None:
         matrix("source,sw,fi\nsw,90,50\nfi,40,1\n", unit="fraction")
 
 
-def test_fractions_and_percent_in_one_file(matrix: Any) -> None:
+def test_fractions_and_percent_in_one_file_are_refused(matrix: Any) -> None:
     text = "source,sw,fi,et\nsw,90,50,60\nfi,0.4,0.95,0.8\n"
     with pytest.raises(XsnsError, match="mixed: every score is 1 or less for source fi"):
         matrix(text, unit="percent")
@@ -125,7 +125,7 @@ def test_of_many_duplicate_scores_ten_are_named(matrix: Any) -> None:
     assert caught.value.message.count("occurs twice") == 10
 
 
-def test_two_labels_of_one_language(matrix: Any) -> None:
+def test_two_labels_of_one_language_are_refused(matrix: Any) -> None:
     with pytest.raises(XsnsError, match="'swa' and 'swh' are both 'sw'") as caught:
         matrix("source,fi\nswa,50\nswh,60\n")
     assert "--rename" in caught.value.hint
@@ -207,7 +207,7 @@ def test_a_score_that_stands_twice_cannot_be_skipped(matrix: Any) -> None:
 
 
 def test_labels_of_one_language_on_one_side_are_not_merged(matrix: Any) -> None:
-    """The scores do not overlap: before, rows of `aka` and `twi` were one row of `ak`."""
+    """The rows of `aka` and `twi` do not overlap. They are refused, and not merged into one row of `ak`."""
     text = "source,target,score\naka,fi,50\ntwi,en,60\nsw,en,40\n"
     with pytest.raises(XsnsError, match="'aka' and 'twi' are both 'ak'"):
         matrix(text, layout="long", unit="percent")
@@ -378,15 +378,15 @@ def test_summary_words_are_languages_only_after_rename(matrix: Any, word: str) -
     assert imported.scores.sources == ("en", "sw")
     assert list(imported.left_out.to_json()["summaries"]) == [word]
     assert imported.left_out.scores == 2
-    meant = matrix(text, unit="percent", rename={word: word}).scores
-    assert len(meant.sources) == 3
-    assert meant.values[2].tolist() == [90, 80]
+    renamed = matrix(text, unit="percent", rename={word: word}).scores
+    assert len(renamed.sources) == 3
+    assert renamed.values[2].tolist() == [90, 80]
 
 
 def test_matrix_that_looks_transposed_is_noted(matrix: Any) -> None:
-    turned = ",sw,fi\nsw,90,50\nfi,40,80\net,30,70\n"
-    assert any("this looks transposed" in note for note in matrix(turned, unit="percent").notes)
-    assert matrix(turned, unit="percent", transpose=True).notes == ()
+    transposed = ",sw,fi\nsw,90,50\nfi,40,80\net,30,70\n"
+    assert any("this looks transposed" in note for note in matrix(transposed, unit="percent").notes)
+    assert matrix(transposed, unit="percent", transpose=True).notes == ()
     assert matrix(",sw,fi,et\nsw,90,50,60\nfi,40,80,70\n", unit="percent").notes == ()
 
 

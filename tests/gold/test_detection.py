@@ -17,7 +17,7 @@ RAW = ",task_type,lang_train,lang_pred,score\n0,x,af,af,98.5\n"
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "found"),
+    ("name", "text", "format_name"),
     [
         ("x.csv", RAW, "xpos"),
         ("matrix-ft-10000.csv", "source,af,kmr\naf,98.5,17.25\n", "xpos"),
@@ -32,15 +32,15 @@ RAW = ",task_type,lang_train,lang_pred,score\n0,x,af,af,98.5\n"
         ("x.csv", ";Swahili;中文\nDeutsch;55,2;31,2%\n", "matrix"),
     ],
 )
-def test_formats_are_found_and_said(tmp_path: Path, name: str, text: str, found: str) -> None:
+def test_formats_are_recognised_and_reported(tmp_path: Path, name: str, text: str, format_name: str) -> None:
     path = write(tmp_path, name, text)
-    assert find_format(path)[0] == found
+    assert find_format(path)[0] == format_name
     notes = import_scores(path).notes
-    assert notes[0].startswith(f"the format of '{name}' is {found}: ")
-    assert import_scores(path, found).notes == notes[1:]
+    assert notes[0].startswith(f"the format of '{name}' is {format_name}: ")
+    assert import_scores(path, format_name).notes == notes[1:]
 
 
-def test_json_and_folders(tmp_path: Path) -> None:
+def test_json_files_and_folders_are_recognised(tmp_path: Path) -> None:
     assert find_format(sumeval(tmp_path, [({"en": 5}, {"ar": 0.5})]))[0] == "sumeval"
     assert find_format(tmp_path)[0] == "xpos"
 
@@ -57,12 +57,12 @@ def test_a_wrong_format_is_reported_with_the_other_problems(tmp_path: Path) -> N
     path = write(tmp_path, "x.csv", "source,sw,Swahly,fi\nen,50,x1,3\nfi,20,30,3\n")
     with pytest.raises(XsnsError) as caught:
         import_scores(path, "long")
-    with pytest.raises(XsnsError) as found:
+    with pytest.raises(XsnsError) as right_format:
         import_scores(path)
-    alone = found.value
-    assert caught.value.message.endswith(f"In the format matrix, {alone.message}")
-    assert "Swahly" in alone.message
-    assert caught.value.hint == (f"the file looks like the format matrix, not long: give --format matrix. {alone.hint}")
+    error = right_format.value
+    assert caught.value.message.endswith(f"In the format matrix, {error.message}")
+    assert "Swahly" in error.message
+    assert caught.value.hint == (f"the file looks like the format matrix, not long: give --format matrix. {error.hint}")
     with pytest.raises(XsnsError) as caught:
         import_gold([path], "long", str(tmp_path / "g.parquet"), rename={})
     command = caught.value.hint.rpartition(": ")[2]
@@ -73,7 +73,7 @@ def test_a_wrong_format_is_reported_with_the_other_problems(tmp_path: Path) -> N
 @needs_shared
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "format_name"),
     [
         ("xpos", "xpos"),
         ("xpos/results/udpos-ft-10000.csv", "xpos"),
@@ -83,7 +83,7 @@ def test_a_wrong_format_is_reported_with_the_other_problems(tmp_path: Path) -> N
         ("gold/nnrank_wikiann_ner_xlmr_base.csv", "nnrank"),
     ],
 )
-def test_formats_of_published_files(name: str, found: str) -> None:
-    assert find_format(SHARED / name)[0] == found
+def test_formats_of_published_files_are_recognised(name: str, format_name: str) -> None:
+    assert find_format(SHARED / name)[0] == format_name
     scores = import_scores(SHARED / name).scores
     assert scores.cells.shape[2:] in {(65, 105), (51, 72)}

@@ -33,7 +33,7 @@ XPOS = {
 
 
 @pytest.mark.parametrize("name", XPOS)
-def test_xpos_in_each_of_its_layouts(tmp_path: Path, name: str) -> None:
+def test_xpos_is_read_in_each_of_its_layouts(tmp_path: Path, name: str) -> None:
     imported = import_scores(write(tmp_path, name, XPOS[name]), "xpos")
     scores = imported.scores
     assert (scores.sources, scores.targets) == (("af", "ar"), ("af", "ku"))
@@ -46,8 +46,8 @@ def test_a_folder_of_xpos_has_training_sizes_as_regimes(tmp_path: Path) -> None:
     for size, score in (("00630", 40), ("10000", 60), ("3epoch", 70), ("02500", 50)):
         write(tmp_path, f"results/matrix-ft-{size}.csv", f"source,sw,fi\nsw,90,{score}\nfi,{score + 1},91\n")
     write(tmp_path, "results/ldnd.csv", "no,matter\n1,2\n")
-    for place in (tmp_path, tmp_path / "results"):
-        scores = import_scores(place, "xpos").scores
+    for folder in (tmp_path, tmp_path / "results"):
+        scores = import_scores(folder, "xpos").scores
         assert scores.regimes == ("10000", "630", "2500", "3epoch")
         assert scores["sw", "fi"] == 60
         assert scores.regime("3epoch")["fi", "sw"] == 71
@@ -133,7 +133,7 @@ def test_langrank_raw_results_without_the_lines_of_the_best_three(tmp_path: Path
 
 
 @pytest.mark.parametrize("task", LANGRANK_TABLES)
-def test_langrank_training_tables(tmp_path: Path, task: str) -> None:
+def test_langrank_training_tables_are_read(tmp_path: Path, task: str) -> None:
     scores = import_scores(write(tmp_path, f"{task}.csv", LANGRANK_TABLES[task]), "langrank").scores
     assert (scores.sources, scores.targets, scores.task) == (("bua", "ku"), ("pcm",), task)
     assert (scores.metric, scores.unit) == (
@@ -194,7 +194,7 @@ def test_invalid_files_of_sumeval_are_errors(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------ matrix and long
 
 
-def test_a_long_table_with_regimes_and_seeds(tmp_path: Path) -> None:
+def test_a_long_table_with_regimes_and_seeds_is_read(tmp_path: Path) -> None:
     text = "source,target,regime,seed,score\nsw,fi,big,42,50\nsw,fi,big,16,52\nsw,fi,small,42,40\nfi,sw,big,42.0,60\n"
     imported = import_scores(write(tmp_path, "x.csv", text), "long", task="pos", metric="accuracy", unit="percent")
     scores = imported.scores
@@ -213,7 +213,7 @@ def test_the_metric_names_the_column_of_a_long_table(tmp_path: Path) -> None:
     assert "f1, accuracy" in caught.value.hint
 
 
-def test_matrix_of_a_user(tmp_path: Path) -> None:
+def test_a_matrix_of_a_user_is_read(tmp_path: Path) -> None:
     path = write(tmp_path, "x.csv", "\ufeff,swh_Latn,fin\neng,50,\nSW,55.5,60\n")
     imported = import_scores(path, "matrix", task="pos", metric="accuracy", unit="percent")
     assert (imported.scores.sources, imported.scores.targets) == (("en", "sw"), ("sw", "fi"))
@@ -265,11 +265,11 @@ def test_published_xpos_is_the_same_in_every_layout() -> None:
 
 @needs_shared
 @pytest.mark.shared_data
-def test_published_nnrank() -> None:
+def test_the_published_nnrank_scores_are_read() -> None:
     imported = import_scores(SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank")
     assert imported.scores.cells.shape == (1, 1, 51, 72)
     assert np.isfinite(imported.scores.cells).all()
-    # Three accuracies are those of the first lines of the file.
+    # Three accuracies are compared with the first lines of the file.
     accuracy = import_scores(
         SHARED / "gold" / "nnrank_wikiann_ner_xlmr_base.csv", "nnrank", metric="accuracy", min_examples=500
     )
@@ -283,7 +283,7 @@ CASES = SHARED.parent / "cases" / "names"
 @pytest.mark.skipif(not CASES.is_dir(), reason="the tables of people are not here")
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", ["scores.csv", "semicolons.csv"])
-def test_tables_from_spreadsheets(name: str) -> None:
+def test_tables_from_spreadsheets_are_read(name: str) -> None:
     scores = import_scores(CASES / name, "matrix").scores
     assert (scores.sources, scores.targets) == (("sw", "yo", "en"), ("en", "wo", "zh", "nb"))
     np.testing.assert_array_equal(scores.values, [[55.2, 31.2, np.nan, 40], [50, 29, 33.1, np.nan], [90, 28, 44, 70]])

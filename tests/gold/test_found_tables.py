@@ -26,8 +26,8 @@ def load(tmp_path: Path) -> Any:
     return imported
 
 
-def values(found: ImportedScores) -> dict[str, float]:
-    scores = found.scores
+def values(imported: ImportedScores) -> dict[str, float]:
+    scores = imported.scores
     return {
         f"{source} {target}": scores[source, target]
         for source in scores.sources
@@ -42,30 +42,30 @@ MATRIX = {"en en": 90, "en fi": 80, "fi en": 60, "fi fi": 85}
 @pytest.mark.parametrize(
     "text",
     [
-        # Separators at the ends of lines, in all or in one of them.
+        # Separators at the ends of all lines, or of one line.
         "source,en,fi\nen,90,80,\nfi,60,85,\n",
         "source,en,fi\nen,90,80,\nfi,60,85\n",
-        # R writes no field above the names of the lines.
+        # R writes no heading above the column of row names.
         '"en","fi"\n"en",90,80\n"fi",60,85\n',
         # Invisible characters: zero width, joiner, soft hyphen, no-break space, mark of direction.
         "source,\u200ben,fi\u200d\nen\ufeff,90,80\nf\u00adi\u00a0,\u200e60,85\n",
-        # The name of the columns is the first field, and that of the lines is below.
+        # The name of the columns is the first field, and the name of the rows is below it.
         "target,en,fi\nsource,,\nen,90,80\nfi,60,85\n",
-        # Means and totals of all kinds.
+        # Rows and columns of means and totals.
         "source,en,fi,Ø,Total\nen,90,80,85,170\nfi,60,85,72.5,145\nMedian,75,82.5,,\nAvg. w/o en,60,80,,\n",
         "source,en,fi,avg (zero-shot)\nen,90,80,80\nfi,60,85,60\nmoyenne,75,82.5,\n",
-        # Text for a spreadsheet.
+        # Values that are marked as text for a spreadsheet.
         'source,en,fi\nen,"=""90""",\'80\nfi,"=""60""",85\n',
-        # A mark on a code: `en` is not the language En.
+        # A mark on a code, as in `en*`.
         "source,en*,fi\nen*,90,80\nfi,60,85\n",
         'sep=;\r\nsource;en;fi\r\nen;90,0;80,0\r\nfi;"60,0";85,0\r\n',
     ],
 )
-def test_forms_of_one_matrix(load: Any, text: str) -> None:
+def test_every_form_of_a_matrix_gives_the_same_scores(load: Any, text: str) -> None:
     assert values(load(text)) == MATRIX
 
 
-def test_a_matrix_of_r_as_text(load: Any) -> None:
+def test_a_matrix_that_r_wrote_as_text_is_read(load: Any) -> None:
     imported = load("en fi\nen 90 80\nfi 60 85\n", "scores.txt")
     assert values(imported) == MATRIX
     note = (
@@ -79,12 +79,12 @@ def test_a_matrix_of_r_as_text(load: Any) -> None:
 def test_a_long_table_of_r(load: Any) -> None:
     text = '"source" "target" "score"\n"1" "en" "fi" 80\n"2" "fi" "en" 60\n'
     assert values(load(text, "scores.txt")) == {"en fi": 80, "fi en": 60}
-    # A decimal comma without quotation marks is no name of a line.
+    # With an unquoted decimal comma, a line has four fields, of which the first is not a row name.
     with pytest.raises(XsnsError, match=r"line 2 of .* has 4 fields, but the first has 3"):
         load("source,target,score\nen,fi,80,5\nfi,en,60,1\n")
 
 
-def test_a_similarity_matrix_of_r(tmp_path: Path) -> None:
+def test_a_similarity_matrix_that_r_wrote_is_read(tmp_path: Path) -> None:
     path = tmp_path / "similarity.tsv"
     path.write_text('"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t0.4\t1\n')
     matrix = read_matrix(path)
@@ -108,7 +108,7 @@ def test_a_similarity_matrix_of_r(tmp_path: Path) -> None:
         (r"\textbf{81.2}", 81.2),
     ],
 )
-def test_notations_of_numbers(load: Any, cell: str, number: float) -> None:
+def test_common_notations_of_numbers_are_read(load: Any, cell: str, number: float) -> None:
     assert values(load(f'source;target;score\nen;fi;"{cell}"\n', unit="points")) == {"en fi": number}
 
 
@@ -129,18 +129,18 @@ def test_two_columns_of_scores_with_one_name(load: Any) -> None:
     assert values(load(text, metric="score.1")) == {"en fi": 81}
 
 
-@pytest.mark.parametrize("what", ["metric", "task"])
-def test_scores_of_several_metrics_or_tasks(load: Any, what: str) -> None:
-    text = f"source,target,{what},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
-    with pytest.raises(XsnsError, match=f"column '{what}' of 'scores.csv' has scores of several {what}s: f1, acc"):
+@pytest.mark.parametrize("column", ["metric", "task"])
+def test_scores_of_several_metrics_or_tasks(load: Any, column: str) -> None:
+    text = f"source,target,{column},score\nen,fi,f1,80\nen,sw,acc,70\nen,sw,f1,60\n"
+    with pytest.raises(XsnsError, match=f"column '{column}' of 'scores.csv' has scores of several {column}s: f1, acc"):
         load(text)
     with pytest.raises(XsnsError, match=r"f1, acc, and 'las' is not one of them\."):
-        load(text, **{what: "las"})
-    imported = load(text, **{what: "F1"})
+        load(text, **{column: "las"})
+    imported = load(text, **{column: "F1"})
     assert values(imported) == {"en fi": 80, "en sw": 60}
-    assert f"1 line of 'scores.csv' was not read: its {what} is not f1." in imported.notes
-    only = load(f"source,target,{what},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
-    assert getattr(only, what) == "f1"
+    assert f"1 line of 'scores.csv' was not read: its {column} is not f1." in imported.notes
+    only = load(f"source,target,{column},score\nen,fi,f1,80\nen,sw,f1,70\n").scores
+    assert getattr(only, column) == "f1"
 
 
 def test_scores_of_several_models(load: Any) -> None:
@@ -172,14 +172,14 @@ def test_runs_with_names_are_not_seeds(load: Any) -> None:
 
 
 def test_columns_of_several_metrics_below_each_other(load: Any) -> None:
-    """As pandas writes columns with two levels; the hint must not exchange sources and targets."""
+    """pandas writes columns with two levels in this form; the hint must not exchange sources and targets."""
     text = "metric,f1,f1,acc,acc\ntarget,en,fi,en,fi\nsource,,,,\nen,90,80,95,85\nfi,60,85,66,88\n"
     with pytest.raises(XsnsError, match="the score en → fi occurs twice: 80 and 85") as caught:
         load(text)
     assert "--transpose" not in caught.value.hint
 
 
-def test_the_utf_16_text_of_excel(load: Any) -> None:
+def test_the_utf_16_text_of_excel_is_read(load: Any) -> None:
     imported = load("source\ttarget\tscore\r\nen\tfi\t81,2\r\n", encoding="utf-16")
     assert values(imported) == {"en fi": 81.2}
 
@@ -214,7 +214,7 @@ SIMILARITIES = {"en fi": 0.5, "fi en": -0.4}
         ("s.tsv", '"en"\t"fi"\n"en"\t1\t0.5\n"fi"\t-0.4\t1\n'),
     ],
 )
-def test_forms_of_one_similarity_matrix(name: str, text: str, tmp_path: Path) -> None:
+def test_every_form_of_a_similarity_matrix_gives_the_same_values(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
     matrix = read_matrix(tmp_path / name)
     assert {pair: matrix[pair[:2], pair[3:]] for pair in SIMILARITIES} == SIMILARITIES
@@ -260,7 +260,7 @@ def test_labels_over_several_rows(load: Any, rows: str, header: str) -> None:
         r"source & en & fi \\ en~\cite{x} & 90.0(3) & \num{80.0} \\ fi & 60 \pm 0.2 & \cellcolor{red}\textbf{85} \\",
     ],
 )
-def test_fields_of_latex(load: Any, body: str) -> None:
+def test_fields_of_latex_are_read_without_formatting(load: Any, body: str) -> None:
     assert values(load(f"\\begin{{tabular}}{{lcc}}\n{body}\n\\end{{tabular}}\n", "scores.tex")) == MATRIX
 
 
@@ -275,7 +275,7 @@ def test_only_the_first_of_several_tables_is_read(load: Any) -> None:
     assert "'scores.md' was read as the first of 2 Markdown tables." in imported.notes
 
 
-def test_a_table_of_tabulate(load: Any) -> None:
+def test_a_table_of_tabulate_is_read(load: Any) -> None:
     text = (
         "|    | source   | target   |   score |\n|---:|:---------|:---------|--------:|\n|  0 | en | fi |      80 |\n"
     )
@@ -289,7 +289,7 @@ def test_a_table_of_tabulate(load: Any) -> None:
         ("<!DOCTYPE html>\n<html><body>Sign in, please</body></html>\n", "an HTML page"),
     ],
 )
-def test_placeholders_instead_of_a_table(load: Any, text: str, kind: str) -> None:
+def test_placeholders_instead_of_a_table_are_refused(load: Any, text: str, kind: str) -> None:
     with pytest.raises(XsnsError, match=f"is {kind}, not the file itself"):
         load(text)
 
@@ -311,9 +311,9 @@ def test_frames_of_pandas(name: str, tmp_path: Path) -> None:
         assert values(import_scores(tmp_path / "matrix.parquet")) == MATRIX
     else:
         frame.to_json(path, orient="records", lines=True)
-    found = import_scores(path)
-    assert values(found) == {"en fi": 80, "fi sw": 70.5}
-    assert found.scores.metric == "f1"
+    imported = import_scores(path)
+    assert values(imported) == {"en fi": 80, "fi sw": 70.5}
+    assert imported.scores.metric == "f1"
     path.write_bytes(b"PAR1 and no more")
     with pytest.raises(XsnsError, match="cannot be read as a table"):
         import_scores(path)

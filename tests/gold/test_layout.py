@@ -1,4 +1,4 @@
-"""Tables of scores as people have them: what is read, what is not, and what is said."""
+"""Tables of scores in the layouts that people use: tables that are read, tables that are refused, and the notes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ MATRICES = {
     "means": (
         "source,sw,yo,zu,Avg.\nen,55.2,40.1,44,46.4\nfr,50.3,42.2,43,45.2\nAverage,52.7,41.1,43.5,45.8\n",
         "these labels were not read, because they are means or totals: Average, Avg.; "
-        "--rename LABEL=CODE reads one as a language.",
+        "--rename LABEL=CODE reads such a label as a language.",
     ),
     "a column of families with merged cells": (
         "family,source,sw,yo,zu\nIndo-European,en,55.2,40.1,44\n,fr,50.3,42.2,43\n",
@@ -101,7 +101,7 @@ MATRICES = {
 
 
 @pytest.mark.parametrize("kind", MATRICES)
-def test_matrices_of_people(load: Any, kind: str) -> None:
+def test_matrices_in_common_layouts_are_read(load: Any, kind: str) -> None:
     text, note = MATRICES[kind]
     imported = load(text)
     assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
@@ -141,7 +141,7 @@ fr & 50.3 & \underline{42.2} & 43$_{\pm 0.3}$ \\ \bottomrule
         ("scores.txt", "source\tsw\tyo\tzu\nen\t55.2\t40.1\t44\nfr\t50.3\t42.2\t43\n", "are separated by tabs."),
     ],
 )
-def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) -> None:
+def test_tables_of_papers_and_pages_are_read(load: Any, name: str, text: str, note: str) -> None:
     imported = load(text, name)
     assert (imported.scores.sources, imported.scores.targets) == (("en", "fr"), ("sw", "yo", "zu"))
     assert imported.scores.values.tolist() == SCORES
@@ -172,7 +172,7 @@ def test_tables_of_papers_and_pages(load: Any, name: str, text: str, note: str) 
         ),
     ],
 )
-def test_long_tables_of_people(load: Any, text: str, note: str) -> None:
+def test_long_tables_in_common_layouts_are_read(load: Any, text: str, note: str) -> None:
     imported = load(text, metric=None)
     assert (imported.scores["en", "sw"], imported.scores["fi", "sw"]) == (80, 70)
     assert "the format of 'scores.csv' is long: it has a column of sources and a column of targets." in imported.notes
@@ -196,7 +196,7 @@ def test_the_name_of_the_column_is_the_metric(load: Any) -> None:
         (
             ",Swahili,Zulu\nISO,sw,yo\nen,1,2\n",
             "lines 2 and 1 of '.*' name different languages in one column: 'yo' and 'Zulu'",
-            "leave one line",
+            "keep only one line",
         ),
         ("source,sw,yo\nen,55,44,33\n", "line 2 of '.*' has 4 fields, but the first has 3", "in quotes"),
         ("T\nsource,sw\nen,55,44\n", "line 3 of '.*' has 3 fields, but the header, line 2, has 2", "in quotes"),

@@ -18,12 +18,12 @@ from xsns_stream.gold import SCORE_FORMATS, read_scores, summarise, write_scores
 from xsns_stream.types.transfer_scores import TransferScores
 
 NAN = float("nan")
-# Codes that other programs take for something else: not a number, false.
+# Codes that other programs read as another value: `nan` (not a number) and `no` (false).
 CODES = ("sw", "nan", "no", "zh-Hant", "fi")
 
 
 def scores(cells: object = None, **more: object) -> TransferScores:
-    """Two regimes, three seeds, two sources and five targets; some were not measured."""
+    """Return scores of two regimes, three seeds, two sources and five targets; some scores are missing."""
     if cells is None:
         cells = np.random.default_rng(3).uniform(0, 100, (2, 3, 2, 5))
         cells[:, :, 0, 1] = NAN
@@ -177,16 +177,16 @@ def test_the_summary_of_scores_of_languages_with_themselves_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("swa,fi,main,,50\nswh,fi,main,,51", "has swa, swh for one language"),
         ("sw,fi,main,,99999\nen,fi,main,,51", "scores in the unit percent must be between 0 and 100"),
     ],
 )
-def test_a_file_that_was_edited_is_checked_again(line: str, said: str, tmp_path: Path) -> None:
+def test_a_file_that_was_edited_is_checked_again(line: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "gold.csv"
     sentence = ",pos,accuracy,percent,made up"
     lines = "\n".join(f"{part}{sentence}" for part in line.split("\n"))
     path.write_text(f"source,target,regime,seed,score,task,metric,unit,origin\n{lines}\n")
-    with pytest.raises(XsnsError, match=said):
+    with pytest.raises(XsnsError, match=message):
         read_scores(path)

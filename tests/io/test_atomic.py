@@ -1,4 +1,4 @@
-"""Writing with fsync, also on file systems without it."""
+"""Writing with fsync, also on file systems that do not support fsync."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_a_folder_that_cannot_be_opened(monkeypatch: pytest.MonkeyPatch, tmp_pat
 @pytest.mark.parametrize(
     ("name", "accepted"), [("EINVAL", True), ("ENOTSUP", True), ("EPERM", False), ("EBADF", False), ("EIO", False)]
 )
-def test_files(name: str, accepted: bool, refuse: Any, tmp_path: Path) -> None:
+def test_some_errors_of_synchronising_a_file_are_ignored(
+    name: str, accepted: bool, refuse: Any, tmp_path: Path
+) -> None:
     refuse(getattr(errno, name), folders=False, files=True)
     path = tmp_path / "file"
     with path.open("wb") as file:
@@ -88,11 +90,11 @@ def test_files(name: str, accepted: bool, refuse: Any, tmp_path: Path) -> None:
 
 
 def test_whole_files_are_synchronised_before_they_are_renamed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    target, seen = tmp_path / "file.json", []
-    monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: seen.append(("file", target.exists())))
-    monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: seen.append((path, target.exists())))
+    target, calls = tmp_path / "file.json", []
+    monkeypatch.setattr("xsns_stream.io.atomic.sync_file", lambda file: calls.append(("file", target.exists())))
+    monkeypatch.setattr("xsns_stream.io.atomic.sync", lambda path: calls.append((path, target.exists())))
     write_whole(target, lambda file: file.write(b"{}") and None)
-    assert seen == [("file", False), (tmp_path, True)]
+    assert calls == [("file", False), (tmp_path, True)]
 
 
 def test_a_full_disk_is_an_error_for_whole_files(refuse: Any, tmp_path: Path) -> None:

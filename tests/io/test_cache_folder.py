@@ -1,4 +1,4 @@
-"""The folder of results that can be computed again."""
+"""The folder for cached results."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ def written(frame: pd.DataFrame, *, guard: bool = False, index: bool = False, se
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(BIDI + "\x1b\x9b\x85\n"))))
 def test_no_invisible_character_is_left(text: str) -> None:
-    shown = visible(text)
-    assert not any(unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in BIDI for sign in shown)
+    escaped = visible(text)
+    assert not any(unicodedata.category(sign) in {"Cc", "Zl", "Zp"} or sign in BIDI for sign in escaped)
     lines = visible(text, lines=True)
     assert lines.count("\n") == text.count("\n")
-    if shown == text:
+    if escaped == text:
         assert lines == text
 
 
@@ -46,7 +46,7 @@ def test_visible_characters_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "shown"),
+    ("cell", "expected"),
     [
         ("=1+1", "'=1+1"),
         ("+cmd", "'+cmd"),
@@ -63,11 +63,11 @@ def test_visible_characters_stay() -> None:
         ("a=b", "a=b"),
     ],
 )
-def test_formulas_are_guarded(cell: str, shown: str) -> None:
-    assert guarded(cell) == shown
+def test_formulas_are_guarded(cell: str, expected: str) -> None:
+    assert guarded(cell) == expected
 
 
-def test_cells_of_csv() -> None:
+def test_formulas_and_invisible_characters_in_cells_of_csv_are_escaped() -> None:
     frame = pd.DataFrame({"name": ["=a", "\x1b[31m", "sw"], "=value": [-1.5, float("nan"), 2.0], "n": [1, 2, 3]})
     assert written(frame) == "name,=value,n\n=a,-1.5,1\n\\x1b[31m,,2\nsw,2.0,3\n"
     assert written(frame, guard=True) == "name,'=value,n\n'=a,-1.5,1\n\\x1b[31m,,2\nsw,2.0,3\n"

@@ -32,7 +32,7 @@ French \& Breton & \underline{\textbf{50\%}} & \cellcolor{gray!20}42
 """
 
 
-def test_markdown() -> None:
+def test_rows_of_a_markdown_table_are_read() -> None:
     assert is_markdown(MARKDOWN)
     assert not is_latex(MARKDOWN)
     assert markdown_rows(MARKDOWN) == [
@@ -42,7 +42,7 @@ def test_markdown() -> None:
     ]
 
 
-def test_latex() -> None:
+def test_rows_of_a_latex_table_are_read() -> None:
     assert is_latex(LATEX)
     assert not is_markdown(LATEX)
     assert latex_rows(LATEX) == [

@@ -1,4 +1,4 @@
-"""The table of formats is that of the writers, of the help page and of the messages."""
+"""The table of matrix formats agrees with the writers, the help page and the messages."""
 
 from __future__ import annotations
 

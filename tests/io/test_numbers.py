@@ -1,4 +1,4 @@
-"""Numbers of cells, as people write them in tables of scores."""
+"""Numbers in cells, in the notations that people use in tables of scores."""
 
 from __future__ import annotations
 
@@ -39,16 +39,18 @@ from xsns_stream.io.numbers import cell_number, read_cells
     ],
 )
 def test_a_cell_has_one_number(cell: str, number: float, properties: set[str]) -> None:
-    read = cell_number(cell)
-    assert read.number == number
-    assert {name for name in ("percent", "comma", "ambiguous", "marked", "spread") if getattr(read, name)} == properties
+    parsed = cell_number(cell)
+    assert parsed.number == number
+    assert {
+        name for name in ("percent", "comma", "ambiguous", "marked", "spread") if getattr(parsed, name)
+    } == properties
 
 
 @pytest.mark.parametrize("cell", ["", "-", "–", "—", "--", "n/a", "N.A.", "#N/A", "?", "NaN", "…", None, "**-**"])
-def test_missing_scores(cell: object) -> None:
-    read = cell_number(cell).number
-    assert read is not None
-    assert math.isnan(read)
+def test_words_for_missing_scores_are_read_as_nan(cell: object) -> None:
+    number = cell_number(cell).number
+    assert number is not None
+    assert math.isnan(number)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_other_texts_are_not_numbers(cell: str) -> None:
 
 
 def test_what_was_not_read_is_listed() -> None:
-    read = read_cells([("en", "sw", "12.3*"), ("en", "fi", "12.3 ± 0.4"), ("fi", "sw", "high*"), ("fi", "en", "5")])
-    assert (read.marked, read.spread) == (("12.3*",), ("12.3 ± 0.4",))
-    assert read.wrong == ("fi → sw ('high*')",)
-    assert read.values[:2] == [12.3, 12.3]
+    cells = read_cells([("en", "sw", "12.3*"), ("en", "fi", "12.3 ± 0.4"), ("fi", "sw", "high*"), ("fi", "en", "5")])
+    assert (cells.marked, cells.spread) == (("12.3*",), ("12.3 ± 0.4",))
+    assert cells.wrong == ("fi → sw ('high*')",)
+    assert cells.values[:2] == [12.3, 12.3]

@@ -42,14 +42,14 @@ def system(root: Path, group: str, limits: dict[str, str]) -> Path:
         ("0::/\n", {"cpu.max": "not a limit\n"}, 8),
     ],
 )
-def test_limits_of_control_groups(group: str, limits: dict[str, str], cores: int, tmp_path: Path) -> None:
+def test_cores_are_limited_by_control_groups(group: str, limits: dict[str, str], cores: int, tmp_path: Path) -> None:
     assert available_cores(system(tmp_path, group, limits)) == cores
 
 
-def test_a_system_without_control_groups(tmp_path: Path) -> None:
+def test_without_control_groups_all_cores_are_available(tmp_path: Path) -> None:
     assert available_cores(tmp_path) == 8
 
 
-def test_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_counted_by_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
     assert available_cores(tmp_path) == 2

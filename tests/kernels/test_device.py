@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import xsns_kernels as kernels
+from tests.support.devices import every_device
 from xsns_kernels import device as on_device
 
-DEVICES = ("cpu", *(["cuda"] if torch.cuda.is_available() else []))
 SUBNORMALS = [0.0, 1e-45, 3e-45, 1e-40, 1.1e-38, 1.2e-38, 5e-324]
 DATA = {
     "one": [2.5],
@@ -21,28 +21,27 @@ DATA = {
 }
 CUTS = [(), (0, 0), (1,), (63, 64), (65, 65, 500), (3, 130, 131, 999), tuple(range(0, 1000, 7))]
 
-every_device = pytest.mark.parametrize("device", DEVICES)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def _tensors(pieces, device):
-    return [torch.from_numpy(np.ascontiguousarray(piece)).to(device) for piece in pieces]
+def _tensors(arrays, device):
+    return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
 
 
-def _same_kth(pieces, k, device):
-    result = on_device.kth_largest(_tensors(pieces, device), k)
+def _same_kth(arrays, k, device):
+    result = on_device.kth_largest(_tensors(arrays, device), k)
     for impl in kernels.implementations("kth_largest"):
-        expected = kernels.kth_largest(pieces, k, impl=impl)
+        expected = kernels.kth_largest(arrays, k, impl=impl)
         assert type(result) is type(expected)
         assert result.tobytes() == expected.tobytes()
 
 
-def _same_bits(pieces, threshold, device):
-    words, cardinality = on_device.threshold_bits(_tensors(pieces, device), threshold)
+def _same_bits(arrays, threshold, device):
+    words, cardinality = on_device.threshold_bits(_tensors(arrays, device), threshold)
     assert words.dtype == np.uint64
     assert type(cardinality) is int
     for impl in kernels.implementations("threshold_bits"):
-        expected, count = kernels.threshold_bits(pieces, threshold, impl=impl)
+        expected, count = kernels.threshold_bits(arrays, threshold, impl=impl)
         assert np.array_equal(words, expected)
         assert cardinality == count
 
@@ -50,7 +49,7 @@ def _same_bits(pieces, threshold, device):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("values", DATA.values(), ids=DATA)
-def test_same_among_ties_and_extremes(device, dtype, values):
+def test_results_are_the_same_among_ties_and_extremes(device, dtype, values):
     values = np.array(values, dtype)
     for k in {1, 2, values.size // 7 + 1, values.size // 2 + 1, values.size} & set(range(1, values.size + 1)):
         _same_kth([values], k, device)
@@ -60,7 +59,7 @@ def test_same_among_ties_and_extremes(device, dtype, values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("cuts", CUTS, ids=len)
-def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
+def test_results_are_the_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
     parts = np.split(random_values(1003, dtype), cuts)
     for k in (1, 150, 1003):
         _same_kth(parts, k, device)
@@ -70,7 +69,7 @@ def test_same_for_tensors_at_odd_offsets(device, dtype, cuts, random_values):
 @every_device
 @every_dtype
 @pytest.mark.parametrize("part", [1, 7, 64, 100])
-def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
+def test_results_are_the_same_if_tensors_are_read_in_parts(device, dtype, part, random_values, monkeypatch):
     monkeypatch.setattr(on_device, "_PART", part)
     parts = np.split(random_values(777, dtype), (3, 301))
     for k in (1, 117, 777):
@@ -81,7 +80,7 @@ def test_same_where_tensors_are_read_in_parts(device, dtype, part, random_values
 @every_device
 @every_dtype
 @pytest.mark.parametrize("size", [65, 2**16 + 5, 2**20 + 1])
-def test_same_for_random_values(device, dtype, size, random_values):
+def test_results_are_the_same_for_random_values(device, dtype, size, random_values):
     values = random_values(size, dtype)
     k = size * 15 // 100
     _same_kth([values], k, device)
@@ -113,7 +112,8 @@ def test_tensors_of_any_shape_that_require_grad_or_start_anywhere(device, random
     assert np.array_equal(on_device.threshold_bits(shaped, 0.5)[0], kernels.threshold_bits(values[1:], 0.5)[0])
 
 
-@pytest.mark.skipif(len(DEVICES) == 1, reason="needs a GPU")
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_tensors_on_several_devices(random_values):
     values = random_values(1000, np.float32)
     parts = [torch.from_numpy(values[:301]), torch.from_numpy(values[301:]).cuda()]
@@ -150,12 +150,12 @@ def test_kth_refuses_invalid_values(device, dtype, bad):
         (torch.ones(6)[::2], 1, ValueError, r"values\[0\] must be contiguous, got shape \(3,\) with strides \(2,\)"),
     ],
 )
-def test_errors(values, k, error, message):
+def test_invalid_arguments_of_kth_largest_are_refused(values, k, error, message):
     with pytest.raises(error, match=message):
         on_device.kth_largest(values, k)
 
 
-def test_threshold_errors():
+def test_invalid_arguments_of_threshold_bits_are_refused():
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         on_device.threshold_bits(torch.ones(3), float("nan"))
     with pytest.raises(TypeError, match=r"values\[0\] must have dtype float32 or float64, got int64"):

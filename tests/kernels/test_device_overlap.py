@@ -1,43 +1,42 @@
-"""Contract of the counts on a device with those of the reference; on the CPU, and on a GPU where there is one."""
+"""Counts on a device equal those of the reference, on the CPU and on a GPU if there is one."""
 
 import numpy as np
 import pytest
-import torch
 
+from tests.support.devices import every_device
 from xsns_kernels import ArrayColumns, Segment, stream_cross_intersections, stream_intersections
 from xsns_kernels import device_overlap as on_device
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 SEGMENTS = [None, [Segment(0, 1, 0), Segment(1, 130, 1), Segment(130, 640, 0)], []]
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("rows", [0, 1, 31, 33])
 def test_pairs_are_exact(device, segments, rows, random_words):
     columns, groups = ArrayColumns(random_words(rows, 10)), 2
-    counted = on_device.stream_intersections_on(columns, device, segments=segments, groups=groups)
+    counts = on_device.stream_intersections_on(columns, device, segments=segments, groups=groups)
     truth = stream_intersections(columns, segments=segments, groups=groups, impl="numpy")
-    assert counted.dtype == np.int64
-    assert np.array_equal(counted, truth)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, truth)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 @pytest.mark.parametrize("split", [0, 2, 5])
 def test_rectangles_are_exact(device, split, random_words):
     columns = ArrayColumns(random_words(5, 9))
-    counted = on_device.stream_cross_intersections_on(columns, split, device)
-    for mine, slow in zip(counted, stream_cross_intersections(columns, split, impl="numpy"), strict=True):
-        assert np.array_equal(mine, slow)
+    counts = on_device.stream_cross_intersections_on(columns, split, device)
+    for fast, slow in zip(counts, stream_cross_intersections(columns, split, impl="numpy"), strict=True):
+        assert np.array_equal(fast, slow)
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@every_device
 def test_many_blocks_add_up_and_report_progress(device, random_words, monkeypatch):
     monkeypatch.setattr(on_device, "_UNPACKED_BYTES", 64 * 32 * 16)
-    columns, seen = ArrayColumns(random_words(7, 100)), []
-    counted = on_device.stream_intersections_on(columns, device, on_progress=lambda *step: seen.append(step))
-    assert np.array_equal(counted, stream_intersections(columns, impl="numpy"))
-    assert seen == [*((words, 100) for words in range(16, 100, 16)), (100, 100)]
+    columns, progress = ArrayColumns(random_words(7, 100)), []
+    counts = on_device.stream_intersections_on(columns, device, on_progress=lambda *step: progress.append(step))
+    assert np.array_equal(counts, stream_intersections(columns, impl="numpy"))
+    assert progress == [*((words, 100) for words in range(16, 100, 16)), (100, 100)]
 
 
 def test_a_split_outside_is_refused(random_words):

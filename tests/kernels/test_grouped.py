@@ -50,7 +50,7 @@ every_impl = pytest.mark.parametrize("impl", FORMS)
 
 
 def _problem(shape, lengths, dtype=torch.float32):
-    """F, G, A and segments, with the expected result in float64; the sizes are the seed."""
+    """Return F, G, A, segments and the expected result in float64; the sizes are the seed."""
     rng = np.random.default_rng((*shape, *lengths))
     rows, (features_out, features_in) = sum(lengths), shape
     G = torch.from_numpy(rng.standard_normal((rows, features_out)) * 0.1).to(DEVICE, dtype)
@@ -64,7 +64,7 @@ def _problem(shape, lengths, dtype=torch.float32):
 
 
 def _error(F, truth):
-    """The largest difference, relative to the largest value."""
+    """Return the largest difference relative to the largest value."""
     return np.abs(F.double().cpu().numpy() - truth).max(initial=0.0) / max(truth.max(initial=0.0), 1e-300)
 
 
@@ -114,7 +114,7 @@ def test_some_rows_in_any_order(impl):
 
 
 @pytest.mark.parametrize("wrong", [-1, 15])
-def test_rows_out_of_range(wrong):
+def test_rows_out_of_range_are_refused(wrong):
     F, G, A, segments, _ = _problem((20, 31), (4, 6, 5))
     rows = torch.arange(15)
     rows[3] = wrong
@@ -125,7 +125,7 @@ def test_rows_out_of_range(wrong):
 
 @every_impl
 def test_an_example_longer_than_a_panel(impl):
-    # A float32 sum of 2,500 products of both signs is good to about 2e-6 of the largest.
+    # A float32 sum of 2,500 products of both signs has an error of about 2e-6 of the largest value.
     F, G, A, segments, truth = _problem((7, 17), (2500,))
     add_squared_products(F, G, A, segments, impl=impl)
     assert _error(F, truth) <= 1e-5
@@ -137,14 +137,14 @@ def test_threads_change_no_bit(shape, monkeypatch):
     from xsns_kernels import _grouped_numba
 
     monkeypatch.setattr(_grouped_numba, "_WORK_OF_A_THREAD", 1)
-    collected = []
+    results = []
     for threads in (1, 2, 5):
         F, G, A, _, _ = _problem(shape, (5, 9))
         bounds = np.array([0, 5, 14])
         _grouped_numba.add_squared_products(F.numpy(), G.numpy(), A.numpy(), np.arange(14), bounds, threads)
-        collected.append(F)
-    assert torch.equal(collected[0], collected[1])
-    assert torch.equal(collected[0], collected[2])
+        results.append(F)
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
 
 
 def test_half_precision_rows_are_not_rounded_again():
@@ -159,11 +159,11 @@ def test_half_precision_rows_are_not_rounded_again():
 def test_the_contract_holds_in_the_interpreter():
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", __file__, "-k", "triton or interpreter"]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    # A run without any Triton form would pass as well.
-    passed = re.findall(r"adds_the_squares\S*\[.*-triton-torch\.float(?:16|32)\] PASSED", finished.stdout)
-    assert len(passed) == 2 * len(CASES), finished.stdout
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    # Without this line, a run that tests no Triton implementation would pass as well.
+    passed = re.findall(r"adds_the_squares\S*\[.*-triton-torch\.float(?:16|32)\] PASSED", completed.stdout)
+    assert len(passed) == 2 * len(CASES), completed.stdout
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="runs in the process that has an interpreter")
@@ -190,7 +190,7 @@ def test_compiled_triton_refuses_the_cpu():
 @pytest.mark.skipif(not HAS_TRITON or INTERPRETED, reason="needs Triton's compiler")
 @pytest.mark.parametrize("case", [0, *(pytest.param(case, marks=pytest.mark.slow) for case in range(1, 5)), 5])
 def test_the_kernel_compiles_without_a_gpu(case, tmp_path, monkeypatch):
-    """The compiler may refuse code that the interpreter accepts; and float32 must not become TF32."""
+    """The compiler may refuse code that the interpreter accepts, and it must not use TF32 for float32."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -234,11 +234,11 @@ def test_blocks_of_rows_follow_the_segments(rows, segments, dtype, expected):
     assert _grouped_triton._block(rows, segments, dtype) == expected
 
 
-@pytest.mark.parametrize("changed", [[], [1, 5], [0, 4], [0, 3, 2, 5], [0, 5, 5, 6]], ids=str)
-def test_segments_that_do_not_rise_from_0_to_the_rows(changed):
+@pytest.mark.parametrize("bounds", [[], [1, 5], [0, 4], [0, 3, 2, 5], [0, 5, 5, 6]], ids=str)
+def test_segments_that_do_not_rise_from_0_to_the_rows(bounds):
     F, G, A, _, _ = _problem((3, 4), (2, 3))
     with pytest.raises(ValueError, match=r"segments must rise from 0 to the number of rows, 5; got \["):
-        add_squared_products(F, G, A, torch.tensor(changed, dtype=torch.int64))
+        add_squared_products(F, G, A, torch.tensor(bounds, dtype=torch.int64))
 
 
 def test_a_long_list_of_wrong_segments_is_shortened():
@@ -269,10 +269,15 @@ def test_a_long_list_of_wrong_segments_is_shortened():
         ({"impl": "cuda"}, ValueError, "impl must be one of auto, torch, numba, triton; got 'cuda'"),
     ],
 )
-def test_errors(change, error, message):
-    given = {"F": torch.zeros(3, 4), "G": torch.zeros(5, 3), "A": torch.zeros(5, 4), "segments": torch.tensor([0, 5])}
+def test_invalid_tensors_are_refused(change, error, message):
+    arguments = {
+        "F": torch.zeros(3, 4),
+        "G": torch.zeros(5, 3),
+        "A": torch.zeros(5, 4),
+        "segments": torch.tensor([0, 5]),
+    }
     with pytest.raises(error, match=message):
-        add_squared_products(**{**given, **change})
+        add_squared_products(**{**arguments, **change})
 
 
 @pytest.mark.parametrize(
@@ -293,7 +298,7 @@ def test_the_choice_of_the_implementation(device, dtype, capability, installed, 
     monkeypatch.delenv(grouped.VARIABLE, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(grouped, "_has_triton", lambda: installed)
-    monkeypatch.setattr(grouped, "_has_registers", lambda: True)
+    monkeypatch.setattr(grouped, "_has_avx512", lambda: True)
     assert grouped.choose(torch.device(device), dtype) == expected
 
 
@@ -302,9 +307,9 @@ def test_an_environment_variable_overrides_the_choice(monkeypatch):
     monkeypatch.setenv(grouped.VARIABLE, "triton")
     assert grouped.choose(cpu, torch.float32) == "triton"
     monkeypatch.setenv(grouped.VARIABLE, "auto")
-    monkeypatch.setattr(grouped, "_has_registers", lambda: False)
+    monkeypatch.setattr(grouped, "_has_avx512", lambda: False)
     assert grouped.choose(cpu, torch.float32) == "torch"
     monkeypatch.setenv(grouped.VARIABLE, "cutlass")
-    wanted = "XSNS_KERNELS_GROUPED must be one of auto, torch, numba, triton; got 'cutlass'"
-    with pytest.raises(ValueError, match=wanted):
+    message = "XSNS_KERNELS_GROUPED must be one of auto, torch, numba, triton; got 'cutlass'"
+    with pytest.raises(ValueError, match=message):
         grouped.choose(cpu, torch.float32)

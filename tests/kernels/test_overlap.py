@@ -1,4 +1,4 @@
-"""Contract of the intersection counts: every implementation, exact, on every awkward shape."""
+"""Contract of the intersection counts: every implementation is exact for every shape, also around block sizes."""
 
 import numpy as np
 import pytest
@@ -18,9 +18,9 @@ every_implementation = pytest.mark.parametrize("impl", IMPLEMENTATIONS)
 @pytest.mark.parametrize("rows", ROWS)
 def test_pairs_are_exact(impl, rows, words, random_words, count_pairs):
     packed = random_words(rows, words)
-    counted = kernels.intersection_counts(packed, impl=impl)
-    assert counted.dtype == np.int64
-    assert np.array_equal(counted, count_pairs(packed, packed))
+    counts = kernels.intersection_counts(packed, impl=impl)
+    assert counts.dtype == np.int64
+    assert np.array_equal(counts, count_pairs(packed, packed))
 
 
 @every_implementation
@@ -39,14 +39,14 @@ def test_282_rows_are_exact(impl, words, random_words, count_pairs):
 
 @every_implementation
 @pytest.mark.parametrize("words", [0, 1, 100])
-def test_no_rows(impl, words):
-    counted = kernels.intersection_counts(np.zeros((0, words), np.uint64), impl=impl)
-    assert counted.shape == (0, 0)
-    assert counted.dtype == np.int64
+def test_no_rows_give_an_empty_matrix_of_counts(impl, words):
+    counts = kernels.intersection_counts(np.zeros((0, words), np.uint64), impl=impl)
+    assert counts.shape == (0, 0)
+    assert counts.dtype == np.int64
 
 
 @every_implementation
-def test_all_ones_past_2_to_24_bits(impl):
+def test_all_ones_past_2_to_24_bits_are_exact(impl):
     packed = np.full((2, 2**18 + 1), 2**64 - 1, np.uint64)
     assert (kernels.intersection_counts(packed, impl=impl) == 64 * (2**18 + 1)).all()
 
@@ -74,9 +74,9 @@ def test_blocks_of_columns_add_up_to_the_whole(impl, block, random_words, count_
 
 @every_implementation
 def test_strided_reversed_and_read_only_rows(impl, random_words, count_pairs):
-    whole = random_words(12, 300)
-    whole.flags.writeable = False
-    for view in (whole[::2, 5:201], whole[::-1], whole[:, ::3], whole.T):
+    words = random_words(12, 300)
+    words.flags.writeable = False
+    for view in (words[::2, 5:201], words[::-1], words[:, ::3], words.T):
         assert np.array_equal(kernels.intersection_counts(view, impl=impl), count_pairs(view, view))
 
 
@@ -89,7 +89,7 @@ def test_accumulate_into_a_strided_total(impl, random_words, count_pairs):
     assert not frame[1::2].any()
 
 
-def test_memory_map(tmp_path, random_words, count_pairs):
+def test_a_memory_map_is_counted_like_an_array(tmp_path, random_words, count_pairs):
     packed = random_words(6, 1500)
     np.save(tmp_path / "rows.npy", packed)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
@@ -109,7 +109,7 @@ def test_enough_work_for_threads_by_default(random_words):
     assert np.array_equal(kernels.intersection_counts(packed), kernels.intersection_counts(packed, threads=1))
 
 
-def test_more_rows_than_a_panel(random_words, count_pairs):
+def test_more_rows_than_a_panel_are_exact(random_words, count_pairs):
     packed = random_words(301, 11)
     assert np.array_equal(kernels.intersection_counts(packed), count_pairs(packed, packed))
 

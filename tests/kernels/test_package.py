@@ -1,4 +1,4 @@
-"""The package as a leaf: cheap import, other processors, no folder for a cache, examples that run."""
+"""The package xsns_kernels: import without libraries, other processors, no folder for a cache, examples that run."""
 
 import doctest
 import importlib
@@ -88,8 +88,8 @@ def test_import_loads_no_library(tmp_path):
 
 def test_references_do_not_load_numba(tmp_path):
     loaded = "import sys; print({'numba', 'torch'} & set(sys.modules))"
-    finished = _python(EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + loaded, tmp_path)
-    assert finished.stdout.strip() == "set()", finished.stderr
+    completed = _python(EXACT.replace('("numba", "numpy")', '("numpy", "numpy")') + loaded, tmp_path)
+    assert completed.stdout.strip() == "set()", completed.stderr
 
 
 def test_selection_on_a_device_loads_neither_numba_nor_triton(tmp_path):
@@ -100,8 +100,8 @@ def test_selection_on_a_device_loads_neither_numba_nor_triton(tmp_path):
         "device.threshold_bits(F, float(device.kth_largest(F, 1)))\n"
         "print({'numba', 'triton'} & set(sys.modules))"
     )
-    finished = _python(program, tmp_path)
-    assert finished.stdout.strip() == "set()", finished.stderr
+    completed = _python(program, tmp_path)
+    assert completed.stdout.strip() == "set()", completed.stderr
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -127,17 +127,17 @@ def test_the_folder_is_not_a_package():
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
-    # The name alone would keep the features of this machine: both must be given.
-    finished = _python(EXACT + SQUEEZED + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
-    assert finished.returncode == 0, finished.stderr
+    # Name and features must be given; with the name only, numba keeps the features of this machine.
+    completed = _python(EXACT + SQUEEZED + NO_WIDE_VECTORS, tmp_path, NUMBA_CPU_NAME="nehalem", NUMBA_CPU_FEATURES="")
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize(
-    "trouble", [WITHOUT_PLACE, pytest.param(WITHOUT_ROOM, marks=pytest.mark.slow)], ids=["no place", "no room"]
+    "setup", [WITHOUT_PLACE, pytest.param(WITHOUT_ROOM, marks=pytest.mark.slow)], ids=["no place", "no room"]
 )
-def test_works_where_nothing_can_be_cached(tmp_path, trouble):
-    finished = _python(trouble + EXACT_PAIRS, tmp_path)
-    assert finished.returncode == 0, finished.stderr
+def test_works_where_nothing_can_be_cached(tmp_path, setup):
+    completed = _python(setup + EXACT_PAIRS, tmp_path)
+    assert completed.returncode == 0, completed.stderr
     assert not list(tmp_path.rglob("*.nbc"))
 
 
@@ -153,13 +153,13 @@ def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_docstring_examples(name):
+def test_docstring_examples_run(name):
     if name.endswith("_triton"):
         pytest.importorskip("triton")
     module = importlib.import_module(name)
     public = {key: getattr(kernels, key) for key in kernels.__all__}
-    outcome = doctest.testmod(module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np})
-    assert outcome.failed == 0
+    result = doctest.testmod(module, extraglobs={**public, "np": np} if name == "xsns_kernels" else {"np": np})
+    assert result.failed == 0
 
 
 def test_every_public_function_has_an_example():
@@ -168,7 +168,7 @@ def test_every_public_function_has_an_example():
 
 @pytest.fixture(scope="module")
 def specification():
-    """Names defined by the pseudo-code of the README, run in order."""
+    """The names that the pseudo-code of the README defines if it runs from top to bottom."""
     return run_page("kernels/README.md", None).names
 
 
@@ -187,7 +187,7 @@ def test_the_specification_agrees_with_the_kernels(specification, size, random_v
     assert cardinality == count
     for k in {1, size // 3 + 1, size} - {0} if size else ():
         for dtype in (np.float32, np.float64):
-            typed = [piece.astype(dtype) for piece in parts]
+            typed = [part.astype(dtype) for part in parts]
             assert specification["kth_largest"](typed, k) == kernels.kth_largest(typed, k)
 
 
@@ -199,9 +199,9 @@ def test_the_specification_agrees_on_tops_and_quantiles(specification, size, dty
     parts = np.split(random_values(size, dtype), [size // 3, size // 2])
     ranks = sorted({1, size // 3 + 1, size})
     result = kernels.top_bits_many(parts, ranks)
-    for mine, specified in zip(result, specification["top_bits_many"](parts, ranks), strict=True):
-        assert np.array_equal(mine[0], specified[0])
-        assert mine[1:] == specified[1:]
+    for fast, specified in zip(result, specification["top_bits_many"](parts, ranks), strict=True):
+        assert np.array_equal(fast[0], specified[0])
+        assert fast[1:] == specified[1:]
     counts = kernels.pattern_histogram(parts)
     assert np.array_equal(counts, specification["pattern_histogram"](parts))
     for k in ranks:
@@ -225,13 +225,13 @@ def test_the_specification_agrees_on_intersections(specification, shape, random_
 def test_the_specification_agrees_on_streams(specification, shape, random_words):
     columns = kernels.ArrayColumns(random_words(*shape) & random_words(1, shape[1]))
     segments = [kernels.Segment(0, 30, 1), kernels.Segment(30, 64, 0), kernels.Segment(7, 64 * shape[1], 1)]
-    counted = kernels.stream_intersections(columns, segments=segments, groups=2)
-    assert np.array_equal(specification["stream_intersections"](columns, segments, 2), counted)
+    counts = kernels.stream_intersections(columns, segments=segments, groups=2)
+    assert np.array_equal(specification["stream_intersections"](columns, segments, 2), counts)
     crossed = kernels.stream_cross_intersections(columns, 1, segments=segments, groups=2)
-    for mine, specified in zip(
+    for fast, specified in zip(
         crossed, specification["stream_cross_intersections"](columns, 1, segments, 2), strict=True
     ):
-        assert np.array_equal(specified, mine)
+        assert np.array_equal(specified, fast)
     assert np.array_equal(specification["squeezed_counts"](columns.array), kernels.intersection_counts(columns.array))
 
 

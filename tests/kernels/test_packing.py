@@ -20,11 +20,11 @@ def test_pack_places_bit_i_in_word_i_div_64(impl, size):
     assert words.dtype == np.uint64
     assert words.shape == (-(-size // 64),)
     number = int.from_bytes(words.astype("<u8").tobytes(), "little")
-    truth = sum(1 << at for at in np.flatnonzero(bits).tolist()) if size <= 129 else None
+    truth = sum(1 << index for index in np.flatnonzero(bits).tolist()) if size <= 129 else None
     assert truth is None or number == truth
     assert number.bit_count() == int(bits.sum())
     assert number >> size == 0
-    assert all(number >> at & 1 == bits[at] for at in range(0, size, 997))
+    assert all(number >> index & 1 == bits[index] for index in range(0, size, 997))
 
 
 @pytest.mark.parametrize("impl", kernels.implementations("unpack_bits"))
@@ -48,9 +48,9 @@ def test_any_byte_except_zero_is_true(impl):
 @pytest.mark.parametrize("words", [0, 1, 63, 64, 65, 8193, 2**16 + 1])
 def test_popcount_is_exact(impl, words, random_words):
     packed = random_words(words)
-    counted = kernels.popcount(packed, impl=impl)
-    assert type(counted) is int
-    assert counted == int.from_bytes(packed.tobytes(), "little").bit_count()
+    count = kernels.popcount(packed, impl=impl)
+    assert type(count) is int
+    assert count == int.from_bytes(packed.tobytes(), "little").bit_count()
 
 
 @pytest.mark.parametrize("impl", kernels.implementations("popcount"))
@@ -60,7 +60,7 @@ def test_popcount_takes_any_axes_and_read_only_words(impl, random_words):
     assert kernels.popcount(packed, impl=impl) == int(np.bitwise_count(packed).sum())
 
 
-def test_popcount_past_2_to_24():
+def test_popcount_is_exact_past_2_to_24():
     assert kernels.popcount(np.full(2**18 + 1, 2**64 - 1, np.uint64)) == 64 * (2**18 + 1)
 
 

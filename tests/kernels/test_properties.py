@@ -1,4 +1,4 @@
-"""Properties that hold for all inputs."""
+"""Properties of the kernels that hold for all inputs."""
 
 import numpy as np
 import pytest
@@ -73,23 +73,23 @@ def test_cuts_do_not_change_kth_or_bits(dtype, data):
 @given(rows=ROWS, data=st.data())
 def test_counts_follow_a_permutation_of_the_rows(rows, data):
     order = np.array(data.draw(st.permutations(range(len(rows)))), np.intp)
-    counted = kernels.intersection_counts(rows)
-    assert np.array_equal(kernels.intersection_counts(rows[order]), counted[np.ix_(order, order)])
+    counts = kernels.intersection_counts(rows)
+    assert np.array_equal(kernels.intersection_counts(rows[order]), counts[np.ix_(order, order)])
 
 
 @relaxed
 @given(rows=ROWS, data=st.data())
 def test_counts_are_symmetric_bounded_and_add_up_over_blocks(rows, data):
-    counted = kernels.intersection_counts(rows)
-    sizes = np.diagonal(counted)
-    assert np.array_equal(counted, counted.T)
+    counts = kernels.intersection_counts(rows)
+    sizes = np.diagonal(counts)
+    assert np.array_equal(counts, counts.T)
     assert sizes.tolist() == [kernels.popcount(np.ascontiguousarray(row)) for row in rows]
-    assert (counted <= np.minimum.outer(sizes, sizes)).all()
-    cut = data.draw(st.integers(0, rows.shape[1]))
-    total = np.zeros_like(counted)
-    for block in (rows[:, :cut], rows[:, cut:]):
+    assert (counts <= np.minimum.outer(sizes, sizes)).all()
+    split = data.draw(st.integers(0, rows.shape[1]))
+    total = np.zeros_like(counts)
+    for block in (rows[:, :split], rows[:, split:]):
         kernels.accumulate_intersections(block, total)
-    assert np.array_equal(total, counted)
+    assert np.array_equal(total, counts)
 
 
 @relaxed

@@ -18,10 +18,10 @@ every_form = pytest.mark.parametrize("form", [*kernels.implementations("pattern_
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
-def histogram(pieces, form):
-    if form == "device":
-        return on_device.pattern_histogram([torch.from_numpy(piece) for piece in pieces])
-    return kernels.pattern_histogram(pieces, impl=form)
+def histogram(parts, impl):
+    if impl == "device":
+        return on_device.pattern_histogram([torch.from_numpy(array) for array in parts])
+    return kernels.pattern_histogram(parts, impl=impl)
 
 
 @every_form
@@ -66,7 +66,7 @@ def test_the_estimate_lies_in_the_bin_of_the_kth_and_within_its_error(dtype, dat
     before = math.inf
     for k, kth in enumerate(np.sort(values)[::-1].tolist(), start=1):
         estimate = estimate_kth(counts, k, dtype)
-        assert estimate.value <= before, "a larger share has no higher threshold"
+        assert estimate.value <= before, "a larger share has a lower threshold or the same"
         before = estimate.value
         if estimate.error == math.inf:
             assert estimate.value == 0
@@ -94,7 +94,7 @@ def test_the_estimate_of_the_largest_numbers_is_finite(dtype):
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_an_estimate_of_an_invalid_rank(k):
+def test_an_estimate_of_an_invalid_rank_is_refused(k):
     counts = kernels.pattern_histogram(np.ones(3))
     with pytest.raises(ValueError, match=f"k must be from 1 to the number of values, 3; got {k}"):
         estimate_kth(counts, k, np.float64)
@@ -109,9 +109,9 @@ def interpolated(values, percent):
 @every_dtype
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 63, 1000, 4097, 100_003])
 def test_the_percentile_is_numpys_bit_for_bit(dtype, size, random_values):
-    drawn = (random_values(size, dtype), np.random.default_rng(size).random(size, dtype))
+    samples = (random_values(size, dtype), np.random.default_rng(size).random(size, dtype))
     shares = [0.0, 1e-9, 0.01, 0.15, 1 / 3, 0.5, 0.85, 0.999, 1.0, *np.random.default_rng(0).random(20).tolist()]
-    for values, share in itertools.product(drawn, shares):
+    for values, share in itertools.product(samples, shares):
         percent = (1 - share) * 100
         expected = np.percentile(values, percent)
         assert expected.dtype == dtype
@@ -139,7 +139,7 @@ def test_the_percentile_is_numpys_for_all_values(dtype, data):
         (3, math.nan, "percent must be from 0 to 100, got nan"),
     ],
 )
-def test_no_such_percentile(size, percent, message):
+def test_an_invalid_percentile_is_refused(size, percent, message):
     with pytest.raises(ValueError, match=message):
         percentile_ranks(size, percent)
 

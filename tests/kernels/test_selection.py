@@ -1,4 +1,4 @@
-"""Contract of the K-th largest and of thresholds: exact, with ties, for several arrays, at awkward offsets."""
+"""Contract of the K-th largest value and of thresholds: exact with ties, for several arrays, and at odd offsets."""
 
 import numpy as np
 import pytest
@@ -71,10 +71,10 @@ def test_kth_of_several_arrays_is_the_kth_of_the_whole(impl, dtype, cuts, random
 @every_select
 @every_dtype
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf, -1.0, -1e-40])
-@pytest.mark.parametrize("at", [0, 70, 129])
-def test_kth_refuses_invalid_values(impl, dtype, bad, at):
+@pytest.mark.parametrize("index", [0, 70, 129])
+def test_kth_refuses_invalid_values(impl, dtype, bad, index):
     values = np.ones(130, dtype)
-    values[at] = bad
+    values[index] = bad
     with pytest.raises(ValueError, match="non-negative and finite; 1 of 135 are negative, infinite or NaN"):
         kernels.kth_largest([np.ones(5, dtype), values], 3, impl=impl)
 
@@ -134,10 +134,10 @@ def test_arrays_of_any_shape_read_only_and_misaligned(dtype, random_values):
     misaligned = octets[1:].view(dtype)
     shaped = values.reshape(20, 30)
     shaped.flags.writeable = False
-    for given in (misaligned, shaped, [shaped[:3], shaped[3:]]):
-        assert kernels.kth_largest(given, 90) == kernels.kth_largest(values, 90, impl="numpy")
+    for arrays in (misaligned, shaped, [shaped[:3], shaped[3:]]):
+        assert kernels.kth_largest(arrays, 90) == kernels.kth_largest(values, 90, impl="numpy")
         assert np.array_equal(
-            kernels.threshold_bits(given, 0.5)[0], kernels.threshold_bits(values, 0.5, impl="numpy")[0]
+            kernels.threshold_bits(arrays, 0.5)[0], kernels.threshold_bits(values, 0.5, impl="numpy")[0]
         )
 
 
@@ -165,13 +165,13 @@ def test_arrays_of_any_shape_read_only_and_misaligned(dtype, random_values):
         (np.ones(6)[::2], 1, ValueError, r"values\[0\] must be C-contiguous"),
     ],
 )
-def test_kth_errors(impl, values, k, error, message):
+def test_invalid_arguments_of_kth_largest_are_refused(impl, values, k, error, message):
     with pytest.raises(error, match=message):
         kernels.kth_largest(values, k, impl=impl)
 
 
 @every_threshold
-def test_threshold_errors(impl):
+def test_invalid_arguments_of_threshold_bits_are_refused(impl):
     with pytest.raises(ValueError, match="threshold must be a number, got NaN"):
         kernels.threshold_bits(np.ones(3, np.float32), np.nan, impl=impl)
     with pytest.raises(TypeError, match=r"values\[0\] must have dtype float32 or float64, got int64"):

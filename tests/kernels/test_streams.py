@@ -1,4 +1,4 @@
-"""Contract of the streamed counts: any source of rows, any bounds of segments, with and without squeezing."""
+"""Contract of counts from streams of rows: any source, any bounds of segments, with and without squeezing."""
 
 import threading
 
@@ -11,7 +11,7 @@ THREADS = (1, 2, 5)
 
 
 class Given:
-    """Rows that the kernels must read; records the reads."""
+    """A source of rows that records which ranges of words are read."""
 
     def __init__(self, array):
         self._array = array
@@ -25,18 +25,18 @@ class Given:
 
 
 def alike(rows, words, seed=0, some=0.3, common=0.05):
-    """Rows like those of languages of one model: few columns are in use, and a few are in all rows."""
+    """Return rows like those of languages of one model: few columns have bits, and some bits are set in all rows."""
     rng = np.random.default_rng(seed)
 
     def bits(density, count):
-        drawn = np.packbits(rng.random((count, words * 64)) < density, axis=1, bitorder="little")
-        return drawn.view("<u8").astype(np.uint64)
+        packed = np.packbits(rng.random((count, words * 64)) < density, axis=1, bitorder="little")
+        return packed.view("<u8").astype(np.uint64)
 
     return bits(0.5, rows) & bits(some, 1) | bits(common, 1)
 
 
 def expected(rows, segments, groups, count_pairs):
-    """Counts of each group, from unpacked bits."""
+    """Return the counts of each group, from unpacked bits."""
     bits = np.unpackbits(np.ascontiguousarray(rows).view(np.uint8), axis=1, bitorder="little")
     out = np.zeros((groups, len(rows), len(rows)), np.int64)
     for segment in segments:
@@ -45,7 +45,7 @@ def expected(rows, segments, groups, count_pairs):
     return out
 
 
-#: Never, always, or by the estimate.
+#: Squeeze never, always, or if the estimate says that it pays.
 every_way = pytest.mark.parametrize("squeeze", [False, True, None])
 
 
@@ -54,17 +54,17 @@ every_way = pytest.mark.parametrize("squeeze", [False, True, None])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 7), (3, 64), (5, 513), (17, 1025), (66, 600), (4, 8200)])
 def test_every_path_is_exact(squeeze, source, shape, random_words, count_pairs):
     for rows in (random_words(*shape), alike(*shape), np.zeros(shape, np.uint64), ~np.zeros(shape, np.uint64)):
-        counted = stream_intersections(source(rows), squeeze=squeeze, threads=1)
-        assert counted.dtype == np.int64
-        assert np.array_equal(counted[0], count_pairs(rows, rows))
+        counts = stream_intersections(source(rows), squeeze=squeeze, threads=1)
+        assert counts.dtype == np.int64
+        assert np.array_equal(counts[0], count_pairs(rows, rows))
 
 
 @every_way
 def test_joined_columns_of_every_density_are_exact(squeeze, count_pairs):
     for density in (0.0, 0.01, 0.2, 0.5, 0.85, 0.95, 1.0):
         rows = alike(9, 700, seed=int(100 * density), some=density, common=0.0)
-        counted = stream_intersections(ArrayColumns(rows), squeeze=squeeze, threads=1)
-        assert np.array_equal(counted[0], count_pairs(rows, rows))
+        counts = stream_intersections(ArrayColumns(rows), squeeze=squeeze, threads=1)
+        assert np.array_equal(counts[0], count_pairs(rows, rows))
 
 
 SEGMENTS = [
@@ -80,32 +80,32 @@ SEGMENTS = [
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("source", [ArrayColumns, Given])
-def test_segments_with_any_bounds(squeeze, source, threads, segments, count_pairs):
+def test_segments_with_any_bounds_are_exact(squeeze, source, threads, segments, count_pairs):
     rows = alike(6, 100)
-    counted = stream_intersections(source(rows), segments=segments, groups=3, threads=threads, squeeze=squeeze)
-    assert np.array_equal(counted, expected(rows, segments, 3, count_pairs))
+    counts = stream_intersections(source(rows), segments=segments, groups=3, threads=threads, squeeze=squeeze)
+    assert np.array_equal(counts, expected(rows, segments, 3, count_pairs))
     slow = stream_intersections(source(rows), segments=segments, groups=3, impl="numpy")
-    assert np.array_equal(counted, slow)
+    assert np.array_equal(counts, slow)
 
 
 @pytest.mark.parametrize("segments", SEGMENTS)
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("split", [0, 1, 3, 6, 7])
-def test_rectangles(threads, segments, split, count_pairs):
+def test_rectangles_are_exact(threads, segments, split, count_pairs):
     rows = alike(7, 100)
     truth = expected(rows, segments, 3, count_pairs)
     for impl in ("numba", "numpy"):
-        counted, sizes = stream_cross_intersections(
+        counts, sizes = stream_cross_intersections(
             Given(rows), split, segments=segments, groups=3, threads=threads if impl == "numba" else None, impl=impl
         )
-        assert np.array_equal(counted, truth[:, :split, split:])
+        assert np.array_equal(counts, truth[:, :split, split:])
         assert np.array_equal(sizes, np.diagonal(truth, axis1=1, axis2=2))
 
 
-def test_a_rectangle_in_memory_of_many_rows(random_words, count_pairs):
+def test_a_rectangle_of_many_rows_in_memory_is_exact(random_words, count_pairs):
     rows = random_words(133, 1100)
-    counted, sizes = stream_cross_intersections(ArrayColumns(rows), 130)
-    assert np.array_equal(counted[0], count_pairs(rows[:130], rows[130:]))
+    counts, sizes = stream_cross_intersections(ArrayColumns(rows), 130)
+    assert np.array_equal(counts[0], count_pairs(rows[:130], rows[130:]))
     assert np.array_equal(sizes[0], np.bitwise_count(rows).sum(axis=1))
 
 
@@ -126,11 +126,11 @@ def test_strided_rows_are_counted_too(random_words, count_pairs):
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_progress_ends_at_the_whole(threads):
-    seen = []
-    stream_intersections(Given(alike(3, 30_000)), threads=threads, on_progress=lambda *step: seen.append(step))
-    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert seen[-1] == (30_000, 30_000)
-    assert len(seen) > 3
+    progress = []
+    stream_intersections(Given(alike(3, 30_000)), threads=threads, on_progress=lambda *step: progress.append(step))
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+    assert progress[-1] == (30_000, 30_000)
+    assert len(progress) > 3
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -156,11 +156,11 @@ def test_columns_are_removed_only_where_it_pays(monkeypatch):
         pytest.skip("this processor has no bit extraction")
     called = []
     squeezed = _numba_squeeze.add_pairs_squeezed
-    monkeypatch.setattr(_numba_squeeze, "add_pairs_squeezed", lambda *given: called.append(squeezed(*given)))
+    monkeypatch.setattr(_numba_squeeze, "add_pairs_squeezed", lambda *arguments: called.append(squeezed(*arguments)))
     stream_intersections(ArrayColumns(alike(120, 1024)), threads=1)
     assert called
     called.clear()
-    # Too few rows, and columns that all matter.
+    # Squeezing does not pay for few rows, or if all columns have bits.
     stream_intersections(ArrayColumns(alike(16, 1024)), threads=1)
     stream_intersections(ArrayColumns(alike(120, 1024, some=1.0, common=0.0)), threads=1)
     assert not called
@@ -172,7 +172,7 @@ def test_extraction_without_the_instruction_is_exact():
     rng = np.random.default_rng(0)
     for word, mask in rng.integers(0, 2**64, (200, 2), np.uint64):
         chosen = [(int(word) >> position) & 1 for position in range(64) if (int(mask) >> position) & 1]
-        assert int(_numba_squeeze._pext_bit_by_bit(word, mask)) == sum(bit << at for at, bit in enumerate(chosen))
+        assert int(_numba_squeeze._pext_bit_by_bit(word, mask)) == sum(bit << index for index, bit in enumerate(chosen))
 
 
 @pytest.mark.parametrize(

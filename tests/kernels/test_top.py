@@ -1,4 +1,4 @@
-"""Contract of the top K: exact whatever the sample is, for several arrays, with any number of threads."""
+"""Contract of the K largest values: exact for any sample, for several arrays, with any number of threads."""
 
 import itertools
 import os
@@ -20,7 +20,7 @@ every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def truth(values, k):
-    """bool [n] and the threshold, by sorting: all values that reach the K-th, except zero."""
+    """Return bool [n] and the threshold by sorting: all values that reach the K-th largest one, except zeros."""
     kth = np.sort(values)[::-1][k - 1]
     positive = values[values > 0]
     threshold = kth if kth > 0 else min(positive, default=np.inf)
@@ -54,7 +54,7 @@ def kinds(size=SIZE):
 
 @pytest.fixture
 def sampled(monkeypatch):
-    """Use the sample and the single pass for small inputs as well."""
+    """Use sampling and the single pass for small inputs as well."""
     monkeypatch.setattr(top, "LEAST_VALUES", 1)
     monkeypatch.setattr(top, "_FEWEST_LINES", 16)
 
@@ -65,8 +65,8 @@ def fused(sampled, monkeypatch):
     monkeypatch.setattr(top, "_BLOCK_OCTETS", 64 * 8 * 3)
 
 
-def check(values, pieces, k, **options):
-    words, cardinality, threshold = kernels.top_bits(pieces, k, **options)
+def check(values, parts, k, **options):
+    words, cardinality, threshold = kernels.top_bits(parts, k, **options)
     expected, lowest = truth(values, k)
     assert words.dtype == np.uint64
     assert type(cardinality) is int
@@ -97,7 +97,7 @@ def test_threads_do_not_change_a_bit(dtype, kind, fused):
 
 
 @pytest.mark.parametrize("threads", [1, 2, None])
-def test_blocks_of_the_usual_size(threads):
+def test_blocks_of_the_usual_size_are_exact(threads):
     values = np.random.default_rng(0).standard_normal(3_000_003, np.float32) ** 2
     for k in (1, 450_000, 2_999_999):
         check(values, np.split(values, (1_000_001, 1_000_100)), k, threads=threads)
@@ -105,7 +105,7 @@ def test_blocks_of_the_usual_size(threads):
 
 @every_dtype
 @pytest.mark.parametrize("sizes", [(0, 1, 63, 65, 64, 2) * 40, (1,) * 300, (15,) * 100, (0, 0, 500, 0)], ids=len)
-def test_many_tiny_arrays(dtype, sizes, fused, random_values):
+def test_many_tiny_arrays_are_exact(dtype, sizes, fused, random_values):
     values = random_values(sum(sizes), dtype)
     parts = np.split(values, np.cumsum(sizes)[:-1])
     for k in (1, values.size // 7 + 1, values.size):
@@ -115,7 +115,7 @@ def test_many_tiny_arrays(dtype, sizes, fused, random_values):
 @every_impl
 @every_dtype
 @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 63, 64, 65, 1000])
-def test_every_rank_of_few_values(impl, dtype, size, sampled, random_values):
+def test_every_rank_of_few_values_is_exact(impl, dtype, size, sampled, random_values):
     values = random_values(size, dtype)
     for k in range(1, size + 1, 1 + size // 90):
         check(values, values, k, impl=impl)
@@ -127,7 +127,7 @@ def counted_misses(monkeypatch):
 
     calls = []
     counting = top._by_counting
-    monkeypatch.setattr(top, "_by_counting", lambda pieces, rank: calls.append(rank) or counting(pieces, rank))
+    monkeypatch.setattr(top, "_by_counting", lambda parts, rank: calls.append(rank) or counting(parts, rank))
     return calls
 
 
@@ -161,7 +161,7 @@ def test_heavy_ties_are_left_to_the_histogram_after_one_miss(kind, threads, fuse
 
 @pytest.mark.parametrize(("lowest", "highest"), [(1, 2), (0x7F7F0000, 0x7F7FFFFF), (0x3F000000, 0x3F000001)])
 def test_a_wrong_bracket_does_not_change_the_result(lowest, highest, fused, monkeypatch):
-    """A bracket below, above or beside the K-th: the counts detect it whatever the sample is."""
+    """The bracket is below, above or beside the K-th largest value, which the counts detect."""
     monkeypatch.setattr(top, "_bracket", lambda *_: top._Bracket(lowest, highest))
     for kind in ("squares", "two values", "mostly zeros"):
         values = kinds()[kind].astype(np.float32)
@@ -212,9 +212,9 @@ def test_several_ranks_agree_with_single_ranks_and_are_nested(impl, dtype, kind,
     ranks = (1, 400, 6_000, 6_001, 20_000, SIZE)
     result = kernels.top_bits_many(parts, ranks, impl=impl)
     for k, (words, cardinality, threshold) in zip(ranks, result, strict=True):
-        alone = kernels.top_bits(parts, k, impl=impl)
-        assert np.array_equal(words, alone[0])
-        assert (cardinality, threshold) == alone[1:]
+        single = kernels.top_bits(parts, k, impl=impl)
+        assert np.array_equal(words, single[0])
+        assert (cardinality, threshold) == single[1:]
     for (fewer, _, _), (more, _, _) in itertools.pairwise(result):
         assert np.array_equal(fewer & more, fewer)
 
@@ -235,14 +235,14 @@ def test_no_ranks_give_nothing(impl):
         (np.ones(6)[::2], 1, ValueError, r"values\[0\] must be C-contiguous"),
     ],
 )
-def test_errors(impl, values, k, error, message):
+def test_invalid_values_and_ranks_are_refused(impl, values, k, error, message):
     with pytest.raises(error, match=message):
         kernels.top_bits(values, k, impl=impl)
     with pytest.raises(error, match=message):
         kernels.top_bits_many(values, (k,), impl=impl)
 
 
-def test_invalid_options():
+def test_invalid_options_are_refused():
     with pytest.raises(ValueError, match="threads must be at least 1, got 0"):
         kernels.top_bits(np.ones(3), 1, threads=0)
     with pytest.raises(ValueError, match="top_bits has no implementation 'sort'; choose one of: auto, numpy, numba"):
@@ -290,11 +290,11 @@ assert code and "zmm" not in code and "ymm" not in code
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names an x86 processor")
 def test_exact_on_a_processor_without_avx(tmp_path):
     variables = {"NUMBA_CPU_NAME": "nehalem", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-W", "error", "-c", ELSEWHERE],
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from transformers import AutoModelForMaskedLM, AutoModelForTokenClassification, 
 
 import xsns_stream as xs
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
 from xsns_stream.models import load_model
 
 # peft reads attributes of transformers that are deprecated.
@@ -43,11 +43,6 @@ def adapter(folder: Path, base: Path, kind: Any = AutoModelForMaskedLM, **settin
     return folder, model
 
 
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "adapter_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
 @pytest.fixture(scope="module")
 def lora(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return adapter(tmp_path_factory.mktemp("lora") / "adapter", tiny_folder)[0]
@@ -55,19 +50,7 @@ def lora(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(lora: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "copied"
-    folder.mkdir()
-    for path in lora.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
-
-
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    assert caught.value.hint
-    assert caught.value.exit_code == ExitCode.FAILURE
-    return caught.value
+    return Path(shutil.copytree(lora, tmp_path / "copied"))
 
 
 # ------------------------------------------------------------------------------------------------ merging
@@ -76,12 +59,12 @@ def refused(folder: Path, **options: Any) -> ModelError:
 def test_the_weights_are_those_of_the_base_and_the_product(lora: Path, tiny_folder: Path) -> None:
     base, loaded = load_model(str(tiny_folder)), load_model(str(lora))
     tensors = load_file(lora / "adapter_model.safetensors")
-    changed = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] for key in tensors}
-    assert QUERY in changed
+    adapted = {key.removeprefix("base_model.model.").rpartition(".lora_")[0] for key in tensors}
+    assert QUERY in adapted
     for name, value in base.model.state_dict().items():
         module = name.removesuffix(".weight")
         expected = value
-        if module in changed:
+        if module in adapted:
             down, up = (tensors[f"base_model.model.{module}.lora_{part}.weight"] for part in "AB")
             expected = value + 6 / 2 * (up @ down)
             assert not torch.equal(expected, value)
@@ -106,7 +89,7 @@ def test_rows_are_those_of_the_merged_folder(tiny_folder: Path, tmp_path: Path) 
     assert record["adapter"] == load_model(str(folder)).origin["adapter"]
 
 
-def test_what_is_recorded(lora: Path, tiny_folder: Path) -> None:
+def test_the_adapter_and_its_base_are_recorded(lora: Path, tiny_folder: Path) -> None:
     base, loaded = load_model(str(tiny_folder)), load_model(str(lora))
     assert loaded.name == "adapter"
     assert loaded.origin == {
@@ -136,7 +119,7 @@ def test_what_is_recorded(lora: Path, tiny_folder: Path) -> None:
     ],
     ids=lambda settings: next(iter(settings)),
 )
-def test_variants_of_lora(settings: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
+def test_variants_of_lora_are_merged(settings: dict[str, Any], tiny_folder: Path, tmp_path: Path) -> None:
     if "word_embeddings" in settings.get("target_modules", ()):
         folder, _ = adapter(tmp_path / "adapter", tiny_folder, **settings)
         assert "changes only one of two tied matrices, 'roberta.embeddings.word_embeddings'" in refused(folder).message
@@ -166,11 +149,11 @@ def test_a_head_in_the_adapter(tiny_folder: Path, tmp_path: Path) -> None:
 
 def test_a_head_of_a_task_on_the_merged_body(lora: Path) -> None:
     own = load_model(str(lora), objective="token-classification", label_count=3).model
-    whole = load_model(str(lora)).model.state_dict()
-    assert torch.equal(own.state_dict()[f"{QUERY}.weight"], whole[f"{QUERY}.weight"])
+    merged = load_model(str(lora)).model.state_dict()
+    assert torch.equal(own.state_dict()[f"{QUERY}.weight"], merged[f"{QUERY}.weight"])
 
 
-def test_an_adapter_of_a_gguf_file(tmp_path: Path) -> None:
+def test_the_base_of_an_adapter_may_be_a_gguf_file(tmp_path: Path) -> None:
     base = gguf_models.write(tmp_path / "base.gguf", gguf_models.make("llama"), "llama", quantised="Q8_0")
     loaded = load_model(str(base))
     model = peft.PeftModel(loaded.model, peft.LoraConfig(r=2, target_modules=["q_proj"]))
@@ -182,7 +165,7 @@ def test_an_adapter_of_a_gguf_file(tmp_path: Path) -> None:
 
 def test_the_base_may_be_relative_to_the_adapter(copied: Path, tiny_folder: Path) -> None:
     (copied.parent / "near").symlink_to(tiny_folder)
-    configure(copied, base_model_name_or_path="../near")
+    configure(copied, "adapter_config.json", base_model_name_or_path="../near")
     assert load_model(str(copied)).origin["adapter"]["base_digest"] == load_model(str(tiny_folder)).weights_digest
 
 
@@ -190,14 +173,14 @@ def test_a_baseline_reads_the_tokenizer_of_the_base(copied: Path, tmp_path: Path
     for language, lines in TEXTS.items():
         (tmp_path / f"{language}.txt").write_text("\n".join(lines))
     text = [part for code in TEXTS for part in ("--corpus", f"{code}={tmp_path / code}.txt")]
-    done = xsns("baseline", "lex", *text, "--model", copied, "--examples", 3, "-o", tmp_path / "lex.csv")
-    assert done.code == 0, done.err
+    completed = xsns("baseline", "lex", *text, "--model", copied, "--examples", 3, "-o", tmp_path / "lex.csv")
+    assert completed.code == 0, completed.err
 
 
 # ------------------------------------------------------------------------------------------------- refused
 
 
-def test_without_peft(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_peft_the_package_is_named(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     error = refused(lora)
     assert error.message == (
@@ -208,17 +191,17 @@ def test_without_peft(lora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_base_is_missing(copied: Path) -> None:
-    configure(copied, base_model_name_or_path="/nowhere/llama")
+    configure(copied, "adapter_config.json", base_model_name_or_path="/nowhere/llama")
     error = refused(copied)
     assert error.message == (
         f"the base model of the adapter '{copied}' cannot be used: there is no model folder '/nowhere/llama'."
     )
-    assert error.hint.startswith("adapter_config.json names it as base_model_name_or_path ('/nowhere/llama'); a folder")
+    assert error.hint.startswith("base_model_name_or_path in adapter_config.json ('/nowhere/llama') must be a folder")
 
 
-def test_another_architecture(copied: Path, tmp_path: Path) -> None:
+def test_a_base_of_another_architecture_is_refused(copied: Path, tmp_path: Path) -> None:
     base = gguf_models.write(tmp_path / "base.gguf", gguf_models.make("llama"), "llama")
-    configure(copied, base_model_name_or_path=str(base))
+    configure(copied, "adapter_config.json", base_model_name_or_path=str(base))
     error = refused(copied)
     assert error.message == (
         f"the adapter '{copied}' does not fit its base model (LlamaForCausalLM): the base has no matrix '{QUERY}'."
@@ -230,7 +213,7 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_file(folder / "adapter_model.safetensors"))
 
 
-def test_another_width(copied: Path) -> None:
+def test_matrices_of_another_width_are_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     key = f"base_model.model.{QUERY}.lora_A.weight"
     width = tensors[key].shape[1]
@@ -241,14 +224,14 @@ def test_another_width(copied: Path) -> None:
     )
 
 
-def test_one_of_two_matrices(copied: Path) -> None:
+def test_an_adapter_with_one_of_two_matrices_is_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     del tensors[f"base_model.model.{QUERY}.lora_B.weight"]
     save_file(tensors, copied / "adapter_model.safetensors")
     assert f"has only one of the two matrices of the module '{QUERY}'" in refused(copied).message
 
 
-def test_an_enlarged_vocabulary(copied: Path) -> None:
+def test_an_enlarged_vocabulary_is_refused(copied: Path) -> None:
     tensors = tensors_of(copied)
     tensors["base_model.model.roberta.embeddings.word_embeddings.weight"] = torch.zeros(7, 3)
     save_file(tensors, copied / "adapter_model.safetensors")
@@ -278,13 +261,13 @@ def test_an_enlarged_vocabulary(copied: Path) -> None:
     ],
 )
 def test_settings_that_are_refused(values: dict[str, Any], words: str, copied: Path) -> None:
-    configure(copied, **values)
+    configure(copied, "adapter_config.json", **values)
     error = refused(copied)
     assert words in error.message
     assert error.message.endswith(".")
 
 
-def test_a_pickled_adapter(copied: Path) -> None:
+def test_a_pickled_adapter_is_refused(copied: Path) -> None:
     (copied / "adapter_model.safetensors").rename(copied / "adapter_model.bin")
     error = refused(copied)
     assert error.message == (
@@ -293,7 +276,7 @@ def test_a_pickled_adapter(copied: Path) -> None:
     assert "save it again with `save_pretrained`" in error.hint
 
 
-def test_several_adapters(copied: Path, tmp_path: Path) -> None:
+def test_a_folder_of_several_adapters_is_refused(copied: Path, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     folder.mkdir()
     copied.rename(folder / "sw")

@@ -22,9 +22,9 @@ FOREIGN = re.compile(
 )
 
 
-@pytest.mark.parametrize("what", model_damages.ALL)
-def test_a_damaged_folder_is_refused_in_a_sentence(what: str, tiny_copy: Path) -> None:
-    damage, words = model_damages.ALL[what]
+@pytest.mark.parametrize("name", model_damages.ALL)
+def test_a_damaged_folder_is_refused_in_a_sentence(name: str, tiny_copy: Path) -> None:
+    damage, words = model_damages.ALL[name]
     damage(tiny_copy)
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
     with pytest.raises(ModelError) as caught:
@@ -57,20 +57,20 @@ SOME = (
 )
 
 
-@pytest.mark.parametrize("what", SOME)
+@pytest.mark.parametrize("name", SOME)
 @pytest.mark.parametrize("verb", ["params", "build", "baseline"])
-def test_every_verb_ends_with_a_sentence(what: str, verb: str, tiny_copy: Path, tmp_path: Path, xsns: Any) -> None:
-    damage, words = model_damages.ALL[what]
+def test_every_verb_ends_with_a_sentence(name: str, verb: str, tiny_copy: Path, tmp_path: Path, xsns: Any) -> None:
+    damage, words = model_damages.ALL[name]
     damage(tiny_copy)
     for language in ("sw", "fi"):
         (tmp_path / f"{language}.txt").write_text("habari ya asubuhi\n")
     text = ("--corpus", f"sw={tmp_path / 'sw.txt'}", "--corpus", f"fi={tmp_path / 'fi.txt'}", "--model", tiny_copy)
     output = tmp_path / "emb.csv"
-    done = {
+    completed = {
         "params": lambda: xsns("params", tiny_copy),
         "build": lambda: xsns("build", *text, "--store", tmp_path / "s.zarr"),
         "baseline": lambda: xsns("baseline", "emb", *text, "-o", output),
     }[verb]()
-    assert done.code == ExitCode.FAILURE, done.err
-    assert words in re.sub(r"\s+", " ", done.err)
-    assert not FOREIGN.search(done.err)
+    assert completed.code == ExitCode.FAILURE, completed.err
+    assert words in re.sub(r"\s+", " ", completed.err)
+    assert not FOREIGN.search(completed.err)

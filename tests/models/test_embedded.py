@@ -1,4 +1,4 @@
-"""The embedded model agrees with its card: small, safetensors, made by the tool in the repository."""
+"""The embedded model agrees with its model card, is small, and is saved as safetensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xsns_stream.models import EMBEDDED_FOLDER, load_model, longest_input, param
 MIB = 2**20
 
 
-def test_it_is_small_and_holds_no_pickle() -> None:
+def test_the_embedded_model_is_small_and_has_no_pickle() -> None:
     files = {path.name: path.stat().st_size for path in EMBEDDED_FOLDER.iterdir()}
     assert sum(files.values()) <= 24 * MIB
     assert {"model.safetensors", "config.json", "tokenizer.json", "README.md", "training.json"} <= set(files)

@@ -17,28 +17,17 @@ import torch
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
+from xsns_stream.errors import ExitCode
 from xsns_stream.io.json import UnusableError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model, tokenizers, weights
 from xsns_stream.models.huggingface import broken_installation
 from xsns_stream.models.model_files import read_header, read_tensors
 from xsns_stream.models.tokenizer_files import MOST_ADDED, check_tokenizer
 
-
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    return caught.value
-
-
 # ------------------------------------------------------------------------------- the embedded model
 
-#: What stores of `mini` record that were built while its configuration named float16.
+#: The record of stores of `mini` that were built while its configuration named float16.
 RECORDED = "9c7e2b6f69e0623ed2812ab0d30e1bd20c5b1ac75757ed0b6a6c75fef888553e"
 
 
@@ -54,7 +43,7 @@ def test_stores_of_the_embedded_model_stay_extendable(tmp_path: Path) -> None:
     path = before / "config.json"
     path.write_text(path.read_text().replace('"dtype": "float32"', '"dtype": "float16"'))
     assert load_model(str(before)).weights_digest == RECORDED
-    configure(before, layer_norm_eps=1e-6)
+    configure(before, "config.json", layer_norm_eps=1e-6)
     assert load_model(str(before)).weights_digest != RECORDED
 
 
@@ -69,30 +58,32 @@ def test_an_ordinary_model_has_no_notes(tiny_folder: Path) -> None:
 def test_code_of_a_known_family_is_ignored_and_noted(
     tiny_copy: Path, tmp_path: Path, xsns: Any, write_texts: Any
 ) -> None:
-    configure(tiny_copy, auto_map={"AutoModelForMaskedLM": "own.Own"})
+    configure(tiny_copy, "config.json", auto_map={"AutoModelForMaskedLM": "own.Own"})
     (tiny_copy / "own.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\nclass Own: pass\n")
     (note,) = load_model(str(tiny_copy)).notes
     assert note == (
         f"the model '{tiny_copy}' names its own code (auto_map), which is never run; the transformers class "
         "XLMRobertaForMaskedLM is used."
     )
-    done = xsns("params", tiny_copy, "--json")
-    assert (done.code, done.err) == (ExitCode.OK, f"note: {note}\n")
-    assert json.loads(done.out)["result"]["notes"] == [note]
+    completed = xsns("params", tiny_copy, "--json")
+    assert (completed.code, completed.err) == (ExitCode.OK, f"note: {note}\n")
+    assert json.loads(completed.out)["result"]["notes"] == [note]
     texts = write_texts(tmp_path / "texts", "sw", 4)
-    done = xsns("build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr")
-    assert done.code == ExitCode.OK
-    assert f"note: {note}" in done.err
-    done = xsns(
+    completed = xsns(
+        "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr"
+    )
+    assert completed.code == ExitCode.OK
+    assert f"note: {note}" in completed.err
+    completed = xsns(
         "build", "--model", tiny_copy, "--corpus", texts, "--max-length", 32, "--store", tmp_path / "s.zarr", "--json"
     )
-    assert json.loads(done.out)["result"]["notes"] == [note]
+    assert json.loads(completed.out)["result"]["notes"] == [note]
     assert not (tmp_path / "was-run").exists()
 
 
 def test_blocks_without_configuration_are_noted(tiny_copy: Path) -> None:
     names = [name for name in load_file(tiny_copy / "model.safetensors") if ".layer.1." in name]
-    configure(tiny_copy, num_hidden_layers=1)
+    configure(tiny_copy, "config.json", num_hidden_layers=1)
     (note,) = load_model(str(tiny_copy)).notes
     assert f"have {len(names)} tensors of blocks that its configuration does not have, such as 'roberta." in note
     weights = {name.removeprefix("roberta."): w for name, w in load_file(tiny_copy / "model.safetensors").items()}
@@ -184,20 +175,20 @@ def fake_package(folder: Path, name: str, line: str) -> None:
 
 
 @pytest.mark.slow  # a process that imports transformers
-@pytest.mark.parametrize("said", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
-def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
-    """The second message does not name the package: the place of the error does."""
-    fake_package(tmp_path, "torchvision", f"raise RuntimeError({said!r})\n")
-    done = subprocess.run(
+@pytest.mark.parametrize("message", ["operator torchvision::nms does not exist", "libcudart.so.13: cannot open"])
+def test_a_torchvision_of_another_torch(message: str, tmp_path: Path) -> None:
+    """The second message does not name the package, which is known from the place of the error."""
+    fake_package(tmp_path, "torchvision", f"raise RuntimeError({message!r})\n")
+    completed = subprocess.run(
         [sys.executable, "-c", "from xsns_stream.cli import run; run()", "params", "mini"],
         env=os.environ | {"PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"error: transformers cannot import what the model 'mini' needs: {said}.\n"
+    assert completed.returncode == 1
+    assert completed.stderr == (
+        f"error: transformers cannot import what the model 'mini' needs: {message}.\n"
         "hint: the model's files are not the cause: the package torchvision does not match the other packages. "
         "Remove it, it is not needed for text: `pip uninstall torchvision`.\n"
     )
@@ -205,9 +196,7 @@ def test_a_torchvision_of_another_torch(said: str, tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_named() -> None:
     error = broken_installation("a/b", ModuleNotFoundError("No module named 'mistral_common'", name="mistral_common"))
-    assert error.message == (
-        "transformers needs the package mistral-common for the model 'a/b', which is not installed."
-    )
+    assert error.message == "the model 'a/b' needs the package mistral-common, which is not installed."
     assert error.hint == "install it with `pip install mistral-common`; the model's files are not the cause."
 
 
@@ -267,7 +256,7 @@ def test_models_that_read_bytes_or_characters(tmp_path: Path) -> None:
 
 
 def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
-    configure(tiny_copy, model_type="llama9", transformers_version="5.99.0.dev0")
+    configure(tiny_copy, "config.json", model_type="llama9", transformers_version="5.99.0.dev0")
     error = refused(tiny_copy)
     assert error.message == (
         f"the configuration of model '{tiny_copy}' cannot be read: transformers {tf.__version__} does not support "
@@ -277,12 +266,12 @@ def test_a_kind_that_a_newer_transformers_knows(tiny_copy: Path) -> None:
         "it was written by transformers 5.99.0: `pip install 'transformers>=5.99.0'`. If model_type in config.json is "
         "misspelt: did you mean 'llama'?"
     )
-    configure(tiny_copy, model_type="own-kind", transformers_version="4.1.0")
+    configure(tiny_copy, "config.json", model_type="own-kind", transformers_version="4.1.0")
     assert refused(tiny_copy).hint.startswith("a newer version of transformers may support it: `pip install -U")
 
 
 def test_no_message_advises_to_run_code_of_a_model(tiny_copy: Path) -> None:
-    configure(tiny_copy, model_type="own", auto_map={"AutoConfig": "own.Own"})
+    configure(tiny_copy, "config.json", model_type="own", auto_map={"AutoConfig": "own.Own"})
     error = refused(tiny_copy)
     assert error.message.endswith("it needs code that comes with the model (auto_map), and such code is never run.")
     assert "built in, such as xlm-roberta, bert, " in error.hint
@@ -294,7 +283,7 @@ def test_a_tokenizer_with_code_of_its_own(tiny_copy: Path) -> None:
     settings = json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["own.Own", None]}}
     del settings["tokenizer_class"]
     path.write_text(json.dumps(settings))
-    configure(tiny_copy, auto_map={"AutoTokenizer": ["own.Own", None]})
+    configure(tiny_copy, "config.json", auto_map={"AutoTokenizer": ["own.Own", None]})
     (tiny_copy / "own.py").write_text(f"open({str(tiny_copy / 'was-run')!r}, 'w')\nclass Own: pass\n")
     ours = load_model(str(tiny_copy))
     assert [note.partition(" names its own code")[0] for note in ours.notes] == [
@@ -319,20 +308,20 @@ def as_snapshot(folder: Path, root: Path) -> Path:
     return snapshot
 
 
-def test_links_into_the_cache_of_the_hub(tiny_copy: Path, tmp_path: Path) -> None:
-    whole = load_model(str(tiny_copy))
+def test_links_into_the_cache_of_the_hub_are_followed(tiny_copy: Path, tmp_path: Path) -> None:
+    expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
-    whole.model.save_pretrained(tiny_copy, max_shard_size="200KB")
+    expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")
     assert len(list(tiny_copy.glob("*.safetensors"))) > 1
     again = load_model(str(as_snapshot(tiny_copy, tmp_path / "hub")))
-    for name, values in whole.model.state_dict().items():
+    for name, values in expected.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], values)
 
 
 def test_weights_that_the_configuration_names(tiny_copy: Path) -> None:
     before = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
-    configure(tiny_copy, transformers_weights="other.safetensors")
+    configure(tiny_copy, "config.json", transformers_weights="other.safetensors")
     after = load_model(str(tiny_copy))
     name = "lm_head.dense.weight"
     assert torch.equal(after.model.get_parameter(name), before.model.get_parameter(name))
@@ -359,7 +348,7 @@ def test_headers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
 def test_bytes_that_no_tensor_names(tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"more")
-    with pytest.raises(UnusableError, match="bytes of values, but its header names"):
+    with pytest.raises(UnusableError, match="bytes of values, but its header describes"):
         read_header(path)
 
 
@@ -373,7 +362,7 @@ def tokenizer(path: Path, **parts: Any) -> Path:
 
 
 def test_a_large_vocabulary_is_accepted(tmp_path: Path) -> None:
-    """As many tokens, merges and added tokens as Gemma 3 has."""
+    """The vocabulary has as many tokens, merges and added tokens as that of Gemma 3."""
     vocabulary = {f"token{n}": n for n in range(262_144)}
     merges = [[f"tok{n}", f"en{n}"] for n in range(514_906)]
     added = [{"id": n, "content": f"<unused{n}>", "special": False} for n in range(6_415)]

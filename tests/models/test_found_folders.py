@@ -12,21 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import xsns_stream as xs
+from tests.support.model_folders import configure, refused
 from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d7a2146' * 8}\nsize 15014256\n"
-
-
-def refused(folder: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder))
-    return caught.value
-
-
-def configure(folder: Path, name: str, **values: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def rename(folder: Path, prefix: str) -> None:
@@ -39,7 +29,7 @@ def rename(folder: Path, prefix: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_pointers_of_git_lfs(name: str, tiny_copy: Path) -> None:
+def test_pointers_of_git_lfs_are_refused(name: str, tiny_copy: Path) -> None:
     (tiny_copy / name).write_text(POINTER)
     error = refused(tiny_copy)
     assert f"{name} is a pointer of Git LFS, not the file itself." in error.message
@@ -54,7 +44,7 @@ def test_one_shard_that_is_a_pointer(tiny_copy: Path) -> None:
     assert f"{shard.name} is a pointer of Git LFS" in refused(tiny_copy).message
 
 
-def test_a_web_page_instead_of_weights(tiny_copy: Path) -> None:
+def test_a_web_page_instead_of_weights_is_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").write_text("<!DOCTYPE html>\n<html><body>Sign in</body></html>\n")
     error = refused(tiny_copy)
     assert "model.safetensors is an HTML page, not the file itself." in error.message
@@ -73,15 +63,15 @@ def test_a_folder_of_checkpoints_is_not_a_model(tiny_copy: Path, tmp_path: Path)
     assert error.hint == f"give the folder of the model: --model '{run / 'checkpoint-1000'}'."
 
 
-@pytest.mark.parametrize("given", ["", "models--x--tiny", "models--x--tiny/snapshots"])
-def test_the_cache_of_the_hub_is_not_a_model(given: str, tiny_copy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "models--x--tiny", "models--x--tiny/snapshots"])
+def test_the_cache_of_the_hub_is_not_a_model(folder: str, tiny_copy: Path, tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "models--x--tiny" / "snapshots" / "0123abcd"
     shutil.copytree(tiny_copy, snapshot)
-    assert refused(tmp_path / "hub" / given).hint == f"give the folder of the model: --model '{snapshot}'."
+    assert refused(tmp_path / "hub" / folder).hint == f"give the folder of the model: --model '{snapshot}'."
     assert load_model(str(snapshot)).name == "0123abcd"
 
 
-def test_shards_without_their_index(tiny_copy: Path) -> None:
+def test_shards_without_their_index_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "model-00001-of-00002.safetensors")
     error = refused(tiny_copy)
     assert "the folder has model-00001-of-00002.safetensors." in error.message
@@ -137,7 +127,7 @@ def test_a_vocabulary_of_another_size(tiny_copy: Path) -> None:
 
 
 def test_embeddings_that_were_padded(tiny_copy: Path) -> None:
-    """More embeddings than tokens are usual, for sizes that suit a device."""
+    """Models often have more embeddings than tokens, because devices prefer certain sizes."""
     tensors = load_file(tiny_copy / "model.safetensors")
     rows = json.loads((tiny_copy / "config.json").read_text())["vocab_size"]
     padded = {

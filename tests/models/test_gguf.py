@@ -1,4 +1,4 @@
-"""GGUF files give the model that they were made of, de-quantised, and its tokenizer."""
+"""GGUF files give the de-quantised model from which they were made, and its tokenizer."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from transformers import AutoModelForCausalLM
 
 import xsns_stream as xs
 from tests.support import gguf_models, tagged_text, zoo
+from tests.support.model_folders import refused
 from tests.support.paths import ROOT
-from xsns_stream.errors import ModelError
 from xsns_stream.models import load_model
 from xsns_stream.models.gguf_config import ARCHITECTURES
 
-#: A representative of each kind of conversion: permuted rows, other positions and norms, encoder and decoder.
+#: One model for each kind of conversion: permuted rows, other positions and norms, encoder and decoder.
 FAST = ("llama", "gemma3-text", "t5-gated")
 #: Settings that a GGUF file of the architecture cannot hold.
 SETTINGS: dict[str, dict[str, Any]] = {"mistral": {"sliding_window": None}}
@@ -43,13 +43,6 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GGUF file of a tiny Llama, Q8_0."""
     path = tmp_path_factory.mktemp("gguf") / "tiny-q8_0.gguf"
     return gguf_models.write(path, gguf_models.make("llama"), "llama", quantised="Q8_0")
-
-
-def refused(path: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(path), **options)
-    assert caught.value.hint
-    return caught.value
 
 
 # ------------------------------------------------------------------------------------------ architectures
@@ -90,7 +83,7 @@ def test_weights_are_de_quantised(kind: str, tmp_path: Path) -> None:
     assert f"tensors by type: F32: {counts['F32']}" in " ".join(loaded.notes).replace(f"{kind}: {counts[kind]}, ", "")
 
 
-def test_a_type_of_256_values(tmp_path: Path) -> None:
+def test_a_type_with_blocks_of_256_values_is_de_quantised(tmp_path: Path) -> None:
     model = gguf_models.make("llama", hidden_size=256, head_dim=64)
     kind = gguf.GGMLQuantizationType.Q4_K
     rows = np.random.default_rng(0).integers(0, 256, (zoo.VOCABULARY, 144), dtype=np.uint8)
@@ -118,10 +111,10 @@ def test_the_model_is_an_ordinary_one(llama: Path, tmp_path: Path) -> None:
     assert AutoModelForCausalLM.from_pretrained(tmp_path).half().dtype == torch.float16
 
 
-def test_half_precision(llama: Path) -> None:
+def test_weights_can_be_loaded_in_half_precision(llama: Path) -> None:
     loaded = load_model(str(llama), dtype="bfloat16")
-    whole = load_model(str(llama)).model.state_dict()
-    assert all(torch.equal(value, whole[name].bfloat16()) for name, value in loaded.model.state_dict().items())
+    full = load_model(str(llama)).model.state_dict()
+    assert all(torch.equal(value, full[name].bfloat16()) for name, value in loaded.model.state_dict().items())
 
 
 def test_the_digest_is_that_of_the_file(llama: Path, tmp_path: Path) -> None:
@@ -136,7 +129,7 @@ def test_the_digest_is_that_of_the_file(llama: Path, tmp_path: Path) -> None:
     assert load_model(str(other)).weights_digest != first.weights_digest
 
 
-def test_the_tokenizer_of_the_file(llama: Path) -> None:
+def test_the_tokenizer_of_the_file_is_used(llama: Path) -> None:
     tokenizer = load_model(str(llama)).tokenizer
     assert tokenizer.get_vocab() == {token: number for number, token in enumerate(gguf_models.TOKENS)}
     assert tokenizer("habari ya")["input_ids"][0] == tokenizer.bos_token_id == 0
@@ -178,31 +171,31 @@ def test_verbs_take_a_file(verb: str, llama: Path, tmp_path: Path, xsns: Any) ->
     common = ("--examples", 3, "--max-length", 16)
     store = tmp_path / "s.zarr"
     if verb == "params":
-        done = xsns("params", llama)
-        assert "de-quantised" in done.err
+        completed = xsns("params", llama)
+        assert "de-quantised" in completed.err
     elif verb == "baseline":
-        done = xsns("baseline", "lex", *text, "--model", llama, "--examples", 3, "-o", tmp_path / "lex.csv")
+        completed = xsns("baseline", "lex", *text, "--model", llama, "--examples", 3, "-o", tmp_path / "lex.csv")
     else:
-        done = xsns("build", *text, "--model", llama, *common, "--store", store)
+        completed = xsns("build", *text, "--model", llama, *common, "--store", store)
         if verb == "info":
-            done = xsns("info", store)
-            assert "gguf" in done.out
-    assert done.code == 0, done.err
+            completed = xsns("info", store)
+            assert "gguf" in completed.out
+    assert completed.code == 0, completed.err
 
 
 @pytest.mark.slow
 def test_transfer_takes_a_file(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xsns: Any) -> None:
     monkeypatch.chdir(tagged_text.write_tagged_folder(tmp_path))
-    done = xsns(*tagged_text.arguments("--model", llama, sources="en"))
-    assert done.code == 0, done.err
-    assert "de-quantised" in done.err
-    assert "tiny-q8_0.gguf" in done.out
+    completed = xsns(*tagged_text.arguments("--model", llama, sources="en"))
+    assert completed.code == 0, completed.err
+    assert "de-quantised" in completed.err
+    assert "tiny-q8_0.gguf" in completed.out
 
 
 # -------------------------------------------------------------------------------------- folders and tokenizers
 
 
-def test_a_folder_with_one_file(llama: Path, tmp_path: Path) -> None:
+def test_a_folder_with_one_file_is_loaded(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(llama.read_bytes())
     (tmp_path / "mmproj-model.gguf").write_bytes(b"GGUF")
     (tmp_path / "README.md").write_text("a model")
@@ -211,7 +204,7 @@ def test_a_folder_with_one_file(llama: Path, tmp_path: Path) -> None:
     assert loaded.notes[0].startswith("the GGUF file 'model.gguf' (llama; tensors by type: F32: ")
 
 
-def test_a_folder_with_several_files(llama: Path, tmp_path: Path) -> None:
+def test_a_folder_with_several_files_is_refused(llama: Path, tmp_path: Path) -> None:
     for name in ("a-q4_0.gguf", "a-q8_0.gguf"):
         (tmp_path / name).write_bytes(llama.read_bytes())
     error = refused(tmp_path)
@@ -219,13 +212,13 @@ def test_a_folder_with_several_files(llama: Path, tmp_path: Path) -> None:
     assert error.hint == f"give one of them: --model '{tmp_path / 'a-q4_0.gguf'}'."
 
 
-def test_a_file_without_a_suffix(llama: Path, tmp_path: Path) -> None:
+def test_a_file_without_a_suffix_is_loaded(llama: Path, tmp_path: Path) -> None:
     path = tmp_path / "sha256-41ab"
     path.write_bytes(llama.read_bytes())
     assert load_model(str(path)).weights_digest == load_model(str(llama)).weights_digest
 
 
-def test_another_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\0" * 8)
     error = refused(tmp_path / "model.safetensors")
     assert error.message == f"the model '{tmp_path / 'model.safetensors'}' is a file, and not a GGUF file."
@@ -271,7 +264,7 @@ def test_the_positions_of_llama_3(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", model, "llama", tensors={"rope_freqs.weight": divisors})
     assert torch.allclose(load_model(str(path)).model.model.rotary_emb.inv_freq, model.model.rotary_emb.inv_freq)
     path = gguf_models.write(tmp_path / "b.gguf", model, "llama", tensors={"rope_freqs.weight": divisors + 1})
-    assert "changes rotary positions (rope_freqs.weight) otherwise than Llama 3" in refused(path).message
+    assert "scales rotary positions (rope_freqs.weight) in another way than Llama 3" in refused(path).message
 
 
 def test_positions_that_are_scaled(tmp_path: Path) -> None:
@@ -282,7 +275,7 @@ def test_positions_that_are_scaled(tmp_path: Path) -> None:
     assert torch.equal(logits(load_model(str(path)).model), logits(model))
     path = gguf_models.write(tmp_path / "b.gguf", model, "llama", extra=extra | {"rope.scaling.type": "yarn"})
     error = refused(path)
-    assert "changes rotary positions (yarn), which is not read from GGUF files" in error.message
+    assert "scales rotary positions by a method (yarn) that is not read from GGUF files" in error.message
     assert error.hint == "use the folder of the model with safetensors instead of the GGUF file."
 
 

@@ -1,4 +1,4 @@
-"""Damaged and malicious GGUF files end with a sentence, in bounded time and memory."""
+"""Damaged and malicious GGUF files are refused with a sentence, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
-from xsns_stream.models import load_model
+from tests.support.model_folders import refused
+from xsns_stream.errors import ExitCode
 
 Change = Callable[[bytearray], object]
 SECONDS, MEMORY = 20, 2**29
@@ -27,18 +27,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return gguf_models.write(path, gguf_models.make("llama"), "llama").read_bytes()
 
 
-def refused(path: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(path))
-    error = caught.value
-    assert error.hint
-    assert error.message.endswith(".")
-    assert error.exit_code == ExitCode.FAILURE
-    return error
-
-
-def put(at: int, code: str, value: int) -> Change:
-    return lambda data: struct.pack_into(code, data, at, value)
+def put(offset: int, code: str, value: int) -> Change:
+    return lambda data: struct.pack_into(code, data, offset, value)
 
 
 def after(key: bytes, offset: int, code: str, value: int) -> Change:
@@ -52,8 +42,8 @@ def cut(size: int) -> Change:
 
 def swap(old: bytes, new: bytes) -> Change:
     def change(data: bytearray) -> None:
-        at = data.index(old)
-        data[at : at + len(old)] = new
+        offset = data.index(old)
+        data[offset : offset + len(old)] = new
 
     return change
 
@@ -62,7 +52,7 @@ def swap(old: bytes, new: bytes) -> Change:
 DAMAGES: dict[str, tuple[Change, str, str]] = {
     "another format": (put(0, "<I", 0), "is not a GGUF file", "check the path"),
     "an older format": (swap(b"GGUF", b"tjgg"), "a format of llama.cpp that is older than GGUF", "convert the model"),
-    "version 1": (put(4, "<I", 1), "has version 1 of GGUF, and versions 2 and 3 are read", "convert the model again"),
+    "version 1": (put(4, "<I", 1), "has version 1 of GGUF, and only versions 2 and 3 are read", "convert the model"),
     "version 9": (put(4, "<I", 9), "has version 9 of GGUF", "convert the model again"),
     "big-endian": (put(4, ">I", 3), "has numbers of big-endian byte order", "gguf-convert-endian bad.gguf little"),
     "a few bytes": (cut(12), "is truncated", "download the file again"),
@@ -74,10 +64,10 @@ DAMAGES: dict[str, tuple[Change, str, str]] = {
     "2^40 tokens": (
         after(b"tokenizer.ggml.tokens", 8, "<Q", 2**40), f"has an array of {2**40:,} values", "may be damaged"
     ),
-    "arrays of arrays": (after(b"tokenizer.ggml.tokens", 4, "<I", 9), "has values of the type 9", "may be damaged"),
+    "arrays of arrays": (after(b"tokenizer.ggml.tokens", 4, "<I", 9), "of the unknown type 9", "may be damaged"),
     "an unknown type": (after(b"llama.block_count", 0, "<I", 77), "has the unknown type 77", "may be damaged"),
     "2^40 axes": (after(b"token_embd.weight", 0, "<I", 2**31), "has 2,147,483,648 axes", "may be damaged"),
-    "a huge tensor": (after(b"token_embd.weight", 4, "<Q", 2**50), f"has a size of {2**50:,}", "may be damaged"),
+    "a huge tensor": (after(b"token_embd.weight", 4, "<Q", 2**50), f"an axis of the size {2**50:,}", "may be damaged"),
     "a tensor type": (after(b"token_embd.weight", 20, "<I", 250), "has the type 250, which the package gguf", "gguf`"),
     "a tensor beyond the end": (
         after(b"token_embd.weight", 24, "<Q", 2**40), "is truncated: its tensors end at byte", "download"
@@ -91,9 +81,9 @@ DAMAGES: dict[str, tuple[Change, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("what", DAMAGES)
-def test_a_damaged_file_is_refused_in_a_sentence(what: str, whole: bytes, tmp_path: Path) -> None:
-    change, words, hint = DAMAGES[what]
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_file_is_refused_in_a_sentence(name: str, whole: bytes, tmp_path: Path) -> None:
+    change, words, hint = DAMAGES[name]
     data = bytearray(whole)
     change(data)
     (tmp_path / "bad.gguf").write_bytes(data)
@@ -105,7 +95,7 @@ def test_a_damaged_file_is_refused_in_a_sentence(what: str, whole: bytes, tmp_pa
     assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < MEMORY
 
 
-def test_an_architecture_that_is_not_read(tmp_path: Path) -> None:
+def test_an_architecture_that_is_not_read_is_refused(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", extra={"general.name": "x"})
     path.write_bytes(
         path.read_bytes().replace(b"llama.", b"rwkv6.").replace(b"\x05\0\0\0\0\0\0\0llama", _named("rwkv6"))
@@ -127,7 +117,7 @@ def _named(name: str) -> bytes:
         ({"general.alignment": 7}, "has an invalid alignment", "may be damaged"),
         (
             {"attention.value_length": 4, "attention.key_length": 8},
-            "has keys of 8 values and values of 4",
+            "has attention keys of width 8 and attention values of width 4",
             "safetensors",
         ),
         ({"embedding_length": None}, "does not give the number of attention heads or the width", ""),
@@ -143,7 +133,7 @@ def test_metadata_that_is_refused(extra: dict[str, Any], words: str, hint: str, 
         assert "--merge model-00001-of-00003.gguf model.gguf" in error.hint
 
 
-def test_split_files_in_a_folder(tmp_path: Path) -> None:
+def test_split_files_in_a_folder_are_refused(tmp_path: Path) -> None:
     for number in (0, 1):
         gguf_models.write(
             tmp_path / f"m-0000{number + 1}-of-00002.gguf",
@@ -154,7 +144,7 @@ def test_split_files_in_a_folder(tmp_path: Path) -> None:
     assert "is one of 2 files of a model" in refused(tmp_path).message
 
 
-def test_without_a_tokenizer(tmp_path: Path) -> None:
+def test_a_file_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", tokenizer=None)
     error = refused(path)
     assert error.message == f"the GGUF file of model '{path}' contains no tokenizer."
@@ -166,7 +156,7 @@ def test_a_kind_of_tokenizer_that_is_not_read(tmp_path: Path) -> None:
     assert "cannot be read (kind rwkv)" in refused(path).message
 
 
-def test_without_the_package(whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gguf_the_package_is_named(whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.gguf").write_bytes(whole)
     monkeypatch.setitem(sys.modules, "gguf", None)
     error = refused(tmp_path / "a.gguf")
@@ -176,7 +166,7 @@ def test_without_the_package(whole: bytes, tmp_path: Path, monkeypatch: pytest.M
     assert error.hint == "install it with `pip install 'xsns-stream[gguf]'`."
 
 
-def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+def test_a_pointer_of_git_lfs_is_refused(tmp_path: Path) -> None:
     lines = ("version https://git-lfs.github.com/spec/v1", f"oid sha256:{'4d7a2146' * 8}", "size 12345", "")
     (tmp_path / "a.gguf").write_text("\n".join(lines))
     assert "pointer of Git LFS" in refused(tmp_path / "a.gguf").message
@@ -189,10 +179,10 @@ def test_every_verb_ends_with_a_sentence(verb: str, whole: bytes, tmp_path: Path
         (tmp_path / f"{language}.txt").write_text("habari ya asubuhi\n")
     text = ("--corpus", f"sw={tmp_path / 'sw.txt'}", "--corpus", f"fi={tmp_path / 'fi.txt'}")
     text += ("--model", tmp_path / "bad.gguf")
-    done = {
+    completed = {
         "params": lambda: xsns("params", tmp_path / "bad.gguf"),
         "build": lambda: xsns("build", *text, "--store", tmp_path / "s.zarr"),
         "baseline": lambda: xsns("baseline", "lex", *text, "-o", tmp_path / "lex.csv"),
     }[verb]()
-    assert done.code == ExitCode.FAILURE
-    assert "it ends within its header" in " ".join(done.err.split())
+    assert completed.code == ExitCode.FAILURE
+    assert "it ends within its header" in " ".join(completed.err.split())

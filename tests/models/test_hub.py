@@ -1,4 +1,4 @@
-"""Names of models and answers of the Hub, each with a sentence and what to do."""
+"""Errors for names of models and answers of the Hub: each has a sentence and a hint."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def http(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPErro
 
 
 def missing(cause: Exception) -> Exception:
-    """Return the error for a model that is not in the cache and cannot be asked for."""
+    """Return the error for a model that is not in the cache and cannot be downloaded."""
     error = errors.LocalEntryNotFoundError("Cannot find an appropriate cached snapshot folder.")
     error.__cause__ = cause
     return error
@@ -36,7 +36,7 @@ def refused(name: str, revision: str | None = None) -> ModelError:
 
 
 @pytest.mark.parametrize(
-    ("answer", "message", "hint"),
+    ("exception", "message", "hint"),
     [
         (
             http(errors.GatedRepoError, 403),
@@ -81,9 +81,9 @@ def refused(name: str, revision: str | None = None) -> ModelError:
         ),
     ],
 )
-def test_answers_of_the_hub(answer: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_of_the_hub(exception: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(*args: Any, **options: Any) -> str:
-        raise answer
+        raise exception
 
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
@@ -117,4 +117,4 @@ def test_names_that_are_no_folder(name: str, hint: str) -> None:
 def test_names_that_are_no_hub_id(name: str) -> None:
     error = refused(name)
     assert error.message == f"there is no model folder '{name}', and the name is not a valid Hub id."
-    assert error.hint.startswith("a Hub id is owner/name, of letters, digits, ")
+    assert error.hint.startswith("a Hub id has the form owner/name, with letters, digits, ")

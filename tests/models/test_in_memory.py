@@ -27,7 +27,7 @@ def test_a_model_in_memory_is_identified_by_its_weights(pair: tuple[Any, Any], t
     adopted = open_model(model, tokenizer)
     named = load_model(str(tiny_folder))
     assert adopted.model is model
-    assert model.training, "the mode of the user's model is left as it is"
+    assert model.training, "the mode of the user's model does not change"
     assert adopted.name == f"{type(model).__name__} (in memory)"
     assert (adopted.objective, adopted.pad_id, adopted.revision) == (named.objective, named.pad_id, "")
     assert adopted.tokenizer_digest == named.tokenizer_digest
@@ -82,7 +82,7 @@ def test_options_of_loading_do_not_apply(pair: tuple[Any, Any], option: dict[str
         open_model(*pair, **option)
 
 
-def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
+def test_unsuitable_models_and_tokenizers_are_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
     from transformers import AutoModel, ByT5Tokenizer
 
     model, tokenizer = pair
@@ -90,7 +90,7 @@ def test_what_is_refused(pair: tuple[Any, Any], tiny_folder: Path) -> None:
         adopt_model(model, None)
     with pytest.raises(ModelError, match="Linear is not a model of transformers"):
         adopt_model(torch.nn.Linear(2, 2), tokenizer)
-    with pytest.raises(UsageError, match="predicts masked-lm, not causal-lm"):
+    with pytest.raises(UsageError, match="has the head of masked-lm, not of causal-lm"):
         adopt_model(model, tokenizer, objective="causal-lm")
     with pytest.raises(ModelError, match="has no head for a known objective"):
         adopt_model(AutoModel.from_pretrained(tiny_folder), tokenizer)

@@ -35,7 +35,7 @@ def on_meta(kind: Any, config: Any) -> Any:
         return kind(config)
 
 
-def test_xlm_r_base() -> None:
+def test_xlm_r_base_has_85_million_parameters_in_12_layers() -> None:
     model = on_meta(tf.XLMRobertaForMaskedLM, tf.XLMRobertaConfig(**XLMR_BASE))
     layout = parameter_layout(model)
     assert layout.size == 85_054_464
@@ -48,14 +48,14 @@ def test_xlm_r_base() -> None:
     assert any(p.shape == (250_002, 768) for p in out.values())
 
 
-def test_multilingual_bert() -> None:
-    config = tf.BertConfig(vocab_size=119_547)  # the rest is what BERT's configuration says by itself
+def test_multilingual_bert_has_as_many_parameters_as_xlm_r_base() -> None:
+    config = tf.BertConfig(vocab_size=119_547)  # the other settings are the defaults of BERT
     layout = parameter_layout(on_meta(tf.BertForMaskedLM, config))
     assert (layout.size, len(layout.layers)) == (85_054_464, 12)
 
 
 def test_models_of_one_architecture_have_one_layout() -> None:
-    """Layouts depend only on the blocks: not on weights, head or vocabulary."""
+    """Layouts depend on the blocks only, and not on weights, head or vocabulary."""
 
     def digest(**changed: int) -> str:
         return parameter_layout(on_meta(tf.BertForMaskedLM, tf.BertConfig(**SMALL | changed))).digest
@@ -92,7 +92,7 @@ def test_only_blocks_are_measured(family: str) -> None:
     assert len(layout.layers) == blocks
     assert all(name.startswith(prefix) for name in layout.names)
     inside = [n for n, _ in model.named_parameters(remove_duplicate=False) if n.startswith(prefix)]
-    assert sorted(layout.names) == sorted(inside), "every parameter of every block, once"
+    assert sorted(layout.names) == sorted(inside), "every parameter of every block occurs once"
     outside = [model.get_input_embeddings(), model.get_output_embeddings()]
     measured = {id(model.get_parameter(name)) for name in layout.names}
     assert not measured & {id(p) for module in outside for p in module.parameters()}
@@ -109,20 +109,20 @@ def test_the_final_norm_of_t5_is_not_measured() -> None:
 
 def test_a_tied_tensor_counts_once() -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL))
-    alone = parameter_layout(model).size
+    untied = parameter_layout(model).size
     first, second = model.bert.encoder.layer
     second.output.dense.weight = first.output.dense.weight
-    assert parameter_layout(model).size == alone - 32 * 16
+    assert parameter_layout(model).size == untied - 32 * 16
 
 
 def test_an_embedding_inside_a_block_is_left_out() -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL))
-    alone = parameter_layout(model)
+    expected = parameter_layout(model)
     model.bert.encoder.layer[1].words = model.get_input_embeddings()
-    assert parameter_layout(model).digest == alone.digest
+    assert parameter_layout(model).digest == expected.digest
 
 
-def test_a_model_without_blocks() -> None:
+def test_a_model_without_blocks_is_refused() -> None:
     with pytest.raises(ModelError) as caught:
         parameter_layout(torch.nn.Linear(2, 2))
     assert caught.value.message == "no list of repeated transformer blocks was found in Linear."
@@ -140,14 +140,14 @@ def test_the_layout_and_left_out_cover_everything(tiny_folder: Path) -> None:
 # ------------------------------------------------------------------------------- other kinds of models
 
 
-#: One block's parameters at width 32 with 64 inner features, written out by hand: attention, norms, the rest.
+#: Parameters of one block of width 32 with 64 inner features, counted by hand: attention, norms, and the rest.
 BY_HAND = {
     "xlm-roberta": [4 * (32 * 32 + 32) + 2 * 64 + (32 * 64 + 64) + (64 * 32 + 32)] * 2,
     "gpt2": [(32 * 96 + 96) + (32 * 32 + 32) + 2 * 64 + (32 * 128 + 128) + (128 * 32 + 32)] * 2,
     "bloom": [(32 * 96 + 96) + (32 * 32 + 32) + 2 * 64 + (32 * 128 + 128) + (128 * 32 + 32)] * 2,
     # Two key heads for four of queries; four experts of three matrices, the router, two norms without bias.
     "mixtral": [2 * 32 * 32 + 2 * 32 * 16 + 4 * 3 * 32 * 64 + 4 * 32 + 2 * 32] * 2,
-    # A stack's first block holds the table of relative positions: 8 distances × 4 heads. Decoders attend twice.
+    # The first block of a stack has the relative positions (8 distances × 4 heads). Decoders have two attentions.
     "t5": [
         *(4 * 32 * 32 + 2 * 32 * 64 + 2 * 32 + table for table in (8 * 4, 0)),
         *(8 * 32 * 32 + 2 * 32 * 64 + 3 * 32 + table for table in (8 * 4, 0)),
@@ -156,7 +156,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("family", BY_HAND)
-def test_sizes_by_hand(family: str, zoo: Any) -> None:
+def test_sizes_of_layers_equal_those_counted_by_hand(family: str, zoo: Any) -> None:
     layout = parameter_layout(zoo.make(family))
     assert [layer.stop - layer.start for layer in layout.layers] == BY_HAND[family]
     assert layout.size == sum(BY_HAND[family])
@@ -179,7 +179,7 @@ TEXT |= {"num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64}
 TEXT |= {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 VISION = {"model_type": "siglip_vision_model", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3}
 VISION |= {"num_attention_heads": 2, "image_size": 8, "patch_size": 4}
-#: Attention with a norm of each head's queries and keys, three matrices, four norms.
+#: Attention with norms of the queries and keys of each head, three matrices, and four norms.
 GEMMA3_BLOCK = 2 * 32 * 32 + 2 * 32 * 16 + 2 * 8 + 3 * 32 * 64 + 4 * 32
 
 
@@ -193,10 +193,12 @@ def test_a_multimodal_model_has_its_text_stack_measured() -> None:
     layout = parameter_layout(model)
     assert [layer.name for layer in layout.layers] == [f"model.language_model.layers.{n}" for n in (0, 1)]
     assert layout.size == 2 * GEMMA3_BLOCK
-    seen = {name for name in left_out(model, layout) if ".vision_tower." in name}
-    assert len(seen) > 3 * 16
+    vision = {name for name in left_out(model, layout) if ".vision_tower." in name}
+    assert len(vision) > 3 * 16
     with_norms = parameter_layout(model, include=["norm"])
-    assert set(with_norms.names) - set(layout.names) == {"model.language_model.norm.weight"}, "no norm of the vision's"
+    assert set(with_norms.names) - set(layout.names) == {"model.language_model.norm.weight"}, (
+        "no norm of the vision tower"
+    )
 
 
 def test_an_encoder_with_a_vision_tower_has_its_text_stack_measured() -> None:

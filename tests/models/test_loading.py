@@ -16,7 +16,7 @@ from xsns_stream.models.tokenizers import tokenizer_digest
 SMALL = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 
 
-def test_the_embedded_model() -> None:
+def test_the_embedded_model_is_loaded_by_name() -> None:
     loaded = load_model("mini")
     assert (loaded.name, loaded.revision) == ("mini", "")
     layout = parameter_layout(loaded.model)
@@ -27,14 +27,14 @@ def test_the_embedded_model() -> None:
     assert not loaded.model.training
 
 
-def test_a_folder(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_loaded_and_named_after_itself(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model(str(tiny_folder))
     assert (loaded.name, loaded.revision) == ("tiny", "")
     assert len(loaded.weights_digest) == len(loaded.tokenizer_digest) == 64
     monkeypatch.chdir(tiny_folder)
-    here = load_model(".")
-    assert here.name == "tiny", "the folder's name, however it was written"
-    assert (here.weights_digest, here.tokenizer_digest) == (loaded.weights_digest, loaded.tokenizer_digest)
+    by_name = load_model(".")
+    assert by_name.name == "tiny", "the name of the folder, for any spelling of its path"
+    assert (by_name.weights_digest, by_name.tokenizer_digest) == (loaded.weights_digest, loaded.tokenizer_digest)
 
 
 def test_nothing_is_drawn_on_stderr(tiny_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_nothing_is_drawn_on_stderr(tiny_folder: Path, capfd: pytest.CaptureFixt
     logging.disable_progress_bar()
 
 
-def test_longest_input(tiny_folder: Path) -> None:
+def test_longest_input_is_limited_by_the_positions_of_the_model(tiny_folder: Path) -> None:
     loaded = load_model(str(tiny_folder))
     assert longest_input(loaded.model, loaded.tokenizer) == 64, "66 positions, two of them before the first token"
 
@@ -67,7 +67,7 @@ def test_longest_input_counts_from_the_padding(padding: int, expected: int, tiny
         model(input_ids=torch.full((1, longest + 1), 7))
 
 
-def test_longest_input_of_bert(tiny_folder: Path) -> None:
+def test_the_longest_input_of_bert_has_all_positions(tiny_folder: Path) -> None:
     model = tf.BertForMaskedLM(tf.BertConfig(**SMALL, max_position_embeddings=20))
     assert longest_input(model, tf.AutoTokenizer.from_pretrained(tiny_folder)) == 20
 
@@ -97,11 +97,11 @@ def test_the_tokenizer_s_digest_survives_its_use(tiny_folder: Path) -> None:
     assert tokenizer_digest(loaded.tokenizer) == loaded.tokenizer_digest
 
 
-def test_sharded_weights(tiny_copy: Path) -> None:
-    whole = load_model(str(tiny_copy))
+def test_sharded_weights_are_loaded(tiny_copy: Path) -> None:
+    expected = load_model(str(tiny_copy))
     (tiny_copy / "model.safetensors").unlink()
-    whole.model.save_pretrained(tiny_copy, max_shard_size="200KB")
+    expected.model.save_pretrained(tiny_copy, max_shard_size="200KB")
     assert len(list(tiny_copy.glob("*.safetensors"))) > 1
     again = load_model(str(tiny_copy))
-    for name, values in whole.model.state_dict().items():
+    for name, values in expected.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], values)

@@ -29,7 +29,7 @@ def changed(folder: Path, file: str, **fields: Any) -> str:
 
 
 def test_a_missing_padding_id_is_taken_from_the_tokenizer(tiny_copy: Path, tiny_folder: Path) -> None:
-    """RoBERTa counts positions by the padding id; None ended in an error of torch."""
+    """RoBERTa counts positions from the padding id; with None, torch raised an error."""
     loaded = load_model(changed(tiny_copy, "config.json", pad_token_id=None))
     (note,) = loaded.notes
     assert note.endswith("names no padding token (pad_token_id); the tokenizer's padding id 1 is used.")
@@ -41,7 +41,7 @@ def test_a_missing_padding_id_is_taken_from_the_tokenizer(tiny_copy: Path, tiny_
 
 
 def test_a_mask_that_means_unknown_is_refused(tiny_copy: Path) -> None:
-    with pytest.raises(ModelError, match=r"uses the token for unknown text as its mask \('<unk>'\)"):
+    with pytest.raises(ModelError, match=r"uses its unknown token as its mask token \('<unk>'\)"):
         load_model(changed(tiny_copy, "tokenizer_config.json", mask_token="<unk>"))
 
 
@@ -93,12 +93,23 @@ def test_a_build_says_that_weights_hold_more_layers(
 ) -> None:
     folder = changed(tiny_copy, "config.json", num_hidden_layers=1)
     texts = write_texts(tmp_path / "texts", "sw", 4)
-    asked = ["--model", folder, "--corpus", texts, "--store", tmp_path / "s.zarr", "--examples", 4, "--max-length", 16]
-    done = xsns("build", *asked, "--json")
-    assert done.code == 0
-    (note,) = json.loads(done.out)["result"]["notes"]
+    options = [
+        "--model",
+        folder,
+        "--corpus",
+        texts,
+        "--store",
+        tmp_path / "s.zarr",
+        "--examples",
+        4,
+        "--max-length",
+        16,
+    ]
+    completed = xsns("build", *options, "--json")
+    assert completed.code == 0
+    (note,) = json.loads(completed.out)["result"]["notes"]
     assert "tensors of blocks that its configuration does not have" in note
-    assert f"note: {note}" in done.err
+    assert f"note: {note}" in completed.err
 
 
 def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> None:
@@ -116,4 +127,4 @@ def test_fine_tuning_notes_once_how_its_model_was_loaded(tiny_copy: Path) -> Non
     load(1)
     (note,) = load.notes
     assert "tensors of blocks that its configuration does not have" in note
-    assert sent == [note], "sent once, whatever number of heads is drawn"
+    assert sent == [note], "the note is sent once for any number of heads"

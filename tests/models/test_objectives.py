@@ -13,7 +13,7 @@ import transformers as tf
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from xsns_stream.errors import ModelError
+from tests.support.model_folders import refused
 from xsns_stream.fisher import activation_bytes, self_check
 from xsns_stream.fisher.scoring import kind_of
 from xsns_stream.models import load_model, longest_input, parameter_layout
@@ -30,7 +30,7 @@ def write_tokenizer(folder: Path, *kinds: str, extra: tuple[str, ...] = (), ends
 
     If `ends` is true, it adds its end token to each text.
     """
-    tokens = {token: at for at, token in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
+    tokens = {token: index for index, token in enumerate([*SPECIAL.values(), *(f"w{n}" for n in range(5, 97))])}
     tokenizer = Tokenizer(models.WordLevel(tokens, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if ends:
@@ -68,17 +68,10 @@ def save(tmp_path: Path, zoo: Any) -> Save:
     return write
 
 
-def refused(folder: Path, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder), **options)
-    assert caught.value.hint
-    return caught.value
-
-
 # ----------------------------------------------------------------------------- every family, as it was saved
 
 
-def test_every_family(save: Save, zoo: Any) -> None:
+def test_every_family_is_loaded_with_its_own_weights(save: Save, zoo: Any) -> None:
     for family in zoo.FAMILIES.values():
         model = zoo.make(family.name, torch.float32)
         task = family.objective in TASKS
@@ -95,7 +88,7 @@ def test_every_family(save: Save, zoo: Any) -> None:
 
 def test_every_family_takes_its_longest_input(save: Save, zoo: Any) -> None:
     unbounded = {"bloom", "t5", "mt5", "umt5"}
-    # Tables of learned positions end there; the others only were not trained beyond.
+    # Learned positions end there; other models can go further, but were not trained to.
     tables = {"xlm-roberta", "xlm-roberta-xl", "bert", "roberta", "distilbert", "electra", "albert", "gpt2", "mbart"}
     tokenizer = load_model(str(save("bert"))).tokenizer
     for name in zoo.FAMILIES:
@@ -187,17 +180,17 @@ def test_a_decoder_s_configuration_may_name_another_padding(save: Save) -> None:
 
 
 @pytest.mark.parametrize("family", ["t5", "mbart", "xlm-roberta"])
-def test_other_models_may_not(family: str, save: Save) -> None:
+def test_other_models_may_not_name_another_padding(family: str, save: Save) -> None:
     folder = save(family, pad_token_id=7)
     objective = {"objective": "question-answering"} if family == "xlm-roberta" else {}
     assert refused(folder, **objective).message == (
-        f"the tokenizer of model '{folder}' pads with id 1, but the model with 7."
+        f"the tokenizer of model '{folder}' has the padding id 1, but the model has 7."
     )
 
 
 def test_only_masked_language_modelling_needs_a_mask(save: Save) -> None:
     folder = save("xlm-roberta", "bos pad eos")
-    assert "has no mask or no padding token" in refused(folder).message
+    assert "has no mask token or no padding token" in refused(folder).message
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
@@ -261,7 +254,7 @@ DIFFERENT = {family for family, _ in GENERIC} | {"bert", "gpt2", "bloom", "qwen3
 
 @pytest.mark.parametrize("different", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_every_family_takes_heads(different: bool, save: Save, zoo: Any) -> None:
-    """The table of heads in docs/models.md: which heads are not classes of transformers, and which one is missing."""
+    """The table in docs/models.md lists the heads that are not classes of transformers, and the missing one."""
     generic = set()
     for family in zoo.FAMILIES:
         if zoo.FAMILIES[family].objective in TASKS or (family in DIFFERENT) != different:
@@ -283,11 +276,11 @@ def _heads_of(family: str, saved: Any, folder: Path) -> list[str]:
             continue
         loaded = load_model(str(folder), objective=objective, label_count=count)
         assert loaded.model.config.num_labels == (count or 2)
-        mine = parameter_layout(loaded.model)
+        layout = parameter_layout(loaded.model)
         # The token classifier of T5 has no decoder.
         half = family in ("t5", "mt5", "umt5") and objective == "token-classification"
-        assert len(mine.layers) == len(blocks.layers) // (2 if half else 1)
-        for name, theirs in zip(mine.names, blocks.names, strict=not half):
+        assert len(layout.layers) == len(blocks.layers) // (2 if half else 1)
+        for name, theirs in zip(layout.names, blocks.names, strict=not half):
             assert torch.equal(loaded.model.get_parameter(name), saved.get_parameter(theirs)), (objective, name)
         assert loaded.model.get_output_embeddings() is None, "the head of language modelling is not built"
         before, after = _losses(loaded.model, objective, count or 2)
@@ -326,8 +319,8 @@ def test_a_decoder_finds_the_end_of_a_text(save: Save, zoo: Any) -> None:
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     with torch.no_grad():
         together = loaded.model(input_ids=ids, attention_mask=mask).logits
-        alone = loaded.model(input_ids=ids[1:, :2]).logits
-    torch.testing.assert_close(together[1:], alone)
+        single = loaded.model(input_ids=ids[1:, :2]).logits
+    torch.testing.assert_close(together[1:], single)
 
 
 def test_padding_by_which_a_decoder_finds_the_end_is_not_part_of_text(save: Save) -> None:
@@ -341,14 +334,14 @@ def test_padding_by_which_a_decoder_finds_the_end_is_not_part_of_text(save: Save
     loaded = load_model(str(save("llama", pad_token_id=0)), **options)
     with torch.no_grad():
         padded = loaded.model(input_ids=ids, attention_mask=mask).logits
-        left = loaded.model(
+        left_padded = loaded.model(
             input_ids=ids.flip(1)[:, [0, 1, 3, 2]],
             attention_mask=mask.flip(1),
             position_ids=torch.tensor([[0, 0, 0, 1]]),
         ).logits
-        alone = loaded.model(input_ids=ids[:, :2]).logits
-    torch.testing.assert_close(padded, alone)
-    torch.testing.assert_close(left, alone)
+        single = loaded.model(input_ids=ids[:, :2]).logits
+    torch.testing.assert_close(padded, single)
+    torch.testing.assert_close(left_padded, single)
 
 
 def test_an_encoder_decoder_classifies_a_text_at_its_end_token(save: Save) -> None:
@@ -371,20 +364,22 @@ def test_a_generic_head_that_was_trained_is_kept(save: Save, tmp_path: Path) -> 
     """The folder of a fine-tuned model names a class that transformers does not have."""
     folder = save("gemma3-text")
     tuned = load_model(str(folder), objective="token-classification", label_count=5, head_seed=1)
-    kept = tmp_path / "kept"
-    tuned.model.save_pretrained(kept)
-    tuned.tokenizer.save_pretrained(kept)
-    assert json.loads((kept / "config.json").read_text())["architectures"] == ["Gemma3TextForTokenClassification"]
-    again = load_model(str(kept), objective="token-classification", label_count=5, head_seed=2)
+    folder_of_tuned = tmp_path / "kept"
+    tuned.model.save_pretrained(folder_of_tuned)
+    tuned.tokenizer.save_pretrained(folder_of_tuned)
+    assert json.loads((folder_of_tuned / "config.json").read_text())["architectures"] == [
+        "Gemma3TextForTokenClassification"
+    ]
+    again = load_model(str(folder_of_tuned), objective="token-classification", label_count=5, head_seed=2)
     saved, result = tuned.model.state_dict(), again.model.state_dict()
     assert all(torch.equal(saved[name], result[name]) for name in saved)
     assert open_model(again.model, again.tokenizer).objective == "token-classification"
     assert kind_of(again.model) == "tokens"
-    assert "--objective token-classification" in refused(kept).hint
-    assert "has a trained head" in refused(kept, objective="token-classification", label_count=4).message
+    assert "--objective token-classification" in refused(folder_of_tuned).hint
+    assert "has a trained head" in refused(folder_of_tuned, objective="token-classification", label_count=4).message
     assert (
         "has a head for token-classification"
-        in refused(kept, objective="sequence-classification", label_count=5).message
+        in refused(folder_of_tuned, objective="sequence-classification", label_count=5).message
     )
 
 
@@ -410,12 +405,14 @@ def test_a_trained_head_is_kept(save: Save) -> None:
     assert error.message == f"the model '{folder}' has a trained head that is not for 4 labels."
 
 
-def test_a_trained_head_of_another_task(save: Save) -> None:
-    """BERT's heads have the same names for both, and here the same sizes."""
+def test_a_trained_head_of_another_task_is_refused(save: Save) -> None:
+    """The heads of BERT have the same names for both tasks, and here the same sizes."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     folder = save(tf.BertForTokenClassification(tf.BertConfig(vocab_size=97, pad_token_id=1, num_labels=3, **sizes)))
     error = refused(folder, objective="sequence-classification", label_count=3)
-    assert error.message == f"the model '{folder}' has a head for token-classification."
+    assert (
+        error.message == f"the model '{folder}' has a head for token-classification, not for sequence-classification."
+    )
 
 
 # ------------------------------------------------------------------------------------------- what is refused
@@ -442,7 +439,7 @@ def test_a_task_does_not_excuse_a_missing_block(objective: str, save: Save) -> N
         ("xlm-roberta", "span-corruption"),
         ("llama", "masked-lm"),
         ("llama", "span-corruption"),
-        # transformers lists mBART as a masked model and as a decoder, too.
+        # transformers lists mBART as a masked model and as a decoder as well.
         ("mbart", "masked-lm"),
         ("mbart", "causal-lm"),
         ("t5", "masked-lm"),
@@ -457,7 +454,7 @@ def test_an_objective_that_does_not_suit(family: str, objective: str, save: Save
     assert objective not in error.hint
 
 
-def test_a_discriminator(save: Save) -> None:
+def test_a_discriminator_is_refused(save: Save) -> None:
     config = tf.ElectraConfig(
         vocab_size=97, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, pad_token_id=1
     )
@@ -471,8 +468,8 @@ def test_a_discriminator(save: Save) -> None:
     assert load_model(str(folder), objective="question-answering").objective == "question-answering"
 
 
-def test_a_body_without_a_head(save: Save, zoo: Any) -> None:
-    """A checkpoint like those of DeBERTa-v3: its head is that of the generator, under a name that no model reads."""
+def test_a_body_without_a_head_is_refused(save: Save, zoo: Any) -> None:
+    """Checkpoints of DeBERTa-v3 have the head of the generator under a name that no model class reads."""
     model = zoo.make("deberta-v2", torch.float32)
     folder = save(model.deberta)
     error = refused(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import xsns_stream as xs
 from tests.support import gguf_models
-from xsns_stream.errors import ExitCode, ModelError
+from tests.support.model_folders import configure, refused
 from xsns_stream.models import load_model, quantised
 
 BLOCK = 16
@@ -38,16 +38,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(plain: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "copied"
-    folder.mkdir()
-    for path in plain.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    return folder
-
-
-def configure(folder: Path, **values: Any) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return Path(shutil.copytree(plain, tmp_path / "copied"))
 
 
 def to_fp8(folder: Path) -> dict[str, torch.Tensor]:
@@ -65,19 +56,11 @@ def to_fp8(folder: Path) -> dict[str, torch.Tensor]:
         tensors[f"{name}_scale_inv"] = scale
         expected[name] = (stored.float() * scale[:, None, :, None]).reshape(value.shape)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    configure(folder, quantization_config=FP8)
+    configure(folder, "config.json", quantization_config=FP8)
     return expected
 
 
-def refused(folder: Path) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(folder))
-    assert caught.value.hint
-    assert caught.value.exit_code == ExitCode.FAILURE
-    return caught.value
-
-
-def test_fp8(copied: Path, tmp_path: Path) -> None:
+def test_fp8_weights_are_de_quantised(copied: Path, tmp_path: Path) -> None:
     expected = to_fp8(copied)
     loaded = load_model(str(copied))
     state = loaded.model.state_dict()
@@ -92,14 +75,14 @@ def test_fp8(copied: Path, tmp_path: Path) -> None:
     assert store.record("sw").provenance.checkpoint["quantisation"] == "fp8"
 
 
-def test_fp8_with_the_head_of_a_task(copied: Path) -> None:
+def test_fp8_weights_can_have_the_head_of_a_task(copied: Path) -> None:
     to_fp8(copied)
     loaded = load_model(str(copied), objective="token-classification", label_count=3, dtype="bfloat16")
     assert loaded.model.num_labels == 3
     assert {value.dtype for value in loaded.model.state_dict().values()} == {torch.bfloat16}
 
 
-def test_fp8_without_a_scale(copied: Path) -> None:
+def test_fp8_weights_without_a_scale_are_refused(copied: Path) -> None:
     to_fp8(copied)
     tensors = dict(load_file(copied / "model.safetensors"))
     del tensors["model.layers.0.mlp.up_proj.weight"], tensors["model.layers.0.mlp.up_proj.weight_scale_inv"]
@@ -115,7 +98,7 @@ def packed(folder: Path, settings: dict[str, Any], suffixes: dict[str, torch.dty
     for suffix, dtype in suffixes.items():
         tensors[f"{name}.{suffix}"] = torch.zeros(shape, dtype=dtype)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    configure(folder, quantization_config=settings)
+    configure(folder, "config.json", quantization_config=settings)
 
 
 FORMATS: dict[str, tuple[dict[str, Any], dict[str, torch.dtype]]] = {
@@ -134,7 +117,7 @@ def test_formats_that_are_not_de_quantised(method: str, copied: Path) -> None:
     assert error.message == (
         f"the weights of model '{copied}' are quantised ({method}), and transformers does not de-quantise this format."
     )
-    assert error.hint.startswith("use the model before its quantisation, or convert it with the library")
+    assert error.hint.startswith("use the original model, without quantisation, or convert it with the library")
 
 
 LIBRARIES: dict[str, tuple[dict[str, Any], dict[str, torch.dtype]]] = {
@@ -155,10 +138,10 @@ def test_the_library_is_not_installed(method: str, copied: Path, monkeypatch: py
         f"the weights of model '{copied}' are quantised ({method}), and the package {method}, needed to de-quantise "
         "them, is not installed."
     )
-    assert error.hint == f"install with `pip install {method}`, or use the model before its quantisation."
+    assert error.hint == f"install with `pip install {method}`, or use the original model, without quantisation."
 
 
-def test_a_library_that_fails(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_fails_is_reported(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantised, "_installed", lambda module: True)
     packed(copied, *LIBRARIES["bitsandbytes"])
     assert f"the weights of model '{copied}' are quantised (bitsandbytes) and cannot be de-quantised" in (
@@ -167,11 +150,11 @@ def test_a_library_that_fails(copied: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_weights_that_are_not_quantised_after_all(copied: Path, plain: Path) -> None:
-    configure(copied, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    configure(copied, "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     loaded = load_model(str(copied))
     assert loaded.notes[0] == (
-        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), and the weights "
-        "are not; they are read as they are."
+        f"the configuration of model '{copied}' says that its weights are quantised (bitsandbytes), but they are not; "
+        "they are read unchanged."
     )
-    whole = load_model(str(plain)).model.state_dict()
-    assert all(torch.equal(value, whole[name]) for name, value in loaded.model.state_dict().items())
+    expected = load_model(str(plain)).model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.model.state_dict().items())

@@ -12,25 +12,16 @@ import pytest
 import transformers as tf
 from safetensors.torch import load_file, save_file
 
-from xsns_stream.errors import ExitCode, ModelError, UsageError
+from tests.support.model_folders import configure, refused
+from xsns_stream.errors import UsageError
 from xsns_stream.models import EMBEDDED_FOLDER, load_model
 
 SMALL = {"vocab_size": 50, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32}
 GPT2 = {"vocab_size": 50, "n_layer": 2, "n_head": 2, "n_embd": 16, "n_positions": 20}
 
 
-def refused(name: object, **options: Any) -> ModelError:
-    with pytest.raises(ModelError) as caught:
-        load_model(str(name), **options)
-    error = caught.value
-    assert error.exit_code == ExitCode.FAILURE
-    assert "\n" not in error.message
-    assert error.hint
-    return error
-
-
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.5, 0.999])
-def test_weights_cut_short(share: float, tiny_copy: Path) -> None:
+def test_truncated_weights_are_refused(share: float, tiny_copy: Path) -> None:
     path = tiny_copy / "model.safetensors"
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
@@ -39,12 +30,12 @@ def test_weights_cut_short(share: float, tiny_copy: Path) -> None:
     assert error.hint == "the files may be incomplete; download or export them again."
 
 
-def test_weights_of_zeros(tiny_copy: Path) -> None:
+def test_weights_of_zeros_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").write_bytes(bytes(4096))
     assert "cannot be read" in refused(tiny_copy).message
 
 
-def test_a_shard_that_is_missing(tiny_copy: Path) -> None:
+def test_a_missing_shard_is_named(tiny_copy: Path) -> None:
     model = load_model(str(tiny_copy)).model
     (tiny_copy / "model.safetensors").unlink()
     model.save_pretrained(tiny_copy, max_shard_size="200KB")
@@ -52,7 +43,7 @@ def test_a_shard_that_is_missing(tiny_copy: Path) -> None:
     assert "cannot be read" in refused(tiny_copy).message
 
 
-def test_no_weights(tiny_copy: Path) -> None:
+def test_a_folder_without_weights_is_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").unlink()
     error = refused(tiny_copy)
     assert error.message == f"the model '{tiny_copy}' has no .safetensors weights."
@@ -78,7 +69,7 @@ def test_pickled_weights_are_not_even_opened(tiny_copy: Path) -> None:
     assert not (tiny_copy / "was-run").exists()
 
 
-def test_pickled_weights_beside_other_safetensors(tiny_copy: Path) -> None:
+def test_pickled_weights_beside_other_safetensors_are_refused(tiny_copy: Path) -> None:
     (tiny_copy / "model.safetensors").rename(tiny_copy / "other.safetensors")
     with (tiny_copy / "pytorch_model.bin").open("wb") as file:
         pickle.dump(_Spy(tiny_copy / "was-run"), file)
@@ -96,7 +87,7 @@ def test_code_in_a_folder_is_not_run(tiny_copy: Path) -> None:
     assert not (tiny_copy / "was-run").exists()
 
 
-def test_a_checkpoint_without_its_head(tiny_copy: Path) -> None:
+def test_a_checkpoint_without_its_head_is_refused(tiny_copy: Path) -> None:
     weights = load_file(tiny_copy / "model.safetensors")
     remaining = {name: values for name, values in weights.items() if not name.startswith("lm_head.")}
     assert len(remaining) < len(weights)
@@ -106,7 +97,7 @@ def test_a_checkpoint_without_its_head(tiny_copy: Path) -> None:
     assert "random values would be measured in their place" in error.hint
 
 
-def test_a_checkpoint_without_a_block(tiny_copy: Path) -> None:
+def test_a_checkpoint_without_a_block_is_refused(tiny_copy: Path) -> None:
     weights = load_file(tiny_copy / "model.safetensors")
     remaining = {name: values for name, values in weights.items() if ".layer.1." not in name}
     save_file(remaining, tiny_copy / "model.safetensors", metadata={"format": "pt"})
@@ -115,7 +106,7 @@ def test_a_checkpoint_without_a_block(tiny_copy: Path) -> None:
     assert ".layer.1." in error.message
 
 
-def test_weights_of_another_size(tiny_copy: Path) -> None:
+def test_weights_of_another_size_are_refused(tiny_copy: Path) -> None:
     path = tiny_copy / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 48}))
     error = refused(tiny_copy)
@@ -124,12 +115,12 @@ def test_weights_of_another_size(tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"model_type": "no-such-model"}'])
-def test_an_invalid_configuration(text: str, tiny_copy: Path) -> None:
+def test_an_invalid_configuration_is_refused(text: str, tiny_copy: Path) -> None:
     (tiny_copy / "config.json").write_text(text)
     assert "cannot be read" in refused(tiny_copy).message
 
 
-def test_a_model_of_another_kind(tiny_copy: Path) -> None:
+def test_a_model_of_another_kind_is_refused(tiny_copy: Path) -> None:
     tf.GPT2LMHeadModel(tf.GPT2Config(**GPT2)).save_pretrained(tiny_copy)
     error = refused(tiny_copy, objective="masked-lm")
     assert error.message == f"the model '{tiny_copy}' (gpt2) does not support masked-lm."
@@ -139,12 +130,7 @@ def test_a_model_of_another_kind(tiny_copy: Path) -> None:
 # --------------------------------------------------------------------------- another model's tokenizer
 
 
-def configure(folder: Path, name: str, **values: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:
+def test_a_tokenizer_that_is_too_large_is_refused(tmp_path: Path) -> None:
     tf.XLMRobertaForMaskedLM(tf.XLMRobertaConfig(**SMALL, pad_token_id=1)).save_pretrained(tmp_path)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(EMBEDDED_FOLDER / name, tmp_path)
@@ -153,24 +139,24 @@ def test_a_tokenizer_that_is_too_large(tmp_path: Path) -> None:
     assert error.hint == "put the model's own tokenizer files into the folder."
 
 
-def test_a_tokenizer_with_another_padding(tiny_copy: Path) -> None:
+def test_a_tokenizer_with_another_padding_is_refused(tiny_copy: Path) -> None:
     configure(tiny_copy, "tokenizer_config.json", pad_token="<unk>")
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' pads with id 3, but the model with 1."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has the padding id 3, but the model has 1."
 
 
 @pytest.mark.parametrize("token", ["mask_token", "pad_token"])
-def test_a_tokenizer_without_mask_or_padding(token: str, tiny_copy: Path) -> None:
+def test_a_tokenizer_without_mask_or_padding_is_refused(token: str, tiny_copy: Path) -> None:
     path = tiny_copy / "tokenizer_config.json"
     settings = json.loads(path.read_text())
     del settings[token]
     path.write_text(json.dumps(settings))
     error = refused(tiny_copy)
-    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask or no padding token."
+    assert error.message == f"the tokenizer of model '{tiny_copy}' has no mask token or no padding token."
 
 
 @pytest.mark.parametrize("damage", ["cut", "all missing", "one missing"])
-def test_a_tokenizer_that_cannot_be_read(damage: str, tiny_copy: Path) -> None:
+def test_a_tokenizer_that_cannot_be_read_is_refused(damage: str, tiny_copy: Path) -> None:
     path = tiny_copy / "tokenizer.json"
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:1000])
@@ -185,7 +171,7 @@ def test_a_tokenizer_that_cannot_be_read(damage: str, tiny_copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "~/nowhere", "nowhere", "a/b/c", ""])
-def test_no_such_folder(name: str) -> None:
+def test_a_missing_folder_is_refused(name: str) -> None:
     error = refused(name)
     assert error.message == f"there is no model folder '{name}'."
     assert "`mini`" in error.hint
@@ -195,11 +181,11 @@ def test_a_file_is_not_a_folder(tiny_folder: Path) -> None:
     assert "is a file, and not a GGUF file" in refused(tiny_folder / "config.json").message
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     assert "has no .safetensors weights" in refused(tmp_path).message
 
 
-def test_a_hub_id_without_a_network() -> None:
+def test_a_hub_id_without_a_network_is_refused() -> None:
     error = refused("nobody/no-such-model-anywhere", revision="main")  # the tests set HF_HUB_OFFLINE
     assert error.message == (
         "the model 'nobody/no-such-model-anywhere' could not be downloaded from the Hub: HF_HUB_OFFLINE is set, and "
@@ -215,11 +201,11 @@ def test_a_hub_id_without_a_network() -> None:
         ({"dtype": "float8"}, "'float8' is not a valid dtype for weights."),
         (
             {"objective": "token-classification"},
-            "token-classification needs a number of labels of at least 2, no number was given.",
+            "token-classification needs at least 2 labels, and no number of labels was given.",
         ),
         (
             {"objective": "sequence-classification", "label_count": 1},
-            "sequence-classification needs a number of labels of at least 2, not 1.",
+            "sequence-classification needs at least 2 labels, not 1.",
         ),
         ({"label_count": 3}, "auto has no labels."),
         ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),
@@ -233,7 +219,7 @@ def test_options_without_effect(options: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:99"])
-def test_a_missing_device(device: str, tiny_folder: Path) -> None:
+def test_a_missing_device_is_refused(device: str, tiny_folder: Path) -> None:
     error = refused(tiny_folder, device=device)
     assert error.message.startswith(f"the device '{device}' cannot be used: ")
     assert "--device cpu" in error.hint

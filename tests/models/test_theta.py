@@ -12,7 +12,7 @@ from xsns_stream.types import ParameterLayout
 
 
 def check_spans(model: Any, layout: ParameterLayout) -> None:
-    """Every span covers exactly the tensors of its name, without a gap, in the order of the layout."""
+    """Check that every span covers exactly the tensors of its name, without a gap, in the order of the layout."""
     named = dict(model.named_parameters(remove_duplicate=False))
     assert tuple(tuple(named[name].shape) for name in layout.names) == layout.shapes
     ends = [0]
@@ -27,7 +27,7 @@ def check_spans(model: Any, layout: ParameterLayout) -> None:
 
 
 @pytest.mark.parametrize("family", ["t5", "mt5", "umt5", "mbart"])
-def test_one_stack_of_two(family: str, zoo: Any) -> None:
+def test_one_of_two_stacks_can_be_measured(family: str, zoo: Any) -> None:
     model = zoo.make(family)
     both = parameter_layout(model)
     encoder, decoder = (parameter_layout(model, stack=stack) for stack in ("encoder", "decoder"))
@@ -35,14 +35,14 @@ def test_one_stack_of_two(family: str, zoo: Any) -> None:
     assert len(encoder.layers) == len(decoder.layers) == 2
     assert all("encoder." in name for name in encoder.names)
     assert all("decoder." in name for name in decoder.names)
-    assert decoder.size > encoder.size, "it attends to the encoder as well"
+    assert decoder.size > encoder.size, "the decoder also has cross-attention"
     assert parameter_layout(model, stack="both").digest == both.digest
     check_spans(model, decoder)
 
 
 @pytest.mark.parametrize("family", ["xlm-roberta", "gpt2", "llama"])
 @pytest.mark.parametrize("stack", ["encoder", "decoder"])
-def test_a_missing_stack(family: str, stack: str, zoo: Any) -> None:
+def test_a_missing_stack_is_refused(family: str, stack: str, zoo: Any) -> None:
     model = zoo.make(family)
     assert parameter_layout(model, stack="both").size > 0
     with pytest.raises(UsageError) as caught:
@@ -50,7 +50,7 @@ def test_a_missing_stack(family: str, stack: str, zoo: Any) -> None:
     assert caught.value.message == f"the stack '{stack}' was requested, but {type(model).__name__} has only one stack."
 
 
-def test_an_invalid_stack(zoo: Any) -> None:
+def test_an_invalid_stack_is_refused(zoo: Any) -> None:
     with pytest.raises(UsageError, match="'middle' is not a valid stack") as caught:
         parameter_layout(zoo.make("t5"), stack="middle")
     assert caught.value.hint == "choose one of both, encoder, decoder."
@@ -58,17 +58,17 @@ def test_an_invalid_stack(zoo: Any) -> None:
 
 def test_included_parameters_come_last(zoo: Any) -> None:
     model = zoo.make("xlm-roberta")
-    alone = parameter_layout(model)
+    default = parameter_layout(model)
     layout = parameter_layout(model, include=["^lm_head", "position_embeddings"])
-    assert layout.names[: len(alone.names)] == alone.names
-    assert layout.layers[:2] == alone.layers
+    assert layout.names[: len(default.names)] == default.names
+    assert layout.layers[:2] == default.layers
     assert layout.layers[2].name == "other"
-    assert set(layout.names[len(alone.names) :]) == {
+    assert set(layout.names[len(default.names) :]) == {
         "roberta.embeddings.position_embeddings.weight",
         "lm_head.decoder.weight",  # the word embeddings: the head comes first in this model
         *(f"lm_head.{name}" for name in ("bias", "dense.weight", "dense.bias", "layer_norm.weight", "layer_norm.bias")),
     }
-    assert layout.size == alone.size + 66 * 32 + 97 * 32 + 97 + 32 * 32 + 32 + 2 * 32
+    assert layout.size == default.size + 66 * 32 + 97 * 32 + 97 + 32 * 32 + 32 + 2 * 32
     check_spans(model, layout)
     assert not set(left_out(model, layout)) & set(layout.names)
 
@@ -85,11 +85,11 @@ def test_a_tied_tensor_is_found_by_any_name_and_counts_once(pattern: str, zoo: A
 def test_an_embedding_inside_a_block_can_be_included(zoo: Any) -> None:
     model = zoo.make("bert")
     model.bert.encoder.layer[1].words = model.get_input_embeddings()
-    alone = parameter_layout(model)
-    assert parameter_layout(model, include=["word_embeddings"]).size == alone.size + 97 * 32
+    default = parameter_layout(model)
+    assert parameter_layout(model, include=["word_embeddings"]).size == default.size + 97 * 32
 
 
-def test_everything_is_restored(zoo: Any) -> None:
+def test_all_parameters_can_be_included(zoo: Any) -> None:
     for family in ("bert", "mixtral", "umt5", "albert"):
         model = zoo.make(family)
         layout = parameter_layout(model, include=[""])
@@ -99,12 +99,12 @@ def test_everything_is_restored(zoo: Any) -> None:
 
 def test_excluded_parameters_leave_no_gap(zoo: Any) -> None:
     model = zoo.make("llama")
-    alone = parameter_layout(model)
+    default = parameter_layout(model)
     layout = parameter_layout(model, exclude=["norm", r"layers\.0\.self_attn"])
-    assert set(alone.names) - set(layout.names) == {name for name in alone.names if "norm" in name} | {
+    assert set(default.names) - set(layout.names) == {name for name in default.names if "norm" in name} | {
         f"model.layers.0.self_attn.{kind}_proj.weight" for kind in "qkvo"
     }
-    assert [name for name in alone.names if name in set(layout.names)] == list(layout.names)
+    assert [name for name in default.names if name in set(layout.names)] == list(layout.names)
     assert [layer.stop - layer.start for layer in layout.layers] == [3 * 32 * 64, 3 * 32 * 64 + 2 * 32 * 48]
     check_spans(model, layout)
 
@@ -121,7 +121,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
     ("options", "message"),
     [
         ({"include": ["no_such"]}, "include 'no_such' matches no parameter outside of the blocks."),
-        # The blocks are there already, and the other stack's are not outside of blocks either.
+        # Blocks cannot be included: those of the stack are measured already, and those of the other stack stay out.
         ({"include": ["SelfAttention"]}, "include 'SelfAttention' matches no parameter outside of the blocks."),
         (
             {"include": [r"decoder\.block"], "stack": "encoder"},
@@ -133,7 +133,7 @@ def test_a_block_that_is_excluded_has_no_span(zoo: Any) -> None:
         ({"exclude": ["."]}, "every parameter is excluded, so that nothing is left to measure."),
     ],
 )
-def test_a_choice_without_any_parameter(options: dict[str, Any], message: str, zoo: Any) -> None:
+def test_a_choice_without_any_parameter_is_refused(options: dict[str, Any], message: str, zoo: Any) -> None:
     with pytest.raises(UsageError) as caught:
         parameter_layout(zoo.make("t5"), **options)
     assert caught.value.message == message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Final
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import mini_vocabulary
 from xsns_stream.models.tokenizers import reserved_strings, tokenise
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -109,18 +109,13 @@ def word_level() -> Any:
     return framed(tokenizer)
 
 
-def text_pieces() -> list[tuple[str, float]]:
-    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(token, score) for token, score in tokens if not token.startswith("<")]
-
-
 def t5(mark: str = "") -> Any:
     """A tokenizer like that of T5, or like that of mT5 with the mark of a word before its sentinels."""
     from transformers import T5Tokenizer
 
     sentinels = [(f"{mark}<extra_id_{number}>", 0.0) for number in reversed(range(100))]
     special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("<", -9.0), (">", -9.0)]
-    return T5Tokenizer(vocab=[*special, *text_pieces(), *sentinels], extra_ids=0 if mark else 100)
+    return T5Tokenizer(vocab=[*special, *mini_vocabulary(), *sentinels], extra_ids=0 if mark else 100)
 
 
 KINDS: Final[dict[str, Callable[[], Any]]] = {
@@ -170,13 +165,13 @@ def test_ordinary_text_gives_the_same_ids(tokenizer: Any) -> None:
 
 @pytest.mark.parametrize("context", ["{}", "Hello {} world", "Hello{}world", "{0}{0}", "{} {}"])
 def test_special_strings_are_read_as_characters(tokenizer: Any, context: str) -> None:
-    """No token of the text is the special one, and the offsets show that no text is lost."""
+    """No token of the text is the special token, and the offsets show that no text is lost."""
     for string in reserved(tokenizer):
         text = context.replace("{0}", "{}").replace("{}", string)
         encoding = tokenise(tokenizer, text, add_special_tokens=False, return_offsets_mapping=True)
-        at = reserved_strings(tokenizer)[string]
-        if at != tokenizer.unk_token_id:  # what characters unknown to the vocabulary give
-            assert at not in encoding["input_ids"], (string, encoding["input_ids"])
+        index = reserved_strings(tokenizer)[string]
+        if index != tokenizer.unk_token_id:  # the id of characters that the vocabulary does not have
+            assert index not in encoding["input_ids"], (string, encoding["input_ids"])
         covered = {position for start, end in encoding["offset_mapping"] for position in range(start, end)}
         assert covered >= {position for position, letter in enumerate(text) if letter != " "}
         first = text.index(string)
@@ -207,7 +202,7 @@ def test_a_special_string_that_normalising_makes_is_characters(mini: Any) -> Non
 
 
 def test_a_special_token_of_one_character_is_counted() -> None:
-    """Its character cannot be split, so that a build only counts it."""
+    """A single character cannot be split, so that a build only counts these tokens."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""The tiny models of all families and their batches have the properties that benchmarks and tests rely on."""
+"""Tiny models of all families, and their batches: properties that tests and benchmarks rely on."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def test_padding_changes_nothing(zoo: Any) -> None:
     for name, family in zoo.FAMILIES.items():
         model = zoo.make(name)
         batch = zoo.batch(model, name, LENGTHS, seed=4)
-        kept = batch["attention_mask"].sum(dim=1).tolist()
-        assert kept == LENGTHS
+        lengths = batch["attention_mask"].sum(dim=1).tolist()
+        assert lengths == LENGTHS
         decoded = family.objective == "span-corruption"
         for n, length in enumerate(LENGTHS):
             scored = int((batch["labels"][n] != -100).sum()) if decoded else length
-            alone = {
+            single_inputs = {
                 key: values[n : n + 1, : scored if key == "labels" else length] if values.dim() > 1 else values[[n]]
                 for key, values in batch.items()
             }
             key = OUTPUT.get(family.objective, "logits")
             with torch.no_grad():
-                together, single = model(**batch)[key][n], model(**alone)[key][0]
+                together, single = model(**batch)[key][n], model(**single_inputs)[key][0]
             if together.shape != single.shape:
                 together = together[:scored]
             assert torch.allclose(together, single, rtol=0, atol=1e-6), name

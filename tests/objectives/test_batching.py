@@ -1,4 +1,4 @@
-"""Batches: each array is padded by its own rule, in the requested order and size."""
+"""Batches: order, size, and padding, which has its own rule for each array."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from xsns_stream.types import LanguageSample, TextExample
 
 
 def example(number: int, length: int, **arrays: Any) -> EncodedExample:
-    """The tokens 10 n, 10 n + 1, …; labels of the same length unless others are given."""
-    made = {"input_ids": np.arange(10 * number, 10 * number + length), "labels": np.full(length, number)} | arrays
-    return EncodedExample({name: np.asarray(array, dtype=np.int64) for name, array in made.items()}, 100 + number)
+    """Return an example of the tokens 10 n, 10 n + 1, …, with as many labels unless other arrays are given."""
+    fields = {"input_ids": np.arange(10 * number, 10 * number + length), "labels": np.full(length, number)} | arrays
+    return EncodedExample({name: np.asarray(array, dtype=np.int64) for name, array in fields.items()}, 100 + number)
 
 
 def lengths_of(*lengths: int) -> list[EncodedExample]:
@@ -67,7 +67,7 @@ def test_token_types_are_padded_with_zero() -> None:
     assert batch["token_type_ids"].tolist() == [[0, 1, 1], [0, 0, 0]]
 
 
-def test_examples_with_different_arrays() -> None:
+def test_examples_with_different_arrays_are_refused() -> None:
     with pytest.raises(KeyError, match="labels"):
         next(batches([example(0, 3), EncodedExample({"input_ids": np.arange(3)}, 0)], 8, pad_id=5))
 
@@ -85,8 +85,8 @@ def test_examples_of_one_length_keep_their_order() -> None:
 
 
 def test_the_drawn_order_is_kept() -> None:
-    given = lengths_of(3, 9, 4, 8, 5)
-    result = list(batches(given, 2, pad_id=1, order="drawn"))
+    examples = lengths_of(3, 9, 4, 8, 5)
+    result = list(batches(examples, 2, pad_id=1, order="drawn"))
     assert [batch["example_keys"].tolist() for batch in result] == [[100, 101], [102, 103], [104]]
     assert [batch["input_ids"].shape[1] for batch in result] == [9, 8, 5]
 
@@ -94,21 +94,21 @@ def test_the_drawn_order_is_kept() -> None:
 @pytest.mark.parametrize("order", ["length", "drawn"])
 @pytest.mark.parametrize("budget", [1, 8, 9, 10, 20, 27, 1000])
 def test_a_token_budget_is_respected_and_used(budget: int, order: str) -> None:
-    given = lengths_of(3, 9, 4, 8, 5, 7, 6, 1, 1)
-    result = shapes(given, 1, pad_id=1, order=order, token_budget=budget)
-    assert sum(rows for rows, _ in result) == len(given)
+    examples = lengths_of(3, 9, 4, 8, 5, 7, 6, 1, 1)
+    result = shapes(examples, 1, pad_id=1, order=order, token_budget=budget)
+    assert sum(rows for rows, _ in result) == len(examples)
     assert all(rows * longest <= budget or rows == 1 for rows, longest in result)
-    # One more example would have broken the budget: no batch is smaller than it must be.
+    # One more example would exceed the budget, so that no batch is smaller than necessary.
     ordered = sorted((3, 9, 4, 8, 5, 7, 6, 1, 1), reverse=True) if order == "length" else (3, 9, 4, 8, 5, 7, 6, 1, 1)
-    at = 0
+    start = 0
     for rows, longest in result[:-1]:
-        at += rows
-        assert (rows + 1) * max(longest, ordered[at]) > budget
+        start += rows
+        assert (rows + 1) * max(longest, ordered[start]) > budget
 
 
 def test_a_budget_counts_the_tokens_of_the_decoder() -> None:
-    given = [example(number, 2, labels=np.zeros(10)) for number in range(4)]
-    assert shapes(given, 8, pad_id=1, token_budget=20) == [(2, 2), (2, 2)]
+    examples = [example(number, 2, labels=np.zeros(10)) for number in range(4)]
+    assert shapes(examples, 8, pad_id=1, token_budget=20) == [(2, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("settings", [{"size": 1}, {"size": 5}, {"size": 100}, {"size": 1, "token_budget": 64}])
@@ -118,30 +118,30 @@ def test_batches_lose_nothing(settings: dict[str, int]) -> None:
     text = tuple(TextExample("watoto wanasoma kitabu " * (1 + n % 5) + str(n)) for n in range(17))
     tokenizer = AutoTokenizer.from_pretrained(MINI)
     encoded = MaskedLanguageModelling().encode(LanguageSample("sw", text, "a test"), tokenizer, seed=1).examples
-    seen = []
+    rows = []
     for batch in batches(encoded, pad_id=tokenizer.pad_token_id, **settings):
         names = ("input_ids", "attention_mask", "labels", "example_keys")
         for ids, mask, labels, key in zip(*(batch[n] for n in names), strict=True):
             length = int(mask.sum())
-            seen.append((tuple(ids[:length].tolist()), tuple(labels[:length].tolist()), int(key)))
-    assert sorted(seen) == sorted((tuple(e.input_ids.tolist()), tuple(e.labels.tolist()), e.key) for e in encoded)
+            rows.append((tuple(ids[:length].tolist()), tuple(labels[:length].tolist()), int(key)))
+    assert sorted(rows) == sorted((tuple(e.input_ids.tolist()), tuple(e.labels.tolist()), e.key) for e in encoded)
 
 
 # -------------------------------------------------------------------------------------- what is none
 
 
 @pytest.mark.parametrize("size", [0, -1])
-def test_an_invalid_batch_size(size: int) -> None:
+def test_an_invalid_batch_size_is_refused(size: int) -> None:
     with pytest.raises(UsageError, match=f"the batch size must be at least 1, not {size}"):
         next(batches(lengths_of(3), size, 1))
 
 
-def test_an_invalid_budget() -> None:
+def test_an_invalid_budget_is_refused() -> None:
     with pytest.raises(UsageError, match="the token budget must be at least 1, not 0"):
         next(batches(lengths_of(3), 8, 1, token_budget=0))
 
 
-def test_an_invalid_order() -> None:
+def test_an_invalid_order_is_refused() -> None:
     with pytest.raises(UsageError, match="'random' is not a valid order of examples") as caught:
         next(batches(lengths_of(3), 8, 1, order="random"))
     assert caught.value.hint == "choose one of length, drawn."

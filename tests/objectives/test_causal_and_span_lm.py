@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.samples import WORDS, many, sample
+from tests.support.tokenizers import mini_vocabulary
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     CausalLanguageModelling,
@@ -21,29 +23,13 @@ from xsns_stream.objectives import (
     SpanCorruption,
 )
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 
-WORDS = tuple("watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa habari ya asubuhi".split())  # noqa: SIM905
 SENTINELS = 100
 
 
-def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    made = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, made, "a test")
-
-
-def many(count: int, words: int = 9) -> LanguageSample:
-    return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
-
-
-def same(left: EncodedExample, right: EncodedExample) -> bool:
-    return left.key == right.key and all(np.array_equal(left.arrays[name], right.arrays[name]) for name in left.arrays)
-
-
-def mini_vocabulary() -> list[tuple[str, float]]:
-    """The tokens of the embedded tokenizer with their scores, without special tokens."""
-    tokens = json.loads((MINI / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    return [(token, score) for token, score in tokens if not token.startswith("<")]
+def same(one: EncodedExample, other: EncodedExample) -> bool:
+    return one.key == other.key and all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +90,9 @@ def gpt2() -> Any:
 
 
 def test_every_token_is_its_own_label(mini: Any) -> None:
-    whole = many(20)
-    encoded = CausalLanguageModelling().encode(whole, mini, seed=3)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(20)
+    encoded = CausalLanguageModelling().encode(texts, mini, seed=3)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert example.input_ids.tolist() == example.labels.tolist() == mini(text.text)["input_ids"]
         assert example.labels.dtype == np.int64
     assert (encoded.unusable, encoded.unknown_share) == (0, 0)
@@ -144,7 +130,7 @@ def test_long_text_is_cut_for_causal(mini: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(), MaskedLanguageModelling()])
-def test_text_of_unknown_tokens_only(objective: Any) -> None:
+def test_text_of_unknown_tokens_only_is_refused(objective: Any) -> None:
     from transformers import BertTokenizer
 
     names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "watoto", "kitabu")
@@ -156,7 +142,7 @@ def test_text_of_unknown_tokens_only(objective: Any) -> None:
 
 
 @pytest.mark.parametrize("longest", [1, 0])
-def test_invalid_lengths(longest: int) -> None:
+def test_invalid_lengths_are_refused(longest: int) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
         with pytest.raises(UsageError, match=f"at least 2 tokens, not {longest}"):
             objective(max_length=longest)
@@ -168,13 +154,13 @@ def test_invalid_lengths(longest: int) -> None:
 @pytest.mark.parametrize("objective", [CausalLanguageModelling(), SpanCorruption(rate=0.3), MaskedLanguageModelling()])
 def test_neither_order_nor_other_examples_nor_language_matter(objective: Any, t5: Any, mini: Any) -> None:
     tokenizer = t5 if isinstance(objective, SpanCorruption) else mini
-    whole = many(20)
-    together = objective.encode(whole, tokenizer, seed=3).examples
-    turned = objective.encode(sample(*whole.examples[::-1], language="fi"), tokenizer, seed=3).examples
-    alone = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in whole.examples]
-    assert all(map(same, together, turned[::-1]))
-    assert all(map(same, together, alone))
-    other = objective.encode(whole, tokenizer, seed=4).examples
+    texts = many(20)
+    together = objective.encode(texts, tokenizer, seed=3).examples
+    reversed_ = objective.encode(sample(*texts.examples[::-1], language="fi"), tokenizer, seed=3).examples
+    singles = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in texts.examples]
+    assert all(map(same, together, reversed_[::-1]))
+    assert all(map(same, together, singles))
+    other = objective.encode(texts, tokenizer, seed=4).examples
     assert all(a.key != b.key for a, b in zip(together, other, strict=True))
 
 
@@ -203,14 +189,14 @@ def sentinel_ids(tokenizer: Any) -> list[int]:
 
 def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
     """The input of the encoder, with each sentinel replaced by the tokens that the decoder writes for it."""
-    said: dict[int, list[int]] = {}
+    spans: dict[int, list[int]] = {}
     for token in example.labels.tolist():
         if token in sentinels:
-            said[token] = []
-            current = said[token]
+            spans[token] = []
+            current = spans[token]
         else:
             current.append(token)
-    return [part for token in example.input_ids.tolist() for part in said.get(token, [token])]
+    return [part for token in example.input_ids.tolist() for part in spans.get(token, [token])]
 
 
 @pytest.mark.parametrize("kind", ["t5", "mt5"])
@@ -218,14 +204,16 @@ def filled(example: EncodedExample, sentinels: list[int]) -> list[int]:
 def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     sentinels = sentinel_ids(tokenizer)
-    whole = many(40)
-    encoded = SpanCorruption(rate=rate).encode(whole, tokenizer, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(40)
+    encoded = SpanCorruption(rate=rate).encode(texts, tokenizer, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert filled(example, sentinels) == tokenizer(text.text)["input_ids"]
         used = [token for token in example.input_ids.tolist() if token in sentinels]
         written = [token for token in example.labels.tolist() if token in sentinels]
-        assert used, "at least one span"
-        assert written == sentinels[: len(used) + 1], "from the first on, in order, with one to end them"
+        assert used, "every example has at least one span"
+        assert written == sentinels[: len(used) + 1], (
+            "sentinels are in order from the first, and one more ends the text"
+        )
         assert written[:-1] == used
         assert example.labels[-2:].tolist() == [written[-1], tokenizer.eos_token_id]
         assert example.input_ids[-1] == tokenizer.eos_token_id
@@ -234,31 +222,31 @@ def test_encoder_and_decoder_make_up_the_text(kind: str, rate: float, request: p
 
 def spans_of(example: EncodedExample, sentinels: list[int]) -> list[int]:
     """The number of tokens that each sentinel replaces."""
-    at = [position for position, token in enumerate(example.labels.tolist()) if token in sentinels]
-    return [b - a - 1 for a, b in pairwise(at)]
+    positions = [position for position, token in enumerate(example.labels.tolist()) if token in sentinels]
+    return [b - a - 1 for a, b in pairwise(positions)]
 
 
 @pytest.mark.parametrize(("rate", "mean"), [(0.15, 3.0), (0.35, 3.5), (0.5, 1.0), (0.25, 6.0)])
 def test_share_and_length_of_spans(rate: float, mean: float, t5: Any) -> None:
     sentinels = sentinel_ids(t5)
-    # Not one length, so that rounding cannot hide behind it.
-    whole = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
-    encoded = SpanCorruption(rate, mean, max_length=180).encode(whole, t5, seed=8)
+    # Texts have several lengths, so that errors of rounding do not cancel.
+    texts = sample(*(" ".join(WORDS[(n * 7 + i) % 13] for i in range(50 + n % 17)) + f" {n}" for n in range(300)))
+    encoded = SpanCorruption(rate, mean, max_length=180).encode(texts, t5, seed=8)
     tokens = sum(len(filled(example, sentinels)) - 1 for example in encoded.examples)
     spans = [length for example in encoded.examples for length in spans_of(example, sentinels)]
     assert tokens > 30_000
-    # The share of an example is off by less than one token; these errors are independent and have no mean.
-    assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(whole) / 4)
-    # Both counts of an example are drawn around the right value: their ratio is right but for second-order terms.
+    # The share of an example is wrong by less than one token; these errors are independent and have a mean of zero.
+    assert abs(sum(spans) - rate * tokens) < 5 * math.sqrt(len(texts) / 4)
+    # Both counts of an example are random around the right value, so that their ratio has second-order errors only.
     assert abs(sum(spans) / len(spans) - mean) < 0.05 * mean
     assert min(spans) >= 1
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
 def test_the_share_is_right_for_short_texts_too(rate: float, t5: Any) -> None:
-    whole = many(3000, words=4)
+    texts = many(3000, words=4)
     sentinels = sentinel_ids(t5)
-    encoded = SpanCorruption(rate=rate).encode(whole, t5, seed=8)
+    encoded = SpanCorruption(rate=rate).encode(texts, t5, seed=8)
     expected = [max(rate * (len(filled(example, sentinels)) - 1), 1) for example in encoded.examples]
     hidden = sum(sum(spans_of(example, sentinels)) for example in encoded.examples)
     assert abs(hidden - sum(expected)) < 5 * math.sqrt(len(expected) / 4)
@@ -277,12 +265,14 @@ def test_every_position_is_equally_likely_to_be_hidden(t5: Any) -> None:
             width = next(spans) if token in sentinels else 1
             hits[position : position + width] += token in sentinels
             position += width
-    # Runs reach a text's ends a little less often than its middle, as any windows do: nothing beyond that.
+    # Runs cover the ends of a text slightly less often than its middle, as windows do; other bias is not allowed.
     assert len(alike) > 300
     share = hits / len(alike)
     assert abs(share.mean() - 0.3) < 0.02
     assert share.min() > 0.15
-    assert np.allclose(share, share[::-1], atol=5 * math.sqrt(2 * 0.25 / len(alike))), "no end is favoured"
+    assert np.allclose(share, share[::-1], atol=5 * math.sqrt(2 * 0.25 / len(alike))), (
+        "neither end of a text is hidden more often"
+    )
 
 
 @pytest.mark.parametrize("text", ["ya", "ya ya", "。"])
@@ -320,64 +310,66 @@ def test_both_texts_of_a_pair_are_hidden(t5: Any) -> None:
         position for position, token in enumerate(t5("watoto wanasoma", "kitabu kizuri")["input_ids"]) if token == 1
     ]
     assert len(frames) == 2
-    asked = set()
+    hidden = set()
     for seed in range(40):
         (example,) = SpanCorruption(rate=0.5).encode(sample(pair), t5, seed).examples
         assert filled(example, sentinel_ids(t5)) == t5("watoto wanasoma", "kitabu kizuri")["input_ids"]
-        asked |= set(example.labels.tolist())
-    assert set(t5("watoto kizuri")["input_ids"]) <= asked
+        hidden |= set(example.labels.tolist())
+    assert set(t5("watoto kizuri")["input_ids"]) <= hidden
 
 
 # ------------------------------------------------------------------------------------ text infilling
 
 
 def test_without_sentinels_a_span_is_one_mask_and_the_target_is_the_text(mbart: Any) -> None:
-    whole = many(40)
-    encoded = SpanCorruption(0.35, 3.5).encode(whole, mbart, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(40)
+    encoded = SpanCorruption(0.35, 3.5).encode(texts, mbart, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         tokens = mbart(text.text)["input_ids"]
         assert example.labels.tolist() == tokens
-        assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], "as mBART frames a text"
+        assert tokens[-2:] == [mbart.eos_token_id, mbart.convert_tokens_to_ids("fi_FI")], (
+            "special tokens are those of mBART"
+        )
         assert example.input_ids[-2:].tolist() == tokens[-2:]
         masks = example.input_ids == mbart.mask_token_id
         assert masks.any()
-        assert not (masks[1:] & masks[:-1]).any(), "one a span"
+        assert not (masks[1:] & masks[:-1]).any(), "one mask for each span"
         assert is_with_gaps(example.input_ids.tolist(), tokens, mbart.mask_token_id)
 
 
-def is_with_gaps(shown: list[int], tokens: list[int], mask: int) -> bool:
-    """Return whether `shown` is `tokens` with runs replaced by masks; each token is written as one character."""
-    pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in shown)
+def is_with_gaps(masked: list[int], tokens: list[int], mask: int) -> bool:
+    """Return whether `masked` is `tokens` with runs replaced by masks; each token is written as one character."""
+    pattern = "".join("(.+)" if token == mask else re.escape(chr(0x10000 + token)) for token in masked)
     return re.fullmatch(pattern, "".join(chr(0x10000 + token) for token in tokens)) is not None
 
 
 def test_the_same_spans_are_hidden_in_both_forms(t5: Any, mbart: Any) -> None:
     """Draws depend on the text and its number of tokens, which are the same for both vocabularies."""
-    whole = many(10)
-    ours, theirs = (SpanCorruption().encode(whole, tokenizer, 3).examples for tokenizer in (t5, mbart))
+    texts = many(10)
+    ours, theirs = (SpanCorruption().encode(texts, tokenizer, 3).examples for tokenizer in (t5, mbart))
     assert [int((np.isin(a.input_ids, sentinel_ids(t5))).sum()) for a in ours] == [
         int((b.input_ids == mbart.mask_token_id).sum()) for b in theirs
     ]
 
 
-def test_a_vocabulary_without_sentinels_and_mask(gpt2: Any) -> None:
+def test_a_vocabulary_without_sentinels_and_mask_is_refused(gpt2: Any) -> None:
     with pytest.raises(ModelError, match="neither sentinels") as caught:
         SpanCorruption().encode(many(1), gpt2, 0)
     assert "mT5" in caught.value.hint
 
 
 @pytest.mark.parametrize("mean", [0.5, 0, -1, math.nan, math.inf])
-def test_an_invalid_mean_span(mean: float) -> None:
+def test_an_invalid_mean_span_is_refused(mean: float) -> None:
     with pytest.raises(UsageError, match=f"the mean length of a span must be at least 1, not {mean}"):
         SpanCorruption(mean_span=mean)
 
 
-def test_an_invalid_share() -> None:
+def test_an_invalid_share_is_refused() -> None:
     with pytest.raises(UsageError, match=r"must be between 0 and 1, not 1\.5"):
         SpanCorruption(rate=1.5)
 
 
-def test_the_settings_of_both_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(CausalLanguageModelling()) == "causal-lm(max_length=128)"
     assert str(SpanCorruption()) == "span-corruption(rate=0.15,mean_span=3,max_length=128)"
     assert str(SpanCorruption(0.35, 3.5, 64)) == "span-corruption(rate=0.35,mean_span=3.5,max_length=64)"
@@ -448,7 +440,7 @@ def test_a_share_of_the_decoder_s_targets_is_scored(kind: str, request: pytest.F
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, 15, math.nan, math.inf])
-def test_an_invalid_scored_share(share: float) -> None:
+def test_an_invalid_scored_share_is_refused(share: float) -> None:
     for objective in (CausalLanguageModelling, SpanCorruption):
         with pytest.raises(UsageError, match=rf"the scored share must be in \(0, 1\], not {share}") as caught:
             objective(scored_share=share)

@@ -25,7 +25,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 def ends_of_words(words: tuple[str, ...], tokenizer: Any) -> list[int]:
     """Return the last token of each word: the one before the tokens that the text after the word adds.
 
-    By tokenizing the beginnings of the text, which is slow and needs no offsets.
+    The function tokenizes the beginnings of the text, which is slow and needs no offsets.
     """
     return [len(tokenizer(" ".join(words[: word + 1]))["input_ids"]) - 1 for word in range(len(words))]
 
@@ -65,8 +65,10 @@ def test_a_token_of_several_words_has_one_label() -> None:
 
 
 def test_the_setting_is_part_of_the_name_of_the_objective() -> None:
-    """Rows of older versions are rows with labels at the first token."""
-    first, last = (str(make_objective("token-classification", labels=TAGS, label_at=at)) for at in ("first", "last"))
+    """Rows of older versions, which do not record the setting, have labels at the first token."""
+    first, last = (
+        str(make_objective("token-classification", labels=TAGS, label_at=position)) for position in ("first", "last")
+    )
     assert first == str(make_objective("token-classification", labels=TAGS)) == str(TokenClassification(TAGS))
     assert last == first.replace(",max_length=128)", ",max_length=128,label_at=last)")
     with pytest.raises(UsageError, match="causal-lm does not use the option 'label at'"):
@@ -85,7 +87,7 @@ def test_every_family_is_labelled_where_it_has_read_the_word(zoo: Any) -> None:
         assert label_position("auto", model) == ("last" if causal else "first"), family.name
         assert all(parameter.grad is None for parameter in model.parameters())
         assert not model.get_input_embeddings()._forward_hooks
-        assert [label_position(at, model) for at in ("first", "last")] == ["first", "last"]
+        assert [label_position(position, model) for position in ("first", "last")] == ["first", "last"]
 
 
 def test_configurations_that_change_the_direction() -> None:

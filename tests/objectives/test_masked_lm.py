@@ -1,4 +1,4 @@
-"""Masked language modelling: the hidden tokens depend only on the seed and the example."""
+"""Masked language modelling: the masked tokens depend only on the seed and the example."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.samples import WORDS, many, sample
 from xsns_stream.errors import CorpusError, UsageError
 from xsns_stream.objectives import EncodedExample, MaskedLanguageModelling
 from xsns_stream.objectives.encoding import IGNORED
-from xsns_stream.types import LanguageSample, TextExample
+from xsns_stream.types import TextExample
 
-WORDS = tuple("watoto wanasoma kitabu kizuri nyumbani leo mwalimu anafundisha shule kubwa habari ya asubuhi".split())  # noqa: SIM905
 #: How far from its mean a binomial may lie: beyond five standard deviations lies one draw in 1.7 million. The seeds
 #: below are fixed, so that what passes once passes always.
 DEVIATIONS = 5
@@ -28,21 +28,12 @@ def tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(MINI)
 
 
-def sample(*texts: Any, language: str = "sw") -> LanguageSample:
-    made = tuple(text if isinstance(text, TextExample) else TextExample(text) for text in texts)
-    return LanguageSample(language, made, "a test")
-
-
-def many(count: int, words: int = 9) -> LanguageSample:
-    return sample(*(" ".join(WORDS[(n + 3 * i) % len(WORDS)] for i in range(words)) + f" {n}" for n in range(count)))
-
-
-def same(left: EncodedExample, right: EncodedExample) -> bool:
-    return np.array_equal(left.input_ids, right.input_ids) and np.array_equal(left.labels, right.labels)
+def same(one: EncodedExample, other: EncodedExample) -> bool:
+    return np.array_equal(one.input_ids, other.input_ids) and np.array_equal(one.labels, other.labels)
 
 
 def original(example: EncodedExample) -> np.ndarray:
-    """The tokens before any was hidden."""
+    """Return the tokens before masking."""
     return np.where(example.labels == IGNORED, example.input_ids, example.labels)
 
 
@@ -69,7 +60,7 @@ def test_the_result_is_repeatable(tokenizer: Any) -> None:
     ids=["plain", "words", "pairs"],
 )
 def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> None:
-    """The hidden tokens determine every bit of a store, so that no version may hide other tokens."""
+    """The masked tokens determine every bit of a store, so that no version may mask other tokens."""
     digest = hashlib.sha256()
     for seed in (0, 42):
         for example in MaskedLanguageModelling(max_length=20).encode(sample(*texts), tokenizer, seed).examples:
@@ -78,12 +69,12 @@ def test_masking_never_changes(texts: Any, expected: str, tokenizer: Any) -> Non
 
 
 def test_neither_order_nor_other_examples_matter(tokenizer: Any) -> None:
-    objective, whole = MaskedLanguageModelling(), many(20)
-    together = objective.encode(whole, tokenizer, seed=3).examples
-    turned = objective.encode(sample(*whole.examples[::-1]), tokenizer, seed=3).examples
-    alone = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in whole.examples]
-    assert all(map(same, together, turned[::-1]))
-    assert all(map(same, together, alone))
+    objective, texts = MaskedLanguageModelling(), many(20)
+    together = objective.encode(texts, tokenizer, seed=3).examples
+    reversed_ = objective.encode(sample(*texts.examples[::-1]), tokenizer, seed=3).examples
+    singles = [objective.encode(sample(example), tokenizer, seed=3).examples[0] for example in texts.examples]
+    assert all(map(same, together, reversed_[::-1]))
+    assert all(map(same, together, singles))
 
 
 def test_the_language_s_name_does_not_matter_and_the_seed_does(tokenizer: Any) -> None:
@@ -126,44 +117,44 @@ def test_special_tokens_are_neither_hidden_nor_inserted(tokenizer: Any) -> None:
 
 
 def test_tokens_without_target_are_not_changed(tokenizer: Any) -> None:
-    whole = many(50)
-    encoded = MaskedLanguageModelling().encode(whole, tokenizer, seed=1)
-    for text, example in zip(whole.examples, encoded.examples, strict=True):
+    texts = many(50)
+    encoded = MaskedLanguageModelling().encode(texts, tokenizer, seed=1)
+    for text, example in zip(texts.examples, encoded.examples, strict=True):
         assert original(example).tolist() == tokenizer(text.text)["input_ids"]
         assert example.input_ids.dtype == example.labels.dtype == np.int64
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
-def test_rate_and_shares(rate: float, tokenizer: Any) -> None:
+def test_the_masking_rate_and_the_shares_of_replacements_are_right(rate: float, tokenizer: Any) -> None:
     # In long examples a token is forced so rarely that the rate does not change.
-    whole = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
-    encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(whole, tokenizer, seed=8)
+    texts = sample(*(" ".join(WORDS[(n * 7 + i * (1 + n % 5)) % 13] for i in range(90)) + f" {n}" for n in range(400)))
+    encoded = MaskedLanguageModelling(rate=rate, max_length=256).encode(texts, tokenizer, seed=8)
     special = list(tokenizer.all_special_ids)
     candidates = sum(int((~np.isin(original(example), special)).sum()) for example in encoded.examples)
     pairs = [
-        (int(shown), int(true))
+        (int(token), int(label))
         for example in encoded.examples
-        for shown, true in zip(example.input_ids, example.labels, strict=True)
-        if true != IGNORED
+        for token, label in zip(example.input_ids, example.labels, strict=True)
+        if label != IGNORED
     ]
     assert candidates > 40_000
     assert within(len(pairs), candidates, rate)
-    masked = sum(shown == tokenizer.mask_token_id for shown, _ in pairs)
-    count = sum(shown == true for shown, true in pairs)
+    masked = sum(token == tokenizer.mask_token_id for token, _ in pairs)
+    count = sum(token == label for token, label in pairs)
     assert within(masked, len(pairs), 0.8)
-    # A random token is the true one once in 16,000 times: far within the tolerance.
+    # A random token equals the original one in 16,000 draws once, which is far within the tolerance.
     assert within(count, len(pairs), 0.1)
     assert within(len(pairs) - masked - count, len(pairs), 0.1)
-    swapped = [shown for shown, true in pairs if shown not in (tokenizer.mask_token_id, true)]
+    swapped = [token for token, label in pairs if token not in (tokenizer.mask_token_id, label)]
     # n draws of N tokens give N (1 − exp(−n / N)) different ones: 0.88 n where n is a quarter of N.
-    assert len(set(swapped)) > 0.85 * len(swapped), "drawn from the whole vocabulary"
+    assert len(set(swapped)) > 0.85 * len(swapped), "tokens are drawn from the whole vocabulary"
 
 
 def test_every_position_is_equally_likely(tokenizer: Any) -> None:
-    whole, length = many(3000, words=6), 0
-    encoded = MaskedLanguageModelling(rate=0.3).encode(whole, tokenizer, seed=2).examples
+    texts, length = many(3000, words=6), 0
+    encoded = MaskedLanguageModelling(rate=0.3).encode(texts, tokenizer, seed=2).examples
     length = min(len(example.labels) for example in encoded) - 2
-    hits = [sum(int(example.labels[at] != IGNORED) for example in encoded) for at in range(1, 1 + length)]
+    hits = [sum(int(example.labels[position] != IGNORED) for example in encoded) for position in range(1, 1 + length)]
     # In a share of (1 − 0.3)^n of examples with n tokens, the hidden token is forced: slightly above the rate.
     forced = 0.7**length / length
     assert all(within(hit, len(encoded), 0.3 + forced / 2) for hit in hits), hits
@@ -180,7 +171,7 @@ def test_words_and_plain_text_give_the_same_tokens(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["watoto wa shule", ("watoto", "wa", "shule")], ids=["plain", "words"])
-def test_pairs(text: Any, tokenizer: Any) -> None:
+def test_pairs_are_tokenized_as_pairs(text: Any, tokenizer: Any) -> None:
     pair = TextExample(text, "kitabu kizuri")
     (example,) = MaskedLanguageModelling().encode(sample(pair), tokenizer, 0).examples
     assert original(example).tolist() == tokenizer("watoto wa shule", "kitabu kizuri")["input_ids"]
@@ -190,10 +181,10 @@ def test_the_second_text_of_a_pair_is_hidden_too(tokenizer: Any) -> None:
     pair = TextExample("leo", "kitabu kizuri")
     first = len(tokenizer("leo")["input_ids"])
     hidden = {
-        int(at)
+        int(position)
         for seed in range(40)
         for example in MaskedLanguageModelling().encode(sample(pair), tokenizer, seed).examples
-        for at in np.flatnonzero(example.labels != IGNORED)
+        for position in np.flatnonzero(example.labels != IGNORED)
     }
     assert min(hidden) < first < max(hidden)
 
@@ -226,18 +217,18 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, math.nan])
-def test_an_invalid_rate(rate: float) -> None:
+def test_an_invalid_rate_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="the mask rate must be between 0 and 1, not "):
         MaskedLanguageModelling(rate=rate)
 
 
 @pytest.mark.parametrize("longest", [2, 0, -5])
-def test_an_invalid_length(longest: int) -> None:
+def test_an_invalid_length_is_refused(longest: int) -> None:
     with pytest.raises(UsageError, match=f"at least 3 tokens, not {longest}"):
         MaskedLanguageModelling(max_length=longest)
 
 
-def test_the_settings_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(MaskedLanguageModelling()) == "masked-lm(rate=0.15,max_length=128)"
     assert str(MaskedLanguageModelling(0.5, 16)) == "masked-lm(rate=0.5,max_length=16)"
 
@@ -261,7 +252,7 @@ class Ignorant:
         return {"input_ids": [0, *("abcde".find(c) + 5 if c in "abcde" else 3 for c in text), 2]}
 
 
-def test_text_of_unknown_tokens_only() -> None:
+def test_text_of_unknown_tokens_only_is_refused() -> None:
     with pytest.raises(CorpusError) as caught:
         MaskedLanguageModelling().encode(sample("xyz", "zyx", language="zh"), Ignorant(), 0)
     assert caught.value.message == (
@@ -275,7 +266,7 @@ def test_unknown_tokens_are_counted_and_left_out() -> None:
     assert (len(encoded.examples), encoded.unusable) == (2, 1)
     assert encoded.unknown_share == 4 / 11
     assert original(encoded.examples[0]).tolist() == [0, 5, 6, 3, 2]
-    assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be asked for"
+    assert encoded.examples[0].labels[3] == IGNORED, "an unknown token cannot be predicted"
 
 
 def test_unknown_script_of_the_real_vocabulary(tokenizer: Any) -> None:

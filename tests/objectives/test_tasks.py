@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import letter_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.objectives import (
     OBJECTIVES,
@@ -48,12 +49,7 @@ def mini() -> Any:
 
 @pytest.fixture(scope="module")
 def bert() -> Any:
-    """A WordPiece tokenizer that knows single letters, at the beginning of a word and within."""
-    from transformers import BertTokenizer
-
-    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
-    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
-    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+    return letter_tokenizer(WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +79,7 @@ def random_words(count: int, seed: int = 0) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
 def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """Expected first tokens, from the tokenizer's own count of tokens for words that it gets one by one."""
+    """The expected first tokens follow from the numbers of tokens if the tokenizer gets the words one by one."""
     tokenizer = request.getfixturevalue(kind)
     for words in random_words(60):
         names = tuple(TAGS[len(word) % 3] for word in words)
@@ -123,9 +119,9 @@ def test_words_that_are_cut_off_are_not_scored(mini: Any) -> None:
     words = WORDS[:3] * 10
     text = TextExample(words, label=("NOUN",) * 30)
     (example,) = TokenClassification(TAGS, max_length=9).encode(sample(text), mini, 0).examples
-    whole = mini(list(words), is_split_into_words=True, truncation=True, max_length=9)
+    encoding = mini(list(words), is_split_into_words=True, truncation=True, max_length=9)
     assert len(example.input_ids) == 9
-    assert (example.labels != IGNORED).sum() == len(set(whole.word_ids()) - {None})
+    assert (example.labels != IGNORED).sum() == len(set(encoding.word_ids()) - {None})
     late = TextExample(words, label=("",) * 29 + ("NOUN",))
     with pytest.raises(CorpusError, match=r"has a target within 9 tokens") as caught:
         TokenClassification(TAGS, max_length=9).encode(sample(late), mini, 0)
@@ -186,7 +182,7 @@ def test_the_same_class_has_the_same_number_in_every_language(mini: Any) -> None
         (TokenClassification(KINDS), TextExample(("leo", "na"), label=("neutral", "maybe"))),
     ],
 )
-def test_an_unknown_label(objective: Any, text: TextExample, mini: Any) -> None:
+def test_an_unknown_label_is_refused(objective: Any, text: TextExample, mini: Any) -> None:
     with pytest.raises(CorpusError) as caught:
         objective.encode(sample(text), mini, 0)
     assert caught.value.message == "language 'sw' has the label 'maybe', which is not one of the classes."
@@ -219,8 +215,8 @@ PASSAGE = "Watoto wanasoma kitabu kizuri nyumbani leo, na mwalimu anafundisha sh
 def test_an_answer_has_the_positions_of_its_characters(kind: str, request: pytest.FixtureRequest) -> None:
     tokenizer = request.getfixturevalue(kind)
     passage = PASSAGE.lower().replace(",", "")
-    places = [position for position in range(len(passage)) if position == 0 or passage[position - 1] == " "]
-    for start, later in product(places, [*places[1:], len(passage) + 1]):
+    starts = [position for position in range(len(passage)) if position == 0 or passage[position - 1] == " "]
+    for start, later in product(starts, [*starts[1:], len(passage) + 1]):
         if later <= start:
             continue
         answer = AnswerSpan(start, passage[start : later - 1])
@@ -241,17 +237,17 @@ def test_an_answer_is_in_the_passage_and_not_in_the_question(mini: Any) -> None:
 
 
 def test_an_answer_that_is_cut_off_is_unusable(mini: Any) -> None:
-    whole = question("nani?", PASSAGE, "mwalimu anafundisha")
+    late = question("nani?", PASSAGE, "mwalimu anafundisha")
     early = question("nani?", PASSAGE, "kitabu")
-    (example,) = QuestionAnswering(max_length=256).encode(sample(whole), mini, 0).examples
+    (example,) = QuestionAnswering(max_length=256).encode(sample(late), mini, 0).examples
     last = int(example.arrays["end_positions"])
-    # One token follows the passage; with just enough room the answer is whole, with one token less it is not.
+    # One token follows the passage: with just enough room the answer is complete, and with one token less it is cut.
     for longest, usable in ((last + 2, 2), (last + 1, 1)):
-        encoded = QuestionAnswering(longest).encode(sample(whole, early), mini, 0)
+        encoded = QuestionAnswering(longest).encode(sample(late, early), mini, 0)
         assert (len(encoded.examples), encoded.unusable) == (usable, 2 - usable)
         assert len(encoded.examples[0].input_ids) == longest
     with pytest.raises(CorpusError, match="has a target within"):
-        QuestionAnswering(last + 1).encode(sample(whole), mini, 0)
+        QuestionAnswering(last + 1).encode(sample(late), mini, 0)
 
 
 # -------------------------------------------------------------------------------- models take them
@@ -294,7 +290,7 @@ def test_a_model_of_the_kind_takes_the_batches(name: str, mini: Any) -> None:
 # --------------------------------------------------------------------------------------- by name
 
 
-def test_objectives_by_name() -> None:
+def test_objectives_are_made_by_name() -> None:
     assert make_objective("masked-lm") == MaskedLanguageModelling()
     assert make_objective("masked-lm", rate=0.4, max_length=64) == MaskedLanguageModelling(0.4, 64)
     assert make_objective("causal-lm", max_length=9) == CausalLanguageModelling(9)
@@ -321,7 +317,7 @@ def test_objectives_by_name() -> None:
         ("span-corruption", {"labels": TAGS}, "span-corruption does not use the option 'labels'."),
     ],
 )
-def test_options_of_other_objectives(name: str, option: dict[str, Any], message: str) -> None:
+def test_options_of_other_objectives_are_refused(name: str, option: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_objective(name, **option)
     assert (caught.value.message, caught.value.hint) == (message, "leave it out.")
@@ -346,7 +342,7 @@ def test_a_share_of_positions_is_for_causal_and_encoder_decoder_models(name: str
         assert objective.scored_share == 0.15
 
 
-def test_an_invalid_objective() -> None:
+def test_an_invalid_objective_is_refused() -> None:
     with pytest.raises(UsageError, match="'mlm' is not a valid objective") as caught:
         make_objective("mlm")
     assert caught.value.hint.startswith("choose one of masked-lm, causal-lm, span-corruption,")
@@ -364,7 +360,7 @@ def test_classes_have_distinct_names() -> None:
         TokenClassification(("a", "b", "a"))
 
 
-def test_the_settings_of_tasks_as_text() -> None:
+def test_the_text_of_an_objective_has_its_settings() -> None:
     assert str(QuestionAnswering(64)) == "question-answering(max_length=64)"
     first = str(TokenClassification(TAGS))
     assert first.startswith("token-classification(labels=3:")

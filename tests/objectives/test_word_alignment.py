@@ -1,6 +1,6 @@
 """The tokens of words are those of the running text, for every kind of tokenizer.
 
-The tokenizers are tiny, of every kind, trained on a few sentences: what they do with spaces is what differs.
+The tokenizers are tiny, of every kind, and trained on a few sentences. They differ in how they treat spaces.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import encode
 from xsns_stream.types import LabelledSplit, LanguageSample, TextExample
 
-#: Sentences that they are trained on; tests use others as well.
+#: Sentences on which the tokenizers are trained; tests use others as well.
 SENTENCES: Final = (
     "Hello world, hello again.",
     "watoto wanasoma kitabu",
@@ -160,7 +160,7 @@ KINDS: Final[dict[str, Callable[[], Any]]] = {
     "Llama": llama,
     "characters": characters,
 }
-#: Of these, words given one by one were the tokens of the running text before: their numbers must not change.
+#: Tokenizers with which older versions, which tokenized words one by one, had the same tokens. They must not change.
 RIGHT_BEFORE: Final = ("WordPiece", "Metaspace always", "byte-level with prefix")
 
 
@@ -188,7 +188,7 @@ def sample(*examples: TextExample) -> LanguageSample:
 
 
 def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list[list[int]]:
-    """Return the tokens before any was hidden."""
+    """Return the tokens before masking."""
     return [
         [int(label) if label != -100 else int(token) for token, label in zip(each.input_ids, each.labels, strict=True)]
         for each in objective.encode(text, tokenizer, 0).examples
@@ -197,9 +197,9 @@ def unmasked(objective: Objective, text: LanguageSample, tokenizer: Any) -> list
 
 @pytest.mark.parametrize("objective", [MaskedLanguageModelling(), CausalLanguageModelling()], ids=["masked", "causal"])
 def test_language_models_read_the_running_text(objective: Objective, tokenizer: Any) -> None:
-    given = [TextExample(words) for words in WORDS if len(words) > 1]
-    assert unmasked(objective, sample(*given), tokenizer) == [
-        tokenizer(" ".join(example.text))["input_ids"] for example in given
+    examples = [TextExample(words) for words in WORDS if len(words) > 1]
+    assert unmasked(objective, sample(*examples), tokenizer) == [
+        tokenizer(" ".join(example.text))["input_ids"] for example in examples
     ]
     written = TextExample(("Hello", "world", "."), running="Hello world.")
     assert unmasked(objective, sample(written), tokenizer) == [tokenizer("Hello world.")["input_ids"]]
@@ -223,8 +223,8 @@ TREEBANK: Final = {
 def treebank_sentence(lines: tuple[str, ...], labels: str | None = None) -> TextExample:
     block = []
     for line in lines:
-        number, form, misc = line.split(" ")
-        block.append("\t".join((number, form.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
+        number, token, misc = line.split(" ")
+        block.append("\t".join((number, token.replace("_", " "), "_", "NOUN", *("_" * 5), misc)) + "\n")
     (example,) = read_conllu([*(line.encode() for line in block), b"\n"], "a test", labels)
     assert isinstance(example, TextExample)
     return example
@@ -258,7 +258,7 @@ def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
                 assert (begin <= start < stop or stop == start) if label_at == "first" else begin < end <= stop
         # A range, such as 1-2, has no part of speech of their own.
         scored = {positions[number] for number, tag in enumerate(example.label or ()) if tag and number in positions}
-        assert {at for at, label in enumerate(feature.targets["labels"]) if label != -100} == scored
+        assert {position for position, label in enumerate(feature.targets["labels"]) if label != -100} == scored
 
 
 def test_words_and_lines_have_the_same_targets(tokenizer: Any) -> None:
@@ -287,13 +287,13 @@ def test_baselines_read_the_running_text(tokenizer: Any) -> None:
 def first_tokens(words: tuple[str, ...], tokenizer: Any) -> list[int]:
     """Return the first token of each word: the one after the tokens of the text before the word.
 
-    By tokenizing the beginnings of the text, which is slow and needs no offsets.
+    The function tokenizes the beginnings of the text, which is slow and needs no offsets.
     """
-    whole = tokenizer(" ".join(words))["input_ids"]
+    tokens = tokenizer(" ".join(words))["input_ids"]
     result = [0]
     for word in range(1, len(words)):
         before = tokenizer(" ".join(words[:word]))["input_ids"]
-        assert whole[: len(before)] == before, "these words were chosen so"
+        assert tokens[: len(before)] == before, "the words of the tests have this property"
         result.append(len(before))
     return result
 
@@ -315,7 +315,7 @@ def test_labels_are_at_the_first_token_of_their_word(words: tuple[str, ...], tok
 @pytest.mark.parametrize("kind", RIGHT_BEFORE, indirect=True)
 @pytest.mark.parametrize("words", [words for words in WORDS if "10 000" not in words])
 def test_exact_parameters_keep_their_rules(words: tuple[str, ...], tokenizer: Any) -> None:
-    """Words in scripts with spaces: the tokens of words given one by one, and the key that seeds masks."""
+    """Words in scripts with spaces have the tokens of words given one by one, and the same key for masking."""
     example = TextExample(words)
     encoded = MaskedLanguageModelling().encode(sample(example), tokenizer, 0)
     assert example.key() == "\x1f".join(words)
@@ -326,7 +326,7 @@ def test_exact_parameters_keep_their_rules(words: tuple[str, ...], tokenizer: An
 
 
 def test_words_that_a_tokenizer_would_join() -> None:
-    """The case that led to this file: given one by one, these words have no space between them."""
+    """If the words are given one by one, this tokenizer has no space between them."""
     tokenizer = byte_level(prefix=False)
     glued = tokenizer(["Hello", "world"], is_split_into_words=True)["input_ids"]
     assert "".join(tokenizer.convert_ids_to_tokens(glued)) == "Helloworld"

@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(texts: Path) -> Callable[..., BuildSettings]:
-    """Settings of a small build; whatever is given replaces what is usual."""
+    """A function that returns the settings of a small build; keyword arguments replace the defaults."""
 
     def settings(languages: str = "sw fi et", **changed: Any) -> BuildSettings:
         fields: dict[str, Any] = {
@@ -53,7 +53,7 @@ def make(texts: Path) -> Callable[..., BuildSettings]:
 
 @pytest.fixture
 def run(loaded: LoadedModel, path: Path) -> Callable[..., tuple[BuildResult, list[Event], SubNetworkStore]]:
-    """Build into a store; return what was done, every event, and the store."""
+    """A function that builds into a store, and returns the result, the events and the store."""
 
     def one(
         settings: BuildSettings, model: LoadedModel | None = None, at: Path | None = None
@@ -78,14 +78,14 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def own_client() -> Iterator[Any]:
-    """A client of a cluster of one test, whose workers may be damaged."""
+    """A client of a cluster for one test, which may damage its workers."""
     with local_cluster(2, lambda note: None) as client:
         yield client
 
 
 @pytest.fixture
 def damage(own_client: Any, tmp_path: Path) -> Callable[..., Path]:
-    """Give every worker of `own_client` a fault; return the folder that counts how often it happened."""
+    """Give every worker of `own_client` a fault; return the folder that counts how often the fault happened."""
 
     def install(fault: type[Any], *arguments: Any, **options: Any) -> Path:
         folder = tmp_path / "faults"

@@ -22,7 +22,7 @@ TEXTS = {"sw": [f"Habari namba {n}." for n in range(4)], "fi": [f"Uutinen {n}." 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> xs.SubNetworkStore:
-    """Two seeds of three languages."""
+    """A store of three languages with two seeds."""
     layout = networks.make_layout(2, 640)
     store = xs.open_store(tmp_path_factory.mktemp("arguments") / "s.zarr", "a")
     for number, (language, seed) in enumerate((language, seed) for language in ("en", "fi", "sw") for seed in (1, 2)):
@@ -124,7 +124,7 @@ def test_other_stores_are_refused(loaded: LoadedModel) -> None:
 
 
 def test_a_loaded_model_that_was_trained_is_not_added_to_its_store(tiny_folder: Path, tmp_path: Path) -> None:
-    """In both forms of the call."""
+    """`xs.build` is called with settings and with keyword arguments."""
     loaded = xs.load_model(str(tiny_folder))
     store = xs.build({"sw": TEXTS["sw"]}, loaded, tmp_path / "s.zarr", **OPTIONS)
     with torch.no_grad():
@@ -195,7 +195,7 @@ def test_a_target_that_is_not_a_string_is_refused(store: xs.SubNetworkStore, tar
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_gold_scores_in_a_frame_of_sources_and_targets(store: xs.SubNetworkStore, labelled: bool) -> None:
-    """As pandas reads a spreadsheet: the sources are the index, or the first column."""
+    """The frame is as pandas reads a spreadsheet: the sources are the index or the first column."""
     names = ["Swahili", "Finnish", "German"]
     rows = [["90,5%", "40%", "41%"], ["42%", "88%", "50%"], ["40%", "49%", "91%"]]
     frame = pd.DataFrame(rows, index=pd.Index(names, name="Source"), columns=["sw", "fi", "de"])
@@ -271,7 +271,7 @@ def test_few_examples_are_noted_once_where_no_language_has_more(loaded: LoadedMo
 
 
 def test_an_interrupted_build_can_be_continued(loaded: LoadedModel, tmp_path: Path) -> None:
-    """What the caller's handler raises ends the build; rows that are committed stay, and nothing is left locked."""
+    """An exception of the caller's handler ends the build. Committed rows stay, and all locks are released."""
     from xsns_stream.pipeline.events import RowCommitted
 
     def interrupt(event: object) -> None:
@@ -287,7 +287,7 @@ def test_an_interrupted_build_can_be_continued(loaded: LoadedModel, tmp_path: Pa
 
 
 def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path, tmp_path: Path) -> None:
-    """Mixed precision of the caller does not change them."""
+    """Mixed precision of the caller does not change the baselines."""
     options: dict[str, Any] = {"model": tiny_folder, "max_length": np.int64(16), "progress": False}
     matrix = xs.baseline("emb", TEXTS, examples=np.int64(4), seeds=np.array([42]), **options)
     with torch.autocast("cpu", torch.bfloat16):
@@ -297,8 +297,10 @@ def test_baselines_take_paths_numbers_of_numpy_and_open_stores(tiny_folder: Path
         xs.baseline("emb", TEXTS, examples="4", **options)
     loaded = xs.load_model(str(tiny_folder))
     store = xs.build(TEXTS, loaded, tmp_path / "s.zarr", **OPTIONS)
-    found = [xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))]
-    assert np.array_equal(found[0].values, found[1].values)
+    matrices = [
+        xs.baseline("lex", TEXTS, store=each, model=loaded, progress=False) for each in (store, str(store.path))
+    ]
+    assert np.array_equal(matrices[0].values, matrices[1].values)
 
 
 # ------------------------------------------------------------------------------------------- transfer

@@ -1,4 +1,4 @@
-"""Baselines from a model: what streams equals a loop over single examples, whatever the batch size and padding."""
+"""Baselines from a model equal a loop over single examples for every batch size and padding."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ def compute(texts: Path, loaded: LoadedModel) -> Callable[..., dict[str, Similar
     def run(
         *names: str, corpus: Any = None, languages: tuple[str, ...] = LANGUAGES, **settings: Any
     ) -> dict[str, SimilarityMatrix]:
-        given = {"examples": EXAMPLES, "batch": 4, "max_length": LENGTH} | settings
-        return model_baselines(names, corpus or open_corpus(str(texts)), loaded, languages, **given)
+        options = {"examples": EXAMPLES, "batch": 4, "max_length": LENGTH} | settings
+        return model_baselines(names, corpus or open_corpus(str(texts)), loaded, languages, **options)
 
     return run
 
 
 def one_by_one(loaded: LoadedModel, corpus: Any, language: str, seed: int = 42) -> list[dict[str, Any]]:
-    """Each example by itself: its ids, and its states [T, D] at every layer, by transformers alone."""
+    """Return the ids of each example, and its states [T, D] at every layer, computed one by one by transformers."""
     special = set(loaded.tokenizer.all_special_ids)
-    collected = []
+    results = []
     for example in corpus.sample(language, EXAMPLES, seed).examples:
-        given = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
+        encoding = loaded.tokenizer(example.text, truncation=True, max_length=LENGTH, return_tensors="pt")
         with torch.no_grad():
-            states = loaded.model(**given, output_hidden_states=True).hidden_states
-        ids = given["input_ids"][0].numpy()
+            states = loaded.model(**encoding, output_hidden_states=True).hidden_states
+        ids = encoding["input_ids"][0].numpy()
         ordinary = np.array([number not in special for number in ids])
-        collected.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
-    return collected
+        results.append({"ids": ids, "ordinary": ordinary, "states": [layer[0].numpy() for layer in states]})
+    return results
 
 
 def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
@@ -72,7 +72,7 @@ def test_lex_is_the_divergence_of_what_the_tokenizer_makes(
 
 
 def test_words_and_pairs_are_cut_as_a_build_cuts_them(loaded: LoadedModel) -> None:
-    """What is masked is hidden there, and nothing else differs."""
+    """The tokens are those of a build, except for the masked ones."""
     examples = (TextExample(("watoto", "wanasoma", "kitabu")), TextExample("habari ya asubuhi", pair="mwalimu leo"))
     sample = LanguageSample("sw", examples, "made up")
     plain = encode_plain(sample, loaded, 42, LENGTH).examples
@@ -91,30 +91,30 @@ def test_emb_is_the_cosine_of_means_of_means(
     vectors = []
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
-        at = 2 if layer is None else layer
-        vectors.append(np.mean([example["states"][at].mean(axis=0) for example in examples], axis=0))
+        index = 2 if layer is None else layer
+        vectors.append(np.mean([example["states"][index].mean(axis=0) for example in examples], axis=0))
     stacked = np.stack(vectors).astype(np.float64)
     stacked -= stacked.mean(axis=0) if centre else 0
     matrix = compute("emb", layer=layer, centre=centre)["emb"]
     np.testing.assert_allclose(matrix.values, cosine_similarity(stacked), atol=2e-6)
 
 
-def test_all_layers_in_one_pass(compute: Callable[..., Any]) -> None:
+def test_all_layers_are_computed_in_one_pass(compute: Callable[..., Any]) -> None:
     similarities = compute("emb", layer="all")
     assert list(similarities) == ["emb-0", "emb-1", "emb-2"]
     assert {matrix.coefficient for matrix in similarities.values()} == {"emb"}
     np.testing.assert_array_equal(similarities["emb-1"].values, compute("emb", layer=1)["emb"].values)
 
 
-@pytest.mark.parametrize(("neighbour_layer", "at"), [(None, 2), (1, 1)])
+@pytest.mark.parametrize(("neighbour_layer", "index"), [(None, 2), (1, 1)])
 def test_nn_rank_counts_whose_tokens_are_nearest(
-    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, at: int
+    compute: Callable[..., Any], loaded: LoadedModel, texts: Path, neighbour_layer: int | None, index: int
 ) -> None:
-    """The model has two layers: the eighth is the second."""
+    """The model has two layers, so that the default layer, the eighth, is replaced by the second."""
     tokens = {}
     for language in LANGUAGES:
         examples = one_by_one(loaded, open_corpus(str(texts)), language)
-        tokens[language] = np.concatenate([e["states"][at][e["ordinary"]] for e in examples])
+        tokens[language] = np.concatenate([e["states"][index][e["ordinary"]] for e in examples])
     matrix = compute("nn-rank", neighbour_layer=neighbour_layer, neighbours=3)["nn-rank"]
     for target in LANGUAGES:
         others = [code for code in LANGUAGES if code != target]
@@ -122,7 +122,7 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
         products = tokens[target] @ np.concatenate([tokens[code] for code in others]).T
         nearest = owners[np.argsort(-products, axis=1)[:, :3]]
         for other in others:
-            # The last bit of a product may turn a near tie.
+            # The last bit of a product may decide between tokens that are nearly tied.
             assert matrix[other, target] == pytest.approx((nearest == other).mean(), abs=2 / nearest.size)
         assert np.isnan(matrix[target, target])
 
@@ -130,7 +130,7 @@ def test_nn_rank_counts_whose_tokens_are_nearest(
 def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
     compute: Callable[..., Any], loaded: LoadedModel, texts: Path
 ) -> None:
-    """The mean gradient is the gradient of the mean: one ordinary backward of the summed loss."""
+    """The mean gradient equals the gradient of the mean loss, computed by one ordinary backward pass."""
     objective, layout = MaskedLanguageModelling(max_length=LENGTH), parameter_layout(loaded.model)
     parameters = dict(loaded.model.named_parameters())
     gradients = []
@@ -151,18 +151,18 @@ def test_grad_cosine_is_the_cosine_of_gradients_of_the_whole_loss(
 
 @pytest.mark.parametrize("name", ["lex", "sue", "emb", "nn-rank", "grad-cosine"])
 def test_the_batch_size_does_not_matter(compute: Callable[..., Any], name: str) -> None:
-    """With one example a batch nothing is padded; with all in one the short ones are."""
-    single, whole = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
+    """With one example per batch there is no padding; with all examples in one batch, the short ones are padded."""
+    single, one_batch = (compute(name, batch=size)[name] for size in (1, EXAMPLES))
     tolerance = 2e-2 if name == "nn-rank" else 2e-6
-    np.testing.assert_allclose(single.values, whole.values, atol=tolerance)
+    np.testing.assert_allclose(single.values, one_batch.values, atol=tolerance)
 
 
-def test_all_at_once_are_what_each_is_alone(compute: Callable[..., Any]) -> None:
+def test_baselines_computed_together_equal_those_computed_alone(compute: Callable[..., Any]) -> None:
     together = compute(*TEXT_BASELINES)
     assert tuple(together) == tuple(TEXT_BASELINES)
     for name, matrix in together.items():
-        alone = compute(name)[name]
-        np.testing.assert_array_equal(matrix.values, alone.values)
+        single = compute(name)[name]
+        np.testing.assert_array_equal(matrix.values, single.values)
         assert (matrix.coefficient, matrix.sources, matrix.targets) == (name, LANGUAGES, LANGUAGES)
 
 
@@ -171,33 +171,33 @@ def test_each_seed_has_its_own_draw(compute: Callable[..., Any]) -> None:
     for name, matrix in similarities.items():
         assert matrix.seeds == (42, 16)
         assert matrix.per_seed is not None
-        for place, seed in enumerate((42, 16)):
-            np.testing.assert_array_equal(matrix.per_seed[place], compute(name, seeds=(seed,))[name].values)
+        for index, seed in enumerate((42, 16)):
+            np.testing.assert_array_equal(matrix.per_seed[index], compute(name, seeds=(seed,))[name].values)
         np.testing.assert_array_equal(matrix.values, matrix.per_seed.mean(axis=0))
         assert not np.array_equal(matrix.per_seed[0], matrix.per_seed[1])
 
 
-def test_sources_and_targets(compute: Callable[..., Any]) -> None:
-    """emb's centre is that of all languages; nn-rank searches the tokens of the sources alone."""
-    whole = compute("emb", "lex", centre=True)
+def test_a_rectangle_equals_that_part_of_the_square(compute: Callable[..., Any]) -> None:
+    """`emb` is centred on the mean of all languages; `nn-rank` searches the tokens of the sources only."""
+    square = compute("emb", "lex", centre=True)
     part = compute("emb", "lex", "nn-rank", centre=True, sources=("et", "sw"), targets=("fi", "sw"))
     for name in ("emb", "lex"):
         for source in ("et", "sw"):
             for target in ("fi", "sw"):
-                assert part[name][source, target] == pytest.approx(whole[name][source, target])
+                assert part[name][source, target] == pytest.approx(square[name][source, target])
     assert part["nn-rank"].column("fi").sum() == pytest.approx(1)
     np.testing.assert_array_equal(part["nn-rank"].column("sw"), [1, np.nan])
 
 
 def test_tokens_are_capped_by_whole_examples(compute: Callable[..., Any]) -> None:
-    """A cap of one token leaves the first example drawn, as a draw of one does; a large one changes nothing."""
+    """With a limit of one token, only the first example is used; a large limit changes nothing."""
     capped = compute("nn-rank", max_tokens=1)["nn-rank"]
     np.testing.assert_array_equal(capped.values, compute("nn-rank", examples=1)["nn-rank"].values)
     large = compute("nn-rank", max_tokens=10_000)["nn-rank"]
     np.testing.assert_array_equal(large.values, compute("nn-rank")["nn-rank"].values)
 
 
-def test_half_the_space_for_nearly_the_same(compute: Callable[..., Any]) -> None:
+def test_states_in_float16_give_nearly_the_same_values(compute: Callable[..., Any]) -> None:
     full, half = (compute("nn-rank", states=kind)["nn-rank"].values for kind in ("float32", "float16"))
     np.testing.assert_allclose(half, full, atol=0.05)
 
@@ -242,12 +242,12 @@ def test_a_language_that_fails_under_one_seed_is_unknown_there(compute: Callable
     assert np.isnan(lex.per_seed[1][1]).all()
     assert np.isnan(lex["fi", "sw"])
     assert np.isfinite(lex["et", "sw"])
-    # Under the other seed nn-rank's sources compete without it.
+    # With the other seed, `nn-rank` searches the tokens of the remaining sources.
     assert matrix["nn-rank"].per_seed is not None
     assert matrix["nn-rank"].per_seed[1][2, 0] == 1
 
 
-def test_a_gradient_that_is_no_number_is_one_language_s(
+def test_a_gradient_of_nan_fails_its_language_alone(
     compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from xsns_stream import fisher
@@ -265,7 +265,7 @@ def test_a_gradient_that_is_no_number_is_one_language_s(
     np.testing.assert_array_equal(matrix["nn-rank"].values, [[np.nan, 1], [1, np.nan]])
 
 
-def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
+def test_fewer_than_two_languages_are_an_error(compute: Callable[..., Any], texts: Path) -> None:
     corpus = Without(open_corpus(str(texts)), ("fi", 42), ("et", 42))
     with pytest.raises(CorpusError, match=r"no two languages are left.*nothing of 'fi' can be read") as failure:
         compute("lex", corpus=corpus)
@@ -274,14 +274,14 @@ def test_nobody_is_left(compute: Callable[..., Any], texts: Path) -> None:
         compute("lex", languages=("sw",))
 
 
-def test_events_tell_the_way(compute: Callable[..., Any]) -> None:
+def test_events_report_rows_examples_and_the_search(compute: Callable[..., Any]) -> None:
     events: list[Any] = []
     compute("emb", "nn-rank", examples=100, on_event=events.append)
     kinds = [type(event) for event in events]
     assert kinds[:2] == [RowStarted, Noted]
     assert events[1].text == "has only 20 of the 100 examples requested."
-    done = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
-    assert [event.count for event in done] == [4, 8, 12, 16, 20]
+    counts = [event for event in events if isinstance(event, ExamplesDone) and event.row.language == "sw"]
+    assert [event.count for event in counts] == [4, 8, 12, 16, 20]
     assert kinds.count(RowMeasured) == 3
     last = events[-1]
     assert isinstance(last, NeighboursFound)
@@ -297,7 +297,7 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "says"),
+    ("settings", "error", "message"),
     [
         ({"batch": 0}, UsageError, "batch size must be at least 1, not 0"),
         ({"neighbours": 0}, UsageError, "neighbours must be at least 1"),
@@ -309,17 +309,21 @@ def test_temporary_files_are_gone(compute: Callable[..., Any], tmp_path: Path) -
         ({"centre": True, "languages": ("sw", "fi")}, UsageError, "cannot be centred"),
     ],
 )
-def test_what_cannot_be(compute: Callable[..., Any], settings: dict[str, Any], error: type, says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_invalid_settings_are_refused(
+    compute: Callable[..., Any], settings: dict[str, Any], error: type, message: str
+) -> None:
+    with pytest.raises(error, match=message):
         compute("emb", "nn-rank", **settings)
 
 
-def test_an_unknown_name(compute: Callable[..., Any]) -> None:
+def test_an_unknown_baseline_is_refused(compute: Callable[..., Any]) -> None:
     with pytest.raises(UsageError, match="no baseline 'l2v' from text"):
         compute("l2v")
 
 
-def test_no_memory_for_a_batch(compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_exceeds_the_memory_is_an_error(
+    compute: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Body.states
 
     def full(self: Body, batch: Any) -> Any:
@@ -357,8 +361,10 @@ def test_states_of_every_family_do_not_depend_on_padding(family: str) -> None:
     with zoo.float64_throughout():
         together = body.states(batch)
         for row, length in enumerate(lengths):
-            alone = body.states({name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")})
-            for one, other in zip(together, alone, strict=True):
+            single = body.states(
+                {name: batch[name][row : row + 1, :length] for name in ("input_ids", "attention_mask")}
+            )
+            for one, other in zip(together, single, strict=True):
                 torch.testing.assert_close(one[row, :length], other[0], rtol=1e-9, atol=1e-9)
     assert not any(state.requires_grad for state in together)
 

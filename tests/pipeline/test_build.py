@@ -1,4 +1,4 @@
-"""A build within this process: what is told, what is kept, what one language's trouble does to the others."""
+"""A build within this process: events, rows, resuming, and errors that concern one or all languages."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.build_events import notes
 from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import (
     CorpusError,
@@ -47,29 +48,25 @@ from xsns_stream.types import FisherSettings, LanguageSample, TextExample
 SHORT = MaskedLanguageModelling(max_length=24)
 
 
-def settings(texts: Path, languages: str = "sw fi et", **changed: Any) -> BuildSettings:
-    fields = {"examples": 6, "batch_size": 4, "objective": SHORT} | changed
+def settings(texts: Path, languages: str = "sw fi et", **changes: Any) -> BuildSettings:
+    fields = {"examples": 6, "batch_size": 4, "objective": SHORT} | changes
     return BuildSettings(corpus=open_corpus(str(texts)), languages=tuple(languages.split()), **fields)
 
 
-def run(made: BuildSettings, loaded: LoadedModel, path: Path) -> tuple[BuildResult, list[Event], SubNetworkStore]:
+def run(
+    build_settings: BuildSettings, loaded: LoadedModel, path: Path
+) -> tuple[BuildResult, list[Event], SubNetworkStore]:
     events: list[Event] = []
     store = open_store(path, "a")
-    return build(made, loaded, store, events.append), events, store
-
-
-def notes(events: list[Event]) -> list[str]:
-    """Return what was said, but for texts that are longer than the short examples of these tests."""
-    sentences = (event.text for event in events if isinstance(event, Noted))
-    return [text for text in sentences if "tokens, and cut there" not in text]
+    return build(build_settings, loaded, store, events.append), events, store
 
 
 # ---------------------------------------------------------------------------------------- a whole run
 
 
 def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, seeds=(1, 2), densities=(0.1, 0.3))
-    result, events, store = run(made, loaded, path)
+    build_settings = settings(texts, seeds=(1, 2), densities=(0.1, 0.3))
+    result, events, store = run(build_settings, loaded, path)
     rows = tuple(Row(language, seed) for language in ("sw", "fi", "et") for seed in (1, 2))
     assert (result.committed, result.skipped, dict(result.failed)) == (rows, (), {})
     assert {(key.language, key.seed, key.density) for key in store.keys()} == {  # noqa: SIM118
@@ -81,22 +78,22 @@ def test_every_row_is_measured_and_committed(texts: Path, loaded: LoadedModel, p
 
 
 def test_a_row_is_what_the_stages_give(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, "sw", seeds=(3,), fisher=FisherSettings(token_reduction="mean"))
-    _, _, store = run(made, loaded, path)
-    sample = made.corpus.sample("sw", 6, 3)
+    build_settings = settings(texts, "sw", seeds=(3,), fisher=FisherSettings(token_reduction="mean"))
+    _, _, store = run(build_settings, loaded, path)
+    sample = build_settings.corpus.sample("sw", 6, 3)
     encoded = SHORT.encode(sample, loaded.tokenizer, 3)
     layout = parameter_layout(loaded.model)
     fisher = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), layout, token_reduction="mean")
     expected = extract_subnetwork(fisher, 0.15, language="sw", seed=3)
-    found = store["sw"]
-    assert np.array_equal(found.bits, expected.bits)
-    assert (found.cardinality, found.threshold) == (expected.cardinality, expected.threshold)
-    assert found.layout == layout
+    network = store["sw"]
+    assert np.array_equal(network.bits, expected.bits)
+    assert (network.cardinality, network.threshold) == (expected.cardinality, expected.threshold)
+    assert network.layout == layout
 
 
 def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: Path) -> None:
-    made = settings(texts, "sw", seeds=(3,))
-    _, _, store = run(made, loaded, path)
+    build_settings = settings(texts, "sw", seeds=(3,))
+    _, _, store = run(build_settings, loaded, path)
     provenance = store["sw"].provenance
     assert (provenance.model, provenance.revision, provenance.device, provenance.dtype) == (
         "tiny",
@@ -108,7 +105,7 @@ def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: P
     assert provenance.objective == "masked-lm(rate=0.15,max_length=24)"
     assert provenance.estimator == "per-example(token_reduction=sum)"
     assert provenance.corpus == "folder(texts)"
-    assert provenance.corpus_digest == made.corpus.sample("sw", 6, 3).digest
+    assert provenance.corpus_digest == build_settings.corpus.sample("sw", 6, 3).digest
     assert provenance.weights_digest == loaded.weights_digest
     assert provenance.tokenizer_digest == loaded.tokenizer_digest
     assert provenance.layout_digest == parameter_layout(loaded.model).digest
@@ -116,7 +113,7 @@ def test_what_is_written_next_to_a_row(texts: Path, loaded: LoadedModel, path: P
     assert store.experiment == provenance.experiment()
 
 
-def test_events_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_events_of_a_row_are_in_order(texts: Path, loaded: LoadedModel, path: Path) -> None:
     _, events, _ = run(settings(texts, "sw fi", examples=10), loaded, path)
     for language in ("sw", "fi"):
         row = Row(language, 42)
@@ -134,7 +131,7 @@ def test_batch_size_changes_no_row(texts: Path, loaded: LoadedModel, tmp_path: P
     for size in (1, 5, 64):
         _, _, store = run(settings(texts, "sw", examples=20, batch_size=size), loaded, tmp_path / f"{size}.zarr")
         bits.append(store["sw"].to_numpy())
-    # Rounding may swap values that lie at the threshold; of 17,088 parameters that is a handful.
+    # Rounding may exchange values at the threshold: a few of 17,088 parameters.
     for other in bits[1:]:
         assert (bits[0] & other).sum() / (bits[0] | other).sum() > 0.999
 
@@ -161,7 +158,7 @@ def test_running_again_measures_nothing(
     assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
 
 
-def test_what_is_new_is_measured_and_the_rest_left(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_only_new_rows_are_measured(texts: Path, loaded: LoadedModel, path: Path) -> None:
     run(settings(texts, "sw", seeds=(1,)), loaded, path)
     result, _, _ = run(settings(texts, "sw fi", seeds=(1, 2)), loaded, path)
     assert result.skipped == (Row("sw", 1),)
@@ -177,8 +174,8 @@ def test_another_density_is_added_without_touching_the_first(texts: Path, loaded
 
 
 def test_after_an_interruption_the_rows_are_the_same(texts: Path, loaded: LoadedModel, tmp_path: Path) -> None:
-    whole, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
-    _, _, expected = run(settings(texts), loaded, whole)
+    uninterrupted, stopped = tmp_path / "whole.zarr", tmp_path / "stopped.zarr"
+    _, _, expected = run(settings(texts), loaded, uninterrupted)
 
     def stop(event: Event) -> None:
         if isinstance(event, ExamplesDone) and event.row.language == "fi":
@@ -211,13 +208,13 @@ def test_another_experiment_is_refused_by_name(field: str, texts: Path, loaded: 
     events: list[Event] = []
     with pytest.raises(IncompatibleError) as caught:
         build(settings(texts, "fi", **OTHERS[field]), loaded, open_store(path, "a"), events.append)
-    assert events == [], "before anything is measured"
+    assert events == [], "the error occurs before anything is measured"
     assert caught.value.message.startswith(f"the store '{path}' contains another experiment: {field} is ")
     assert caught.value.message.count(" is ") == 1
     assert open_store(path).languages == ("sw",)
 
 
-def test_another_corpus_and_another_model(
+def test_another_corpus_model_or_tokenizer_is_refused(
     texts: Path, loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]
 ) -> None:
     run(settings(texts, "sw"), loaded, path)
@@ -229,10 +226,12 @@ def test_another_corpus_and_another_model(
         run(settings(texts, "fi"), replace(loaded, tokenizer_digest="0" * 64), path)
 
 
-# ------------------------------------------------------------------------------ one language's trouble
+# ------------------------------------------------------------------------------ errors of one language
 
 
-def test_the_others_go_on(loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]) -> None:
+def test_a_language_without_text_does_not_stop_the_others(
+    loaded: LoadedModel, path: Path, tmp_path: Path, write_texts: Callable[..., Path]
+) -> None:
     folder = write_texts(tmp_path / "texts", "sw fi et")
     (folder / "fi.txt").write_text(" \n\t\n\n", encoding="utf-8")
     result, events, store = run(settings(folder), loaded, path)
@@ -246,19 +245,19 @@ def test_the_others_go_on(loaded: LoadedModel, path: Path, tmp_path: Path, write
 
 
 class Corpus:
-    """A corpus of three languages, one of which is trouble."""
+    """A corpus of three languages, one of which raises an error or has another text."""
 
     name, local = "made up", True
 
-    def __init__(self, trouble: Exception | None = None, example: TextExample | None = None) -> None:
-        self.trouble, self.example = trouble, example
+    def __init__(self, error: Exception | None = None, example: TextExample | None = None) -> None:
+        self.error, self.example = error, example
 
     def languages(self) -> tuple[str, ...]:
         return ("et", "fi", "sw")
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
-        if language == "fi" and self.trouble:
-            raise self.trouble
+        if language == "fi" and self.error:
+            raise self.error
         text = [TextExample(f"{language} watoto wanasoma kitabu {n}") for n in range(count)]
         if language == "fi" and self.example:
             text = [self.example] * count
@@ -266,24 +265,24 @@ class Corpus:
 
 
 @pytest.mark.parametrize("kind", [CorpusError, FisherError, LanguageError])
-def test_trouble_of_one_language(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
-    result, _, _ = run(made, loaded, path)
+def test_errors_of_one_language_are_collected(kind: type[XsnsError], loaded: LoadedModel, path: Path) -> None:
+    build_settings = BuildSettings(Corpus(kind("a sad file.")), ("sw", "fi", "et"), examples=3, objective=SHORT)
+    result, _, _ = run(build_settings, loaded, path)
     assert [row.language for row in result.committed] == ["sw", "et"]
     assert [(row.language, error.message) for row, error in result.failed.items()] == [("fi", "a sad file.")]
 
 
 @pytest.mark.parametrize("error", [StoreError("a sad disk."), MemoryError(), ZeroDivisionError(), UsageError("no.")])
-def test_trouble_of_all_ends_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
+def test_errors_that_concern_all_languages_end_the_run(error: Exception, loaded: LoadedModel, path: Path) -> None:
+    build_settings = BuildSettings(Corpus(error), ("sw", "fi", "et"), examples=3, objective=SHORT)
     with pytest.raises(type(error)):
-        run(made, loaded, path)
+        run(build_settings, loaded, path)
     assert open_store(path).languages == ("sw",)
 
 
 @pytest.fixture
 def damaged(loaded: LoadedModel) -> LoadedModel:
-    """A model of its own, for a test to put NaN into."""
+    """A copy of the model, whose weights a test may damage."""
     import copy
 
     return replace(loaded, model=copy.deepcopy(loaded.model))
@@ -301,14 +300,14 @@ def test_nan_in_the_weights_is_named_with_the_language(texts: Path, damaged: Loa
         assert f"language '{row.language}'" in error.message
 
 
-def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedModel, path: Path) -> None:
-    # A piece that stands in every Finnish example and in no other, and is special to nobody.
-    piece = damaged.tokenizer.convert_tokens_to_ids("▁ja")
-    assert piece > 5
+def test_nan_in_the_embedding_of_a_token_fails_only_languages_with_that_token(damaged: LoadedModel, path: Path) -> None:
+    # A token that occurs in every Finnish example and in no other, and that is not a special token.
+    token = damaged.tokenizer.convert_tokens_to_ids("▁ja")
+    assert token > 5
     with torch.no_grad():
-        damaged.model.get_input_embeddings().weight[piece] = math.nan
+        damaged.model.get_input_embeddings().weight[token] = math.nan
     examples = Corpus(example=TextExample(" ".join(["ja"] * 12)))
-    # The head shares the matrix with the embeddings, and every language's softmax runs over all of its rows.
+    # The head is tied to the embeddings, and the softmax of every language uses all rows of this matrix.
     damaged.model.lm_head.decoder.weight = torch.nn.Parameter(torch.nan_to_num(damaged.model.lm_head.decoder.weight))
     result, _, _ = run(BuildSettings(examples, ("sw", "fi", "et"), examples=3, objective=SHORT), damaged, path)
     assert [row.language for row in result.committed] == ["sw", "et"]
@@ -317,7 +316,7 @@ def test_nan_in_one_piece_concerns_the_languages_that_use_it(damaged: LoadedMode
     assert "parameter 'roberta.embeddings.word_embeddings.weight'" in error.message
 
 
-def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: LoadedModel, path: Path) -> None:
+def test_a_model_with_zero_gradients_has_no_sub_network(texts: Path, damaged: LoadedModel, path: Path) -> None:
     with torch.no_grad():
         for parameter in damaged.model.lm_head.parameters():
             parameter.zero_()
@@ -329,8 +328,10 @@ def test_a_model_that_does_nothing_has_no_sub_network(texts: Path, damaged: Load
 # ------------------------------------------------------------------------------------------ the disk
 
 
-def test_a_full_disk(texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second row's object finds no room: the run ends, the first row stays, and a later run goes on."""
+def test_a_full_disk_ends_the_run_and_a_later_run_continues(
+    texts: Path, loaded: LoadedModel, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the second row: the run ends, the first row stays, and a later run continues."""
     objects: list[Path] = []
     atomic_file = local.atomic_file
 
@@ -373,14 +374,16 @@ def test_skipped_lines_are_counted(loaded: LoadedModel, path: Path, tmp_path: Pa
     assert notes(events) == ["2 empty, 1 duplicate, 1 undecodable of 6 lines are skipped."]
 
 
-def test_unknown_pieces_are_told(loaded: LoadedModel, path: Path) -> None:
-    made = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
-    _, events, _ = run(made, loaded, path)
+def test_unknown_tokens_are_noted(loaded: LoadedModel, path: Path) -> None:
+    build_settings = BuildSettings(Corpus(example=TextExample("𐍈𐌰 𐌹𐌽 𐍅")), ("fi",), examples=1, objective=SHORT)
+    _, events, _ = run(build_settings, loaded, path)
     expected = "of the tokens are unknown to the tokenizer; the result is not reliable."
     assert any(expected in text for text in notes(events))
 
 
-def test_fewer_values_than_asked_for_are_told(texts: Path, loaded: LoadedModel, path: Path) -> None:
+def test_a_note_says_that_fewer_values_than_requested_are_above_zero(
+    texts: Path, loaded: LoadedModel, path: Path
+) -> None:
     _, events, store = run(settings(texts, "sw", densities=(1.0,)), loaded, path)
     realised = store["sw"].density_realised
     if realised < 0.99:
@@ -406,18 +409,18 @@ def test_the_slow_path_is_announced_and_recorded(texts: Path, damaged: LoadedMod
 
 
 @pytest.mark.parametrize("density", [0, -0.1, 1.01, math.nan])
-def test_densities_that_are_none(density: float, texts: Path) -> None:
+def test_invalid_densities_are_refused(density: float, texts: Path) -> None:
     with pytest.raises(UsageError, match=r"the density must be in \(0, 1\]"):
         settings(texts, densities=(0.15, density))
 
 
-@pytest.mark.parametrize(("name", "told"), [("examples", "number of examples"), ("batch_size", "batch size")])
-def test_counts_that_are_none(name: str, told: str, texts: Path) -> None:
-    with pytest.raises(UsageError, match=f"the {told} must be at least 1, not 0"):
+@pytest.mark.parametrize(("name", "option"), [("examples", "number of examples"), ("batch_size", "batch size")])
+def test_counts_of_zero_are_refused(name: str, option: str, texts: Path) -> None:
+    with pytest.raises(UsageError, match=f"the {option} must be at least 1, not 0"):
         settings(texts, **{name: 0})
 
 
-def test_no_language(texts: Path) -> None:
+def test_no_language_is_refused(texts: Path) -> None:
     with pytest.raises(UsageError, match="no language was given"):
         settings(texts, "")
 

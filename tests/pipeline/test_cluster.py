@@ -1,4 +1,4 @@
-"""Work on a cluster of real processes: every item is done once, whatever happens to the workers."""
+"""Work on a cluster of real processes: every item is done once, although workers are killed or hang."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_workers_are_forked_with_one_thread_and_leave_the_environment_alone(clie
     assert dict(os.environ) == before
     for threads, modules in client.run(_threads_and_modules).values():
         assert threads == 1
-        # The worker has done no work that needs these.
+        # The worker has not loaded these modules, because no item needed them.
         assert {"torch", "transformers.modeling_utils", "xsns_kernels"} <= modules
 
 
@@ -97,7 +97,7 @@ def test_the_items_with_the_most_work_begin_first(client: Any, tmp_path: Path) -
     items = [Deed(f"item {number}", work=number) for number in range(12)]
     report = Report()
     report.run(client, DeedJob(tmp_path), items)
-    # Two workers begin at the same time, so that neighbours may change places.
+    # Two workers begin at the same time, so that neighbouring items may be exchanged.
     assert {"item 11", "item 10"} & set(report.started[:2])
     assert {"item 0", "item 1"} & set(report.started[-2:])
 
@@ -107,7 +107,7 @@ def test_an_item_whose_worker_is_killed_is_done_by_another_worker(client: Any, t
     report.run(client, DeedJob(tmp_path), [Deed("a"), Deed("kill", deaths=2), Deed("b"), Deed("c")])
     attempts = {name: work.attempts for name, work in report.done.items()}
     assert attempts.pop("kill") == 3
-    # A dying worker may take the results of other items along, which are then done again.
+    # Results of other items may be lost with a killed worker, and these items are then done again.
     assert attempts.keys() == {"a", "b", "c"}
     assert not report.failed
 
@@ -143,7 +143,7 @@ def users_client() -> Iterator[Any]:
 def test_workers_return_however_often_they_are_killed(
     fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Dask looks for a worker again 15 seconds after its end, and gives its place up if the next one has just ended."""
+    """Dask restarts a worker 15 seconds after its end, and gives it up if the next worker has just ended."""
     client = request.getfixturevalue(fixture)
     client.restart()
     report = Report()
@@ -237,7 +237,7 @@ def test_options_that_make_no_sense_are_refused(values: dict[str, Any]) -> None:
         ClusterOptions(**values)
 
 
-def test_no_cluster_without_workers() -> None:
+def test_a_cluster_of_no_workers_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 1"), local_cluster(0, lambda note: None):
         pass
 
@@ -273,7 +273,7 @@ def test_automatic_workers_need_cores_and_memory(monkeypatch: pytest.MonkeyPatch
         (2, "cuda:3", 8, "one GPU"),
     ],
 )
-def test_workers_that_share_gpus_are_told(
+def test_a_note_says_that_workers_share_gpus(
     workers: int, device: str, gpus: int, shared: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
@@ -316,7 +316,7 @@ def test_an_item_takes_one_gpu_of_a_worker_that_declares_it(tmp_path: Path) -> N
     options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
     with LocalCluster(n_workers=1, resources={"GPU": 1}, **options) as cluster, Client(cluster) as client:
         (gpu,) = client.run(os.getpid).values()
-        # A worker that joins without a GPU gets nothing.
+        # A worker without a GPU gets no item.
         command = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.scheduler_address, "--nthreads", "1"]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         other = subprocess.Popen([*command, "--no-dashboard", "--no-nanny"], **silent)
@@ -329,6 +329,29 @@ def test_an_item_takes_one_gpu_of_a_worker_that_declares_it(tmp_path: Path) -> N
             other.wait(60)
         assert {work.result[2] for work in report.done.values()} == {gpu}
         assert len(report.done) == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no scheduler file '{}'."),
+        ("{", "there is no Dask scheduler at '{}': Expecting property name"),
+        ("[]", "there is no Dask scheduler at '{}': the file has no address."),
+        ('{"id": 7}', "there is no Dask scheduler at '{}': the file has no address."),
+    ],
+    ids=["missing", "half", "list", "without"],
+)
+def test_a_wrong_scheduler_file_is_an_error(
+    content: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_clients, "FILE_WAIT_S", 0.0)
+    file = tmp_path / "scheduler.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(XsnsError) as caught, cluster_clients.connected(str(file)):
+        pass
+    assert caught.value.message.startswith(message.format(file))
+    assert "tcp://" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -364,11 +387,11 @@ def test_the_package_is_named_if_it_is_not_installed(monkeypatch: pytest.MonkeyP
 
 
 def test_an_idle_worker_closes_its_session(client: Any, tmp_path: Path) -> None:
-    """A client that was killed leaves its job on the workers of another cluster."""
-    (kept,) = [
+    """A killed client leaves its job on the workers of a cluster that continues to run."""
+    (is_open,) = [
         *client.run(_sessions_after_one_item, tmp_path, workers=list(client.scheduler_info()["workers"])[:1]).values()
     ]
-    assert kept == [True, False]
+    assert is_open == [True, False]
 
 
 def _sessions_after_one_item(folder: Path) -> list[bool]:
@@ -381,7 +404,7 @@ def _sessions_after_one_item(folder: Path) -> list[bool]:
     plugin.setup(SimpleNamespace(address="here"))
     plugin._announce = lambda key: None
     plugin.run("token-0-1-1", Deed("a"))
-    kept = [plugin.session is not None]
+    is_open = [plugin.session is not None]
     plugin.idle.join()
     cluster_worker._IDLE_S = 300.0
-    return [*kept, plugin.session is not None]
+    return [*is_open, plugin.session is not None]

@@ -1,4 +1,4 @@
-"""Baselines on workers: the values of one process, whatever happens to the workers."""
+"""Baselines on workers equal those of one process, although workers are killed or hang."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import xsns_stream as xs
 from tests.conftest import START
 from tests.support.cluster_faults import BaselineFault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, UsageError, XsnsError
 from xsns_stream.pipeline.cluster import ClusterOptions
@@ -55,7 +55,7 @@ def alone(compute: Callable[..., TextBaselines]) -> TextBaselines:
 
 
 def assert_same(ours: TextBaselines, alone: TextBaselines) -> None:
-    """Check that values, also of each seed, and records are those of one process."""
+    """Check that values, values of each seed, and records equal those of one process."""
     for name, matrix in ours.matrices.items():
         other = alone.matrices[name]
         assert (matrix.sources, matrix.targets, matrix.record) == (other.sources, other.targets, other.record)
@@ -72,9 +72,9 @@ def test_workers_give_the_values_of_one_process(
     assert_same(compute(client, display=lambda rows: _Collect(events), scratch=tmp_path), alone)
     measured = [event.row for event in events if isinstance(event, RowMeasured)]
     assert len(measured) == len(set(measured)) == 8
-    found = [event for event in events if isinstance(event, NeighboursFound)]
-    assert {event.seed for event in found} == {1, 2}
-    assert found[-1].count == found[-1].total > 0
+    searches = [event for event in events if isinstance(event, NeighboursFound)]
+    assert {event.seed for event in searches} == {1, 2}
+    assert searches[-1].count == searches[-1].total > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -184,7 +184,7 @@ def test_what_workers_cannot_do_is_refused(client: Any, texts: Path, tiny_folder
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "times"), [("kill while measuring", 2), ("kill while searching", 1)])
-def test_a_worker_that_is_killed(
+def test_baselines_are_complete_after_a_worker_was_killed(
     kind: str, times: int, own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines
 ) -> None:
     deaths = damage(BaselineFault, kind, "fi", times)
@@ -193,7 +193,9 @@ def test_a_worker_that_is_killed(
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines) -> None:
+def test_baselines_are_complete_after_a_worker_hung(
+    own_client: Any, damage: Callable[..., Path], compute: Any, alone: TextBaselines
+) -> None:
     damage(BaselineFault, "hang", "fi")
     events: list[Any] = []
     workers = Workers(client=own_client, options=ClusterOptions(limit=60))
@@ -202,7 +204,9 @@ def test_a_worker_that_hangs(own_client: Any, damage: Callable[..., Path], compu
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, compute: Any, alone: TextBaselines) -> None:
+def test_baselines_are_complete_after_all_workers_were_killed(
+    own_client: Any, compute: Any, alone: TextBaselines
+) -> None:
     killed: list[int] = []
 
     class Kill(_Collect):
@@ -211,9 +215,7 @@ def test_all_workers_are_killed(own_client: Any, compute: Any, alone: TextBaseli
 
         def kill(self, event: Any) -> None:
             if isinstance(event, RowMeasured) and not killed:
-                killed.extend(own_client.run(os.getpid).values())
-                for pid in killed:
-                    os.kill(pid, signal.SIGKILL)
+                killed.extend(kill_workers(own_client))
 
     assert_same(compute(own_client, display=lambda rows: Kill([])), alone)
     assert len(killed) == 2
@@ -224,7 +226,7 @@ def test_all_workers_are_killed(own_client: Any, compute: Any, alone: TextBaseli
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
 ) -> None:
-    """Nothing is kept of a baseline that is not complete; the same command gives the files of an undisturbed run."""
+    """Incomplete baselines are not saved, and the same command then gives the files of an undisturbed run."""
     (tmp_path / "scratch").mkdir()
     shared = ("baseline", "all", "--corpus", texts, "--model", tiny_folder, "--examples", 8, "--max-length", 24)
     arguments = tuple(map(str, (*shared, "--lang", "en,fi,sw,zu", "--seeds", "1,2", "--scratch", tmp_path / "scratch")))
@@ -249,11 +251,14 @@ def test_a_client_that_is_interrupted_or_killed(
     if how == signal.SIGINT:
         assert "error: interrupted." in err
         assert list((tmp_path / "scratch").iterdir()) == []
-    assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], "it needs no text"
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["script.parquet"], (
+        "the baseline script needs no text"
+    )
     for folder, more in (("one", ()), ("two", ("--workers", "2"))):
-        done = in_process(tmp_path, *arguments, "-o", folder, *more)
-        assert done.code == 0, done.err
+        completed = in_process(tmp_path, *arguments, "-o", folder, *more)
+        assert completed.code == 0, completed.err
     assert_same_files(tmp_path / "two", tmp_path / "one")
+    assert list((tmp_path / "scratch").iterdir()) == [], "the next run removes what a killed client has left"
 
 
 def assert_same_files(ours: Path, theirs: Path) -> None:
@@ -263,20 +268,22 @@ def assert_same_files(ours: Path, theirs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_language_that_kills_every_worker(
+def test_a_language_that_kills_every_worker_fails_alone(
     own_client: Any, damage: Callable[..., Path], compute: Any, tmp_path: Path
 ) -> None:
     damage(BaselineFault, "kill while measuring", "fi", 99)
-    found = compute(own_client, names=("emb",), logs=tmp_path / "logs")
-    assert {row.language for row in found.failed} == {"fi"}
-    assert found.matrices["emb"].sources == ("en", "sw", "zu")
+    baselines = compute(own_client, names=("emb",), logs=tmp_path / "logs")
+    assert {row.language for row in baselines.failed} == {"fi"}
+    assert baselines.matrices["emb"].sources == ("en", "sw", "zu")
     assert "attempt 4: begun" in (tmp_path / "logs" / "fi-seed1.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
-def test_the_verb_with_workers(texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
+def test_the_verb_with_workers_writes_the_files_of_one_process(
+    texts: Path, tiny_folder: Path, tmp_path: Path, in_process: Callable[..., Any]
+) -> None:
     options = ("--corpus", texts, "--model", tiny_folder, "--examples", 4, "--max-length", 24, "--lang", "en,fi,sw")
     for folder, more in (("one", ()), ("two", ("--workers", 2))):
-        done = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))
-        assert done.code == 0, done.err
+        completed = in_process(tmp_path, "baseline", "all", *map(str, options), "-o", folder, *map(str, more))
+        assert completed.code == 0, completed.err
     assert_same_files(tmp_path / "two", tmp_path / "one")

@@ -1,8 +1,9 @@
-"""Builds on workers: the same bits as in one process, whatever happens to the workers, the scheduler or the client."""
+"""Builds on workers give the bits of one process, although workers, the scheduler or the client fail."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.cluster_faults import Fault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, RowCommitted
@@ -38,13 +39,13 @@ def texts(tmp_path_factory: pytest.TempPathFactory, write_texts: Callable[..., P
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, texts: Path, tiny_folder: Path) -> SubNetworkStore:
-    """The build in one process."""
+    """A store that was built in one process."""
     return xs.build(str(texts), str(tiny_folder), tmp_path_factory.mktemp("alone") / "x.zarr", **OPTIONS)
 
 
 @pytest.fixture
 def build(texts: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., SubNetworkStore]:
-    """Build into `x.zarr` of the test's folder, on a given cluster."""
+    """A function that builds `x.zarr` in the folder of the test, on a given cluster."""
 
     def call(**options: Any) -> SubNetworkStore:
         return xs.build(str(texts), str(tiny_folder), tmp_path / "x.zarr", **(OPTIONS | options))
@@ -218,8 +219,8 @@ def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: P
         "examples=2, max_length=24, progress=False); print([m for m in ('dask', 'distributed') if m in sys.modules])"
     )
     command = [sys.executable, "-c", code, texts, tiny_folder, tmp_path / "x.zarr"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout == "[]\n"
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert completed.stdout == "[]\n"
 
 
 def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
@@ -238,11 +239,11 @@ def test_a_row_whose_workers_died_gets_smaller_batches(attempt: int, size: int) 
     from xsns_stream.pipeline.measure import Batching
 
     notes: list[Any] = []
-    whole = Batching(8, None, "random")
+    batching = Batching(8, None, "random")
     settings = SimpleNamespace(fisher=SimpleNamespace(batch_wise=False))
-    run: Any = SimpleNamespace(settings=settings, batching=whole, notify=notes.append)
+    run: Any = SimpleNamespace(settings=settings, batching=batching, notify=notes.append)
     BuildSession.__new__(BuildSession)._shrink(run, Row("sw", 1), attempt)
-    assert (run.batching.size, whole.size) == (size, 8), "the batches of other rows stay"
+    assert (run.batching.size, batching.size) == (size, 8), "the batches of other rows do not change"
     assert [note.text.partition(";")[0] for note in notes] == (
         [f"its worker died {attempt - 1} times"] if attempt > 2 else []
     )
@@ -259,7 +260,7 @@ def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while reading", "kill while writing", "kill after the commit"])
-def test_a_worker_that_is_killed(
+def test_a_row_is_measured_again_after_its_worker_was_killed(
     kind: str, own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     deaths = fault(kind, "sw", times=2)
@@ -268,10 +269,13 @@ def test_a_worker_that_is_killed(
     assert len(list(deaths.iterdir())) == 2
     committed = [event.row for event in events if isinstance(event, RowCommitted)]
     assert len(committed) == len(set(committed)) == 8
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    died = r"the worker at tcp://\S+ died while it worked on sw \(seed \d+\), .* \(attempt [23] of at most 4\)"
+    assert sum(re.search(died, note) is not None for note in notes) == 2, notes
 
 
 @pytest.mark.slow
-def test_a_row_that_kills_every_worker(
+def test_a_row_that_kills_every_worker_fails_alone(
     own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
 ) -> None:
     fault("kill while reading", "sw", times=4)
@@ -286,21 +290,21 @@ def test_a_row_that_kills_every_worker(
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_build_continues_after_all_workers_were_killed(own_client: Any, build: Any, alone: SubNetworkStore) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:
         if isinstance(event, RowCommitted) and not killed:
-            killed.extend(own_client.run(os.getpid).values())
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
+            killed.extend(kill_workers(own_client))
 
     assert_same(build(client=own_client, on_event=kill), alone)
     assert len(killed) == 2
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_row_is_measured_again_after_its_worker_hung(
+    own_client: Any, fault: Any, build: Any, alone: SubNetworkStore
+) -> None:
     fault("hang", "sw")
     events: list[Any] = []
     assert_same(build(client=own_client, worker_timeout=20, on_event=events.append), alone)
@@ -308,7 +312,9 @@ def test_a_worker_that_hangs(own_client: Any, fault: Any, build: Any, alone: Sub
 
 
 @pytest.mark.slow
-def test_a_full_disk(own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_build(
+    own_client: Any, fault: Any, build: Any, alone: SubNetworkStore, tmp_path: Path
+) -> None:
     fault("full disk", "sw", times=99)
     with pytest.raises(StoreError, match="the disk or the quota is full"):
         build(client=own_client)
@@ -326,8 +332,8 @@ def test_two_clients_build_one_store(
     out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err
     assert_same(store, alone)
-    here = sum(isinstance(event, RowCommitted) for event in ours)
-    assert f"{8 - here} rows measured" in out.replace(" row measured", " rows measured")
+    built_here = sum(isinstance(event, RowCommitted) for event in ours)
+    assert f"{8 - built_here} rows measured" in out.replace(" row measured", " rows measured")
 
 
 def start_build(texts: Path, model: Path, store: Path, *options: str) -> subprocess.Popen[str]:
@@ -351,11 +357,11 @@ def wait_until(ready: Callable[[], bool]) -> None:
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of a terminal; a kill reaches the client alone."""
+    """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
     store = tmp_path / "x.zarr"
     process = start_build(texts, tiny_folder, store, "--workers", "2")
     wait_for(lambda: committed(store) > 0, process)
-    interrupt_or_kill(process, how, LIMIT)
+    interrupt_or_kill(process, how, LIMIT, "committed rows")
     wait_until(lambda: not children(process.pid))
     assert 0 < committed(store) <= 8
     assert open_store(store).verify() == []
@@ -364,7 +370,7 @@ def test_a_client_that_is_interrupted_or_killed(
 
 @pytest.fixture
 def own_scheduler(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
-    """A scheduler and a worker that the user has started, each a process: the scheduler file, and the scheduler."""
+    """The scheduler file and the process of a scheduler that a user has started, together with one worker."""
     file = tmp_path / "scheduler.json"
     tools = [sys.executable, "-m", "distributed.cli."]
     scheduler = _start(tools, "dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", file)
@@ -384,7 +390,7 @@ def _start(tools: list[str], name: str, *options: object) -> subprocess.Popen[by
 
 
 @pytest.mark.slow
-def test_a_scheduler_of_the_user(own_scheduler: Any, build: Any, alone: SubNetworkStore) -> None:
+def test_a_build_runs_on_a_scheduler_of_the_user(own_scheduler: Any, build: Any, alone: SubNetworkStore) -> None:
     wait_until(own_scheduler[0].exists)
     assert_same(build(scheduler=str(own_scheduler[0])), alone)
 

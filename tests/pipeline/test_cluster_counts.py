@@ -1,4 +1,4 @@
-"""Comparisons on workers: the counts of one process, bit for bit, from ranges of columns."""
+"""Comparisons on workers: counts of ranges of columns add up to exactly the counts of one process."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LAYOUT = unlike_layers()
 WORDS = -(-LAYOUT.size // 64)
 
 
-#: Three layers of ten words: chunks of compressed rows.
+#: Three layers of ten words, which become the chunks of compressed rows.
 EQUAL = networks.make_layout(3, 640)
 
 
@@ -73,7 +73,7 @@ def fill(
 
 @pytest.fixture(autouse=True)
 def short_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ranges of eight words, so that small rows have several of them, and groups end within ranges."""
+    """Use ranges of eight words, so that small rows have several ranges, and groups end within ranges."""
     monkeypatch.setattr(cluster_counts, "_LEAST_WORK", 800)
 
 
@@ -85,13 +85,13 @@ def store(tmp_path: Path) -> SubNetworkStore:
 def tables(result: Any) -> list[tuple[Any, ...]]:
     """Return all numbers of a matrix, or of the matrices of groups."""
     matrices = getattr(result, "matrices", [result])
-    collected: list[tuple[Any, ...]] = []
+    contents: list[tuple[Any, ...]] = []
     for matrix in matrices:
-        collected.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
+        contents.append((matrix.sources, matrix.targets, matrix.seeds, matrix.coefficient, matrix.values.tolist()))
         for counts in matrix.counts:
             sides = [getattr(counts, name).tolist() for name in vars(counts) if name.endswith("cardinalities")]
-            collected.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
-    return collected
+            contents.append((counts.size, counts.seed, counts.density, counts.intersection.tolist(), sides))
+    return contents
 
 
 def assert_same(store: SubNetworkStore, client: Any, **options: Any) -> None:
@@ -99,17 +99,17 @@ def assert_same(store: SubNetworkStore, client: Any, **options: Any) -> None:
     options = {"density": 0.15} | options
     if not {"by"} & options.keys():
         options |= {"save_counts": False, "recount": True}
-    done: list[int] = []
-    watch = lambda event: done.append(event.done) if isinstance(event, WorkDone) else None  # noqa: E731
+    words_done: list[int] = []
+    watch = lambda event: words_done.append(event.done) if isinstance(event, WorkDone) else None  # noqa: E731
     ours = xs.similarity(store, client=client, on_event=watch, **options)
     theirs = xs.similarity(store, **options)
     assert tables(ours) == tables(theirs)
     assert ours.notes == theirs.notes
     seeds = getattr(ours, "matrices", [ours])[0].seeds
     # Every seed was counted in more than one range.
-    assert len(done) > len(seeds)
-    assert done == sorted(done)
-    assert done[-1] == -(-store.layout.size // 64) * len(seeds)
+    assert len(words_done) > len(seeds)
+    assert words_done == sorted(words_done)
+    assert words_done[-1] == -(-store.layout.size // 64) * len(seeds)
 
 
 # ------------------------------------------------------------------------------------------ without faults
@@ -185,13 +185,13 @@ def test_an_object_store_is_read_by_the_workers(client: Any, s3: str, compressor
 
 
 def damage(store: SubNetworkStore, language: str) -> None:
-    """Put the object of another row into the place of a row; both have a valid index."""
+    """Replace the object of a row by that of another row; both have a valid index."""
     array, records = store.records_at([language, "fi"], 1, 0.15)
-    mine, other = (array.object_key(record.slot) for record in records)
-    store.storage.write(mine, store.storage.read(other))
+    first, other = (array.object_key(record.slot) for record in records)
+    store.storage.write(first, store.storage.read(other))
 
 
-def test_compressed_rows_in_a_folder(client: Any, tmp_path: Path) -> None:
+def test_compressed_rows_are_counted_as_by_one_process(client: Any, tmp_path: Path) -> None:
     store = fill(open_store(tmp_path / "x.zarr", "a", compressor="zstd"), densities=(0.15,), layout=EQUAL)
     assert_same(store, client)
     assert_same(store, client, by="tensor", seeds=(1,))
@@ -201,12 +201,12 @@ def test_compressed_rows_in_a_folder(client: Any, tmp_path: Path) -> None:
 
 
 def test_counts_are_saved_as_by_one_process(client: Any, store: SubNetworkStore, tmp_path: Path) -> None:
-    alone = fill(open_store(tmp_path / "alone.zarr", "a"))
+    single = fill(open_store(tmp_path / "alone.zarr", "a"))
     xs.similarity(store, density=0.15, client=client)
-    xs.similarity(alone, density=0.15)
+    xs.similarity(single, density=0.15)
     ours, theirs = (
         {path.parent.parent.parent.parent.name: path.read_bytes() for path in each.path.glob("overlaps/**/c/0/0")}
-        for each in (store, alone)
+        for each in (store, single)
     )
     assert len(ours) == len(SEEDS)
     assert ours == theirs
@@ -250,12 +250,12 @@ def test_verify_compares_rows_on_workers(client: Any, store: SubNetworkStore) ->
 
 def test_few_rows_are_counted_in_this_process(store: SubNetworkStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_clients, "local_cluster", no_cluster)
-    found = xs.similarity(store, density=0.15, workers="auto")
-    assert found.notes[-1] == (
+    matrix = xs.similarity(store, density=0.15, workers="auto")
+    assert matrix.notes[-1] == (
         "this process compares the pairs of rows itself, because they have 0.0 MB, and workers save time from "
         f"{cluster_counts.WORKERS_PAY_FROM / 1e9:,.0f} GB on."
     )
-    assert tables(found) == tables(xs.similarity(store, density=0.15))
+    assert tables(matrix) == tables(xs.similarity(store, density=0.15))
     assert xs.shared(store, "all", density=0.15, workers="auto").total.common
 
 
@@ -334,7 +334,7 @@ def test_a_row_that_is_built_again_meanwhile_is_refused(client: Any, store: SubN
     def build_again(event: Any) -> None:
         if isinstance(event, WorkDone) and not changed:
             changed.append(store.discard("sw", 1, 0.15))
-            # The same number of bits, so that the cardinality does not show the change.
+            # The number of bits is the same, so that the cardinality does not show the change.
             bits = np.roll(make("sw").bits, 3)
             bits[[2, -1]] = bits[[-1, 2]]
             store.write(networks.make_sub("sw", 1, 0.15, LAYOUT, bits))
@@ -443,14 +443,14 @@ def test_segments_of_a_range_are_the_bits_of_its_groups(start: int, length: int,
     words = ColumnRange(start, min(WORDS, start + length))
     groups = groups_of(LAYOUT, by)
     present, segments = segments_within(groups, words)
-    found = {(present[each.group], bit) for each in segments for bit in range(each.start, each.stop)}
+    bits = {(present[each.group], bit) for each in segments for bit in range(each.start, each.stop)}
     first, last = words.start * 64, min(words.stop * 64, LAYOUT.size)
     expected = {
         (each.group, bit - first)
         for each in groups.segments
         for bit in range(max(first, each.start), min(last, each.stop))
     }
-    assert found == expected
+    assert bits == expected
     assert set(present) == {group for group, _ in expected}
 
 

@@ -1,9 +1,8 @@
-"""Fine-tuning on workers: the scores of one process, whatever happens to the workers or the client."""
+"""Fine-tuning on workers gives the scores of one process, although workers or the client fail."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pytest
 
 import xsns_stream as xs
 from tests.support.cluster_faults import UnitFault
-from tests.support.clusters import ON_CLUSTER
+from tests.support.clusters import ON_CLUSTER, kill_workers
 from tests.support.processes import interrupt_or_kill, start_in_session, wait_for
 from tests.support.tagged_text import write_tagged_folder
 from xsns_stream.corpora import open_task
@@ -49,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Path) -> Path:
-    """The gold scores of one process."""
+    """A file of gold scores that one process computed."""
     output = tmp_path_factory.mktemp("alone") / "gold.parquet"
     xs.transfer(str(data), model=str(tiny_folder), output=output, **OPTIONS)
     return output
@@ -57,7 +56,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, data: Path, tiny_folder: Pat
 
 @pytest.fixture
 def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., TransferScores]:
-    """Fine-tune into `gold.parquet` of the test's folder, on a given cluster."""
+    """A function that fine-tunes on a given cluster and writes `gold.parquet` into the folder of the test."""
 
     def call(**options: Any) -> TransferScores:
         return xs.transfer(
@@ -68,14 +67,14 @@ def tune(data: Path, tiny_folder: Path, tmp_path: Path) -> Callable[..., Transfe
 
 
 def units(output: Path) -> dict[str, dict[str, Any]]:
-    """Return {name of a file: the unit, without times}."""
-    collected = {}
+    """Return {file name: its unit without times}."""
+    result = {}
     for path in output.with_name(f"{output.name}.units").glob("*.json"):
         unit = json.loads(path.read_text())
-        collected[path.name] = unit | {
+        result[path.name] = unit | {
             "training": {name: value for name, value in unit["training"].items() if name not in TIMES}
         }
-    return collected
+    return result
 
 
 def assert_same(output: Path, alone: Path) -> None:
@@ -97,7 +96,7 @@ def test_workers_give_the_scores_of_one_process(client: Any, tune: Any, alone: P
     every = {Unit(source, 42) for source in ("en", "fi", "sw")}
     assert {event.unit for event in events if isinstance(event, UnitStarted)} == every
     assert sorted(event.unit for event in events if isinstance(event, UnitDone)) == sorted(every)
-    # Units that are there are not made again.
+    # Existing units are not computed again.
     events.clear()
     tune(client=client, on_event=events.append)
     assert events == []
@@ -172,8 +171,8 @@ def _read_less(split: str | None) -> None:
     FolderTask.original_split = original  # type: ignore[attr-defined]
 
     def less(self: Any, language: str, name: str) -> Any:
-        whole = original(self, language, name)
-        return replace(whole, examples=whole.examples[:3]) if name == split else whole
+        labelled = original(self, language, name)
+        return replace(labelled, examples=labelled.examples[:3]) if name == split else labelled
 
     FolderTask.split = original if split is None else less  # type: ignore[method-assign]
 
@@ -196,13 +195,13 @@ def test_a_dry_run_for_workers(
     client: Any, data: Path, tiny_folder: Path, in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     options = ("--sources", "en,fi", "--limit", "12", "--max-length", "32", "--dry-run", "--json")
-    done = in_process(
+    completed = in_process(
         tmp_path,
         *("transfer", "--task", "pos", "--data", data, "--model", tiny_folder, *options, "-o", "gold.parquet"),
         *("--scheduler", client.scheduler.address),
     )
-    assert done.code == 0, done.err
-    plan = json.loads(done.out)["result"]
+    assert completed.code == 0, completed.err
+    plan = json.loads(completed.out)["result"]
     assert plan["workers"] == 2
     assert plan["hours"] / 2 <= plan["hours_on_workers"] < plan["hours"]
 
@@ -218,7 +217,7 @@ def fault(damage: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill while training", "kill after the commit"])
-def test_a_worker_that_is_killed(
+def test_a_unit_is_computed_again_after_its_worker_was_killed(
     kind: str, own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
 ) -> None:
     deaths = fault(kind, "fi", times=2 if kind == "kill while training" else 1)
@@ -226,12 +225,14 @@ def test_a_worker_that_is_killed(
     tune(client=own_client, on_event=events.append)
     assert_same(tmp_path / "gold.parquet", alone)
     assert len(list(deaths.iterdir())) == (2 if kind == "kill while training" else 1)
-    done = [event.unit for event in events if isinstance(event, UnitDone)]
-    assert len(done) == len(set(done)) == 3
+    units_done = [event.unit for event in events if isinstance(event, UnitDone)]
+    assert len(units_done) == len(set(units_done)) == 3
 
 
 @pytest.mark.slow
-def test_a_unit_that_kills_every_worker(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_unit_that_kills_every_worker_fails_alone(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     fault("kill while training", "fi", times=2)
     with pytest.raises(PartialError, match=r"1 failed: fi \(seed 42\)"):
         tune(client=own_client, retries=1)
@@ -242,7 +243,9 @@ def test_a_unit_that_kills_every_worker(own_client: Any, fault: Any, tune: Any, 
 
 
 @pytest.mark.slow
-def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_unit_is_computed_again_after_its_worker_hung(
+    own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     fault("hang", "fi")
     events: list[Any] = []
     tune(client=own_client, worker_timeout=60, on_event=events.append)
@@ -251,14 +254,14 @@ def test_a_worker_that_hangs(own_client: Any, fault: Any, tune: Any, alone: Path
 
 
 @pytest.mark.slow
-def test_all_workers_are_killed(own_client: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_fine_tuning_continues_after_all_workers_were_killed(
+    own_client: Any, tune: Any, alone: Path, tmp_path: Path
+) -> None:
     killed: list[int] = []
 
     def kill(event: Any) -> None:
         if isinstance(event, UnitDone) and not killed:
-            killed.extend(own_client.run(os.getpid).values())
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
+            killed.extend(kill_workers(own_client))
 
     tune(client=own_client, on_event=kill)
     assert len(killed) == 2
@@ -266,7 +269,7 @@ def test_all_workers_are_killed(own_client: Any, tune: Any, alone: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_full_disk(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_fine_tuning(own_client: Any, fault: Any, tune: Any, alone: Path, tmp_path: Path) -> None:
     fault("full disk", "fi", times=99)
     with pytest.raises(XsnsError, match=r"cannot write '.*/fi-42\.json': No space left on device\."):
         tune(client=own_client)
@@ -284,9 +287,9 @@ def test_a_worker_that_dies_before_the_model_is_saved(
     fault("kill before the model", "fi")
     events: list[Any] = []
     tune(client=own_client, keep_models=tmp_path / "models", on_event=events.append)
-    found = units(tmp_path / "gold.parquet")
-    kept = {name for name, unit in found.items() if unit["training"].pop("kept", None)}
-    assert (kept, found) == ({"en-42.json", "sw-42.json"}, units(alone))
+    units_found = units(tmp_path / "gold.parquet")
+    saved = {name for name, unit in units_found.items() if unit["training"].pop("kept", None)}
+    assert (saved, units_found) == ({"en-42.json", "sw-42.json"}, units(alone))
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert "fi (seed 42): its worker died before the model was saved; the scores are complete." in notes
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["en-42", "sw-42"]
@@ -336,11 +339,11 @@ def test_a_unit_of_another_process_is_left_to_it(client: Any, tune: Any, alone: 
 def test_a_client_that_is_interrupted_or_killed(
     how: signal.Signals, tune: Any, alone: Path, data: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of a terminal; a kill reaches the client alone."""
+    """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
     output = tmp_path / "gold.parquet"
     process = _start(data, tiny_folder, output)
     wait_for(lambda: len(units(output)) > 0, process)
-    interrupt_or_kill(process, how, LIMIT)
+    interrupt_or_kill(process, how, LIMIT, "the scores of finished units")
     before = units(output)
     assert 0 < len(before) <= 3
     tune()

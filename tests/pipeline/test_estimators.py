@@ -1,4 +1,4 @@
-"""Estimators, precisions and objectives: what reaches the engine, and what is recorded."""
+"""Estimators, precisions and objectives of a build: the values of the engine, and the record in the store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xsns_stream.types import FisherSettings
 
 @pytest.fixture
 def expected(make: Any, loaded: LoadedModel) -> Callable[..., Any]:
-    """What the stages give by themselves for Swahili."""
+    """A function that returns the sub-network of Swahili, computed stage by stage."""
 
     def compute(fisher: FisherSettings, size: int, order: str, quantile: str = "exact") -> Any:
         settings = make("sw")
@@ -53,7 +53,7 @@ def expected(make: Any, loaded: LoadedModel) -> Callable[..., Any]:
         (FisherSettings(precision="bf16"), "per-example(token_reduction=sum)", "float32+bf16-autocast"),
     ],
 )
-def test_example_by_example(
+def test_estimators_measure_examples_one_by_one_and_are_recorded(
     fisher: FisherSettings, recorded: str, dtype: str, make: Any, run: Any, expected: Any
 ) -> None:
     _, _, store = run(make("sw", fisher=fisher))
@@ -67,7 +67,7 @@ def test_whole_batches_keep_the_order_in_which_they_were_drawn(make: Any, run: A
     _, _, store = run(make("sw", fisher=fisher, batch_size=2))
     drawn, sorted_ = (expected(fisher, 2, order) for order in ("drawn", "length"))
     assert np.array_equal(store["sw"].bits, drawn.bits)
-    assert not np.array_equal(drawn.bits, sorted_.bits), "or the order would not be tested"
+    assert not np.array_equal(drawn.bits, sorted_.bits), "otherwise the order would not be tested"
     assert store["sw"].provenance.estimator == "per-batch(token_reduction=sum,batch=2)"
     assert store["sw"].provenance.fallback == ()
 
@@ -75,16 +75,16 @@ def test_whole_batches_keep_the_order_in_which_they_were_drawn(make: Any, run: A
 def test_the_authors_estimator_has_the_authors_batch_and_threshold(make: Any, run: Any, expected: Any) -> None:
     fisher = FisherSettings("authors")
     _, _, store = run(make("sw", fisher=fisher, batch_size=None))
-    wanted = expected(fisher, 4, "drawn", "percentile")
-    assert np.array_equal(store["sw"].bits, wanted.bits)
-    assert store["sw"].threshold == wanted.threshold
+    network = expected(fisher, 4, "drawn", "percentile")
+    assert np.array_equal(store["sw"].bits, network.bits)
+    assert store["sw"].threshold == network.threshold
     assert store["sw"].provenance.estimator == "authors(batch=4)"
 
 
 def test_another_batch_size_is_another_experiment_only_where_values_depend_on_it(make: Any) -> None:
     for estimator, differs in (("per-batch", True), ("per-example", False)):
-        told = {make("sw", fisher=FisherSettings(estimator), batch_size=n).fisher.describe(n) for n in (2, 3)}
-        assert len(told) == 1 + differs
+        descriptions = {make("sw", fisher=FisherSettings(estimator), batch_size=n).fisher.describe(n) for n in (2, 3)}
+        assert len(descriptions) == 1 + differs
 
 
 @pytest.mark.parametrize("estimator", ["per-batch", "authors"])
@@ -119,8 +119,8 @@ def test_parameters_are_chosen(make: Any, run: Any, tmp_path: Path) -> None:
     names = store.layout.names
     assert not any("layer.0." in name for name in names)
     assert [name for name in names if "lm_head" in name] == ["lm_head.dense.weight", "lm_head.dense.bias"]
-    _, _, whole = run(make("sw"), at=tmp_path / "whole.zarr")
-    assert set(names) - set(whole.layout.names) == {"lm_head.dense.weight", "lm_head.dense.bias"}
+    _, _, all_parameters = run(make("sw"), at=tmp_path / "whole.zarr")
+    assert set(names) - set(all_parameters.layout.names) == {"lm_head.dense.weight", "lm_head.dense.bias"}
 
 
 def test_names_that_are_not_utf_8_are_recorded_as_text(make: Any, run: Any, loaded: LoadedModel) -> None:

@@ -21,7 +21,7 @@ from xsns_stream.store import open_store
 
 OPTIONS: dict[str, Any] = {"languages": "sw,fi", "examples": 6, "max_length": 24, "progress": False}
 
-#: Modules that a build with nothing to do may not import, and the modules of the store's arrays.
+#: Modules that a build with nothing to do must not import, and the modules that read arrays of a store.
 HEAVY = ("torch", "transformers", "datasets", "numba", "scipy", "zarr", "pandas", "sklearn", "accelerate")
 
 RUN_AND_LIST = """
@@ -37,7 +37,7 @@ finally:
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_folder: Path, write_texts: Callable[..., Path], monkeypatch) -> Path:
-    """A folder with texts and a model, whose files count as old."""
+    """A folder with texts and a model, whose files have an old time of change."""
     write_texts(tmp_path / "texts", "sw fi et", 20)
     shutil.copytree(tiny_folder, tmp_path / "tiny")
     monkeypatch.setattr(finished_builds, "_SETTLED_S", 0.0)
@@ -68,7 +68,7 @@ def test_a_finished_build_loads_no_model(project: Path, loads: list[Any]) -> Non
     assert len(loads) == 1
     assert run(project).languages == ("fi", "sw")
     assert run(project, languages="fi").languages == ("fi", "sw")
-    assert len(loads) == 2  # The second command was not known yet.
+    assert len(loads) == 2  # The second command had not been remembered yet.
     run(project, languages="fi")
     assert len(loads) == 2
 
@@ -135,7 +135,7 @@ def test_another_text_is_refused(project: Path) -> None:
 
 def test_other_settings_are_checked(project: Path, loads: list[Any]) -> None:
     run(project)
-    with pytest.raises(XsnsError, match="examples_asked is 6 in the store and 7 here"):
+    with pytest.raises(XsnsError, match=r"the number of examples \(--examples\) is 6 in the store and 7 here"):
         run(project, examples=7)
     with pytest.raises(XsnsError):
         run(project, mask_rate=0.3)
@@ -170,8 +170,8 @@ def test_a_finished_build_imports_nothing_heavy(project: Path) -> None:
     run(project)
     arguments = ["build", "--corpus", str(project / "texts"), "--model", str(project / "tiny")]
     arguments += ["--store", str(project / "s.zarr"), "--lang", "sw,fi", "--examples", "6", "--max-length", "24"]
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", RUN_AND_LIST, *arguments], capture_output=True, text=True, timeout=120, check=True
     )
-    assert "0 rows measured, 2 already present" in finished.stdout
-    assert sorted(set(finished.stderr.splitlines()[-1].split()) & set(HEAVY)) == []
+    assert "0 rows measured, 2 already present" in completed.stdout
+    assert sorted(set(completed.stderr.splitlines()[-1].split()) & set(HEAVY)) == []

@@ -1,4 +1,4 @@
-"""Rows cut into parts: what leaves one out is what the others are by themselves, and the whole is what it was."""
+"""Rows with parts: the row without a part equals that of the other parts, and the row itself does not change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.networks import jaccard
 from xsns_stream.errors import FisherError, IncompatibleError, UsageError
 from xsns_stream.fisher import measurement
 from xsns_stream.models import LoadedModel, parameter_layout
@@ -20,7 +21,7 @@ from xsns_stream.pipeline.measure import FoldSums
 from xsns_stream.pipeline.settings import Stopping
 from xsns_stream.store import open_store
 from xsns_stream.subnetworks.select import select_top
-from xsns_stream.types import FisherSettings, SubNetwork
+from xsns_stream.types import FisherSettings
 
 
 @pytest.fixture
@@ -32,12 +33,7 @@ def encoded(make: Callable[..., Any], loaded: LoadedModel) -> Sequence[EncodedEx
     return examples
 
 
-def jaccard(a: SubNetwork, b: SubNetwork) -> float:
-    first, second = a.to_numpy(), b.to_numpy()
-    return float((first & second).sum() / (first | second).sum())
-
-
-def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
+def test_a_row_without_a_part_equals_the_row_of_the_other_parts(
     make: Any, run: Any, encoded: Any, loaded: LoadedModel
 ) -> None:
     _, _, store = run(make("sw", examples=18, parts=4, densities=(0.15, 0.4)))
@@ -66,13 +62,13 @@ def test_what_leaves_a_part_out_is_what_the_others_are_by_themselves(
             assert np.array_equal(network.bits, bits)
             assert (network.threshold, network.cardinality) == (threshold, cardinality)
             assert network.provenance.examples == count
-            whole = store.read("sw", density=density)
-            assert network.provenance.corpus_digest == whole.provenance.corpus_digest
-            assert 0.3 < jaccard(network, whole) < 1
+            row = store.read("sw", density=density)
+            assert network.provenance.corpus_digest == row.provenance.corpus_digest
+            assert 0.3 < jaccard(network, row) < 1
 
 
 def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path: Path) -> None:
-    """Taking its part off the total would: what is left of 1e9 + 1 − 1e9 in float32 is 0."""
+    """Parts are not subtracted from the total, because 1e9 + 1 − 1e9 is 0 in float32."""
     sums = {"a": torch.zeros(2), "b": torch.zeros(1, 2)}
     parts = FoldSums(tmp_path, 3)
     for row in ([1e9, 1, 0, 2], [1, 1, 1, 1], [2, 0, 0, 1]):
@@ -90,14 +86,14 @@ def test_an_example_that_outweighs_all_others_leaves_no_rounding_behind(tmp_path
 def test_cutting_into_parts_changes_no_row(make: Any, run: Any, tmp_path: Any, estimator: str) -> None:
     fisher = FisherSettings(estimator)
     _, _, plain = run(make("sw", examples=18, fisher=fisher), at=tmp_path / "plain.zarr")
-    _, _, cut = run(make("sw", examples=18, fisher=fisher, parts=3), at=tmp_path / "cut.zarr")
-    assert jaccard(plain["sw"], cut["sw"]) > 0.999
-    assert plain["sw"].threshold == pytest.approx(cut["sw"].threshold, rel=1e-5)
-    assert plain.experiment == cut.experiment
-    assert cut["sw"].provenance.examples == 18
+    _, _, in_parts = run(make("sw", examples=18, fisher=fisher, parts=3), at=tmp_path / "cut.zarr")
+    assert jaccard(plain["sw"], in_parts["sw"]) > 0.999
+    assert plain["sw"].threshold == pytest.approx(in_parts["sw"].threshold, rel=1e-5)
+    assert plain.experiment == in_parts.experiment
+    assert in_parts["sw"].provenance.examples == 18
 
 
-def test_halves_come_along(make: Any, run: Any, tmp_path: Any) -> None:
+def test_parts_give_split_half_too(make: Any, run: Any, tmp_path: Any) -> None:
     result, events, store = run(make("sw fi", examples=20, parts=4))
     _, _, halved = run(make("sw fi", examples=20, split_half=True), at=tmp_path / "halved.zarr")
     for language in ("sw", "fi"):
@@ -163,7 +159,7 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changes", "message"),
     [
         ({"parts": 1}, "examples can be divided into 2 to 64 parts, not 1."),
         ({"parts": 65, "examples": 100}, "examples can be divided into 2 to 64 parts, not 65."),
@@ -172,10 +168,10 @@ def test_too_few_examples_fail_their_language_alone(make: Any, run: Any, write_t
         ({"parts": 2, "stopping": Stopping(0.9)}, "--parts and --until-stable were both given."),
     ],
 )
-def test_settings_that_cannot_be(make: Any, changed: dict[str, Any], told: str) -> None:
+def test_invalid_settings_of_parts_are_refused(make: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        make("sw", **changed)
-    assert caught.value.message == told
+        make("sw", **changes)
+    assert caught.value.message == message
 
 
 def test_parts_need_all_values_at_once(make: Any, run: Any) -> None:

@@ -121,7 +121,7 @@ def test_options_are_checked_as_those_of_the_verb(
 
 def test_every_option_of_the_verb_is_a_keyword(xsns: Any) -> None:
     verb = {parameter.name for parameter in build_verb.command.params}
-    printed = {"as_json", "quiet", "verbose", "dry_run", "store", "model", "texts"}
+    only_on_the_command_line = {"as_json", "quiet", "verbose", "dry_run", "store", "model", "texts"}
     from xsns_stream.pipeline import build
     from xsns_stream.pipeline.cluster_clients import CLUSTER_OPTIONS
 
@@ -134,7 +134,7 @@ def test_every_option_of_the_verb_is_a_keyword(xsns: Any) -> None:
         "corpus_revision",
         *CLUSTER_OPTIONS,
     } - {"client"}
-    assert verb - printed - {"csv_guard"} <= keywords
+    assert verb - only_on_the_command_line - {"csv_guard"} <= keywords
     assert keywords - {"corpus"} <= verb
 
 
@@ -200,8 +200,8 @@ def test_a_baseline_takes_text_and_model_of_a_store(
     xs.build(str(texts), str(tiny_folder), path, progress=False, seeds=(1, 2), **OPTIONS)
     matrix = xs.baseline("lex", store=str(path), progress=False)
     assert matrix.seeds == (1, 2)
-    given = xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), progress=False)
-    assert given.values.tobytes() == matrix.values.tobytes()
+    with_paths = xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), progress=False)
+    assert with_paths.values.tobytes() == matrix.values.tobytes()
     with pytest.raises(UsageError, match="--examples 5 was given, but the store has 6"):
         xs.baseline("lex", str(texts), store=str(path), model=str(tiny_folder), examples=5, progress=False)
 
@@ -219,5 +219,5 @@ def test_every_option_of_transfer_is_a_keyword(write_texts: Callable[..., Path],
         *inspect.signature(finetune_settings.transfer_settings).parameters,
         *finetune_settings._HYPER_PARAMETERS,
     } - {"hyper_parameters"}
-    printed = {"as_json", "quiet", "verbose", "dry_run", "output", "metric", "csv_guard"}
-    assert verb - printed - {*CLUSTER_OPTIONS} == keywords
+    only_on_the_command_line = {"as_json", "quiet", "verbose", "dry_run", "output", "metric", "csv_guard"}
+    assert verb - only_on_the_command_line - {*CLUSTER_OPTIONS} == keywords

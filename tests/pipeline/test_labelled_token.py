@@ -1,4 +1,4 @@
-"""The labelled token of a word is a setting of units and of stores; a causal model has it at the end of the word."""
+"""The labelled token of a word is a setting of units and stores; for causal models, it is the last token."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def unit(output: Path) -> Path:
     return path
 
 
-def test_units_of_a_causal_model(causal: str, pos: Path, tmp_path: Path) -> None:
-    output, kept = tmp_path / "gold.parquet", tmp_path / "kept"
-    xs.transfer(pos, output=output, model=causal, sources="en", targets="en", keep_models=kept, **OPTIONS)
+def test_a_causal_model_is_labelled_at_the_last_token(causal: str, pos: Path, tmp_path: Path) -> None:
+    output, models = tmp_path / "gold.parquet", tmp_path / "kept"
+    xs.transfer(pos, output=output, model=causal, sources="en", targets="en", keep_models=models, **OPTIONS)
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "last"
     assert read_scores(output).origin.endswith(", words labelled at their last token")
     # A further target is tested with the model that was kept.
-    more = xs.transfer(pos, output=output, model=causal, sources="en", targets="en,fi", keep_models=kept, **OPTIONS)
+    more = xs.transfer(pos, output=output, model=causal, sources="en", targets="en,fi", keep_models=models, **OPTIONS)
     assert more.targets == ("en", "fi")
     with pytest.raises(
         IncompatibleError, match=r'other settings: label_at \(label_at was "last" and is now "first"\)'
@@ -62,7 +62,7 @@ def test_units_of_a_causal_model(causal: str, pos: Path, tmp_path: Path) -> None
 
 
 def test_units_without_a_record_are_labelled_at_the_first_token(causal: str, pos: Path, tmp_path: Path) -> None:
-    """Units of older versions."""
+    """Units of older versions do not record the labelled token."""
     output = tmp_path / "gold.parquet"
     first = xs.transfer(pos, output=output, model=causal, sources="en", targets="en", label_at="first", **OPTIONS)
     document = json.loads(unit(output).read_text())
@@ -81,7 +81,7 @@ def test_a_bidirectional_model_is_labelled_at_the_first_token(tiny_folder: Path,
     assert json.loads(unit(output).read_text())["settings"]["label_at"] == "first"
 
 
-def test_units_of_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> None:
+def test_units_record_that_words_are_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> None:
     output = tmp_path / "gold.csv"
     options = OPTIONS | {"model": tiny_folder, "sources": "en", "targets": "en", "output": output}
     xs.transfer(pos, words="running", **options)
@@ -90,7 +90,9 @@ def test_units_of_running_text(tiny_folder: Path, pos: Path, tmp_path: Path) -> 
         xs.transfer(pos, **options)
     options["output"] = tmp_path / "given.csv"
     xs.transfer(pos, words="given", **options)
-    assert "words" not in json.loads(unit(options["output"]).read_text())["settings"], "as in units of older versions"
+    assert "words" not in json.loads(unit(options["output"]).read_text())["settings"], (
+        "units of older versions have no such field"
+    )
     with pytest.raises(UsageError, match="words cannot be read as 'glued'"):
         xs.transfer(pos, words="glued", **options)
 
@@ -108,12 +110,12 @@ def test_labels_that_do_not_belong_to_words(pos: Path, tmp_path: Path) -> None:
         xs.transfer(pos, output=tmp_path / "gold.csv", sources="en", label_at="end", **OPTIONS)
 
 
-def test_rows_of_a_causal_model(causal: str, pos: Path, path: Path) -> None:
+def test_rows_of_a_causal_model_record_the_labelled_token(causal: str, pos: Path, path: Path) -> None:
     options: dict[str, Any] = {"task": "pos", "objective": "token-classification", "examples": 4, "max_length": 48}
     options |= {"progress": False}
     xs.build(str(pos), causal, path, languages="en", **options)
     assert ",label_at=last)" in open_store(path).experiment["objective"]
-    # Later builds have the setting of the store.
+    # Later builds take the setting from the store.
     xs.build(None, None, path, languages="en,fi", progress=False)
     assert open_store(path).languages == ("en", "fi")
     with pytest.raises(IncompatibleError, match="objective"):
@@ -126,10 +128,12 @@ def test_rows_of_a_causal_model(causal: str, pos: Path, path: Path) -> None:
         xs.build({"en": ["a b"]}, causal, path.with_name("lm.zarr"), label_at="last", max_length=48, progress=False)
 
 
-def test_the_option_of_the_command_line(causal: str, pos: Path, tmp_path: Path, in_process: Callable[..., Any]) -> None:
+def test_the_labelled_token_can_be_chosen_on_the_command_line(
+    causal: str, pos: Path, tmp_path: Path, in_process: Callable[..., Any]
+) -> None:
     data = ("--data", str(pos), "--max-length", "48", "--model", causal, "--label-at", "last", "--dry-run", "--json")
     line = [*arguments(sources="en"), *data]
-    done = in_process(tmp_path, *line)
-    assert done.code == 0, done.err
+    completed = in_process(tmp_path, *line)
+    assert completed.code == 0, completed.err
     wrong = in_process(tmp_path, *("middle" if word == "last" else word for word in line))
     assert (wrong.code, "'middle' is not one of 'auto', 'first', 'last'" in wrong.err) == (2, True)

@@ -1,4 +1,4 @@
-"""Progress in a notebook: one bar, as an output that a saved notebook contains."""
+"""Progress in a notebook: one bar, in an output that is saved with the notebook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xsns_stream.pipeline.progress import RowProgress, is_live, notebook_console
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """The states of the bar, in order; the bar is updated without a limit of the rate."""
+    """The states of the bar in order; updates are not limited in time."""
     display = pytest.importorskip("IPython.display", reason="IPython is not installed")
     states: list[dict[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""Lines that a log file gets while units are fine-tuned."""
+"""Lines that are written to a log file while units are fine-tuned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def told(quiet: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return log.getvalue().splitlines()
 
 
-def test_a_log_hears_of_a_long_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_reports_the_progress_of_a_long_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(0.0, monkeypatch) == [
         "sw (seed 42): step 10 of 2,000",
         "sw (seed 42): step 1,400 of 2,000, dev 61.2",
@@ -38,5 +38,5 @@ def test_a_log_hears_of_a_long_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_but_not_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_does_not_report_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(3600.0, monkeypatch) == []

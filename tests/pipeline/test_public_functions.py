@@ -1,4 +1,4 @@
-"""Public functions give what the verbs print; their results show in a notebook; the examples in docstrings run."""
+"""Public functions: results equal the output of the verbs, are shown in notebooks, and examples in docstrings run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYOUT = networks.make_layout(3, 640)
 
 
 def make_row(language: str, seed: int, fold: int = 0) -> xs.SubNetwork:
-    """Rows of sw and zu are alike; a fold changes a few bits."""
+    """Return a row. The rows of sw and zu are similar; a fold changes a few bits."""
     target = networks.make_bits(LAYOUT.size, seed)
     draw = np.random.default_rng([seed, fold, *language.encode()])
     other = networks.make_bits(LAYOUT.size, int(draw.integers(1 << 30)))
@@ -65,9 +65,9 @@ def printed(folder: Path, monkeypatch: pytest.MonkeyPatch, xsns: Callable[..., A
     monkeypatch.chdir(folder)
 
     def call(*arguments: str) -> Any:
-        done = xsns(*arguments, "--json")
-        assert done.code == 0, done.err
-        return json.loads(done.out)["result"]
+        completed = xsns(*arguments, "--json")
+        assert completed.code == 0, completed.err
+        return json.loads(completed.out)["result"]
 
     return call
 
@@ -158,8 +158,8 @@ def test_predictors_and_gold_scores_may_be_objects(folder: Path) -> None:
         evaluation = xs.evaluate(objects, gold, resamples=100)
         np.testing.assert_array_equal(evaluation.mean, expected.mean)
         assert evaluation["xsns", "pearson"] == evaluation["matrix", "pearson"]
-    for given in (paths, objects):
-        del given["matrix"]
+    for options in (paths, objects):
+        del options["matrix"]
     assert xs.regress(paths, scores).r_squared == xs.regress(objects, long).r_squared
 
 
@@ -202,9 +202,9 @@ def test_notes_are_events_and_part_of_the_result(folder: Path) -> None:
     matrix = xs.similarity(folder / "xsns.zarr", recount=True, save_counts=False, on_event=events.append)
     assert "languages that lack a sub-network are left out: de (seed 2)." in matrix.notes
     assert tuple(event.text for event in events if isinstance(event, Noted)) == matrix.notes
-    done = [event for event in events if isinstance(event, WorkDone)]
-    assert {event.task for event in done} == {"comparing"}
-    assert done[-1].done == done[-1].total
+    work_events = [event for event in events if isinstance(event, WorkDone)]
+    assert {event.task for event in work_events} == {"comparing"}
+    assert work_events[-1].done == work_events[-1].total
 
 
 # ------------------------------------------------------------------------------------------ notebooks
@@ -261,13 +261,13 @@ def test_labels_of_plots_are_readable_or_left_out(count: int) -> None:
     ax = matrix.plot(Figure(figsize=(5, 4)).add_subplot())
     tree = matrix.tree().plot(Figure(figsize=(5, 4)).add_subplot())
     ranked = plot_ranking(ranking, Figure(figsize=(5, 4)).add_subplot())
-    for drawn in (ax, tree, ranked):
-        labels = drawn.get_yticklabels()
+    for axes in (ax, tree, ranked):
+        labels = axes.get_yticklabels()
         sizes = {label.get_fontsize() for label in labels}
         assert all(5.0 <= size <= 10.0 for size in sizes)
-        assert len(labels) * max(sizes) <= 72 * drawn.bbox.height / drawn.figure.dpi
-        said = f"{len(labels)} of {count} are labelled"
-        assert drawn.get_ylabel().endswith(said) == (len(labels) < count)
+        assert len(labels) * max(sizes) <= 72 * axes.bbox.height / axes.figure.dpi
+        sentence = f"{len(labels)} of {count} are labelled"
+        assert axes.get_ylabel().endswith(sentence) == (len(labels) < count)
     assert len(ax.get_xticklabels()) == len(ax.get_xticks())
     order = [int(tick) for tick in ax.get_yticks()]
     assert order == list(range(0, count, order[1] - order[0]))

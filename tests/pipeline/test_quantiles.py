@@ -43,23 +43,25 @@ def test_every_density_is_selected_as_asked(
 
 
 @pytest.mark.parametrize(("quantile", "recorded"), [(None, ""), ("percentile", ""), ("exact", "exact")])
-def test_the_authors_own_way_is_the_percentile(quantile: str | None, recorded: str, make: Any, run: Any) -> None:
+def test_the_authors_estimator_uses_the_percentile_by_default(
+    quantile: str | None, recorded: str, make: Any, run: Any
+) -> None:
     settings = make("sw", fisher=FisherSettings("authors"), quantile=quantile)
     assert settings.quantile_used == (quantile or "percentile")
     _, _, store = run(settings)
     assert store.experiment["quantile"] == recorded
 
 
-def test_halves_are_compared_by_it_too(make: Any, run: Any, tmp_path: Path) -> None:
-    collected = {}
+def test_halves_are_selected_by_the_same_quantile(make: Any, run: Any, tmp_path: Path) -> None:
+    split_half = {}
     for quantile in ("exact", "histogram"):
         settings = make("sw", quantile=quantile, split_half=True, examples=12, densities=DENSITIES)
         _, _, store = run(settings, at=tmp_path / quantile)
-        collected[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
-    assert collected["exact"] == pytest.approx(collected["histogram"], abs=0.01)
-    assert collected["exact"] != collected["histogram"], "or it made no difference"
+        split_half[quantile] = [store.read("sw", density=one).provenance.reliability["split_half"] for one in DENSITIES]
+    assert split_half["exact"] == pytest.approx(split_half["histogram"], abs=0.01)
+    assert split_half["exact"] != split_half["histogram"], "the two quantiles give different halves"
 
 
-def test_a_quantile_that_is_none(make: Any) -> None:
+def test_an_unknown_quantile_is_refused(make: Any) -> None:
     with pytest.raises(UsageError, match="there is no quantile 'median'"):
         make("sw", quantile="median")

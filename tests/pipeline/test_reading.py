@@ -1,4 +1,4 @@
-"""The next row's text is read while the present one is computed: in order, one ahead, with its own errors."""
+"""The text of the next row is read while a row is computed: in order, one row ahead, and with its own errors."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from xsns_stream.types import LanguageSample, TextExample
 
 
 def test_results_come_in_order_and_one_ahead() -> None:
-    made: list[int] = []
+    started: list[int] = []
 
     def make(item: int) -> int:
-        made.append(item)
+        started.append(item)
         return item * 10
 
-    seen = []
+    taken = []
     for item, take in ReadAhead(range(4), make):
-        seen.append((item, take()))
+        taken.append((item, take()))
         give_up = time.monotonic() + 10
-        while len(made) < min(item + 2, 4) and time.monotonic() < give_up:
+        while len(started) < min(item + 2, 4) and time.monotonic() < give_up:
             time.sleep(0.001)
-        assert made == list(range(min(item + 2, 4))), "the next one, and none after it"
-    assert seen == [(0, 0), (1, 10), (2, 20), (3, 30)]
+        assert started == list(range(min(item + 2, 4))), "only the next item is read"
+    assert taken == [(0, 0), (1, 10), (2, 20), (3, 30)]
 
 
-def test_one_thread_at_a_time_and_never_this_one() -> None:
+def test_items_are_read_by_one_other_thread_at_a_time() -> None:
     running, most = 0, 0
 
     def make(item: int) -> int:
@@ -57,13 +57,13 @@ def test_an_error_is_raised_where_its_item_is_taken(error: BaseException) -> Non
             raise error
         return item
 
-    collected: list[Any] = []
+    results: list[Any] = []
     for _, take in ReadAhead(range(3), make):
         try:
-            collected.append(take())
+            results.append(take())
         except BaseException as caught:
-            collected.append(caught)
-    assert collected == [0, error, 2]
+            results.append(caught)
+    assert results == [0, error, 2]
 
 
 def test_waiting_for_a_long_text_is_reported_in_the_thread_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,12 +99,12 @@ def test_a_build_reports_how_much_of_a_text_was_read(
     assert counts[-1] > 0
 
 
-def test_nothing_to_read() -> None:
+def test_no_items_give_no_results() -> None:
     assert list(ReadAhead([], str)) == []
 
 
 class Watched:
-    """A corpus that knows when it is read, and can hold a language back."""
+    """A corpus that records when it is read, and that can block the reading of a language."""
 
     name, local = "watched", False
 

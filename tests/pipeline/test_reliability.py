@@ -1,4 +1,4 @@
-"""Rows that stop when they are stable, and halves of rows compared: against the slow way, from the examples anew."""
+"""Stopping of stable rows, and comparison of halves, compared with measurements of the same examples alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.networks import jaccard
 from xsns_stream.errors import UsageError
 from xsns_stream.fisher import diagonal_fisher
 from xsns_stream.models import LoadedModel, parameter_layout
@@ -22,7 +23,7 @@ from xsns_stream.types import FisherSettings, SubNetwork
 
 @pytest.fixture
 def slowly(loaded: LoadedModel) -> Callable[..., SubNetwork]:
-    """The sub-network of some examples, measured by themselves."""
+    """A function that returns the sub-network of the given examples only."""
 
     def measure(examples: Sequence[EncodedExample], density: float = 0.15) -> SubNetwork:
         layout = parameter_layout(loaded.model)
@@ -37,11 +38,6 @@ def encoded(make: Callable[..., Any], loaded: LoadedModel) -> Sequence[EncodedEx
     return settings.objective.encode(settings.corpus.sample("sw", 20, 42), loaded.tokenizer, 42).examples
 
 
-def jaccard(a: SubNetwork, b: SubNetwork) -> float:
-    first, second = a.to_numpy(), b.to_numpy()
-    return float((first & second).sum() / (first | second).sum())
-
-
 def reliability(store: Any, **row: Any) -> dict[str, Any]:
     return dict(store.read("sw", **row).provenance.reliability)
 
@@ -49,7 +45,7 @@ def reliability(store: Any, **row: Any) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------- two halves
 
 
-def test_halves_are_what_they_are_by_themselves(
+def test_split_half_is_the_jaccard_of_the_two_halves(
     make: Any, run: Any, slowly: Any, encoded: Any, loaded: LoadedModel
 ) -> None:
     settings = make("sw", examples=20, split_half=True, densities=(0.15, 0.4))
@@ -57,7 +53,7 @@ def test_halves_are_what_they_are_by_themselves(
     for density in (0.15, 0.4):
         expected = jaccard(slowly(encoded[:10], density), slowly(encoded[10:], density))
         assert reliability(store, density=density)["split_half"] == pytest.approx(expected, abs=2e-3)
-        assert 0.1 < expected < 0.9, "or nothing would be tested"
+        assert 0.1 < expected < 0.9, "otherwise nothing would be tested"
     assert result.reliability[Row("sw", 42)] == reliability(store, density=0.15)
     (committed,) = [event for event in events if isinstance(event, RowCommitted)]
     assert committed.reliability == reliability(store, density=0.15)
@@ -68,9 +64,9 @@ def test_comparing_halves_changes_no_row(make: Any, run: Any, tmp_path: Any) -> 
         fisher = FisherSettings(estimator)
         plain, halved = tmp_path / f"{estimator}.zarr", tmp_path / f"{estimator}-halved.zarr"
         _, _, expected = run(make("sw", examples=18, fisher=fisher), at=plain)
-        _, _, found = run(make("sw", examples=18, fisher=fisher, split_half=True), at=halved)
-        assert jaccard(found["sw"], expected["sw"]) > 0.999
-        assert found["sw"].cardinality == pytest.approx(expected["sw"].cardinality, abs=3)
+        _, _, with_halves = run(make("sw", examples=18, fisher=fisher, split_half=True), at=halved)
+        assert jaccard(with_halves["sw"], expected["sw"]) > 0.999
+        assert with_halves["sw"].cardinality == pytest.approx(expected["sw"].cardinality, abs=3)
 
 
 def test_one_example_has_no_halves(make: Any, run: Any) -> None:
@@ -89,17 +85,17 @@ def test_the_curve_is_that_of_growing_text(make: Any, run: Any, slowly: Any, enc
     assert [point[0] for point in curve] == [6, 12, 18, 20]
     assert curve[0][1] is None
     networks = [slowly(encoded[:count]) for count in (6, 12, 18, 20)]
-    for (_, found), before, after in zip(curve[1:], networks, networks[1:], strict=False):
-        assert found == pytest.approx(jaccard(before, after), abs=2e-3)
+    for (_, stability), before, after in zip(curve[1:], networks, networks[1:], strict=False):
+        assert stability == pytest.approx(jaccard(before, after), abs=2e-3)
     assert json.loads(json.dumps(curve)) == curve
 
 
 def test_a_row_stops_once_it_is_stable(make: Any, run: Any, slowly: Any, encoded: Any, tmp_path: Any) -> None:
-    _, _, whole = run(make("sw", examples=20, stopping=Stopping(1.0, 4, 1)), at=tmp_path / "whole.zarr")
-    curve = reliability(whole)["stability"]
+    _, _, unstopped = run(make("sw", examples=20, stopping=Stopping(1.0, 4, 1)), at=tmp_path / "whole.zarr")
+    curve = reliability(unstopped)["stability"]
     target = max(value for _, value in curve[1:-1])
     stops = next(count for count, value in curve if value is not None and value >= target)
-    assert stops < 20, "or nothing would be tested"
+    assert stops < 20, "otherwise nothing would be tested"
     result, events, store = run(make("sw", examples=20, stopping=Stopping(target, 4, 1)))
     assert reliability(store)["stability"] == curve[: stops // 4]
     record = store.record("sw").provenance
@@ -113,13 +109,13 @@ def test_a_row_stops_once_it_is_stable(make: Any, run: Any, slowly: Any, encoded
     assert result.reliability[Row("sw", 42)] == reliability(store)
 
 
-def test_the_floor_holds(make: Any, run: Any) -> None:
+def test_a_row_does_not_stop_before_the_least_number_of_examples(make: Any, run: Any) -> None:
     _, _, store = run(make("sw", examples=20, stopping=Stopping(0.01, check_every=4, at_least=11)))
     assert store.record("sw").provenance.examples == 12
 
 
-def test_both_at_once(make: Any, run: Any, slowly: Any, encoded: Any) -> None:
-    """Halves are cut within every check, so that they are halves wherever the row stops."""
+def test_split_half_and_stopping_can_be_combined(make: Any, run: Any, slowly: Any, encoded: Any) -> None:
+    """The examples before each check are divided, so that there are two halves wherever the row stops."""
     _, _, store = run(make("sw", examples=20, split_half=True, stopping=Stopping(0.01, 8, 16)))
     known = reliability(store)
     assert store.record("sw").provenance.examples == 16
@@ -140,7 +136,7 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ((0.0,), "the coefficient at which a row is stable must be in (0, 1], not 0.0."),
         ((1.5,), "the coefficient at which a row is stable must be in (0, 1], not 1.5."),
@@ -149,13 +145,13 @@ def test_stability_is_judged_at_one_density_whatever_the_rows_have(make: Any, ru
         ((0.9, 1, -1), "the smallest number of examples must be at least 1, not -1."),
     ],
 )
-def test_stopping_that_cannot_be(values: tuple[Any, ...], told: str) -> None:
+def test_invalid_rules_of_stopping_are_refused(values: tuple[Any, ...], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Stopping(*values)
-    assert caught.value.message == told
+    assert caught.value.message == message
 
 
-def test_the_coefficient_of_bits() -> None:
+def test_jaccard_of_bits_is_intersection_over_union() -> None:
     a, b, none = (np.array([word], np.uint64) for word in (0b0111, 0b1110, 0))
     assert jaccard_of_bits(a, b) == 0.5
     assert jaccard_of_bits(a, a) == 1

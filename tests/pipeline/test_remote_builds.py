@@ -96,15 +96,15 @@ def test_a_server_that_fails_now_and_then(
 def test_a_server_that_is_restarted_during_a_build(
     url: str, server: FaultyServer, build: Any, alone: SubNetworkStore
 ) -> None:
-    seen: list[Any] = []
+    events: list[Any] = []
 
     def restart(event: Any) -> None:
-        seen.append(event)
-        if len(committed(seen)) == 1 and isinstance(event, RowCommitted):
+        events.append(event)
+        if len(committed(events)) == 1 and isinstance(event, RowCommitted):
             server.restart_later(0.5)
 
     build(on_event=restart)
-    assert committed(seen) == list(LANGUAGES)
+    assert committed(events) == list(LANGUAGES)
     assert_same(url, server, alone)
 
 
@@ -121,14 +121,14 @@ def test_a_server_that_stays_away_ends_the_build_with_a_sentence(
     command = ["build", "--corpus", texts, "--model", tiny_folder, "--lang", "all", "--store", url]
     command += ["--seed", 1, "--examples", 6, "--max-length", 24]
     server.fault = lambda method, path, number: "slow down" if server.puts("commits/0.15/1/fi/zarr.json") else None
-    done = xsns(*command)
-    assert done.code == 1, done.err
-    assert f"'{url}': the server answered 503 Service Unavailable" in done.err
-    assert "hint: check the URL, the endpoint and the credentials, or try again later." in done.err
-    assert "Traceback" not in done.err
+    completed = xsns(*command)
+    assert completed.code == 1, completed.err
+    assert f"'{url}': the server answered 503 Service Unavailable" in completed.err
+    assert "hint: check the URL, the endpoint and the credentials, or try again later." in completed.err
+    assert "Traceback" not in completed.err
     server.fault = lambda method, path, number: None
-    done = xsns(*command)
-    assert done.code == 0, done.err
+    completed = xsns(*command)
+    assert completed.code == 0, completed.err
     assert_same(url, server, alone)
 
 
@@ -144,15 +144,15 @@ def test_workers_of_a_server_that_fails_and_is_restarted(
     client: Any, url: str, server: FaultyServer, build: Any, alone: SubNetworkStore
 ) -> None:
     server.fault = every_third(*FAULTS)
-    seen: list[Any] = []
+    events: list[Any] = []
 
     def restart(event: Any) -> None:
-        seen.append(event)
-        if len(committed(seen)) == 1 and isinstance(event, RowCommitted):
+        events.append(event)
+        if len(committed(events)) == 1 and isinstance(event, RowCommitted):
             server.restart_later(1.0)
 
     build(client=client, on_event=restart)
-    assert committed(seen) == list(LANGUAGES)
+    assert committed(events) == list(LANGUAGES)
     assert_same(url, server, alone)
 
 

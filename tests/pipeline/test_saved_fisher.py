@@ -1,4 +1,4 @@
-"""Fisher values that are kept: another density later needs no model, and gives the same bits."""
+"""Saved Fisher values: another density needs no model later, and gives the same bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from xsns_stream.pipeline.events import Noted, Row, RowCommitted
 
 @pytest.fixture
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From now on measuring is an error."""
+    """A function after whose call every measurement is an error."""
 
     def forbid() -> None:
         def fail(*args: object, **kwargs: object) -> None:
@@ -38,9 +38,9 @@ def test_another_density_is_made_from_kept_values(make: Any, run: Any, no_measur
     assert result.committed == (Row("sw", 42), Row("fi", 42))
     for language in ("sw", "fi"):
         for density in (0.05, 0.3):
-            network, wanted = store.read(language, density=density), expected.read(language, density=density)
-            assert np.array_equal(network.bits, wanted.bits)
-            assert network.threshold == wanted.threshold
+            network, measured = store.read(language, density=density), expected.read(language, density=density)
+            assert np.array_equal(network.bits, measured.bits)
+            assert network.threshold == measured.threshold
     provenance = store.read("sw", density=0.05).provenance
     assert (provenance.values, provenance.examples) == ("kept-float32", 6)
     assert store.read("sw", density=0.3).provenance.values == ""
@@ -54,10 +54,10 @@ def test_values_are_those_of_the_engine(make: Any, run: Any, loaded: LoadedModel
     settings = make("sw", keep_fisher="float32")
     _, _, store = run(settings)
     encoded = settings.objective.encode(settings.corpus.sample("sw", 6, 42), loaded.tokenizer, 42)
-    wanted = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
+    measured = diagonal_fisher(loaded.model, batches(encoded.examples, 4, 1), parameter_layout(loaded.model))
     fisher = store.fisher_values("sw", 42)
     assert fisher.examples == 6
-    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, measured.values, strict=True))
 
 
 def test_rounded_values_give_an_approximation_and_say_so(
@@ -68,9 +68,11 @@ def test_rounded_values_give_an_approximation_and_say_so(
     no_measuring()
     _, events, store = run(make("sw", densities=(0.05,)))
     exact = store.read("sw", density=0.3)
-    assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), "before it is rounded"
-    network, wanted = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
-    assert 0.95 < (network & wanted).sum() / (network | wanted).sum() <= 1
+    assert np.array_equal(exact.bits, expected.read("sw", density=0.3).bits), (
+        "the threshold is that of the values before rounding"
+    )
+    network, unrounded = (s.read("sw", density=0.05).to_numpy() for s in (store, expected))
+    assert 0.95 < (network & unrounded).sum() / (network | unrounded).sum() <= 1
     assert store.read("sw", density=0.05).provenance.values == "kept-bf16"
     (note,) = [event.text for event in events if isinstance(event, Noted)]
     assert note.endswith(
@@ -79,14 +81,14 @@ def test_rounded_values_give_an_approximation_and_say_so(
 
 
 def test_values_measured_in_groups_are_kept_too(make: Any, run: Any, tmp_path: Path) -> None:
-    _, _, whole = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
+    _, _, at_once = run(make("sw", keep_fisher="float32"), at=tmp_path / "whole.zarr")
     _, _, store = run(make("sw", keep_fisher="float32", memory=40_000))
-    fisher, wanted = store.fisher_values("sw", 42), whole.fisher_values("sw", 42)
-    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, wanted.values, strict=True))
+    fisher, measured = store.fisher_values("sw", 42), at_once.fisher_values("sw", 42)
+    assert all(np.array_equal(a, b) for a, b in zip(fisher.values, measured.values, strict=True))
 
 
 def test_a_row_that_was_only_kept_is_finished_without_measuring(make: Any, run: Any, no_measuring: Any) -> None:
-    """As after a process was killed between the two commits."""
+    """The store is as after a kill between the commits of the values and of the row."""
     import shutil
 
     _, _, store = run(make("sw", keep_fisher="float32"))
@@ -125,12 +127,12 @@ def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
     assert "--keep-fisher float32" in caught.value.hint
 
 
-def test_an_encoding_that_is_none(make: Any) -> None:
+def test_an_unknown_encoding_is_refused(make: Any) -> None:
     with pytest.raises(UsageError, match="'int8' is not an encoding"):
         make("sw", keep_fisher="int8")
 
 
-def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> None:
+def test_a_note_says_what_existing_rows_lack(make: Any, run: Any) -> None:
     run(make("sw"))
     _, events, _ = run(make("sw fi", keep_fisher="float32", split_half=True))
     notes = [event.text for event in events if isinstance(event, Noted) and event.row is None]
@@ -145,7 +147,7 @@ def test_what_rows_that_are_there_are_not_given_is_said(make: Any, run: Any) -> 
         assert not [event for event in events if isinstance(event, Noted) and event.row is None]
 
 
-def test_a_place_that_keeps_nothing_is_refused_before_anything_is_measured(
+def test_a_store_that_cannot_save_fisher_values_is_refused_before_measuring(
     make: Any, run: Any, no_measuring: Callable[[], None]
 ) -> None:
     no_measuring()

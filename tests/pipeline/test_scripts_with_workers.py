@@ -1,4 +1,4 @@
-"""Python scripts that start workers: every worker runs the script again, which the script must be prepared for."""
+"""Python scripts that start workers: every worker runs the script again, so that the script needs a guard."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def guarded(tmp_path: Path, *lines: str) -> bool:
 def test_a_script_without_a_guard_gets_one_sentence_and_starts_nothing(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import xsns_stream as xs\n\n{BUILD}\n", encoding="utf-8")
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 1
-    assert done.stderr.count("Traceback") == 1
-    message, hint = done.stderr.splitlines()[-2:]
+    assert completed.returncode == 1
+    assert completed.stderr.count("Traceback") == 1
+    message, hint = completed.stderr.splitlines()[-2:]
     assert hint.startswith("hint: workers of a scheduler that runs already")
     assert message == (
         f"xsns_stream.errors.UsageError: line 3 of '{script}' starts workers, which run the script again when they "

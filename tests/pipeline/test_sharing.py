@@ -1,4 +1,4 @@
-"""Several builds of one store: each row is measured by the process that claims it, and the report says who did what."""
+"""Several builds of one store: each row is measured by the process that claims it, and reports name these processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from xsns_stream.pipeline.source_ranking import rank
 from xsns_stream.pipeline.store_rows import copy_store
 from xsns_stream.store import OtherBitsError, open_store
 
-#: The module; the package has a function of the same name.
+#: The module `build`; the package has a function of the same name.
 building = import_module("xsns_stream.pipeline.build")
 LIMIT = 120
 ROWS = 6
@@ -33,7 +33,7 @@ ROWS = 6
 
 
 class Locks:
-    """Claims within this process: what others hold, what is done, and what was asked."""
+    """Claims within this process: the items that others hold, the finished items, and the items that were claimed."""
 
     def __init__(self, held: Sequence[str] = (), done: Sequence[str] = ()) -> None:
         self.held, self.done, self.mine = set(held), set(done), set[str]()
@@ -58,13 +58,13 @@ def test_items_are_claimed_when_they_are_asked_for() -> None:
     locks = Locks()
     items, others, waits = shared("a b c", locks)
     with items:
-        seen = []
+        taken = []
         for item in items.free():
             assert locks.mine == {item}
-            seen.append(item)
+            taken.append(item)
             items.release(item)
         assert list(items.deferred()) == []
-    assert (seen, others, waits, locks.mine) == (["a", "b", "c"], [], [], set())
+    assert (taken, others, waits, locks.mine) == (["a", "b", "c"], [], [], set())
 
 
 def test_items_of_others_are_deferred_and_taken_up_when_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_items_of_others_are_deferred_and_taken_up_when_they_are_free(monkeypatc
     items, others, waits = shared("a b c d e", locks)
 
     def others_go_on(seconds: float) -> None:
-        # One finishes its item; the other dies without finishing.
+        # One process finishes its item; the other is killed before it finishes.
         locks.done.add("b")
         locks.held.clear()
 
@@ -115,7 +115,7 @@ def test_a_claim_is_held_by_one_at_a_time_before_and_after_the_store_is_there(
             assert (seed, language) == (True, True)
         assert not path.exists()
         run(make("fi"))
-        # The store is there by now; the claim that was made before it is respected.
+        # The store exists now, and the claim that was made before is still valid.
         with open_store(path, "a").claimed("sw", 42) as third:
             assert third is False
     with store.claimed("sw", 42) as again, store.claimed("sw", 42) as second:
@@ -125,27 +125,29 @@ def test_a_claim_is_held_by_one_at_a_time_before_and_after_the_store_is_there(
 
 
 def test_a_store_that_comes_to_be_between_two_looks(path: Path, make: Any, run: Any, monkeypatch: Any) -> None:
-    """A process that found no store, and one that found it just created, do not both get the row."""
+    """Of a process that found no store and one that found a new store, only one gets the row."""
     from xsns_stream.store.storage.local import LocalStorage
 
     run(make("fi"))
     answers = iter([False])
     real = LocalStorage._is_created
-    monkeypatch.setattr(LocalStorage, "_is_created", lambda *given: next(answers, None) is None and real(*given))
+    monkeypatch.setattr(
+        LocalStorage, "_is_created", lambda *arguments: next(answers, None) is None and real(*arguments)
+    )
     with open_store(path).claimed("sw", 42) as late, open_store(path).claimed("sw", 42) as other:
         assert (late, other) == (True, False)
 
 
 def test_lock_files_of_killed_processes_are_removed(path: Path, make: Any, run: Any) -> None:
-    left = path.with_name(f".{path.name}.claim-42-zu")
-    left.touch()
+    lock = path.with_name(f".{path.name}.claim-42-zu")
+    lock.touch()
     (path.with_name(".other.zarr.claim-42-zu")).touch()
     run(make("fi"))
     within = path / "subnetworks" / ".lock-claim-42-zu"
     within.touch()
     run(make("sw"))
-    assert (left.exists(), within.exists()) == (False, False)
-    assert path.with_name(".other.zarr.claim-42-zu").exists(), "another store's"
+    assert (lock.exists(), within.exists()) == (False, False)
+    assert path.with_name(".other.zarr.claim-42-zu").exists(), "the lock file of another store is kept"
 
 
 def test_labels_that_no_row_can_have_claim_nothing(path: Path) -> None:
@@ -160,7 +162,7 @@ def test_labels_that_no_row_can_have_claim_nothing(path: Path) -> None:
 
 
 class Watched:
-    """A corpus that knows what was read."""
+    """A corpus that records which languages were read."""
 
     name, local = "watched", True
 
@@ -191,7 +193,7 @@ def test_a_row_of_another_process_is_not_read_and_is_reported(path: Path, make: 
         run(make("sw", corpus=Watched(make().corpus)), at=path.with_name("aside.zarr"))
         other.write(open_store(path.with_name("aside.zarr"))["sw"])
 
-    # The claim is the main thread's, as the other process's is its own.
+    # The main thread holds the claim, in place of the other process.
     thread = threading.Thread(target=finish_it)
     thread.start()
     waited: list[str] = []
@@ -215,7 +217,7 @@ def test_a_row_of_another_process_is_not_read_and_is_reported(path: Path, make: 
 def test_a_row_that_was_committed_since_the_start_is_left_alone(
     path: Path, make: Any, run: Any, loaded: Any, tmp_path: Path
 ) -> None:
-    """What another process did not do is said: no kept values, no halves."""
+    """A note says what the other process did not do: save Fisher values and compare halves."""
     aside = tmp_path / "aside.zarr"
     run(make("fi"), at=aside)
     store = open_store(path, "a")
@@ -226,7 +228,7 @@ def test_a_row_that_was_committed_since_the_start_is_left_alone(
         if isinstance(event, RowCommitted) and event.row.language == "sw":
             store.write(open_store(aside)["fi"])
 
-    # Without read-ahead the row's turn comes after the commit; with it the claim of 'fi' is taken while 'sw' runs.
+    # 'et' is between both rows: reading ahead would otherwise claim 'fi' while 'sw' is measured.
     settings = make("sw et fi", split_half=True, keep_fisher="bf16")
     result = building.build(settings, loaded, store, listen)
     assert (result.committed, result.by_others) == ((Row("sw", 42), Row("et", 42)), (Row("fi", 42),))
@@ -252,7 +254,7 @@ def test_another_experiment_that_was_begun_meanwhile_is_refused(
 def test_of_two_that_measured_one_row_the_first_commit_counts(
     path: Path, make: Any, run: Any, loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on an object store, which has no locks: the same bits, and other bits of the same text."""
+    """Without locks, as on an object store, two processes measure one row, with the same or with other bits."""
     from dataclasses import replace
 
     aside = tmp_path / "aside.zarr"
@@ -321,7 +323,7 @@ def test_halves_of_one_example_are_said_to_be_too_few(make: Any, run: Any) -> No
 
 @pytest.fixture
 def two_builds(tiny_folder: Path, texts: Path, path: Path, start_xsns: Any) -> Callable[..., subprocess.Popen[str]]:
-    """Start a build of six rows with enough examples for the other one to be at work too."""
+    """A function that starts a build of six rows, with enough examples that another build works at the same time."""
 
     def start(*options: str) -> subprocess.Popen[str]:
         common = ["--corpus", str(texts), "--lang", "sw,fi,et", "--seed", "1", "--seed", "2", "--max-length", "24"]
@@ -347,8 +349,8 @@ def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: 
     measured = [tuple(row) for result in both for row in result["committed"]]
     assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
     for result in both:
-        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
-        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+        rows = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(rows), len(set(rows)), result["failed"]) == (ROWS, ROWS, [])
     store = open_store(path)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
@@ -357,13 +359,13 @@ def test_two_builds_measure_each_row_once(options: tuple[str, ...], two_builds: 
 
 @pytest.mark.slow
 def test_four_builds_measure_each_row_once(two_builds: Any, path: Path) -> None:
-    """As the jobs of an array: every job is given all rows, and some may find nothing left."""
+    """As in a job array, every job is given all rows, and some jobs may find no row to measure."""
     results = [finished(process) for process in [two_builds() for _ in range(4)]]
     measured = [tuple(row) for result in results for row in result["committed"]]
     assert sorted(measured) == sorted({(code, seed) for code in ("sw", "fi", "et") for seed in (1, 2)})
     for result in results:
-        told = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
-        assert (len(told), len(set(told)), result["failed"]) == (ROWS, ROWS, [])
+        rows = [tuple(row) for name in ("committed", "skipped", "by_others") for row in result[name]]
+        assert (len(rows), len(set(rows)), result["failed"]) == (ROWS, ROWS, [])
     store = open_store(path)
     assert (len(store.keys()), store.verify(), store.unfinished()) == (ROWS, [], ())
 
@@ -388,7 +390,7 @@ def test_a_row_whose_process_is_killed_is_taken_up(two_builds: Any, path: Path) 
     """The first process is stopped while it holds a row, the second waits for the row, and the first is killed."""
     first = two_builds()
     give_up = time.monotonic() + LIMIT
-    # From here on until it is killed it holds a row, or two: it is stopped as soon as it has claimed one.
+    # The process is stopped as soon as it has claimed a row, and holds one or two rows until it is killed.
     while not list(path.parent.glob(".*.claim-*")) and first.poll() is None and time.monotonic() < give_up:
         time.sleep(0.001)
     first.send_signal(signal.SIGSTOP)

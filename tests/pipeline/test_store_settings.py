@@ -51,9 +51,9 @@ def test_everything_is_taken_from_the_store(project: Path) -> None:
     assert "exclude bias" in note
 
 
-def test_what_is_given_and_differs_is_refused(project: Path) -> None:
+def test_options_that_differ_from_the_store_are_refused(project: Path) -> None:
     xs.build(project / "texts", project / "tiny", project / "s.zarr", languages="sw", **OPTIONS)
-    with pytest.raises(IncompatibleError, match="examples_asked is 6 in the store and 7 here"):
+    with pytest.raises(IncompatibleError, match=r"the number of examples \(--examples\) is 6 in the store and 7 here"):
         xs.build(store=project / "s.zarr", languages="fi", examples=7, progress=False)
     with pytest.raises(IncompatibleError, match="objective is 'masked-lm"):
         xs.build(store=project / "s.zarr", languages="fi", max_length=20, progress=False)
@@ -147,7 +147,7 @@ def test_a_store_of_an_earlier_version_says_what_must_be_given(project: Path, mo
     settings = settings_of_store(open_store(project / "s.zarr"))
     assert settings is not None
     assert (settings.options["examples"], settings.options["max_length"], settings.options["seeds"]) == (6, 24, (42,))
-    # In the folder of the first build, the names show where text and model are.
+    # In the folder of the first build, the recorded names are the paths of text and model.
     monkeypatch.chdir(project)
     assert xs.build(store="s.zarr", languages="fi", progress=False).languages == ("fi", "sw")
 
@@ -195,18 +195,20 @@ def test_a_store_keeps_its_own_text_and_not_the_default(
     assert xs.rank(path, "sw").ranking.sources[0].language == "fi"
 
 
-def test_the_verb_says_what_it_took(project: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verb_says_which_settings_it_took_from_the_store(
+    project: Path, xsns: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(project)
     common = ("--examples", 6, "--max-length", 24)
     assert (
         xsns("build", "--corpus", "texts/", "--model", "tiny", "--store", "s.zarr", "--lang", "sw", *common).code == 0
     )
-    done = xsns("build", "--store", "s.zarr", "--lang", "fi")
-    assert done.code == 0, done.err
+    completed = xsns("build", "--store", "s.zarr", "--lang", "fi")
+    assert completed.code == 0, completed.err
     note = "taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, max length 24."
-    assert f"note: {note}\n" in done.err
-    done = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
-    taken = json.loads(done.out)["result"]["taken"]
+    assert f"note: {note}\n" in completed.err
+    completed = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
+    taken = json.loads(completed.out)["result"]["taken"]
     assert (taken["model"], taken["texts"], taken["examples"]) == ("tiny", ["texts"], 6)
 
 

@@ -34,7 +34,7 @@ def texts_of(*rows: tuple[Row, RowText]) -> RowTexts:
 
 
 def test_texts_that_are_cut_are_counted(loaded: Any) -> None:
-    """Against the tokenizer's own lengths."""
+    """The counts are compared with the lengths that the tokenizer gives."""
     texts = ("kitabu", LONG, LONG * 3, "leo na shule")
     sample = LanguageSample("sw", tuple(map(TextExample, texts)), "a test")
     encoded = CausalLanguageModelling(max_length=16).encode(sample, loaded.tokenizer, 0)
@@ -48,9 +48,9 @@ def test_texts_that_are_cut_are_counted(loaded: Any) -> None:
 def test_a_text_that_just_fits_is_not_cut(loaded: Any) -> None:
     size = len(loaded.tokenizer(LONG)["input_ids"])
     sample = LanguageSample("sw", (TextExample(LONG),), "a test")
-    for longest, cut in ((size, 0), (size - 1, 1)):
+    for longest, count_cut in ((size, 0), (size - 1, 1)):
         encoded = CausalLanguageModelling(max_length=longest).encode(sample, loaded.tokenizer, 0)
-        assert (encoded.cut, encoded.left_out_share > 0) == (cut, bool(cut))
+        assert (encoded.cut, encoded.left_out_share > 0) == (count_cut, bool(count_cut))
 
 
 def test_notes_say_what_was_skipped_and_cut() -> None:
@@ -69,8 +69,10 @@ def test_notes_say_what_was_skipped_and_cut() -> None:
     assert "less than 0.1 %" in list(notes_on_text(sample, EncodedSample((), 0, 0.0, 1, 1e-5), 2, 8))[-1]
 
 
-def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
-    """In its JSON, in the records and in `info`, not on stderr alone."""
+def test_a_build_records_how_many_texts_were_skipped_or_cut(
+    tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path
+) -> None:
+    """The numbers are in the JSON, in the records of the rows and in `info`, and not on stderr only."""
     (tmp_path / "texts").mkdir()
     lines = [LONG, "", "kitabu kizuri", "kitabu kizuri", LONG + "leo"]
     (tmp_path / "texts" / "sw.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -87,9 +89,9 @@ def test_a_build_keeps_what_became_of_text(tiny_folder: Path, xsns: Callable[...
     assert {"language": "sw", "seed": 42} | dict(record.text) == row
     known = json.loads(xsns("info", "--store", store, "--json").out)["result"]
     assert known["text"] == [row]
-    shown = xsns("info", "--store", store).out
-    assert "examples cut" in shown
-    assert "1 empty, 1 duplicate" in shown
+    output = xsns("info", "--store", store).out
+    assert "examples cut" in output
+    assert "1 empty, 1 duplicate" in output
 
 
 # ------------------------------------------------------------------------------- what languages share
@@ -105,18 +107,18 @@ def test_common_examples_are_counted_of_the_smaller_language() -> None:
     )
 
 
-@pytest.mark.parametrize(("common", "said"), [(0, False), (1, False), (2, True)])
-def test_few_common_examples_are_not_said(common: int, said: bool) -> None:
+@pytest.mark.parametrize(("common", "noted"), [(0, False), (1, False), (2, True)])
+def test_few_common_examples_are_not_noted(common: int, noted: bool) -> None:
     other = [f"b{n}" for n in range(20 - common)] + [f"a{n}" for n in range(common)]
     row_texts = texts_of(row_text("en", *(f"a{n}" for n in range(20))), row_text("zu", *other))
-    assert bool(row_texts.shared()) is said
+    assert bool(row_texts.shared()) is noted
 
 
-def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_same_text_in_two_languages_is_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
-    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
-        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+    for language, word in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{word} watoto {number} kitabu" for number in range(6)]
         (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     store = tmp_path / "s.zarr"
     built = xsns(
@@ -151,8 +153,8 @@ def test_the_same_text_in_two_languages_is_said(tiny_folder: Path, xsns: Callabl
 def test_notes_are_on_the_compared_languages_only(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts, store = tmp_path / "texts", tmp_path / "s.zarr"
     texts.mkdir()
-    for language, place in (("en", "a"), ("zu", "a"), ("fi", "b")):
-        lines = [f"{place} watoto {number} kitabu" for number in range(6)]
+    for language, word in (("en", "a"), ("zu", "a"), ("fi", "b")):
+        lines = [f"{word} watoto {number} kitabu" for number in range(6)]
         (texts / f"{language}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options = ("--model", tiny_folder, "--corpus", texts, "--store", store, "--examples", 6, "--max-length", 32)
     assert xsns("build", *options, "--seed", 1).code == 0
@@ -164,13 +166,13 @@ def test_notes_are_on_the_compared_languages_only(tiny_folder: Path, xsns: Calla
     assert [note for note in with_zu["notes"] if "en, zu" in note]
 
 
-def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_copy_in_another_order_is_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
     lines = [f"watoto {number} kitabu" for number in range(6)]
     for language, some in (("en", lines), ("zu", lines[::-1])):
         (texts / f"{language}.txt").write_text("\n".join(some) + "\n", encoding="utf-8")
-    asked = [
+    options = [
         "--model",
         tiny_folder,
         "--corpus",
@@ -183,16 +185,16 @@ def test_a_copy_in_another_order_is_said(tiny_folder: Path, xsns: Callable[..., 
         32,
         "--json",
     ]
-    (note,) = json.loads(xsns("build", *asked).out)["result"]["notes"]
+    (note,) = json.loads(xsns("build", *options).out)["result"]["notes"]
     assert "examples in common" in note or "the same text" in note
     assert "100%" in note or "en, zu" in note
 
 
-def test_few_examples_of_one_language_are_said(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
+def test_few_examples_of_one_language_are_noted(tiny_folder: Path, xsns: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
     for code, number in (("en", 12), ("fi", 12), ("et", 5), ("sw", 6)):
-        lines = [f"{code} sentence number {place} of this file" for place in range(number)]
+        lines = [f"{code} sentence number {line} of this file" for line in range(number)]
         (folder / f"{code}.txt").write_text("\n".join(lines), encoding="utf-8")
     store = tmp_path / "few.zarr"
     build = (

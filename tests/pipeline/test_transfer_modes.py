@@ -20,10 +20,10 @@ from xsns_stream.pipeline.events import TransferResult
 def test_modes_of_the_caller_are_off(
     mode: AbstractContextManager[None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[bool, bool]] = []
+    modes: list[tuple[bool, bool]] = []
 
     def run(*args: Any) -> TransferResult:
-        seen.append((torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()))
+        modes.append((torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()))
         raise XsnsError("stopped.", "this is a test.")
 
     monkeypatch.setattr(finetune, "run_transfer", run)
@@ -31,4 +31,4 @@ def test_modes_of_the_caller_are_off(
         (tmp_path / f"{name}.txt").write_text("dog NOUN\nruns VERB\n\ncat NOUN\nsits VERB\n")
     with mode, pytest.raises(XsnsError, match="stopped"):
         finetune.transfer(str(tmp_path), task="pos", sources="en", output=tmp_path / "gold.csv", progress=False)
-    assert seen == [(False, False)]
+    assert modes == [(False, False)]

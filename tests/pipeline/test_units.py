@@ -1,4 +1,4 @@
-"""Units on the disk, what decides that a unit is the same, and the data of a transfer."""
+"""Units on the disk, settings by which units are compared, and the data of a transfer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRAINED = {
 
 
 def tagged(folder: Path, name: str, words: str, tags: str, count: int) -> None:
-    """Write sentences of words and tags; the first word differs, also between files."""
+    """Write sentences of words and tags. The first word of each sentence is unique, also between files."""
     rows = list(zip(words.split(), tags.split(), strict=True))
     stem, tag = name.removesuffix(".txt"), tags.split(maxsplit=1)[0]
     rest = "".join(f"{word} {tag}\n" for word, tag in rows)
@@ -51,28 +51,28 @@ def ner(tmp_path: Path) -> Path:
 
 
 def settings(folder: Path, task: str = "ner", **changes: Any) -> TransferSettings:
-    made = TransferSettings(
+    fields = TransferSettings(
         open_task(str(folder), task), TASKS[task], "mini", ("en", "fi"), ("en",), (1,), PRESETS["quick"]
     )
-    return replace(made, **changes)
+    return replace(fields, **changes)
 
 
 def run_of(source: str = "en", seed: int = 1, **scores: float) -> TransferRun:
-    found = {
+    target_scores = {
         t: TestScore(t, {"f1": v, "token-accuracy": v + 1}, {"f1": 0.0, "token-accuracy": 50.0}, 5, 9)
         for t, v in scores.items()
     }
-    return TransferRun(source, seed, found, dict(TRAINED), {"task": "ner", "limit": None})
+    return TransferRun(source, seed, target_scores, dict(TRAINED), {"task": "ner", "limit": None})
 
 
 def test_a_unit_comes_back_as_it_was(tmp_path: Path) -> None:
     folder = UnitFolder(tmp_path / "gold.parquet.units")
     assert folder.read(Unit("en", 1)) is None
     assert folder.all() == []
-    made = run_of(en=12.345678901234567, fi=0.1 + 0.2)
-    folder.write(made)
-    assert folder.read(Unit("en", 1)) == made
-    assert folder.all() == [made]
+    run = run_of(en=12.345678901234567, fi=0.1 + 0.2)
+    folder.write(run)
+    assert folder.read(Unit("en", 1)) == run
+    assert folder.all() == [run]
 
 
 def test_a_mixture_of_many_languages_has_a_file_of_its_own(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_mixture_of_many_languages_has_a_file_of_its_own(tmp_path: Path) -> No
         lambda text: "[]",
     ],
 )
-def test_a_damaged_unit_is_said_to_be(spoil: Any, tmp_path: Path) -> None:
+def test_a_damaged_unit_is_reported(spoil: Any, tmp_path: Path) -> None:
     folder = UnitFolder(tmp_path)
     folder.write(run_of(en=3.0))
     path = tmp_path / "en-1.json"
@@ -114,8 +114,8 @@ def test_a_damaged_unit_is_said_to_be(spoil: Any, tmp_path: Path) -> None:
 
 def test_a_unit_is_held_by_one_at_a_time(tmp_path: Path) -> None:
     folder, other = UnitFolder(tmp_path), UnitFolder(tmp_path)
-    with folder.claimed(Unit("en", 1)) as mine:
-        assert mine
+    with folder.claimed(Unit("en", 1)) as claimed:
+        assert claimed
         with other.claimed(Unit("en", 1)) as theirs, other.claimed(Unit("fi", 1)) as free:
             assert (theirs, free) == (False, True)
     with other.claimed(Unit("en", 1)) as theirs:
@@ -123,66 +123,66 @@ def test_a_unit_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_what_differs_is_named(tmp_path: Path) -> None:
-    made = run_of(en=1.0)
-    check_same(made, {"task": "ner", "limit": None}, tmp_path)
-    check_same(replace(made, settings={**made.settings, "versions": {"torch": "1"}}), dict(made.settings), tmp_path)
+    run = run_of(en=1.0)
+    check_same(run, {"task": "ner", "limit": None}, tmp_path)
+    check_same(replace(run, settings={**run.settings, "versions": {"torch": "1"}}), dict(run.settings), tmp_path)
     with pytest.raises(IncompatibleError, match=r"other settings: limit \(limit was null and is now 50\)"):
-        check_same(made, {"task": "ner", "limit": 50}, tmp_path)
+        check_same(run, {"task": "ner", "limit": 50}, tmp_path)
     with pytest.raises(IncompatibleError, match="epochs, task"):
-        check_same(made, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
+        check_same(run, {"task": "pos", "limit": None, "epochs": 5}, tmp_path)
 
 
-def test_a_unit_of_another_source_must_have_been_made_alike(tmp_path: Path) -> None:
-    made = replace(run_of(en=1.0), settings={"task": "ner", "limit": 20, "train": {"en": "1"}, "labels": ["O"]})
-    check_beside(made, {"task": "ner", "limit": 20, "train": {"fi": "2"}, "labels": ["B-X", "O"]}, tmp_path)
+def test_a_unit_of_another_source_must_have_the_same_settings(tmp_path: Path) -> None:
+    run = replace(run_of(en=1.0), settings={"task": "ner", "limit": 20, "train": {"en": "1"}, "labels": ["O"]})
+    check_beside(run, {"task": "ner", "limit": 20, "train": {"fi": "2"}, "labels": ["B-X", "O"]}, tmp_path)
     with pytest.raises(IncompatibleError, match=r"'en' \(seed 1\) in .* has other settings: limit"):
-        check_beside(made, {"task": "ner", "limit": 40, "train": {"fi": "2"}, "labels": ["O"]}, tmp_path)
+        check_beside(run, {"task": "ner", "limit": 40, "train": {"fi": "2"}, "labels": ["O"]}, tmp_path)
 
 
 @pytest.mark.parametrize(("name", "option"), [("train", "--limit"), ("dev", "--test-limit"), ("labels", "The classes")])
-def test_what_cuts_data_is_named(name: str, option: str, tmp_path: Path) -> None:
-    made = replace(run_of(en=1.0), settings={name: "1"})
+def test_the_option_that_changed_the_data_is_named(name: str, option: str, tmp_path: Path) -> None:
+    run = replace(run_of(en=1.0), settings={name: "1"})
     with pytest.raises(IncompatibleError) as caught:
-        check_same(made, {name: "2"}, tmp_path)
+        check_same(run, {name: "2"}, tmp_path)
     assert option in caught.value.hint
 
 
 def test_scores_of_one_target_are_of_the_same_test_data(tmp_path: Path) -> None:
-    made = replace(run_of(en=1.0), settings={"tests": {"sw": "1", "fi": "2"}})
-    check_tests(made, {"sw": "1", "de": "3"}, tmp_path)
+    run = replace(run_of(en=1.0), settings={"tests": {"sw": "1", "fi": "2"}})
+    check_tests(run, {"sw": "1", "de": "3"}, tmp_path)
     with pytest.raises(
         IncompatibleError, match=r"the test data of 'fi' have changed since .* on 'en' \(seed 1, in"
     ) as caught:
-        check_tests(made, {"sw": "1", "fi": "3"}, tmp_path)
+        check_tests(run, {"sw": "1", "fi": "3"}, tmp_path)
     assert "--test-limit" in caught.value.hint
 
 
-def test_unlabelled_examples_are_told(ner: Path) -> None:
+def test_unlabelled_examples_are_noted(ner: Path) -> None:
     text = (ner / "en-test.txt").read_text()
     (ner / "en-test.txt").write_text(f"a _\nb _\n\n{text}")
     reason = "no label, or an answer that does not occur in its passage"
     assert f"1 of 6 examples of ner/en-test.txt are left out ({reason})." in read_data(settings(ner)).notes
 
 
-def test_other_versions_of_libraries_are_told() -> None:
+def test_other_versions_of_libraries_are_noted() -> None:
     now = library_versions()
-    made = [replace(run_of(en=1.0), settings={"versions": now | {"torch": version}}) for version in ("1.0", "0.9")]
-    assert other_versions([replace(made[0], settings={"versions": now})]) == []
-    assert other_versions(made) == [f"some units were fine-tuned with torch 0.9, 1.0; here it is {now['torch']}."]
+    runs = [replace(run_of(en=1.0), settings={"versions": now | {"torch": version}}) for version in ("1.0", "0.9")]
+    assert other_versions([replace(runs[0], settings={"versions": now})]) == []
+    assert other_versions(runs) == [f"some units were fine-tuned with torch 0.9, 1.0; here it is {now['torch']}."]
 
 
 def test_gold_of_units_in_the_order_of_the_settings(ner: Path, tmp_path: Path) -> None:
-    asked = settings(ner, sources=("fi", "en"), targets=("fi", "en"), seeds=(7, 1))
+    transfer_settings = settings(ner, sources=("fi", "en"), targets=("fi", "en"), seeds=(7, 1))
     runs = [run_of("en", 1, en=10.0, fi=20.0), run_of("fi", 7, fi=30.0), run_of("en+fi", 1, en=40.0, et=50.0)]
-    gold = gold_scores(runs, asked)
+    gold = gold_scores(runs, transfer_settings)
     assert (gold.sources, gold.targets, gold.seeds) == (("fi", "en", "en+fi"), ("fi", "en", "et"), (7, 1))
     assert (gold.task, gold.metric, gold.unit) == ("ner", "f1", "percent")
     nan = np.nan
     expected = [[[30.0, nan, nan], [nan] * 3, [nan] * 3], [[nan] * 3, [20.0, 10.0, nan], [nan, 40.0, 50.0]]]
     np.testing.assert_array_equal(gold.cells[0], expected)
-    assert gold_scores(runs, asked, "token-accuracy")["en", "fi"] == 21.0
+    assert gold_scores(runs, transfer_settings, "token-accuracy")["en", "fi"] == 21.0
     with pytest.raises(UsageError, match="no metric 'accuracy'"):
-        gold_scores(runs, asked, "accuracy")
+        gold_scores(runs, transfer_settings, "accuracy")
     path = write_scores(gold, tmp_path / "gold.parquet")
     back = read_scores(path)
     assert back.sources == gold.sources
@@ -190,9 +190,14 @@ def test_gold_of_units_in_the_order_of_the_settings(ner: Path, tmp_path: Path) -
 
 
 def test_units_go_seed_by_seed(ner: Path) -> None:
-    asked = settings(ner, seeds=(3, 2), pairs=frozenset({("en", "en")}))
-    assert [str(unit) for unit in asked.units()] == ["en (seed 3)", "fi (seed 3)", "en (seed 2)", "fi (seed 2)"]
-    assert (asked.targets_of("en"), asked.targets_of("fi")) == (("en",), ())
+    transfer_settings = settings(ner, seeds=(3, 2), pairs=frozenset({("en", "en")}))
+    assert [str(unit) for unit in transfer_settings.units()] == [
+        "en (seed 3)",
+        "fi (seed 3)",
+        "en (seed 2)",
+        "fi (seed 2)",
+    ]
+    assert (transfer_settings.targets_of("en"), transfer_settings.targets_of("fi")) == (("en",), ())
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_units_go_seed_by_seed(ner: Path) -> None:
         {"targets": ("en", "en")},
     ],
 )
-def test_settings_that_cannot_be(change: dict[str, Any], ner: Path) -> None:
+def test_invalid_settings_are_refused(change: dict[str, Any], ner: Path) -> None:
     with pytest.raises(UsageError):
         settings(ner, **change)
 
@@ -220,8 +225,8 @@ def test_data_are_the_same_for_every_seed_and_a_larger_limit_extends(ner: Path) 
 
 
 def test_a_mixture_takes_as_many_of_each(ner: Path) -> None:
-    whole = read_data(settings(ner, sources=("en+fi",))).train["en+fi"]
-    assert [(split.language, len(split)) for split in whole] == [("en", 20), ("fi", 20)]
+    splits = read_data(settings(ner, sources=("en+fi",))).train["en+fi"]
+    assert [(split.language, len(split)) for split in splits] == [("en", 20), ("fi", 20)]
     assert [len(split) for split in read_data(settings(ner, sources=("en+fi",), limit=10)).train["en+fi"]] == [5, 5]
 
 
@@ -231,8 +236,8 @@ def test_classes_are_those_of_all_data(ner: Path) -> None:
     assert data.notes == ("'en' has no training example of ORG.",)
 
 
-def test_test_examples_that_were_trained_on_are_told(ner: Path) -> None:
-    """Splits that come with the data may overlap; how much is said, of the examples that are used."""
+def test_test_examples_that_were_trained_on_are_noted(ner: Path) -> None:
+    """Published splits may overlap; a note gives the overlap of the examples that are used."""
     known = (ner / "en-train.txt").read_text().split("\n\n")
     (ner / "en-test.txt").write_text("\n\n".join([*known[:3], "neu O\n"]))
     (ner / "en-dev.txt").write_text("\n\n".join([known[3], "neu O\n"]))
@@ -270,8 +275,8 @@ def test_one_class_under_several_spellings_is_refused(tmp_path: Path) -> None:
     assert "--relabel OLD=NEW" in caught.value.hint
     made_alike = open_task(str(folder), "topic", relabel={"Sports": "sports"})
     assert read_data(settings(folder, "topic", corpus=made_alike)).labels == ("health", "sports")
-    meant = open_task(str(folder), "topic", relabel={"Sports": "Sports"})
-    assert read_data(settings(folder, "topic", corpus=meant)).labels == ("Sports", "health", "sports")
+    corpus = open_task(str(folder), "topic", relabel={"Sports": "Sports"})
+    assert read_data(settings(folder, "topic", corpus=corpus)).labels == ("Sports", "health", "sports")
 
 
 def test_iob1_beside_iob2(ner: Path) -> None:
@@ -285,14 +290,14 @@ def test_iob1_beside_iob2(ner: Path) -> None:
     assert "the tags of en-train.txt are IOB1, in which entities begin with I-: they are read as IOB2." in data.notes
 
 
-def test_two_sources_with_the_same_data_are_told(ner: Path) -> None:
+def test_two_sources_with_the_same_data_are_noted(ner: Path) -> None:
     (ner / "et-train.txt").write_bytes((ner / "en-train.txt").read_bytes())
     (ner / "et-dev.txt").write_bytes((ner / "en-dev.txt").read_bytes())
     notes = read_data(settings(ner, sources=("en", "et", "fi"))).notes
     assert "the training data of en, et are the same." in notes
 
 
-def test_files_of_no_language_are_told(ner: Path) -> None:
+def test_files_without_a_language_are_noted(ner: Path) -> None:
     tagged(ner, "zzzqq-test.txt", "leo Turku", "O B-LOC", 3)
     assert "1 file is not read: zzzqq-test.txt (its name does not state a language)." in read_data(settings(ner)).notes
 
@@ -306,7 +311,7 @@ def test_a_target_s_class_that_no_source_knows(ner: Path) -> None:
     assert read_data(settings(ner, targets=("en", "sw"), corpus=relabelled)).labels == ("B-LOC", "B-ORG", "O")
 
 
-def test_files_that_say_no_language_are_named(ner: Path) -> None:
+def test_files_whose_name_is_no_language_are_named(ner: Path) -> None:
     tagged(ner, "unknownish-train.txt", "a b", "O O", 2)
     assert any("unknownish-train.txt" in note for note in read_data(settings(ner)).notes)
 
@@ -316,7 +321,7 @@ def test_a_new_name_for_a_label_that_nothing_has(ner: Path) -> None:
         read_data(settings(ner, corpus=open_task(str(ner), "ner", relabel={"DATEX": "O"})))
 
 
-def test_a_tag_that_is_no_part_of_speech(tmp_path: Path) -> None:
+def test_a_tag_that_is_no_part_of_speech_is_refused(tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         tagged(tmp_path / "pos", f"en-{split}.txt", "dogs bark", "NOUN Verb", 6)
     with pytest.raises(CorpusError, match="tested on Verb"):
@@ -332,7 +337,7 @@ def test_one_language_without_data_does_not_stop_the_others(ner: Path) -> None:
     assert list(data.test) == ["en", "sw"]
 
 
-def test_no_source_with_data(ner: Path) -> None:
+def test_no_source_with_training_data_is_an_error(ner: Path) -> None:
     for name in ("en-train.txt", "fi-train.txt"):
         (ner / name).write_text("\n\n")
     with pytest.raises(

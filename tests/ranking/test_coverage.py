@@ -1,4 +1,4 @@
-"""Coverage by sets of sources, compared with Python's sets and with the best of all combinations."""
+"""Coverage by sets of sources, compared with Python sets and with the best of all combinations."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def as_sets(store: Any, seed: int = 1) -> dict[str, set[int]]:
 
 
 def greedily(sets: dict[str, set[int]], target: str, count: int) -> list[tuple[str, int]]:
-    """The greedy choice, with Python's sets: code and what it adds."""
-    left = set(sets[target])
-    collected: list[tuple[str, int]] = []
+    """Return the greedy choice, computed with Python sets: each code and the number of bits that it adds."""
+    uncovered = set(sets[target])
+    picks: list[tuple[str, int]] = []
     rest = [code for code in sets if code != target]
-    while rest and len(collected) < count:
-        best = min(rest, key=lambda code: (-len(left & sets[code]), -len(sets[target] & sets[code]), code))
-        collected.append((best, len(left & sets[best])))
-        left -= sets[best]
+    while rest and len(picks) < count:
+        best = min(rest, key=lambda code: (-len(uncovered & sets[code]), -len(sets[target] & sets[code]), code))
+        picks.append((best, len(uncovered & sets[best])))
+        uncovered -= sets[best]
         rest.remove(best)
-    return collected
+    return picks
 
 
 @settings(max_examples=30)
@@ -47,7 +47,7 @@ def test_greedy_choice_equals_sets_and_is_near_the_optimum(salt: int, share: flo
         pytest.approx(len(sets["t"] & sets[code]) / size) for code, _ in expected
     ]
     gains = [source.gain for source in cover.sources]
-    assert gains == sorted(gains, reverse=True), "submodular"
+    assert gains == sorted(gains, reverse=True), "coverage is submodular, so that gains never rise"
     best = max(
         len(sets["t"] & {bit for code in some for bit in sets[code]}) for some in combinations("abcdef", min(count, 6))
     )

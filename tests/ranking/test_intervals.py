@@ -34,8 +34,10 @@ def test_target_and_sources_are_compared_without_each_of_their_folds(
     # Of three sources two are read at a time.
     monkeypatch.setattr("xsns_stream.ranking.intervals._AT_ONCE", 8)
     store, parts = random_rows("a b c d", (1, 2)), [random_rows("a b c d", (1, 2), salt) for salt in (1, 2, 3, 4)]
-    seen: list[tuple[int, int]] = []
-    fold_values = fold_similarities(store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: seen.append(n))
+    progress: list[tuple[int, int]] = []
+    fold_values = fold_similarities(
+        store, parts, "a", sources, (2, 1), DENSITY, on_progress=lambda *n: progress.append(n)
+    )
     assert (fold_values.sources, fold_values.seeds, fold_values.count) == (tuple(sources), (2, 1), 4)
     for r, seed in enumerate((2, 1)):
         for k, part in enumerate(parts):
@@ -43,7 +45,7 @@ def test_target_and_sources_are_compared_without_each_of_their_folds(
                 a, b = ("a", seed), (code, seed)
                 assert fold_values.without_target[r, k, s] == jaccard(part.bits[a], store.bits[b])
                 assert fold_values.without_source[r, k, s] == jaccard(store.bits[a], part.bits[b])
-    assert seen[-1] == (2 * len(sources), 2 * len(sources))
+    assert progress[-1] == (2 * len(sources), 2 * len(sources))
 
 
 def test_few_rows_are_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,12 +78,12 @@ def test_draws_and_their_intervals_need_twice_the_memory_of_the_draws(basis: str
             draws: Any = draws_of_folds(fold_values, matrix, 2000)
         else:
             draws = draws_of_seeds(matrix, "t", codes, 2000)
-        whole = draws.values.nbytes
-        assert tracemalloc.get_traced_memory()[1] < 2.5 * whole
+        size = draws.values.nbytes
+        assert tracemalloc.get_traced_memory()[1] < 2.5 * size
         tracemalloc.reset_peak()
         rank_sources(matrix, "t", draws=draws)
-        assert tracemalloc.get_traced_memory()[1] < 3.5 * whole, (
-            "the draws, a copy in the order of the ranking, and parts"
+        assert tracemalloc.get_traced_memory()[1] < 3.5 * size, (
+            "memory holds the draws, a copy in the order of the ranking, and parts of them"
         )
     finally:
         tracemalloc.stop()
@@ -126,13 +128,13 @@ def test_draws_have_the_covariances_of_the_jackknife() -> None:
     assert draws.values.mean(axis=0) == pytest.approx([0.5, 0.4, 0.3], abs=5e-4)
     expected = np.zeros((3, 3))
     for one, own in zip(target, source, strict=True):
-        gone, alone = one - one.mean(axis=0), own - own.mean(axis=0)
-        expected += 5 / 6 * (gone.T @ gone + np.diag((alone**2).sum(axis=0)))
+        shared_deviation, own_deviation = one - one.mean(axis=0), own - own.mean(axis=0)
+        expected += 5 / 6 * (shared_deviation.T @ shared_deviation + np.diag((own_deviation**2).sum(axis=0)))
     assert np.cov(draws.values.T) == pytest.approx(expected / 4, rel=0.03, abs=2e-6)
 
 
 def test_jackknife_gives_the_variance_of_a_mean() -> None:
-    """Of a mean the jackknife is exact: s² / n, of the parts' own values."""
+    """The jackknife variance of a mean is exact: s² / n, with the variance s² of the parts."""
     values = np.random.default_rng(6).normal(0.5, 0.02, 8)
     without = (values.sum() - values) / 7
     fold_values = FoldSimilarity("t", ("a",), without[None, :, None], np.zeros((1, 8, 1)), "jaccard", (1,))
@@ -180,19 +182,19 @@ def ranked(values: dict[str, float], draws: Any, sources: tuple[str, ...] | None
     )
 
 
-def test_intervals_probabilities_and_level_sources() -> None:
+def test_rankings_have_intervals_probabilities_and_level_sources() -> None:
     common = np.linspace(-1, 1, 1001)[:, None]
-    alone = np.random.default_rng(1).normal(0, 1, (1001, 3))
+    independent = np.random.default_rng(1).normal(0, 1, (1001, 3))
     values = {"a": 0.5, "b": 0.499, "c": 0.3}
-    # What moves all sources alike says nothing of their order.
-    draws = np.array(list(values.values())) + 0.2 * common + 0.001 * alone
+    # A common shift of all sources does not change their order.
+    draws = np.array(list(values.values())) + 0.2 * common + 0.001 * independent
     ranking = ranked(values, draws)
     assert (ranking.basis, ranking.level) == ("8 parts", 2)
     first, second, third = ranking
     assert [source.level_with_first for source in ranking] == [True, True, False]
     assert first.low == pytest.approx(0.31, abs=0.01)
     assert first.high == pytest.approx(0.69, abs=0.01)
-    assert second.low < first.low < third.high, "they overlap, and a and c are distinguished all the same"
+    assert second.low < first.low < third.high, "the intervals overlap, and a and c are nevertheless distinguished"
     shares = (draws == draws.max(axis=1, keepdims=True)).mean(axis=0)
     assert [source.best_probability for source in ranking] == pytest.approx(shares.tolist())
     assert sum(shares) == pytest.approx(1)

@@ -30,7 +30,7 @@ CODES = ("ar", "de", "en", "es", "fi", "fr", "hi", "ja", "ru", "sw", "tr", "zh")
 
 
 def world(seed: int = 0, noise: float = 2.0) -> tuple[TransferScores, SimilarityMatrix]:
-    """Scores of 12 languages on one another, 40 + 30 × similarity, and easy and hard languages on both sides."""
+    """Return similarities and scores of 12 languages: 40 + 30 × similarity + effects of source and target + noise."""
     rng = np.random.default_rng(seed)
     similarity = rng.random((12, 12))
     scores = 40 + 30 * similarity + 5 * rng.standard_normal((12, 1)) + 8 * rng.standard_normal((1, 12))
@@ -43,8 +43,8 @@ def world(seed: int = 0, noise: float = 2.0) -> tuple[TransferScores, Similarity
 def fitted() -> tuple[Regression, Evaluation]:
     gold, matrix = world()
     regression = fit(join(gold, {"x_s": matrix}), "mixed", "crossed")
-    ways = {"in sample": regression.fitted, **regression.left_out}
-    return regression, evaluate(join(gold, ways), resamples=200)
+    predictions = {"in sample": regression.fitted, **regression.left_out}
+    return regression, evaluate(join(gold, predictions), resamples=200)
 
 
 # -------------------------------------------------------------------------------------- calibration
@@ -80,7 +80,7 @@ def test_new_targets_and_sources_have_wider_intervals() -> None:
 
 
 def test_intervals_cover_scores_of_held_out_targets() -> None:
-    """The intervals for new targets, over 8 made-up worlds, hold what the target then scored."""
+    """Over 8 simulated data sets, the intervals for a new target include its scores."""
     inside = []
     for seed in range(8):
         gold, matrix = world(seed)
@@ -91,7 +91,7 @@ def test_intervals_cover_scores_of_held_out_targets() -> None:
         truth = gold.values[:, 9]
         others = np.array(CODES) != "sw"
         inside.append(((expected.low <= truth) & (truth <= expected.high))[others].mean())
-    # Pairs of one target stand and fall together: 8 targets, not 88 pairs, are what is counted here.
+    # Pairs of one target are dependent: there are 8 independent targets, and not 88 independent pairs.
     assert np.mean(inside) >= 0.8
 
 
@@ -114,7 +114,7 @@ def test_constant_similarity_is_an_error() -> None:
     gold, matrix = world()
     calibration = calibrate(gold, matrix)
     gaps = np.where(np.arange(12) == 3, np.nan, 0.5)
-    assert np.isnan(calibration.predict(gaps, "sw").mean).tolist() == [place == 3 for place in range(12)]
+    assert np.isnan(calibration.predict(gaps, "sw").mean).tolist() == [index == 3 for index in range(12)]
     with pytest.raises(UsageError, match="these predictors have the same value for all 132 pairs"):
         calibrate(gold, SimilarityMatrix(CODES, CODES, np.ones((12, 12)), "jaccard"))
     with pytest.raises(UsageError, match="2 sources, but a regression needs at least 3"):
@@ -133,7 +133,7 @@ def test_predictions_are_clipped_to_the_range_of_the_unit() -> None:
 # ------------------------------------------------------------------------------------ tables and files
 
 
-def test_tables(fitted: tuple[Regression, Evaluation]) -> None:
+def test_tables_have_coefficients_variances_errors_and_rankings(fitted: tuple[Regression, Evaluation]) -> None:
     regression, ranks = fitted
     coefficients, variances, errors, ranking = regression_sheets(regression, ranks)
     assert coefficients.title == ("mixed (target × source): ner f1 (percent) of 132 pairs, 12 sources and 12 targets")
@@ -169,7 +169,9 @@ def test_expected_scores_best_first() -> None:
 
 
 @pytest.mark.parametrize("suffix", RESULT_FORMATS)
-def test_files(suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path) -> None:
+def test_files_of_every_format_are_the_same_each_time(
+    suffix: str, fitted: tuple[Regression, Evaluation], tmp_path: Path
+) -> None:
     regression, ranks = fitted
     target = write_regression(regression, ranks, tmp_path / f"regression{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == [target.name]

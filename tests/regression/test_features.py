@@ -40,7 +40,7 @@ def values(text: str, *paths: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("word", ["NA", "-", "?", "nan", "None", "n/a"])
 def test_words_for_a_missing_value_are_not_a_family(word: str, write) -> None:
-    """Two languages of which R's table has NA are not of one family called NA."""
+    """Two languages with NA in a table of R do not belong to one family called NA."""
     path = write(f"code,family,size\nde,IE,7\nsw,{word},{word}\nru,{word},3\n")
     np.testing.assert_array_equal(values("same:family", path), [[NAN, NAN, NAN, 1], [NAN] * 4, [NAN] * 4])
     np.testing.assert_array_equal(values("target:size", path), [[NAN, 3, NAN, 7]] * 3)
@@ -66,7 +66,7 @@ def test_kinds_of_a_language_table(text: str, expected: list[list[float]], write
     np.testing.assert_array_equal(values(text, write(LANGUAGES)), expected)
 
 
-def test_pair_table(write) -> None:
+def test_values_of_a_pair_table_are_directed(write) -> None:
     """A pair table is directed: the value of `de → ru` is not used for `ru → de`."""
     expected = [[NAN, 71, NAN, NAN], [NAN, NAN, NAN, 95.5], [NAN] * 4]
     np.testing.assert_array_equal(values("pair:ldnd", write(PAIRS, "pairs.csv")), expected)
@@ -88,7 +88,7 @@ def test_every_kind_is_tested_and_documented() -> None:
         ("a=b=same:x:y", Feature("a=b", "same", "x:y")),
     ],
 )
-def test_parse_feature(text: str, expected: Feature) -> None:
+def test_features_are_parsed_from_their_spelling(text: str, expected: Feature) -> None:
     assert parse_feature(text) == expected
 
 
@@ -180,5 +180,5 @@ def test_repeated_lines_are_accepted(write) -> None:
         ("", ""),
     ],
 )
-def test_script_types(script: str, kind: str) -> None:
+def test_scripts_have_a_type_of_writing_system(script: str, kind: str) -> None:
     assert script_type(script) == kind

@@ -42,7 +42,7 @@ def joined_of(scores: np.ndarray, **predictors: np.ndarray) -> JoinedScores:
 def simulated(
     seed: int, rows: int = 8, columns: int = 12, target: float = 6.0, source: float = 0.0, noise: float = 3.0
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Scores of a known model: 50 + 20 x − 4 z + u_target (+ u_source) + ε; z is a property of the source."""
+    """Return scores of a known model: 50 + 20 x − 4 z + u_target (+ u_source) + ε; z is a property of the source."""
     rng = np.random.default_rng(seed)
     x = rng.random((rows, columns))
     z = np.repeat(rng.standard_normal((rows, 1)), columns, axis=1)
@@ -57,26 +57,26 @@ def with_gaps(scores: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def lines_of(joined: JoinedScores) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """y [n], X [n, P], source and target places [n], pair by pair and without any of the code that is tested."""
-    collected = []
+    """Return y [n], X [n, P], and the indices of source and target [n] of each pair, without the tested code."""
+    cells = []
     for s, source in enumerate(joined.sources):
         for t, target in enumerate(joined.targets):
             values = [prediction.values[s, t] for prediction in joined.predictions]
             score = joined.gold.values[s, t]
             if source != target and np.isfinite([score, *values]).all():
-                collected.append((score, [1.0, *values], s, t))
-    y, lines, rows, columns = zip(*collected, strict=True)
+                cells.append((score, [1.0, *values], s, t))
+    y, lines, rows, columns = zip(*cells, strict=True)
     return np.array(y), np.array(lines), np.array(rows), np.array(columns)
 
 
-def coefficients(found: Any) -> np.ndarray:
-    return np.array([one.estimate for one in found.coefficients])
+def coefficients(regression: Any) -> np.ndarray:
+    return np.array([one.estimate for one in regression.coefficients])
 
 
 # ------------------------------------------------------------------------------------ least squares
 
 
-def test_least_squares_by_hand() -> None:
+def test_least_squares_equal_those_of_numpy() -> None:
     scores, predictors = simulated(1)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
@@ -98,20 +98,20 @@ def test_standard_errors_are_a_jackknife_over_targets_and_sources() -> None:
     scores, predictors = simulated(2, source=4.0)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
-    whole = np.linalg.lstsq(lines, y, rcond=None)[0]
+    estimate = np.linalg.lstsq(lines, y, rcond=None)[0]
     expected = np.zeros((3, 3))
     for labels in (rows, columns):
         groups = np.unique(labels)
         for group in groups:
             others = labels != group
-            moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - whole
+            moved = np.linalg.lstsq(lines[others], y[others], rcond=None)[0] - estimate
             expected += np.outer(moved, moved) * (len(groups) - 1) / len(groups)
     regression = fit(joined)
     np.testing.assert_allclose([one.standard_error for one in regression.coefficients], np.sqrt(np.diag(expected)))
     assert {one.degrees for one in regression.coefficients} == {len(set(rows)) - 1}
 
 
-def test_least_squares_against_statsmodels() -> None:
+def test_least_squares_equal_those_of_statsmodels() -> None:
     import statsmodels.api as sm
 
     scores, predictors = simulated(3)
@@ -127,7 +127,7 @@ def test_least_squares_against_statsmodels() -> None:
 
 
 def dense_reml(y: np.ndarray, lines: np.ndarray, groups: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Maximise the restricted likelihood as it stands in the books, with the n × n covariance."""
+    """Maximise the restricted likelihood by its textbook formula, with the n × n covariance matrix."""
     shared = [(labels[:, None] == labels[None, :]).astype(float) for labels in groups]
 
     def gls(variances: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -151,7 +151,7 @@ def dense_reml(y: np.ndarray, lines: np.ndarray, groups: list[np.ndarray]) -> tu
 
 
 @pytest.mark.parametrize("random", ["target", "crossed"])
-def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
+def test_random_intercepts_maximise_the_dense_likelihood(random: str) -> None:
     scores, predictors = simulated(4, rows=6, columns=7, source=5.0)
     joined = joined_of(with_gaps(scores), **predictors)
     y, lines, rows, columns = lines_of(joined)
@@ -165,17 +165,17 @@ def test_random_intercepts_against_the_dense_likelihood(random: str) -> None:
     errors = [one.standard_error for one in regression.coefficients]
     np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=2e-4)
 
-    # The best linear unbiased predictions, by their definition: G Z' V⁻¹ (y − X β).
+    # Best linear unbiased predictions by their definition, G Z' V⁻¹ (y − X β).
     total = np.eye(len(y)) * solution.residual_variance
     total += sum(v * (labels[:, None] == labels[None, :]) for v, labels in zip(ours, groups, strict=True))
     weighted = np.linalg.solve(total, y - lines @ coefficients(regression))
     for effects, labels, variance in zip(solution.effects.values(), groups, ours, strict=True):
-        expected = [variance * weighted[labels == place].sum() for place in np.unique(labels)]
+        expected = [variance * weighted[labels == label].sum() for label in np.unique(labels)]
         np.testing.assert_allclose(effects.values, expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("random", ["target", "crossed"])
-def test_random_intercepts_against_statsmodels(random: str) -> None:
+def test_random_intercepts_equal_those_of_statsmodels(random: str) -> None:
     import statsmodels.api as sm
     from statsmodels.regression.mixed_linear_model import VCSpec
 
@@ -187,7 +187,7 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     else:
         one_hot = [(labels[:, None] == np.unique(labels)).astype(float) for labels in (columns, rows)]
         names = [
-            [[f"{kind}{place}" for place in range(len(part[0]))]] for kind, part in zip("ts", one_hot, strict=True)
+            [[f"{kind}{index}" for index in range(len(part[0]))]] for kind, part in zip("ts", one_hot, strict=True)
         ]
         model = sm.MixedLM(y, lines, groups=np.ones(len(y)), exog_vc=VCSpec(["t", "s"], names, [[m] for m in one_hot]))
     with warnings.catch_warnings():
@@ -198,15 +198,15 @@ def test_random_intercepts_against_statsmodels(random: str) -> None:
     ours = [effects.variance for effects in regression.solution.effects.values()]
     np.testing.assert_allclose([*ours, regression.solution.residual_variance], [*between, theirs.scale], rtol=1e-3)
     np.testing.assert_allclose(coefficients(regression), theirs.fe_params, rtol=1e-3)
-    # Theirs come from the information on variances and coefficients together, ours from that on coefficients.
+    # Standard errors: statsmodels uses the information on variances and coefficients, we that on coefficients only.
     np.testing.assert_allclose([one.standard_error for one in regression.coefficients], theirs.bse_fe, rtol=0.02)
 
 
 def test_balanced_one_way_layout_has_a_closed_form() -> None:
-    """Sources and targets of different languages: every target has all sources, and analysis of variance is exact."""
+    """Sources and targets are different languages, so that the design is complete and ANOVA is exact."""
     rng = np.random.default_rng(6)
     rows, columns = 5, 9
-    x = np.repeat(rng.random((rows, 1)), columns, axis=1)  # the same for every target, so that targets stay balanced
+    x = np.repeat(rng.random((rows, 1)), columns, axis=1)  # equal for all targets: a balanced design
     scores = 10 * x + 4 * rng.standard_normal((1, columns)) + rng.standard_normal((rows, columns))
     gold = gold_of(scores, CODES[:rows], CODES[10 : 10 + columns])
     joined = join(gold, {"x": SimilarityMatrix(gold.sources, gold.targets, x, "x")})
@@ -226,7 +226,7 @@ def test_zero_variance_between_targets_equals_least_squares() -> None:
     rng = np.random.default_rng(7)
     x = rng.random((6, 8))
     noise = rng.standard_normal((6, 8))
-    scores = 30 * x + noise - noise.mean(axis=0)  # less alike within targets than chance
+    scores = 30 * x + noise - noise.mean(axis=0)  # scores of one target are less similar than by chance
     joined = joined_of(scores, x=x)
     regression = fit(joined, "mixed")
     assert regression.solution.effects["target"].variance == 0
@@ -254,28 +254,28 @@ def test_sums_over_the_grid_are_sums_over_pairs() -> None:
 
 
 @pytest.mark.parametrize(("model", "random"), MODELS)
-@pytest.mark.parametrize("way", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
-def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, way: str) -> None:
-    """Take the language out of the gold scores, fit again from nothing, and predict it as one that nobody knows."""
+@pytest.mark.parametrize("scheme", [LEFT_OUT_TARGET, LEFT_OUT_SOURCE])
+def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, scheme: str) -> None:
+    """The language is removed from the gold scores, the model is fitted again, and the language is predicted as new."""
     scores, predictors = simulated(9, rows=6, columns=7, source=3.0)
     joined = joined_of(with_gaps(scores), **predictors)
-    regression = fit(joined, model, random, left_out=(way,))
+    regression = fit(joined, model, random, left_out=(scheme,))
     square, covered, means = [], [], []
     for s, t in zip(*np.nonzero(joined.candidates), strict=True):
         out = np.zeros(joined.candidates.shape, bool)
-        out[(slice(None), t) if way == LEFT_OUT_TARGET else (s, slice(None))] = True
+        out[(slice(None), t) if scheme == LEFT_OUT_TARGET else (s, slice(None))] = True
         cells = np.where(out, np.nan, joined.gold.cells)
         others = fit(replace(joined, gold=replace(joined.gold, cells=cells)), model, random, left_out=())
         values = {one.name: one.values[s : s + 1, t] for one in joined.predictions}
         expected = predict(others, values, joined.targets[t], [joined.sources[s]])
-        assert expected.known_target == (way == LEFT_OUT_SOURCE)
-        ours = regression.left_out[way].values[regression.fitted.sources.index(joined.sources[s]), t]
+        assert expected.known_target == (scheme == LEFT_OUT_SOURCE)
+        ours = regression.left_out[scheme].values[regression.fitted.sources.index(joined.sources[s]), t]
         assert ours == pytest.approx(expected.mean[0], abs=1e-3)
         score = joined.gold.values[s, t]
         square.append((score - ours) ** 2)
         covered.append(expected.low[0] <= score <= expected.high[0])
         means.append((score - joined.gold.values[joined.candidates & ~out].mean()) ** 2)
-    error = regression.error(way)
+    error = regression.error(scheme)
     assert error.pairs == len(square)
     assert error.rmse == pytest.approx(math.sqrt(np.mean(square)))
     assert error.of_mean == pytest.approx(math.sqrt(np.mean(means)))
@@ -283,7 +283,7 @@ def test_held_out_predictions_equal_an_explicit_loop(model: str, random: str, wa
 
 
 def test_target_that_the_other_pairs_do_not_determine() -> None:
-    """The only target that a predictor differs for cannot be left out: said, and not predicted."""
+    """A target for which alone a predictor varies cannot be left out: it is named, and not predicted."""
     scores, predictors = simulated(10, rows=5, columns=6)
     only = np.zeros(scores.shape)
     only[:, 2] = 1.0
@@ -305,15 +305,15 @@ def test_target_that_the_other_pairs_do_not_determine() -> None:
     [("mixed", "target", 0.0), pytest.param("mixed", "crossed", 4.0, marks=pytest.mark.slow)],
 )
 def test_prediction_intervals_have_nominal_coverage(model: str, random: str, source: float) -> None:
-    """Of a known model: coefficients, and the score of a target that was not fitted and of one that was."""
+    """Intervals of coefficients, and of scores of fitted and of new targets, are tested with a known model."""
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": [], "known": []}
     truth = {"x": 20.0, "z": -4.0}
     for seed in range(80):
         scores, predictors = simulated(seed, rows=10, columns=16, source=source)
-        seen = scores.copy()
-        seen[:, 15] = np.nan
-        seen[4, 3] = np.nan
-        joined = joined_of(seen, **predictors)
+        training_scores = scores.copy()
+        training_scores[:, 15] = np.nan
+        training_scores[4, 3] = np.nan
+        joined = joined_of(training_scores, **predictors)
         regression = fit(joined, model, random, left_out=())
         for name, value in truth.items():
             hits[name].append(regression[name].low <= value <= regression[name].high)
@@ -321,7 +321,7 @@ def test_prediction_intervals_have_nominal_coverage(model: str, random: str, sou
             values = {name: x[row : row + 1, column] for name, x in predictors.items()}
             expected = predict(regression, values, CODES[column], [CODES[row]])
             hits[kind].append(bool(expected.low[0] <= scores[row, column] <= expected.high[0]))
-    # 80 draws of 95 %: fewer than 70 happens in four of a thousand, and 80 in sixteen.
+    # For 80 draws at 95 %, fewer than 70 hits have a probability of 0.4 %, and 80 hits one of 1.6 %.
     assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
     assert min(sum(regression) for regression in hits.values()) < 80
 
@@ -331,15 +331,15 @@ def test_least_squares_intervals_have_nominal_coverage(source: float) -> None:
     hits: dict[str, list[bool]] = {"x": [], "z": [], "new": []}
     for seed in range(80):
         scores, predictors = simulated(seed, rows=10, columns=12, source=source)
-        seen = scores.copy()
-        seen[:, 11] = np.nan
-        regression = fit(joined_of(seen, **predictors), left_out=())
+        training_scores = scores.copy()
+        training_scores[:, 11] = np.nan
+        regression = fit(joined_of(training_scores, **predictors), left_out=())
         hits["x"].append(regression["x"].low <= 20.0 <= regression["x"].high)
         hits["z"].append(regression["z"].low <= -4.0 <= regression["z"].high)
         values = {name: x[2:3, 11] for name, x in predictors.items()}
         expected = predict(regression, values, CODES[11], [CODES[2]])
         hits["new"].append(bool(expected.low[0] <= scores[2, 11] <= expected.high[0]))
-    # Too wide is allowed, as the docstring of `solve_ols` says; the usual estimate holds 60 of 80 at most.
+    # Wide intervals are allowed, as `solve_ols` documents; the usual estimate covers at most 60 of 80.
     assert {kind: sum(regression) >= 70 for kind, regression in hits.items()} == dict.fromkeys(hits, True)
 
 
@@ -375,17 +375,17 @@ def test_order_and_names_of_languages_do_not_matter(seed: int, which: tuple[str,
     }
     before, after = (fit(one, *which, left_out=(LEFT_OUT_TARGET,)) for one in (joined, join(gold, matrices)))
     np.testing.assert_allclose(coefficients(after), coefficients(before), rtol=1e-4, atol=1e-4)
-    for way in before.left_out:
+    for scheme in before.left_out:
         np.testing.assert_allclose(
-            after.left_out[way].values, before.left_out[way].values[rows][:, columns], rtol=1e-3, atol=1e-3
+            after.left_out[scheme].values, before.left_out[scheme].values[rows][:, columns], rtol=1e-3, atol=1e-3
         )
-        assert after.error(way).rmse == pytest.approx(before.error(way).rmse, rel=1e-3)
+        assert after.error(scheme).rmse == pytest.approx(before.error(scheme).rmse, rel=1e-3)
 
 
 @settings(max_examples=8)
 @given(shift=st.floats(-1e3, 1e3), scale=st.sampled_from([1e-4, 0.1, -3.0, 1e5]), which=st.sampled_from(MODELS))
 def test_units_of_a_predictor_do_not_matter(shift: float, scale: float, which: tuple[str, str]) -> None:
-    """Adding a constant leaves slopes; another unit divides them; predictions stay in either case."""
+    """A constant does not change slopes, and another unit divides them; predictions do not change."""
     scores, predictors = simulated(12, rows=6, columns=7, source=3.0)
     before = fit(joined_of(scores, **predictors), *which, left_out=(LEFT_OUT_TARGET,))
     moved = predictors | {"x": shift + scale * predictors["x"]}
@@ -394,8 +394,8 @@ def test_units_of_a_predictor_do_not_matter(shift: float, scale: float, which: t
     assert after["z"].estimate == pytest.approx(before["z"].estimate, rel=1e-4)
     assert after["x"].p_value == pytest.approx(before["x"].p_value, rel=1e-2, abs=1e-12)
     assert abs(after["x"].standardised) == pytest.approx(abs(before["x"].standardised), rel=1e-4)
-    for way in before.left_out:
-        np.testing.assert_allclose(after.left_out[way].values, before.left_out[way].values, rtol=1e-4, atol=1e-3)
+    for scheme in before.left_out:
+        np.testing.assert_allclose(after.left_out[scheme].values, before.left_out[scheme].values, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("which", MODELS)
@@ -464,7 +464,7 @@ def test_nearly_collinear_predictors_are_noted() -> None:
     ]
 
 
-def test_exact_fit() -> None:
+def test_exact_data_give_the_exact_coefficients() -> None:
     x = np.random.default_rng(18).random((5, 6))
     for which in MODELS:
         regression = fit(joined_of(3 + 2 * x, x=x), *which)

@@ -1,4 +1,4 @@
-"""Figures of matrices for print: sizes of texts, widths, real text, and sentences on what is left out."""
+"""Figures of matrices for print: sizes of texts, widths, real text, and notes on what is left out."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def languages(count: int) -> SimilarityMatrix:
     from xsns_stream.corpora import open_corpus
 
     codes = open_corpus("cldr").languages()[:count]
-    places = np.random.default_rng(0).normal(size=(count, 5))
-    values = np.exp(-np.linalg.norm(places[:, None] - places[None], axis=-1) / 4)
+    points = np.random.default_rng(0).normal(size=(count, 5))
+    values = np.exp(-np.linalg.norm(points[:, None] - points[None], axis=-1) / 4)
     matrix = SimilarityMatrix(codes, codes, values, "jaccard", seeds=(1, 2))
     groups = [frozenset(codes[leaf] for leaf in group) for group in joined_groups(matrix.tree().linkage)]
     return replace(matrix, support=TreeSupport(dict.fromkeys(groups, 0.87), "8 parts", 200))
@@ -76,9 +76,9 @@ def test_the_file_has_the_printed_size(tmp_path: Path, name: str) -> None:
 def test_vector_files_have_real_text(tmp_path: Path, name: str) -> None:
     options = FileOptions(figure=name)
     path = write_matrix(similarities(), tmp_path / "f.svg", options=options, on_note=print)
-    found = ["".join(node.itertext()) for node in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
-    assert any("sw" in text.split() for text in found)
-    assert any(EVIL in text or "<script>" in text for text in found)
+    texts_of_file = ["".join(node.itertext()) for node in ET.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+    assert any("sw" in text.split() for text in texts_of_file)
+    assert any(EVIL in text or "<script>" in text for text in texts_of_file)
     assert "<script>" not in path.read_text(encoding="utf-8")
     pdf = write_matrix(similarities(), tmp_path / "f.pdf", options=options, on_note=print).read_bytes()
     assert b"/Type0" in pdf or b"/TrueType" in pdf
@@ -104,13 +104,22 @@ def test_characters_that_the_font_lacks_are_named(tmp_path: Path, name: str) -> 
         notes: list[str] = []
         options = FileOptions(figure=name)
         path = write_matrix(matrix, tmp_path / f"f.{kind}", options=options, on_note=notes.append)
-        found = [note for note in notes if "lacks these characters of labels" in note]
-        assert len(found) == expected
-        assert all(note.endswith(": 日本語") for note in found)
+        lacking = [note for note in notes if "lacks these characters of labels" in note]
+        assert len(lacking) == expected
+        assert all(note.endswith(": 日本語") for note in lacking)
     assert "日本語" in path.read_text(encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------ heat maps
+
+
+@pytest.mark.parametrize("name", ["heatmap", "tree", "map"])
+def test_a_figure_with_control_characters_in_labels_is_xml(tmp_path: Path, name: str) -> None:
+    matrix = SimilarityMatrix(("a\x00b", "fi", "et\x1b"), ("a\x00b", "fi", "et\x1b"), np.eye(3) + 0.2, "jaccard")
+    path = write_matrix(matrix, tmp_path / "a.svg", options=FileOptions(figure=name), on_note=lambda note: None)
+    texts = "".join(ET.parse(path).getroot().itertext())
+    assert "a\\x00b" in texts
+    assert "et\\x1b" in texts
 
 
 def test_labels_of_a_heat_map_become_codes_and_then_vanish() -> None:
@@ -132,20 +141,20 @@ def test_a_large_figure_says_that_it_does_not_fit_on_a_page(tmp_path: Path) -> N
     notes: list[str] = []
     write_matrix(languages(90), tmp_path / "m.svg", on_note=notes.append)
     assert len(notes) == 1
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"m\.svg: the figure is (\d+) × \d+ inches large; on a page of 7 × 10 inches, its text would have (\d\.\d) "
         r"points: choose fewer languages with --lang, or draw it for a width with --width 7\.",
         notes[0],
     )
-    assert found is not None, notes
-    assert int(found[1]) > 12
-    assert float(found[2]) < 5
+    assert match is not None, notes
+    assert int(match[1]) > 12
+    assert float(match[2]) < 5
 
 
 def test_numbers_in_cells_are_left_out_where_they_do_not_fit() -> None:
     for width, expected in ((5.0, True), (2.0, False)):
-        shown = [text.get_text() for text in texts(drawn("heatmap", languages(10), width=width))]
-        assert any(re.fullmatch(r"\.\d\d", text) for text in shown) == expected
+        labels = [text.get_text() for text in texts(drawn("heatmap", languages(10), width=width))]
+        assert any(re.fullmatch(r"\.\d\d", text) for text in labels) == expected
 
 
 def test_a_rectangle_and_undefined_values_for_print(tmp_path: Path) -> None:
@@ -160,12 +169,12 @@ def test_a_rectangle_and_undefined_values_for_print(tmp_path: Path) -> None:
 
 def test_a_tree_shows_names_clusters_and_support() -> None:
     printed = drawn("tree", languages(12), clusters=3)
-    shown = [text.get_text() for text in texts(printed)]
-    assert sum(bool(re.match(r"[123]  \w", text)) for text in shown) == 12
-    assert "87" in shown
-    assert any("support in % of 200 trees (8 parts)" in text for text in shown)
+    labels = [text.get_text() for text in texts(printed)]
+    assert sum(bool(re.match(r"[123]  \w", text)) for text in labels) == 12
+    assert "87" in labels
+    assert any("support in % of 200 trees (8 parts)" in text for text in labels)
     lost = [note for note in printed.notes if "the figure has no room" in note]
-    written = shown.count("87")
+    written = labels.count("87")
     assert written == 10 - (int(re.findall(r"support of (\d+) of 10", lost[0])[0]) if lost else 0)
 
 
@@ -180,7 +189,10 @@ def test_labels_of_a_tree_do_not_overlap() -> None:
 def test_a_tree_that_is_higher_than_a_page_is_a_circle() -> None:
     matrix = languages(100)
     printed = drawn("tree", matrix, clusters=4, width=7.0)
-    assert printed.notes[0] == "the tree is drawn as a circle, because it would be higher than a page."
+    assert (
+        printed.notes[0]
+        == "the tree is drawn as a circle, because a tree with its root on the left would be higher than a page."
+    )
     codes = {text.get_text().split()[-1] for text in texts(printed)}
     assert codes >= set(matrix.sources)
     assert min(text.get_fontsize() for text in texts(printed)) >= 5
@@ -245,9 +257,9 @@ def test_points_without_a_label_are_counted() -> None:
 
 def test_labels_are_placed_in_free_boxes() -> None:
     points = np.array([[10.0, 10.0], [10.0, 10.0], [50.0, 50.0]])
-    placed = place_labels(points, np.full((3, 2), 6.0), (100, 100), np.zeros((0, 4)), [2, 0, 1])
-    assert None not in placed
-    assert placed[0] != placed[1]
+    boxes = place_labels(points, np.full((3, 2), 6.0), (100, 100), np.zeros((0, 4)), [2, 0, 1])
+    assert None not in boxes
+    assert boxes[0] != boxes[1]
     assert place_labels(points[:1], np.array([[200.0, 6.0]]), (100, 100), np.zeros((0, 4)), [0]) == [None]
 
 

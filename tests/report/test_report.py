@@ -1,4 +1,4 @@
-"""Tables, files and figures of matrices: exact round trips, and whole files."""
+"""Tables, files and figures of matrices: round trips are exact, and files are complete."""
 
 import json
 import math
@@ -29,7 +29,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 from xsns_stream.types.transfer_scores import TransferScores
 
-# Codes that other programs take for something else: not a number, false, and a number.
+# Codes that other programs read as another value: `nan` (not a number), `no` (false), and a number.
 CODES = ("nan", "no", "null", "sw", "zh-Hant", "1e5")
 
 
@@ -58,7 +58,7 @@ def codes_for(count):
 
 @pytest.fixture
 def undefined():
-    """A matrix in which a pair is undefined, in both directions."""
+    """A matrix in which one pair is undefined in both directions."""
     values = symmetric(len(CODES))
     values[0, 3] = values[3, 0] = np.nan
     return make(values=values)
@@ -170,20 +170,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, error, raised
 
 @pytest.mark.parametrize("count", [1, 2, 30, pytest.param(200, marks=pytest.mark.slow)])
 def test_heat_map_of_any_size_is_readable(tmp_path, monkeypatch, count):
-    drawn = []
-    monkeypatch.setattr(files, "printed_heat_map", lambda *a, **k: drawn.append(printed_heat_map(*a, **k)) or drawn[-1])
+    maps = []
+    monkeypatch.setattr(files, "printed_heat_map", lambda *a, **k: maps.append(printed_heat_map(*a, **k)) or maps[-1])
     path = write_matrix(make(codes_for(count)), tmp_path / "m.png", density=0.15)
     with Image.open(path) as picture:
         width, height = picture.size
         picture.verify()
     assert max(width, height) < 8000
-    figure = drawn[0].figure
+    figure = maps[0].figure
     grid = figure.axes[0]
     labels = grid.get_yticklabels()
     assert len(labels) == len(grid.get_xticklabels()) == count
     pitch = figure.get_figheight() * figure.dpi / count
     size = labels[0].get_fontsize() / 72 * figure.dpi
-    # Twelve pixels is what small print on a screen has; more than the pitch would overlap.
+    # Twelve pixels are the size of small text on a screen; more than the pitch would make labels overlap.
     assert 12 <= size < pitch
 
 
@@ -221,14 +221,14 @@ def test_heat_map_of_sources_that_are_not_the_targets_keeps_their_order():
     assert [text.get_text()[-2:] for text in grid.get_yticklabels()] == ["sw", "en"]
     assert [text.get_text()[:2] for text in grid.get_xticklabels()] == ["fi", "en", "et"]
     pixels = np.asarray(grid.images[0].get_array())
-    assert [tuple(place) for place in np.argwhere((pixels == 255).all(axis=-1))] == [(1, 1)]
+    assert [tuple(cell) for cell in np.argwhere((pixels == 255).all(axis=-1))] == [(1, 1)]
 
 
 def test_heat_map_joins_targets_by_label():
     values = symmetric(5)
     straight = make(("sw", "en", "fi", "et", "no"), values)
-    turned = SimilarityMatrix(straight.sources, straight.targets[::-1], values[:, ::-1].copy(), "jaccard")
-    pictures = [np.asarray(heat_map(m).axes[0].images[0].get_array()) for m in (straight, turned)]
+    reversed_targets = SimilarityMatrix(straight.sources, straight.targets[::-1], values[:, ::-1].copy(), "jaccard")
+    pictures = [np.asarray(heat_map(m).axes[0].images[0].get_array()) for m in (straight, reversed_targets)]
     np.testing.assert_array_equal(*pictures)
 
 

@@ -19,7 +19,7 @@ from xsns_stream.report.tree_files import phylip_names
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import TreeSupport
 
-#: Labels with all characters that have a meaning in the Newick format, and one that is markup.
+#: Labels with every character that has a meaning in the Newick format, and a label that is markup.
 NASTY = ("sw", "o'k", "my corpus (1)", "a:b,c;d[e]", "zh_Hant", "<script>", "''", "日本語", "1e5", "nan")
 
 
@@ -35,10 +35,10 @@ def read_tree(path: Path) -> dendropy.Tree:
 
 
 def tip_distances(tree: dendropy.Tree, codes: Sequence[str]) -> Reals:
-    """The length of the path between each pair of leaves, as the other program computes it."""
-    found = tree.phylogenetic_distance_matrix()
+    """Return the lengths of the paths between all pairs of leaves, computed by DendroPy."""
+    distances = tree.phylogenetic_distance_matrix()
     taxa = {taxon.label: taxon for taxon in tree.taxon_namespace}
-    return np.array([[found.patristic_distance(taxa[a], taxa[b]) for b in codes] for a in codes])
+    return np.array([[distances.patristic_distance(taxa[a], taxa[b]) for b in codes] for a in codes])
 
 
 # ---------------------------------------------------------------------------------------------- Newick
@@ -49,14 +49,14 @@ def test_another_program_reads_the_labels_and_the_distances(tmp_path: Path, code
     matrix = square(codes)
     tree = read_tree(write_matrix(matrix, tmp_path / "t.nwk"))
     assert sorted(leaf.taxon.label for leaf in tree.leaf_node_iter()) == sorted(codes)
-    found = tip_distances(tree, codes)[np.triu_indices(len(codes), 1)]
-    np.testing.assert_allclose(found, cophenet(matrix.tree().linkage), atol=2e-5)
+    distances = tip_distances(tree, codes)[np.triu_indices(len(codes), 1)]
+    np.testing.assert_allclose(distances, cophenet(matrix.tree().linkage), rtol=1e-11)
 
 
 def test_plain_codes_have_no_quotation_marks(tmp_path: Path) -> None:
     """R's `ape::read.tree` keeps quotation marks as a part of the label."""
     text = write_matrix(square(("sw", "zh-Hant", "zh_Hant")), tmp_path / "t.nwk").read_text()
-    assert "'zh_Hant':" in text, "a reader would take the underscore for a blank"
+    assert "'zh_Hant':" in text, "readers replace underscores without quotation marks by blanks"
     assert text.count("'") == 2
     assert text.endswith(";\n")
 
@@ -68,11 +68,11 @@ def test_support_is_the_label_of_a_join(tmp_path: Path) -> None:
     shares = {frozenset({"sw", "zu"}): 0.957, frozenset({"fi", "et"}): 0.5, frozenset(codes): 1.0}
     matrix = SimilarityMatrix(codes, codes, values, "jaccard", support=TreeSupport(shares, "8 parts", 200))
     tree = read_tree(write_matrix(matrix, tmp_path / "t.nwk"))
-    found = {
+    support = {
         frozenset(leaf.taxon.label for leaf in node.leaf_iter()): node.label
         for node in tree.preorder_internal_node_iter()
     }
-    assert found == {frozenset({"sw", "zu"}): "96", frozenset({"fi", "et"}): "50", frozenset(codes): None}
+    assert support == {frozenset({"sw", "zu"}): "96", frozenset({"fi", "et"}): "50", frozenset(codes): None}
 
 
 def test_equal_languages_have_branches_of_length_zero(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_equal_languages_have_branches_of_length_zero(tmp_path: Path) -> None:
     assert [edge.length for edge in tree.postorder_edge_iter() if edge.length is not None] == [0.0] * 4
 
 
-def test_five_hundred_languages(tmp_path: Path) -> None:
+def test_a_tree_can_have_five_hundred_languages(tmp_path: Path) -> None:
     codes = tuple(f"x-{i}" for i in range(500))
     tree = read_tree(write_matrix(square(codes), tmp_path / "t.nwk"))
     assert len(tree.leaf_nodes()) == 500
@@ -143,14 +143,14 @@ def test_one_language_has_no_tree(tmp_path: Path) -> None:
 
 
 def read_strict(path: Path) -> tuple[list[str], Reals]:
-    """Read as the program `neighbor` of PHYLIP does: a name has ten characters."""
+    """Read a distance matrix as the program `neighbor` of PHYLIP does: a name has ten characters."""
     first, *lines = path.read_text(encoding="utf-8").splitlines()
     assert int(first) == len(lines)
     return [line[:10].rstrip() for line in lines], np.array([line[10:].split() for line in lines], float)
 
 
 def read_relaxed(path: Path) -> tuple[list[str], Reals]:
-    """Read as QuickTree, FastME and RapidNJ do: a name ends before the first blank."""
+    """Read a distance matrix as QuickTree, FastME and RapidNJ do: a name ends before the first blank."""
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [line[0] for line in lines], np.array([line[1:] for line in lines], float)
 
@@ -182,7 +182,7 @@ def test_names_are_unique() -> None:
     for strict in (True, False):
         names = phylip_names(codes, strict=strict)
         assert len(set(names)) == len(codes)
-        assert names[1] == "a_b", "a name that needs no change keeps it"
+        assert names[1] == "a_b", "a short name is not changed"
         assert not strict or (max(map(len, names)) <= 10 and names[5] == "x" * 10)
 
 
@@ -195,6 +195,6 @@ def test_quicktree_reads_both_kinds_of_names(tmp_path: Path) -> None:
         path = write_matrix(
             matrix, tmp_path / "t.phy", options=FileOptions(strict_names=strict), on_note=lambda _: None
         )
-        done = subprocess.run([program, "-in", "m", path], capture_output=True, text=True, check=True, timeout=60)
-        tree = dendropy.Tree.get(data=done.stdout, schema="newick", preserve_underscores=True)
+        completed = subprocess.run([program, "-in", "m", path], capture_output=True, text=True, check=True, timeout=60)
+        tree = dendropy.Tree.get(data=completed.stdout, schema="newick", preserve_underscores=True)
         assert sorted(leaf.taxon.label for leaf in tree.leaf_node_iter()) == sorted(read_relaxed(path)[0])

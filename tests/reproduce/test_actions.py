@@ -22,11 +22,11 @@ LANGUAGES = ("en", "fi", "sw")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """Three languages, two seeds; the second layer's values are much larger."""
+    """A store of three languages with two seeds. The values of the second layer are much larger."""
     opened = open_store(tmp_path / "kept.zarr", "a")
     for seed in (1, 2):
-        for place, language in enumerate(LANGUAGES):
-            rng = np.random.default_rng([seed, place])
+        for index, language in enumerate(LANGUAGES):
+            rng = np.random.default_rng([seed, index])
             values = [
                 rng.gamma(0.3, size=s).astype(np.float32) * (50 if i == 2 else 1) for i, s in enumerate(LAYOUT.shapes)
             ]
@@ -39,21 +39,23 @@ def store(tmp_path: Path) -> Path:
 def test_each_alternative_equals_a_loop(store: Path, tmp_path: Path) -> None:
     main(["alternatives", str(store), "0.2", str(tmp_path / "out")])
     opened = open_store(store)
-    for way in ALTERNATIVES:
-        matrix = read_matrix(str(tmp_path / "out" / f"{way}.parquet"))
-        assert (matrix.sources, matrix.seeds, matrix.coefficient) == (LANGUAGES, (1, 2), way)
+    for alternative in ALTERNATIVES:
+        matrix = read_matrix(str(tmp_path / "out" / f"{alternative}.parquet"))
+        assert (matrix.sources, matrix.seeds, matrix.coefficient) == (LANGUAGES, (1, 2), alternative)
         assert matrix.per_seed is not None
         for number, seed in enumerate(matrix.seeds):
-            kept = [opened.fisher_values(code, seed) for code in LANGUAGES]
-            rows = [np.concatenate([v.ravel() for v in fisher.values]).astype(float) for fisher in kept if fisher]
-            expected = [[slow(way, a, b) for b in rows] for a in rows]
+            fisher_values = [opened.fisher_values(code, seed) for code in LANGUAGES]
+            rows = [
+                np.concatenate([v.ravel() for v in fisher.values]).astype(float) for fisher in fisher_values if fisher
+            ]
+            expected = [[slow(alternative, a, b) for b in rows] for a in rows]
             np.testing.assert_allclose(matrix.per_seed[number], expected, rtol=1e-6)
 
 
-def slow(way: str, a: np.ndarray, b: np.ndarray) -> float:
-    if way == "weighted":
+def slow(alternative: str, a: np.ndarray, b: np.ndarray) -> float:
+    if alternative == "weighted":
         return sum(map(min, a, b)) / sum(map(max, a, b))
-    if way == "cosine":
+    if alternative == "cosine":
         return float(np.dot(a, b) / np.sqrt(np.dot(a, a) * np.dot(b, b)))
     one, two = ({i for span in LAYOUT.layers for i in top(values, span.start, span.stop)} for values in (a, b))
     return len(one & two) / len(one | two)
@@ -66,17 +68,17 @@ def top(values: np.ndarray, start: int, stop: int) -> list[int]:
 
 def test_a_threshold_per_layer_differs_from_a_global_one(store: Path) -> None:
     opened = open_store(store)
-    found = compare_fisher_values(opened, 0.2)["per-layer"]
+    matrix = compare_fisher_values(opened, 0.2)["per-layer"]
     small = np.unpackbits(opened.read("en", 1, 0.2).bits.view(np.uint8), bitorder="little")[:67].sum()
     assert small < 0.2 * 67 / 2  # one threshold leaves the small layer nearly empty
-    assert found["en", "en"] == 1.0
+    assert matrix["en", "en"] == 1.0
 
 
 def test_a_store_without_fisher_values_is_refused(store: Path, tmp_path: Path) -> None:
     opened = open_store(tmp_path / "other.zarr", "a")
-    kept = open_store(store).fisher_values("en", 1)
-    assert kept is not None
-    opened.write(extract_subnetwork(kept, 0.2))
+    fisher = open_store(store).fisher_values("en", 1)
+    assert fisher is not None
+    opened.write(extract_subnetwork(fisher, 0.2))
     with pytest.raises(StoreError, match="does not have Fisher values"):
         compare_fisher_values(open_store(tmp_path / "other.zarr"), 0.2)
     with pytest.raises(UsageError, match="the action or its arguments are missing"):

@@ -1,4 +1,4 @@
-"""Figures of recipes: their content, that no text is cut off, and reproducible bytes."""
+"""Figures of recipes: content, complete texts, and reproducible bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def curve(name: str, mean: tuple[float, ...] = (50.0, 60.0, 40.0), level: float 
 
 
 def x_axis(**more: object) -> XAxis:
-    return XAxis("density p", {place: f"{place:g}" for place in PLACES}, **more)  # type: ignore[arg-type]
+    return XAxis("density p", {tick: f"{tick:g}" for tick in PLACES}, **more)  # type: ignore[arg-type]
 
 
 def curves(*names: str) -> Figure:
@@ -107,8 +107,8 @@ def rendered(figure: Figure) -> Any:
 
 def texts(figure: Figure) -> list[str]:
     """Return every text that is drawn."""
-    found = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible()]
-    return [one.get_text() for one in found if one.get_text()]
+    visible = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible()]
+    return [one.get_text() for one in visible if one.get_text()]
 
 
 @pytest.mark.parametrize("name", list(DRAWN))
@@ -144,19 +144,19 @@ def test_titles_do_not_overlap(name: str) -> None:
     legend = first.get_legend()
     extents += [legend.get_window_extent(renderer)] if legend is not None else []
     assert len(extents) >= 2 - (name == "grid")
-    for place, one in enumerate(extents):
-        assert not any(one.overlaps(other) for other in extents[place + 1 :])
+    for index, one in enumerate(extents):
+        assert not any(one.overlaps(other) for other in extents[index + 1 :])
 
 
 def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> None:
-    found = grid(("en", "fi", "et"), ("fi", "en", "sw"))
+    score_grid = grid(("en", "fi", "et"), ("fi", "en", "sw"))
     values = np.array([[10.0, 90.0, 30.0], [99.0, 20.0, 30.0], [50.0, 60.0, np.nan]])
-    found = ScoreGrid(found.sources, found.targets, values, found.own, "F1 (percent)", decimals=1)
-    figure = grid_figure(found, "a title")
+    score_grid = ScoreGrid(score_grid.sources, score_grid.targets, values, score_grid.own, "F1 (percent)", decimals=1)
+    figure = grid_figure(score_grid, "a title")
     axes = figure.axes[0]
     assert [patch.get_xy() for patch in axes.patches] == [(0.5, -0.5), (-0.5, 0.5)]  # type: ignore[attr-defined]
     dots = np.asarray(axes.collections[0].get_offsets()).round().tolist()
-    # fi: et, not itself; en: et; sw: en and fi are level.
+    # The best other source is et for fi and en; for sw, en and fi are tied.
     assert sorted(map(tuple, dots)) == [(0.0, 2.0), (1.0, 2.0), (2.0, 0.0), (2.0, 1.0)]
     assert {"10.0", "99.0", ["Swahili", "sw"][1] + "  Swahili", "Finnish  fi"} <= set(texts(figure))
     assert sum(text == "nan" for text in texts(figure)) == 0
@@ -164,12 +164,12 @@ def test_the_grid_marks_a_language_s_own_score_and_the_best_other_source() -> No
 
 def test_numbers_are_in_cells_if_there_is_room() -> None:
     assert len(grid_figure(grid(), "t").axes[0].texts) >= 17 * 17
-    codes = tuple(f"x{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(60))
+    codes = tuple(f"x{chr(97 + index // 26)}{chr(97 + index % 26)}" for index in range(60))
     assert len(grid_figure(grid(codes[:20], codes), "t").axes[0].texts) < 5
 
 
 @pytest.mark.parametrize("values", [[[np.nan]], [[5.0]], [[5.0, 5.0]], [[np.nan, np.nan], [np.nan, 1.0]]])
-def test_a_grid_with_few_scores(values: list[list[float]]) -> None:
+def test_grids_with_few_scores_are_drawn(values: list[list[float]]) -> None:
     shape = np.array(values).shape
     sources, targets = CODES[: shape[0]], ("en", "sw")[: shape[1]]
     own = np.zeros(shape, np.bool_)
@@ -189,7 +189,7 @@ def test_curves_have_one_colour_a_name_and_one_legend() -> None:
     assert [text.get_text() for text in one.get_legend().get_texts()] == ["NER", "QA"]
     assert two.get_legend() is None
     np.testing.assert_array_equal(one.lines[0].get_ydata(), [50, 60, 40])
-    # The level is dotted, and no line of the legend's.
+    # The line of the level is dotted, and is not in the legend.
     assert [line.get_ydata()[0] for line in (one.lines[1], two.lines[1])] == [30.0, 30.0]
     band = one.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == (35.0, 65.0)
@@ -237,7 +237,7 @@ def test_panels_of_boxes_keep_clear_of_each_other_s_names() -> None:
         assert top < bottom
 
 
-def test_means_and_their_intervals() -> None:
+def test_means_are_drawn_with_their_intervals() -> None:
     figure = means("X-SNS", "random")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["X-SNS", "random"]
@@ -245,7 +245,7 @@ def test_means_and_their_intervals() -> None:
     assert np.asarray(dots.get_offsets()).tolist() == [[40.0, 0.0], [50.0, 0.0]]
     assert bar.get_segments()[0].tolist() == [[38.0, 0.0], [52.0, 0.0]]  # type: ignore[attr-defined]
     assert np.asarray(mean.get_offsets()).tolist() == [[45.0, 0.0]]
-    # The first stands at the top.
+    # The first row is at the top.
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     bare = MeansPanel("QA", (MeanLine("a", (NAN,), NAN),), "F1")
     assert written(partial(means_figure, [bare], "t"))
@@ -268,15 +268,15 @@ def test_choices_show_gains_and_losses() -> None:
 
 def test_names_are_not_parsed_as_mathematics_and_are_cut() -> None:
     figure = means(LONG, "b" * 200)
-    shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert shown == [cut(LONG), f"{'b' * 27}…"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [cut(LONG), f"{'b' * 27}…"]
     assert written(lambda: means(LONG))
     assert re.search("a name that goes", cut(LONG))
     panel = Panel(LONG, (curve(LONG),))
     assert written(lambda: curves_figure([panel], XAxis(LONG, {0.1: LONG}), LONG, LONG))
 
 
-def test_names() -> None:
+def test_languages_and_axes_have_readable_names() -> None:
     assert language("sw") == "Swahili  sw"
     assert language("my-own-corpus") == "my-own-corpus"
     assert axis_label("f1", "percent") == "F1 (percent)"

@@ -25,7 +25,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.transfer_scores import TransferScores
 
 TABLE1, TABLE2, TABLE3, TABLE4 = (recipes(f"table{number}")[0] for number in range(1, 5))
-#: Baselines that fail in a test, with whose they are.
+#: (owner, verb) of the baselines that fail in a test.
 FAILING = (("any", "sue"), ("any", "l2v"), ("any", "ldnd"), ("mini", "emb"), ("mini", "nn-rank"))
 LANGUAGES = ("en", "fi", "et", "sw", "zu", "de")
 
@@ -37,10 +37,10 @@ def value(args: Sequence[str], option: str) -> str:
 def write_gold(args: Sequence[str], stdout: Path) -> None:
     """Write random transfer scores from 40 to 95, higher for a language's own test set."""
     sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
-    seeds = tuple(int(args[place + 1]) for place, word in enumerate(args) if word == "--seed")
-    drawn = np.random.default_rng(70).uniform(40, 70, (1, len(seeds), len(sources), len(targets)))
+    seeds = tuple(int(args[index + 1]) for index, word in enumerate(args) if word == "--seed")
+    scores = np.random.default_rng(70).uniform(40, 70, (1, len(seeds), len(sources), len(targets)))
     own = np.array([[source == target for target in targets] for source in sources])
-    cells = np.where(own, 95.0, drawn)
+    cells = np.where(own, 95.0, scores)
     task, metric = value(args, "--task"), "accuracy"
     write_scores(
         TransferScores(sources, targets, cells, task, metric, "percent", "made up", seeds=seeds), value(args, "-o")
@@ -49,15 +49,15 @@ def write_gold(args: Sequence[str], stdout: Path) -> None:
 
 
 def write_store(args: Sequence[str]) -> None:
-    seeds = [int(args[place + 1]) for place, word in enumerate(args) if word == "--seed"]
+    seeds = [int(args[index + 1]) for index, word in enumerate(args) if word == "--seed"]
     codes = value(args, "--lang").split(",")
     networks.write_all(value(args, "--store"), [networks.make_sub(code, seed) for code in codes for seed in seeds])
 
 
 def write_similarities(args: Sequence[str]) -> None:
     sources, targets = (tuple(value(args, side).split(",")) for side in ("--sources", "--targets"))
-    drawn = np.random.default_rng(len(args[1])).uniform(0, 1, (len(sources), len(targets)))
-    write_matrix(SimilarityMatrix(sources, targets, drawn, args[1]), value(args, "-o"))
+    values = np.random.default_rng(len(args[1])).uniform(0, 1, (len(sources), len(targets)))
+    write_matrix(SimilarityMatrix(sources, targets, values, args[1]), value(args, "-o"))
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ def tagged(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tagged: Path, tmp_path: Path) -> RunConfig:
-    """POS in six languages, with the data for all rows."""
+    """The configuration of a run: POS in six languages, with the data for all rows."""
     typology, ldnd = write_tables(tmp_path)
     data = (f"pos={tagged}", f"general={write_general(tmp_path)}", f"typology={typology}", f"ldnd={ldnd}")
-    asked = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
-    return plan(asked).config
+    options = RunOptions("embedded", tmp_path / "out", data, examples=4, command="xsns-stream reproduce all")
+    return plan(options).config
 
 
 def write_tables(folder: Path, known: Sequence[str] = LANGUAGES) -> tuple[Path, Path]:
@@ -130,27 +130,27 @@ def page(config: RunConfig, recipe: Recipe) -> str:
 
 
 def document_of(config: RunConfig, recipe: Recipe) -> Any:
-    """The record of a recipe, which must not hold NaN or infinities."""
+    """Return the record of a recipe, which must not contain NaN or infinities."""
     document = read_result(config.out, recipe.name)
     json.dumps(document, allow_nan=False)
     return document
 
 
 def lines_of(text: str, heading: str) -> dict[str, list[str]]:
-    """{first cell: other cells} of the first table below a heading."""
-    found: dict[str, list[str]] = {}
+    """Return {first cell: other cells} of the first table below a heading."""
+    result: dict[str, list[str]] = {}
     for line in text.partition(f"{heading}\n")[2].splitlines():
         if line.startswith("|"):
             first, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
-            found[first.strip()] = cells
-        elif found:
+            result[first.strip()] = cells
+        elif result:
             break
-    return found
+    return result
 
 
-def test_table_2(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(config, TABLE2)
-    assert (outcome.failed, outcome.left_out) == ({}, {})
+def test_table_2_compares_predictors(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    result = run(config, TABLE2)
+    assert (result.failed, result.left_out) == ({}, {})
     text = page(config, TABLE2)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:] == [
@@ -194,10 +194,10 @@ def test_a_predictor_that_lacks_languages_is_compared_separately(
 ) -> None:
     """The predictor is compared on the languages that it knows; the others are compared on the whole pool."""
     _, ldnd = write_tables(tmp_path, LANGUAGES[:4])
-    asked = RunOptions(
+    options = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).config
+    less = plan(options).config
     run(less, TABLE2)
     text = page(less, TABLE2)
     assert "LDND" not in lines_of(text, "## POS tagging")
@@ -209,19 +209,19 @@ def test_a_predictor_that_knows_few_languages_is_left_out(
     run: Callable[..., Outcome], tmp_path: Path, tagged: Path
 ) -> None:
     _, ldnd = write_tables(tmp_path, LANGUAGES[:2])
-    asked = RunOptions(
+    options = RunOptions(
         "embedded", tmp_path / "less", (f"pos={tagged}", f"ldnd={ldnd}"), tuning_seeds=(1,), fisher_seeds=(1,)
     )
-    less = plan(asked).config
-    outcome = run(less, TABLE2)
-    assert outcome.failed == {}
+    less = plan(options).config
+    result = run(less, TABLE2)
+    assert result.failed == {}
     assert "POS tagging has no row LDND: it has values for 2 of 6 sources and 2 of 6 targets." in page(less, TABLE2)
 
 
 def test_a_failed_baseline_has_no_row(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("nn-rank")
-    outcome = run(config, TABLE2)
-    assert outcome.failed == {"mini.pos.nn-rank": "no such model."}
+    result = run(config, TABLE2)
+    assert result.failed == {"mini.pos.nn-rank": "no such model."}
     text = page(config, TABLE2)
     assert "NN-Rank" not in lines_of(text, "## POS tagging")
     assert "The step mini.pos.nn-rank failed: no such model." in text
@@ -229,14 +229,14 @@ def test_a_failed_baseline_has_no_row(config: RunConfig, run: Callable[..., Outc
 
 def test_recipes_are_left_out_without_scores(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails.add("transfer")
-    outcome = run(config, TABLE1, TABLE2, TABLE3)
-    assert outcome.results == {}
-    assert set(outcome.left_out) == {"table1", "table2", "table3"}
+    result = run(config, TABLE1, TABLE2, TABLE3)
+    assert result.results == {}
+    assert set(result.left_out) == {"table1", "table2", "table3"}
 
 
-def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(config, TABLE1)
-    assert outcome.failed == {}
+def test_table_1_compares_texts_and_objectives(config: RunConfig, run: Callable[..., Outcome]) -> None:
+    result = run(config, TABLE1)
+    assert result.failed == {}
     text = page(config, TABLE1)
     rows = lines_of(text, "## POS tagging")
     assert list(rows)[2:5] == ["task text, LM", "task text, task head", "general text, LM"]
@@ -247,38 +247,40 @@ def test_table_1(config: RunConfig, run: Callable[..., Outcome]) -> None:
     assert "general text, LM" not in lines_of(page(without, TABLE1), "## POS tagging")
 
 
-def test_table_3(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
+def test_table_3_compares_regressions(config: RunConfig, run: Callable[..., Outcome], fails: set[str]) -> None:
     fails |= {verb for _, verb in FAILING}
-    outcome = run(config, TABLE3)
-    assert set(outcome.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
+    result = run(config, TABLE3)
+    assert set(result.failed) == {f"{owner}.pos.{verb}" for owner, verb in FAILING}
     text = page(config, TABLE3)
     rows = lines_of(text, "## POS tagging")
     assert rows["predictor"][:4] == ["model", "in sample", "leave one target out", "leave one source out"]
     assert len([line for line in text.splitlines() if line.startswith("| X-SNS |")]) == 2
     document = document_of(config, TABLE3)
     fit = document["result"]["tasks"]["pos"]["fits"]["X-SNS, mixed"]
-    shown = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
-    assert f"| {fit['errors'][0]['rmse']:.2f} |" in shown
+    table_row = next(line for line in text.splitlines() if line.startswith("| X-SNS | random intercept"))
+    assert f"| {fit['errors'][0]['rmse']:.2f} |" in table_row
     assert "| POS tagging | least squares | 9.58 |" in text
 
 
-def test_table_4(config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path) -> None:
+def test_table_4_compares_models_with_random_weights(
+    config: RunConfig, run: Callable[..., Outcome], fails: set[str], tiny_folder: Path
+) -> None:
     other = replace(config, model=str(tiny_folder), other_models=("google/mt5-base",))
     fails.add("google/mt5-base")
-    outcome = run(other, TABLE4)
-    assert outcome.results
+    result = run(other, TABLE4)
+    assert result.results
     text = page(other, TABLE4)
     assert "random weights\n" in text
     assert "* google/mt5-base: no such model." in text
     assert "python -m xsns_stream.reproduce.actions random-weights" in text
-    drawn = other.path("random-init")
-    assert (drawn / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
+    random_model = other.path("random-init")
+    assert (random_model / "model.safetensors").read_bytes() != (tiny_folder / "model.safetensors").read_bytes()
     assert document_of(other, TABLE4)["result"]["lacking"] == ["google/mt5-base: no such model."]
 
 
 def test_table_4_without_another_model(config: RunConfig, run: Callable[..., Outcome]) -> None:
-    outcome = run(replace(config, control=False), TABLE4)
-    assert outcome.left_out["table4"].hint == "name one with --other-model."
+    result = run(replace(config, control=False), TABLE4)
+    assert result.left_out["table4"].hint == "name one with --other-model."
 
 
 def test_comparable_numbers_of_the_paper_are_shown(tmp_path: Path, run: Callable[..., Outcome]) -> None:

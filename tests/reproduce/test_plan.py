@@ -28,23 +28,23 @@ def tagged(tmp_path: Path) -> Path:
 
 
 def test_the_pool_is_the_intersection_of_data_and_paper(tagged: Path) -> None:
-    made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",)))
-    assert made.failed == {}
-    task = made.config.tasks["pos"]
+    planned = plan(RunOptions("embedded", OUT, (f"pos={tagged}",)))
+    assert planned.failed == {}
+    task = planned.config.tasks["pos"]
     assert task.sources == task.targets == ("zh", "en", "fi", "ru", "sv", "tr")
     assert task.low_resource == ("af",)
     assert task.texts == task.sources
     assert not task.papers
     assert task.notes == ("the data lack bg, nl, fr, hi, id, it, ja, ko, no, pl, pt, sk, es, uk of the paper's pool.",)
     assert (task.tuning_seeds, task.fisher_seeds) == ((42, 16, 10), (42, 16, 10))
-    assert set(made.config.left_out) == set(TASKS) - {"pos"}
+    assert set(planned.config.left_out) == set(TASKS) - {"pos"}
 
 
 def test_languages_replace_the_pool(tagged: Path) -> None:
-    asked = RunOptions(
+    options = RunOptions(
         "embedded", OUT, (f"pos={tagged}",), languages=("swe", "sw", "en", "sr"), low_resource=("af", "en")
     )
-    task = plan(asked).config.tasks["pos"]
+    task = plan(options).config.tasks["pos"]
     assert (task.sources, task.targets, task.low_resource) == (("sv", "sw", "en"), ("sv", "en", "sr"), ("af",))
     assert task.texts == ("sv", "sw", "en")
     task = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), languages=("sv", "sw", "en", "ta"))).config.tasks["pos"]
@@ -70,18 +70,18 @@ def test_too_few_languages(tmp_path: Path, tagged: Path) -> None:
     folder = tmp_path / "ner"
     folder.mkdir()
     (folder / "sw-train.txt").write_text("a O\n\n")
-    alone = RunOptions("embedded", OUT, (f"ner={folder}",))
+    options = RunOptions("embedded", OUT, (f"ner={folder}",))
     with pytest.raises(UsageError, match="the data of ner have too few languages: sources sw, targets none"):
-        plan(alone)
-    made = plan(RunOptions("embedded", OUT, (f"ner={folder}", f"pos={tagged}")))
-    assert list(made.config.tasks) == ["pos"]
-    assert list(made.failed) == ["ner"]
-    assert made.config.left_out["ner"].startswith("the data of ner have too few")
+        plan(options)
+    planned = plan(RunOptions("embedded", OUT, (f"ner={folder}", f"pos={tagged}")))
+    assert list(planned.config.tasks) == ["pos"]
+    assert list(planned.failed) == ["ner"]
+    assert planned.config.left_out["ner"].startswith("the data of ner have too few")
 
 
 def test_requested_tasks_without_data(tagged: Path) -> None:
-    made = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
-    assert made.failed["qa"].hint == "add --data qa=FOLDER."
+    planned = plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("pos", "qa")))
+    assert planned.failed["qa"].hint == "add --data qa=FOLDER."
     assert plan(RunOptions("embedded", OUT, (f"pos={tagged}",))).failed == {}
     with pytest.raises(UsageError, match="'mt' is not a task"):
         plan(RunOptions("embedded", OUT, (f"pos={tagged}",), tasks=("mt",)))
@@ -91,33 +91,33 @@ def test_requested_tasks_without_data(tagged: Path) -> None:
         plan(RunOptions("embedded", OUT, ("pos=nowhere",)))
 
 
-def test_values_of_data(tmp_path: Path) -> None:
+def test_data_folders_are_assigned_to_tasks(tmp_path: Path) -> None:
     for name in ("pos", "general", "typology", "other"):
         (tmp_path / name).mkdir()
     np.savez(tmp_path / "typology" / "feature_predictions.npz", x=np.zeros(1))
     (tmp_path / "ldnd.csv").write_text("")
-    found = {
+    folders = {
         "pos": str(tmp_path / "pos"),
         "general": str(tmp_path / "general"),
         "typology": str(tmp_path / "typology" / "feature_predictions.npz"),
         "ldnd": str(tmp_path / "ldnd.csv"),
     }
-    assert sort_out([str(tmp_path)]) == found
+    assert sort_out([str(tmp_path)]) == folders
     assert sort_out([str(tmp_path), "pos=udpos=copy"])["pos"] == "udpos=copy"
-    for word, said in (
+    for word, message in (
         ("udpos=copy", "'udpos' is not a kind of data"),
         ("pos=", "'pos=' does not name any data"),
         ("nowhere", "the folder 'nowhere' does not exist"),
         (str(tmp_path / "other"), "has no data of these kinds: ner, pos"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             sort_out([word])
 
 
 def test_planning_the_paper_preset_needs_no_network() -> None:
-    made = plan(RunOptions("paper", OUT))
-    assert made.failed == {}
-    config = made.config
+    planned = plan(RunOptions("paper", OUT))
+    assert planned.failed == {}
+    config = planned.config
     assert list(config.tasks) == ["ner", "pos", "nli", "pi", "qa"]
     assert config.left_out == {"topic": "no data were given for it."}
     assert all(task.papers and task.sources == PAPER_POOLS[name] for name, task in config.tasks.items())
@@ -135,16 +135,16 @@ def test_other_data_or_pools_are_not_those_of_the_paper(tagged: Path) -> None:
 
 
 def test_options_replace_values_of_the_preset(tagged: Path) -> None:
-    asked = RunOptions(
+    options = RunOptions(
         "embedded", OUT, (f"pos={tagged}",), fisher_seeds=(1,), tuning_seeds=(2, 3), examples=4, density=0.3, limit=5
     )
-    config = plan(asked).config
+    config = plan(options).config
     task = config.tasks["pos"]
     assert (task.fisher_seeds, task.tuning_seeds, config.examples, config.density) == ((1,), (2, 3), 4, 0.3)
     assert (task.limit, task.test_limit) == (5, PRESETS["embedded"].test_limit["pos"])
 
 
-def test_general_text(tagged: Path, tmp_path: Path) -> None:
+def test_general_text_is_used_for_the_languages_of_the_tasks(tagged: Path, tmp_path: Path) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     for code in ("zho_Hans", "fi", "en", "sw"):
@@ -153,14 +153,14 @@ def test_general_text(tagged: Path, tmp_path: Path) -> None:
     assert config.general_languages == ("zh-Hans", "en", "fi")
 
 
-def test_constants_agree() -> None:
+def test_pools_and_presets_have_the_sizes_of_the_paper() -> None:
     assert (len(TOPIC_SOURCES), len(TOPIC_TARGETS), len(set(TOPIC_TARGETS))) == (20, 60, 60)
     assert [len(pool) for pool in PAPER_POOLS.values()] == [17, 20, 15, 7, 8]
     assert len(TARGETS) == 11
     assert all(preset.fisher_seeds[""] and preset.tuning_seeds[""] for preset in PRESETS.values())
 
 
-def test_slugs(tmp_path: Path) -> None:
+def test_slugs_are_distinct_and_contain_no_slash(tmp_path: Path) -> None:
     one, other = tmp_path / "a" / "tiny", tmp_path / "b" / "tiny"
     assert slug(str(one)) != slug(str(other))
     assert slug(str(one)).startswith("tiny-")

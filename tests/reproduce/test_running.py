@@ -100,9 +100,9 @@ def chain(config: RunConfig) -> Recipe:
 
 
 def test_steps_run_once_and_in_order(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
-    outcome, events = run(config, verbs, chain)
+    report, events = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
-    assert outcome.results == {"table9": (config.out / "table9.md", config.out / "table9.json.gz")}
+    assert report.results == {"table9": (config.out / "table9.md", config.out / "table9.json.gz")}
     assert [event.number for event in events if isinstance(event, StepStarted)] == [1, 2, 3]
     page = (config.out / "table9.md").read_text()
     assert page.startswith("# table9\n\na b c\n\n## Settings\n")
@@ -112,7 +112,7 @@ def test_steps_run_once_and_in_order(config: RunConfig, verbs: Verbs, chain: Rec
     assert record["result"] == {"done": ["a", "b", "c"], "nan": None}
     again, events = run(config, verbs, chain)
     assert verbs.called == []
-    assert again.results == outcome.results
+    assert again.results == report.results
     assert [event.seconds for event in events if isinstance(event, StepEnded)] == [None] * 3
     assert (config.out / "table9.md").read_text() == page
 
@@ -147,7 +147,7 @@ def test_a_damaged_record_is_ignored(config: RunConfig, verbs: Verbs, chain: Rec
 
 
 def test_an_overwritten_output_is_made_again(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
-    """Two models that write to one path: the page of one does not show the numbers of the other."""
+    """If two models write to one path, the page of one model does not show the numbers of the other."""
     run(config, verbs, chain)
     config.path("b.json").write_text("{}")
     run(config, verbs, chain)
@@ -179,11 +179,11 @@ def test_outputs_with_extra_content_are_refused(config: RunConfig, verbs: Verbs)
         a = step(config, "a", precondition=lambda: "'a.json' contains more.")
         return [a, step(config, "b", f"x={a.output}"), step(config, "c")]
 
-    outcome, _ = run(config, verbs, recipe("table9", made))
-    assert (verbs.called, outcome.failed) == (["a", "b", "c"], {}), "nothing is there at first"
+    report, _ = run(config, verbs, recipe("table9", made))
+    assert (verbs.called, report.failed) == (["a", "b", "c"], {}), "no output exists at first"
     before = config.path("a.json").read_bytes()
-    outcome, _ = run(config, verbs, recipe("table9", made))
-    assert (verbs.called, outcome.failed) == ([], {"a": "'a.json' contains more.", "b": "it needs a."})
+    report, _ = run(config, verbs, recipe("table9", made))
+    assert (verbs.called, report.failed) == ([], {"a": "'a.json' contains more.", "b": "it needs a."})
     assert config.path("a.json").read_bytes() == before
 
 
@@ -192,9 +192,9 @@ def test_a_failed_result_does_not_stop_other_recipes(config: RunConfig, verbs: V
         raise ModelError("the file is damaged.", "make it again.")
 
     bad = replace(chain, name="table8", render=broken)
-    outcome, _ = run(config, verbs, bad, chain)
-    assert list(outcome.results) == ["table9"]
-    assert outcome.failed == {"table8": "the file is damaged. make it again."}
+    report, _ = run(config, verbs, bad, chain)
+    assert list(report.results) == ["table9"]
+    assert report.failed == {"table8": "the file is damaged. make it again."}
     config.path("a.json").write_text('{"of": "anoth')
     with pytest.raises(XsnsError, match=r"a\.json"):
         StepOutputs({"a": step(config, "a")}).document("a")
@@ -202,9 +202,9 @@ def test_a_failed_result_does_not_stop_other_recipes(config: RunConfig, verbs: V
 
 def test_a_failure_stops_only_dependent_steps(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 1
-    outcome, events = run(config, verbs, chain)
+    report, events = run(config, verbs, chain)
     assert verbs.called == ["a", "c"]
-    assert outcome.failed == {"a": "a went wrong.", "b": "it needs a."}
+    assert report.failed == {"a": "a went wrong.", "b": "it needs a."}
     assert [(event.step.name, event.done) for event in events if isinstance(event, StepEnded)] == [
         ("a", False),
         ("b", False),
@@ -218,23 +218,23 @@ def test_a_failure_stops_only_dependent_steps(config: RunConfig, verbs: Verbs, c
 
 def test_outputs_of_an_earlier_command_are_not_used(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     run(config, verbs, chain)
-    changed = recipe("table9", lambda config: [step(config, "a", "--limit", "5")])
+    changed_recipe = recipe("table9", lambda config: [step(config, "a", "--limit", "5")])
     verbs.codes["a"] = 1
-    outcome, _ = run(config, verbs, changed)
-    assert outcome.results == {}
-    assert outcome.left_out["table9"].message == "nothing is there."
+    report, _ = run(config, verbs, changed_recipe)
+    assert report.results == {}
+    assert report.left_out["table9"].message == "nothing is there."
 
 
 def test_a_partly_done_step_runs_again_and_is_used(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     verbs.codes["a"] = 3
-    outcome, _ = run(config, verbs, chain)
+    report, _ = run(config, verbs, chain)
     assert verbs.called == ["a", "b", "c"]
-    assert (outcome.failed, outcome.partly) == ({}, {"a": "a went wrong."})
+    assert (report.failed, report.partly) == ({}, {"a": "a went wrong."})
     assert states(config, unique(chain.steps(config)))["a"] == PARTLY
     verbs.codes.clear()
-    outcome, _ = run(config, verbs, chain)
+    report, _ = run(config, verbs, chain)
     assert verbs.called == ["a", "b"]
-    assert outcome.partly == {}
+    assert report.partly == {}
 
 
 def test_droppable_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
@@ -243,24 +243,24 @@ def test_droppable_inputs_are_left_out(config: RunConfig, verbs: Verbs) -> None:
         words = ["--gold", str(gold.output), "--predict", f"A={a.output}", "--predict", f"B={b.output}"]
         return [gold, a, b, step(config, "held", *words, "--against", "A", droppable="--predict")]
 
-    made = recipe("table9", steps)
+    droppable = recipe("table9", steps)
     verbs.codes["a"] = 1
-    run(config, verbs, made)
-    held = config.path("held.json")
+    run(config, verbs, droppable)
+    matrix_path = config.path("held.json")
     gold, b = config.path("gold.json"), config.path("b.json")
-    assert json.loads(held.read_text())["of"][1:] == [
+    assert json.loads(matrix_path.read_text())["of"][1:] == [
         *("--gold", str(gold), "--predict", f"B={b}"),
-        *("-o", str(held)),
+        *("-o", str(matrix_path)),
     ]
     verbs.codes = {"b": 1, "gold": 0}
-    outcome, _ = run(config, verbs, made)
+    report, _ = run(config, verbs, droppable)
     assert verbs.called == ["a", "held"]
-    assert outcome.failed == {}
-    for path in (gold, held):
+    assert report.failed == {}
+    for path in (gold, matrix_path):
         path.unlink()
     verbs.codes = {"gold": 1}
-    outcome, _ = run(config, verbs, made)
-    assert outcome.failed["held"] == "it needs gold."
+    report, _ = run(config, verbs, droppable)
+    assert report.failed["held"] == "it needs gold."
 
 
 def test_a_step_without_inputs_fails(config: RunConfig, verbs: Verbs) -> None:
@@ -269,24 +269,24 @@ def test_a_step_without_inputs_fails(config: RunConfig, verbs: Verbs) -> None:
         return [a, step(config, "held", "--predict", f"A={a.output}", droppable="--predict")]
 
     verbs.codes["a"] = 1
-    outcome, _ = run(config, verbs, recipe("table9", steps))
-    assert outcome.failed == {"a": "a went wrong.", "held": "it needs a."}
+    report, _ = run(config, verbs, recipe("table9", steps))
+    assert report.failed == {"a": "a went wrong.", "held": "it needs a."}
 
 
 def test_two_recipes_share_a_step(config: RunConfig, verbs: Verbs, chain: Recipe) -> None:
     other = recipe("table8", lambda config: [step(config, "a"), step(config, "d")])
-    outcome, _ = run(config, verbs, chain, other)
+    report, _ = run(config, verbs, chain, other)
     assert verbs.called == ["a", "b", "c", "d"]
-    assert list(outcome.results) == ["table9", "table8"]
+    assert list(report.results) == ["table9", "table8"]
 
 
-def test_follow_up_steps(config: RunConfig, verbs: Verbs) -> None:
+def test_a_result_can_add_further_steps(config: RunConfig, verbs: Verbs) -> None:
     def follow_up(config: RunConfig, outputs: StepOutputs) -> list[Step]:
-        found = outputs.document("a")
-        return [] if found is None else [step(config, "e", found["of"][0])]
+        document = outputs.document("a")
+        return [] if document is None else [step(config, "e", document["of"][0])]
 
-    made = recipe("table9", lambda config: [step(config, "a")], follow_up=follow_up)
-    run(config, verbs, made)
+    with_follow_up = recipe("table9", lambda config: [step(config, "a")], follow_up=follow_up)
+    run(config, verbs, with_follow_up)
     assert verbs.called == ["a", "e"]
     assert read_result(config.out, "table9")["result"]["done"] == ["a", "e"]
 
@@ -295,9 +295,9 @@ def test_left_out_recipes_are_named(config: RunConfig, verbs: Verbs, chain: Reci
     def steps(_: RunConfig) -> list[Step]:
         raise LeftOutError("there are no targets.", "give some.")
 
-    outcome, _ = run(config, verbs, recipe("figure7", steps), chain)
-    assert outcome.left_out["figure7"].hint == "give some."
-    assert list(outcome.results) == ["table9"]
+    report, _ = run(config, verbs, recipe("figure7", steps), chain)
+    assert report.left_out["figure7"].hint == "give some."
+    assert list(report.results) == ["table9"]
     assert plan_recipes([recipe("figure7", steps)], config)[0].left_out is not None
 
 
@@ -310,31 +310,31 @@ def test_an_interruption_ends_the_run(config: RunConfig, verbs: Verbs, chain: Re
 
 def test_stdout_can_be_an_output(config: RunConfig, verbs: Verbs) -> None:
     path = config.path("said.json")
-    told = Step("told", ("rank", "--json"), (path,), stdout=path)
-    run(config, verbs, recipe("table9", lambda _: [told]))
+    printing = Step("told", ("rank", "--json"), (path,), stdout=path)
+    run(config, verbs, recipe("table9", lambda _: [printing]))
     assert json.loads(path.read_text()) == {"of": ["rank", "--json"]}
-    assert told.command_line == f"xsns-stream rank --json > {path}"
+    assert printing.command_line == f"xsns-stream rank --json > {path}"
 
 
-def test_actions(config: RunConfig, verbs: Verbs) -> None:
-    made = config.path("made")
+def test_steps_can_call_functions(config: RunConfig, verbs: Verbs) -> None:
+    folder = config.path("made")
 
     def fail() -> None:
         raise ModelError("no such model.", "give another.")
 
-    one = Step("one", (), (made,), action=made.mkdir, command=("python", "-m", "made", str(made)))
-    outcome, _ = run(config, verbs, recipe("table9", lambda config: [one, step(config, "a", str(made))]))
+    one = Step("one", (), (folder,), action=folder.mkdir, command=("python", "-m", "made", str(folder)))
+    report, _ = run(config, verbs, recipe("table9", lambda config: [one, step(config, "a", str(folder))]))
     assert verbs.called == ["a"]
-    assert outcome.failed == {}
+    assert report.failed == {}
     two = Step("two", (), (config.path("other"),), action=fail, command=("python", "-m", "failing"))
-    outcome, _ = run(config, verbs, recipe("table9", lambda _: [two]))
-    assert outcome.failed == {"two": "no such model."}
+    report, _ = run(config, verbs, recipe("table9", lambda _: [two]))
+    assert report.failed == {"two": "no such model."}
 
 
 def test_a_verb_without_output_has_failed(config: RunConfig, verbs: Verbs) -> None:
     lost = replace(step(config, "a"), outputs=(config.path("elsewhere.json"),))
-    outcome, _ = run(config, verbs, recipe("table9", lambda _: [lost]))
-    assert outcome.failed["a"].startswith("it ended with exit code 0; see ")
+    report, _ = run(config, verbs, recipe("table9", lambda _: [lost]))
+    assert report.failed["a"].startswith("it ended with exit code 0; see ")
 
 
 def test_names_of_steps_are_unique(config: RunConfig) -> None:
@@ -348,7 +348,7 @@ def test_names_of_steps_are_unique(config: RunConfig) -> None:
         Step("a", ("a",), (config.path("a.json"),), stdout=config.path("b.json"))
 
 
-def test_file_names() -> None:
+def test_names_of_files_are_distinct_short_and_contain_no_slash() -> None:
     assert file_name("mini.pos.gold") == "mini.pos.gold"
     odd = {file_name("../x"), file_name("..-x"), file_name("a/x"), file_name("a" * 300)}
     assert len(odd) == 4

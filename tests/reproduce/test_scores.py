@@ -40,30 +40,35 @@ def matrix(values: Any) -> SimilarityMatrix:
 
 
 def test_scores_of_a_target() -> None:
-    found = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
-    assert found.others == {"en": 60.0}
-    assert (found.own, found.trivial, found.best, found.english) == (90.0, 10.0, 60.0, 60.0)
-    found = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "et", {})
-    assert math.isnan(found.own)
-    assert math.isnan(found.trivial)
-    assert found.best_sources == ("en", "fi")
-    assert (found.worst, found.mean) == (40.0, pytest.approx(140 / 3))
-    assert found.mean_of(["de", "en"]) == 45.0
-    assert math.isnan(found.mean_of([]))
-    assert math.isnan(found.mean_of(["de", "sw"]))
+    target_scores = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "de", {"de": 10.0})
+    assert target_scores.others == {"en": 60.0}
+    assert (target_scores.own, target_scores.trivial, target_scores.best, target_scores.english) == (
+        90.0,
+        10.0,
+        60.0,
+        60.0,
+    )
+    target_scores = scores_of_target(scores([[[90.0, 40.0], [60.0, 50.0], [NAN, 50.0]]]), "et", {})
+    assert math.isnan(target_scores.own)
+    assert math.isnan(target_scores.trivial)
+    assert target_scores.best_sources == ("en", "fi")
+    assert (target_scores.worst, target_scores.mean) == (40.0, pytest.approx(140 / 3))
+    assert target_scores.mean_of(["de", "en"]) == 45.0
+    assert math.isnan(target_scores.mean_of([]))
+    assert math.isnan(target_scores.mean_of(["de", "sw"]))
     nothing = scores_of_target(scores([[[NAN, NAN]]]), "et", {})
     assert all(math.isnan(value) for value in (nothing.best, nothing.worst, nothing.mean, nothing.english))
 
 
-def test_paired_means() -> None:
+def test_means_are_compared_where_both_values_are_known() -> None:
     rows = {"a": [10.0, 20.0, 30.0, NAN], "b": [11.0, 20.0, 35.0, 99.0], "c": [NAN] * 4}
-    found = paired_means(rows, "a")
-    a, b, c = found.values()
+    means = paired_means(rows, "a")
+    a, b, c = means.values()
     assert (a.mean, a.targets, b.mean, b.targets) == (20.0, 3, pytest.approx(41.25), 4)
-    # Only where both are known.
+    # Rows are compared on the targets for which both have a value.
     assert (b.difference, b.better, b.level, b.worse) == (2.0, 2, 1, 0)
     assert b.difference_low <= 2.0 <= b.difference_high
-    # Three targets, one of them level: half of the patterns of signs reach the sum.
+    # One of three targets is tied, so that half of the sign patterns reach the sum.
     assert b.p == 0.5
     assert a.low <= a.mean <= a.high
     assert math.isnan(a.difference)
@@ -78,15 +83,15 @@ def test_the_most_similar_sources_of_a_target() -> None:
     values[:, 0] = [1.0, 0.2, 0.9, 0.2, NAN]
     assert most_similar(matrix(values), CODES, "de") == ("fi", "en", "sw")
     assert most_similar(matrix(values), ("de", "en", "zu"), "de") == ("en",)
-    # All alike: by code.
+    # Tied languages are in the order of their codes.
     assert most_similar(matrix(values), CODES, "zu") == ("de", "en", "fi")
     assert most_similar(matrix(values), CODES, "et") == ()
 
 
 def test_english_and_the_most_central_sources() -> None:
     values = np.eye(5)
-    for place, mean in enumerate((0.1, 0.0, 0.5, 0.9, 0.3)):
-        values[place, [other for other in range(5) if other != place]] = mean
+    for row, mean in enumerate((0.1, 0.0, 0.5, 0.9, 0.3)):
+        values[row, [other for other in range(5) if other != row]] = mean
     assert most_central(matrix(values), CODES, "de") == ("en", "sw", "fi")
     assert most_central(matrix(values), CODES, "sw") == ("en", "fi", "zu")
     assert most_central(matrix(values), CODES, "en") == ("sw", "fi", "zu")
@@ -94,9 +99,9 @@ def test_english_and_the_most_central_sources() -> None:
 
 
 def test_random_sets_are_reproducible() -> None:
-    found = random_sets(CODES, "de")
-    assert found == random_sets(tuple(reversed(CODES)), "de")
-    assert all(len(set(one)) == SET_SIZE and "de" not in one for one in found)
+    sets = random_sets(CODES, "de")
+    assert sets == random_sets(tuple(reversed(CODES)), "de")
+    assert all(len(set(one)) == SET_SIZE and "de" not in one for one in sets)
     assert len({mixture(one) for target in CODES for one in random_sets(CODES, target)}) > 2
     assert random_sets(("en", "fi", "de"), "de") == ()
 
@@ -120,16 +125,16 @@ def document(**means: float | None) -> dict[str, Any]:
     }
 
 
-def test_panels_of_metrics() -> None:
-    made = document(p05=0.5, p15=None, p25=0.7, random=0.2)
-    panels = metric_panels({"pos": made}, {"pos": [0.05, 0.15, 0.25, 0.35]})
+def test_panels_have_a_curve_over_densities_for_each_metric() -> None:
+    evaluation = document(p05=0.5, p15=None, p25=0.7, random=0.2)
+    panels = metric_panels({"pos": evaluation}, {"pos": [0.05, 0.15, 0.25, 0.35]})
     assert [panel.title for panel in panels] == ["Pearson", "Spearman", "Top-1", "NDCG@3"]
     (curve,) = panels[0].curves
     assert (curve.name, curve.x, curve.level) == ("POS tagging", (0.05, 0.15, 0.25), 20.0)
     np.testing.assert_array_equal(curve.mean, [50.0, NAN, 70.0])
-    assert best_predictor(made) == "0.25"
+    assert best_predictor(evaluation) == "0.25"
     assert best_predictor(document(p05=None, random=0.9)) == ""
-    table = metric_table(made, "p", {"chance": {"0.15": "0.081"}})
+    table = metric_table(evaluation, "p", {"chance": {"0.15": "0.081"}})
     assert "| 0.15 | 0.081 | – |" in table
     assert "| random |  | 20.0 [20, 20] |" in table
 

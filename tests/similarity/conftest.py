@@ -8,7 +8,7 @@ from xsns_stream.types import LayerSpan, ParameterLayout
 
 
 class MemoryRows:
-    """Packed rows in memory, as a comparison wants them from a store."""
+    """Packed rows in memory, with the methods of a store that a comparison needs."""
 
     def __init__(self, rows, layout):
         self.packed, self.layout = rows, layout
@@ -33,7 +33,7 @@ def memory_rows():
 
 @pytest.fixture(scope="session")
 def two_layers():
-    """A layout of two unlike layers, whose tensors end within words."""
+    """A layout of two different layers, whose tensors end within words."""
     sizes = {
         "model.layers.0.attention.query.weight": 100,
         "model.layers.0.attention.query.bias": 7,

@@ -19,9 +19,9 @@ members = st.frozensets(st.integers(0, SIZE - 1))
 
 
 def bits(members):
-    found = np.zeros(SIZE, np.int64)
-    found[list(members)] = 1
-    return found
+    result = np.zeros(SIZE, np.int64)
+    result[list(members)] = 1
+    return result
 
 
 def pair(a, b, coefficient):
@@ -29,12 +29,12 @@ def pair(a, b, coefficient):
     return similarity(OverlapCounts(("a", "b"), table, SIZE), coefficient)["a", "b"]
 
 
-def divided(part, whole):
-    return part / whole if whole else math.nan
+def divided(part, total):
+    return part / total if total else math.nan
 
 
 def expected(a, b):
-    """The definitions, once more, on sets."""
+    """Return the coefficient by its definition on sets."""
     n, chance = len(a & b), len(a) * len(b) / SIZE
     chance = divided(chance, len(a) + len(b) - chance)
     return {
@@ -69,17 +69,17 @@ def test_values_are_within_the_range_of_their_coefficient():
 def test_coefficients_equal_those_of_scipy(coefficient, metric):
     dense = np.random.default_rng(2).random((6, 500)) < 0.3
     rows = dense.astype(np.int64)
-    found = similarity(OverlapCounts(tuple("abcdef"), rows @ rows.T, 500), coefficient)
+    matrix = similarity(OverlapCounts(tuple("abcdef"), rows @ rows.T, 500), coefficient)
     distances = cdist(dense if metric != "cosine" else rows, dense if metric != "cosine" else rows, metric)
-    np.testing.assert_allclose(found.values, 1 - distances, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(matrix.values, 1 - distances, rtol=0, atol=1e-14)
 
 
 @given(a=members, b=members)
-def test_properties_of_coefficients(a, b):
+def test_coefficients_are_symmetric_and_ordered(a, b):
     for coefficient in COEFFICIENTS:
-        here, there = pair(a, b, coefficient), pair(b, a, coefficient)
+        forward, backward = pair(a, b, coefficient), pair(b, a, coefficient)
         if coefficient != "containment":
-            assert here == pytest.approx(there, rel=1e-12, abs=1e-15, nan_ok=True)
+            assert forward == pytest.approx(backward, rel=1e-12, abs=1e-15, nan_ok=True)
     jac, dice = pair(a, b, "jaccard"), pair(a, b, "dice")
     assert dice == pytest.approx(2 * jac / (1 + jac), nan_ok=True)
     if a and b:
@@ -112,7 +112,9 @@ def test_the_chance_level_of_coefficients():
     }.items():
         matrix = similarity(counts, coefficient)
         assert matrix.chance[0, 1] == pytest.approx(level)
-        assert matrix.chance_corrected[0, 1] == pytest.approx(0, abs=1e-12), "they share what chance gives"
+        assert matrix.chance_corrected[0, 1] == pytest.approx(0, abs=1e-12), (
+            "the sets share as many members as by chance"
+        )
     assert similarity(counts, "mutual-information").chance is None
     assert similarity(counts, "mutual-information")["a", "b"] == pytest.approx(0, abs=1e-12)
     corrected = similarity(counts, "corrected-jaccard")
@@ -138,7 +140,7 @@ def test_counts_of_a_model_of_billions_of_parameters():
     assert 0.68 < similarity(counts, "mutual-information")["a", "b"] < math.log(2)
 
 
-def test_an_unknown_coefficient():
+def test_an_unknown_coefficient_is_refused():
     with pytest.raises(UsageError, match="there is no coefficient 'jacard'") as caught:
         similarity(OverlapCounts(("a",), np.array([[1]], np.int64), 5), "jacard")
     assert "mutual-information" in caught.value.hint

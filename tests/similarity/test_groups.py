@@ -55,7 +55,7 @@ def test_groups_hold_every_bit_once(two_layers, by, names, sizes):
     assert all(one[1] == other[0] for one, other in pairwise(bits))
 
 
-def test_an_unknown_grouping(two_layers):
+def test_an_unknown_grouping_is_refused(two_layers):
     with pytest.raises(UsageError, match="parameters cannot be grouped by 'block'") as caught:
         groups_of(two_layers, "block")
     assert "layer, module, tensor" in caught.value.hint
@@ -71,9 +71,9 @@ def test_counts_are_those_of_unpacked_bits_and_add_up(store, two_layers, by):
         assert table.intersection.tolist() == sum(part @ part.T for part in inside).tolist()
         assert table.size == groups.sizes[group]
         assert grouped[name] is table
-    whole = count_overlaps(store)
-    assert grouped.total.intersection.tolist() == whole.intersection.tolist()
-    assert (grouped.total.size, grouped.total.languages) == (whole.size, whole.languages)
+    ungrouped = count_overlaps(store)
+    assert grouped.total.intersection.tolist() == ungrouped.intersection.tolist()
+    assert (grouped.total.size, grouped.total.languages) == (ungrouped.size, ungrouped.languages)
     with pytest.raises(KeyError):
         grouped["no such group"]
 
@@ -85,27 +85,32 @@ def test_a_rectangle_of_groups(store):
         part = square[name].between(("sw", "fi"), ("en", "sw"))
         for field in ("intersection", "source_cardinality", "target_cardinality"):
             assert getattr(table, field).tolist() == getattr(part, field).tolist()
-    whole = count_overlaps(store, sources=["sw", "fi"], targets=["en", "sw"])
+    ungrouped = count_overlaps(store, sources=["sw", "fi"], targets=["en", "sw"])
     for field in ("intersection", "source_cardinality", "target_cardinality"):
-        assert getattr(grouped.total, field).tolist() == getattr(whole, field).tolist()
+        assert getattr(grouped.total, field).tolist() == getattr(ungrouped, field).tolist()
 
 
 def test_a_coefficient_for_each_group(store):
     counts = count_overlaps_by_seed(store, by="layer")
-    found = similarity_by_group(counts, "dice")
-    assert (found.by, found.names, found.sizes, found.coefficient) == ("layer", counts[0].names, (110, 140), "dice")
-    for name, matrix in found:
+    by_group = similarity_by_group(counts, "dice")
+    assert (by_group.by, by_group.names, by_group.sizes, by_group.coefficient) == (
+        "layer",
+        counts[0].names,
+        (110, 140),
+        "dice",
+    )
+    for name, matrix in by_group:
         assert np.array_equal(matrix.values, similarity(counts[0][name], "dice").values)
-        assert found[name] is matrix
+        assert by_group[name] is matrix
         pairs = matrix.values[np.triu_indices(3, 1)]
         assert matrix.mean_of_pairs == pytest.approx(pairs.mean())
     selected = [table.cardinality.sum() for _, table in counts[0]]
-    assert found.shares == pytest.approx([part / sum(selected) for part in selected])
-    assert found.values.shape == (2, 3, 3)
-    frame = found.to_frame()
+    assert by_group.shares == pytest.approx([part / sum(selected) for part in selected])
+    assert by_group.values.shape == (2, 3, 3)
+    frame = by_group.to_frame()
     assert list(frame.columns) == ["group", "source", "target", "dice"]
     line = frame[(frame.group == "model.layers.1") & (frame.source == "en") & (frame.target == "sw")]
-    assert line["dice"].tolist() == [found["model.layers.1"]["en", "sw"]]
+    assert line["dice"].tolist() == [by_group["model.layers.1"]["en", "sw"]]
 
 
 def test_different_groups_are_not_averaged(store):
@@ -118,8 +123,8 @@ def test_different_groups_are_not_averaged(store):
         GroupedOverlaps("layer", ("a", "b"), (OverlapCounts(("a",), np.zeros((1, 1), np.int64), 3),))
 
 
-def test_nothing_selected(memory_rows, two_layers):
+def test_groups_without_selected_parameters_are_undefined(memory_rows, two_layers):
     empty = memory_rows({code: np.zeros(4, np.uint64) for code in CODES}, two_layers)
-    found = similarity_by_group(count_overlaps(empty, by="layer"))
-    assert np.isnan(found.shares).all()
-    assert np.isnan(found["model.layers.0"].mean_of_pairs)
+    by_group = similarity_by_group(count_overlaps(empty, by="layer"))
+    assert np.isnan(by_group.shares).all()
+    assert np.isnan(by_group["model.layers.0"].mean_of_pairs)

@@ -28,7 +28,7 @@ def pack(members, size):
 
 
 class Rows:
-    """A row source that is not a store; it says which rows were opened."""
+    """A source of rows that is not a store, and that records which rows were opened."""
 
     def __init__(self, sets, size, recorded=None):
         self.sets, self.size, self.recorded = sets, size, recorded
@@ -92,15 +92,15 @@ def test_a_rectangle_is_a_part_of_the_square(sets, sources, targets):
     assert rectangle.source_cardinality.tolist() == [len(sets[code]) for code in sources]
     assert rectangle.target_cardinality.tolist() == [len(sets[code]) for code in targets]
     assert rectangle.union.tolist() == [[len(sets[a] | sets[b]) for b in targets] for a in sources]
-    # Each row is read once, also that of a language on both sides.
+    # Each row is read once, also the row of a language on both sides.
     (opened,) = source.opened
     assert sorted(opened) == sorted({*sources, *targets})
     square = count_overlaps(source)
     assert square.between(sources, targets).intersection.tolist() == rectangle.intersection.tolist()
-    part, whole = jaccard(rectangle), jaccard(square)
+    part, full = jaccard(rectangle), jaccard(square)
     for a in sources:
         for b in targets:
-            assert part[a, b] == pytest.approx(whole[a, b], abs=0, nan_ok=True)
+            assert part[a, b] == pytest.approx(full[a, b], abs=0, nan_ok=True)
 
 
 def test_a_rectangle_with_one_side_has_all_languages_on_the_other():
@@ -165,9 +165,9 @@ def test_seeds_are_joined_by_label_and_averaged():
     assert matrix.per_seed.shape == (2, 3, 3)
     assert matrix.per_seed[1, 0, 1] == 1.0
     assert matrix.spread[0, 1] == pytest.approx(np.std([1 / 3, 1], ddof=1))
-    alone = jaccard(count(one, ["sw", "rw"], seed=3))
-    assert alone.seeds == (3,)
-    assert alone.spread is None
+    one_seed = jaccard(count(one, ["sw", "rw"], seed=3))
+    assert one_seed.seeds == (3,)
+    assert one_seed.spread is None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_different_tables_are_not_averaged(other, message):
         jaccard([count(sets, ["sw", "rw"]), count(sets, **settings)])
 
 
-def test_no_table_at_all():
+def test_no_table_of_counts_is_refused():
     with pytest.raises(UsageError, match="no table of counts"):
         jaccard([])
 
@@ -200,7 +200,7 @@ def test_counting_through_torch_gives_the_same():
     assert np.array_equal(one.target_cardinality, other.target_cardinality)
 
 
-def test_a_missing_device():
+def test_a_missing_device_is_refused():
     with pytest.raises(UsageError, match="overlaps cannot be counted on the device 'abacus': ") as caught:
         count_overlaps(Rows({"sw": {1}}, 64), device="abacus")
     assert caught.value.hint == "omit --device to use the CPU."

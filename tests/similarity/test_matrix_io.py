@@ -19,7 +19,7 @@ from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.predictor_records import DrawnText, PredictorRecord
 
 NAN = float("nan")
-# Codes that other programs take for something else: not a number, false.
+# Codes that other programs read as another value: `nan` (not a number) and `no` (false).
 SOURCES, TARGETS = ("nan", "no", "sw"), ("zh-Hant", "nan")
 
 
@@ -73,12 +73,12 @@ def test_a_matrix_without_seeds_and_chance_round_trips(tmp_path: Path, suffix: s
 
 def test_all_arrays_are_transposed(tmp_path: Path) -> None:
     path = write_matrix(made(), tmp_path / "m.parquet")
-    turned = read_matrix(path, transpose=True)
-    assert (turned.sources, turned.targets) == (TARGETS, SOURCES)
-    np.testing.assert_array_equal(turned.values, made().values.T)
-    assert turned.per_seed is not None
-    assert turned.per_seed.shape == (2, 2, 3)
-    write_matrix(turned, path)
+    transposed = read_matrix(path, transpose=True)
+    assert (transposed.sources, transposed.targets) == (TARGETS, SOURCES)
+    np.testing.assert_array_equal(transposed.values, made().values.T)
+    assert transposed.per_seed is not None
+    assert transposed.per_seed.shape == (2, 2, 3)
+    write_matrix(transposed, path)
     same(read_matrix(path, transpose=True), made())
 
 
@@ -97,10 +97,10 @@ def test_similarities_are_not_read_as_distances(tmp_path: Path) -> None:
 
 
 def test_codes_are_normalised_and_empty_cells_are_undefined(table: Any) -> None:
-    found = table("lang\tafr_Latn\tarb_Arab\nafr_Latn\t\t0.25\nswh_Latn\t0.5\t-1e-3\n", "layer7.tsv")
-    assert (found.sources, found.targets) == (("af", "sw"), ("af", "ar"))
-    np.testing.assert_array_equal(found.values, [[NAN, 0.25], [0.5, -0.001]])
-    assert (found.coefficient, found.seeds, found.per_seed) == ("layer7", (), None)
+    matrix = table("lang\tafr_Latn\tarb_Arab\nafr_Latn\t\t0.25\nswh_Latn\t0.5\t-1e-3\n", "layer7.tsv")
+    assert (matrix.sources, matrix.targets) == (("af", "sw"), ("af", "ar"))
+    np.testing.assert_array_equal(matrix.values, [[NAN, 0.25], [0.5, -0.001]])
+    assert (matrix.coefficient, matrix.seeds, matrix.per_seed) == ("layer7", (), None)
 
 
 def test_distances_become_similarities(table: Any) -> None:
@@ -115,29 +115,29 @@ def test_distances_become_similarities(table: Any) -> None:
 
 
 def test_labels_that_are_not_codes_stay(table: Any) -> None:
-    found = table("x,sw,the average\nfi,1,2\nde,3,4\n")
-    assert found.targets == ("sw", "the average")
+    matrix = table("x,sw,the average\nfi,1,2\nde,3,4\n")
+    assert matrix.targets == ("sw", "the average")
 
 
 def test_a_matrix_that_would_lose_rows_or_columns_is_refused(table: Any) -> None:
-    found = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
+    matrix = table("x,sw,the average,German\nfi,1,2,3\naka,4,5,6\ntwi,7,8,9\nde,1,1,1\n")
     with pytest.raises(XsnsError, match=r"name one language each: the average\.") as caught:
-        known_languages(found, "'m.csv'")
+        known_languages(matrix, "'m.csv'")
     assert "--skip-unknown" in caught.value.hint
-    known = known_languages(found, "'m.csv'", skip_unknown=True)
+    known = known_languages(matrix, "'m.csv'", skip_unknown=True)
     assert (known.matrix.sources, known.matrix.targets) == (("fi", "de"), ("sw", "de"))
     assert known.matrix.values.tolist() == [[1, 3], [1, 1]]
     assert (known.left_out, known.by_name) == (("aka", "twi", "the average"), {"German": "de"})
 
 
 def test_several_codes_of_one_language_stay_labels_as_in_a_store(table: Any) -> None:
-    found = table("x,sw,fi\naka_Latn,4,5\ntwi_Latn,7,8\nsw,1,1\n")
-    known = known_languages(found, "m")
+    matrix = table("x,sw,fi\naka_Latn,4,5\ntwi_Latn,7,8\nsw,1,1\n")
+    known = known_languages(matrix, "m")
     assert known.matrix.sources == ("aka_Latn", "twi_Latn", "sw")
     assert known.shared == {"ak": ["aka_Latn", "twi_Latn"]}
-    chosen = known_languages(found, "m", rename={"aka_Latn": "ak"})
+    chosen = known_languages(matrix, "m", rename={"aka_Latn": "ak"})
     assert (chosen.matrix.sources, chosen.shared) == (("ak", "twi_Latn", "sw"), {})
-    # A name is not a code: two labels of one language are then a mistake of the table.
+    # One label is a name: two labels of one language are then a mistake in the table.
     with pytest.raises(XsnsError, match=r"name one language each: sw \(sw\), Swahili \(sw\)\."):
         known_languages(table("x,fi\nsw,4\nSwahili,7\n"), "m")
 
@@ -182,9 +182,9 @@ def test_a_damaged_record_is_reported(tmp_path: Path, damage: dict[str, Any]) ->
 def test_names_in_a_record_are_shown_without_control_characters(tmp_path: Path) -> None:
     record = replace(RECORD, model="\x1b[31mred\u202e\nline")
     path = write_matrix(replace(made(), record=record), tmp_path / "m.parquet")
-    found = read_matrix(path).record
-    assert found is not None
-    assert found.model == "[31mred line"
+    read_record = read_matrix(path).record
+    assert read_record is not None
+    assert read_record.model == "[31mred line"
 
 
 # ----------------------------------------------------------------------------------- missing labels
@@ -203,8 +203,8 @@ def test_a_missing_label_is_an_error(tmp_path: Path, label: Any) -> None:
 
 
 def test_missing_labels_in_files(tmp_path: Path, table: Any) -> None:
-    kept = pd.DataFrame({"en": [1, 0.2], "nan": [0.2, 1]}, index=["en", None])
-    kept.to_parquet(tmp_path / "kept.parquet")
+    frame = pd.DataFrame({"en": [1, 0.2], "nan": [0.2, 1]}, index=["en", None])
+    frame.to_parquet(tmp_path / "kept.parquet")
     first = pd.DataFrame({"source": ["en", None, "fi"], "en": [1, 0.2, 0.3], "fi": [0.3, 0.4, 1]})
     first.to_parquet(tmp_path / "first.parquet")
     for name in ("kept.parquet", "first.parquet"):
@@ -228,8 +228,8 @@ def test_lines_that_are_called_targets_are_turned_or_refused(tmp_path: Path, tab
     text = f"{corner},sw,fi\nen,1,2\nde,3,4\n"
     with pytest.raises(UsageError, match="is transposed: its header calls the rows"):
         table(text)
-    turned = table(text, transpose=True)
-    assert (turned.sources, turned.targets) == (("sw", "fi"), ("en", "de"))
+    transposed = table(text, transpose=True)
+    assert (transposed.sources, transposed.targets) == (("sw", "fi"), ("en", "de"))
     frame = pd.DataFrame([[1, 2]], index=pd.Index(["en"], name=corner), columns=["sw", "fi"])
     frame.to_parquet(tmp_path / "named.parquet")
     with pytest.raises(UsageError, match="is transposed"):
@@ -270,23 +270,27 @@ def test_tables_with_an_unknown_diagonal(table: Any, text: str) -> None:
 
 
 def test_files_of_this_program_are_not_checked_for_distances(tmp_path: Path, table: Any) -> None:
-    given = table(APART, as_given=True)
+    matrix = table(APART, as_given=True)
     for suffix in (".parquet", ".json", ".npz"):
-        same(read_matrix(write_matrix(given, tmp_path / f"m{suffix}")), given)
+        same(read_matrix(write_matrix(matrix, tmp_path / f"m{suffix}")), matrix)
 
 
 # ---------------------------------------------------------------------------------------- summaries
 
 
 def test_words_for_summaries_are_reported(table: Any) -> None:
-    found = table("source,en,fi,max\nen,1,.2,1\nfi,.2,1,1\nmax,1,1,1\nSum,1,1,1\n")
+    matrix = table("source,en,fi,max\nen,1,.2,1\nfi,.2,1,1\nmax,1,1,1\nSum,1,1,1\n")
     with pytest.raises(XsnsError, match=r"max \(a word for a summary; use --rename max=max for the language") as c:
-        known_languages(found, "'m.csv'")
+        known_languages(matrix, "'m.csv'")
     assert "--rename Sum=Sum for the language ulw" in c.value.message
-    left = known_languages(found, "'m.csv'", skip_unknown=True)
-    assert (left.matrix.sources, left.matrix.targets, left.left_out) == (("en", "fi"), ("en", "fi"), ("max", "Sum"))
-    meant = known_languages(found, "'m.csv'", rename={"max": "max", "Sum": "sum"})
-    assert (meant.matrix.sources, meant.matrix.targets) == (("en", "fi", "max", "ulw"), ("en", "fi", "max"))
+    without = known_languages(matrix, "'m.csv'", skip_unknown=True)
+    assert (without.matrix.sources, without.matrix.targets, without.left_out) == (
+        ("en", "fi"),
+        ("en", "fi"),
+        ("max", "Sum"),
+    )
+    renamed = known_languages(matrix, "'m.csv'", rename={"max": "max", "Sum": "sum"})
+    assert (renamed.matrix.sources, renamed.matrix.targets) == (("en", "fi", "max", "ulw"), ("en", "fi", "max"))
 
 
 def test_languages_of_our_own_matrices_are_no_summaries(tmp_path: Path) -> None:
@@ -296,8 +300,8 @@ def test_languages_of_our_own_matrices_are_no_summaries(tmp_path: Path) -> None:
 
 
 def test_labels_can_be_renamed(table: Any) -> None:
-    found = table("source,sw,Finnish 2\nen,1,2\n")
-    assert known_languages(found, "m", rename={"Finnish 2": "fi", "elsewhere": "de"}).matrix.targets == ("sw", "fi")
+    matrix = table("source,sw,Finnish 2\nen,1,2\n")
+    assert known_languages(matrix, "m", rename={"Finnish 2": "fi", "elsewhere": "de"}).matrix.targets == ("sw", "fi")
 
 
 def test_two_codes_of_one_language_are_told_apart(table: Any) -> None:
@@ -325,31 +329,31 @@ def test_faults_of_a_table_are_reported(table: Any, text: str, message: str) -> 
         table(text)
 
 
-def test_an_object_of_objects(table: Any) -> None:
-    found = table(json.dumps({"en": {"sw": 0.5, "fi": 1}, "de": {"fi": None}}), "m.json")
-    assert (found.sources, found.targets) == (("en", "de"), ("sw", "fi"))
-    np.testing.assert_array_equal(found.values, [[0.5, 1], [NAN, NAN]])
+def test_a_json_object_of_objects_is_read(table: Any) -> None:
+    matrix = table(json.dumps({"en": {"sw": 0.5, "fi": 1}, "de": {"fi": None}}), "m.json")
+    assert (matrix.sources, matrix.targets) == (("en", "de"), ("sw", "fi"))
+    np.testing.assert_array_equal(matrix.values, [[0.5, 1], [NAN, NAN]])
 
 
-def test_a_parquet_frame_of_another_program(tmp_path: Path) -> None:
+def test_a_parquet_frame_of_another_program_is_read(tmp_path: Path) -> None:
     frame = pd.DataFrame({"language": ["swh", "fi"], "de": [1, 2], "en": [0.5, None]})
     for index in (None, "language"):
-        given = frame if index is None else frame.set_index(index)
-        given.to_parquet(tmp_path / "m.parquet")
-        found = read_matrix(tmp_path / "m.parquet")
-        assert (found.sources, found.targets) == (("sw", "fi"), ("de", "en"))
-        np.testing.assert_array_equal(found.values, [[1, 0.5], [2, NAN]])
+        written = frame if index is None else frame.set_index(index)
+        written.to_parquet(tmp_path / "m.parquet")
+        matrix = read_matrix(tmp_path / "m.parquet")
+        assert (matrix.sources, matrix.targets) == (("sw", "fi"), ("de", "en"))
+        np.testing.assert_array_equal(matrix.values, [[1, 0.5], [2, NAN]])
 
 
 @pytest.mark.parametrize("suffix", MATRIX_FORMATS)
 def test_files_that_are_missing_or_damaged(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(XsnsError, match="there is no file"):
         read_matrix(tmp_path / f"none{suffix}")
-    whole = write_matrix(made(), tmp_path / f"m{suffix}").read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"\xff\xfe\x00 no text", b"[1, 2]", b"\x93NUMPY"):
+    content = write_matrix(made(), tmp_path / f"m{suffix}").read_bytes()
+    for damaged in (b"", content[: len(content) // 2], b"\xff\xfe\x00 no text", b"[1, 2]", b"\x93NUMPY"):
         path = tmp_path / f"damaged{suffix}"
         path.write_bytes(damaged)
-        if suffix in {".csv", ".tsv"} and damaged == whole[: len(whole) // 2]:
+        if suffix in {".csv", ".tsv"} and damaged == content[: len(content) // 2]:
             # Half a table is a smaller table, or one with fewer cells.
             continue
         with pytest.raises(XsnsError):
@@ -370,7 +374,7 @@ def test_no_pickle_is_ever_opened(tmp_path: Path) -> None:
         read_matrix(tmp_path / "m.npz")
 
 
-def test_an_unknown_suffix(tmp_path: Path) -> None:
+def test_an_unknown_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a matrix") as caught:
         read_matrix(tmp_path / "m.xlsx")
     assert all(suffix in caught.value.hint for suffix in MATRIX_FORMATS)
@@ -389,9 +393,9 @@ def test_a_frame_of_numbers_of_text_and_of_what_pandas_calls_missing() -> None:
         [[1, 0.5], [pd.NA, 2]],
     ):
         frame = pd.DataFrame(cells, index=index, columns=columns)
-        found = frame_matrix(frame, coefficient="ldnd")
-        np.testing.assert_array_equal(found.values, expected)
-        assert (found.sources, found.coefficient) == (("sw", "fi"), "ldnd")
+        matrix = frame_matrix(frame, coefficient="ldnd")
+        np.testing.assert_array_equal(matrix.values, expected)
+        assert (matrix.sources, matrix.coefficient) == (("sw", "fi"), "ldnd")
     np.testing.assert_array_equal(
         frame_matrix(pd.DataFrame(expected, index=index, columns=columns), coefficient="x", distance=True).values,
         [[0, 0.5], [NAN, -1]],
@@ -415,13 +419,13 @@ def test_a_frame_with_wrong_cells_names_the_table() -> None:
     ("name", "side"),
     [("xlm-roberta-base_flores200_layer7", 84), ("glot500-base_flores200_layer5", 178), ("edit_flores200", 203)],
 )
-def test_the_real_tables_of_mplm_sim(name: str, side: int) -> None:
-    found = read_matrix(SHARED / "typology" / "mplm_sim" / f"{name}.tsv")
-    assert found.values.shape == (side, side)
-    assert found.sources == found.targets
-    assert {"af", "sw", "fi", "en"} <= set(found.sources)
+def test_the_published_tables_of_mplm_sim_are_read(name: str, side: int) -> None:
+    matrix = read_matrix(SHARED / "typology" / "mplm_sim" / f"{name}.tsv")
+    assert matrix.values.shape == (side, side)
+    assert matrix.sources == matrix.targets
+    assert {"af", "sw", "fi", "en"} <= set(matrix.sources)
     # The diagonal is empty, and nothing else.
-    np.testing.assert_array_equal(np.isnan(found.values), np.eye(side, dtype=bool))
+    np.testing.assert_array_equal(np.isnan(matrix.values), np.eye(side, dtype=bool))
 
 
 @pytest.mark.parametrize(
@@ -436,9 +440,9 @@ def test_the_real_tables_of_mplm_sim(name: str, side: int) -> None:
     ids=["margins at the end", "margin at the beginning", "title of a spreadsheet", "title", "empty corner"],
 )
 def test_titles_and_empty_margins_are_left_out(table: Any, text: str) -> None:
-    found = table(text)
-    assert (found.sources, found.targets) == (("en", "fi"), ("en", "fi"))
-    np.testing.assert_array_equal(found.values, [[1, 0.2], [0.3, 1]])
+    matrix = table(text)
+    assert (matrix.sources, matrix.targets) == (("en", "fi"), ("en", "fi"))
+    np.testing.assert_array_equal(matrix.values, [[1, 0.2], [0.3, 1]])
 
 
 def test_a_column_without_a_name_is_no_title(table: Any) -> None:

@@ -26,23 +26,23 @@ def test_results_equal_those_of_integers(memory_rows, two_layers, random_rows, c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(combining, "_BLOCK_BYTES", budget)
         for combine, operation in ((common, and_), (united, or_)):
-            found = combine(store, codes)
+            combined = combine(store, codes)
             expected = reduce(operation, numbers)
-            assert int.from_bytes(found.bits.tobytes(), "little") == expected
-            assert len(found) == expected.bit_count()
-            assert found.layout is two_layers
+            assert int.from_bytes(combined.bits.tobytes(), "little") == expected
+            assert len(combined) == expected.bit_count()
+            assert combined.layout is two_layers
             sets = [ParameterSet(store.packed[code], two_layers) for code in codes]
-            assert found == reduce(operation, sets)
+            assert combined == reduce(operation, sets)
 
 
 def test_by_layer_module_and_tensor(memory_rows, two_layers, random_rows):
     store = memory_rows(random_rows(CODES, two_layers.size), two_layers)
-    found = common(store, ["en", "sw"])
-    bits = unpack_bits(found.bits, two_layers.size)
-    assert count_by_group(found) == {"model.layers.0": bits[:110].sum(), "model.layers.1": bits[110:].sum()}
-    assert count_by_group(found, "module")["scale"] == bits[107:110].sum()
+    in_both = common(store, ["en", "sw"])
+    bits = unpack_bits(in_both.bits, two_layers.size)
+    assert count_by_group(in_both) == {"model.layers.0": bits[:110].sum(), "model.layers.1": bits[110:].sum()}
+    assert count_by_group(in_both, "module")["scale"] == bits[107:110].sum()
     for by in ("layer", "module", "tensor"):
-        assert sum(count_by_group(found, by).values()) == found.cardinality
+        assert sum(count_by_group(in_both, by).values()) == in_both.cardinality
     assert len(united(store)) == sum(count_by_group(united(store, CODES)).values())
 
 

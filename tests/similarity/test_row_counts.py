@@ -29,7 +29,7 @@ def test_common_parameters_are_those_of_the_sets(store, two_layers, by, codes):
 
 def test_common_parameters_of_changed_rows_are_refused(store, two_layers, monkeypatch):
     recorded = np.arange(len(CODES))
-    monkeypatch.setattr(type(store), "cardinalities", lambda *given: recorded)
+    monkeypatch.setattr(type(store), "cardinalities", lambda *arguments: recorded)
     with pytest.raises(StoreError, match="rows have changed since they were committed: 'en' has"):
         count_common(store, select(store), 0, groups_of(two_layers, "layer"))
 
@@ -44,8 +44,8 @@ def test_counts_of_ranges_add_up_to_the_whole(rows, pairs, threads, random_rows)
     assert rows.pairs == pairs
     array = np.stack(list(random_rows(CODES, 40 * 64).values()))
     columns = ArrayColumns(array)
-    whole = rows.count(columns, None, 1)
+    totals = rows.count(columns, None, 1)
     ranges = [(0, 1), (1, 17), (17, 40)]
     parts = [rows.count(Picked(columns, [each]), None, 1, None, Device(threads=threads)) for each in ranges]
-    for number, expected in enumerate(whole):
+    for number, expected in enumerate(totals):
         assert np.array_equal(sum(part[number] for part in parts), expected)

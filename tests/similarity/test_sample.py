@@ -26,7 +26,7 @@ LAYERS = (2_000_000, 1_500_032, 2_000_000)
 
 
 def clustered(layers, codes, seed):
-    """Rows of bits in runs: what is dense in one language tends to be dense in the others, as in a model."""
+    """Return rows with runs of bits: ranges that are dense in one language tend to be dense in the others."""
     rng = np.random.default_rng(seed)
     size = sum(layers)
     shared = np.repeat(rng.gamma(1.0, 1.0, -(-size // 512)), 512)[:size]
@@ -55,16 +55,16 @@ def samples(store):
 def test_the_true_value_lies_within_two_standard_errors_often_enough(store, samples, coefficient):
     truth = similarity(count_overlaps(store), coefficient).values
     off = ~np.eye(len(CODES), dtype=bool)
-    hits, errors, said = [], [], []
+    hits, errors, standard_errors = [], [], []
     for sample in samples:
-        found = similarity(sample, coefficient)
-        errors.append((found.values - truth)[off])
-        said.append(found.standard_error[off])
-        hits.append(np.abs(errors[-1]) <= 1.96 * said[-1])
+        estimate = similarity(sample, coefficient)
+        errors.append((estimate.values - truth)[off])
+        standard_errors.append(estimate.standard_error[off])
+        hits.append(np.abs(errors[-1]) <= 1.96 * standard_errors[-1])
     assert 0.90 <= np.mean(hits) <= 0.99
-    # What is said is what happens, and there is no bias to speak of.
-    assert np.mean(said) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.2)
-    assert abs(np.mean(errors)) < 0.25 * np.mean(said)
+    # The stated standard errors equal the observed ones, and the bias is small.
+    assert np.mean(standard_errors) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.2)
+    assert abs(np.mean(errors)) < 0.25 * np.mean(standard_errors)
 
 
 def test_more_parameters_give_smaller_errors(store):
@@ -77,23 +77,23 @@ def test_more_parameters_give_smaller_errors(store):
     assert np.array_equal(everything.source_cardinality, exact.cardinality)
     assert not everything.covariance.any()
     for coefficient in COEFFICIENTS:
-        found = similarity(everything, coefficient)
-        assert np.array_equal(found.values, similarity(exact, coefficient).values)
-        assert not found.standard_error.any()
+        estimate = similarity(everything, coefficient)
+        assert np.array_equal(estimate.values, similarity(exact, coefficient).values)
+        assert not estimate.standard_error.any()
 
 
 def test_the_similarity_of_a_language_with_itself_is_certain(samples):
-    found = jaccard(samples[0])
-    assert np.diagonal(found.values).tolist() == [1.0] * len(CODES)
-    assert np.diagonal(found.standard_error) == pytest.approx(0, abs=1e-6)
+    estimate = jaccard(samples[0])
+    assert np.diagonal(estimate.values).tolist() == [1.0] * len(CODES)
+    assert np.diagonal(estimate.standard_error) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_rectangle_is_a_part_of_the_square(store, samples):
     part = sample_overlaps(store, 0.05, sources=["c", "a"], targets=["b", "a"], sample_seed=0)
-    whole = samples[0].between(("c", "a"), ("b", "a"))
+    square = samples[0].between(("c", "a"), ("b", "a"))
     for field in ("intersection", "source_cardinality", "target_cardinality", "covariance"):
-        np.testing.assert_allclose(getattr(part, field), getattr(whole, field), rtol=1e-12)
-    assert part.sampled == whole.sampled == pytest.approx(0.05, rel=0.1)
+        np.testing.assert_allclose(getattr(part, field), getattr(square, field), rtol=1e-12)
+    assert part.sampled == square.sampled == pytest.approx(0.05, rel=0.1)
 
 
 def test_only_drawn_blocks_are_read(store):
@@ -109,11 +109,11 @@ def test_only_drawn_blocks_are_read(store):
             return nullcontext(Watched(np.stack([self.packed[code] for code in languages])))
 
     progress = []
-    found = sample_overlaps(
+    counts = sample_overlaps(
         Watching(store.packed, store.layout), 0.05, on_progress=lambda done, all_: progress.append((done, all_))
     )
     words = words_for(store.layout.size)
-    assert Watched.read_words == round(found.sampled * words)
+    assert Watched.read_words == round(counts.sampled * words)
     assert progress == sorted(progress)
     assert progress[-1] == (words, words)
 
@@ -147,9 +147,9 @@ def test_blocks_of_a_zone_lie_in_one_layer_and_depend_on_the_seed_alone(store):
 
 def test_layers_smaller_than_a_block(memory_rows, two_layers, random_rows):
     rows = memory_rows(random_rows(("a", "b"), two_layers.size), two_layers)
-    exact, found = count_overlaps(rows), sample_overlaps(rows, 0.01)
-    assert found.sampled == 1
-    assert np.array_equal(found.intersection, exact.intersection)
+    exact, counts = count_overlaps(rows), sample_overlaps(rows, 0.01)
+    assert counts.sampled == 1
+    assert np.array_equal(counts.intersection, exact.intersection)
 
 
 def test_a_layer_within_one_word(memory_rows, random_rows):
@@ -160,7 +160,7 @@ def test_a_layer_within_one_word(memory_rows, random_rows):
 
 
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan")])
-def test_an_invalid_fraction(store, fraction):
+def test_an_invalid_fraction_is_refused(store, fraction):
     with pytest.raises(UsageError, match=r"must be in \(0, 1\]"):
         sample_overlaps_by_seed(store, fraction)
 
@@ -169,12 +169,12 @@ def test_an_invalid_fraction(store, fraction):
 def test_views_of_columns(block):
     rows = np.random.default_rng(1).integers(0, 2**64, (3, 40), np.uint64)
     ranges = [(2, 5), (5, 6), (30, 40)]
-    picked = Picked(ArrayColumns(rows), ranges)
-    twice = Repeated(picked, [2, 0])
+    view = Picked(ArrayColumns(rows), ranges)
+    twice = Repeated(view, [2, 0])
     expected = np.concatenate([rows[:, a:b] for a, b in ranges], axis=1)[[0, 1, 2, 2, 0]]
     assert (twice.rows, twice.words) == (5, 14)
-    found = np.zeros((5, 14), np.uint64)
+    out = np.zeros((5, 14), np.uint64)
     for start in range(0, 14, block):
         stop = min(start + block, 14)
-        twice.read(start, stop, found[:, start:stop])
-    assert np.array_equal(found, expected)
+        twice.read(start, stop, out[:, start:stop])
+    assert np.array_equal(out, expected)

@@ -26,7 +26,7 @@ def extension(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("[a](gold.md#pools)", "[a](gold.md#pools)"),
         ("[a](../README.md)", "[a](index.md)"),
@@ -37,16 +37,16 @@ def extension(monkeypatch: pytest.MonkeyPatch) -> Any:
         ("<!-- [a](nowhere.md) -->", "<!-- [a](nowhere.md) -->"),
     ],
 )
-def test_links_of_the_repository_lead_to_pages_of_the_site(text: str, shown: str, extension: Any) -> None:
+def test_links_of_the_repository_lead_to_pages_of_the_site(text: str, expected: str, extension: Any) -> None:
     page = DOCS / "gold.md"
-    assert extension("repository_links").converted(text, page, page) == shown
+    assert extension("repository_links").converted(text, page, page) == expected
 
 
 def test_links_of_an_included_file_are_those_of_its_folder(extension: Any) -> None:
     converted = extension("repository_links").converted
     text = "[gold](docs/gold.md), [log](docs/dev/log.md), [kernels](kernels/README.md)"
-    shown = "[gold](gold.md), [log](dev/log.md), [kernels](kernels.md)"
-    assert converted(text, ROOT / "README.md", DOCS / "index.md") == shown
+    expected = "[gold](gold.md), [log](dev/log.md), [kernels](kernels.md)"
+    assert converted(text, ROOT / "README.md", DOCS / "index.md") == expected
     assert (
         converted("[a](../ARCHITECTURE.md)", ROOT / "docs" / "x.md", DOCS / "dev" / "log.md")
         == "[a](../architecture.md)"
@@ -55,10 +55,10 @@ def test_links_of_an_included_file_are_those_of_its_folder(extension: Any) -> No
 
 def test_a_link_that_leads_nowhere_is_a_warning(extension: Any, caplog: pytest.LogCaptureFixture) -> None:
     module = extension("repository_links")
-    said: list[tuple[Any, ...]] = []
-    module.log = type("Log", (), {"warning": lambda self, *words, **more: said.append(words)})()
+    warnings: list[tuple[Any, ...]] = []
+    module.log = type("Log", (), {"warning": lambda self, *words, **more: warnings.append(words)})()
     module.converted("[a](nowhere.md)", DOCS / "gold.md", DOCS / "gold.md")
-    assert said == [("the link to '%s' leads nowhere", "nowhere.md")]
+    assert warnings == [("the link to '%s' leads nowhere", "nowhere.md")]
 
 
 def test_bars_are_characters_and_examples_are_code(extension: Any) -> None:
@@ -111,15 +111,17 @@ def test_keys_of_a_schema_are_listed_with_their_paths(extension: Any) -> None:
 
 def test_attributes_of_accessibility_are_added(extension: Any) -> None:
     html = '<p class="caption" role="heading">How to</p><div class="highlight"><pre>x</pre></div>'
-    shown = extension("accessibility").completed(html)
-    assert shown == html.replace('role="heading"', 'role="heading" aria-level="2"').replace("<pre", '<pre tabindex="0"')
+    completed_html = extension("accessibility").completed(html)
+    assert completed_html == html.replace('role="heading"', 'role="heading" aria-level="2"').replace(
+        "<pre", '<pre tabindex="0"'
+    )
 
 
 def test_parameters_of_a_signature_are_lines_and_not_definitions(extension: Any) -> None:
     end = '<span class="sig-paren">)</span>'
     html = f"<dl>\n<dd><em>a</em>,</dd>\n<dd><em>b</em>,</dd>\n</dl>\n\n{end}<dl><dt>x</dt><dd>y</dd></dl>"
-    shown = extension("accessibility").completed(html)
-    assert shown == (
+    completed_html = extension("accessibility").completed(html)
+    assert completed_html == (
         '<span class="sig-lines"><span class="sig-line"><em>a</em>,</span>\n'
         '<span class="sig-line"><em>b</em>,</span>\n</span>'
         f"{end}<dl><dt>x</dt><dd>y</dd></dl>"

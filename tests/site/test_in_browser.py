@@ -52,8 +52,8 @@ def test_a_page_has_no_foreign_request_and_no_violation(site: Path, browser: Any
     page.on("request", lambda request: requests.append(request.url))
     page.goto((site / f"{name}.html").as_uri())
     assert [url for url in requests if not url.startswith("file:")] == []
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    result = axe.Axe().run(page)
+    assert result.violations_count == 0, result.generate_report()
     context.close()
 
 

@@ -1,4 +1,4 @@
-"""The pages of the site: none is missing from the navigation, no link leads nowhere, and the reference is complete."""
+"""The pages of the site: all are in the navigation, all links lead to a page, and the reference is complete."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def test_every_verb_has_a_page_with_its_options() -> None:
     for verb, help_line in VERBS.items():
         page = (DOCS / "verbs" / f"{verb}.md").read_text(encoding="utf-8")
         assert f".. click:: xsns_stream.cli.{verb}:command\n   :prog: xsns-stream {verb}\n" in page
-        assert f"| [`{verb}`]({verb}.md) | {help_line} |" in index, "docs/verbs/index.md has another line of help"
+        assert f"| [`{verb}`]({verb}.md) | {help_line} |" in index, (
+            "the description in docs/verbs/index.md differs from the help of the verb"
+        )
         assert f"\n{verb}\n" in index
 
 

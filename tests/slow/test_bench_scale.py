@@ -18,17 +18,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The result of a run in smoke mode."""
     folder = tmp_path_factory.mktemp("scale")
-    made = [sys.executable, str(BENCHMARKS / "synthetic.py"), "--languages", "5", "--bits", "98304"]
-    subprocess.run([*made, "--store", str(folder / "beyond.zarr")], check=True, timeout=120)
+    synthetic = [sys.executable, str(BENCHMARKS / "synthetic.py"), "--languages", "5", "--bits", "98304"]
+    subprocess.run([*synthetic, "--store", str(folder / "beyond.zarr")], check=True, timeout=120)
     command = [sys.executable, str(BENCHMARKS / "bench_scale.py"), "--smoke", "--rounds", "1"]
-    finished = subprocess.run(
+    completed = subprocess.run(
         [*command, "--folder", str(folder), "--beyond", str(folder / "beyond.zarr"), "-o", str(folder / "scale.json")],
         capture_output=True,
         text=True,
         check=False,
         timeout=1000,
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr
     assert {path.name for path in folder.iterdir()} == {"scale.json", "beyond.zarr"}, (
         "the benchmark removes its own stores"
     )

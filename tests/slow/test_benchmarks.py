@@ -21,20 +21,20 @@ from xsns_stream.report import write_matrix
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 NTREX = SHARED_DATA / "ntrex"
-#: Seconds that one program may take on a machine that other programs share.
+#: Seconds that one program may take on a busy machine.
 LIMIT = 1000
 
 
 def run(program: str, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     output = tmp_path / "result.json"
-    finished = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, str(BENCHMARKS / program), "--smoke", "--rounds", "1", "-o", str(output), *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=LIMIT,
     )
-    assert finished.returncode == 0, finished.stderr
+    assert completed.returncode == 0, completed.stderr
     document: dict[str, Any] = json.loads(output.read_text())
     assert document["schema_version"] == 1
     assert document["smoke"] is True
@@ -64,6 +64,12 @@ def test_the_benchmark_of_the_report_page_runs(tmp_path: Path) -> None:
     (row,) = run("bench_report.py", tmp_path)["results"]
     assert row["languages"] == 20
     assert 0.3 < row["megabytes"] < 1.0
+
+
+def test_the_checks_of_a_device_run_on_the_cpu(tmp_path: Path) -> None:
+    rows = run("device.py", tmp_path, "--device", "cpu")["results"]
+    assert {row["section"] for row in rows} == {"tests", "bench_device_kernels", "overlaps"}
+    assert rows[0]["passed"] > 50
 
 
 def test_the_benchmark_of_workers_compares_all_pairs(tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ def test_the_family_benchmark_reads_a_store(tmp_path: Path) -> None:
     document = run("bench_families.py", tmp_path, "--data", str(NTREX), "--store", str(tmp_path / "s.zarr"))
     (row,) = document["results"]
     assert row["text"] == "seed 42, density 0.15"
-    # French of Canada is left out, so that French has no relative.
+    # Canadian French is left out, so that French has no relative.
     assert row["languages"] == 4
     assert row["random"] == pytest.approx(1 / 4)
     relatives = {"sw": "zu", "zu": "sw", "fi": "et", "et": "fi"}
@@ -126,14 +132,14 @@ def test_the_benchmark_of_intervals_runs(tmp_path: Path) -> None:
 def test_the_evidence_agrees_with_the_stored_results(tmp_path: Path) -> None:
     """The rows of the embedded model are left out; means do not depend on the bootstrap."""
     document = run("evidence.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path), "--without-mini")
-    kept = json.loads((BENCHMARKS / "results" / "evidence.json").read_text())["results"]
+    stored = json.loads((BENCHMARKS / "results" / "evidence.json").read_text())["results"]
     means = [
         {
             (row["pool"], row["predictor"], row["metric"]): row["mean"]
             for row in rows
             if row["section"] == "pool" and not row["pool"].endswith("mini")
         }
-        for rows in (document["results"], kept)
+        for rows in (document["results"], stored)
     ]
     assert means[0] == pytest.approx(means[1], rel=1e-5, nan_ok=True)
     # Computed by a loop over scikit-learn's ndcg_score and SciPy's correlations, to two decimals.
@@ -201,8 +207,8 @@ def test_the_benchmark_of_fine_tuning_compares_the_weights(tmp_path: Path) -> No
 def test_the_benchmark_of_neighbour_search_compares_all_contestants(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
     program = [sys.executable, str(BENCHMARKS / "bench_baselines.py"), "--smoke", "-o", str(output)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=LIMIT)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(program, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert completed.returncode == 0, completed.stderr
     document = json.loads(output.read_text(encoding="utf-8"))
     assert (document["schema_version"], document["smoke"]) == (1, True)
     contestants = {row["contestant"] for row in document["results"]}
@@ -212,10 +218,10 @@ def test_the_benchmark_of_neighbour_search_compares_all_contestants(tmp_path: Pa
 
 def test_benchmark_of_coverage_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "bench_bootstrap.py"), "--smoke", "-o", str(tmp_path / "result.json")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
     results = json.loads((tmp_path / "result.json").read_text())["results"]
     assert len(results) == 18
-    assert len(done.stdout.splitlines()) == 20
+    assert len(completed.stdout.splitlines()) == 20
     assert all(row["this"] >= row["percentile"] for row in results)
 
 
@@ -234,7 +240,7 @@ def test_the_evidence_of_a_model_with_controls_runs(tmp_path: Path) -> None:
     }.items():
         write_matrix(matrix, tmp_path / f"{name}.parquet")
     document = run("evidence_gemma.py", tmp_path, "--data", str(NTREX.parent), "--work", str(tmp_path))
-    assert document["parameters"]["languages"] == languages
+    assert set(document["parameters"]["languages"]) == set(languages)
     rows = document["results"]
     regrets = {
         row["predictor"]: row["mean"]

@@ -1,4 +1,4 @@
-"""What `make demo` measures agrees with what is known of the languages."""
+"""The results of `make demo` agree with the known relations of the languages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.support.paths import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 BANTU = ("bem", "ny", "rw", "sn")
-#: The other languages that are near Swahili in the whole demo, and large languages of other families.
+#: The languages that are most similar to Swahili in the complete demo, and large languages of other families.
 OTHERS = ("ff", "ha", "fj", "wo", "om", "id", "en", "fr", "tr", "fi")
 
 
 def test_the_demo_ranks_bantu_languages_first_for_swahili(tmp_path: Path, xsns: Any) -> None:
-    """The rows of languages do not depend on one another, so that these are rows of the demo."""
-    found = re.search(r"^demo:.*?xsns-stream (build .*?)$", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None
-    words = shlex.split(found[1].replace("$(BUILD_OPTIONS)", ""))
+    """Rows do not depend on one another, so that these rows equal those of the complete demo."""
+    match = re.search(r"^demo:.*?xsns-stream (build .*?)$", (ROOT / "Makefile").read_text(), re.MULTILINE | re.DOTALL)
+    assert match is not None
+    words = shlex.split(match[1].replace("$(BUILD_OPTIONS)", ""))
     words[words.index("all")] = ",".join(("sw", *BANTU, *OTHERS))
-    done = xsns(*words, "--store", tmp_path / "demo.zarr", "--quiet")
-    assert done.code == 0, done.err
+    completed = xsns(*words, "--store", tmp_path / "demo.zarr", "--quiet")
+    assert completed.code == 0, completed.err
     sources = [source.language for source in xs.rank(tmp_path / "demo.zarr", "sw").ranking]
     assert set(sources[: len(BANTU)]) == set(BANTU)

@@ -44,31 +44,31 @@ def read(store, codes, start, stop, stride=0):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("piece", [1, 4, 1 << 18])
-def test_blocks_equal_the_rows(make_store, networks, monkeypatch, kind, piece):
-    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece)
+@pytest.mark.parametrize("piece_words", [1, 4, 1 << 18])
+def test_blocks_equal_the_rows(make_store, networks, monkeypatch, kind, piece_words):
+    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece_words)
     layout = networks.make_layout(3, 192 + 64)
     store = make_store(kind, layout)
-    whole = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:3]])
+    expected = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:3]])
     for start, stop in [(0, 12), (0, 1), (3, 5), (4, 8), (7, 7), (11, 12)]:
-        assert np.array_equal(read(store, CODES[:3], start, stop, stride=3), whole[:, start:stop])
+        assert np.array_equal(read(store, CODES[:3], start, stop, stride=3), expected[:, start:stop])
     assert read(store, (), 0, 12).shape == (0, 12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("piece", [1, 4, 1 << 18])
-def test_a_range_of_columns_has_the_words_of_the_rows(make_store, networks, monkeypatch, kind, piece):
-    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece)
+@pytest.mark.parametrize("piece_words", [1, 4, 1 << 18])
+def test_a_range_of_columns_has_the_words_of_the_rows(make_store, networks, monkeypatch, kind, piece_words):
+    monkeypatch.setattr(row_array_module, "PIECE_WORDS", piece_words)
     layout = networks.make_layout(3, 192 + 64)
     store = make_store(kind, layout, CODES[:2])
-    whole = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:2]])
+    expected = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES[:2]])
     array, records = store.records_at(CODES[:2], 0, 0.15)
     for first, last in [(0, 12), (3, 5), (4, 8), (11, 12), (7, 7)]:
         with columns_module.open_columns(array, records, (first, last)) as columns:
             assert (columns.rows, columns.words) == (2, last - first)
             out = np.full((2, last - first), 7, np.uint64)
             columns.read(0, last - first, out)
-            assert np.array_equal(out, whole[:, first:last])
+            assert np.array_equal(out, expected[:, first:last])
             for outside in ((-1, 0), (0, last - first + 1)):
                 with pytest.raises(ValueError, match="of 2 rows of"):
                     columns.read(*outside, out)
@@ -80,20 +80,20 @@ def test_any_order_of_chunks_is_read_by_the_index(words, chunk, order, data):
     import google_crc32c
 
     geometry = Geometry(words, chunk)
-    places = list(range(geometry.chunks))
-    order.shuffle(places)
+    positions = list(range(geometry.chunks))
+    order.shuffle(positions)
     bits = np.arange(1, geometry.chunks * chunk + 1, dtype=np.uint64).reshape(-1, chunk)
     body = np.empty_like(bits)
-    body[places] = bits
-    index = np.array([(place * chunk * 8, chunk * 8) for place in places], "<u8").tobytes()
+    body[positions] = bits
+    index = np.array([(position * chunk * 8, chunk * 8) for position in positions], "<u8").tobytes()
     index += int(google_crc32c.value(index)).to_bytes(4, "little")
     assert len(body.tobytes() + index) == geometry.object_bytes
     start = data.draw(st.integers(0, words))
     stop = data.draw(st.integers(start, words))
     runs = runs_of(index, geometry)
-    assert places != sorted(places) or len(runs) == 1
+    assert positions != sorted(positions) or len(runs) == 1
     flat = body.tobytes()
-    got = b"".join(flat[at : at + (high - low) * 8] for low, high, at in ranges(runs, start, stop))
+    got = b"".join(flat[offset : offset + (high - low) * 8] for low, high, offset in ranges(runs, start, stop))
     assert got == bits.reshape(-1)[start:stop].tobytes()
     with tempfile.NamedTemporaryFile() as file:
         file.write(flat + index)
@@ -114,10 +114,10 @@ def test_many_rows_need_few_files(make_store, networks, monkeypatch):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before + 12, hard))
     try:
-        found = read(store, codes, 0, 2)
+        words = read(store, codes, 0, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert np.array_equal(found, [networks.make_sub(code, layout=layout).bits for code in codes])
+    assert np.array_equal(words, [networks.make_sub(code, layout=layout).bits for code in codes])
     assert len(list(Path("/dev/fd").iterdir())) == before
 
 
@@ -125,14 +125,14 @@ def test_many_rows_need_few_files(make_store, networks, monkeypatch):
 def test_threads_read_at_once(make_store, networks, kind):
     layout = networks.make_layout(2, 6400)
     store = make_store(kind, layout)
-    whole = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES])
+    expected = np.stack([networks.make_sub(code, layout=layout).bits for code in CODES])
     wrong = []
 
     def work(first):
         for start in range(first, 200, 8):
             out = np.empty((len(CODES), 5), np.uint64)
             columns.read(start % 195, start % 195 + 5, out)
-            if not np.array_equal(out, whole[:, start % 195 : start % 195 + 5]):
+            if not np.array_equal(out, expected[:, start % 195 : start % 195 + 5]):
                 wrong.append(start)
 
     with store.columns(CODES, 0, 0.15) as columns:
@@ -145,7 +145,7 @@ def test_threads_read_at_once(make_store, networks, kind):
 
 
 def test_copies_take_a_bounded_memory(make_store, networks):
-    """Pieces, and not rows, are in memory: a row here has 16 MB."""
+    """Only parts of a row are in memory at a time; a row here has 16 MB."""
     import tracemalloc
 
     store = make_store("folder-zstd", networks.make_layout(16, 8_000_032), CODES)
@@ -178,13 +178,13 @@ def test_missing_rows_are_refused(filled):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-@pytest.mark.parametrize("kept", [0, 1, 40, -1])
-def test_truncated_objects_name_their_row(path, networks, object_of, compressor, kept):
+@pytest.mark.parametrize("size", [0, 1, 40, -1])
+def test_truncated_objects_name_their_row(path, networks, object_of, compressor, size):
     store = open_store(path, "a", compressor=compressor)
     for code in ("sw", "rw"):
         store.write(networks.make_sub(code))
     file = object_of("rw")
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(StoreError, match=r"the row 'rw' \(seed 0, density 0.15\) cannot be read") as caught:
         read(store, ("sw", "rw"), 0, 9)
     assert "commits/0.15/0/rw" in caught.value.hint
@@ -204,10 +204,10 @@ def test_an_object_that_is_truncated_or_removed_while_it_is_read(filled, object_
                 columns.read(0, 9, out)
 
 
-@pytest.mark.parametrize("at", [9 * 8 + 8, -1])
-def test_a_damaged_index(filled, object_of, at):
+@pytest.mark.parametrize("offset", [9 * 8 + 8, -1])
+def test_a_damaged_index_is_an_error(filled, object_of, offset):
     data = bytearray(object_of("sw").read_bytes())
-    data[at] ^= 1
+    data[offset] ^= 1
     object_of("sw").write_bytes(data)
     with pytest.raises(StoreError, match=r"the row 'sw' .*: the index of its object is damaged"):
         read(filled, ("sw",), 0, 9)

@@ -13,7 +13,7 @@ from xsns_stream.types import DiagonalFisher
 
 @pytest.fixture
 def make(tmp_path, networks):
-    """Make a store of some rows: `make("a", "sw", ("rw", 1), model="other")`."""
+    """A function that makes a store of the given rows, as in `make("a", "sw", ("rw", 1), model="other")`."""
 
     def build(name, *rows, compressor="none", **options):
         store = open_store(tmp_path / name, "a", compressor=compressor)
@@ -27,9 +27,9 @@ def make(tmp_path, networks):
 
 def same_rows(a, b, keys=None):
     for key in keys or a.keys():
-        mine, yours = (store.read(key.language, key.seed, key.density) for store in (a, b))
-        assert np.array_equal(mine.bits, yours.bits)
-        assert replace(mine, bits=yours.bits) == yours
+        first, second = (store.read(key.language, key.seed, key.density) for store in (a, b))
+        assert np.array_equal(first.bits, second.bits)
+        assert replace(first, bits=second.bits) == second
     return True
 
 
@@ -37,19 +37,19 @@ def files(path):
     return {str(f.relative_to(path)): f.read_bytes() for f in path.rglob("*") if f.is_file()}
 
 
-@pytest.mark.parametrize("into", ["none", "zstd"])
-@pytest.mark.parametrize("of", ["none", "zstd"])
-def test_a_copy_holds_the_same_rows_in_its_own_codec(make, tmp_path, of, into):
-    source = make("a", "sw", "rw", ("sw", 1), ("sw", 1, 0.3), compressor=of)
-    target, seen = open_store(tmp_path / "b", "a", compressor=into), []
-    done = copy_rows(source, target, on_progress=lambda *progress: seen.append(progress))
-    assert done.written == source.keys() == target.keys()
-    assert (done.skipped, dict(done.failed)) == ((), {})
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert target.info()["compressed"] == (into == "zstd")
-    assert done.words_bytes == 4 * 9 * 8
-    assert done.source_bytes == sum(record.bytes for record in source.records())
-    assert done.target_bytes == sum(record.bytes for record in target.records())
+@pytest.mark.parametrize("target_codec", ["none", "zstd"])
+@pytest.mark.parametrize("source_codec", ["none", "zstd"])
+def test_a_copy_holds_the_same_rows_in_its_own_codec(make, tmp_path, source_codec, target_codec):
+    source = make("a", "sw", "rw", ("sw", 1), ("sw", 1, 0.3), compressor=source_codec)
+    target, progress_seen = open_store(tmp_path / "b", "a", compressor=target_codec), []
+    result = copy_rows(source, target, on_progress=lambda *progress: progress_seen.append(progress))
+    assert result.written == source.keys() == target.keys()
+    assert (result.skipped, dict(result.failed)) == ((), {})
+    assert progress_seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert target.info()["compressed"] == (target_codec == "zstd")
+    assert result.words_bytes == 4 * 9 * 8
+    assert result.source_bytes == sum(record.bytes for record in source.records())
+    assert result.target_bytes == sum(record.bytes for record in target.records())
     assert same_rows(source, target)
     assert target.verify() == []
 
@@ -62,9 +62,9 @@ def test_a_copy_of_an_uncompressed_store_has_the_same_objects(make, tmp_path):
         other = open_store(tmp_path / "b").record(record.language)
         assert other.sha256 == record.sha256
         # Slots follow the order of writing, which is that of the keys in a copy.
-        mine = tmp_path / "a" / "subnetworks/c" / name / "0"
-        yours = tmp_path / "b" / "subnetworks/c" / "/".join(map(str, other.slot)) / "0"
-        assert mine.read_bytes() == yours.read_bytes()
+        original = tmp_path / "a" / "subnetworks/c" / name / "0"
+        copied = tmp_path / "b" / "subnetworks/c" / "/".join(map(str, other.slot)) / "0"
+        assert original.read_bytes() == copied.read_bytes()
 
 
 def test_chosen_rows_are_copied(make, tmp_path):
@@ -83,8 +83,8 @@ def test_a_copy_continues_where_it_stopped(make, tmp_path):
     target = open_store(tmp_path / "b", "a")
     copy_rows(source, target, source.keys()[:2])
     before = files(tmp_path / "b")
-    done = copy_rows(source, target)
-    assert (done.written, done.skipped) == (source.keys()[2:], source.keys()[:2])
+    result = copy_rows(source, target)
+    assert (result.written, result.skipped) == (source.keys()[2:], source.keys()[:2])
     after = files(tmp_path / "b")
     assert {name: after[name] for name in before if "subnetworks/c" in name or name.startswith("commits")} == {
         name: data for name, data in before.items() if "subnetworks/c" in name or name.startswith("commits")
@@ -92,12 +92,12 @@ def test_a_copy_continues_where_it_stopped(make, tmp_path):
     again = copy_rows(source, target)
     assert (again.written, len(again.skipped)) == ((), 3)
     assert files(tmp_path / "b") == after
-    assert again.target_bytes == done.target_bytes
+    assert again.target_bytes == result.target_bytes
 
 
 def test_a_store_without_rows(make, filled, tmp_path):
-    done = copy_rows(filled, open_store(tmp_path / "b", "a"), [])
-    assert (done.written, done.skipped, done.target_bytes) == ((), (), 0)
+    result = copy_rows(filled, open_store(tmp_path / "b", "a"), [])
+    assert (result.written, result.skipped, result.target_bytes) == ((), (), 0)
     assert not (tmp_path / "b").exists()
 
 
@@ -106,9 +106,9 @@ def test_a_damaged_row_is_not_copied_and_is_reported(filled, object_of, tmp_path
     data[20] ^= 4
     object_of("sw").write_bytes(data)
     target = open_store(tmp_path / "b", "a")
-    done = copy_rows(filled, target)
-    assert [key.language for key in done.written] == ["rw", "yo"]
-    ((key, error),) = done.failed.items()
+    result = copy_rows(filled, target)
+    assert [key.language for key in result.written] == ["rw", "yo"]
+    ((key, error),) = result.failed.items()
     assert key.language == "sw"
     assert "does not contain the bits that were committed" in error.message
     assert target.languages == ("rw", "yo")
@@ -117,8 +117,8 @@ def test_a_damaged_row_is_not_copied_and_is_reported(filled, object_of, tmp_path
 def test_a_damaged_record_does_not_keep_the_others_from_being_copied(filled, path, tmp_path):
     (path / "commits/0.15/0/sw/zarr.json").write_text("{}")
     target = open_store(tmp_path / "b", "a")
-    done = copy_rows(filled, target)
-    assert [key.language for key in done.failed] == ["sw"]
+    result = copy_rows(filled, target)
+    assert [key.language for key in result.failed] == ["sw"]
     assert target.languages == ("rw", "yo")
 
 
@@ -129,9 +129,9 @@ def test_stores_of_several_machines_are_merged(make, tmp_path):
     a = make("a", "sw", ("rw", 1))
     b = make("b", "yo", "sw", ("sw", 0, 0.3))
     target = make("t", "zu")
-    done = merge_stores(target, [a, b])
-    assert len(done.written) == 4
-    assert done.skipped == ()
+    result = merge_stores(target, [a, b])
+    assert len(result.written) == 4
+    assert result.skipped == ()
     assert len(target.keys()) == 5
     assert same_rows(a, target)
     assert same_rows(b, target)
@@ -149,29 +149,29 @@ def test_merging_again_writes_nothing(make, tmp_path):
     a, target = make("a", "sw", "rw"), open_store(tmp_path / "t", "a")
     merge_stores(target, [a])
     before = files(tmp_path / "t")
-    done = merge_stores(target, [a, a])
-    assert (done.written, len(done.skipped)) == ((), 2)
+    result = merge_stores(target, [a, a])
+    assert (result.written, len(result.skipped)) == ((), 2)
     assert files(tmp_path / "t") == before
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"model": "other"}, "model is 'mini' in the store and 'other' here"),
         ({"estimator": "authors"}, "estimator is"),
-        ({"examples_asked": 9}, "examples_asked is 8 in the store and 9 here"),
+        ({"examples_asked": 9}, r"the number of examples \(--examples\) is 8 in the store and 9 here"),
     ],
 )
-def test_another_experiment_is_refused_before_anything_is_written(make, tmp_path, options, told):
+def test_another_experiment_is_refused_before_anything_is_written(make, tmp_path, options, message):
     good, bad = make("a", "sw"), make("b", "rw", **options)
     target = make("t", "zu")
     before = files(tmp_path / "t")
-    with pytest.raises(IncompatibleError, match=told) as caught:
+    with pytest.raises(IncompatibleError, match=message) as caught:
         merge_stores(target, [good, bad])
     assert f"'{bad.path}' does not fit the store '{target.path}'" in caught.value.message
     assert "nothing was written" in caught.value.hint
     assert files(tmp_path / "t") == before
-    with pytest.raises(IncompatibleError, match=told):
+    with pytest.raises(IncompatibleError, match=message):
         merge_stores(open_store(tmp_path / "new", "a"), [good, bad])
     assert not (tmp_path / "new").exists()
 
@@ -201,8 +201,8 @@ def test_a_row_with_other_bits_is_refused_and_nothing_is_written(make, tmp_path,
 def test_a_row_of_another_experiment_within_a_store_is_not_copied(filled, path, tmp_path):
     file = path / "commits/0.15/0/rw/zarr.json"
     file.write_text(file.read_text().replace('"mini"', '"other"'))
-    done = merge_stores(open_store(tmp_path / "t", "a"), [filled])
-    ((key, error),) = done.failed.items()
+    result = merge_stores(open_store(tmp_path / "t", "a"), [filled])
+    ((key, error),) = result.failed.items()
     assert key.language == "rw"
     assert "of another experiment: model is" in error.message
 
@@ -236,14 +236,16 @@ def test_fisher_values_are_copied_on_request(make, tmp_path, networks, encoding)
     merge_stores(plain, [source])
     assert plain.fisher_keys() == ()
     target = open_store(tmp_path / "t", "a")
-    done = merge_stores(target, [source], with_fisher=True)
-    assert done.written[0] == FisherKey(0, "sw")
-    assert len(done.written) == 3
+    result = merge_stores(target, [source], with_fisher=True)
+    assert result.written[0] == FisherKey(0, "sw")
+    assert len(result.written) == 3
     record = target.fisher_record("sw", 0)
     assert (record.sha256, record.encoding) == (source.fisher_record("sw", 0).sha256, encoding)
-    assert done.fisher_bytes == record.bytes
-    for mine, yours in zip(source.fisher_values("sw", 0).values, target.fisher_values("sw", 0).values, strict=True):
-        assert np.array_equal(mine, yours)
+    assert result.fisher_bytes == record.bytes
+    for original, copied in zip(
+        source.fisher_values("sw", 0).values, target.fisher_values("sw", 0).values, strict=True
+    ):
+        assert np.array_equal(original, copied)
     assert target.verify() == []
     again = merge_stores(target, [source], with_fisher=True)
     assert (again.written, len(again.skipped)) == ((), 3)
@@ -280,8 +282,8 @@ def test_damaged_fisher_values_are_not_copied(make, tmp_path, networks):
     data[3] ^= 1
     file.write_bytes(data)
     target = open_store(tmp_path / "t", "a")
-    done = merge_stores(target, [source], with_fisher=True)
-    assert list(done.failed) == [FisherKey(0, "sw")]
+    result = merge_stores(target, [source], with_fisher=True)
+    assert list(result.failed) == [FisherKey(0, "sw")]
     assert target.languages == ("sw",)
     assert target.fisher_keys() == ()
 
@@ -290,9 +292,9 @@ def test_damaged_fisher_values_are_not_copied(make, tmp_path, networks):
 
 
 def test_checking_names_every_damaged_row(filled, object_of):
-    seen = []
-    assert filled.check_rows(filled.keys(), lambda *progress: seen.append(progress)) is None
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    progress_seen = []
+    assert filled.check_rows(filled.keys(), lambda *progress: progress_seen.append(progress)) is None
+    assert progress_seen == [(1, 3), (2, 3), (3, 3)]
     object_of("sw").unlink()
     data = bytearray(object_of("yo").read_bytes())
     data[0] ^= 1
@@ -310,5 +312,5 @@ def test_a_store_within_another_is_refused(filled, path):
     with pytest.raises(UsageError, match="is within the other"):
         copy_rows(filled, open_store(path / "inner", "a"))
     assert files(path) == before
-    # Only the name begins alike.
+    # The target is not within the source; only the beginning of the name is the same.
     copy_rows(filled, open_store(path.with_name(f"{path.name}2"), "a"))

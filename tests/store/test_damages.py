@@ -27,7 +27,7 @@ class Damage:
         self.objects[0].write_bytes(data)
 
     def two_flipped_bits(self):
-        """As many bits are set as before, so that no count tells."""
+        """The number of set bits does not change, so that no count shows the damage."""
         words = np.frombuffer(self.objects[0].read_bytes()[:64], "<u8").copy()
         one = int(words[0]) & -int(words[0])
         zero = ~int(words[1]) & (int(words[1]) + 1)
@@ -85,14 +85,14 @@ class Damage:
 
 @pytest.fixture
 def damage(path, networks):
-    """Two languages of 576 parameters, one inner chunk a layer."""
+    """A store of two languages with 576 parameters and one inner chunk per layer."""
     store = open_store(path, "a")
     for language in ("sw", "rw"):
         store.write(networks.make_sub(language))
     return Damage(path)
 
 
-#: What was done → what `verify` finds in which rows, and whether comparing notices without hashes.
+#: {method of `Damage`: (what `verify` finds in which rows, whether a comparison without hashes notices it)}.
 TABLE = {
     "flipped_bit": ({("bits", SW), ("cardinality", SW)}, True),
     "two_flipped_bits": ({("bits", SW)}, False),
@@ -110,31 +110,31 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("what", TABLE)
-def test_verify_names_the_row_and_the_problem(damage, path, what):
-    getattr(damage, what)()
+@pytest.mark.parametrize("name", TABLE)
+def test_verify_names_the_row_and_the_problem(damage, path, name):
+    getattr(damage, name)()
     store = open_store(path)
     findings = store.verify()
-    assert {(finding.problem, finding.row) for finding in findings} == TABLE[what][0]
+    assert {(finding.problem, finding.row) for finding in findings} == TABLE[name][0]
     assert all(str(finding.row) in finding.detail for finding in findings)
 
 
-@pytest.mark.parametrize("what", TABLE)
-def test_the_command_line_exits_with_1_and_names_the_row(damage, path, what, xsns):
-    getattr(damage, what)()
-    done = xsns("verify", "--store", str(path), "--json", "--quiet")
-    assert done.code == 1
-    result = json.loads(done.out)["result"]
+@pytest.mark.parametrize("name", TABLE)
+def test_the_command_line_exits_with_1_and_names_the_row(damage, path, name, xsns):
+    getattr(damage, name)()
+    completed = xsns("verify", "--store", str(path), "--json", "--quiet")
+    assert completed.code == 1
+    result = json.loads(completed.out)["result"]
     assert not result["sound"]
-    found = {(finding["problem"], finding["language"]) for finding in result["findings"]}
-    assert found == {(problem, key.language) for problem, key in TABLE[what][0]}
-    assert done.err.startswith("error: ")
-    assert "'sw' (seed 0, density 0.15)" in done.err
+    findings = {(finding["problem"], finding["language"]) for finding in result["findings"]}
+    assert findings == {(problem, key.language) for problem, key in TABLE[name][0]}
+    assert completed.err.startswith("error: ")
+    assert "'sw' (seed 0, density 0.15)" in completed.err
 
 
-@pytest.mark.parametrize("what", TABLE)
-def test_reading_and_checking_refuse_the_row(damage, path, what):
-    getattr(damage, what)()
+@pytest.mark.parametrize("name", TABLE)
+def test_reading_and_checking_refuse_the_row(damage, path, name):
+    getattr(damage, name)()
     store = open_store(path)
     with pytest.raises(StoreError, match="'sw'"):
         store.read("sw", 0, 0.15)
@@ -142,22 +142,22 @@ def test_reading_and_checking_refuse_the_row(damage, path, what):
         store.check_rows(store.keys())
 
 
-@pytest.mark.parametrize("what", [what for what, (_, seen) in TABLE.items() if seen])
-def test_a_comparison_refuses_damage_that_shows_without_hashes(damage, path, what, xsns):
-    getattr(damage, what)()
+@pytest.mark.parametrize("name", [name for name, (_, shows) in TABLE.items() if shows])
+def test_a_comparison_refuses_damage_that_shows_without_hashes(damage, path, name, xsns):
+    getattr(damage, name)()
     with pytest.raises(StoreError, match="'sw'"):
         count_overlaps(open_store(path))
-    done = xsns("matrix", "--store", str(path), "--quiet")
-    assert (done.code, done.out) == (1, "")
-    assert "'sw'" in done.err
+    completed = xsns("matrix", "--store", str(path), "--quiet")
+    assert (completed.code, completed.out) == (1, "")
+    assert "'sw'" in completed.err
 
 
-def test_a_store_without_its_array(damage, path, xsns):
+def test_a_store_without_its_array_is_refused(damage, path, xsns):
     damage.lost_array()
     store = open_store(path)
     for use in (store.verify, lambda: store.read("sw"), lambda: count_overlaps(store)):
         with pytest.raises(XsnsError, match=r"array 'subnetworks' of the store .* is missing"):
             use()
-    done = xsns("verify", "--store", str(path))
-    assert (done.code, done.out) == (1, "")
-    assert "restore it from a copy" in done.err
+    completed = xsns("verify", "--store", str(path))
+    assert (completed.code, completed.out) == (1, "")
+    assert "restore it from a copy" in completed.err

@@ -1,4 +1,4 @@
-"""Errors of the disk: each gives a message, and committed rows stay sound."""
+"""Errors of the disk: each gives an error message, and committed rows stay undamaged."""
 
 import errno
 import os
@@ -101,7 +101,7 @@ def test_a_lock_that_is_held_for_too_long(filled, networks, monkeypatch):
 
 def test_a_lock_that_cannot_be_created(filled, networks, monkeypatch):
     monkeypatch.setattr(FileLock, "acquire", failing(errno.EACCES))
-    with pytest.raises(StoreError, match=r"cannot lock .*: no permission"):
+    with pytest.raises(StoreError, match=r"cannot lock .*: the permissions do not allow it"):
         filled.write(networks.make_sub("fr"))
 
 

@@ -20,21 +20,21 @@ from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 @pytest.fixture
 def make_fisher(networks):
-    """Made-up Fisher values, which follow from their label."""
+    """A function that returns synthetic Fisher values, which depend on their label only."""
 
     def make(language="sw", seed=0, layout=None, **provenance):
         layout = layout or networks.make_layout()
         generator = np.random.Generator(np.random.PCG64([seed, *language.encode()]))
         values = tuple(generator.exponential(size=shape).astype(np.float32) for shape in layout.shapes)
-        told = networks.make_sub(language, seed, layout=layout, **provenance).provenance
-        return DiagonalFisher(values, layout, 7, language, told)
+        record = networks.make_sub(language, seed, layout=layout, **provenance).provenance
+        return DiagonalFisher(values, layout, 7, language, record)
 
     return make
 
 
 @pytest.fixture
 def kept(path, make_fisher):
-    """A store that keeps three rows, and has no sub-network yet."""
+    """A store with the Fisher values of three rows, and no sub-network yet."""
     store = open_store(path, "a")
     for language in ("sw", "rw", "yo"):
         assert store.save_fisher(make_fisher(language))
@@ -47,8 +47,8 @@ def object_of(path, language="sw", seed=0):
     return path.joinpath("fisher", "c", *map(str, slot), "0")
 
 
-def same(found, wanted):
-    return all(np.array_equal(a, b) for a, b in zip(found.values, wanted.values, strict=True))
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one.values, other.values, strict=True))
 
 
 # ------------------------------------------------------------------------------------------ round trip
@@ -57,10 +57,10 @@ def same(found, wanted):
 def test_values_round_trip(kept, make_fisher, path):
     again = open_store(path)
     for language in ("sw", "rw", "yo"):
-        found, wanted = again.fisher_values(language, 0), make_fisher(language)
-        assert same(found, wanted)
-        assert (found.language, found.examples, found.provenance) == (language, 7, wanted.provenance)
-        assert found.layout == wanted.layout
+        fisher, expected = again.fisher_values(language, 0), make_fisher(language)
+        assert same(fisher, expected)
+        assert (fisher.language, fisher.examples, fisher.provenance) == (language, 7, expected.provenance)
+        assert fisher.layout == expected.layout
     assert again.fisher_values("fr", 0) is None
     assert again.fisher_values("sw", 1) is None
     assert again.languages == (), "no sub-network is committed"
@@ -72,12 +72,12 @@ def test_more_values_than_a_chunk_and_tensors_across_chunks(path, make_fisher, m
     monkeypatch.setattr(kept_array, "CHUNK_VALUES", 100)
     monkeypatch.setattr(kept_array, "_PIECE", 64)
     layout = ParameterLayout(("a", "b"), ((13, 17), (204,)), (LayerSpan("all", 0, 425),))
-    store, wanted = open_store(path, "a"), make_fisher(layout=layout)
-    store.save_fisher(wanted)
-    assert same(store.fisher_values("sw", 0), wanted)
+    store, fisher = open_store(path, "a"), make_fisher(layout=layout)
+    store.save_fisher(fisher)
+    assert same(store.fisher_values("sw", 0), fisher)
     array = zarr.open_group(path, mode="r")["fisher"]
     assert (array.shape, array.shards, array.chunks) == ((1, 1, 425), (1, 1, 500), (1, 1, 100))
-    assert np.array_equal(array[0, 0], np.concatenate([v.ravel() for v in wanted.values]))
+    assert np.array_equal(array[0, 0], np.concatenate([v.ravel() for v in fisher.values]))
     assert object_of(path).stat().st_size == 500 * 4 + 5 * 16 + 4
     assert store.verify() == []
 
@@ -98,10 +98,10 @@ def test_plain_zarr_reads_them(kept, path, make_fisher):
     assert (array.dtype, array.attrs["encoding"]) == (np.float32, "float32")
     assert array.metadata.dimension_names == ("seed", "language", "parameter")
     for index, language in enumerate(array.attrs["languages"]):
-        wanted = np.concatenate([v.ravel() for v in make_fisher(language).values])
-        assert np.array_equal(array[0, index], wanted)
+        expected = np.concatenate([v.ravel() for v in make_fisher(language).values])
+        assert np.array_equal(array[0, index], expected)
         assert group[f"fisher_commits/0/{language}"].attrs["slot"] == [0, index]
-    # Zarr reads by the index, whose checksum it tests.
+    # Zarr reads the index and tests its checksum.
     assert array[0, 0, 5:9].shape == (4,)
 
 
@@ -119,13 +119,13 @@ def test_sub_networks_and_values_live_in_one_store(filled, make_fisher, networks
     assert filled.save_fisher(make_fisher("fr"))
     assert filled.write(networks.make_sub("fr"))
     assert filled.languages == ("fr", "rw", "sw", "yo")
-    found = filled.info()
-    assert (found["kept_rows"], found["kept_fisher"]) == (2, ["float32"])
-    assert found["kept_bytes"] == 2 * object_of(filled.path).stat().st_size
+    info = filled.info()
+    assert (info["kept_rows"], info["kept_fisher"]) == (2, ["float32"])
+    assert info["kept_bytes"] == 2 * object_of(filled.path).stat().st_size
     assert filled.verify() == []
-    seen = []
-    filled.verify(lambda done, total: seen.append((done, total)))
-    assert seen == [(n, 6) for n in range(1, 7)]
+    progress = []
+    filled.verify(lambda done, total: progress.append((done, total)))
+    assert progress == [(n, 6) for n in range(1, 7)]
 
 
 # ---------------------------------------------------------------------------------------------- bf16
@@ -149,18 +149,18 @@ def test_rounding_equals_that_of_torch(values):
     assert np.array_equal(from_bf16(to_bf16(array)), expected)
 
 
-def test_values_in_bf16(path, make_fisher):
-    store, wanted = open_store(path, "a"), make_fisher()
-    assert store.save_fisher(wanted, "bf16")
-    assert store.save_fisher(wanted, "bf16") is False
-    found = store.fisher_values("sw", 0)
-    for ours, theirs in zip(found.values, wanted.values, strict=True):
+def test_values_can_be_saved_in_bf16(path, make_fisher):
+    store, fisher = open_store(path, "a"), make_fisher()
+    assert store.save_fisher(fisher, "bf16")
+    assert store.save_fisher(fisher, "bf16") is False
+    stored = store.fisher_values("sw", 0)
+    for ours, theirs in zip(stored.values, fisher.values, strict=True):
         assert ours.dtype == np.float32
         assert np.all(np.abs(ours - theirs) <= theirs * 2**-8)
         assert not np.array_equal(ours, theirs)
     array = zarr.open_group(path, mode="r")["fisher"]
     assert (array.dtype, array.attrs["encoding"]) == (np.uint16, "bf16")
-    assert np.array_equal(array[0, 0], to_bf16(np.concatenate([v.ravel() for v in wanted.values])))
+    assert np.array_equal(array[0, 0], to_bf16(np.concatenate([v.ravel() for v in fisher.values])))
     assert store.fisher_record("sw", 0).encoding == "bf16"
     assert store.verify() == []
 
@@ -174,14 +174,14 @@ def test_a_store_has_one_encoding(kept, make_fisher):
 
 
 def test_values_that_cannot_be_saved(path, make_fisher):
-    store, wanted = open_store(path, "a"), make_fisher()
+    store, fisher = open_store(path, "a"), make_fisher()
     with pytest.raises(UsageError, match="no encoding 'float16'"):
-        store.save_fisher(wanted, "float16")
-    wide = tuple(values.astype(np.float64) for values in wanted.values)
+        store.save_fisher(fisher, "float16")
+    wide = tuple(values.astype(np.float64) for values in fisher.values)
     with pytest.raises(UsageError, match="float64 cannot be saved"):
-        store.save_fisher(replace(wanted, values=wide))
+        store.save_fisher(replace(fisher, values=wide))
     with pytest.raises(LanguageError, match="cannot name a row"):
-        store.save_fisher(replace(wanted, language="../x"))
+        store.save_fisher(replace(fisher, language="../x"))
 
 
 def test_reading_stores_and_other_experiments_are_refused(kept, path, make_fisher):
@@ -202,18 +202,18 @@ SW = "'sw' (seed 0, Fisher values)"
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda data: data[:-1], "bytes instead of"),
         (lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], "its values have changed"),
     ],
 )
-def test_a_damaged_object(kept, path, damage, told):
+def test_a_damaged_object_is_reported(kept, path, damage, message):
     file = object_of(path)
     file.write_bytes(damage(file.read_bytes()))
     assert problems(kept) == {("values", SW)}
-    assert told in str(kept.verify()[0])
-    with pytest.raises(StoreError, match=told) as caught:
+    assert message in str(kept.verify()[0])
+    with pytest.raises(StoreError, match=message) as caught:
         kept.fisher_values("sw", 0)
     assert "fisher_commits/0/sw" in caught.value.hint
 
@@ -227,7 +227,7 @@ def test_a_damaged_index_is_found_though_values_are_read_without_it(kept, path):
     assert "the index of" in str(kept.verify()[0])
 
 
-def test_a_missing_object(kept, path):
+def test_a_missing_object_is_reported(kept, path):
     object_of(path).unlink()
     assert problems(kept) == {("values", SW)}
     with pytest.raises(StoreError, match=r"cannot be read: .*No such file"):
@@ -245,10 +245,10 @@ def test_swapped_labels_of_fisher_values(kept, path):
 
 
 def test_invalid_values_are_found(path, make_fisher):
-    wanted = make_fisher()
-    wanted.values[1][5] = math.inf
+    fisher = make_fisher()
+    fisher.values[1][5] = math.inf
     store = open_store(path, "a")
-    store.save_fisher(wanted)
+    store.save_fisher(fisher)
     assert "negative or not finite" in str(store.verify()[0])
 
 
@@ -265,7 +265,7 @@ def test_invalid_values_are_found(path, make_fisher):
         lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[1, 3, 576]),
     ],
 )
-def test_a_damaged_array_document(kept, path, change):
+def test_a_damaged_array_document_is_reported(kept, path, change):
     file = path / "fisher/zarr.json"
     document = json.loads(file.read_text())
     change(document)
@@ -279,7 +279,7 @@ def test_damaged_records_and_records_of_other_rows(kept, path):
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/0/fr")
     shutil.copytree(path / "fisher_commits/0/rw", path / "fisher_commits/00/rw")
     assert problems(kept) == {("record", SW), ("record", "'fr' (seed 0, Fisher values)"), ("record", "None")}
-    with pytest.raises(StoreError, match="is that of 'rw'"):
+    with pytest.raises(StoreError, match="contains the key of another row, 'rw'"):
         kept.fisher_record("fr", 0)
 
 

@@ -15,7 +15,7 @@ TEXT = {"corpus": "texts", "corpus_digest": "d1"}
 
 
 def sub_without(networks, language, number, seed=0, **changed):
-    """What a language's sub-network is without a part, made up."""
+    """Return a synthetic sub-network of a language without one part."""
     bits = networks.make_sub(f"{language}{number}", seed).bits
     return networks.make_sub(language, seed, bits=bits, **TEXT | changed)
 
@@ -44,9 +44,9 @@ def test_folds_round_trip(cut, path, networks):
         assert store.has_folds(language, 0, 0.15, 3)
         for number, part in enumerate(store.folds(3), 1):
             expected = sub_without(networks, language, number)
-            found = part.read(language)
-            assert found.bits.tolist() == expected.bits.tolist()
-            assert found.provenance.corpus == f"texts, without part {number} of 3"
+            network = part.read(language)
+            assert network.bits.tolist() == expected.bits.tolist()
+            assert network.provenance.corpus == f"texts, without part {number} of 3"
     assert not store.has_folds("yo", 0, 0.15, 3)
     assert not store.has_folds("sw", 0, 0.15, 4)
     assert len(store.fold_keys(3)) == 6
@@ -86,7 +86,7 @@ def test_a_reader_without_folds_sees_the_rows(cut, path):
 
 
 @pytest.mark.parametrize("count", [1, 0, MOST_FOLDS + 1])
-def test_invalid_numbers_of_folds(cut, count):
+def test_invalid_numbers_of_folds_are_refused(cut, count):
     with pytest.raises(UsageError, match=f"examples can be divided into 2 to 64 parts, not {count}"):
         cut.folds(count)
 
@@ -104,15 +104,15 @@ def test_verify_finds_damage_of_a_fold(cut, path):
     data = bytearray(damaged.read_bytes())
     data[3] ^= 1
     damaged.write_bytes(data)
-    seen = []
-    findings = open_store(path).verify(lambda done, total: seen.append((done, total)))
+    progress = []
+    findings = open_store(path).verify(lambda done, total: progress.append((done, total)))
     assert {finding.problem for finding in findings} == {"bits", "cardinality"}
     key = RowKey(0.15, 0, "rw")
     assert {finding.row for finding in findings} == {FoldKey(3, 2, key)}
     assert findings[0].row.node == "parts/3/2/commits/0.15/0/rw"
     assert findings[0].detail.startswith("without part 2 of 3: the bits of row 'rw'")
-    assert seen[-1] == (9, 9)
-    assert [done for done, _ in seen] == list(range(1, 10))
+    assert progress[-1] == (9, 9)
+    assert [done for done, _ in progress] == list(range(1, 10))
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -124,11 +124,11 @@ def test_folds_of_a_killed_build_are_unfinished_and_not_damaged(cut, path, netwo
     store = open_store(path)
     assert store.verify() == []
     assert store.unfinished_folds() == tuple(FoldKey(3, k, RowKey(0.15, 0, "sw")) for k in (1, 3))
-    done = xsns("verify", "--store", path)
-    assert done.code == 0
-    assert "parts unfinished, to be built again with --parts 3: 'sw' (seed 0, density 0.15)" in done.err
-    found = json.loads(xsns("verify", "--store", path, "--json").out)["result"]
-    assert (found["sound"], len(found["unfinished_parts"])) == (True, 2)
+    completed = xsns("verify", "--store", path)
+    assert completed.code == 0
+    assert "parts unfinished, to be built again with --parts 3: 'sw' (seed 0, density 0.15)" in completed.err
+    verified = json.loads(xsns("verify", "--store", path, "--json").out)["result"]
+    assert (verified["sound"], len(verified["unfinished_parts"])) == (True, 2)
     write(cut, networks, "xh")
     for number in (1, 3):
         cut.write_fold(sub_without(networks, "sw", number), 3, number)
@@ -156,8 +156,8 @@ def test_verify_finds_a_fold_of_other_text(cut, networks):
 
 def test_copies_include_folds(cut, tmp_path, networks):
     copy = open_store(tmp_path / "copy.zarr", "a", compressor="zstd")
-    done = copy_rows(cut, copy, [RowKey(0.15, 0, "sw"), RowKey(0.15, 0, "yo")])
-    assert (len(done.written), done.folds_written, done.folds_skipped) == (2, 3, 0)
+    result = copy_rows(cut, copy, [RowKey(0.15, 0, "sw"), RowKey(0.15, 0, "yo")])
+    assert (len(result.written), result.folds_written, result.folds_skipped) == (2, 3, 0)
     assert copy.has_folds("sw", 0, 0.15, 3)
     assert copy.folds(3)[1]["sw"].bits.tolist() == cut.folds(3)[1]["sw"].bits.tolist()
     assert all(part.info()["compressed"] for part in copy.folds(3))
@@ -171,8 +171,8 @@ def test_merges_include_folds(cut, tmp_path, networks):
     other = write(open_store(tmp_path / "other.zarr", "a"), networks, "zu")
     write(other, networks, "xh", count=4)
     target = open_store(tmp_path / "all.zarr", "a")
-    done = merge_stores(target, [cut, other])
-    assert (len(done.written), done.folds_written) == (5, 13)
+    result = merge_stores(target, [cut, other])
+    assert (len(result.written), result.folds_written) == (5, 13)
     assert target.fold_counts == (3, 4)
     assert target.info()["parts"][0]["rows"] == 3
     assert target.verify() == []
@@ -192,9 +192,9 @@ def test_an_unreadable_fold_is_reported(cut, path, tmp_path):
     (damaged,) = [file for file in (path / "parts/3/2/subnetworks/c/0/0/1").iterdir() if file.is_file()]
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     copy = open_store(tmp_path / "copy.zarr", "a")
-    done = copy_rows(open_store(path), copy)
-    assert list(done.failed) == [FoldKey(3, 2, RowKey(0.15, 0, "rw"))]
-    assert done.folds_written == 5
+    result = copy_rows(open_store(path), copy)
+    assert list(result.failed) == [FoldKey(3, 2, RowKey(0.15, 0, "rw"))]
+    assert result.folds_written == 5
     assert not copy.has_folds("rw", 0, 0.15, 3)
 
 
@@ -205,8 +205,8 @@ def test_rows_are_removed_with_their_folds(cut):
     plan = plan_prune(cut, [RowKey(0.15, 0, "sw")])
     assert (len(plan.rows), len(plan.folds), plan.things) == (1, 3, 4)
     assert plan.bytes == 4 * next(iter(plan.rows.values()))
-    done = prune(cut, plan)
-    assert done == plan
+    result = prune(cut, plan)
+    assert result == plan
     assert [key.language for key in cut.fold_keys(3)] == ["rw"] * 3
     assert cut.languages == ("rw", "yo")
     assert cut.verify() == []
@@ -222,12 +222,12 @@ def test_folds_are_removed_and_rows_stay(cut):
 
 
 def test_leftovers_in_folds_are_removed(cut, path):
-    left = path / "parts/3/1/subnetworks/c/0/0/0/0.abc.partial"
-    left.write_bytes(b"half")
+    leftover = path / "parts/3/1/subnetworks/c/0/0/0/0.abc.partial"
+    leftover.write_bytes(b"half")
     plan = plan_prune(cut, leftovers=True)
     assert dict(plan.leftovers) == {"parts/3/1/subnetworks/c/0/0/0/0.abc.partial": 4}
     prune(cut, plan)
-    assert not left.exists()
+    assert not leftover.exists()
     assert cut.verify() == []
 
 

@@ -1,4 +1,4 @@
-"""Hostile stores do not hang a verb, fill the memory, end as a bug, or change a result silently."""
+"""Malicious stores: no verb hangs, fills the memory, ends with a traceback, or gives a wrong result silently."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ TEXT = {
 }
 SECONDS = 10
 MEMORY_KB = 1_000_000
-#: Verb → its words; STORE is the damaged store, NEW a path where nothing is, GOLD a file of gold scores.
+#: {verb: its words}. STORE is the damaged store, NEW a path that does not exist, and GOLD a file of gold scores.
 VERBS = {
     "info": "info --store STORE --json",
     "matrix": "matrix --store STORE --json",
@@ -41,12 +41,12 @@ VERBS = {
 
 
 class HangError(BaseException):
-    """A verb took too long; no `Exception`, so that nothing takes it for a failure of its own."""
+    """A verb took too long. It is not an `Exception`, so that no code catches it as an error of its own."""
 
 
 @contextlib.contextmanager
 def alarm(seconds):
-    """Raise in the block if it takes longer; what watched over the test before does so again afterwards."""
+    """Raise an error if the block takes longer than `seconds`; restore the former alarm of the test afterwards."""
 
     def ring(*_):
         raise HangError
@@ -60,7 +60,7 @@ def alarm(seconds):
 
 
 def make_store(path, networks, compressor="none"):
-    """Rows, parts of two of them, kept Fisher values and kept counts."""
+    """Make a store of rows, with parts of two rows, Fisher values and saved counts."""
     store = open_store(path, "a", compressor=compressor)
     layout = networks.make_layout()
     for language in LANGUAGES:
@@ -82,10 +82,10 @@ def sound(request, tmp_path_factory, networks):
 
 @pytest.fixture
 def attack(sound, tmp_path, xsns, networks):
-    """Damage a copy of the store, run verbs on it, and return what is wrong with how they ended."""
+    """Damage a copy of the store, run verbs on it, and return descriptions of wrong outcomes."""
     expected = {verb: run(xsns, verb, sound, tmp_path / "sound") for verb in VERBS}
-    for verb, done in expected.items():
-        assert done.code == 0, (verb, done.err)
+    for verb, completed in expected.items():
+        assert completed.code == 0, (verb, completed.err)
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def call(number, damage, verbs):
@@ -96,16 +96,18 @@ def attack(sound, tmp_path, xsns, networks):
             new = tmp_path / f"{number}" / f"new-{verb}"
             try:
                 with alarm(SECONDS):
-                    done = run(xsns, verb, store, new)
+                    completed = run(xsns, verb, store, new)
             except HangError:
                 faults.append(f"{damage} | {verb} took more than {SECONDS} s")
                 continue
-            if done.code not in (0, 1, 2, 3) or "Traceback" in done.err:
-                faults.append(f"{damage} | {verb} ended with {done.code}: {done.err[-300:]}")
+            if completed.code not in (0, 1, 2, 3) or "Traceback" in completed.err:
+                faults.append(f"{damage} | {verb} ended with {completed.code}: {completed.err[-300:]}")
             elif (
-                done.code == ExitCode.OK and not damage.removes and not same(verb, done, expected[verb], new, networks)
+                completed.code == ExitCode.OK
+                and not damage.removes
+                and not same(verb, completed, expected[verb], new, networks)
             ):
-                faults.append(f"{damage} | {verb} gave another result: {done.out[:300]}")
+                faults.append(f"{damage} | {verb} gave another result: {completed.out[:300]}")
             if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start > MEMORY_KB:
                 faults.append(f"{damage} | {verb} took more than a gigabyte")
                 break
@@ -128,29 +130,29 @@ def _gold_scores(xsns, folder):
         lines = [f"{source},{target},{10 + number}" for number, (source, target) in enumerate(pairs)]
         table = folder / "gold.csv"
         table.write_text("\n".join(["source,target,score", *lines]) + "\n")
-        what = ("--format", "long", "--task", "pos", "--metric", "accuracy", "--unit", "percent")
-        assert xsns("gold", "import", table, *what, "--output", path).code == 0
+        options = ("--format", "long", "--task", "pos", "--metric", "accuracy", "--unit", "percent")
+        assert xsns("gold", "import", table, *options, "--output", path).code == 0
     return path
 
 
-def same(verb, done, expected, new, networks):
-    """Return whether a verb that succeeded gave what it gives for the sound store, or said what it left out."""
+def same(verb, completed, expected, new, networks):
+    """Return whether a verb that succeeded gave the result of the undamaged store, or named what it left out."""
     if verb in ("copy", "merge"):
         store = open_store(new)
         bits = {language: store.read(language).bits.tolist() for language in store}
-        wanted = {language: networks.make_sub(language).bits.tolist() for language in LANGUAGES}
-        return bits == wanted and store.verify() == []
+        expected_bits = {language: networks.make_sub(language).bits.tolist() for language in LANGUAGES}
+        return bits == expected_bits and store.verify() == []
     if verb == "evaluate":
-        found, wanted = (json.loads(text)["result"]["predictors"] for text in (done.out, expected.out))
-        return [row["metrics"] for row in found] == [row["metrics"] for row in wanted]
+        found, expected_bits = (json.loads(text)["result"]["predictors"] for text in (completed.out, expected.out))
+        return [row["metrics"] for row in found] == [row["metrics"] for row in expected_bits]
     if verb in ("matrix", "rank", "shared"):
-        found, wanted = (numbers(json.loads(text)["result"]) for text in (done.out, expected.out))
-        return found == wanted
+        found, expected_bits = (numbers(json.loads(text)["result"]) for text in (completed.out, expected.out))
+        return found == expected_bits
     return True
 
 
 def numbers(result):
-    """Return the numbers of a result that come from bits."""
+    """Return the numbers of a result that are computed from bits."""
     if "sources" in result:
         return [(source["language"], source["similarity"]) for source in result["sources"]]
     return {name: result[name] for name in ("languages", "jaccard", "spread", "parameters", "count") if name in result}
@@ -197,9 +199,9 @@ def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
     for name in store_damages.DOCUMENTS[:7]:
         store_damages.Damage(name, "many").apply(store)
     with alarm(60):
-        done = xsns("verify", "--store", store)
-    assert done.code == 0, done.err
-    assert not [line for line in done.err.splitlines() if not line.startswith("next: ")]
+        completed = xsns("verify", "--store", store)
+    assert completed.code == 0, completed.err
+    assert not [line for line in completed.err.splitlines() if not line.startswith("next: ")]
 
 
 @pytest.mark.parametrize(
@@ -232,10 +234,10 @@ def test_ten_megabytes_of_attributes_are_read(sound, tmp_path, xsns):
 def test_the_field_is_named(sound, tmp_path, xsns, file, path, value, field):
     store = shutil.copytree(sound, tmp_path / "s.zarr")
     store_damages.Damage(file, "put", path, value).apply(store)
-    done = xsns("info", "--store", store)
-    assert (done.code, done.out) == (1, "")
-    assert f"{file}' does not follow the format: " in done.err
-    assert field in done.err
+    completed = xsns("info", "--store", store)
+    assert (completed.code, completed.out) == (1, "")
+    assert f"{file}' does not follow the format: " in completed.err
+    assert field in completed.err
 
 
 def test_building_onto_a_damaged_store_is_refused(sound, tmp_path, networks):

@@ -1,4 +1,4 @@
-"""Hostile stores do not make `build` hang, end as a bug, or leave wrong rows."""
+"""Malicious stores: `build` does not hang, end with a traceback, or leave wrong rows."""
 
 import json
 import shutil
@@ -28,20 +28,21 @@ def sound(command, tmp_path, xsns):
 
 @pytest.mark.slow
 def test_build_on_damaged_stores(sound, command, tmp_path, xsns):
-    whole = tmp_path / "whole.zarr"
-    assert xsns(*command, "--lang", "et", "--store", whole).code == 0
-    expected = open_store(whole).read("et").bits.tolist()
+    undamaged = tmp_path / "whole.zarr"
+    assert xsns(*command, "--lang", "et", "--store", undamaged).code == 0
+    expected = open_store(undamaged).read("et").bits.tolist()
     faults = []
     for number, damage in enumerate([*store_damages.special()[::9], *store_damages.sample(sound, 22, 20)]):
         store = shutil.copytree(sound, tmp_path / f"{number}.zarr")
         damage.apply(store)
-        done = xsns(*command, "--lang", "sw,et", "--store", store)
-        if done.code not in (0, 1, 2, 3) or "Traceback" in done.err:
-            faults.append(f"{damage} | {done.code}: {done.err[-300:]}")
-        elif done.code == 0 and (
-            not json.loads(done.out)["result"]["committed"] or open_store(store).read("et").bits.tolist() != expected
+        completed = xsns(*command, "--lang", "sw,et", "--store", store)
+        if completed.code not in (0, 1, 2, 3) or "Traceback" in completed.err:
+            faults.append(f"{damage} | {completed.code}: {completed.err[-300:]}")
+        elif completed.code == 0 and (
+            not json.loads(completed.out)["result"]["committed"]
+            or open_store(store).read("et").bits.tolist() != expected
         ):
-            faults.append(f"{damage} | gave another row: {done.out[:300]}")
+            faults.append(f"{damage} | gave another row: {completed.out[:300]}")
         shutil.rmtree(store)
     assert not faults, f"{len(faults)} faults:\n" + "\n".join(faults)
 
@@ -52,17 +53,17 @@ def test_build_on_damaged_stores(sound, command, tmp_path, xsns):
 )
 def test_a_coordinate_that_zarr_cannot_use(sound, command, xsns, field, value):
     store_damages.Damage("density/zarr.json", "put", field, value).apply(sound)
-    done = xsns(*command, "--lang", "sw", "--density", "0.5", "--store", sound)
-    assert done.code in (0, 1)
-    if done.code:
-        assert "density/zarr.json' does not follow the format: " in done.err
-        assert "which is a copy of the labels; it will be written again" in done.err
+    completed = xsns(*command, "--lang", "sw", "--density", "0.5", "--store", sound)
+    assert completed.code in (0, 1)
+    if completed.code:
+        assert "density/zarr.json' does not follow the format: " in completed.err
+        assert "which is a copy of the labels; it will be written again" in completed.err
 
 
 def test_the_metadata_of_the_rows_are_read_where_counts_are_kept(sound, xsns):
     (sound / "subnetworks/zarr.json").write_text("{}")
-    done = xsns("matrix", "--store", sound)
-    assert done.code == 1
-    assert "subnetworks/zarr.json' does not follow the format" in done.err
+    completed = xsns("matrix", "--store", sound)
+    assert completed.code == 1
+    assert "subnetworks/zarr.json' does not follow the format" in completed.err
     with pytest.raises(XsnsError, match="not follow the format"):
         open_store(sound).read("sw")

@@ -1,4 +1,4 @@
-"""What a notebook shows of a store."""
+"""The HTML summary of a store in a notebook."""
 
 from xsns_stream.store import html_summary, open_store
 
@@ -17,13 +17,13 @@ def test_only_the_first_languages_are_read(filled, networks, monkeypatch):
     for language in ("fi", "en", "de"):
         filled.write(networks.make_sub(language))
     monkeypatch.setattr(html_summary, "_LANGUAGES", 2)
-    read = []
+    keys = []
     record = type(filled).record
-    monkeypatch.setattr(type(filled), "record", lambda self, *key: read.append(key) or record(self, *key))
+    monkeypatch.setattr(type(filled), "record", lambda self, *key: keys.append(key) or record(self, *key))
     html = filled._repr_html_()
     assert "6 languages, 6 sub-networks" in html
     assert "2 of 6 languages are shown." in html
-    assert [key[0] for key in read] == ["de", "en"]
+    assert [key[0] for key in keys] == ["de", "en"]
 
 
 def test_text_is_escaped(filled, monkeypatch):

@@ -14,7 +14,7 @@ from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout
 
 FIXTURE = Path(__file__).with_name("fixtures") / "store_v1"
 PAGE = DOCS / "store-format.md"
-#: More words than an inner chunk has, and no multiple of it: the last chunk is filled up.
+#: The words exceed an inner chunk and are not a multiple of it, so that the last chunk is padded.
 UNEVEN = 131_072 * 64 + 6_464
 
 
@@ -29,7 +29,7 @@ def layout(request, networks):
 
 @pytest.fixture(params=["none", "zstd"])
 def store(request, path, networks, layout):
-    """A store that grew: two languages, then a seed, then a density."""
+    """A store to which languages, a seed and a density were added one after the other."""
     store = open_store(path, "a", compressor=request.param)
     for row in (("sw",), ("zh-Hant",), ("sw", 2**40), ("zh-Hant", 0, 0.3)):
         store.write(networks.make_sub(*row, layout=layout))
@@ -37,37 +37,37 @@ def store(request, path, networks, layout):
     return store
 
 
-def assert_same(store, read):
-    """Compare what `read` gives for each committed slot with what the store gives."""
+def assert_same(store, read_row):
+    """Compare the words that `read_row` returns for each committed slot with those of the store."""
     records = store.records()
     assert len(records) == 4
     for record in records:
         ours = store.read(record.language, record.seed, record.density).bits
-        theirs = np.asarray(read(record.slot))
+        theirs = np.asarray(read_row(record.slot))
         assert (theirs.dtype, theirs.shape) == (np.dtype(np.uint64), ours.shape)
         assert np.array_equal(theirs, ours)
-    # A slot that was never written has no object, and every reader fills it with zeros.
-    assert not np.asarray(read((1, 1, 0))).any()
+    # A slot without a row has no object, and every reader fills it with zeros.
+    assert not np.asarray(read_row((1, 1, 0))).any()
 
 
-def test_plain_zarr(store, path):
+def test_plain_zarr_reads_the_rows(store, path):
     array = zarr.open_group(path, mode="r")["subnetworks"]
     assert_same(store, lambda slot: array[slot])
 
 
-def test_xarray_with_dask(store, path):
+def test_xarray_reads_the_rows_with_dask(store, path):
     import dask.array
     import xarray
 
-    # The array in 1 MiB pieces that nobody has read yet, with the dimensions that its metadata name.
-    found = xarray.open_zarr(path, consolidated=False, chunks={})
-    assert isinstance(found.subnetworks.data, dask.array.Array)
-    assert found.subnetworks.dims == ("density", "seed", "language", "word")
-    assert found.density.values.tolist() == [0.15, 0.3]
-    assert found.seed.values.tolist() == [0, 2**40]
-    assert found.subnetworks.attrs["languages"] == ["sw", "zh-Hant"]
-    assert_same(store, lambda slot: found.subnetworks[slot].compute(scheduler="synchronous").values)
-    chosen = found.subnetworks.sel(density=0.3, seed=0)[1]
+    # The array is read lazily in chunks of 1 MiB, and its metadata name the dimensions.
+    dataset = xarray.open_zarr(path, consolidated=False, chunks={})
+    assert isinstance(dataset.subnetworks.data, dask.array.Array)
+    assert dataset.subnetworks.dims == ("density", "seed", "language", "word")
+    assert dataset.density.values.tolist() == [0.15, 0.3]
+    assert dataset.seed.values.tolist() == [0, 2**40]
+    assert dataset.subnetworks.attrs["languages"] == ["sw", "zh-Hant"]
+    assert_same(store, lambda slot: dataset.subnetworks[slot].compute(scheduler="synchronous").values)
+    chosen = dataset.subnetworks.sel(density=0.3, seed=0)[1]
     assert np.array_equal(chosen.compute(scheduler="synchronous").values, store.read("zh-Hant", 0, 0.3).bits)
 
 
@@ -78,24 +78,24 @@ def test_dask_counts_the_same_overlap(store, path):
 
     array = dask.array.from_zarr(path, component="subnetworks")
     both = dask.array.map_blocks(np.bitwise_count, array[0, 0, 0] & array[0, 0, 1], dtype=np.uint8)
-    counted = int(both.sum(dtype=np.int64).compute(scheduler="synchronous"))
-    assert counted == count_overlaps(store, seed=0, density=0.15).intersection[0, 1]
-    assert counted > 0
+    count = int(both.sum(dtype=np.int64).compute(scheduler="synchronous"))
+    assert count == count_overlaps(store, seed=0, density=0.15).intersection[0, 1]
+    assert count > 0
 
 
-def test_tensorstore(store, path, layout):
+def test_tensorstore_reads_the_rows(store, path, layout):
     import tensorstore
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "subnetworks")}}
     array = tensorstore.open(spec, read=True).result()
     assert array.domain.labels == ("density", "seed", "language", "word")
-    # It, too, sees that a row is one object.
+    # For TensorStore, too, a row is one object.
     assert array.chunk_layout.write_chunk.shape[:3] == (1, 1, 1)
     assert array.chunk_layout.write_chunk.shape[3] >= store.info()["words"]
     assert_same(store, lambda slot: array[slot].read().result())
 
 
-def test_zarrs(store, path):
+def test_zarrs_reads_the_rows(store, path):
     import zarrs
 
     with zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}):
@@ -105,7 +105,7 @@ def test_zarrs(store, path):
 
 
 @pytest.mark.parametrize("encoding", ["float32", "bf16"])
-def test_kept_fisher_values(path, networks, encoding):
+def test_tensorstore_reads_fisher_values(path, networks, encoding):
     import tensorstore
 
     sub = networks.make_sub("sw")
@@ -116,7 +116,7 @@ def test_kept_fisher_values(path, networks, encoding):
     theirs = tensorstore.open(spec, read=True).result()[0, 0].read().result()
     if encoding == "bf16":
         theirs = (theirs.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    ours = np.concatenate([piece.reshape(-1) for piece in store.fisher_values("sw", 0).values])
+    ours = np.concatenate([part.reshape(-1) for part in store.fisher_values("sw", 0).values])
     assert np.array_equal(theirs, ours)
 
 
@@ -128,13 +128,13 @@ def snippets():
 
 
 def test_the_code_on_the_format_page_reads_a_store(store, path):
-    seen = []
+    words = []
     for code in snippets():
         names = {"path": path}
         exec(code, names)  # its assertion is the test
-        seen.append(names["words"])
+        words.append(names["words"])
     keys = store.keys()
-    assert any(np.array_equal(seen[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
+    assert any(np.array_equal(words[0], store.read(key.language, key.seed, key.density).bits) for key in keys)
 
 
 def test_the_code_on_the_format_page_reads_version_1():
@@ -143,7 +143,7 @@ def test_the_code_on_the_format_page_reads_version_1():
 
 
 def test_version_1_follows_the_format_page():
-    """The metadata that the page promises stand in the oldest store, byte for byte as documents."""
+    """The metadata of the oldest store are the documents that the page shows."""
     root = json.loads((FIXTURE / "zarr.json").read_text())
     assert (root["node_type"], root["attributes"]["format"], root["attributes"]["format_version"]) == (
         "group",

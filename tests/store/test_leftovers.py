@@ -27,48 +27,48 @@ def leave(path, name, age=3600.0):
 
 @pytest.mark.parametrize("mode", ["a", "w-"])
 def test_the_folder_of_a_killed_process_is_removed(path, mode):
-    left = leave(path, f"{path.name}.{HEX}.partial")
+    leftover = leave(path, f"{path.name}.{HEX}.partial")
     open_store(path, mode)
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 def test_reading_removes_nothing(filled, path):
-    left = leave(path, f"{path.name}.{HEX}.partial")
+    leftover = leave(path, f"{path.name}.{HEX}.partial")
     open_store(path, "r")
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_a_folder_in_use_is_not_removed(path):
-    left = leave(path, f"{path.name}.{HEX}.partial")
-    with FileLock(left / ".lock"):
+    leftover = leave(path, f"{path.name}.{HEX}.partial")
+    with FileLock(leftover / ".lock"):
         then = time.time() - 3600
-        os.utime(left, (then, then))
+        os.utime(leftover, (then, then))
         open_store(path, "a")
-        assert (left / "zarr.json").exists()
+        assert (leftover / "zarr.json").exists()
     open_store(path, "a")
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 def test_a_young_folder_may_not_have_its_lock_yet(path):
-    left = leave(path, f"{path.name}.{HEX}.partial", age=5)
+    leftover = leave(path, f"{path.name}.{HEX}.partial", age=5)
     open_store(path, "a")
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_a_young_folder_with_the_mark_is_removed(path):
     store = open_store(path, "a")
     with store.scratch() as folder:
-        # As `kill -9` leaves it, and a copy whose lock nobody holds.
-        left = shutil.copytree(folder, folder.with_name(f"{path.name}.{HEX}.partial"))
+        # The folder is as after `kill -9`, and no process holds the lock of the copy.
+        leftover = shutil.copytree(folder, folder.with_name(f"{path.name}.{HEX}.partial"))
         open_store(path, "a")
-        assert (folder.exists(), left.exists()) == (True, False)
+        assert (folder.exists(), leftover.exists()) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["other.zarr." + HEX + ".partial", "{}.partial", "{}." + HEX, "{}.abc.partial"])
 def test_a_folder_with_another_name_is_not_removed(path, name):
-    left = leave(path, name.format(path.name))
+    leftover = leave(path, name.format(path.name))
     open_store(path, "a")
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_a_scratch_folder_is_removed_after_its_block(path):
@@ -98,36 +98,36 @@ def test_a_new_store_has_no_lock_left_in_it(filled, path):
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("place", ["", "parts/3/1"])
-def test_prune_names_and_removes_the_folder_of_a_killed_process(filled, path, networks, place):
+@pytest.mark.parametrize("subfolder", ["", "parts/3/1"])
+def test_prune_names_and_removes_the_folder_of_a_killed_process(filled, path, networks, subfolder):
     for number in (1, 2, 3):
         filled.write_fold(networks.make_sub("sw"), 3, number)
-    beside = path / place
-    left = leave(beside, f"{beside.name}.{HEX}.partial")
-    name = f"parts/3/{left.name}" if place else f"../{left.name}"
+    beside = path / subfolder
+    leftover = leave(beside, f"{beside.name}.{HEX}.partial")
+    name = f"parts/3/{leftover.name}" if subfolder else f"../{leftover.name}"
     store = open_store(path, "a", sweep=False)
     plan = plan_prune(store, leftovers=True)
     assert plan.leftovers == {name: 2}
-    with FileLock(left / ".lock"):
+    with FileLock(leftover / ".lock"):
         assert prune(store, plan).leftovers == {}
-        assert left.exists()
+        assert leftover.exists()
     then = time.time() - 3600
-    os.utime(left, (then, then))
+    os.utime(leftover, (then, then))
     assert list(prune(store, plan_prune(store, leftovers=True)).leftovers) == [name]
-    assert not left.exists()
+    assert not leftover.exists()
     assert filled.verify() == []
     assert filled.languages == ("rw", "sw", "yo")
 
 
 def test_the_command_line_names_the_folder_of_a_killed_process(filled, path, xsns):
-    left = leave(path, f"{path.name}.{HEX}.partial")
-    done = xsns("prune", path, "--unfinished", "--dry-run")
-    assert done.code == 0
-    assert f"../{left.name}" in done.out
-    assert left.exists()
-    done = xsns("prune", path, "--unfinished", "--yes")
-    assert (done.code, left.exists()) == (0, False)
-    assert "1 leftover" in done.out
+    leftover = leave(path, f"{path.name}.{HEX}.partial")
+    completed = xsns("prune", path, "--unfinished", "--dry-run")
+    assert completed.code == 0
+    assert f"../{leftover.name}" in completed.out
+    assert leftover.exists()
+    completed = xsns("prune", path, "--unfinished", "--yes")
+    assert (completed.code, leftover.exists()) == (0, False)
+    assert "1 leftover" in completed.out
 
 
 def test_a_link_of_such_a_name_is_not_followed(filled, path, tmp_path):

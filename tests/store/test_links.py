@@ -31,7 +31,7 @@ LINKS = (
 
 @pytest.fixture
 def mine(tmp_path):
-    """A folder of somebody's, with names of files that a store would remove or replace."""
+    """A folder of the user, with file names that a store would remove or replace."""
     folder = tmp_path / "mine"
     folder.mkdir()
     for name in ("0", "note.txt", "zarr.json.partial", "zarr.json"):
@@ -43,13 +43,13 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def link(store, name, mine, *, copied):
-    """Put a link to a folder in the place of one of the store's, with the files that stood there if wanted."""
+def link(store, name, elsewhere, *, copied):
+    """Replace a folder of the store by a link to another folder; with `copied`, that folder gets its files."""
     path = store / name
     if path.exists():
         if copied:
             for file in path.rglob("*"):
-                target = mine / file.relative_to(path)
+                target = elsewhere / file.relative_to(path)
                 if file.is_dir():
                     target.mkdir(parents=True, exist_ok=True)
                 else:
@@ -57,7 +57,7 @@ def link(store, name, mine, *, copied):
                     target.write_bytes(file.read_bytes())
         path.rename(path.with_name(f"{path.name}.old"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(mine)
+    path.symlink_to(elsewhere)
 
 
 def tree(folder):
@@ -66,12 +66,12 @@ def tree(folder):
 
 @pytest.mark.parametrize("copied", [True, False], ids=["moved", "strange"])
 @pytest.mark.parametrize("name", LINKS)
-def test_a_link_in_place_of_a_folder(filled, path, networks, mine, name, copied):
+def test_a_link_in_place_of_a_folder_is_not_followed(filled, path, networks, mine, name, copied):
     layout = networks.make_layout()
     values = tuple(np.linspace(0, 1, layout.size, dtype=np.float32).reshape(3, -1))
     sub = networks.make_sub("sw")
     if name.startswith("fisher/c"):
-        # The folder of a row that comes next.
+        # The folder of the next row.
         filled.save_fisher(DiagonalFisher(values, layout, 7, "xx", networks.make_sub("xx").provenance))
         (path / "fisher/c/0/0/0").unlink()
         (path / "fisher/c/0/0").rmdir()
@@ -94,7 +94,7 @@ def test_a_link_in_place_of_a_folder(filled, path, networks, mine, name, copied)
 
 
 def _acts(path, networks, fisher):
-    """What writes to a store, and what removes from one."""
+    """Return the actions that write to a store or remove parts of it."""
 
     def write():
         open_store(path, "a").write(networks.make_sub("zu"))

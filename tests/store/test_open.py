@@ -69,7 +69,7 @@ def test_mode_r_does_not_write(filled, path, networks):
     assert "mode 'a'" in caught.value.hint
 
 
-def test_unknown_modes_and_compressors(path):
+def test_unknown_modes_and_compressors_are_refused(path):
     with pytest.raises(UsageError, match="must be 'r', 'a' or 'w-', not 'w'"):
         open_store(path, "w")
     with pytest.raises(UsageError, match="'none' or 'zstd', not 'gzip'"):
@@ -176,7 +176,7 @@ def test_languages_that_cannot_be_part_of_a_path(path, networks, language):
         (0, float("nan"), "a density must be above 0"),
     ],
 )
-def test_labels_out_of_range(path, seed, density, message):
+def test_labels_out_of_range_are_refused(path, seed, density, message):
     with pytest.raises(UsageError, match=message):
         open_store(path, "a").is_committed("sw", seed, density)
 

@@ -23,7 +23,7 @@ CODES = ("en", "fi", "rw", "sw", "xh", "yo")
 
 
 class Watched:
-    """A store that says which rows were opened to be read."""
+    """A store that records which rows were opened."""
 
     def __init__(self, store):
         self._store, self.opened = store, []
@@ -38,7 +38,7 @@ class Watched:
             yield columns
 
     def taken(self):
-        """The languages opened since the last call."""
+        """Return the languages that were opened since the last call."""
         opened, self.opened = [code for rows in self.opened for code in rows], []
         return opened
 
@@ -52,7 +52,7 @@ def store(path, networks):
 
 
 def exact(store, **options):
-    """Counts without anything kept."""
+    """Return the counts, computed without a cache."""
     counts = count_overlaps(store, **options)
     store.taken()
     return counts
@@ -76,16 +76,16 @@ def test_cached_rows_are_not_read_again(store):
     second = count_overlaps(store, cache=cache, on_progress=lambda *done: progress.append(done))
     assert store.taken() == []
     assert progress == [(9, 9)]
-    for found in (first, second):
-        assert found.languages == expected.languages
-        assert found.intersection.tolist() == expected.intersection.tolist()
-        assert (found.size, found.seed, found.density) == (expected.size, 0, 0.15)
+    for counts in (first, second):
+        assert counts.languages == expected.languages
+        assert counts.intersection.tolist() == expected.intersection.tolist()
+        assert (counts.size, counts.seed, counts.density) == (expected.size, 0, 0.15)
 
 
 def test_a_subset_in_another_order_comes_from_the_cache(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
-    kept = arrays(path)
+    cached = arrays(path)
     store.taken()
     some = count_overlaps(store, languages=("yo", "en", "sw"), cache=cache)
     rectangle = count_overlaps(store, sources=("yo", "fi"), targets=("fi", "sw"), cache=cache)
@@ -95,7 +95,7 @@ def test_a_subset_in_another_order_comes_from_the_cache(store, path):
     again = exact(store, sources=("yo", "fi"), targets=("fi", "sw"))
     for field in ("intersection", "source_cardinality", "target_cardinality"):
         assert getattr(rectangle, field).tolist() == getattr(again, field).tolist()
-    assert arrays(path) == kept, "the whole stays"
+    assert arrays(path) == cached, "the cached counts of all languages do not change"
 
 
 def test_only_a_new_language_is_counted(store, path, networks):
@@ -108,11 +108,11 @@ def test_only_a_new_language_is_counted(store, path, networks):
     @contextmanager
     def counting(languages, seed, density):
         with Watched.columns(store, languages, seed, density) as columns:
-            read = columns.read
+            read_block = columns.read
 
             def watched(start, stop, out):
                 calls.append((start, stop, len(out)))
-                read(start, stop, out)
+                read_block(start, stop, out)
 
             columns.read = watched
             yield columns
@@ -120,13 +120,13 @@ def test_only_a_new_language_is_counted(store, path, networks):
     store.columns = counting
     grown = count_overlaps(store, cache=cache)
     del store.columns
-    # One row against all: the new one first, and every word of every row once.
+    # One row is compared with all rows: the new row is read first, and every word of every row is read once.
     assert store.taken() == ["de", *CODES]
     assert sum((stop - start) * rows for start, stop, rows in calls) == 7 * 9
     assert grown.intersection.tolist() == exact(store).intersection.tolist()
     count_overlaps(store, cache=cache)
     assert store.taken() == []
-    assert len(arrays(path)) == 1, "older ones are removed"
+    assert len(arrays(path)) == 1, "older generations are removed"
 
 
 def test_a_row_that_was_built_again_is_counted_again(store, networks):
@@ -148,19 +148,19 @@ def test_many_new_languages_are_counted_as_a_square(store, networks):
     cache = overlap_cache(store)
     count_overlaps(store, languages=("en", "fi"), cache=cache)
     store.taken()
-    found = count_overlaps(store, cache=cache)
+    counts = count_overlaps(store, cache=cache)
     assert store.taken() == list(CODES)
-    assert found.intersection.tolist() == exact(store).intersection.tolist()
+    assert counts.intersection.tolist() == exact(store).intersection.tolist()
 
 
-def test_a_removed_language(store, path):
+def test_a_removed_language_is_left_out_of_cached_counts(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, cache=cache)
     store.discard("fi", 0, 0.15)
     store.taken()
-    found = count_overlaps(store, cache=cache)
-    assert (found.languages, store.taken()) == (("en", "rw", "sw", "xh", "yo"), [])
-    assert found.intersection.tolist() == exact(store).intersection.tolist()
+    counts = count_overlaps(store, cache=cache)
+    assert (counts.languages, store.taken()) == (("en", "rw", "sw", "xh", "yo"), [])
+    assert counts.intersection.tolist() == exact(store).intersection.tolist()
 
 
 def test_a_smaller_comparison_does_not_replace_a_larger_one(store, networks, path):
@@ -183,20 +183,20 @@ def test_seeds_have_separate_counts(store, networks, path):
     for code in CODES:
         store.write(networks.make_sub(code, seed=3))
     cache = overlap_cache(store)
-    counted = count_overlaps_by_seed(store, cache=cache)
+    counts = count_overlaps_by_seed(store, cache=cache)
     assert [file.parent.name for file in arrays(path)] == ["0", "3"]
     again = count_overlaps_by_seed(store, cache=cache)
-    for one, other in zip(counted, again, strict=True):
+    for one, other in zip(counts, again, strict=True):
         assert one.seed == other.seed
         assert one.intersection.tolist() == other.intersection.tolist()
         assert one.intersection.tolist() == exact(store, seed=one.seed).intersection.tolist()
 
 
 def test_any_reader_of_zarr_can_open_it(store, path):
-    counted = count_overlaps(store, cache=overlap_cache(store))
+    counts = count_overlaps(store, cache=overlap_cache(store))
     (node,) = arrays(path)
     array = zarr.open_array(path, path=str(node.relative_to(path)), mode="r")
-    assert np.asarray(array[:]).tolist() == counted.intersection.tolist()
+    assert np.asarray(array[:]).tolist() == counts.intersection.tolist()
     assert array.attrs["languages"] == list(CODES)
     assert array.attrs["rows_sha256"] == [store.record(code).sha256 for code in CODES]
     assert array.metadata.dimension_names == ("language", "other")
@@ -231,7 +231,7 @@ def test_damaged_counts_are_counted_again(store, path, damage):
         document["attributes"]["languages"].pop()
         metadata.write_text(json.dumps(document))
     else:
-        # Infinity is no JSON, and Python reads it.
+        # `Infinity` is not valid JSON, and Python reads it nevertheless.
         document["attributes"][damage] = float("inf")
         metadata.write_text(json.dumps(document))
     assert count_overlaps(store, cache=cache).intersection.tolist() == expected.intersection.tolist()
@@ -243,12 +243,12 @@ def test_damaged_counts_are_counted_again(store, path, damage):
 def test_an_unfinished_generation_is_ignored_and_removed(store, path):
     cache = overlap_cache(store)
     count_overlaps(store, languages=CODES[:4], cache=cache)
-    left = path / "overlaps/0.15/0/00000007-0123abcd"
-    (left / "c/0").mkdir(parents=True)
-    (left / "c/0/0").write_bytes(b"half of the cou")
+    unfinished = path / "overlaps/0.15/0/00000007-0123abcd"
+    (unfinished / "c/0").mkdir(parents=True)
+    (unfinished / "c/0/0").write_bytes(b"half of the cou")
     assert cache.load(0, 0.15).languages == CODES[:4]
     count_overlaps(store, cache=cache)
-    assert not left.exists()
+    assert not unfinished.exists()
     assert [node.name[:8] for node in arrays(path)] == ["00000008"]
 
 
@@ -275,13 +275,13 @@ def test_a_process_does_not_wait_for_another_writer_of_counts(store, path):
 
     with locked_file(path / "subnetworks/.lock-overlaps"):
         started = time.monotonic()
-        counted = count_overlaps(store, cache=overlap_cache(store))
+        counts = count_overlaps(store, cache=overlap_cache(store))
         assert time.monotonic() - started < 60
-    assert counted.intersection.tolist() == exact(store).intersection.tolist()
+    assert counts.intersection.tolist() == exact(store).intersection.tolist()
     assert arrays(path) == []
 
 
-def test_not_using_and_not_writing(store, path):
+def test_the_cache_can_be_ignored_or_left_unwritten(store, path):
     count_overlaps(store, cache=overlap_cache(store, write=False))
     assert not (path / "overlaps").exists()
     count_overlaps(store, cache=overlap_cache(store))
@@ -289,7 +289,7 @@ def test_not_using_and_not_writing(store, path):
     store.taken()
     count_overlaps(store, cache=overlap_cache(store, use=False))
     assert len(store.taken()) == len(CODES)
-    assert arrays(path) != before, "what was counted anew is kept"
+    assert arrays(path) != before, "the new counts are saved"
 
 
 READER = """
@@ -308,16 +308,16 @@ print(count_overlaps(store, cache=overlap_cache(store)).intersection.tolist())
 
 
 def test_a_store_that_cannot_be_written_to(store, path):
-    # pytest's own folders are closed to other users, and root may write to any.
+    # Other users cannot read the folders of pytest, and root may write to any folder.
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(path, Path(folder) / "copy.zarr"))
         Path(folder).chmod(0o755)
         copy.chmod(0o555)
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", READER, str(copy)], capture_output=True, text=True, timeout=120, check=False
         )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip() == str(exact(store).intersection.tolist())
+        assert completed.returncode == 0, completed.stderr
+        assert completed.stdout.strip() == str(exact(store).intersection.tolist())
         assert not (copy / "overlaps").exists()
         copy.chmod(0o755)
 
@@ -325,8 +325,8 @@ def test_a_store_that_cannot_be_written_to(store, path):
 def test_counts_that_cannot_be_written_are_not_cached(store, path):
     (path / "overlaps").write_text("in the way")
     expected = exact(store)
-    found = count_overlaps(store, cache=overlap_cache(store))
-    assert found.intersection.tolist() == expected.intersection.tolist()
+    counts = count_overlaps(store, cache=overlap_cache(store))
+    assert counts.intersection.tolist() == expected.intersection.tolist()
     assert (path / "overlaps").read_text() == "in the way"
 
 
@@ -342,10 +342,10 @@ def test_counts_of_a_damaged_row_are_not_cached(store, path, object_of):
 
 
 def test_exchanged_bits_are_found_before_their_counts_are_cached(store, path, object_of, networks):
-    # As many bits as before, so that no count shows it.
+    # The number of bits does not change, so that no count shows the damage.
     good, ones = object_of("sw").read_bytes(), int(np.bitwise_count(networks.make_sub("sw").bits).sum())
     data = bytearray(good)
-    swap = next(at for at in range(64) if data[at] != data[at + 1])
+    swap = next(index for index in range(64) if data[index] != data[index + 1])
     data[swap], data[swap + 1] = data[swap + 1], data[swap]
     object_of("sw").write_bytes(data)
     assert int(count_overlaps(store, languages=["sw", "en"]).intersection[0, 0]) == ones
@@ -362,8 +362,8 @@ def test_counts_of_a_row_that_was_built_again_are_not_cached(store, path, networ
 
     checked = StoreReader.check_rows
 
-    def meanwhile(*given):
-        checked(*given)
+    def meanwhile(*arguments):
+        checked(*arguments)
         replace_row(store._store, networks, "sw")
 
     monkeypatch.setattr(StoreReader, "check_rows", meanwhile)
@@ -371,7 +371,7 @@ def test_counts_of_a_row_that_was_built_again_are_not_cached(store, path, networ
     assert arrays(path) == []
 
 
-def test_in_memory(networks):
+def test_counts_of_a_store_in_memory_are_cached(networks):
     store = open_store("memory://overlaps-test", "a")
     for code in CODES:
         store.write(networks.make_sub(code))

@@ -1,4 +1,4 @@
-"""Several writers at a time, and killed writers."""
+"""Several writers at the same time, and killed writers."""
 
 import json
 import subprocess
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="f
 def run(*arguments):
     script = SUPPORT / "networks.py"
     command = [sys.executable, str(script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout)
 
 
 def assert_complete(store, subs):
@@ -43,5 +43,5 @@ def test_killed_writers_leave_whole_rows_or_none(path, networks):
     networks.write_all(path, subs)
     assert_complete(store, subs)
     assert store.unfinished() == ()
-    # What the killed left beside the rows that they were writing is gone with the rows' next writing.
+    # Files that killed writers left beside a row are removed when the row is written again.
     assert not list(path.glob("subnetworks/c/**/*.partial"))

@@ -2,33 +2,20 @@
 
 import os
 
-import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.support.networks import files
 from xsns_stream.errors import StoreError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import FisherKey, RowKey, open_store
 from xsns_stream.store.prune import PrunePlan, plan_prune, prune
-from xsns_stream.types import DiagonalFisher
 
 HEX = "0123456789abcdef" * 2
 
 
 def row(language, seed=0, density=0.15):
     return RowKey(density, seed, language)
-
-
-def files(path):
-    """Every file but locks, with its bytes."""
-    found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in found.items() if ".lock" not in name}
-
-
-def keep(store, networks, language):
-    sub = networks.make_sub(language)
-    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
-    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
 
 
 def leave(path, name, age=3600.0):
@@ -49,10 +36,10 @@ def test_a_plan_changes_nothing_and_says_what_it_frees(filled, path, object_of):
 
 
 def test_removed_rows_are_gone_and_the_others_unchanged(filled, path):
-    before, records, seen = files(path), {r.key: r for r in filled.records()}, []
+    before, records, progress_seen = files(path), {r.key: r for r in filled.records()}, []
     plan = plan_prune(filled, [row("sw")])
-    assert prune(filled, plan, lambda *progress: seen.append(progress)) == plan
-    assert seen == [(1, 1)]
+    assert prune(filled, plan, lambda *progress: progress_seen.append(progress)) == plan
+    assert progress_seen == [(1, 1)]
     assert filled.keys() == (row("rw"), row("yo"))
     gone = set(before) - set(files(path))
     assert gone == {"commits/0.15/0/sw/zarr.json", "subnetworks/c/0/0/0/0"}
@@ -104,11 +91,11 @@ def test_a_store_that_was_opened_for_reading(filled, path):
 def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path, monkeypatch):
     removed = []
 
-    def dies(place, key):
+    def dies(storage, key):
         removed.append(key)
         if len(removed) == 2:
             raise KeyboardInterrupt
-        return before(place, key)
+        return before(storage, key)
 
     before = type(filled.storage).remove
     monkeypatch.setattr(type(filled.storage), "remove", dies)
@@ -126,8 +113,8 @@ def test_a_crash_between_record_and_object_leaves_an_unfinished_row(filled, path
 
 
 def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks):
-    keep(filled, networks, "sw")
-    keep(filled, networks, "rw")
+    networks.save_ones(filled, "sw")
+    networks.save_ones(filled, "rw")
     before = files(path)
     plan = plan_prune(filled, fisher=[FisherKey(0, "sw")])
     assert plan.bytes == (path / "fisher/c/0/0/0").stat().st_size
@@ -138,7 +125,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
     assert len(filled.keys()) == 3
     assert filled.verify() == []
     assert prune(filled, plan).things == 0
-    keep(filled, networks, "sw")
+    networks.save_ones(filled, "sw")
     assert filled.fisher_record("sw", 0).slot == (0, 0)
 
 
@@ -147,7 +134,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
 
 def test_leftovers_of_killed_writers(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
-    keep(filled, networks, "rw")
+    networks.save_ones(filled, "rw")
     (path / "fisher_commits/0/rw/zarr.json").unlink()
     leave(path, f"subnetworks/c/0/0/1/0.{HEX}.partial", age=0)
     leave(path, f"subnetworks/zarr.json.{HEX}.partial")
@@ -170,9 +157,9 @@ def test_leftovers_of_killed_writers(filled, path, networks):
 
 
 def test_young_partial_metadata_are_not_removed(filled, path):
-    left = leave(path, f"subnetworks/zarr.json.{HEX}.partial", age=5)
+    leftover = leave(path, f"subnetworks/zarr.json.{HEX}.partial", age=5)
     assert plan_prune(filled, leftovers=True).things == 0
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
@@ -181,16 +168,16 @@ def test_a_row_that_is_being_written_is_not_removed(filled, path, networks):
     assert plan.things == 1
     with FileLock(path / "subnetworks/.lock-0-0-0"):
         assert prune(filled, plan).things == 0
-    # It was finished meanwhile, so that the file is a committed row's.
+    # The row was committed in the meantime, so that the file belongs to it.
     filled.write(networks.make_sub("sw"))
     assert prune(filled, plan).things == 0
     assert filled.verify() == []
 
 
 def test_files_of_slots_without_a_label_belong_to_no_row(filled, path):
-    left = leave(path, "subnetworks/c/7/0/0/0")
+    leftover = leave(path, "subnetworks/c/7/0/0/0")
     assert plan_prune(filled, leftovers=True).things == 0
-    assert left.exists()
+    assert leftover.exists()
 
 
 def test_leftovers_of_an_object_store_are_refused(networks):

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.support.networks import files
 from xsns_stream.errors import LanguageError, StoreError
 from xsns_stream.similarity import count_overlaps
 from xsns_stream.store import RowKey, open_store
@@ -16,12 +17,6 @@ from xsns_stream.types import DiagonalFisher
 
 def row(language, seed=0, density=0.15):
     return RowKey(density, seed, language)
-
-
-def files(path):
-    """Every file but locks, with its bytes."""
-    found = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: file.read_bytes() for name, file in found.items() if ".lock" not in name}
 
 
 def values_of(networks, language):
@@ -44,41 +39,41 @@ def rich(filled, networks):
 
 def test_everything_of_a_row_gets_the_new_label(rich, path, networks):
     before = {key: rich.read(key.language, key.seed, key.density) for key in rich.keys()}  # noqa: SIM118
-    seen = []
-    result = rich.relabel("sw", "qaa-x-mine", lambda *progress: seen.append(progress))
+    progress_seen = []
+    result = rich.relabel("sw", "qaa-x-mine", lambda *progress: progress_seen.append(progress))
     assert result.rows == tuple(sorted(row("qaa-x-mine", *key) for key in ((0,), (1,), (0, 0.3))))
     assert (len(result.fisher), result.folds) == (1, 2)
-    assert seen[-1] == (12, 12)
+    assert progress_seen[-1] == (12, 12)
     store = open_store(path)
     assert store.languages == ("qaa-x-mine", "rw", "yo")
     assert store.verify() == []
     assert store.unfinished() == store.unfinished_folds() == ()
     for key, sub in before.items():
         new = "qaa-x-mine" if key.language == "sw" else key.language
-        found = store.read(new, key.seed, key.density)
-        assert found.bits.tolist() == sub.bits.tolist()
-        assert found.threshold == sub.threshold
-        assert found.provenance.former_labels == (("sw",) if key.language == "sw" else ())
+        stored = store.read(new, key.seed, key.density)
+        assert stored.bits.tolist() == sub.bits.tolist()
+        assert stored.threshold == sub.threshold
+        assert stored.provenance.former_labels == (("sw",) if key.language == "sw" else ())
     assert store.fisher_values("sw", 0) is None
-    kept = store.fisher_values("qaa-x-mine", 0)
-    assert [each.tolist() for each in kept.values] == [each.tolist() for each in values_of(networks, "sw").values]
+    fisher = store.fisher_values("qaa-x-mine", 0)
+    assert [each.tolist() for each in fisher.values] == [each.tolist() for each in values_of(networks, "sw").values]
     assert store.has_folds("qaa-x-mine", 0, 0.15, 2)
     assert not any(fold.languages == ("sw",) for fold in store.folds(2))
     # The counts of the row are used under the new label.
     cached = overlap_cache(store).load(0, 0.15)
     assert sorted(cached.languages) == ["qaa-x-mine", "rw", "yo"]
-    counted = count_overlaps(store, seed=0, density=0.15)
-    position = [cached.languages.index(language) for language in counted.languages]
-    assert np.array_equal(cached.counts.intersection[np.ix_(position, position)], counted.intersection)
+    counts = count_overlaps(store, seed=0, density=0.15)
+    position = [cached.languages.index(language) for language in counts.languages]
+    assert np.array_equal(cached.counts.intersection[np.ix_(position, position)], counts.intersection)
 
 
 def test_a_label_may_be_given_back(filled, path):
     before = filled.read("sw")
     filled.relabel("sw", "sw_news")
     filled.relabel("sw_news", "sw")
-    found = open_store(path).read("sw")
-    assert found.bits.tolist() == before.bits.tolist()
-    assert found.provenance.former_labels == ("sw", "sw_news")
+    stored = open_store(path).read("sw")
+    assert stored.bits.tolist() == before.bits.tolist()
+    assert stored.provenance.former_labels == ("sw", "sw_news")
     assert open_store(path).verify() == []
 
 
@@ -100,19 +95,19 @@ def test_another_row_is_never_replaced(filled, path):
 
 
 def test_a_row_that_is_being_measured_is_left(filled, path):
-    with filled.claimed("sw", 0) as mine:
-        assert mine
+    with filled.claimed("sw", 0) as claimed:
+        assert claimed
         with pytest.raises(StoreError, match="being measured by another process"):
             open_store(path, "a").relabel("sw", "tw")
     assert filled.languages == ("rw", "sw", "yo")
 
 
 class Killed(BaseException):
-    """Stands for `kill -9`."""
+    """An exception in place of `kill -9`."""
 
 
-def stop_at(last, done, total):
-    if done >= last:
+def stop_at(last, completed, total):
+    if completed >= last:
         raise Killed
 
 
@@ -125,7 +120,7 @@ def test_after_a_crash_at_any_step_the_same_call_continues(rich, path, tmp_path)
         if last:
             with pytest.raises(Killed):
                 store.relabel("sw", "tw", partial(stop_at, last))
-        # Whatever happened, every row is complete under at least one of the labels.
+        # Every row is complete under at least one of the labels at any time.
         between = open_store(copy)
         assert between.verify() == []
         for key in ((0, 0.15), (1, 0.15), (0, 0.3)):
@@ -139,9 +134,9 @@ def test_after_a_crash_at_any_step_the_same_call_continues(rich, path, tmp_path)
         assert store.has_folds("tw", 0, 0.15, 2)
         assert store.fisher_record("sw", 0) is None
         assert store.fisher_record("tw", 0) is not None
-        found = {name: data for name, data in files(copy).items() if not name.startswith("overlaps")}
-        expected = expected or found
-        assert found == expected
+        contents = {name: data for name, data in files(copy).items() if not name.startswith("overlaps")}
+        expected = expected or contents
+        assert contents == expected
         # Once it is done, there is nothing left to do.
         assert open_store(copy, "a").relabel("sw", "tw") == RelabelResult("sw", "tw")
 

@@ -16,12 +16,12 @@ from xsns_stream.store import open_store
 from xsns_stream.types import LayerSpan, ParameterLayout
 
 
-def assert_same(read, written):
-    assert np.array_equal(read.bits, written.bits)
-    assert read.layout == written.layout
-    assert read.provenance == written.provenance
+def assert_same(row, written):
+    assert np.array_equal(row.bits, written.bits)
+    assert row.layout == written.layout
+    assert row.provenance == written.provenance
     for name in ("language", "seed", "cardinality", "threshold", "density"):
-        assert getattr(read, name) == getattr(written, name)
+        assert getattr(row, name) == getattr(written, name)
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
@@ -120,9 +120,9 @@ def test_inner_chunks_follow_layers_where_they_can(path, networks, spans, words)
 
 
 def test_rows_reads_blocks_of_columns(filled, networks):
-    whole = np.stack([networks.make_sub(language).bits for language in ("yo", "sw")])
+    words = np.stack([networks.make_sub(language).bits for language in ("yo", "sw")])
     for start, stop in [(0, 9), (0, 1), (2, 4), (3, 6), (5, 9), (4, 4)]:
-        assert np.array_equal(filled.rows(("yo", "sw"), 0, 0.15, start, stop), whole[:, start:stop])
+        assert np.array_equal(filled.rows(("yo", "sw"), 0, 0.15, start, stop), words[:, start:stop])
     assert filled.rows((), 0, 0.15, 0, 5).shape == (0, 5)
     with pytest.raises(Exception, match="words 3 up to 10 are not within a row of 9"):
         filled.rows(("sw",), 0, 0.15, 3, 10)
@@ -157,7 +157,7 @@ def test_any_layout_round_trips_and_blocks_are_the_whole(networks, layout, densi
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store against a dictionary."""
+    """A store, compared with a dictionary after each step."""
 
     networks = None
     written = Bundle("written")

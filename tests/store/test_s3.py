@@ -1,4 +1,4 @@
-"""A store in S3, on a server of this machine."""
+"""A store in S3, on a local server."""
 
 import json
 import subprocess
@@ -69,14 +69,14 @@ def test_rows_are_built_resumed_read_and_verified(url, networks, compressor):
 
 
 def test_objects_are_those_of_a_folder(stored, filled):
-    here = {key: (filled.path / key).read_bytes() for key in filled.storage.list() if not key.endswith(".lock")}
-    there = {key: stored.storage.read(key) for key in stored.storage.list()}
-    assert {k for k in there if "/c/" in k} == {k for k in here if "/c/" in k}
-    assert {k: v for k, v in there.items() if "zarr.json" not in k} == {
-        k: v for k, v in here.items() if "zarr.json" not in k
+    in_folder = {key: (filled.path / key).read_bytes() for key in filled.storage.list() if not key.endswith(".lock")}
+    in_bucket = {key: stored.storage.read(key) for key in stored.storage.list()}
+    assert {k for k in in_bucket if "/c/" in k} == {k for k in in_folder if "/c/" in k}
+    assert {k: v for k, v in in_bucket.items() if "zarr.json" not in k} == {
+        k: v for k, v in in_folder.items() if "zarr.json" not in k
     }
-    assert {k: json.loads(v) for k, v in there.items() if "zarr.json" in k} == {
-        k: json.loads(v) for k, v in here.items() if "zarr.json" in k
+    assert {k: json.loads(v) for k, v in in_bucket.items() if "zarr.json" in k} == {
+        k: json.loads(v) for k, v in in_folder.items() if "zarr.json" in k
     }
 
 
@@ -90,9 +90,9 @@ def test_plain_zarr_reads_it(stored, networks):
 
 
 def test_the_command_line_takes_its_url(stored, url, xsns):
-    done = xsns("matrix", "--store", url, "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["result"]["languages"] == ["rw", "sw", "yo"]
+    completed = xsns("matrix", "--store", url, "--json")
+    assert completed.code == 0, completed.err
+    assert json.loads(completed.out)["result"]["languages"] == ["rw", "sw", "yo"]
     assert xsns("verify", "--store", url).code == 0
     assert xsns("rank", "--store", url, "--target", "sw").code == 0
     assert json.loads(xsns("info", "--store", url, "--json").out)["result"]["rows"] == 3
@@ -104,9 +104,9 @@ def test_a_build_continues_where_it_stopped(url, xsns, tiny_folder, write_texts,
     texts = write_texts(tmp_path / "texts", "sw fi", 8)
     build = ("build", "--model", tiny_folder, "--corpus", texts, "--examples", 4, "--max-length", 32)
     for languages, measured in [("sw", 1), ("sw,fi", 1), ("sw,fi", 0)]:
-        done = xsns(*build, "--json", "--store", url, "--lang", languages)
-        assert done.code == 0, done.err
-        assert len(json.loads(done.out)["result"]["committed"]) == measured
+        completed = xsns(*build, "--json", "--store", url, "--lang", languages)
+        assert completed.code == 0, completed.err
+        assert len(json.loads(completed.out)["result"]["committed"]) == measured
     local = tmp_path / "local.zarr"
     assert xsns(*build, "--lang", "sw,fi", "--store", local).code == 0
     for language in ("sw", "fi"):
@@ -165,7 +165,7 @@ def test_what_a_killed_process_committed_stays_and_the_rest_is_built(url, networ
 
 
 def leave_object(store, networks, bits):
-    """Put a row's object as a writer does that is killed before it commits."""
+    """Put the object of a row without a commit record, like a writer that is killed before it commits."""
     sub = networks.make_sub("fr", bits=bits)
     array = RowArray.open(store.storage, store.layout).grow(RowKey.checked("fr", 0, 0.15))
     slot = array.slot(RowKey.checked("fr", 0, 0.15))
@@ -209,7 +209,7 @@ def told(error):
     return text
 
 
-def test_a_missing_bucket(s3, networks):
+def test_a_missing_bucket_is_an_error(s3, networks):
     with pytest.raises(StoreError, match=r"cannot read 's3://no-such-bucket/x': there is no such bucket") as caught:
         open_store("s3://no-such-bucket/x")
     assert "AWS_ENDPOINT_URL" in told(caught.value)
@@ -241,8 +241,8 @@ def test_nothing_there_and_something_else_there(s3, url):
 def test_truncated_and_missing_objects_name_their_row(stored):
     key = "subnetworks/c/0/0/0/0"
     data = stored.storage.read(key)
-    for kept in (0, 40, len(data) - 1):
-        stored.storage.write(key, data[:kept])
+    for size in (0, 40, len(data) - 1):
+        stored.storage.write(key, data[:size])
         with pytest.raises(StoreError, match=r"the row 'sw' \(seed 0, density 0.15\) cannot be read"):
             stored["sw"]
         assert {(f.problem, f.row.language) for f in stored.verify()} == {("size", "sw"), ("unreadable", "sw")}

@@ -23,11 +23,11 @@ def server(faulty_s3):
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The waits between requests, which take no time here."""
-    found = []
+    """The waiting times between requests, in seconds; the test does not wait."""
+    seconds = []
     monkeypatch.setattr(remote_requests.random, "uniform", lambda low, high: high)
-    monkeypatch.setattr(remote_requests.time, "sleep", found.append)
-    return found
+    monkeypatch.setattr(remote_requests.time, "sleep", seconds.append)
+    return seconds
 
 
 def every_other(fault):
@@ -44,7 +44,7 @@ def test_rows_are_committed_once_while_every_other_request_fails(
     server.fault = every_other(fault)
     store = open_store(url, "a", compressor=compressor)
     written = [store.write(networks.make_sub(language)) for language in LANGUAGES]
-    assert written == [True] * 3, "no row is taken to be another writer's"
+    assert written == [True] * 3, "no row counts as written by another process"
     again = open_store(url)
     assert (again.languages, again.verify(), again.unfinished()) == (("rw", "sw", "yo"), [], ())
     for language in LANGUAGES:

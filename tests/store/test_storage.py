@@ -1,4 +1,4 @@
-"""The contract of a storage, for a folder, memory and S3."""
+"""The contract of a storage, tested for a folder, for memory and for S3."""
 
 import errno
 import json
@@ -59,13 +59,13 @@ def test_keys_are_listed_by_folder_and_not_by_prefix(storage):
     assert sorted(storage.list()) == ["xy/3", "z"]
 
 
-def test_documents(storage):
+def test_json_documents_are_created_read_written_and_updated(storage):
     assert storage.read_json("d/x.json") is None
     assert storage.create_json("d/x.json", {"a": "ä"})
     assert storage.create_json("d/x.json", {"a": 2}) is False
     assert storage.read_json("d/x.json") == {"a": "ä"}
     storage.write_json("d/x.json", {"a": 3})
-    assert storage.update_json("d/x.json", lambda found: found | {"b": found["a"]}) == {"a": 3, "b": 3}
+    assert storage.update_json("d/x.json", lambda document: document | {"b": document["a"]}) == {"a": 3, "b": 3}
     assert storage.read_json("d/x.json") == {"a": 3, "b": 3}
     storage.write("d/x.json", b"[1]")
     with pytest.raises(StoreError, match="does not follow the format: expected an object, got a list"):
@@ -74,7 +74,7 @@ def test_documents(storage):
     with pytest.raises(StoreError, match="not readable as JSON"):
         storage.read_json("d/x.json")
     with pytest.raises(MissingObjectError):
-        storage.update_json("d/none.json", lambda found: found)
+        storage.update_json("d/none.json", lambda document: document)
     assert [key for key in storage.list() if "lock" not in key] == ["d/x.json"]
 
 
@@ -83,7 +83,7 @@ def test_no_update_is_lost(storage):
 
     def work():
         for _ in range(5):
-            storage.update_json("d/n.json", lambda found: {"n": found["n"] + 1})
+            storage.update_json("d/n.json", lambda document: {"n": document["n"] + 1})
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -94,13 +94,15 @@ def test_no_update_is_lost(storage):
 
 
 def test_of_many_creators_one_succeeds(storage):
-    made = []
-    threads = [threading.Thread(target=lambda n=n: made.append(storage.create_json("x", {"n": n}))) for n in range(6)]
+    created = []
+    threads = [
+        threading.Thread(target=lambda n=n: created.append(storage.create_json("x", {"n": n}))) for n in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(made) == [False] * 5 + [True]
+    assert sorted(created) == [False] * 5 + [True]
 
 
 def test_a_lock_excludes_others(storage):
@@ -147,7 +149,7 @@ def test_no_key_leads_out_of_a_storage(storage, key):
 # -------------------------------------------------------------------------------- what URLs there are
 
 
-def test_folders(tmp_path, networks):
+def test_a_folder_may_be_given_as_a_path_or_as_a_url(tmp_path, networks):
     open_store(tmp_path / "x y.zarr", "a").write(networks.make_sub())
     storage = open_storage((tmp_path / "x y.zarr").as_uri())
     assert (storage.path, storage.url) == (tmp_path / "x y.zarr", (tmp_path / "x y.zarr").as_uri())
@@ -176,7 +178,7 @@ def test_storages_that_are_not_writable(tmp_path):
         ("file://elsewhere/x", "is not a folder of this machine"),
     ],
 )
-def test_urls_that_name_no_storage(url, message):
+def test_urls_that_name_no_storage_are_refused(url, message):
     with pytest.raises(UsageError, match=message) as caught:
         open_store(url)
     assert "very-secret" not in f"{caught.value.message}{caught.value.hint}"
@@ -190,7 +192,7 @@ def test_object_stores_need_a_package(monkeypatch):
     assert "xsns-stream[remote]" in caught.value.hint
 
 
-def test_invalid_settings_of_an_object_store(monkeypatch):
+def test_invalid_settings_of_an_object_store_are_refused(monkeypatch):
     for name in ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(StoreError, match="cannot open 'az://container/x'"):
@@ -241,7 +243,7 @@ def test_fisher_values_are_saved_in_folders_only(request, networks):
         store.save_fisher(fisher)
     assert "--keep-fisher" in caught.value.hint
     assert store.write(sub)
-    # As a copy of a folder, object by object, would bring them.
+    # The objects come from a copy of a folder, object by object.
     store.storage.write_json("fisher_commits/0/sw/zarr.json", {"attributes": {}})
     assert (store.fisher_values("sw", 0), store.fisher_record("sw", 0), store.fisher_keys()) == (None, None, ())
     assert store.info()["kept_rows"] == 0
@@ -258,7 +260,7 @@ def test_a_discarded_row_is_gone_and_can_be_built_again(filled, path, networks):
     assert filled.discard("sw", 0, 0.15) is False
     assert filled.discard("fr", 0, 0.15) is False
     assert (filled.languages, filled.unfinished(), filled.verify()) == (("rw", "yo"), (), [])
-    # Other readers list groups, and warn of a folder that is none.
+    # Other readers list groups, and warn of a folder that is not a group.
     assert sorted(zarr.open_group(path, mode="r")["commits/0.15/0"].group_keys()) == ["rw", "yo"]
     labels = json.loads((path / "subnetworks/zarr.json").read_text())["attributes"]["languages"]
     assert labels == ["sw", "rw", "yo"]
@@ -297,7 +299,7 @@ def test_documents_have_a_size_limit(storage):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ('{"a": ' + "[" * 10_000 + "]" * 10_000 + "}", "it is nested more than 64 levels deep"),
         ('{"a": ' + "[" * 64 + "]" * 64 + "}", "it is nested more than 64 levels deep"),
@@ -309,9 +311,9 @@ def test_documents_have_a_size_limit(storage):
     ],
     ids=["deep", "65", "nan", "infinity", "range", "two", "surrogate"],
 )
-def test_invalid_documents(tmp_path, text, told):
+def test_invalid_documents_are_refused(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(StoreError, match=told):
+    with pytest.raises(StoreError, match=message):
         LocalStorage(tmp_path).read_json("x.json")
 
 
@@ -327,9 +329,9 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "file")
     (tmp_path / "file").write_text('{"a": 1}')
     for name in ("pipe", "zero"):
-        for read in (storage.read, storage.read_json, storage.read_document):
+        for read_method in (storage.read, storage.read_json, storage.read_document):
             with pytest.raises(StoreError, match=f"{name}' is not a regular file"):
-                read(name)
+                read_method(name)
         assert (storage.size(name), storage.exists(name), storage.has_entry(name)) == (None, False, True)
         with pytest.raises(StoreError, match="is not a regular file"), storage.locked(name):
             pass

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
 def run(*arguments):
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 def assert_nothing_is_locked(path):
@@ -40,11 +40,11 @@ def test_a_hundred_kills_tear_no_row_and_lose_none(path, networks):
     assert len(committed) > KILLS // 2
     assert store.verify() == []
     for key in committed[::5]:
-        wanted = networks.make_sub(key.language, key.seed, layout=store.layout)
-        assert np.array_equal(store.read(key.language, key.seed).bits, wanted.bits)
+        expected = networks.make_sub(key.language, key.seed, layout=store.layout)
+        assert np.array_equal(store.read(key.language, key.seed).bits, expected.bits)
     assert_nothing_is_locked(path)
 
-    # Writing again completes what was torn, and leaves what was committed as it is.
+    # Writing again completes incomplete rows and does not change committed rows.
     before = {key: store.record(key.language, key.seed, key.density) for key in committed}
     torn = store.unfinished()
     for key in torn:
@@ -53,7 +53,7 @@ def test_a_hundred_kills_tear_no_row_and_lose_none(path, networks):
     assert store.verify() == []
     assert {key: store.record(key.language, key.seed, key.density) for key in committed} == before
 
-    # What is left of the killed is partial files beside committed metadata; they can be told and taken away.
+    # Killed writers leave partial files beside committed metadata, which are recognised and can be removed.
     for file in path.rglob("*.partial"):
         os.utime(file, (0, 0))
     prune(store, plan_prune(store, leftovers=True))
@@ -67,7 +67,7 @@ def test_of_two_writers_of_one_row_one_is_refused(path):
     refused = run("duel", path, ROUNDS)
     assert len(refused) == ROUNDS
     for ends, winner in refused:
-        # 9 is the refusal; whoever was not refused has its bits in the store.
+        # Exit code 9 means refused; the other process has its bits in the store.
         assert sorted(ends) == [0, 9]
         assert ends[winner] == 0
     store = open_store(path)

@@ -16,12 +16,12 @@ def problems(store):
 
 
 def test_a_sound_store_has_no_findings_and_reports_progress(filled):
-    seen = []
-    assert filled.verify(lambda done, total: seen.append((done, total))) == []
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    progress = []
+    assert filled.verify(lambda done, total: progress.append((done, total))) == []
+    assert progress == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_flipped_bit(filled, object_of):
+def test_a_flipped_bit_is_found(filled, object_of):
     file = object_of("sw")
     data = bytearray(file.read_bytes())
     data[20] ^= 4
@@ -40,12 +40,12 @@ def test_a_flipped_bit(filled, object_of):
 
 
 @pytest.mark.parametrize("compressor", ["none", "zstd"])
-@pytest.mark.parametrize("kept", [0, 1, 40, -1])
-def test_a_truncated_object(path, networks, object_of, compressor, kept):
+@pytest.mark.parametrize("size", [0, 1, 40, -1])
+def test_a_truncated_object_is_found(path, networks, object_of, compressor, size):
     store = open_store(path, "a", compressor=compressor)
     store.write(networks.make_sub("sw"))
     file = object_of("sw")
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:size])
     assert problems(store) == {("size", "sw"), ("unreadable", "sw")}
     assert "truncated" in str(store.verify()[0])
     with pytest.raises(StoreError, match="cannot be read"):
@@ -54,7 +54,7 @@ def test_a_truncated_object(path, networks, object_of, compressor, kept):
         count_overlaps(store)
 
 
-def test_a_damaged_index(filled, object_of):
+def test_a_damaged_index_is_found(filled, object_of):
     file = object_of("sw")
     data = bytearray(file.read_bytes())
     data[9 * 8 + 8] ^= 0xFF
@@ -76,17 +76,17 @@ def test_a_missing_object_is_not_read_as_zeros(path, networks, object_of, compre
         store.rows(("sw",), 0, 0.15, 0, 1)
 
 
-def test_swapped_objects(filled, object_of):
+def test_swapped_objects_are_found(filled, object_of):
     a, b = object_of("sw"), object_of("yo")
     bits = a.read_bytes()
     a.write_bytes(b.read_bytes())
     b.write_bytes(bits)
     assert {("swapped", "sw"), ("swapped", "yo")} <= problems(filled)
-    told = {str(finding) for finding in filled.verify()}
-    assert "the row 'sw' (seed 0, density 0.15) contains the bits of 'yo' (seed 0, density 0.15)." in told
+    messages = {str(finding) for finding in filled.verify()}
+    assert "the row 'sw' (seed 0, density 0.15) contains the bits of 'yo' (seed 0, density 0.15)." in messages
 
 
-def test_swapped_labels(filled, path):
+def test_swapped_labels_are_found(filled, path):
     file = path / "subnetworks/zarr.json"
     document = json.loads(file.read_text())
     document["attributes"]["languages"][:2] = reversed(document["attributes"]["languages"][:2])
@@ -99,7 +99,7 @@ def test_swapped_labels(filled, path):
         filled["sw"]
 
 
-def test_a_missing_label(filled, path):
+def test_a_missing_label_is_found(filled, path):
     file = path / "subnetworks/zarr.json"
     document = json.loads(file.read_text())
     document["attributes"]["languages"][1] = "fr"
@@ -109,14 +109,14 @@ def test_a_missing_label(filled, path):
         filled["rw"]
 
 
-def test_a_record_of_another_row(filled, path):
+def test_a_record_of_another_row_is_found(filled, path):
     shutil.copytree(path / "commits/0.15/0/sw", path / "commits/0.15/0/fr")
     assert problems(filled) == {("record", "fr")}
     with pytest.raises(StoreError, match=r"commit record of 'fr' .* contains the key of another row, 'sw'"):
         filled.read("fr")
 
 
-def test_records_that_cannot_be_read(filled, path):
+def test_records_that_cannot_be_read_are_found(filled, path):
     (path / "commits/0.15/0/sw/zarr.json").write_text("{}")
     (path / "commits/0.15/0/rw/zarr.json").write_text("nonsense")
     shutil.copytree(path / "commits/0.15/0/yo", path / "commits/0.150/0/yo")
@@ -128,7 +128,7 @@ def test_records_that_cannot_be_read(filled, path):
     assert "delete" in caught.value.hint
 
 
-def test_a_wrong_count_and_pad_bits(path, networks, object_of):
+def test_a_wrong_count_and_pad_bits_are_found(path, networks, object_of):
     layout = networks.make_layout(1, 100)
     store = open_store(path, "a")
     store.write(networks.make_sub("sw", layout=layout))
@@ -182,17 +182,17 @@ def edit_record(path, language, change):
     file.write_text(json.dumps(document))
 
 
-def test_a_record_of_another_experiment(filled, path):
+def test_a_record_of_another_experiment_is_found(filled, path):
     edit_record(path, "sw", lambda attributes: attributes["provenance"].update(model="other"))
     assert problems(filled) == {("experiment", "sw")}
     (finding,) = filled.verify()
-    told = (
+    detail = (
         "the row 'sw' (seed 0, density 0.15) is of another experiment: model is 'mini' in the store and 'other' here."
     )
-    assert finding.detail == told
+    assert finding.detail == detail
 
 
-def test_a_wrong_realised_density(filled, path):
+def test_a_wrong_realised_density_is_found(filled, path):
     edit_record(path, "yo", lambda attributes: attributes.update(density_realised=0.5))
     assert problems(filled) == {("density", "yo")}
     assert "its record says 0.5" in str(filled.verify()[0])

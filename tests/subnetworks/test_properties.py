@@ -1,4 +1,4 @@
-"""Properties of the selection for any Fisher values, text and order."""
+"""Properties of the selection that hold for all Fisher values, texts and orders."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from xsns_stream.subnetworks.select import extract_subnetwork
 from xsns_stream.types import DiagonalFisher, LanguageSample, LayerSpan, ParameterLayout, SubNetwork, TextExample
 
 LARGEST = float(np.finfo(np.float32).max)
-#: Zero, ties, and the ends of what float32 holds, all likely.
+#: Values with frequent zeros, ties, and extreme values of float32.
 VALUE = st.one_of(st.sampled_from([0.0, 0.0, 0.5, 1.0, 1e-45, LARGEST]), st.floats(0, LARGEST, width=32))
 DENSITY = st.floats(1e-6, 1.0)
 
 
 @st.composite
 def fishers(draw: st.DrawFn) -> DiagonalFisher:
-    """A Fisher of one to four tensors, with at least one value above zero."""
+    """Draw Fisher values of one to four tensors, with at least one value above zero."""
     sizes = draw(st.lists(st.integers(1, 90), min_size=1, max_size=4))
     values = [draw(arrays(np.float32, size, elements=VALUE)) for size in sizes]
     values[0][0] = draw(st.sampled_from([1e-45, 0.5, 1.0]))
@@ -32,7 +32,7 @@ def flat(fisher: DiagonalFisher) -> np.ndarray:
 
 
 @given(fishers(), DENSITY, DENSITY)
-def test_nested_in_density(fisher: DiagonalFisher, first: float, second: float) -> None:
+def test_sub_networks_are_nested_in_density(fisher: DiagonalFisher, first: float, second: float) -> None:
     small, large = (extract_subnetwork(fisher, density) for density in sorted((first, second)))
     assert np.array_equal(small.bits & large.bits, small.bits)
     assert small.threshold >= large.threshold
@@ -41,17 +41,19 @@ def test_nested_in_density(fisher: DiagonalFisher, first: float, second: float) 
 @given(fishers(), DENSITY)
 def test_the_requested_number_or_all_nonzero_values_are_selected(fisher: DiagonalFisher, density: float) -> None:
     values = flat(fisher)
-    found = extract_subnetwork(fisher, density)
+    network = extract_subnetwork(fisher, density)
     rank = max(1, int(np.floor(density * len(values) + 0.5)))
-    assert found.cardinality >= min(rank, np.count_nonzero(values))
-    kept = found.to_numpy()
-    assert values[kept].min() == found.threshold > 0
-    assert not (values[~kept] >= found.threshold).any()
+    assert network.cardinality >= min(rank, np.count_nonzero(values))
+    mask = network.to_numpy()
+    assert values[mask].min() == network.threshold > 0
+    assert not (values[~mask] >= network.threshold).any()
 
 
 @given(fishers(), DENSITY, st.randoms(use_true_random=False))
-def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, random: object) -> None:
-    """Which parameters are kept does not depend on how tensors are ordered."""
+def test_the_selection_follows_a_permutation_of_the_parameters(
+    fisher: DiagonalFisher, density: float, random: object
+) -> None:
+    """The selected parameters do not depend on the order of the tensors."""
     order = list(range(len(fisher.values)))
     random.shuffle(order)
     old = fisher.layout
@@ -67,8 +69,10 @@ def test_moves_with_the_parameters(fisher: DiagonalFisher, density: float, rando
 
 
 @given(fishers(), DENSITY, st.integers(-20, 20))
-def test_does_not_depend_on_scale(fisher: DiagonalFisher, density: float, power: int) -> None:
-    """Twice the likelihood is four times the Fisher value, and the same sub-network."""
+def test_the_selection_does_not_depend_on_the_scale_of_the_loss(
+    fisher: DiagonalFisher, density: float, power: int
+) -> None:
+    """A factor of two in the loss multiplies Fisher values by four, and does not change the sub-network."""
     wide = [values.astype(np.float64) for values in fisher.values]
     plain, scaled = (
         DiagonalFisher(tuple(v * factor for v in wide), fisher.layout, 1, "sw") for factor in (1.0, 2.0**power)
@@ -78,10 +82,10 @@ def test_does_not_depend_on_scale(fisher: DiagonalFisher, density: float, power:
 
 @given(fishers(), DENSITY)
 def test_array_bitarray_and_words_say_the_same(fisher: DiagonalFisher, density: float) -> None:
-    found = extract_subnetwork(fisher, density)
-    assert found.to_bitarray().tolist() == found.to_numpy().astype(int).tolist()
-    tail = found.size % 64
-    assert not tail or int(found.bits[-1]) >> tail == 0
+    network = extract_subnetwork(fisher, density)
+    assert network.to_bitarray().tolist() == network.to_numpy().astype(int).tolist()
+    tail = network.size % 64
+    assert not tail or int(network.bits[-1]) >> tail == 0
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=30, unique=True), st.integers(0, 2**63 - 1), st.data())

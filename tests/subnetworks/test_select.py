@@ -28,7 +28,7 @@ SIZE = sum(math.prod(shape) for shape in SHAPES)
 
 
 def fisher_of(values: np.ndarray, dtype: Any = np.float32, **fields: Any) -> DiagonalFisher:
-    """Cut flat values into the tensors of a layout."""
+    """Return Fisher values whose tensors are cut from flat values."""
     flat = np.asarray(values, dtype)
     sizes = [math.prod(shape) for shape in SHAPES]
     cuts = np.split(flat, np.cumsum(sizes)[:-1])
@@ -36,12 +36,12 @@ def fisher_of(values: np.ndarray, dtype: Any = np.float32, **fields: Any) -> Dia
         tuple(f"blocks.0.{n}" for n in range(len(SHAPES))), SHAPES, (LayerSpan("blocks.0", 0, SIZE),)
     )
     return DiagonalFisher(
-        tuple(cut.reshape(shape) for cut, shape in zip(cuts, SHAPES, strict=True)), layout, 3, **fields
+        tuple(part.reshape(shape) for part, shape in zip(cuts, SHAPES, strict=True)), layout, 3, **fields
     )
 
 
 def by_sorting(values: np.ndarray, density: float) -> tuple[np.ndarray, float]:
-    """Return (selected, threshold): everything that reaches the K-th largest value, and zero never."""
+    """Return (selected, threshold) by sorting: all values that reach the K-th largest one, except zeros."""
     rank = max(1, math.floor(density * len(values) + 0.5))
     kth = np.sort(values)[::-1][rank - 1]
     threshold = kth if kth > 0 else values[values > 0].min()
@@ -72,12 +72,12 @@ def kinds() -> dict[str, np.ndarray]:
 def test_the_selection_equals_that_of_sorting(kind: str, density: float, dtype: Any) -> None:
     values = kinds()[kind].astype(dtype)
     selected, threshold = by_sorting(values, density)
-    found = extract_subnetwork(fisher_of(values, dtype), density, language="sw", seed=3)
-    assert np.array_equal(found.to_numpy(), selected)
-    assert found.cardinality == selected.sum()
-    assert found.threshold == threshold
-    assert found.density == density
-    assert found.density_realised == selected.sum() / SIZE
+    network = extract_subnetwork(fisher_of(values, dtype), density, language="sw", seed=3)
+    assert np.array_equal(network.to_numpy(), selected)
+    assert network.cardinality == selected.sum()
+    assert network.threshold == threshold
+    assert network.density == density
+    assert network.density_realised == selected.sum() / SIZE
 
 
 @pytest.mark.parametrize("kind", kinds())
@@ -85,17 +85,17 @@ def test_larger_densities_contain_smaller_ones(kind: str) -> None:
     fisher = fisher_of(kinds()[kind])
     before = np.zeros(SIZE, bool)
     for density in (0.01, 0.1, 0.15, 0.4, 0.8, 1.0):
-        found = extract_subnetwork(fisher, density).to_numpy()
-        assert not (before & ~found).any()
-        before = found
+        mask = extract_subnetwork(fisher, density).to_numpy()
+        assert not (before & ~mask).any()
+        before = mask
 
 
 def test_zeros_are_never_selected() -> None:
     values = np.zeros(SIZE)
     values[::10] = 1.0
-    found = extract_subnetwork(fisher_of(values), 0.5)
-    assert found.cardinality == len(values[::10])
-    assert found.density_realised < 0.11 < found.density
+    network = extract_subnetwork(fisher_of(values), 0.5)
+    assert network.cardinality == len(values[::10])
+    assert network.density_realised < 0.11 < network.density
 
 
 def test_all_ties_at_the_threshold_are_selected() -> None:
@@ -106,7 +106,7 @@ def test_all_ties_at_the_threshold_are_selected() -> None:
 
 
 @pytest.mark.parametrize("density", [0, -1, 1.5, math.nan, math.inf, -math.inf, 2])
-def test_an_invalid_density(density: float) -> None:
+def test_an_invalid_density_is_refused(density: float) -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), density)
     assert caught.value.message == f"the density must be in (0, 1], not {density}."
@@ -118,7 +118,7 @@ def test_a_density_that_is_one(density: float) -> None:
     assert check_density(density) == density
 
 
-def test_nothing_but_zeros() -> None:
+def test_only_zeros_are_refused() -> None:
     with pytest.raises(FisherError) as caught:
         extract_subnetwork(fisher_of(np.zeros(SIZE), language="sw"))
     assert caught.value.message == "every Fisher value of language 'sw' is zero, so that it has no sub-network."
@@ -126,45 +126,45 @@ def test_nothing_but_zeros() -> None:
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -1e-9])
-@pytest.mark.parametrize("at", [0, SIZE - 1])
-def test_values_that_are_not_squares(wrong: float, at: int) -> None:
+@pytest.mark.parametrize("index", [0, SIZE - 1])
+def test_values_that_are_not_squares_are_refused(wrong: float, index: int) -> None:
     values = np.ones(SIZE)
-    values[at] = wrong
+    values[index] = wrong
     with pytest.raises(FisherError, match=r"the top 0\.15 of these Fisher values cannot be selected: "):
         extract_subnetwork(fisher_of(values))
 
 
 def test_the_forms_agree_and_pad_bits_are_zero() -> None:
-    found = extract_subnetwork(fisher_of(kinds()["random"]), 0.3)
-    array, bits = found.to_numpy(), found.to_bitarray()
+    network = extract_subnetwork(fisher_of(kinds()["random"]), 0.3)
+    array, bits = network.to_numpy(), network.to_bitarray()
     assert array.dtype == bool
     assert len(array) == len(bits) == SIZE
     assert SIZE % 64, "the last word has pad bits"
     assert bits.endian == "little"
     assert bits.tolist() == array.astype(int).tolist()
-    assert bits.count() == found.cardinality
-    assert [int(found.bits[i // 64]) >> i % 64 & 1 for i in range(SIZE)] == array.astype(int).tolist()
-    assert int(found.bits[-1]) >> SIZE % 64 == 0
+    assert bits.count() == network.cardinality
+    assert [int(network.bits[i // 64]) >> i % 64 & 1 for i in range(SIZE)] == array.astype(int).tolist()
+    assert int(network.bits[-1]) >> SIZE % 64 == 0
 
 
 def test_all_selected_leaves_pad_bits_zero() -> None:
-    found = extract_subnetwork(fisher_of(np.ones(SIZE)), 1)
-    assert found.cardinality == SIZE == found.to_bitarray().count()
-    assert int(found.bits[-1]) == (1 << SIZE % 64) - 1
+    network = extract_subnetwork(fisher_of(np.ones(SIZE)), 1)
+    assert network.cardinality == SIZE == network.to_bitarray().count()
+    assert int(network.bits[-1]) == (1 << SIZE % 64) - 1
 
 
 def test_arrays_of_another_memory_order() -> None:
     values = kinds()["random"].astype(np.float32)
     plain = fisher_of(values)
-    turned = DiagonalFisher(tuple(np.asfortranarray(v) for v in plain.values), plain.layout, 3)
-    assert not turned.values[0].flags.c_contiguous
-    assert np.array_equal(extract_subnetwork(turned).bits, extract_subnetwork(plain).bits)
+    fortran = DiagonalFisher(tuple(np.asfortranarray(v) for v in plain.values), plain.layout, 3)
+    assert not fortran.values[0].flags.c_contiguous
+    assert np.array_equal(extract_subnetwork(fortran).bits, extract_subnetwork(plain).bits)
 
 
 def test_labels_come_from_the_fisher_values_by_default() -> None:
     fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5, model="m"))
-    kept = extract_subnetwork(fisher)
-    assert (kept.language, kept.seed, kept.provenance.model, kept.density) == ("fi", 5, "m", 0.15)
+    network = extract_subnetwork(fisher)
+    assert (network.language, network.seed, network.provenance.model, network.density) == ("fi", 5, "m", 0.15)
     renamed = extract_subnetwork(fisher, language="sw", seed=0)
     assert (renamed.language, renamed.seed) == ("sw", 0)
 
@@ -176,23 +176,23 @@ DENSITIES = (0.5, 0.01, 0.15, 1.0, 1e-9, 0.4)
 
 @pytest.fixture(params=["host", "tensors", "device"])
 def pieces_of(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make pieces of flat values: arrays, tensors, and tensors taken by the path for devices."""
+    """A function that cuts flat values into arrays, tensors, or tensors that take the code path for devices."""
     if request.param == "device":
-        monkeypatch.setattr(subnetwork, "_lie_on_device", lambda values: True)
+        monkeypatch.setattr(subnetwork, "_are_on_device", lambda values: True)
 
     def pieces(values: np.ndarray) -> list[Any]:
         cuts = np.split(values, [0, 7, 70, 71])
-        return cuts if request.param == "host" else [torch.from_numpy(cut.copy()) for cut in cuts]
+        return cuts if request.param == "host" else [torch.from_numpy(part.copy()) for part in cuts]
 
     return pieces
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", kinds())
-def test_exact_for_many_densities(kind: str, dtype: Any, pieces_of: Any) -> None:
+def test_many_densities_are_exact(kind: str, dtype: Any, pieces_of: Any) -> None:
     values = kinds()[kind].astype(dtype)
-    found = select_top_many(pieces_of(values), DENSITIES)
-    for density, selection in zip(DENSITIES, found, strict=True):
+    selections = select_top_many(pieces_of(values), DENSITIES)
+    for density, selection in zip(DENSITIES, selections, strict=True):
         expected, threshold = by_sorting(values, density)
         assert np.array_equal(selection.bits, kernels.pack_bits(expected))
         assert selection.cardinality == expected.sum()
@@ -204,8 +204,8 @@ def test_exact_for_many_densities(kind: str, dtype: Any, pieces_of: Any) -> None
 @pytest.mark.parametrize("kind", kinds())
 def test_percentile_is_numpys_of_the_joined_values(kind: str, dtype: Any, pieces_of: Any) -> None:
     values = kinds()[kind].astype(dtype)
-    found = select_top_many(pieces_of(values), DENSITIES, "percentile")
-    for density, selection in zip(DENSITIES, found, strict=True):
+    selections = select_top_many(pieces_of(values), DENSITIES, "percentile")
+    for density, selection in zip(DENSITIES, selections, strict=True):
         threshold = np.percentile(values, (1 - density) * 100)
         assert selection.threshold == float(threshold)
         expected = (values >= threshold) & (values > 0)
@@ -217,8 +217,8 @@ def test_percentile_is_numpys_of_the_joined_values(kind: str, dtype: Any, pieces
 @pytest.mark.parametrize("kind", kinds())
 def test_histogram_is_within_its_error(kind: str, dtype: Any, pieces_of: Any) -> None:
     values = kinds()[kind].astype(dtype)
-    found = select_top_many(pieces_of(values), DENSITIES, "histogram")
-    for density, selection in zip(DENSITIES, found, strict=True):
+    selections = select_top_many(pieces_of(values), DENSITIES, "histogram")
+    for density, selection in zip(DENSITIES, selections, strict=True):
         kth = np.sort(values)[::-1][max(1, math.floor(density * SIZE + 0.5)) - 1]
         expected = (values >= selection.threshold) & (values > 0)
         assert np.array_equal(selection.bits, kernels.pack_bits(expected))
@@ -237,7 +237,7 @@ def test_histogram_selects_about_the_requested_number() -> None:
 
 
 def test_histogram_selects_the_largest_where_no_value_reaches_the_estimate() -> None:
-    # 1.0 ... 1.001 lie in one bin of 1 to 1.0078, and its middle above all of them.
+    # The values from 1.0 to 1.001 lie in one bin, from 1 to 1.0078, whose middle is above all of them.
     values = np.linspace(1, 1.001, 50, dtype=np.float32)
     few, more = select_top_many([values], (0.02, 0.5), "histogram")
     assert few.cardinality == more.cardinality == 1
@@ -249,17 +249,17 @@ def test_histogram_selects_the_largest_where_no_value_reaches_the_estimate() -> 
 def test_larger_densities_contain_smaller_ones_in_one_go(kind: str, quantile: str, pieces_of: Any) -> None:
     values = kinds()[kind].astype(np.float32)
     densities = (1e-9, 0.01, 0.02, 0.1, 0.15, 0.16, 0.4, 0.8, 1.0)
-    found = select_top_many(pieces_of(values), densities, quantile)
-    for few, many in itertools.pairwise(found):
+    selections = select_top_many(pieces_of(values), densities, quantile)
+    for few, many in itertools.pairwise(selections):
         assert np.array_equal(few.bits & many.bits, few.bits)
         assert few.threshold >= many.threshold
 
 
 @pytest.mark.parametrize("quantile", QUANTILES)
 def test_one_density_is_one_of_many(quantile: str, pieces_of: Any) -> None:
-    pieces = pieces_of(kinds()["many binades"].astype(np.float32))
-    for density, selection in zip(DENSITIES, select_top_many(pieces, DENSITIES, quantile), strict=True):
-        bits, cardinality, threshold = select_top(pieces, density, quantile)
+    tensors = pieces_of(kinds()["many binades"].astype(np.float32))
+    for density, selection in zip(DENSITIES, select_top_many(tensors, DENSITIES, quantile), strict=True):
+        bits, cardinality, threshold = select_top(tensors, density, quantile)
         assert np.array_equal(bits, selection.bits)
         assert (cardinality, threshold) == (selection.cardinality, selection.threshold)
 
@@ -294,11 +294,11 @@ def test_an_empty_vector_is_refused(quantile: str) -> None:
 def test_sub_networks_of_many_densities() -> None:
     fisher = fisher_of(kinds()["random"], language="fi", provenance=Provenance(seed=5))
     for quantile in QUANTILES:
-        found = extract_subnetworks(fisher, DENSITIES, quantile=quantile, seed=9)
-        for density, network in zip(DENSITIES, found, strict=True):
-            alone = extract_subnetwork(fisher, density, quantile=quantile)
-            assert np.array_equal(network.bits, alone.bits)
-            assert (network.cardinality, network.threshold) == (alone.cardinality, alone.threshold)
+        result = extract_subnetworks(fisher, DENSITIES, quantile=quantile, seed=9)
+        for density, network in zip(DENSITIES, result, strict=True):
+            single = extract_subnetwork(fisher, density, quantile=quantile)
+            assert np.array_equal(network.bits, single.bits)
+            assert (network.cardinality, network.threshold) == (single.cardinality, single.threshold)
             assert (network.density, network.language, network.seed) == (density, "fi", 9)
 
 
@@ -310,7 +310,7 @@ def test_densities_that_are_refused_together() -> None:
         extract_subnetworks(fisher, (0.15, 1.5))
 
 
-def test_an_unknown_quantile() -> None:
+def test_an_unknown_quantile_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         extract_subnetwork(fisher_of(np.ones(SIZE)), quantile="median")
     assert caught.value.message == "there is no quantile 'median'."

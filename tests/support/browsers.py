@@ -1,4 +1,4 @@
-"""A Chromium of the system, or that of playwright, for tests of HTML pages; the tests are skipped without one."""
+"""Chromium of the system or of playwright for tests of HTML pages, which are skipped without a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HINT = "install it (`apt-get install chromium`) to test the report page in a bro
 def chromium() -> Iterator[Any]:
     """Start a browser without a window; skip the test if there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser tests")
-    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     with playwright.sync_playwright() as started:
         own = Path(started.chromium.executable_path)
         if program is None and not own.exists():

@@ -46,10 +46,10 @@ class Fault(WorkerPlugin):
 
         def run_item(self: Any, item: Any, attempt: int) -> Any:
             fault.current = item.language
-            outcome = run(self, item, attempt)
+            result = run(self, item, attempt)
             if fault.kind == "kill after the commit" and fault.happens(item.language):
                 fault.act()
-            return outcome
+            return result
 
         def write(target: Path) -> Any:
             at_row = target.name == "0" and fault.kind in ("kill while writing", "full disk")

@@ -33,7 +33,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class DeedJob(Job[Deed, tuple[str, int, int]]):
-    """A job that writes a file for each time that it is opened."""
+    """A job that writes a file each time a worker opens it."""
 
     folder: Path
     broken: bool = False

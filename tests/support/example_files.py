@@ -30,9 +30,9 @@ def _lay_out_pos(folder: Path) -> None:
     for language, text in texts.items():
         words = text.split()
         for first, (split, count) in enumerate({"train": 12, "dev": 4, "test": 4}.items()):
-            orders = [[(first + number + place) % 4 for place in range(4)] for number in range(count)]
+            orders = [[(first + number + position) % 4 for position in range(4)] for number in range(count)]
             sentences = [
-                "".join(f"{words[place]} {tags[place]}\n" for place in order) + f"{number}{split} NUM\n"
+                "".join(f"{words[position]} {tags[position]}\n" for position in order) + f"{number}{split} NUM\n"
                 for number, order in enumerate(orders)
             ]
             (folder / "pos" / f"{language}-{split}.txt").write_text("\n".join(sentences))

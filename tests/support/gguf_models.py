@@ -232,8 +232,8 @@ def _llama(name: str, values: np.ndarray, config: Any) -> np.ndarray:
 
 
 def _gpt2(name: str, values: np.ndarray, config: Any) -> np.ndarray:
-    turned = ("attn_qkv.weight", "ffn_down.weight", "ffn_up.weight", "attn_output.weight")
-    return values.T if name.endswith(turned) else values
+    transposed = ("attn_qkv.weight", "ffn_down.weight", "ffn_up.weight", "attn_output.weight")
+    return values.T if name.endswith(transposed) else values
 
 
 def _bloom(name: str, values: np.ndarray, config: Any) -> np.ndarray:

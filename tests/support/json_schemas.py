@@ -1,4 +1,4 @@
-"""The JSON Schemas of `docs/schemas`, and a comparison of what a verb prints with them."""
+"""Comparison of the JSON output of a verb with the JSON Schemas of `docs/schemas`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def closed(schema: Any) -> Any:
         return [closed(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(part) for name, part in schema.items()}
-    return made | {"additionalProperties": False} if "properties" in schema else made
+    result = {name: closed(part) for name, part in schema.items()}
+    return result | {"additionalProperties": False} if "properties" in schema else result
 
 
 @cache
@@ -41,7 +41,7 @@ def check_output(document: dict[str, Any]) -> None:
     """
     errors = [list(validator.iter_errors(document)) for validator in validators(document["command"])]
     if all(errors):
-        # The form with the fewest errors is the one that was meant.
+        # Errors are reported for the form that has the fewest.
         error = best_match(min(errors, key=len))
         where = ".".join(map(str, error.absolute_path))
         raise AssertionError(

@@ -94,15 +94,15 @@ def header_length(length: int) -> Damage:
     return damage
 
 
-def index(places: dict[str, Any] | None = None, **more: Any) -> Damage:
+def index(changed_files: dict[str, Any] | None = None, **more: Any) -> Damage:
     """Put the weights' names into an index; by default all in `model-1.safetensors`, where they are."""
 
     def damage(folder: Path) -> None:
         header, _ = header_of(folder)
         names = [name for name in header if name != "__metadata__"]
         (folder / "model.safetensors").rename(folder / "model-1.safetensors")
-        found = dict.fromkeys(names, "model-1.safetensors") | (places or {})
-        document = {"metadata": {"total_size": 1}, "weight_map": found} | more
+        weight_map = dict.fromkeys(names, "model-1.safetensors") | (changed_files or {})
+        document = {"metadata": {"total_size": 1}, "weight_map": weight_map} | more
         (folder / "model.safetensors.index.json").write_text(json.dumps(document))
 
     return damage
@@ -142,7 +142,7 @@ WEIGHTS: dict[str, tuple[Damage, str]] = {
     "metadata that are a list": (lambda folder: with_header(folder, header_of(folder)[0] | {"__metadata__": [1]}, b""),
                                  "metadata that is not text"),
     "a header that is a list": (lambda folder: with_header(folder, b"[]", b""), "does not contain a JSON object"),
-    "a header that is deep": (lambda folder: with_header(folder, nested(100_000).encode(), b""), "nested too deep"),
+    "a header that is deep": (lambda folder: with_header(folder, nested(100_000).encode(), b""), "nested too deeply"),
     "a header that is no JSON": (lambda folder: with_header(folder, b"{{{", b""), "not valid JSON"),
     "a header without end": (header_length(2**63), "is truncated, or is not a safetensors file"),
     "a header that is shorter": (header_length(100), "not valid JSON"),
@@ -196,8 +196,8 @@ CONFIGURATIONS: dict[str, tuple[Damage, str]] = {
     "attention from the Hub": (edit("config.json", _attn_implementation="own/kernel"), "is 'own/kernel', not the name"),
     "quantised by a number": (edit("config.json", quantization_config=4), "quantization_config is 4"),
     "other configurations": (edit("config.json", configuration_files=["config.4.0.0.json"]), "configuration_files"),
-    "deep JSON": (write("config.json", '{"model_type": ' + nested(100_000) + "}"), "nested too deep"),
-    "JSON a hundred deep": (edit("config.json", more=json.loads(nested(100))), "nested more than 40 deep"),
+    "deep JSON": (write("config.json", '{"model_type": ' + nested(100_000) + "}"), "nested too deeply"),
+    "JSON a hundred deep": (edit("config.json", more=json.loads(nested(100))), "nested more than 40 levels deep"),
     "a number of 5,000 digits": (write("config.json", '{"a": ' + "9" * 5000 + "}"), "a number that is too long"),
     "UTF-16": (write("config.json", "{}".encode("utf-16")), "is not UTF-8 text"),
     "20 MB": (edit("config.json", more="x" * 20_000_000), "is larger than 16 MiB"),
@@ -257,23 +257,23 @@ TOKENIZERS: dict[str, tuple[Damage, str]] = {
     "added tokens of numbers": (edit("tokenizer_config.json", added_tokens_decoder={"1": 5}), "does not have a token"),
     "special tokens that are a number": (edit("tokenizer_config.json", extra_special_tokens=5), "not a list of tokens"),
     "settings that are a list": (write("tokenizer_config.json", "[]"), "does not contain a JSON object"),
-    "deep settings": (write("tokenizer_config.json", '{"a": ' + nested(100_000) + "}"), "nested too deep"),
+    "deep settings": (write("tokenizer_config.json", '{"a": ' + nested(100_000) + "}"), "nested too deeply"),
     "a map of numbers": (write("special_tokens_map.json", '{"pad_token": 5}'), "pad_token is not a token"),
-    "added tokens without numbers": (write("added_tokens.json", '{"x": "y"}'), "does not have a number"),
+    "added tokens without numbers": (write("added_tokens.json", '{"x": "y"}'), "does not have an id"),
     "generation that is a list": (write("generation_config.json", "[]"), "does not contain a JSON object"),
     "200,000 added tokens": (added(200_000), "adds 200,0"),
     "a tokenizer that is a list": (write("tokenizer.json", "[]"), "does not contain a JSON object"),
     "a tokenizer of nothing": (write("tokenizer.json", "{}"), "tokenizer.json has no 'model' entry"),
-    "a deep tokenizer": (write("tokenizer.json", '{"model": ' + nested(100_000) + "}"), "nested too deep"),
+    "a deep tokenizer": (write("tokenizer.json", '{"model": ' + nested(100_000) + "}"), "nested too deeply"),
     "a tokenizer that is cut": (write("tokenizer.json", '{"model": {"vocab"'), "not valid JSON"),
     "7 million values": (write("tokenizer.json", '{"a": [' + "0," * 7_000_000 + "0]}"), "contains more than 6,000,000"),
     "a vocabulary that is text": (model_of_tokenizer(vocab="x"), "has no vocabulary"),
-    "a vocabulary of text": (model_of_tokenizer(vocab={"a": "b"}), "does not have a number for each token"),
+    "a vocabulary of text": (model_of_tokenizer(vocab={"a": "b"}), "does not have an id for each token"),
     "merges of text": (model_of_tokenizer(merges="x"), "merges is not a list"),
     "words cut at random": (model_of_tokenizer(dropout=0.5), "splits words at random (dropout of 0.5)"),
     "a normaliser that is text": (edit("tokenizer.json", normalizer="x"), "normalizer is not an object"),
     "a normaliser of numbers": (edit("tokenizer.json", normalizer={"type": "Sequence", "normalizers": [5]}), "no type"),
-    "a normaliser within itself": (edit("tokenizer.json", normalizer=sequence_in_sequence(30)), "more than 20 deep"),
+    "a normaliser within itself": (edit("tokenizer.json", normalizer=sequence_in_sequence(30)), "20 levels deep"),
     "a normaliser of 1,000 steps": (replacing(*[("a", "b")] * 1000), "more than 512 normalizers"),
     "a normaliser that inserts a page": (replacing((" ", "x" * 5_000)), "a text of up to 256 characters"),
     "a normaliser that multiplies": (replacing(*MULTIPLIED), "makes a short text more than 64 times as long"),

@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 
 from xsns_stream.store import open_store
-from xsns_stream.types import LayerSpan, ParameterLayout, Provenance, SubNetwork
+from xsns_stream.types import DiagonalFisher, LayerSpan, ParameterLayout, Provenance, SubNetwork
 
 LANGUAGES = ("sw", "rw", "yo", "zu", "xh", "en", "de", "fr", "zh-Hant", "pt-BR", "fi", "et")
 SMALL_LAYER, BIG_LAYER = 6_400, 6_400_000
@@ -78,6 +78,25 @@ def write_all(store, subs):
     for sub in subs:
         if not store.is_committed(sub.language, sub.seed, sub.density):
             store.write(sub)
+
+
+def jaccard(one, other):
+    """Return the Jaccard coefficient of two sub-networks, from unpacked bits."""
+    first, second = one.to_numpy(), other.to_numpy()
+    return float((first & second).sum() / (first | second).sum())
+
+
+def save_ones(store, language, seed=0):
+    """Save Fisher values of one for every parameter of a language."""
+    sub = make_sub(language, seed)
+    values = tuple(np.ones(shape, np.float32) for shape in sub.layout.shapes)
+    store.save_fisher(DiagonalFisher(values, sub.layout, 7, language, sub.provenance))
+
+
+def files(store):
+    """Return {path: bytes} of every file of a store except locks."""
+    paths = {file.relative_to(store).as_posix(): file for file in store.rglob("*") if file.is_file()}
+    return {name: file.read_bytes() for name, file in paths.items() if ".lock" not in name}
 
 
 def in_child(action):

@@ -61,8 +61,8 @@ class Block:
 
 def pages() -> list[str]:
     """Return the paths of all pages: the Markdown files of the repository, and not of its environment."""
-    found = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md"))
-    return sorted(path for path in found if not path.startswith((".", "build/", "demo/", "docs/_build/")))
+    paths = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md"))
+    return sorted(path for path in paths if not path.startswith((".", "build/", "demo/", "docs/_build/")))
 
 
 def blocks(page: str) -> list[Block]:
@@ -70,7 +70,7 @@ def blocks(page: str) -> list[Block]:
 
     A block of another language that contains a line with the prompt `$ ` is a block of commands.
     """
-    found, mark = [], None
+    result, mark = [], None
     for token in MarkdownIt("commonmark").parse((ROOT / page).read_text(encoding="utf-8")):
         if token.type == "html_block":
             mark = _MARK.fullmatch(token.content.strip())
@@ -79,28 +79,28 @@ def blocks(page: str) -> list[Block]:
         if token.type == "fence" and (language in COMMANDS + PYTHON or re.search(r"^\$ ", token.content, re.MULTILINE)):
             kind, value = mark.groups() if mark else ("", "")
             line = token.map[0] + 1 if token.map else 0
-            found.append(
+            result.append(
                 Block(page, line, language, token.content, value * (kind == "not run"), value * (kind == "run by"))
             )
         mark = None
-    return found
+    return result
 
 
 @dataclass
 class PageRun:
-    """What the blocks of a page did.
+    """Results of the blocks of a page.
 
     Attributes:
-        done: Each command, as words, and its result, in the order of the page.
+        commands: Each command as a list of words, and its exit code and output, in the order of the page.
         names: The names that the Python blocks defined.
     """
 
-    done: list[tuple[list[str], Any]] = field(default_factory=list)
+    commands: list[tuple[list[str], Any]] = field(default_factory=list)
     names: dict[str, Any] = field(default_factory=dict)
 
     def output(self, *words: str) -> list[str]:
         """Return what the commands with these words printed to stdout."""
-        return [done.out for command, done in self.done if set(words) <= set(command)]
+        return [completed.out for command, completed in self.commands if set(words) <= set(command)]
 
 
 def run_page(
@@ -135,9 +135,9 @@ def run_page(
             assert program == "xsns-stream", f"{where}: only xsns-stream runs here; put a mark before the block"
             assert xsns is not None, f"{where}: no function was given that runs commands"
             words, redirected = (words[:-2], words[-1]) if words[-2:-1] == [">"] else (words, "")
-            done = xsns(*words, *more(words))
-            assert done.code == 0, f"{where}\n{done.err}"
+            completed = xsns(*words, *more(words))
+            assert completed.code == 0, f"{where}\n{completed.err}"
             if redirected:
-                Path(redirected).write_text(done.out, encoding="utf-8")
-            run.done.append((words, done))
+                Path(redirected).write_text(completed.out, encoding="utf-8")
+            run.commands.append((words, completed))
     return run

@@ -78,16 +78,15 @@ def _ranking(matrix: SimilarityMatrix) -> RankingSection:
     def target(code: str) -> RankedTarget:
         order = np.argsort(-matrix.column(code))
         near = [matrix.sources[i] for i in order if matrix.sources[i] != code]
-        best[order[[code != matrix.sources[i] for i in order]][:3], matrix.targets.index(code)] = (0.699, 0.3, 0.001)
-        return RankedTarget(code, tuple(near[:2]), (), (f"A sentence on {code}.",))
-
-    best = np.zeros(matrix.values.shape)
-    np.fill_diagonal(best, np.nan)
+        return RankedTarget(
+            code, ((near[0], 0.699), (near[1], 0.3), (near[2], 0.001)), tuple(near[:2]), (f"A sentence on {code}.",)
+        )
 
     mean = 100 * matrix.values
     expected = ExpectedScores(mean, mean - 5, mean + 5, np.full(mean.shape, np.nan), "accuracy (pos)", "percent")
-    targets = tuple(map(target, matrix.targets))
-    return RankingSection(targets, "sw", "8 parts", ("Similarity is not transfer.",), expected, best)
+    return RankingSection(
+        tuple(map(target, matrix.targets)), "sw", "8 parts", ("Similarity is not transfer.",), expected
+    )
 
 
 def _evaluation(matrix: SimilarityMatrix) -> EvaluationSection:

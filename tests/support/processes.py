@@ -33,7 +33,7 @@ def start_in_session(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit: float) -> None:
+def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit: float, kept: str) -> None:
     """Send Ctrl-C to all processes of a session, as a terminal does, or kill its leader alone; check what it prints."""
     if how == signal.SIGINT:
         os.killpg(process.pid, how)
@@ -42,9 +42,7 @@ def interrupt_or_kill(process: subprocess.Popen[str], how: signal.Signals, limit
     err = process.communicate(timeout=limit)[1]
     if how == signal.SIGINT:
         assert process.returncode == 130, err
-        assert err.endswith(
-            "error: interrupted.\nhint: committed rows are kept; run the same command again to continue.\n"
-        )
+        assert err.endswith(f"error: interrupted.\nhint: {kept} are kept; run the same command again to continue.\n")
         assert "Traceback" not in err
 
 
@@ -66,5 +64,5 @@ def kill_workers(pid: int) -> int:
 def _session(pid: int) -> list[tuple[int, int]]:
     """Return the processes of a session, and the parent of each."""
     command = ["ps", "-o", "pid=,ppid=", "-s", str(pid)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return [(int(line.split()[0]), int(line.split()[1])) for line in found.splitlines()]
+    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [(int(line.split()[0]), int(line.split()[1])) for line in output.splitlines()]

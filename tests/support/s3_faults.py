@@ -23,7 +23,7 @@ FAULTS: Final = ("500", "503", "slow down", "500 afterwards", "no answer", "no a
 
 
 class FaultyServer:
-    """A server that forwards requests to another one, and fails as it is told.
+    """A server that forwards requests to another server, and fails if `fault` says so.
 
     Attributes:
         fault: Called with the method, the path and the number of a request, from 0 on; returns the name of a fault, or
@@ -39,7 +39,7 @@ class FaultyServer:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.stored: Counter[str] = Counter()
         self.page: int | None = None
-        # A fault may ask for the number of puts.
+        # The function `fault` may call `puts`.
         self._lock = threading.RLock()
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
@@ -80,7 +80,7 @@ class FaultyServer:
         threading.Thread(target=restart, daemon=True).start()
 
     def puts(self, key: str) -> int:
-        """Return how many times an object was put, by the end of its path."""
+        """Return the number of puts of objects whose path ends with `end`."""
         with self._lock:
             return sum(number for path, number in self.stored.items() if path.endswith(f"/{key}"))
 
@@ -114,7 +114,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that break connections off."""
+        """Ignore errors of clients that close their connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Write no log."""
 
     def answer(self) -> None:
-        """Answer a request, or do not."""
+        """Answer a request, unless its fault drops the answer."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server_of_test.next_fault(self.command, self.path)
         status, headers, data = 0, [], b""

@@ -72,8 +72,8 @@ class Damage:
     value: object = field(default=None, compare=False)
 
     def __str__(self):
-        place = ".".join(map(str, self.path))
-        return f"{self.file}: {self.what} {place} {str(self.value)[:40]}"
+        path = ".".join(map(str, self.path))
+        return f"{self.file}: {self.what} {path} {str(self.value)[:40]}"
 
     @property
     def removes(self):
@@ -91,24 +91,24 @@ class Damage:
         file.write_text(json.dumps(document) if text is None else text)
 
 
-def _replace(file, what):
+def _replace(file, kind):
     data = file.read_bytes()
     file.unlink()
-    if what == "pipe":
+    if kind == "pipe":
         os.mkfifo(file)
-    elif what == "device":
+    elif kind == "device":
         file.symlink_to("/dev/zero")
-    elif what == "loop":
+    elif kind == "loop":
         file.symlink_to(file)
-    elif what == "dangling":
+    elif kind == "dangling":
         file.symlink_to(file.with_name("nothing"))
-    elif what == "folder":
+    elif kind == "folder":
         file.mkdir()
-    elif what == "sparse":
+    elif kind == "sparse":
         file.write_bytes(data)
         os.truncate(file, 2**40)
-    elif what != "missing":
-        file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "garbage": b"\xff" * 100}[what])
+    elif kind != "missing":
+        file.write_bytes({"empty": b"", "half": data[: len(data) // 2], "garbage": b"\xff" * 100}[kind])
 
 
 class _Edits:
@@ -172,10 +172,10 @@ def _paths(value, above=()):
 
 def special():
     """Return the damages to whole files, and the damages to codecs and layers."""
-    found = [Damage(file, what) for file in (*DOCUMENTS, *OBJECTS) for what in FILES]
-    found += [Damage(file, what) for file in DOCUMENTS for what in ("deep", "many", "huge")]
+    damages = [Damage(file, kind) for file in (*DOCUMENTS, *OBJECTS) for kind in FILES]
+    damages += [Damage(file, kind) for file in DOCUMENTS for kind in ("deep", "many", "huge")]
     arrays = ("subnetworks/zarr.json", "fisher/zarr.json", "parts/2/1/subnetworks/zarr.json")
-    found += [Damage(file, what) for file in arrays for what in ("codec", "inner_codec", "shard_in_shard")]
+    damages += [Damage(file, kind) for file in arrays for kind in ("codec", "inner_codec", "shard_in_shard")]
     changes = (
         lambda layers: [],
         lambda layers: layers[1:],
@@ -184,19 +184,19 @@ def special():
         lambda layers: [*layers[:-1], [layers[-1][0], layers[-1][1], 10**12]],
         lambda layers: [[[1], *layer[1:]] for layer in layers],
     )
-    return found + [Damage("zarr.json", "layers", value=change) for change in changes]
+    return damages + [Damage("zarr.json", "layers", value=change) for change in changes]
 
 
 def edits(store):
     """Return every edit of a field of every document, in order."""
     (counts,) = [path.parent for path in store.glob("overlaps/*/*/*/zarr.json")]
-    found = []
+    damages = []
     for name in DOCUMENTS:
         document = json.loads(Path(str(store / name).replace(str(store / "OVERLAPS"), str(counts))).read_text())
         for path in _paths(document):
-            found.append(Damage(name, "drop", path))
-            found += [Damage(name, "put", path, value) for value in VALUES]
-    return found
+            damages.append(Damage(name, "drop", path))
+            damages += [Damage(name, "put", path, value) for value in VALUES]
+    return damages
 
 
 def sample(store, seed, count):

@@ -1,6 +1,9 @@
-"""Text that a command line printed to stderr."""
+"""Output of a command line: stderr without the next command, and the result in JSON."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 
 def without_next(err: str) -> str:
@@ -8,3 +11,12 @@ def without_next(err: str) -> str:
     *lines, last = err.splitlines(keepends=True)
     assert last.startswith("next: xsns-stream "), err
     return "".join(lines)
+
+
+def json_result(verb: str, completed: Any) -> dict[str, Any]:
+    """Return the result that a verb printed with `--json`. The verb must have succeeded."""
+    assert completed.code == 0, completed.err
+    document = json.loads(completed.out)
+    assert (document["schema_version"], document["command"]) == (1, verb)
+    result: dict[str, Any] = document["result"]
+    return result

@@ -17,7 +17,7 @@ from xsns_stream.errors import StoreError
 from xsns_stream.store import open_store
 
 WRITERS = 3
-#: 240 kB a row: a writer gets through a few of them before it is killed.
+#: A row has 240 kB, so that a writer writes a few rows before it is killed.
 LAYER = 640_000
 SEEDS = tuple(range(120))
 
@@ -42,7 +42,7 @@ def kill(store, kills):
     while killed < kills:
         for writer in set(range(WRITERS)) - set(alive):
             alive[writer] = networks.in_child(lambda writer=writer: write(store, writer))
-        # From before the first row is begun until after a few are committed.
+        # The kill comes between the start of the process and the commit of a few rows.
         time.sleep(draws.uniform(0.002, 0.08))
         writer = draws.choice(sorted(alive))
         os.kill(alive[writer], signal.SIGKILL)

@@ -25,6 +25,12 @@ TOKEN_LABELS: Final = 5
 TEXT_LABELS: Final = 3
 #: The first token that is not a special token.
 FIRST: Final = 5
+#: Family → ends of the names of parameters whose gradient is zero but for rounding, beside the biases of keys that are
+#: named so. The keys of these decoders contain positions that are added at the embeddings; a head that chooses among
+#: positions does not change if all positions change alike.
+SILENT: Final = dict.fromkeys(("opt", "xglm", "mbart"), ("k_proj.bias",)) | {
+    "xlm-roberta-question-answering": ("layer.1.output.LayerNorm.bias",)
+}
 
 _IDS = {"bos_token_id": 0, "pad_token_id": PADDING, "eos_token_id": 2}
 _BASE = {"vocab_size": VOCABULARY, **_IDS}
@@ -140,7 +146,7 @@ def _families() -> dict[str, Family]:
     groups = {"masked-lm": masked, "causal-lm": causal, "span-corruption": encoder_decoder}
     families: dict[str, Family] = {}
     for objective, group in groups.items():
-        families |= {name: Family(name, objective, _builder(*made)) for name, made in group.items()}
+        families |= {name: Family(name, objective, _builder(*arguments)) for name, arguments in group.items()}
     for objective, (kind, key, count) in tasks.items():
         name = f"xlm-roberta-{objective}"
         families[name] = Family(name, objective, _builder(kind, tf.XLMRobertaConfig, _BERT | {key: count}))
@@ -220,13 +226,13 @@ def float64_throughout() -> Iterator[None]:
 
 
 def batch(model: Any, family: str, lengths: Sequence[int], seed: int = 0) -> dict[str, Tensor]:
-    """Draw a batch of random pieces, padded on the right, with labels as transformers takes them.
+    """Draw a batch of random tokens, padded on the right, with labels in the form that transformers expects.
 
     Args:
         model: From :func:`make`; the batch is put on its device.
         family: A key of :data:`FAMILIES`.
-        lengths: Pieces of each example, at least 2.
-        seed: Of the pieces and labels.
+        lengths: Number of tokens of each example, at least 2.
+        seed: Seed for the tokens and labels.
 
     Returns:
         `input_ids`, `attention_mask` [B, T] and, int64, what the family's objective scores: `labels` [B, T] (decoder's
@@ -234,9 +240,9 @@ def batch(model: Any, family: str, lengths: Sequence[int], seed: int = 0) -> dic
     """
     generator = torch.Generator().manual_seed(seed)
     rows = [_pieces(length, generator) for length in lengths]
-    found = {"input_ids": _pad(rows, PADDING), "attention_mask": _pad([torch.ones_like(row) for row in rows], 0)}
-    found |= _LABELS[FAMILIES[family].objective](rows, generator)
-    return {name: values.to(model.device) for name, values in found.items()}
+    tensors = {"input_ids": _pad(rows, PADDING), "attention_mask": _pad([torch.ones_like(row) for row in rows], 0)}
+    tensors |= _LABELS[FAMILIES[family].objective](rows, generator)
+    return {name: values.to(model.device) for name, values in tensors.items()}
 
 
 def _pieces(length: int, generator: torch.Generator, classes: tuple[int, int] = (FIRST, VOCABULARY)) -> Tensor:
@@ -248,7 +254,7 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
 
 
 def _some(row: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Choose about `share` of a row's positions, at least one."""
+    """Choose about `share` of the positions of a row, and at least one."""
     chosen = torch.rand(len(row), generator=generator) < share
     chosen[int(torch.randint(len(row), (), generator=generator))] = True
     return chosen
@@ -280,7 +286,9 @@ def _texts(rows: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tens
 
 def _spans(rows: Sequence[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     starts = [int(torch.randint(len(row), (), generator=generator)) for row in rows]
-    ends = [int(torch.randint(at, len(row), (), generator=generator)) for at, row in zip(starts, rows, strict=True)]
+    ends = [
+        int(torch.randint(start, len(row), (), generator=generator)) for start, row in zip(starts, rows, strict=True)
+    ]
     return {"start_positions": torch.tensor(starts), "end_positions": torch.tensor(ends)}
 
 

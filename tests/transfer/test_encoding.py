@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.paths import MINI
+from tests.support.tokenizers import letter_tokenizer
 from xsns_stream.errors import CorpusError, ModelError, UsageError
 from xsns_stream.transfer import PRESETS, TASKS
 from xsns_stream.transfer.encoding import IGNORED, Feature, by_length, collate, encode
@@ -45,12 +46,7 @@ def mini() -> Any:
 
 @pytest.fixture(scope="module")
 def bert() -> Any:
-    """WordPiece tokenizer with single letters, at the beginning of a word and within."""
-    from transformers import BertTokenizer
-
-    letters = sorted({letter for word in (*WORDS, "abcdefghijklmnopqrstuvwxyz?.'") for letter in word.lower()})
-    names = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters))
-    return BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=False)
+    return letter_tokenizer(WORDS)
 
 
 def byte_pairs(texts: list[str]) -> Any:
@@ -88,19 +84,19 @@ def without_spaces() -> Any:
 
 @pytest.mark.parametrize("kind", ["mini", "bert"])
 def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.FixtureRequest) -> None:
-    """The expected token is the first one that the tokenizer returns for the words one by one."""
+    """The expected token is the first token of each word if the tokenizer gets the words one by one."""
     tokenizer = request.getfixturevalue(kind)
     examples = [e for e in sentences(60, 12) if "10 000" not in e.text]
     features = encode(POS, CLASSES, split(*examples), tokenizer, SETTINGS)
     assert [feature.example for feature in features] == list(range(len(examples)))
     for feature, example in zip(features, examples, strict=True):
-        alone = tokenizer(list(example.text), is_split_into_words=True)
-        numbers = alone.word_ids()
-        assert feature.inputs["input_ids"] == alone["input_ids"]
+        encoding = tokenizer(list(example.text), is_split_into_words=True)
+        numbers = encoding.word_ids()
+        assert feature.inputs["input_ids"] == encoding["input_ids"]
         assert feature.words == tuple((word, numbers.index(word)) for word in range(len(example.text)))
         assert feature.targets["labels"] == [
-            IGNORED if word is None or word in numbers[:place] else CLASSES.index(example.label[word])
-            for place, word in enumerate(numbers)
+            IGNORED if word is None or word in numbers[:index] else CLASSES.index(example.label[word])
+            for index, word in enumerate(numbers)
         ]
 
 
@@ -111,14 +107,14 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
     features = encode(POS, CLASSES, split(*examples), tokenizer, SHORT)
     assert len(features) > 2 * len(examples)
     assert max(map(len, features)) <= 16
-    for place, example in enumerate(examples):
-        windows = [feature for feature in features if feature.example == place]
+    for index, example in enumerate(examples):
+        windows = [feature for feature in features if feature.example == index]
         assert [word for window in windows for word, _ in window.words] == list(range(len(example.text)))
         for window in windows:
             first, last = window.words[0][0], window.words[-1][0]
-            # Whole words, and nothing else: the window is what the tokenizer makes of them.
-            whole = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
-            assert window.inputs["input_ids"] == whole["input_ids"]
+            # A window has the tokens of its words, and no others.
+            encoding = tokenizer(" ".join(example.text[first : last + 1]), truncation=True, max_length=16)
+            assert window.inputs["input_ids"] == encoding["input_ids"]
             assert {p: window.targets["labels"][p] for _, p in window.words} == {
                 p: CLASSES.index(example.label[word]) for word, p in window.words
             }
@@ -141,8 +137,8 @@ def test_windows_of_running_text(byte_level: Any) -> None:
 def test_nothing_is_cut_if_a_space_is_a_token(without_spaces: Any) -> None:
     """Tokenized one by one, these words would fill two windows."""
     words = ("na",) * 30
-    pieces = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
-    assert [len(ids) for ids in pieces] == [1, 3]
+    token_ids = [without_spaces("na")["input_ids"], without_spaces("na na")["input_ids"]]
+    assert [len(ids) for ids in token_ids] == [1, 3]
     features = encode(POS, CLASSES, split(tagged(words)), without_spaces, SHORT)
     assert [word for feature in features for word, _ in feature.words] == list(range(30))
     assert all(len(without_spaces(" ".join(words[: len(f.words)]))["input_ids"]) == len(f) for f in features)
@@ -222,30 +218,30 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
     settings = replace(SETTINGS, max_length=32, stride=8)
     features = encode(QA, (), split(*examples), tokenizer, settings)
     assert len(features) > len(examples)
-    held = 0
-    for place, example in enumerate(examples):
+    answers_inside = 0
+    for index, example in enumerate(examples):
         passage, answer = example.pair or "", example.label
         assert isinstance(answer, AnswerSpan)
-        windows = [feature for feature in features if feature.example == place]
-        read = {c for w in windows for span in w.offsets if span for c in range(*span)}
-        assert read >= {c for c, letter in enumerate(passage) if not letter.isspace()}
+        windows = [feature for feature in features if feature.example == index]
+        characters = {c for w in windows for span in w.offsets if span for c in range(*span)}
+        assert characters >= {c for c, letter in enumerate(passage) if not letter.isspace()}
         for window in windows:
             assert len(window) == len(window.offsets) <= 32
-            seen = {c for span in window.offsets if span for c in range(*span)}
-            wanted = {c for c in range(answer.start, answer.end) if not passage[c].isspace()}
+            in_window = {c for span in window.offsets if span for c in range(*span)}
+            of_answer = {c for c in range(answer.start, answer.end) if not passage[c].isspace()}
             start, end = window.targets["start_positions"], window.targets["end_positions"]
-            if not wanted <= seen:
+            if not of_answer <= in_window:
                 assert (start, end) == (0, 0)
                 continue
-            held += 1
+            answers_inside += 1
             first, last = window.offsets[start], window.offsets[end]
             assert first is not None
             assert last is not None
-            # Pieces may be wider than the answer, but the first holds its first character, the last its last.
+            # Tokens may exceed the answer, but the first contains its first character, and the last its last one.
             assert first[0] <= answer.start < first[1]
             assert last[0] < answer.end <= last[1]
-    # An answer that is longer than what windows share may be in none of them.
-    assert held > len(examples) // 2
+    # An answer that is longer than the overlap of windows may be in none of them.
+    assert answers_inside > len(examples) // 2
 
 
 def test_an_answer_beyond_the_first_window(mini: Any) -> None:
@@ -275,8 +271,8 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
     settings = replace(SETTINGS, max_length=longest, stride=longest // 2)
     features = encode(QA, (), split(example), tokenizer, settings)
     assert max(map(len, features)) <= longest
-    read = {c for f in features for span in f.offsets if span for c in range(*span)}
-    assert read >= {c for c, letter in enumerate(example.pair or "") if letter != " "}
+    characters = {c for f in features for span in f.offsets if span for c in range(*span)}
+    assert characters >= {c for c, letter in enumerate(example.pair or "") if letter != " "}
 
 
 # ---------------------------------------------------------------------------------------------- errors
@@ -289,7 +285,7 @@ def test_a_long_question_leaves_room_for_the_passage(kind: str, longest: int, re
         (replace(TOPIC, classes=None), TextExample("a", label="NUM")),
     ],
 )
-def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any) -> None:
+def test_a_label_that_is_not_a_class_is_refused(task: Any, example: TextExample, mini: Any) -> None:
     with pytest.raises(
         CorpusError, match="the label 'NUM' in the test data of 'sw' is not one of the classes"
     ) as caught:
@@ -308,7 +304,7 @@ def test_a_label_that_is_not_a_class(task: Any, example: TextExample, mini: Any)
         (QA, TextExample("a", "b c", "NOUN")),
     ],
 )
-def test_examples_of_another_task(task: Any, example: TextExample, mini: Any) -> None:
+def test_examples_of_another_task_are_refused(task: Any, example: TextExample, mini: Any) -> None:
     with pytest.raises(CorpusError) as caught:
         encode(task, CLASSES, split(example), mini, SETTINGS)
     assert caught.value.hint == "check --task."
@@ -328,7 +324,7 @@ def test_a_tokenizer_that_cannot_align_words() -> None:
         assert "tokenizer.json" in caught.value.hint
 
 
-def test_inputs_longer_than_the_model_allows(mini: Any) -> None:
+def test_inputs_longer_than_the_model_allows_are_refused(mini: Any) -> None:
     longest = mini.model_max_length
     with pytest.raises(UsageError, match=f"have at most {longest} tokens, not {longest + 1}"):
         encode(POS, CLASSES, split(tagged(("a",))), mini, replace(SETTINGS, max_length=longest + 1))
@@ -355,7 +351,7 @@ def test_batches_are_padded_on_the_right() -> None:
 
 def test_batches_by_length_have_every_feature_once() -> None:
     features = [Feature({"input_ids": [0] * size}, {}, n) for n, size in enumerate([3, 9, 1, 9, 4, 2, 7])]
-    found = list(by_length(features, 3))
-    assert sorted(place for places in found for place in places) == list(range(7))
-    assert [len(features[place]) for places in found for place in places] == [9, 9, 7, 4, 3, 2, 1]
-    assert [len(places) for places in found] == [3, 3, 1]
+    batches = list(by_length(features, 3))
+    assert sorted(index for batch in batches for index in batch) == list(range(7))
+    assert [len(features[index]) for batch in batches for index in batch] == [9, 9, 7, 4, 3, 2, 1]
+    assert [len(batch) for batch in batches] == [3, 3, 1]

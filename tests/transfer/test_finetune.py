@@ -51,26 +51,26 @@ def drawn_words(rng: np.random.Generator, few: int, many: int) -> tuple[str, ...
 
 
 def tagged(rng: np.random.Generator, names: tuple[str, ...]) -> TextExample:
-    """Each word always has the same tag."""
+    """Return a sentence in which each word always has the same tag."""
     words = drawn_words(rng, 3, 9)
     return TextExample(words, label=tuple(names[WORDS.index(word) % len(names)] for word in words))
 
 
 def classified(rng: np.random.Generator, pair: bool) -> TextExample:
-    """One of three words decides the class."""
+    """Return a text, or a pair of texts, whose class depends on which of three words it contains."""
     kind = int(rng.integers(3))
     words = [str(word) for word in rng.choice(WORDS[3:], 4)]
     words[int(rng.integers(4))] = WORDS[kind]
-    cut = 2 if pair else 4
-    return TextExample(" ".join(words[:cut]), " ".join(words[cut:]) or None, ("one", "three", "two")[kind])
+    split = 2 if pair else 4
+    return TextExample(" ".join(words[:split]), " ".join(words[split:]) or None, ("one", "three", "two")[kind])
 
 
 def answered(rng: np.random.Generator, length: int = 12) -> TextExample:
-    """The answer is a word that occurs once in the passage."""
+    """Return a question whose answer is a word that occurs once in the passage."""
     words = [str(word) for word in rng.choice(WORDS[:-2], length)]
-    place = int(rng.integers(length))
-    words[place] = WORDS[-1]
-    start = len(" ".join(words[:place])) + bool(place)
+    position = int(rng.integers(length))
+    words[position] = WORDS[-1]
+    start = len(" ".join(words[:position])) + bool(position)
     return TextExample(WORDS[-2], " ".join(words), AnswerSpan(start, WORDS[-1]))
 
 
@@ -112,9 +112,9 @@ def tuned(
     train, dev = more.pop("train", [made(task, count)]), more.pop("dev", [made(task, 16, "dev")])
     labels = class_names(TASKS[task], [*train, *dev])
     model = more.pop("model", None) or model_for(task, labels)
-    done = fine_tune(model, tokenizer, TASKS[task], labels, train, dev, settings, seed, **more)
-    assert done.model is model
-    return done.model, done.training, labels
+    result = fine_tune(model, tokenizer, TASKS[task], labels, train, dev, settings, seed, **more)
+    assert result.model is model
+    return result.model, result.training, labels
 
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
@@ -132,11 +132,11 @@ def alike(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_a_simple_task_is_learnt(task: str, tokenizer: Any) -> None:
     model, training, labels = tuned(task, tokenizer, count=160)
     test = made(task, 40, "test")
-    found = score(model, tokenizer, TASKS[task], labels, test, SETTINGS)
-    assert tuple(found.metrics) == tuple(found.trivial) == TASKS[task].metrics
-    assert (found.target, found.examples) == ("sw", 40)
-    assert min(found.metrics.values()) >= 90
-    assert found.metrics[TASKS[task].metrics[0]] > found.trivial[TASKS[task].metrics[0]] + 20
+    scores = score(model, tokenizer, TASKS[task], labels, test, SETTINGS)
+    assert tuple(scores.metrics) == tuple(scores.trivial) == TASKS[task].metrics
+    assert (scores.target, scores.examples) == ("sw", 40)
+    assert min(scores.metrics.values()) >= 90
+    assert scores.metrics[TASKS[task].metrics[0]] > scores.trivial[TASKS[task].metrics[0]] + 20
     assert not model.training
     assert training["examples"] == 160
     assert training["dev_examples"] == 16
@@ -145,13 +145,13 @@ def test_a_simple_task_is_learnt(task: str, tokenizer: Any) -> None:
     assert training["steps"] == 20 * training["epochs"]
     assert training["examples_per_second"] == pytest.approx(160 * training["epochs"] / training["seconds"])
     words = sum(len(example.text) for example in test.examples)
-    assert found.units == {"pos": words, "ner": found.units}.get(task, 40)
+    assert scores.units == {"pos": words, "ner": scores.units}.get(task, 40)
 
 
 def test_an_untrained_model_is_at_chance(tokenizer: Any) -> None:
     labels = class_names(TASKS["topic"], [made("topic", 40)])
-    found = score(model_for("topic", labels), tokenizer, TASKS["topic"], labels, made("topic", 40, "test"), SETTINGS)
-    assert found.metrics["accuracy"] < 70
+    scores = score(model_for("topic", labels), tokenizer, TASKS["topic"], labels, made("topic", 40, "test"), SETTINGS)
+    assert scores.metrics["accuracy"] < 70
 
 
 def test_the_weights_of_the_best_epoch_are_returned(tokenizer: Any) -> None:
@@ -165,18 +165,18 @@ def test_the_weights_of_the_best_epoch_are_returned(tokenizer: Any) -> None:
     assert training["stopped_early"]
     assert training["epochs"] == training["best_epoch"] + 2 < 12
     assert training["dev"][-1] < max(training["dev"])
-    found = score(model, tokenizer, TASKS["pos"], labels, dev, settings)
-    assert found.metrics["accuracy"] == max(training["dev"])
-    # As if it had been trained no longer than that, by the same schedule.
-    seen = []
+    scores = score(model, tokenizer, TASKS["pos"], labels, dev, settings)
+    assert scores.metrics["accuracy"] == max(training["dev"])
+    # The weights equal those of a training that stops there with the same schedule.
+    stopped_weights = []
     again = model_for("pos", labels)
 
     def stop(done: int, total: int, dev: float | None) -> None:
         if done == 12 * training["best_epoch"]:
-            seen.append(weights(again))
+            stopped_weights.append(weights(again))
 
     tuned("pos", tokenizer, settings, dev=[dev], model=again, on_step=stop)
-    assert alike(seen[0], weights(model))
+    assert alike(stopped_weights[0], weights(model))
 
 
 def test_the_same_seed_gives_the_same_bits(tokenizer: Any) -> None:
@@ -189,8 +189,8 @@ def test_the_same_seed_gives_the_same_bits(tokenizer: Any) -> None:
 def test_dev_data_are_not_trained_on(tokenizer: Any) -> None:
     settings = replace(SETTINGS, epochs=1)
     little, much = [made("pos", 1, "dev")], [made("pos", 30, "dev"), made("pos", 9, "dev", "fi", 5)]
-    found = [weights(tuned("pos", tokenizer, settings, dev=dev)[0]) for dev in (little, much)]
-    assert alike(*found)
+    trained_weights = [weights(tuned("pos", tokenizer, settings, dev=dev)[0]) for dev in (little, much)]
+    assert alike(*trained_weights)
 
 
 def test_steps_are_reported(tokenizer: Any) -> None:
@@ -209,8 +209,8 @@ def test_dropout_is_used_only_in_training(tokenizer: Any) -> None:
     test = made("pos", 10, "test")
     scores = [score(model, tokenizer, TASKS["pos"], labels, test, settings) for model in models]
     assert scores[0] == scores[1]
-    found = [weights(tuned("pos", tokenizer, settings, model=model)[0]) for model in models]
-    assert not alike(*found)
+    trained_weights = [weights(tuned("pos", tokenizer, settings, model=model)[0]) for model in models]
+    assert not alike(*trained_weights)
 
 
 # ---------------------------------------------------------------------------------------- several sources
@@ -221,17 +221,17 @@ def test_several_sources_share_equally() -> None:
     shares = equal_shares(splits)
     assert [(split.language, len(split)) for split in shares] == [("sw", 12), ("fi", 12), ("et", 12)]
     assert shares == equal_shares(splits)
-    for share, whole in zip(shares, splits, strict=True):
-        places = [whole.examples.index(example) for example in share.examples]
-        assert places == sorted(set(places))
+    for share, full in zip(shares, splits, strict=True):
+        positions = [full.examples.index(example) for example in share.examples]
+        assert positions == sorted(set(positions))
     assert equal_shares(splits, seed=1)[0] != shares[0]
     assert equal_shares(splits[:1]) == (splits[0],)
 
 
 def test_a_larger_sample_includes_the_smaller() -> None:
-    whole = made("pos", 30)
-    draws = [set(subsample(whole, count).examples) for count in (5, 10, 30, 99)]
-    assert [len(found) for found in draws] == [5, 10, len(set(whole.examples)), len(set(whole.examples))]
+    split = made("pos", 30)
+    draws = [set(subsample(split, count).examples) for count in (5, 10, 30, 99)]
+    assert [len(sample) for sample in draws] == [5, 10, len(set(split.examples)), len(set(split.examples))]
     assert draws[0] < draws[1] < draws[2] == draws[3]
 
 
@@ -239,9 +239,9 @@ def test_the_dev_metric_of_several_sources_is_their_mean(tokenizer: Any) -> None
     dev = [made("pos", 20, "dev"), made("pos", 3, "dev", "fi", 7)]
     train = [made("pos", 40), made("pos", 40, language="fi", seed=7)]
     model, training, labels = tuned("pos", tokenizer, replace(SETTINGS, epochs=1), train=train, dev=dev)
-    alone = [score(model, tokenizer, TASKS["pos"], labels, split, SETTINGS).metrics["accuracy"] for split in dev]
-    assert alone[0] != alone[1]
-    assert training["dev"] == [pytest.approx(sum(alone) / 2)]
+    accuracies = [score(model, tokenizer, TASKS["pos"], labels, split, SETTINGS).metrics["accuracy"] for split in dev]
+    assert accuracies[0] != accuracies[1]
+    assert training["dev"] == [pytest.approx(sum(accuracies) / 2)]
     assert training["examples"] == 80
 
 
@@ -293,25 +293,25 @@ def test_global_state_is_restored(
 def test_half_precision_does_not_persist(tokenizer: Any) -> None:
     settings = replace(SETTINGS, epochs=1)
     half = replace(settings, precision="bf16")
-    found = [weights(tuned("pos", tokenizer, one)[0]) for one in (settings, half, settings)]
-    assert alike(found[0], found[2])
-    assert not alike(found[0], found[1])
+    trained_weights = [weights(tuned("pos", tokenizer, one)[0]) for one in (settings, half, settings)]
+    assert alike(trained_weights[0], trained_weights[2])
+    assert not alike(trained_weights[0], trained_weights[1])
 
 
 def test_the_optimiser_is_freed_after_training(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The memory is freed at once, so that the next model has room."""
-    seen: list[weakref.ref[Any]] = []
+    references: list[weakref.ref[Any]] = []
 
     class Seen(torch.optim.AdamW):
         def __init__(self, *args: Any, **keywords: Any) -> None:
             super().__init__(*args, **keywords)
-            seen.append(weakref.ref(self))
+            references.append(weakref.ref(self))
 
     monkeypatch.setattr(torch.optim, "AdamW", Seen)
     gc.disable()
     try:
         tuned("pos", tokenizer, replace(SETTINGS, epochs=1), count=16)
-        alive = [found() is not None for found in seen]
+        alive = [reference() is not None for reference in references]
     finally:
         gc.enable()
     assert alive == [False]
@@ -342,11 +342,11 @@ def test_token_accuracy_equals_a_loop_over_sentences(tokenizer: Any) -> None:
             right += labels[int(logits[numbers.index(word)].argmax())] == tag
             words += 1
     for size in (1, 4, 64):
-        found = score(model, tokenizer, TASKS["pos"], labels, test, replace(SETTINGS, evaluation_batch=size))
-        assert found.metrics["accuracy"] == pytest.approx(100 * right / words)
-        assert found.units == words
+        scores = score(model, tokenizer, TASKS["pos"], labels, test, replace(SETTINGS, evaluation_batch=size))
+        assert scores.metrics["accuracy"] == pytest.approx(100 * right / words)
+        assert scores.units == words
     tags = [tag for example in test.examples for tag in example.label or ()]
-    assert found.trivial["accuracy"] == pytest.approx(100 * max(tags.count(tag) for tag in set(tags)) / len(tags))
+    assert scores.trivial["accuracy"] == pytest.approx(100 * max(tags.count(tag) for tag in set(tags)) / len(tags))
 
 
 def test_every_word_of_a_long_sentence_is_scored(tokenizer: Any) -> None:
@@ -354,9 +354,9 @@ def test_every_word_of_a_long_sentence_is_scored(tokenizer: Any) -> None:
     rng = np.random.default_rng(2)
     long = [tagged(rng, ("NOUN", "VERB", "ADJ")) for _ in range(12)]
     joined = TextExample(sum((e.text for e in long), ()), label=sum((e.label for e in long), ()))  # type: ignore[arg-type]
-    found = score(model, tokenizer, TASKS["pos"], labels, LabelledSplit("sw", "test", (joined,), "a test"), SETTINGS)
-    assert found.units == len(joined.text) > 2 * SETTINGS.max_length
-    assert found.metrics["accuracy"] >= 90
+    scores = score(model, tokenizer, TASKS["pos"], labels, LabelledSplit("sw", "test", (joined,), "a test"), SETTINGS)
+    assert scores.units == len(joined.text) > 2 * SETTINGS.max_length
+    assert scores.metrics["accuracy"] >= 90
 
 
 def test_a_word_without_tokens_is_wrong_or_outside(tokenizer: Any) -> None:
@@ -364,23 +364,23 @@ def test_a_word_without_tokens_is_wrong_or_outside(tokenizer: Any) -> None:
         labels = class_names(TASKS[task], [made(task, 40)])
         test = LabelledSplit("sw", "test", (TextExample(("\u200d", "\u200d"), label=tags),), "a test")
         metric = "accuracy" if task == "pos" else "token-accuracy"
-        found = score(model_for(task, labels), tokenizer, TASKS[task], labels, test, SETTINGS)
-        assert found.metrics[metric] == expected
-        assert found.units == (2 if task == "pos" else 1)
+        scores = score(model_for(task, labels), tokenizer, TASKS[task], labels, test, SETTINGS)
+        assert scores.metrics[metric] == expected
+        assert scores.units == (2 if task == "pos" else 1)
 
 
-def test_trivial_answers(tokenizer: Any) -> None:
+def test_trivial_answers_have_the_scores_of_the_most_frequent_class(tokenizer: Any) -> None:
     labels = ("one", "three", "two")
     examples = tuple(TextExample("ba", label=name) for name in ("two", "two", "two", "one"))
     test = LabelledSplit("sw", "test", examples, "a test")
-    found = score(model_for("topic", labels), tokenizer, TASKS["topic"], labels, test, SETTINGS)
-    assert found.trivial == {"accuracy": 75.0, "macro-f1": pytest.approx(100 * (6 / 7) / 2)}
+    scores = score(model_for("topic", labels), tokenizer, TASKS["topic"], labels, test, SETTINGS)
+    assert scores.trivial == {"accuracy": 75.0, "macro-f1": pytest.approx(100 * (6 / 7) / 2)}
     ner = class_names(TASKS["ner"], [made("ner", 40)])
     test = made("ner", 20, "test")
     tags = [tag for example in test.examples for tag in example.label or ()]
-    found = score(model_for("ner", ner), tokenizer, TASKS["ner"], ner, test, SETTINGS)
-    assert found.trivial == {"f1": 0.0, "token-accuracy": pytest.approx(100 * tags.count("O") / len(tags))}
-    assert found.units == len(tags) - tags.count("O")
+    scores = score(model_for("ner", ner), tokenizer, TASKS["ner"], ner, test, SETTINGS)
+    assert scores.trivial == {"f1": 0.0, "token-accuracy": pytest.approx(100 * tags.count("O") / len(tags))}
+    assert scores.units == len(tags) - tags.count("O")
 
 
 def test_an_answer_beyond_the_first_window_is_found(tokenizer: Any) -> None:
@@ -388,18 +388,18 @@ def test_an_answer_beyond_the_first_window_is_found(tokenizer: Any) -> None:
     words = [*(WORDS[n % 30] for n in range(70)), WORDS[-1], *(WORDS[n % 30] for n in range(20))]
     example = TextExample(WORDS[-2], " ".join(words), AnswerSpan(len(" ".join(words[:70])) + 1, WORDS[-1]))
     test = LabelledSplit("sw", "test", (example,), "a test")
-    found = score(model, tokenizer, TASKS["qa"], labels, test, SETTINGS)
-    assert found.metrics == {"f1": 100.0, "exact-match": 100.0}
-    assert found.trivial == {"f1": 0.0, "exact-match": 0.0}
+    scores = score(model, tokenizer, TASKS["qa"], labels, test, SETTINGS)
+    assert scores.metrics == {"f1": 100.0, "exact-match": 100.0}
+    assert scores.trivial == {"f1": 0.0, "exact-match": 0.0}
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_best_span_is_the_best_of_all_spans(seed: int) -> None:
     rng = np.random.default_rng(seed)
     size, begin = 50, int(rng.integers(2, 20))
-    offsets = [None if place < begin or place == size - 1 else (3 * place, 3 * place + 2) for place in range(size)]
+    offsets = [None if token < begin or token == size - 1 else (3 * token, 3 * token + 2) for token in range(size)]
     starts, ends = rng.standard_normal((2, size + 7)).astype(np.float32)
-    # The best of the question, of the padding, and of spans that run backwards or too far.
+    # The highest scores are in the question, in the padding, and for spans that are reversed or too long.
     starts[1] = ends[0] = ends[size + 3] = 50
     starts[begin] = ends[begin + 30] = 5
     best = None
@@ -417,7 +417,7 @@ def test_the_best_span_is_the_best_of_all_spans(seed: int) -> None:
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "t5", "mbart", "albert", "modernbert"])
-def test_other_families(family: str, zoo: Any, tmp_path: Path) -> None:
+def test_decoders_and_encoder_decoders_are_fine_tuned(family: str, zoo: Any, tmp_path: Path) -> None:
     """Decoders and encoder-decoders with the head that `load_model` gives them."""
     task = "topic" if family in ("mbart", "gpt2") else "pos"
     folder = tmp_path / family
@@ -438,11 +438,11 @@ def closing() -> Any:
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     names = ("<s>", "<pad>", "</s>", "<mask>", "<unk>", *WORDS)
-    made = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.post_processor = processors.TemplateProcessing("$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 2)])
+    model = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
+    model.pre_tokenizer = pre_tokenizers.Whitespace()
+    model.post_processor = processors.TemplateProcessing("$A </s>", pair="$A $B </s>", special_tokens=[("</s>", 2)])
     return tf.PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=60
+        tokenizer_object=model, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=60
     )
 
 
@@ -453,7 +453,7 @@ def closing() -> Any:
 def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path: Path) -> None:
     model, _, labels = tuned(task, tokenizer, replace(SETTINGS, epochs=1))
     folder = tmp_path / "kept" / "sw-1"
-    for _ in range(2):  # an existing one is replaced
+    for _ in range(2):  # an existing model is replaced
         save_model(model, tokenizer, folder, labels)
     assert [path.name for path in folder.parent.iterdir()] == ["sw-1"]
     assert {path.suffix for path in folder.iterdir()} <= {".safetensors", ".json", ".txt"}
@@ -473,7 +473,7 @@ def test_a_saved_model_gives_the_same_scores(task: str, tokenizer: Any, tmp_path
 def test_a_disk_that_takes_no_more_is_named(
     written: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The libraries of both raise errors of their own."""
+    """safetensors and tokenizers raise errors of their own types."""
     model = tf.BertForTokenClassification(
         tf.BertConfig(vocab_size=100, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
     )
@@ -490,7 +490,7 @@ def test_a_disk_that_takes_no_more_is_named(
     assert [path.name for path in tmp_path.rglob("*")] == ["kept", "of before"]
 
 
-def test_times_of_a_step(tokenizer: Any) -> None:
+def test_times_of_training_and_testing_are_measured(tokenizer: Any) -> None:
     labels = class_names(TASKS["pos"], [])
     train, test = made("pos", 50), made("pos", 20, "test")
     times = time_steps(model_for("pos", labels), tokenizer, TASKS["pos"], labels, train, test, SETTINGS)
@@ -513,7 +513,7 @@ def test_weights_that_become_nan(tokenizer: Any) -> None:
 
 
 def test_a_window_without_labels_is_not_trained_on(tokenizer: Any) -> None:
-    """Alone in a batch, its loss would be NaN."""
+    """In a batch of its own, such a window would have a loss of NaN."""
     train = made("pos", 8)
     words = train.examples[0].text * 12
     half = TextExample(words, label=("NOUN",) + ("",) * (len(words) - 1))  # type: ignore[arg-type]
@@ -567,9 +567,9 @@ def test_a_full_memory_gives_a_clear_error() -> None:
 def test_missing_packages_are_named(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.util
 
-    there = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *more: None if name == "seqeval" else there(name, *more)
+        importlib.util, "find_spec", lambda name, *more: None if name == "seqeval" else find_spec(name, *more)
     )
     with pytest.raises(UsageError, match="needs seqeval") as caught:
         tuned("pos", tokenizer)

@@ -52,31 +52,31 @@ def test_macro_f1_of_one_class_for_all() -> None:
 
 def entities(tags: list[str]) -> set[tuple[str, int, int]]:
     """Return entities as in CoNLL-2003: B-, or I- after another type or none, begins an entity, and I- continues it."""
-    found, begun = set(), None
-    for place, tag in enumerate([*tags, "O"]):
+    spans, begun = set(), None
+    for index, tag in enumerate([*tags, "O"]):
         kind = tag[2:]
         if begun is not None and not (tag[0] == "I" and kind == begun[0]):
-            found.add((begun[0], begun[1], place))
+            spans.add((begun[0], begun[1], index))
             begun = None
         if tag != "O" and begun is None:
-            begun = (kind, place)
-    return found
+            begun = (kind, index)
+    return spans
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_entity_f1_equals_a_loop(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = [draws(TAGS, int(size), seed * 50 + n) for n, size in enumerate(rng.integers(1, 12, 20))]
-    # Mostly right, so that there are entities to find.
+    # Predictions are mostly right, so that some entities are found.
     predicted = [
         [tag if rng.random() < 0.7 else other for tag, other in zip(tags, draws(TAGS, len(tags), n), strict=True)]
         for n, tags in enumerate(truth)
     ]
     right = sum(len(entities(a) & entities(b)) for a, b in zip(truth, predicted, strict=True))
-    wanted, found = (sum(len(entities(tags)) for tags in side) for side in (truth, predicted))
+    gold_count, predicted_count = (sum(len(entities(tags)) for tags in side) for side in (truth, predicted))
     assert right > 0
-    assert metrics.entity_f1(truth, predicted) == pytest.approx(100 * 2 * right / (wanted + found))
-    assert metrics.count_entities(truth) == wanted
+    assert metrics.entity_f1(truth, predicted) == pytest.approx(100 * 2 * right / (gold_count + predicted_count))
+    assert metrics.count_entities(truth) == gold_count
 
 
 @pytest.mark.parametrize(
@@ -88,11 +88,11 @@ def test_entity_f1_equals_a_loop(seed: int) -> None:
         (["B-PER", "I-PER", "O"], ["I-PER", "I-PER", "O"], 100),  # no beginning is needed
         (["B-PER", "B-PER"], ["B-PER", "I-PER"], 0),  # two entities are not one
         (["B-PER", "O", "B-LOC"], ["B-PER", "O", "O"], 200 / 3),
-        (["O", "O"], ["O", "O"], 0),  # nothing to find; no warning either
+        (["O", "O"], ["O", "O"], 0),  # there is no entity, and no warning
         (["O", "O"], ["O", "B-PER"], 0),
     ],
 )
-def test_entities_made_by_hand(truth: list[str], predicted: list[str], expected: float) -> None:
+def test_entity_f1_equals_values_computed_by_hand(truth: list[str], predicted: list[str], expected: float) -> None:
     assert metrics.entity_f1([truth], [predicted]) == pytest.approx(expected)
 
 
@@ -112,11 +112,11 @@ def test_an_entity_ends_with_its_sentence() -> None:
         ("theatre and answer", "theatre and answer"),  # articles are words, not letters
         ("co-operate", "cooperate"),
         ("the", ""),
-        ("“quoted”", "“quoted”"),  # ASCII punctuation alone, as the script has it
+        ("“quoted”", "“quoted”"),  # only ASCII punctuation is removed, as in the evaluation script
         ("L'été\n dernier", "lété dernier"),
     ],
 )
-def test_normalised_answers(answer: str, plain: str) -> None:
+def test_answers_are_normalised_as_by_squad(answer: str, plain: str) -> None:
     assert metrics.normalised(answer) == plain
 
 
@@ -125,15 +125,15 @@ def test_normalised_answers(answer: str, plain: str) -> None:
     [
         ("the Eiffel Tower", "Eiffel tower.", 100, 100),
         ("the Eiffel Tower in Paris", "Eiffel Tower", 200 * 1 * 0.5 / 1.5, 0),
-        ("red red fish", "red fish fish", 200 / 3, 0),  # words count as often as they stand
+        ("red red fish", "red fish fish", 200 / 3, 0),  # repeated words count as often as they occur
         ("Paris", "London", 0, 0),
         ("Paris", "", 0, 0),
-        ("the", "a", 100, 100),  # both are nothing
+        ("the", "a", 100, 100),  # both answers are empty
         ("北京大学", "北京", 0, 0),  # one word
         ("北京", "北京。", 0, 0),
     ],
 )
-def test_answers_made_by_hand(truth: str, predicted: str, f1: float, exact: float) -> None:
+def test_answer_metrics_equal_values_computed_by_hand(truth: str, predicted: str, f1: float, exact: float) -> None:
     assert metrics.answer_f1([truth], [predicted]) == pytest.approx(f1)
     assert metrics.exact_match([truth], [predicted]) == exact
 
@@ -152,13 +152,13 @@ def test_answer_f1_is_precision_and_recall(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth, predicted = ([draws(words, int(rng.integers(1, 5)), seed + n) for n in span] for span in ([1, 2], [3, 4]))
     total = 0.0
-    for wanted, found in zip(truth, predicted, strict=True):
-        left, shared = list(wanted), 0
-        for word in found:
-            if word in left:
-                left.remove(word)
+    for gold_words, answer in zip(truth, predicted, strict=True):
+        unmatched, shared = list(gold_words), 0
+        for word in answer:
+            if word in unmatched:
+                unmatched.remove(word)
                 shared += 1
-        precision, recall = shared / len(found), shared / len(wanted)
+        precision, recall = shared / len(answer), shared / len(gold_words)
         total += 2 * precision * recall / (precision + recall) if shared else 0.0
     assert metrics.answer_f1([" ".join(w) for w in truth], [" ".join(w) for w in predicted]) == pytest.approx(
         50 * total
@@ -203,7 +203,7 @@ def test_every_task_has_a_headline() -> None:
 # -------------------------------------------------------------------------------------------- settings
 
 
-def test_the_presets() -> None:
+def test_the_preset_paper_has_the_settings_of_the_paper() -> None:
     paper = PRESETS["paper"]
     assert (paper.learning_rate, paper.batch_size, paper.epochs, paper.patience) == (1e-5, 16, 20, 5)
     assert set(PRESETS) == {"paper", "quick"}

@@ -1,4 +1,4 @@
-"""The choices of an estimate, and the text that says which results may be compared."""
+"""The settings of an estimate, and the text that records which results can be compared."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("settings", "said"), SAID.items(), ids=SAID.values())
-def test_what_is_recorded(settings, said) -> None:
-    assert settings.describe(8) == said
-    # What changes the cost alone is not in it.
+@pytest.mark.parametrize(("settings", "description"), SAID.items(), ids=SAID.values())
+def test_settings_are_recorded_as_text(settings, description) -> None:
+    assert settings.describe(8) == description
+    # Settings that change the cost only are not in the text.
     cheaper = FisherSettings(settings.estimator, settings.token_reduction, settings.labels, checkpoint=True)
-    assert cheaper.describe(8) == said
+    assert cheaper.describe(8) == description
 
 
 def test_the_batch_is_recorded_where_values_depend_on_it() -> None:
@@ -44,7 +44,7 @@ def test_the_batch_is_recorded_where_values_depend_on_it() -> None:
         ({"precision": "bfloat16"}, "'bfloat16' is not a valid precision.", "choose one of float32, bf16, fp16."),
     ],
 )
-def test_unknown_choices(choice, message, hint) -> None:
+def test_unknown_choices_are_refused(choice, message, hint) -> None:
     with pytest.raises(UsageError) as caught:
         FisherSettings(**choice)
     assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -15,31 +15,31 @@ from xsns_stream.errors import IncompatibleError, UsageError
 from xsns_stream.types import LayerSpan, ParameterLayout, SubNetwork
 from xsns_stream.types.parameter_set import BitSet, ParameterSet, Share
 
-#: Sizes around whole words, where pad bits come and go.
+#: Sizes with and without pad bits in the last word.
 SIZES = st.sampled_from([1, 2, 63, 64, 65, 127, 128, 130, 192, 300])
 
 
 def layout_of(*shapes: tuple[int, ...], name: str = "w") -> ParameterLayout:
-    """One layer for each tensor."""
+    """Return a layout with one layer for each tensor."""
     ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)]).tolist()
     names = tuple(f"{name}.{number}" for number in range(len(shapes)))
     spans = tuple(LayerSpan(f"layer {n}", ends[n], ends[n + 1]) for n in range(len(shapes)))
     return ParameterLayout(names, shapes, spans)
 
 
-def network(layout: ParameterLayout, places: set[int], language: str = "sw") -> SubNetwork:
+def network(layout: ParameterLayout, positions: set[int], language: str = "sw") -> SubNetwork:
     chosen = np.zeros(layout.size, bool)
-    chosen[list(places)] = True
-    return SubNetwork(language, 1, pack_bits(chosen), layout, len(places), 0.5, 0.15)
+    chosen[list(positions)] = True
+    return SubNetwork(language, 1, pack_bits(chosen), layout, len(positions), 0.5, 0.15)
 
 
-def places(found: BitSet) -> set[int]:
-    return set(np.flatnonzero(found.to_numpy()).tolist())
+def places(bit_set: BitSet) -> set[int]:
+    return set(np.flatnonzero(bit_set.to_numpy()).tolist())
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[int, set[int], set[int]]:
-    """P and two sets of places, of which the second is now and then within the first, or the same."""
+    """Draw P and two sets of positions; the second is sometimes a subset of the first, or equal to it."""
     size = draw(SIZES)
     some = st.sets(st.integers(0, size - 1))
     one, other = draw(some), draw(some)
@@ -54,12 +54,12 @@ def test_operators_are_those_of_python_s_sets(case: tuple[int, set[int], set[int
     layout = layout_of((size,))
     a, b = network(layout, one), network(layout, other, "zu")
     for name in ("and_", "or_", "sub", "xor"):
-        made = getattr(operator, name)(a, b)
+        result = getattr(operator, name)(a, b)
         expected = getattr(operator, name)(one, other)
-        assert type(made) is ParameterSet
-        assert places(made) == expected, name
-        assert len(made) == made.cardinality == len(expected)
-        assert bool(made) == bool(expected)
+        assert type(result) is ParameterSet
+        assert places(result) == expected, name
+        assert len(result) == result.cardinality == len(expected)
+        assert bool(result) == bool(expected)
     for name in ("le", "lt", "ge", "gt", "eq", "ne"):
         assert getattr(operator, name)(a, b) is getattr(operator, name)(one, other), name
     assert a.overlap(b) == len(one & other)
@@ -143,7 +143,7 @@ def test_sets_cannot_be_iterated_over() -> None:
 
 
 @pytest.mark.parametrize("operation", ["and_", "or_", "sub", "xor", "le", "lt", "ge", "gt"])
-def test_operands_of_another_kind(operation: str) -> None:
+def test_operands_of_another_kind_are_refused(operation: str) -> None:
     with pytest.raises(TypeError):
         getattr(operator, operation)(network(layout_of((70,)), {1}), {1})
 
@@ -170,7 +170,7 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("parameter", "message"),
     [
         (("w.9", 1), "the layout has no tensor 'w.9'"),
         (("w.0", (1, 50)), "the index is outside of 'w.0'"),
@@ -183,14 +183,14 @@ def test_other_layouts_are_refused_and_what_differs_is_named(
         ("w.0", "'w.0' is not a parameter"),
     ],
 )
-def test_invalid_parameters_raise_an_error(asked: object, message: str) -> None:
+def test_invalid_parameters_raise_an_error(parameter: object, message: str) -> None:
     with pytest.raises(UsageError) as refused:
-        _ = asked in network(LAYOUT, {0})
+        _ = parameter in network(LAYOUT, {0})
     assert message in refused.value.message
     assert refused.value.hint
 
 
-def test_a_misspelt_tensor() -> None:
+def test_a_misspelt_tensor_is_refused() -> None:
     layout = layout_of((3,), (3,), name="encoder.query.weight")
     with pytest.raises(UsageError, match=r"no tensor 'encoder\.qeury") as refused:
         network(layout, {0}).mask("encoder.qeury.weight.0")

@@ -47,7 +47,7 @@ def test_text_table_is_a_few_lines_and_escapes_invisible_characters() -> None:
 
 
 def test_reprs_of_results_are_short_tables(joined: JoinedScores) -> None:
-    """Also where they are shown by a console, and not by a notebook."""
+    """The tables are also short in a console."""
     matrix = SimilarityMatrix(CODES, CODES, np.eye(5), "jaccard")
     ranking = SourceRanking(
         "sw", "jaccard", (RankedSource("fi", 0.25, None, None), RankedSource("en", 0.125, None, None)), (42,)
@@ -152,42 +152,42 @@ def test_ranking_as_html_names_its_target_and_escapes_labels() -> None:
 
 
 def test_evaluation_as_html_has_a_row_per_predictor_and_a_column_per_metric(joined: JoinedScores) -> None:
-    found = evaluate(joined, resamples=100)
-    html = found._repr_html_()
+    evaluation = evaluate(joined, resamples=100)
+    html = evaluation._repr_html_()
     assert "Evaluation on pos accuracy (percent): means over 5 targets" in html
     assert "&lt;xsns&gt;" in html
     assert "<xsns>" not in html
-    for name in (*found.metrics, *found.predictors[1:]):
+    for name in (*evaluation.metrics, *evaluation.predictors[1:]):
         assert f">{name}</th>" in html
-    low, high = found.interval("<xsns>", "spearman")
-    assert f"<td>{found['<xsns>', 'spearman']:.3g} [{low:.3g}, {high:.3g}]</td>" in html
-    assert "Brackets hold 95 % confidence intervals of the means over targets." in html
-    assert found.notes
-    assert all(f"<p>{escape(note)}</p>" in html for note in found.notes)
+    low, high = evaluation.interval("<xsns>", "spearman")
+    assert f"<td>{evaluation['<xsns>', 'spearman']:.3g} [{low:.3g}, {high:.3g}]</td>" in html
+    assert "Brackets contain 95 % confidence intervals of the means over targets." in html
+    assert evaluation.notes
+    assert all(f"<p>{escape(note)}</p>" in html for note in evaluation.notes)
     assert "Difference" not in html
 
 
 def test_evaluation_as_html_compares_predictors_with_a_reference(joined: JoinedScores) -> None:
-    found = evaluate(joined, resamples=100, reference="<xsns>")
-    assert found.comparison is not None
-    html = found._repr_html_()
+    evaluation = evaluate(joined, resamples=100, reference="<xsns>")
+    assert evaluation.comparison is not None
+    html = evaluation._repr_html_()
     assert "Difference from &lt;xsns&gt;, target by target" in html
-    row, column = found.predictors.index("english"), found.metrics.index("spearman")
-    assert f"<td>{found.comparison.difference[row, column]:.3g} [" in html
-    assert f"p={found.comparison.p_holm[row, column]:.2g}</td>" in html
+    row, column = evaluation.predictors.index("english"), evaluation.metrics.index("spearman")
+    assert f"<td>{evaluation.comparison.difference[row, column]:.3g} [" in html
+    assert f"p={evaluation.comparison.p_holm[row, column]:.2g}</td>" in html
 
 
 def test_regression_as_html_has_a_row_per_coefficient(joined: JoinedScores) -> None:
-    found = fit(joined)
-    html = found._repr_html_()
+    regression = fit(joined)
+    html = regression._repr_html_()
     assert "Regression ols of pos accuracy (percent) on 20 pairs" in html
     assert "&lt;xsns&gt;" in html
     assert "<td>intercept</td>" in html
-    assert f"<td>{found['<xsns>'].estimate:.4g}</td>" in html
+    assert f"<td>{regression['<xsns>'].estimate:.4g}</td>" in html
 
 
 def test_coefficient_frame_has_the_fields_of_a_coefficient(joined: JoinedScores) -> None:
-    found = fit(joined)
-    frame = found.coefficient_frame()
+    regression = fit(joined)
+    frame = regression.coefficient_frame()
     assert frame["name"].tolist() == ["intercept", "<xsns>"]
-    assert frame["estimate"].tolist() == [one.estimate for one in found.coefficients]
+    assert frame["estimate"].tolist() == [one.estimate for one in regression.coefficients]

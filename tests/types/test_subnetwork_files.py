@@ -57,17 +57,17 @@ def metadata(path: Path) -> dict[str, str]:
     chosen=st.sets(st.integers(0, LAYOUT.size - 1)),
     seed=st.integers(0, 2**63 - 1),
     threshold=st.floats(0, allow_nan=False),
-    form=st.sampled_from(FORMATS),
+    suffix=st.sampled_from(FORMATS),
 )
-def test_files_round_trip(chosen: set[int], seed: int, threshold: float, form: str) -> None:
+def test_files_round_trip(chosen: set[int], seed: int, threshold: float, suffix: str) -> None:
     written = network(chosen, seed=seed, threshold=threshold)
     with tempfile.TemporaryDirectory() as folder:
-        path = save(written, Path(folder) / f"x{form}")
-        read = SubNetwork.load(path)
+        path = save(written, Path(folder) / f"x{suffix}")
+        loaded = SubNetwork.load(path)
         assert [entry.name for entry in Path(folder).iterdir()] == [path.name]
-    assert read == written
+    assert loaded == written
     for name in ("language", "seed", "layout", "cardinality", "threshold", "density", "provenance"):
-        assert getattr(read, name) == getattr(written, name)
+        assert getattr(loaded, name) == getattr(written, name)
 
 
 def test_masks_are_tensors_by_name() -> None:
@@ -102,29 +102,29 @@ def test_numpy_reads_the_indices_without_pickles(tmp_path: Path) -> None:
 
 def test_a_sub_network_of_nothing_has_an_infinite_threshold(tmp_path: Path) -> None:
     empty = network(set(), threshold=math.inf)
-    for form in FORMATS:
-        assert SubNetwork.load(save(empty, tmp_path / f"x{form}")).threshold == math.inf
+    for suffix in FORMATS:
+        assert SubNetwork.load(save(empty, tmp_path / f"x{suffix}")).threshold == math.inf
 
 
 def test_nothing_but_masks_needs_torch(tmp_path: Path) -> None:
-    for form in FORMATS:
-        save(SOME, tmp_path / f"x{form}")
+    for suffix in FORMATS:
+        save(SOME, tmp_path / f"x{suffix}")
     program = (
         "import sys; from pathlib import Path; from xsns_stream.types import SubNetwork\n"
         "for path in map(Path, sys.argv[1:]):\n"
         "    sub = SubNetwork.load(path); sub.save_safetensors(path.with_name('again.safetensors')); sub & sub\n"
         "assert 'torch' not in sys.modules"
     )
-    paths = [str(tmp_path / f"x{form}") for form in FORMATS]
-    done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    paths = [str(tmp_path / f"x{suffix}") for suffix in FORMATS]
+    completed = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 # ---------------------------------------------------------------------------------------- refused
 
 
 def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the record of a file of masks, and leave its tensors."""
+    """Change the record of a file of masks, and keep its tensors."""
     record = json.loads(metadata(path)["record"])
     change(record)
     save_file(load_file(path), path, {"record": json.dumps(record)})
@@ -169,11 +169,11 @@ def widen(tensors: dict[str, torch.Tensor]) -> None:
         (widen, "'b.bias' in '{path}' is float32 [4], not bool [4]"),
     ],
 )
-def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+def test_changed_masks_are_refused(damage: Callable[[Any], None], message: str, tmp_path: Path) -> None:
     path = SOME.save_safetensors(tmp_path / "x.safetensors")
-    tensors, kept = load_file(path), metadata(path)
+    tensors, fields = load_file(path), metadata(path)
     damage(tensors)
-    save_file(tensors, path, kept)
+    save_file(tensors, path, fields)
     with pytest.raises(StoreError) as refused:
         SubNetwork.load(path)
     assert message.format(path=path) in refused.value.message
@@ -188,7 +188,7 @@ def test_changed_masks(damage: Callable[[Any], None], message: str, tmp_path: Pa
         (np.array([0.5]), "the indices in '{path}' are float64 [1]"),
     ],
 )
-def test_changed_indices(indices: np.ndarray, message: str, tmp_path: Path) -> None:
+def test_changed_indices_are_refused(indices: np.ndarray, message: str, tmp_path: Path) -> None:
     path = SOME.save_indices(tmp_path / "x.npz")
     with np.load(path) as arrays:
         record = arrays["record"]
@@ -198,10 +198,10 @@ def test_changed_indices(indices: np.ndarray, message: str, tmp_path: Path) -> N
     assert message.format(path=path) in refused.value.message
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("keep", [0, 1, 40, -1])
-def test_a_truncated_file(form: str, keep: int, tmp_path: Path) -> None:
-    path = save(SOME, tmp_path / f"x{form}")
+def test_a_truncated_file_is_refused(suffix: str, keep: int, tmp_path: Path) -> None:
+    path = save(SOME, tmp_path / f"x{suffix}")
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(StoreError, match="cannot be read as a sub-network") as refused:
         SubNetwork.load(path)
@@ -237,7 +237,7 @@ def test_a_record_with_invalid_labels(field: str, value: object, tmp_path: Path)
         SubNetwork.load(path)
 
 
-def test_files_of_other_programs(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_refused(tmp_path: Path) -> None:
     save_file({"b.weight": torch.ones(2)}, tmp_path / "x.safetensors")
     np.savez(tmp_path / "x.npz", weights=np.ones(2))
     for name in ("x.safetensors", "x.npz"):

@@ -17,7 +17,7 @@ def scores(cells: Any = None, **more: Any) -> TransferScores:
     """Two regimes, two seeds, sources sw and fi, targets sw, fi and et."""
     if cells is None:
         cells = np.arange(24, dtype=np.float64).reshape(2, 2, 2, 3)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "sources": ("sw", "fi"),
         "targets": ("sw", "fi", "et"),
         "task": "pos",
@@ -27,23 +27,23 @@ def scores(cells: Any = None, **more: Any) -> TransferScores:
         "regimes": ("long", "short"),
         "seeds": (42, 16),
     }
-    return TransferScores(cells=cells, **(told | more))
+    return TransferScores(cells=cells, **(fields | more))
 
 
 def test_values_are_the_mean_over_the_seeds_of_the_main_regime() -> None:
-    found = scores()
-    np.testing.assert_array_equal(found.values, [[3, 4, 5], [6, 7, 8]])
-    np.testing.assert_array_equal(found.per_seed, np.arange(12.0).reshape(2, 2, 3))
-    assert found["fi", "et"] == 8
+    gold = scores()
+    np.testing.assert_array_equal(gold.values, [[3, 4, 5], [6, 7, 8]])
+    np.testing.assert_array_equal(gold.per_seed, np.arange(12.0).reshape(2, 2, 3))
+    assert gold["fi", "et"] == 8
 
 
 def test_missing_seed_is_left_out_of_the_mean() -> None:
     cells = np.arange(24, dtype=np.float64).reshape(2, 2, 2, 3)
     cells[0, 0, 1, 2] = NAN
     cells[0, :, 0, 0] = NAN
-    found = scores(cells)
-    assert found["fi", "et"] == 11
-    assert np.isnan(found["sw", "sw"])
+    gold = scores(cells)
+    assert gold["fi", "et"] == 11
+    assert np.isnan(gold["sw", "sw"])
 
 
 def test_another_regime_is_chosen_by_name() -> None:
@@ -56,10 +56,10 @@ def test_another_regime_is_chosen_by_name() -> None:
 
 
 def test_restriction_keeps_the_requested_order() -> None:
-    found = scores().restricted(["fi"], ["et", "sw"])
-    assert (found.sources, found.targets) == (("fi",), ("et", "sw"))
-    np.testing.assert_array_equal(found.values, [[8, 6]])
-    np.testing.assert_array_equal(found.regime("short").values, [[20, 18]])
+    gold = scores().restricted(["fi"], ["et", "sw"])
+    assert (gold.sources, gold.targets) == (("fi",), ("et", "sw"))
+    np.testing.assert_array_equal(gold.values, [[8, 6]])
+    np.testing.assert_array_equal(gold.regime("short").values, [[20, 18]])
 
 
 def test_unknown_pair_is_an_error() -> None:
@@ -74,7 +74,7 @@ def test_the_frame_is_labelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changes", "message"),
     [
         ({"sources": ("sw",)}, "the labels need"),
         ({"seeds": (1, 2, 3)}, "the labels need"),
@@ -86,9 +86,9 @@ def test_the_frame_is_labelled() -> None:
         ({"cells": np.full((2, 2, 2, 3), np.inf)}, "infinite"),
     ],
 )
-def test_inconsistent_values_are_errors(changed: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        scores(**changed)
+def test_inconsistent_values_are_errors(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        scores(**changes)
 
 
 def test_mean_of_missing_values_is_missing() -> None:
@@ -100,5 +100,5 @@ def test_source_is_not_a_candidate_for_itself() -> None:
     sure = Prediction("a", "jaccard", np.ones((1, 2, 3)))
     unsure = Prediction("b", "jaccard", np.array([[[1, 1, 1], [1, 1, NAN]], [[1, NAN, 1], [1, 1, 1]]]), (1, 2))
     np.testing.assert_array_equal(JoinedScores(gold, (sure,)).candidates, [[0, 1, 1], [1, 0, 1]])
-    # What one seed does not know, the mean over seeds does not either.
+    # A value that is missing for one seed is missing in the mean over seeds.
     np.testing.assert_array_equal(JoinedScores(gold, (sure, unsure)).candidates, [[0, 0, 1], [1, 0, 0]])

@@ -1,4 +1,4 @@
-"""The value types hold their invariants, whoever makes them."""
+"""The value types check their invariants when they are created."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def sample(count: int = 20, language: str = "sw") -> LanguageSample:
 
 
 def words(*bits: int) -> np.ndarray:
-    found = np.zeros(2, np.uint64)
+    result = np.zeros(2, np.uint64)
     for bit in bits:
-        found[bit // 64] |= np.uint64(1 << bit % 64)
-    return found
+        result[bit // 64] |= np.uint64(1 << bit % 64)
+    return result
 
 
 def network(bits: np.ndarray, cardinality: int, **fields: Any) -> SubNetwork:
@@ -48,7 +48,7 @@ def network(bits: np.ndarray, cardinality: int, **fields: Any) -> SubNetwork:
 
 
 @pytest.mark.parametrize(("bits", "expected"), [(0, 0), (1, 1), (63, 1), (64, 1), (65, 2), (85_054_464, 1_328_976)])
-def test_words(bits: int, expected: int) -> None:
+def test_bits_need_whole_words(bits: int, expected: int) -> None:
     assert words_for(bits) == expected
 
 
@@ -67,7 +67,7 @@ def test_keys_of_examples_that_differ_differ() -> None:
     ]
     keys = {example.key() for example in examples}
     assert len(keys) == len(examples)
-    assert TextExample("a").key() == TextExample(("a",)).key(), "one word is one text"
+    assert TextExample("a").key() == TextExample(("a",)).key(), "a list of one word differs from a text"
 
 
 def test_a_sample_needs_text() -> None:
@@ -76,13 +76,13 @@ def test_a_sample_needs_text() -> None:
 
 
 def test_a_larger_draw_extends_a_smaller_one() -> None:
-    whole = sample()
-    short, long = whole.draw(5, seed=3), whole.draw(12, seed=3)
+    full = sample()
+    short, long = full.draw(5, seed=3), full.draw(12, seed=3)
     assert long.examples[:5] == short.examples
     assert len(short) == 5
-    assert (short.language, short.source, short.counts) == (whole.language, whole.source, whole.counts)
-    assert set(whole.draw(99, seed=3).examples) == set(whole.examples)
-    assert whole.draw(99, seed=3).examples != whole.examples
+    assert (short.language, short.source, short.counts) == (full.language, full.source, full.counts)
+    assert set(full.draw(99, seed=3).examples) == set(full.examples)
+    assert full.draw(99, seed=3).examples != full.examples
 
 
 def test_a_draw_depends_on_seed_and_sample_alone() -> None:
@@ -92,7 +92,7 @@ def test_a_draw_depends_on_seed_and_sample_alone() -> None:
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_a_draw_of_nothing(count: int) -> None:
+def test_a_draw_of_no_examples_is_refused(count: int) -> None:
     with pytest.raises(UsageError, match=f"must be at least 1, not {count}"):
         sample().draw(count, 0)
 
@@ -138,7 +138,7 @@ def test_the_digest_tells_names_shapes_and_order() -> None:
 
 
 @pytest.mark.parametrize(("names", "shapes"), [(("a", "a"), ((1,), (1,))), (("a",), ((1,), (1,))), (("a",), ())])
-def test_a_layout_that_is_none(names: Any, shapes: Any) -> None:
+def test_names_and_shapes_of_a_layout_must_agree(names: Any, shapes: Any) -> None:
     with pytest.raises(ValueError, match="one shape for each name"):
         ParameterLayout(names, shapes, ())
 
@@ -147,20 +147,20 @@ def test_a_layout_that_is_none(names: Any, shapes: Any) -> None:
 
 
 def test_provenance_survives_json_and_later_versions() -> None:
-    made = Provenance(model="m", seed=3, examples=7, fallback=("a", "b"), versions={"torch": "2"})
-    data = json.loads(json.dumps(made.to_json()))
-    assert Provenance.from_json(data) == made
-    assert Provenance.from_json(data | {"colour": "blue"}) == made
+    provenance = Provenance(model="m", seed=3, examples=7, fallback=("a", "b"), versions={"torch": "2"})
+    data = json.loads(json.dumps(provenance.to_json()))
+    assert Provenance.from_json(data) == provenance
+    assert Provenance.from_json(data | {"colour": "blue"}) == provenance
     assert Provenance.from_json({}) == Provenance()
 
 
 def test_what_rows_share_is_not_what_differs_between_them() -> None:
-    made = Provenance(model="m", corpus_digest="x", seed=3, device="cuda", versions={"torch": "2"})
-    shared = made.experiment()
-    assert shared == dataclasses.replace(made, corpus_digest="y", seed=4, device="cpu", versions={}).experiment()
+    provenance = Provenance(model="m", corpus_digest="x", seed=3, device="cuda", versions={"torch": "2"})
+    shared = provenance.experiment()
+    assert shared == dataclasses.replace(provenance, corpus_digest="y", seed=4, device="cpu", versions={}).experiment()
     for name in ("model", "weights_digest", "tokenizer_digest", "layout_digest", "objective", "estimator", "corpus"):
-        assert shared != dataclasses.replace(made, **{name: "other"}).experiment()
-    assert shared != dataclasses.replace(made, examples_asked=9).experiment()
+        assert shared != dataclasses.replace(provenance, **{name: "other"}).experiment()
+    assert shared != dataclasses.replace(provenance, examples_asked=9).experiment()
 
 
 # ------------------------------------------------------------------------------------------ Fisher
@@ -168,10 +168,10 @@ def test_what_rows_share_is_not_what_differs_between_them() -> None:
 
 def test_fisher_values_need_the_layout_s_shapes() -> None:
     values = (np.zeros((10, 10), np.float32), np.zeros(3, np.float32))
-    found = DiagonalFisher(values, LAYOUT, 1).to_dict()
-    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"a.weight": (10, 10), "a.bias": (3,)}
+    tensors = DiagonalFisher(values, LAYOUT, 1).to_dict()
+    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {"a.weight": (10, 10), "a.bias": (3,)}
     values[1][2] = 4
-    assert float(found["a.bias"][2]) == 4, "the memory is shared"
+    assert float(tensors["a.bias"][2]) == 4, "the memory is shared"
     for wrong in (values[:1], (values[0].T[:5], values[1]), values[::-1]):
         with pytest.raises(ValueError, match="every tensor of the layout"):
             DiagonalFisher(wrong, LAYOUT, 1)
@@ -181,13 +181,13 @@ def test_fisher_values_need_the_layout_s_shapes() -> None:
 
 
 def test_a_sub_network_as_array_and_bitarray() -> None:
-    made = network(words(0, 63, 64, 102), 4)
-    assert np.flatnonzero(made.to_numpy()).tolist() == [0, 63, 64, 102]
-    assert [i for i, bit in enumerate(made.to_bitarray()) if bit] == [0, 63, 64, 102]
-    assert (made.size, made.density_realised) == (103, 4 / 103)
+    sub = network(words(0, 63, 64, 102), 4)
+    assert np.flatnonzero(sub.to_numpy()).tolist() == [0, 63, 64, 102]
+    assert [i for i, bit in enumerate(sub.to_bitarray()) if bit] == [0, 63, 64, 102]
+    assert (sub.size, sub.density_realised) == (103, 4 / 103)
 
 
-def test_bits_that_contradict_the_cardinality() -> None:
+def test_bits_that_contradict_the_cardinality_are_refused() -> None:
     with pytest.raises(StoreError, match="'sw' has 2 bits set, its record says 3"):
         network(words(1, 2), 3)
 
@@ -199,7 +199,7 @@ def test_pad_bits_are_refused(bit: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [np.zeros(1, np.uint64), np.zeros(2, np.int64), np.zeros((2, 1), np.uint64)])
-def test_words_of_another_kind(bits: np.ndarray) -> None:
+def test_words_of_another_kind_are_refused(bits: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"a sub-network of 103 parameters needs uint64 \[2\]"):
         network(bits, 0)
 
@@ -222,32 +222,32 @@ def matrix(**fields: Any) -> SimilarityMatrix:
 
 
 def test_a_matrix_is_read_by_label() -> None:
-    made = matrix()
-    assert made["sw", "et"] == 0.25
-    assert made.column("fi").tolist() == [0.5, 1.0]
-    assert made.direction == "similarity"
-    frame = made.to_frame()
+    similarities = matrix()
+    assert similarities["sw", "et"] == 0.25
+    assert similarities.column("fi").tolist() == [0.5, 1.0]
+    assert similarities.direction == "similarity"
+    frame = similarities.to_frame()
     assert frame.loc["sw", "et"] == 0.25
     assert (frame.index.name, frame.columns.name, frame.shape) == ("source", "target", (2, 3))
     for wrong in (("et", "sw"), ("sw", "xx")):
         with pytest.raises(LanguageError, match=r"the matrix does not contain the language '(et|xx)'"):
-            made[wrong]
+            similarities[wrong]
     with pytest.raises(LanguageError):
-        made.column("xx")
+        similarities.column("xx")
 
 
-def test_labels_must_fit() -> None:
+def test_the_shape_of_a_matrix_must_fit_its_labels() -> None:
     with pytest.raises(ValueError, match=r"values must have the shape \(2, 1\), not \(2, 2\)"):
         SimilarityMatrix(("a", "b"), ("a",), np.zeros((2, 2)), "jaccard")
 
 
-def test_chance_and_spread() -> None:
+def test_chance_corrected_values_and_the_spread_over_seeds() -> None:
     assert matrix().chance_corrected is None
     assert matrix().spread is None
     chance = np.full((2, 3), 0.25)
     assert matrix(chance=chance).chance_corrected[0].tolist() == pytest.approx([1.0, 1 / 3, 0.0])
     certain = matrix(chance=np.ones((2, 3))).chance_corrected
-    assert math.isnan(certain[0, 0]), "nothing is left to correct where chance alone gives one"
+    assert math.isnan(certain[0, 0]), "the correction is undefined if the chance level is one"
     several = np.stack([np.zeros((2, 3)), np.ones((2, 3))])
     assert matrix(per_seed=several).spread[0, 0] == pytest.approx(math.sqrt(0.5))
     assert matrix(per_seed=several[:1]).spread is None

@@ -95,26 +95,26 @@ class GradientFile:
         """Copy the gradient of a language from the file of another :class:`GradientFile` that has only one row."""
         self.add(language, [np.memmap(path, np.float32, "r")])
 
-    def lines(self, languages: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
+    def gradients(self, languages: Sequence[str]) -> tuple[NDArray[np.float32], ...]:
         """Return the gradients of some languages as memory-mapped rows of the file, each float32 [P]."""
         return tuple(self._values[self._rows[language]] for language in languages)
 
 
-def gradient_cosine(lines: Sequence[NDArray[np.floating]], *, block: int = BLOCK) -> Reals:
+def gradient_cosine(gradients: Sequence[NDArray[np.floating]], *, block: int = BLOCK) -> Reals:
     """Return float64 [L, L]: the cosine similarity of each pair of gradients, in [−1, 1].
 
     A value is NaN if one of the gradients has only zeros. Inner products are summed in float64 over blocks of
     parameters, so that only one block of all gradients is in memory.
 
     Args:
-        lines: L gradients, vectors of the same length.
+        gradients: L gradients, each float [P].
         block: Number of values in a block, counted over all gradients together.
     """
-    size = len(lines[0])
-    width = max(1, block // len(lines))
-    gram = np.zeros((len(lines), len(lines)))
+    size = len(gradients[0])
+    width = max(1, block // len(gradients))
+    gram = np.zeros((len(gradients), len(gradients)))
     for start in range(0, size, width):
-        part = np.stack([np.asarray(line[start : start + width], np.float64) for line in lines])
+        part = np.stack([np.asarray(gradient[start : start + width], np.float64) for gradient in gradients])
         gram += part @ part.T
     norms = np.sqrt(np.diag(gram))
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -29,12 +29,12 @@ VERBS: Final = {
     "rank": "Rank source languages for a target language.",
     "report": "Make one HTML page with figures and tables of a store.",
     "shared": "Show the common parameters of the sub-networks of several languages.",
-    "transfer": "Fine-tune on sources, test on targets: gold transfer scores.",
+    "transfer": "Fine-tune on sources and test on targets, to measure gold scores.",
     "gold": "Import and show gold transfer scores.",
     "baseline": "Compute other predictors of transfer: typology, text, embeddings.",
     "evaluate": "Compare predictors with gold scores, with intervals and trivial baselines.",
     "regress": "Regress gold scores on predictors; predict scores with intervals.",
-    "reproduce": "Run the paper's tables and figures, step by step.",
+    "reproduce": "Reproduce the paper's tables and figures, step by step.",
     "info": "Show the contents of a store or of a corpus.",
     "verify": "Compare every bit of a store with its records.",
     "copy": "Copy a store, or some of its rows, into another.",
@@ -44,6 +44,21 @@ VERBS: Final = {
     "export": "Write sub-networks to files for other programs.",
     "params": "Show the measured parameters of a model.",
 }
+
+
+#: What an interrupted verb has kept, and how to continue. Other verbs have kept nothing.
+_KEPT: Final = {
+    "build": "committed rows are kept; run the same command again to continue.",
+    "transfer": "the scores of finished units are kept; run the same command again to continue.",
+    "baseline": "unfinished baselines are not kept; run the same command again to compute them.",
+    "reproduce": "finished steps are kept; run the same command again to continue.",
+    "copy": "copied rows are kept; run the same command again to continue.",
+    "merge": "copied rows are kept; run the same command again to continue.",
+}
+
+
+class _InterruptedError(KeyboardInterrupt):
+    """The user interrupted a verb; the argument is its name."""
 
 
 class _ReaderGoneError(Exception):
@@ -72,11 +87,21 @@ class _Verbs(NamedGroup):
         except BrokenPipeError as error:
             # click would turn this error into exit code 1 before `main` sees it.
             raise _ReaderGoneError from error
+        except (KeyboardInterrupt, click.Abort) as error:
+            raise _InterruptedError(ctx.invoked_subcommand or "") from error
         except (XsnsError, OSError) as error:
             if ctx.meta.get("verbose"):
                 traceback.print_exc()
             _print_error(*_message_and_hint(error))
             ctx.exit(error.exit_code if isinstance(error, XsnsError) else ExitCode.FAILURE)
+
+
+def _hint_after(interruption: BaseException) -> str:
+    """Return what to do after an interruption; click raises its own exception from that of the verb."""
+    verb = next(
+        (each.args[0] for each in (interruption, interruption.__cause__) if isinstance(each, _InterruptedError)), ""
+    )
+    return _KEPT.get(verb, "run the same command again.")
 
 
 def _note_missing_fsync(ctx: click.Context) -> None:
@@ -125,10 +150,10 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
     except click.ClickException as error:
         _print_error(error.format_message(), "")
         code = ExitCode.FAILURE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         if within_another:
             raise KeyboardInterrupt from None
-        _print_error("interrupted.", "committed rows are kept; run the same command again to continue.")
+        _print_error("interrupted.", _hint_after(error))
         code = ExitCode.INTERRUPTED
     except (_ReaderGoneError, BrokenPipeError):
         # The reader, such as `head`, does not need more output.

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.matrix_files import check_file_options, write_files
+from xsns_stream.cli.matrix_files import check_file_options, matrix_output_option, write_files
 from xsns_stream.cli.named_group import NamedGroup
-from xsns_stream.cli.option_groups import Options, apply
+from xsns_stream.cli.option_sections import Decorated, Options, apply
 from xsns_stream.cli.output import (
     LANG,
     SOURCES,
     TARGETS,
-    Decorated,
+    common_options,
     emit_json,
     examples,
     given_arguments,
@@ -42,7 +42,7 @@ class _Baselines(NamedGroup):
 
 
 def _commands() -> dict[str, click.Command]:
-    """Return {name: command}. The modules of the commands are imported here, because they import this module."""
+    """Return {name: command}. The modules of the commands are imported here, because they import this module too."""
     modules = (import_module(f"xsns_stream.cli.baseline_{kind}") for kind in ("tables", "text"))
     return {name: command for module in modules for name, command in module.COMMANDS.items()}
 
@@ -91,6 +91,11 @@ def language_options(function: Decorated) -> Decorated:
     )
 
 
+def shared_options(function: Decorated) -> Decorated:
+    """Add the options that most baselines have: languages, output files and common options."""
+    return apply(function, language_options, matrix_output_option, common_options)
+
+
 def requested_languages_of(options: dict[str, Any]) -> RequestedLanguages:
     """Return the languages that the options request, and remove the options of languages from `options`."""
     from xsns_stream.pipeline.requested_languages import request_languages
@@ -136,7 +141,7 @@ def finish(
     notes: Sequence[str] = (),
     more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write and print a baseline, and print a note about requested languages that it lacks.
+    """Write and print a baseline, and print a note about requested languages that the baseline lacks.
 
     Args:
         matrix: The baseline.

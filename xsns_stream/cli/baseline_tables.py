@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -11,34 +11,18 @@ from xsns_stream.cli.baseline import (
     finish,
     language_options,
     requested_languages_of,
+    shared_options,
 )
 from xsns_stream.cli.matrix_files import matrix_output_option
-from xsns_stream.cli.option_groups import (
-    apply,
-    as_given_option,
-    rename_option,
-    skip_unknown_option,
-)
-from xsns_stream.cli.output import (
-    Decorated,
-    common_options,
-    examples,
-)
-
-if TYPE_CHECKING:
-    pass
-
-
-def _shared(function: Decorated) -> Decorated:
-    return apply(function, language_options, matrix_output_option, common_options)
-
+from xsns_stream.cli.option_groups import as_given_option, rename_option, skip_unknown_option
+from xsns_stream.cli.output import common_options, examples
 
 _names_option = click.option(
     "--names",
     default=None,
     metavar="FILE",
-    help="A table with a code and a name for each language, for labels that are names. By default, udpos-langs.csv "
-    "or languages.csv beside the file or in the parent folder.",
+    help="A table with a code and a name for each language; it is needed if the labels of FILE are names. By default, "
+    "udpos-langs.csv or languages.csv beside the file or in the parent folder.",
 )
 
 
@@ -62,7 +46,7 @@ def _run_table(
     ),
 )
 @click.argument("file")
-@_shared
+@shared_options
 def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Cosine of the typological features in FILE.
 
@@ -83,7 +67,7 @@ def l2v_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool,
 )
 @click.argument("file")
 @_names_option
-@_shared
+@shared_options
 def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Similarity of basic words, 1 − LDND / 100, from the matrix in FILE.
 
@@ -116,7 +100,7 @@ def ldnd_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool
     help="Give two languages the similarity 1 if they have the same family and branch, and 0 otherwise.",
 )
 @_names_option
-@_shared
+@shared_options
 def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Share of ancestors in common.
 
@@ -139,7 +123,7 @@ def family_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 @click.argument("file", required=False)
 @click.option("--column", default=None, metavar="NAME", help="Column of the script.  [default: script]")
 @_names_option
-@_shared
+@shared_options
 def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Equality of scripts: 1 for the same script, 0 otherwise.
 
@@ -164,10 +148,10 @@ def script_command(file: str | None, outputs: tuple[str, ...], as_json: bool, qu
 @click.option(
     "--log",
     is_flag=True,
-    help="Use log10(1 + amount). The order of the sources stays the same; linear fits are usually better.",
+    help="Use log10(1 + amount). The order of the sources stays the same, and a linear regression usually fits better.",
 )
 @_names_option
-@_shared
+@shared_options
 def source_size_command(file: str, outputs: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Amount of data of each source, from the table in FILE.
 

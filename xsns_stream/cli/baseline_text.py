@@ -14,16 +14,14 @@ from xsns_stream.cli.baseline import (
     finish,
     language_options,
     requested_languages_of,
+    shared_options,
     store_default_option,
 )
 from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
-from xsns_stream.cli.matrix_files import matrix_output_option, write_files
+from xsns_stream.cli.matrix_files import write_files
 from xsns_stream.cli.option_groups import (
     SCORED_TOKENS_HELP,
-    SectionedCommand,
-    apply,
-    corpus_json,
     corpus_option,
     corpus_options,
     length_option,
@@ -32,12 +30,12 @@ from xsns_stream.cli.option_groups import (
     parameter_options,
     revision_option,
     scratch_option,
-    section,
     seeds_option,
 )
+from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
-    Decorated,
     common_options,
+    corpus_json,
     emit_json,
     examples,
     next_step,
@@ -59,10 +57,6 @@ if TYPE_CHECKING:
 #: Placeholder for the number of a layer in the name of a file.
 LAYER_FIELD: Final = "{layer}"
 _model, _text, _cost = section("Model"), section("Text"), section("Time and memory")
-
-
-def _shared(function: Decorated) -> Decorated:
-    return apply(function, language_options, matrix_output_option, common_options)
 
 
 _batch_option = _cost("--batch", default=8, show_default=True, help="Examples in a batch; it does not affect results.")
@@ -97,11 +91,11 @@ def _text_options(default: tuple[str, ...] | None) -> Callable[[Decorated], Deco
     return add
 
 
-def _from_text(function: Decorated) -> Decorated:
-    return apply(function, _text_options(DEFAULT_CORPUS), cluster_options("language"), _shared)
+def _from_text_options(function: Decorated) -> Decorated:
+    return apply(function, _text_options(DEFAULT_CORPUS), cluster_options("language"), shared_options)
 
 
-def _weights(function: Decorated) -> Decorated:
+def _loaded_model_options(function: Decorated) -> Decorated:
     return apply(function, model_option(), model_options, length_option, _batch_option)
 
 
@@ -117,7 +111,7 @@ def _weights(function: Decorated) -> Decorated:
 @model_option()
 @revision_option
 @length_option
-@_from_text
+@_from_text_options
 def lex_command(**options: Any) -> None:
     """Overlap of sub-word distributions: 1 − Jensen–Shannon divergence.
 
@@ -135,7 +129,7 @@ def lex_command(**options: Any) -> None:
         "xsns-stream baseline emb --lang sw,zu,fi,et --examples 16 --layer all --centre -o emb-{layer}.parquet",
     ),
 )
-@_weights
+@_loaded_model_options
 @_model(
     "--layer",
     default=None,
@@ -144,7 +138,7 @@ def lex_command(**options: Any) -> None:
     "the name that is given to -o must then contain {layer}. [default: the last]",
 )
 @_model("--centre", is_flag=True, help="Subtract the mean language vector first, because raw cosines are close to 1.")
-@_from_text
+@_from_text_options
 def emb_command(layer: str | None, **options: Any) -> None:
     """Cosine of mean embeddings.
 
@@ -163,7 +157,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
         "xsns-stream baseline nn-rank --sources en,de,fi --targets et,sw --examples 16 -o nn-rank.parquet",
     ),
 )
-@_weights
+@_loaded_model_options
 @_model(
     "--layer", "neighbour_layer", type=int, default=None, help="Layer of the token states.  [default: 8, or the last]"
 )
@@ -177,7 +171,7 @@ def emb_command(layer: str | None, **options: Any) -> None:
     help="Data type of token states on the disk; float16 needs half the space, but rounds the values.",
 )
 @scratch_option
-@_from_text
+@_from_text_options
 def nn_rank_command(**options: Any) -> None:
     """Share of each source in the nearest tokens of the target (NN-Rank).
 
@@ -197,7 +191,7 @@ def nn_rank_command(**options: Any) -> None:
         "xsns-stream baseline grad-cosine --lang sw,zu,fi,et --examples 16 -o grad-cosine.parquet",
     ),
 )
-@_weights
+@_loaded_model_options
 @parameter_options
 @_cost(
     "--token-reduction",
@@ -207,7 +201,7 @@ def nn_rank_command(**options: Any) -> None:
     help=SCORED_TOKENS_HELP,
 )
 @scratch_option
-@_from_text
+@_from_text_options
 def grad_cosine_command(**options: Any) -> None:
     """Cosine of the mean gradients of the parameters that `build` measures.
 
@@ -232,9 +226,9 @@ def grad_cosine_command(**options: Any) -> None:
     show_default=True,
     help="Number of merges of the byte-pair encoding of each language.",
 )
-@_from_text
+@_from_text_options
 def sue_command(**options: Any) -> None:
-    """Evenness of the sub-words of the source: minus SuE in degrees (experimental).
+    """Evenness of the sub-words of the source: minus the sub-word evenness (SuE) in degrees (experimental).
 
     The value of a source is the same for every target. No model is needed. Words are separated by spaces, unless the
     corpus is already split into words. A script without spaces needs a corpus that is split into words.
@@ -350,9 +344,9 @@ def _write_layers(matrices: Mapping[str, SimilarityMatrix], outputs: Sequence[st
 def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compute every baseline whose data are available, and list what the others need.
 
-    Tables are searched in --data. Baselines from text need --corpus, and all of these except sue need --model. If
-    several tables can be used for a baseline, the table with the most languages is used; among tables with equally
-    many languages, the first one.
+    The folders of --data are searched for tables. Baselines from text need --corpus, and all of these except sue need
+    --model. If several tables can be used for a baseline, the table with the most languages is used; among tables with
+    equally many languages, the first one.
     """
     from xsns_stream.pipeline.baselines import Baseline, baselines_in_folders, different_settings
     from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
@@ -362,7 +356,7 @@ def all_command(folders: tuple[str, ...], output: str, as_json: bool, quiet: boo
     if requested.languages is None:
         missing = "no language was given."
         if requested.everything:
-            missing = "`baseline all` cannot take all languages, because its sources of data have different ones."
+            missing = "`baseline all` cannot take all languages, because each baseline has data on different languages."
         raise UsageError(missing, "give --lang sw,en, --gold gold.parquet, or --store PATH.")
     names = _possible(options)
     # Folders and files are checked before the longest work begins.
@@ -408,7 +402,9 @@ def _possible(options: Mapping[str, Any]) -> tuple[str, ...]:
 def _folder(output: str) -> Path:
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"'{output}' is a file, not a folder.", "give a folder for one file of each baseline.")
+        raise UsageError(
+            f"'{output}' is a file, not a folder.", "give a folder; each baseline is written to a file in it."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

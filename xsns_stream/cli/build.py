@@ -13,31 +13,24 @@ from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
-    NumberOrAuto,
-    SectionedCommand,
-    Size,
-    apply,
-    corpus_json,
     corpus_option,
     corpus_options,
     length_option,
     model_option,
     model_options,
     parameter_options,
-    section,
     seeds_option,
 )
+from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
     DENSITIES,
     LANG,
-    Decorated,
-    Numbers,
     common_options,
+    corpus_json,
     counted,
     duration,
     emit_json,
     examples,
-    flattened,
     given_arguments,
     given_options,
     next_step,
@@ -47,6 +40,7 @@ from xsns_stream.cli.output import (
     store_arguments,
     store_option,
 )
+from xsns_stream.cli.parameter_types import NumberOrAuto, Numbers, Size, flattened
 
 if TYPE_CHECKING:
     from xsns_stream.errors import XsnsError
@@ -96,7 +90,8 @@ def _objective_options(function: Decorated) -> Decorated:
             type=click.Choice(LABEL_AT),
             default="auto",
             show_default=True,
-            help="Token of a word that has its label; auto is the last token for causal models.",
+            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
+            "first token for others.",
         ),
         _model(
             "--head-seed",
@@ -338,10 +333,10 @@ def _costs(found: BuildPlan, settings: BuildSettings) -> str:
     together = ""
     if found.workers is not None:
         # A scheduler may have no worker yet.
-        spent = f": {most} {duration(found.seconds_on_workers)}" if found.seconds_on_workers is not None else ""
+        spent = f": {duration(found.seconds_on_workers, most)}" if found.seconds_on_workers is not None else ""
         together = f"with {counted(found.workers, 'worker')}{spent}; "
     return (
-        f"{most} {duration(found.seconds or 0)} here for {counted(rows, 'row')}, estimated from one timed row; "
+        f"{duration(found.seconds or 0, most)} here for {counted(rows, 'row')}, estimated from one timed row; "
         f"{together}{decimal(found.disk or 0)} of disk{memory}."
     )
 

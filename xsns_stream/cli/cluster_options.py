@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from xsns_stream.cli.option_groups import NumberOrAuto, apply, section
-from xsns_stream.cli.output import Decorated
+from xsns_stream.cli.option_sections import Decorated, apply, section
+from xsns_stream.cli.parameter_types import NumberOrAuto
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.cluster_clients import Workers
 
 _workers = section("Workers")
-#: Names of these options as parameters of a command.
+#: Names of the options of workers, as parameters of a command.
 NAMES: Final = ("workers", "scheduler", "retries", "worker_timeout")
 
 
@@ -40,8 +40,8 @@ def cluster_options(item: str, few: str = "") -> Callable[[Decorated], Decorated
                 "--scheduler",
                 default=None,
                 metavar="ADDRESS|FILE",
-                help="Address of a running Dask scheduler, such as tcp://host:8786, or its scheduler file; its workers "
-                "share the work.",
+                help="Address of a running Dask scheduler, such as tcp://host:8786, or its scheduler file. The workers "
+                "of this scheduler share the work.",
             ),
             _workers(
                 "--retries",

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import key_json, selection_options
+from xsns_stream.cli.option_groups import selection_options
 from xsns_stream.cli.output import (
     Notes,
     common_options,
     counted,
     emit_json,
     examples,
+    key_json,
     lasting,
     next_step,
     progress_bar,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -27,9 +27,6 @@ from xsns_stream.cli.output import (
     row_options,
     stdout_console,
 )
-
-if TYPE_CHECKING:
-    pass
 
 #: Copies of constants of `xsns_stream.evaluation`, which help pages do not import; a test compares them.
 RESAMPLES: Final = 10_000

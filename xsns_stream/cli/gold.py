@@ -12,17 +12,16 @@ from xsns_stream.cli.option_groups import parse_renames
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
     SEEDS,
-    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
-    flattened,
     next_step,
     note,
     score_output_option,
     stdout_console,
 )
+from xsns_stream.cli.parameter_types import WholeNumbers, flattened
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
     from xsns_stream.types.transfer_scores import TransferScores
 
 _UNITS: Final = ("percent", "fraction", "points")
-#: Largest number of sources and targets in a table; --json has all.
+#: Largest number of rows in the tables below the matrix; --json has all rows.
 _SHOWN: Final = 10
-#: Largest number of sources, and of targets, in the matrix.
+#: Largest numbers of sources and of targets in the matrix.
 _MOST_SOURCES: Final = 30
 _MOST_TARGETS: Final = 70
 
@@ -173,7 +172,7 @@ def show_command(file: str, regime: str, as_json: bool, quiet: bool) -> None:
     console.print(_source_means(report))
     if max(len(scores.targets), len(scores.sources)) > _SHOWN:
         counts = f"{counted(len(scores.targets), 'target')} and {counted(len(scores.sources), 'source')}"
-        note(f"{_SHOWN} rows of each table below the matrix; --json prints all of {counts}.", quiet)
+        note(f"the tables below the matrix have at most {_SHOWN} rows; --json prints all {counts}.", quiet)
     next_step("evaluate", "--gold", file, "--predict", f"xsns={DEFAULT_STORE}", quiet=quiet)
 
 

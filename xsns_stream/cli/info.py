@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: Number of characters of a digest in the output.
 _DIGEST: Final = 12
-#: Longer names for counts of lines.
-_LINES: Final = {"control": "with control characters, which are removed", "cut": "longer than 2^20 characters, and cut"}
+#: Texts for those counts of lines whose names do not explain themselves.
+_LINES: Final = {"control": "with control characters (removed)", "cut": "longer than 2^20 characters (cut)"}
 
 
 @click.command(name="info", epilog=examples("xsns-stream info", "xsns-stream info --corpus ntrex"))
@@ -134,7 +134,7 @@ def _sentences(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _checkpoint(checkpoint: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield sentences on weights that were not plain safetensors."""
+    """Yield (name, text) for weights that were de-quantised or merged with an adapter."""
     if types := checkpoint.get("quantisation"):
         listed = ", ".join(f"{kind}: {count}" for kind, count in types.items()) if isinstance(types, dict) else types
         yield "weights", f"{checkpoint.get('format', '')}, de-quantised ({listed})"

@@ -11,9 +11,10 @@ from xsns_stream.cli.choices import GROUPINGS
 from xsns_stream.cli.cluster_options import cluster_options
 from xsns_stream.cli.matrix_files import check_file_options, check_square, matrix_output_option, shows_tree, write_files
 from xsns_stream.cli.option_groups import coefficient_option, languages_option, sources_option
+from xsns_stream.cli.option_sections import Decorated, apply
 from xsns_stream.cli.output import (
     TARGETS,
-    Decorated,
+    FiniteRange,
     common_options,
     emit_json,
     event_display,
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 def side_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--sources` and `--target`."""
-    for option in (
+    return apply(
+        function,
+        languages_option,
+        sources_option,
         click.option(
             *TARGETS,
             "targets",
@@ -44,24 +48,13 @@ def side_options(function: Decorated) -> Decorated:
             metavar="CODES",
             help="Compare the sources only with these targets; only these pairs are counted.",
         ),
-        sources_option,
-        languages_option,
-    ):
-        function = option(function)
-    return function
+    )
 
 
 def tree_options(function: Decorated) -> Decorated:
     """Add `--cluster` and `--no-support`."""
-    for option in (
-        click.option(
-            "--no-support",
-            "support",
-            flag_value=False,
-            default=True,
-            help="Write trees without support values. By default, if the store has parts (`build --parts`), all parts "
-            "are read, and each join is labelled with the percentage of 200 resampled trees that have the same group.",
-        ),
+    return apply(
+        function,
         click.option(
             "--cluster",
             "--clusters",
@@ -72,16 +65,45 @@ def tree_options(function: Decorated) -> Decorated:
             help="Also divide the languages into N clusters by cutting the tree, and compare the clusters with "
             "language families.",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option(
+            "--no-support",
+            "support",
+            flag_value=False,
+            default=True,
+            help="Write trees without support values. By default, if the store has parts (`build --parts`), all parts "
+            "are read, and each join is labelled with the percentage of 200 resampled trees that have the same group.",
+        ),
+    )
 
 
 def counting_options(function: Decorated) -> Decorated:
     """Add `--by`, `--sample`, `--verify`, `--device`, `--recount` and `--no-keep`."""
-    for option in (
+    return apply(
+        function,
         click.option(
-            "--no-keep", "save_counts", flag_value=False, default=True, help="Do not save the counts in the store."
+            "--by",
+            type=click.Choice(GROUPINGS),
+            default=None,
+            help="Compare layers, kinds of modules, or tensors separately.",
+        ),
+        click.option(
+            "--sample",
+            type=FiniteRange(0, 1, min_open=True),
+            default=None,
+            metavar="FRACTION",
+            help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "
+            "The standard errors are too small if few parameters are read (about 40 blocks). The option saves time for "
+            " models with at least 100 million parameters.",
+        ),
+        click.option(
+            "--verify",
+            is_flag=True,
+            help="Also compare the bits of every row with its record, even if its counts are saved.",
+        ),
+        click.option(
+            "--recount",
+            is_flag=True,
+            help="Ignore saved counts and read every row, because saved counts do not show later damage to rows.",
         ),
         click.option(
             "--device",
@@ -91,33 +113,9 @@ def counting_options(function: Decorated) -> Decorated:
             help="Device on which overlaps are counted: cpu, or cuda, which needs torch.",
         ),
         click.option(
-            "--recount",
-            is_flag=True,
-            help="Ignore saved counts and read every row, because saved counts do not show later damage to rows.",
+            "--no-keep", "save_counts", flag_value=False, default=True, help="Do not save the counts in the store."
         ),
-        click.option(
-            "--verify",
-            is_flag=True,
-            help="Also compare the bits of every row with its record, even if its counts are saved.",
-        ),
-        click.option(
-            "--sample",
-            type=click.FloatRange(0, 1, min_open=True),
-            default=None,
-            metavar="FRACTION",
-            help="Estimate the similarity from this fraction of the parameters, such as 0.05, with standard errors. "
-            "The standard errors are too small if few parameters are read (about 40 blocks of words). The option saves "
-            "time for models with at least 100 million parameters.",
-        ),
-        click.option(
-            "--by",
-            type=click.Choice(GROUPINGS),
-            default=None,
-            help="Compare layers, kinds of modules, or tensors separately.",
-        ),
-    ):
-        function = option(function)
-    return function
+    )
 
 
 @click.command(
@@ -198,7 +196,7 @@ def _check_sides(outputs: tuple[str, ...], clusters: int | None, options: dict[s
 
     if clusters is not None and options["by"] is not None:
         raise UsageError(
-            "--cluster cannot be combined with --by.", "omit --by to divide the languages by all parameters."
+            "--cluster cannot be combined with --by.", "omit --by: clusters are computed from all parameters."
         )
     sources, targets = (set(split_codes(options[side])) for side in ("sources", "targets"))
     if sources != targets:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from xsns_stream.cli.output import Decorated, note, output_option
+from xsns_stream.cli.option_sections import Decorated, apply
+from xsns_stream.cli.output import FiniteRange, note, output_option
 from xsns_stream.io.matrix_formats import FIGURE_SUFFIXES, FIGURES, NEWICK_SUFFIX, SQUARE_SUFFIXES, listed_formats
 
 if TYPE_CHECKING:
     from xsns_stream.types import SimilarityMatrix
 
 _META: Final = "xsns_stream.file_options"
-#: {parameter of an option: suffixes of the files that it applies to}.
+#: {parameter of an option: suffixes of the files that the option applies to}.
 _USED_BY: Final = {
     "figure": FIGURE_SUFFIXES,
     "width": FIGURE_SUFFIXES,
@@ -36,13 +37,27 @@ def matrix_output_option(function: Decorated) -> Decorated:
 
     The verb receives `outputs`; :func:`write_files` reads the other options.
     """
-    for option in (
+    function = apply(
+        function,
         click.option(
-            "--strict-names",
-            is_flag=True,
+            "--figure",
+            type=click.Choice(FIGURES),
+            default=FIGURES[0],
+            show_default=True,
             expose_value=False,
             callback=_remember,
-            help="In .phy files, shorten names to at most ten characters, and keep them distinct.",
+            help=f"What {' '.join(FIGURE_SUFFIXES)} files show: the heat map, the tree, or a map on which similar "
+            "languages are close to each other.",
+        ),
+        click.option(
+            "--width",
+            type=FiniteRange(min=1, max=200),
+            default=None,
+            metavar="INCHES",
+            expose_value=False,
+            callback=_remember,
+            help="Width at which figures are printed, such as 3.3 for one column and 7 for two. No text is smaller "
+            "than 5 points; labels that do not fit are left out.  [default: wide enough for all labels]",
         ),
         click.option(
             "--nearest",
@@ -54,34 +69,20 @@ def matrix_output_option(function: Decorated) -> Decorated:
             help="In .graphml files, number of nearest sources with an edge to each target.",
         ),
         click.option(
-            "--width",
-            type=click.FloatRange(min=1, max=200),
-            default=None,
-            metavar="INCHES",
+            "--strict-names",
+            is_flag=True,
             expose_value=False,
             callback=_remember,
-            help="Width at which figures are printed, such as 3.3 for one column and 7 for two. No text is smaller "
-            "than 5 points; labels that do not fit are left out.  [default: wide enough for all labels]",
+            help="In .phy files, shorten names to at most ten characters, and keep them distinct.",
         ),
-        click.option(
-            "--figure",
-            type=click.Choice(FIGURES),
-            default=FIGURES[0],
-            show_default=True,
-            expose_value=False,
-            callback=_remember,
-            help=f"What {' '.join(FIGURE_SUFFIXES)} files show: the heat map, the tree, or a map on which similar "
-            "languages are close to each other.",
-        ),
-    ):
-        function = option(function)
+    )
     return output_option(
         "`evaluate` and `regress` read a matrix from .parquet, .npz, .json, .csv and .tsv.", listed_formats()
     )(function)
 
 
 def check_file_options(outputs: Sequence[str]) -> None:
-    """Raise an error if an option of files was given, and no file uses it.
+    """Raise an error if an option of certain file formats was given, and no output file has such a format.
 
     Raises:
         UsageError: An option would have no effect.
@@ -94,7 +95,8 @@ def check_file_options(outputs: Sequence[str]) -> None:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE and suffixes.isdisjoint(used_by):
             option = next(each.opts[0] for each in context.command.params if each.name == name)
             raise UsageError(
-                f"{option} needs a file that it applies to.", f"give -o FILE with the suffix {' or '.join(used_by)}."
+                f"{option} applies to none of the output files.",
+                f"give -o FILE with the suffix {' or '.join(used_by)}.",
             )
 
 
@@ -127,7 +129,7 @@ def shows_tree(outputs: Sequence[str]) -> bool:
 
 
 def _shows(path: str, figures: Sequence[str]) -> bool:
-    """Return whether a file is one of these figures."""
+    """Return whether a file is a figure, and `--figure` is one of `figures`."""
     return _suffix(path) in FIGURE_SUFFIXES and _given()["figure"] in figures
 
 

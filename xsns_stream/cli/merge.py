@@ -5,14 +5,7 @@ from __future__ import annotations
 import click
 
 from xsns_stream.cli.copy import show_copy
-from xsns_stream.cli.output import (
-    common_options,
-    examples,
-    lasting,
-    next_step,
-    progress_bar,
-    store_arguments,
-)
+from xsns_stream.cli.output import common_options, examples, lasting, next_step, progress_bar, store_arguments
 
 
 @click.command(

@@ -1,123 +1,19 @@
-"""Options that several verbs share (such as options for text, model and rows), and help pages with sections."""
+"""Options that several verbs share, such as options for the text, the model, the rows and the gold scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Final
 
 import click
 
 from xsns_stream.cli.choices import COEFFICIENTS, OBJECTIVES
-from xsns_stream.cli.output import (
-    DENSITIES,
-    LANG,
-    SEEDS,
-    SOURCES,
-    TARGETS,
-    Decorated,
-    Numbers,
-    WholeNumbers,
-    flattened,
-    lasting,
-)
+from xsns_stream.cli.option_sections import Decorated, Options, apply, section
+from xsns_stream.cli.output import DENSITIES, LANG, SEEDS, SOURCES, TARGETS, lasting
+from xsns_stream.cli.parameter_types import Numbers, WholeNumbers, flattened
 from xsns_stream.errors import UsageError
 from xsns_stream.tasks import TASKS
-
-if TYPE_CHECKING:
-    from xsns_stream.pipeline.store_rows import FisherKey, FoldKey, RowKey
-
-Options = Callable[..., Callable[[Any], Any]]
-
-
-class SectionedOption(click.Option):
-    """An option that the help page lists in a section."""
-
-    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.section = section
-
-
-class SectionedCommand(click.Command):
-    """A command whose help page lists options by section; options without a section come last."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options to the help page, section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            shown = parameter.get_help_record(ctx)
-            if shown is not None:
-                sections.setdefault(getattr(parameter, "section", "Options"), []).append(shown)
-        for title, options in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(options)
-
-
-def section(title: str) -> Options:
-    """Return a decorator like `click.option` for the options of one section."""
-
-    def option(*names: str, **settings: Any) -> Callable[[Any], Any]:
-        return click.option(*names, cls=SectionedOption, section=title, **settings)
-
-    return option
-
-
-def apply(function: Decorated, *options: Callable[[Any], Any]) -> Decorated:
-    """Add options to a function; the help page lists them in the order of the arguments."""
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def refuse_together(hint: str, **given: object) -> None:
-    """Raise an error if more than one of several mutually exclusive options was given.
-
-    Args:
-        hint: The hint of the error.
-        **given: {option: value}; names of options have underscores instead of hyphens.
-
-    Raises:
-        UsageError: More than one option has a value that is neither empty nor false.
-    """
-    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
-    if len(names) > 1:
-        raise UsageError(f"{names[0]} and {names[1]} were both given.", hint)
-
-
-class Size(click.ParamType[int]):
-    """Parameter type of a size, which is converted to a number of bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the size in bytes."""
-        from xsns_stream.pipeline.settings import parse_bytes
-
-        try:
-            return value if isinstance(value, int) else parse_bytes(value)
-        except UsageError as error:
-            self.fail(f"{error.message}\nhint: {error.hint}", param, ctx)
-
-
-class NumberOrAuto(click.ParamType[int | Literal["auto"]]):
-    """Parameter type of a whole number or `auto`.
-
-    Args:
-        name: Name of the type, which the help page shows.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | Literal["auto"]:
-        """Return the number, or `auto`."""
-        if value == "auto":
-            return "auto"
-        try:
-            return int(value)
-        except ValueError:
-            self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
-
 
 AUTO: Final = "auto"
 _model, _text, _parameters, _cost = (
@@ -208,13 +104,6 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
         )
 
     return add
-
-
-def corpus_json(corpus: object) -> dict[str, Any]:
-    """Return the entries about a corpus for the JSON object of a verb: files that are not read, and notes."""
-    from xsns_stream.pipeline.inspection import corpus_record
-
-    return corpus_record(corpus)
 
 
 def seeds_option(option: Options, help_text: str) -> Callable[[Decorated], Decorated]:
@@ -375,14 +264,10 @@ def coefficient_option(function: Decorated) -> Decorated:
 
 def selection_options(function: Decorated) -> Decorated:
     """Add `--lang`, `--seed` and `--density`, each of which may be given more than once."""
-    for option in (
+    return apply(
+        function,
         click.option(
-            *DENSITIES,
-            "densities",
-            type=Numbers(),
-            callback=flattened,
-            multiple=True,
-            help="Select only rows of these densities.",
+            *LANG, "lang", multiple=True, metavar="CODES", help="Select only rows of these languages, such as `sw,zu`."
         ),
         click.option(
             *SEEDS,
@@ -393,11 +278,14 @@ def selection_options(function: Decorated) -> Decorated:
             help="Select only rows of these seeds.",
         ),
         click.option(
-            *LANG, "lang", multiple=True, metavar="CODES", help="Select only rows of these languages, such as `sw,zu`."
+            *DENSITIES,
+            "densities",
+            type=Numbers(),
+            callback=flattened,
+            multiple=True,
+            help="Select only rows of these densities.",
         ),
-    ):
-        function = option(function)
-    return function
+    )
 
 
 # --------------------------------------------------------------------------------- predictors and gold scores
@@ -488,14 +376,15 @@ def parse_renames(pairs: Sequence[str]) -> dict[str, str]:
 
 def gold_options(function: Decorated) -> Decorated:
     """Add `--gold`, `--regime`, `--sources` and `--targets`; the first is required."""
-    for option in (
+    return apply(
+        function,
         click.option(
-            *TARGETS,
-            "targets",
-            multiple=True,
-            metavar="CODES",
-            help="Targets to compare, such as `sw,zu`.  [default: all targets that every predictor has]",
+            "--gold",
+            required=True,
+            metavar="FILE",
+            help="File of gold scores from `xsns-stream gold import`.",
         ),
+        regime_option,
         click.option(
             *SOURCES,
             "sources",
@@ -503,21 +392,11 @@ def gold_options(function: Decorated) -> Decorated:
             metavar="CODES",
             help="Sources to compare, such as `en,de`.  [default: all sources that every predictor has]",
         ),
-        regime_option,
         click.option(
-            "--gold",
-            required=True,
-            metavar="FILE",
-            help="File of gold scores from `xsns-stream gold import`.",
+            *TARGETS,
+            "targets",
+            multiple=True,
+            metavar="CODES",
+            help="Targets to compare, such as `sw,zu`.  [default: all targets that every predictor has]",
         ),
-    ):
-        function = option(function)
-    return function
-
-
-# ------------------------------------------------------------------------------------------ keys of rows
-
-
-def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
-    """Return the language, seed and density of a row as JSON values; Fisher values have no density, so it is null."""
-    return {"language": key.language, "seed": key.seed, "density": key.density}
+    )

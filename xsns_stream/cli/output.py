@@ -1,17 +1,20 @@
-"""Output of all verbs (JSON objects, notes, tables, escaping), and the options for output."""
+"""Output of all verbs (JSON objects, notes and tables), and options that most verbs have."""
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
 
+from xsns_stream.cli.option_sections import Decorated, apply
+from xsns_stream.cli.parameter_types import WholeNumbers, flattened
 from xsns_stream.io.escaping import visible, visible_json
 from xsns_stream.io.json import nan_to_null
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
@@ -19,18 +22,18 @@ from xsns_stream.pipeline.events import OnReadEvent, progress_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from xsns_stream.pipeline.store_rows import FisherKey, FoldKey, RowKey
     from xsns_stream.types import SimilarityMatrix
 
 SCHEMA_VERSION: Final = 1
 DEFAULT_STORE: Final = "xsns.zarr"
 #: Largest number of languages for which a table shows the whole matrix.
 WHOLE_UP_TO: Final = 12
-#: Otherwise, the number of nearest sources that the table shows for each target.
+#: Number of nearest sources of each target in the table of a larger matrix.
 NEIGHBOURS: Final = 3
 STORE_HELP: Final = "The store of sub-networks: a folder, or s3://bucket/prefix, gs://…, az://…"
 _STORE_ARGUMENT: Final = "xsns_stream.store_argument"
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 #: Names of options that several verbs have. Singular and plural are the same option in every verb.
 LANG: Final = ("-l", "--lang", "--languages")
@@ -40,35 +43,15 @@ SEEDS: Final = ("--seed", "--seeds")
 DENSITIES: Final = ("--density", "--densities")
 
 
-class WholeNumbers(click.ParamType[tuple[int, ...]]):
-    """Parameter type of whole numbers separated by commas, such as `42` or `1,2,3`."""
+class FiniteRange(click.FloatRange):
+    """Parameter type of a number in a range; `nan`, which no comparison finds outside of a range, is refused."""
 
-    name = "integers"
-    _kind: type[int] | type[float] = int
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:
-        """Return the numbers."""
-        if isinstance(value, int | float):
-            return (value,)
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(self._kind(part) for part in str(value).split(",") if part.strip())
-        except ValueError:
-            noun = "an integer" if self._kind is int else "a number"
-            self.fail(f"'{value}' is not {noun} or a list of {noun.split()[1]}s with commas between them.", param, ctx)
-
-
-class Numbers(WholeNumbers):
-    """Parameter type of numbers separated by commas, such as `0.15` or `0.1,0.2`."""
-
-    name = "numbers"
-    _kind = float
-
-
-def flattened(_: click.Context, __: click.Parameter, values: tuple[tuple[Any, ...], ...]) -> tuple[Any, ...]:
-    """Return all numbers of a repeatable option, whose values are tuples of numbers, as one tuple."""
-    return tuple(number for value in values for number in value)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def _remember_verbose(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -137,7 +120,16 @@ def score_output_option(function: Decorated) -> Decorated:
 
 def common_options(function: Decorated) -> Decorated:
     """Add `--json`, `--quiet` and `--verbose`."""
-    for option in (
+    return apply(
+        function,
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            callback=_remember_quiet,
+            help="Print neither progress nor notes, only results and errors.",
+        ),
         click.option(
             "-v",
             "--verbose",
@@ -147,17 +139,7 @@ def common_options(function: Decorated) -> Decorated:
             is_eager=True,
             help="Show the traceback of an error.",
         ),
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            callback=_remember_quiet,
-            help="Print neither progress nor notes, only results and errors.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-    ):
-        function = option(function)
-    return function
+    )
 
 
 def lasting(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
@@ -254,11 +236,19 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
-def duration(seconds: float) -> str:
-    """Return a duration as text, in seconds, minutes or hours."""
+def duration(seconds: float, about: str = "") -> str:
+    """Return a duration as text, in seconds, minutes or hours, after a word such as `about`.
+
+    >>> duration(42, "about"), duration(0.2, "about")
+    ('about 42 s', 'less than 1 s')
+    """
+    if seconds < 1:
+        return "less than 1 s"
     if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        text = f"{seconds:.0f} s"
+    else:
+        text = f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{about} {text}" if about else text
 
 
 def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
@@ -266,6 +256,18 @@ def emit_json(verb: str, result: dict[str, Any], **more: Any) -> None:
     document = {"schema_version": SCHEMA_VERSION, "command": verb, **more, "result": result}
     plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     click.echo(visible_json(json.dumps(nan_to_null(document), ensure_ascii=plain, allow_nan=False)))
+
+
+def key_json(key: RowKey | FisherKey | FoldKey) -> dict[str, Any]:
+    """Return the language, seed and density of a row as JSON values; Fisher values have no density, so it is null."""
+    return {"language": key.language, "seed": key.seed, "density": key.density}
+
+
+def corpus_json(corpus: object) -> dict[str, Any]:
+    """Return the entries about a corpus for the JSON object of a verb: files that are not read, and notes."""
+    from xsns_stream.pipeline.inspection import corpus_record
+
+    return corpus_record(corpus)
 
 
 def say(text: str = "", *, err: bool = False, lines: bool = False) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import SectionedCommand, model_options, parameter_options
+from xsns_stream.cli.option_groups import model_options, parameter_options
+from xsns_stream.cli.option_sections import SectionedCommand
 from xsns_stream.cli.output import (
     common_options,
     counted,

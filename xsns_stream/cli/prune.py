@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.option_groups import key_json, refuse_together, selection_options
+from xsns_stream.cli.option_groups import selection_options
 from xsns_stream.cli.output import (
     Notes,
     common_options,
@@ -15,6 +15,7 @@ from xsns_stream.cli.output import (
     emit_json,
     examples,
     given_arguments,
+    key_json,
     next_step,
     progress_bar,
     say,
@@ -57,11 +58,13 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
     """
     from xsns_stream.pipeline.store_rows import prune, prune_plan
 
-    refuse_together("give one of them.", dry_run=dry_run, yes=yes)
-    refuse_together(
+    _refuse_together("give one of them.", dry_run=dry_run, yes=yes)
+    _refuse_together(
         "give the languages to remove, or the languages to keep.", lang=options["lang"], keep_lang=options["keep_lang"]
     )
-    refuse_together("remove one of the two at a time.", fisher=options["fisher"], parts=options["parts"])
+    _refuse_together(
+        "remove the Fisher values and the parts with two commands.", fisher=options["fisher"], parts=options["parts"]
+    )
     notes = Notes(quiet)
     opened, plan = prune_plan(store, writable=not dry_run, on_note=notes, **options)
     if not as_json:
@@ -79,6 +82,21 @@ def command(store: str, dry_run: bool, yes: bool, as_json: bool, quiet: bool, **
         next_step(*again, "--yes", quiet=quiet, as_json=as_json)
     else:
         next_step("info", *store_arguments(store), quiet=quiet, as_json=as_json)
+
+
+def _refuse_together(hint: str, **given: object) -> None:
+    """Raise an error if more than one of several mutually exclusive options was given.
+
+    Args:
+        hint: The hint of the error.
+        **given: {option: value}; names of options have underscores instead of hyphens.
+
+    Raises:
+        UsageError: More than one option has a value that is neither empty nor false.
+    """
+    names = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if len(names) > 1:
+        raise UsageError(f"{names[0]} and {names[1]} were both given.", hint)
 
 
 def _confirmed(as_json: bool) -> bool:

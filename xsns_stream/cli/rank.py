@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from xsns_stream.cli.option_groups import (
-    MAIN_REGIME,
-    coefficient_option,
-    regime_option,
-)
+from xsns_stream.cli.option_groups import MAIN_REGIME, coefficient_option, regime_option
+from xsns_stream.cli.option_sections import Decorated, apply
 from xsns_stream.cli.output import (
     SOURCES,
     TARGETS,
-    Decorated,
     common_options,
     emit_json,
     event_display,
@@ -41,38 +37,15 @@ NEXT_SOURCES: Final = 2
 
 def rank_options(function: Decorated) -> Decorated:
     """Add the options that select candidate sources, and the options that request further results."""
-    for option in (
-        regime_option,
+    return apply(
+        function,
         click.option(
-            "--gold",
-            default=None,
-            metavar="FILE",
-            help="File of gold scores from `gold import`. They are used to predict the score that the target would "
-            "reach with each source.",
-        ),
-        click.option(
-            "--strategy",
-            type=click.Choice(["top", "coverage"]),
-            default=None,
-            help="Method for --sources-k: top chooses the most similar sources; coverage repeatedly chooses the "
-            "source that adds the largest uncovered part of the target's sub-network. [default: top]",
-        ),
-        click.option(
-            "--sources-k",
-            type=click.IntRange(min=1),
-            default=None,
-            metavar="N",
-            help="Also choose N sources for joint training.",
-        ),
-        click.option(
-            "--explain", is_flag=True, help="Show the contributions of layers and kinds of modules to the similarity."
-        ),
-        click.option(
-            "--top",
-            type=click.IntRange(min=0),
-            default=None,
-            metavar="N",
-            help=f"Number of sources to show; 0 shows all.  [default: {TOP} in a table, all with --json]",
+            *TARGETS,
+            "targets",
+            required=True,
+            multiple=True,
+            metavar="CODES",
+            help="The target language, or several, such as `wo,fo`. May be given more than once.",
         ),
         click.option(
             *SOURCES,
@@ -82,16 +55,38 @@ def rank_options(function: Decorated) -> Decorated:
             help="Candidates, such as `en,fi`.  [default: all other languages with a row for every seed]",
         ),
         click.option(
-            *TARGETS,
-            "targets",
-            required=True,
-            multiple=True,
-            metavar="CODES",
-            help="The target language, or several, such as `wo,fo`. May be given more than once.",
+            "--top",
+            type=click.IntRange(min=0),
+            default=None,
+            metavar="N",
+            help=f"Number of sources to show; 0 shows all.  [default: {TOP} in a table, all with --json]",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option(
+            "--explain", is_flag=True, help="Show the contributions of layers and kinds of modules to the similarity."
+        ),
+        click.option(
+            "--sources-k",
+            type=click.IntRange(min=1),
+            default=None,
+            metavar="N",
+            help="Also choose N sources for joint training.",
+        ),
+        click.option(
+            "--strategy",
+            type=click.Choice(["top", "coverage"]),
+            default=None,
+            help="Method for --sources-k: top chooses the most similar sources; coverage repeatedly chooses the "
+            "source that adds the largest uncovered part of the target's sub-network. [default: top]",
+        ),
+        click.option(
+            "--gold",
+            default=None,
+            metavar="FILE",
+            help="File of gold scores from `gold import`. They are used to predict the score that the target would "
+            "reach with each source.",
+        ),
+        regime_option,
+    )
 
 
 @click.command(

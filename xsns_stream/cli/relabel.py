@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from xsns_stream.cli.option_groups import key_json
 from xsns_stream.cli.output import (
     common_options,
     counted,
     emit_json,
     examples,
+    key_json,
     next_step,
     progress_bar,
     say,

@@ -16,9 +16,9 @@ from xsns_stream.cli.option_groups import (
     regime_option,
     sources_option,
 )
+from xsns_stream.cli.option_sections import Decorated, apply
 from xsns_stream.cli.output import (
     TARGETS,
-    Decorated,
     common_options,
     emit_json,
     event_display,
@@ -37,22 +37,16 @@ if TYPE_CHECKING:
 
 def page_options(function: Decorated) -> Decorated:
     """Add the options that determine what the page shows."""
-    for option in (
-        click.option("--title", default="", metavar="TEXT", help="Title of the page.  [default: model and languages]"),
+    return apply(
+        function,
+        languages_option,
+        sources_option,
         click.option(
-            "--no-layers",
-            "layers",
-            flag_value=False,
-            default=True,
-            help="Do not compare the layers and kinds of modules separately. Each row is then read once instead of "
-            "three times.",
-        ),
-        regime_option,
-        click.option(
-            "--gold",
+            "--first-target",
+            "target",
             default=None,
-            metavar="FILE",
-            help="File of gold scores from `gold import`. Adds expected scores and the evaluation.",
+            metavar="CODE",
+            help="Target whose ranking the page shows at first.  [default: the first one]",
         ),
         click.option(
             *TARGETS,
@@ -62,17 +56,22 @@ def page_options(function: Decorated) -> Decorated:
             help="Compare the sources only with these targets, such as `wo,fo`.",
         ),
         click.option(
-            "--first-target",
-            "target",
+            "--gold",
             default=None,
-            metavar="CODE",
-            help="Target whose ranking the page shows at first.  [default: the first one]",
+            metavar="FILE",
+            help="File of gold scores from `gold import`. Adds expected scores and the evaluation.",
         ),
-        sources_option,
-        languages_option,
-    ):
-        function = option(function)
-    return function
+        regime_option,
+        click.option(
+            "--no-layers",
+            "layers",
+            flag_value=False,
+            default=True,
+            help="Do not compare the layers and kinds of modules separately. Each row is then read once instead of "
+            "three times.",
+        ),
+        click.option("--title", default="", metavar="TEXT", help="Title of the page.  [default: model and languages]"),
+    )
 
 
 @click.command(
@@ -158,5 +157,6 @@ def _next(store: str, matrix: str | None, gold: str | None, result: Report, quie
         next_step("gold", "import", "TABLE", "-o", "gold.parquet", quiet=quiet, as_json=as_json)
         return
     target = result.page.ranking.first if result.page.ranking else result.page.languages[0].code
-    with_gold = () if gold is None else ("--gold", gold)
+    ranking = result.page.ranking
+    with_gold = () if gold is None or ranking is None or ranking.expected is None else ("--gold", gold)
     next_step("rank", *store_arguments(store), "--target", target, *with_gold, quiet=quiet, as_json=as_json)

@@ -14,22 +14,21 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from xsns_stream.cli.cluster_options import NAMES, asked_workers, cluster_options
-from xsns_stream.cli.option_groups import DEVICE_HELP, PRECISIONS, SectionedCommand, apply, section
+from xsns_stream.cli.option_groups import DEVICE_HELP, PRECISIONS
+from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
     LANG,
     SEEDS,
-    Decorated,
-    WholeNumbers,
     common_options,
     counted,
     emit_json,
     examples,
-    flattened,
     next_step,
     note,
     say,
     split_codes,
 )
+from xsns_stream.cli.parameter_types import WholeNumbers, flattened
 from xsns_stream.errors import ExitCode, PartialError, XsnsError
 from xsns_stream.reproduce.config import PRESETS
 from xsns_stream.reproduce.step import ALL, TARGETS

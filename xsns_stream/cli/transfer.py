@@ -19,18 +19,15 @@ from xsns_stream.cli.option_groups import (
     PRECISIONS,
     REVISION_HELP,
     TREEBANK_HELP,
-    SectionedCommand,
-    apply,
-    corpus_json,
-    section,
     seeds_option,
 )
+from xsns_stream.cli.option_sections import Decorated, SectionedCommand, apply, section
 from xsns_stream.cli.output import (
     DEFAULT_STORE,
     SOURCES,
     TARGETS,
-    Decorated,
     common_options,
+    corpus_json,
     counted,
     duration,
     emit_json,
@@ -157,7 +154,8 @@ def _tuning_options(function: Decorated) -> Decorated:
             type=click.Choice(LABEL_AT),
             default="auto",
             show_default=True,
-            help="Token of a word that has its label; auto is the last token for causal models.",
+            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
+            "first token for others.",
         ),
     )
 
@@ -326,13 +324,13 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     say(f"training examples: {sizes}; test examples: {sum(map(len, data.test.values())):,}.")
     if plan.times is not None and plan.seconds is not None:
         say(
-            f"at most {duration(plan.seconds)} here: {plan.training_examples:,} training examples × "
+            f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
             f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:
         # A scheduler may have no worker yet.
-        spent = f": at most {duration(plan.seconds_on_workers)}" if plan.seconds_on_workers is not None else ""
+        spent = f": {duration(plan.seconds_on_workers, 'at most')}" if plan.seconds_on_workers is not None else ""
         say(f"with {counted(plan.workers, 'worker')}{spent}.")
 
 

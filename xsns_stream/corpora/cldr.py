@@ -3,8 +3,9 @@
 The text comes from the Unicode CLDR, which is part of the package Babel, so that no download is needed. Its lists of
 names are only for trying the tool: they have no verbs, hardly any grammar, and the same topics in every language.
 
-Only words that are a locale's own are used. Names that it inherits from another locale, names that are the same in the
-CLDR root or in English, and bare codes (`XAF`) are left out, so that no language is measured on the words of another.
+Only a locale's own words are used. Names that the locale inherits from another locale, names that are the same in the
+CLDR root or in English, and bare codes (`XAF`) are left out, so that no language is measured on words of another
+language.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from xsns_stream.types import LanguageSample, ReadCounts, TextExample
 
 NAMES_PER_EXAMPLE: Final = 3
 MINIMUM_EXAMPLES: Final = 64
-# Number of different orders of the names. One order is enough for 64 examples of 3 names; the second order allows a
-# larger |D|.
+# Number of random orders in which the names are enumerated. One order is enough for 64 examples of 3 names; the second
+# order allows a larger |D|.
 ROUNDS: Final = 2
 
 
 class CldrCorpus:
-    """CLDR display names as short enumerations, with three names in each example."""
+    """Corpus of CLDR display names; each example is an enumeration of three names."""
 
     local = True
 
@@ -45,7 +46,7 @@ class CldrCorpus:
         """Draw `count` enumerations in `language`; all enumerations if there are fewer.
 
         Raises:
-            LanguageError: CLDR has too few words of the language itself.
+            LanguageError: CLDR does not have the language, or has too few words of the language itself.
         """
         return self.read(language).draw(count, seed)
 
@@ -64,13 +65,14 @@ class CldrCorpus:
 
 @cache
 def _locales() -> dict[str, str]:
-    """Return {normalised code: Babel locale} of the languages with enough words of their own."""
+    """Return {normalised code: Babel locale} of the languages with enough names that are not inherited."""
     from babel import localedata
 
     locales: dict[str, str] = {}
     for locale in sorted(localedata.locale_identifiers(), key=lambda name: (len(name), name)):
         language, *rest = locale.split("_")
-        # A territory ("de_AT") differs from its language in a few words, a script ("sr_Latn") in all of them.
+        # A locale of a territory ("de_AT") differs from its language in a few words; a locale of a script ("sr_Latn")
+        # differs in all words.
         if locale == "root" or len(rest) > 1 or any(len(part) != 4 for part in rest):
             continue
         if len(_own_names(locale)) >= MINIMUM_EXAMPLES * NAMES_PER_EXAMPLE:
@@ -80,7 +82,7 @@ def _locales() -> dict[str, str]:
 
 @cache
 def _own_names(locale: str) -> tuple[str, ...]:
-    """Return the distinct names of a locale that are not inherited, category by category."""
+    """Return the distinct names of a locale that are not inherited, in the order of their categories."""
     foreign = set() if locale == "en" else _english()
     names = dict.fromkeys(
         name

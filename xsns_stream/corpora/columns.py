@@ -1,7 +1,7 @@
 """Columns of a table: selection of the columns for text and labels, and conversion of rows to examples.
 
 A label column contains class names, one per row (XNLI) or one per word (WikiANN), or answers in the form of SQuAD.
-Class indices are replaced by the class names that the data set declares. If it declares none, the numbers themselves
+Class indices are replaced by the class names that the data set declares. If it declares none, the indices themselves
 are the class names. `1.0`, which pandas writes for an integer in a column with missing values, is read as 1. A value
 without meaning (empty, None, NaN, a number below zero, `-` instead of a class, an answer that does not occur in its
 passage) is not a label, and the row is counted as `unlabelled`.
@@ -28,7 +28,7 @@ from xsns_stream.types.text import AnswerSpan, other_answers
 TEXT_COLUMNS = ("text", "sentence", "tokens", "words", "premise", "sentence1", "context", "content")
 #: Usual names of columns of labels, in order of preference.
 LABEL_COLUMNS: Final = ("label", "labels", "category", "tags", "ner_tags", "upos", "answers")
-#: Columns that contain lists of words; formats without lists contain them as text.
+#: Columns that contain lists of words. In formats that have no lists, such a list is written as text.
 WORD_COLUMNS: Final = ("tokens", "words")
 #: Columns of two texts with one label. Without labels, only the first text is read.
 PAIR_COLUMNS: Final = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("question", "context"))
@@ -44,7 +44,8 @@ class LanguageRows(NamedTuple):
 
     Attributes:
         column: The column of the languages, or the column of text in this language.
-        values: The values of the language in this column, such as `swh` and `sw`; None for all rows with a value.
+        values: The values that mean the language in this column, such as `swh` and `sw`. If it is None, every row with
+            a value in this column belongs to the language.
     """
 
     column: str
@@ -85,7 +86,7 @@ class Columns:
         return isinstance(value, str) and value.strip() in self.rows.values
 
     def unit(self, row: Mapping[str, Any], where: str, classes: Sequence[str] = ()) -> TextExample | None:
-        """Return the unit of a row.
+        """Return the example of a row, whose label is None if none is read; None if UTF-8 cannot encode the text.
 
         Args:
             row: Column → value; a missing column is treated as empty.
@@ -131,7 +132,7 @@ def _nested(column: str, value: Mapping[str, Any], where: str) -> CorpusError:
 
 
 def _usual_nested(columns: Iterable[str]) -> str:
-    """Return the nested column with the first of the usual names for text, such as `content.text`; may be empty."""
+    """Return the nested column with a usual name for text, such as `content.text`; an empty string if there is none."""
     nested = [name for name in columns if "." in name]
     last = {name: name.rpartition(".")[2].lower() for name in nested}
     return next((name for usual in TEXT_COLUMNS for name in nested if last[name] == usual), "")
@@ -181,7 +182,7 @@ def find_columns(
     add_note: AddNote = discard_note,
     rows: LanguageRows | None = None,
 ) -> Columns:
-    """Choose the columns of a table without a recipe.
+    """Choose the columns of a table that has no recipe.
 
     Args:
         columns: Names of all columns, with those of nested columns (:func:`nested_names`).
@@ -242,7 +243,7 @@ def text_column(columns: Sequence[str], wanted: str | None, where: str) -> str:
     if wanted is None:
         chosen = next((name for name in TEXT_COLUMNS if name in columns), None)
         if chosen is None:
-            # These are names such as `Text` or `Sentence`, if no column has a usual name in lower case.
+            # If no column has a usual name in lower case, names such as `Text` or `Sentence` are accepted.
             chosen = next((each for name in TEXT_COLUMNS for each in columns if each.lower() == name), None)
     else:
         chosen = wanted if wanted in columns else None
@@ -332,14 +333,14 @@ def _class_name(value: object, classes: Sequence[str], where: str) -> str:
 
 
 def _answer(value: Mapping[str, Any], where: str) -> AnswerSpan | None:
-    """Return the answer of `{"text": […], "answer_start": […]}`, or of one answer without the lists.
+    """Return the answer in `{"text": […], "answer_start": […]}`, or in `{"text": …, "answer_start": …}`.
 
-    If there are several answers, the position is that of the first one; the others are alternative references.
+    If there are several answers, the first one is returned, and the texts of the other answers are its alternatives.
     """
     text, start = (_first(value.get(name)) for name in ("text", "answer_start"))
     if text is None or start is None:
         if {"text", "answer_start"} <= set(value):
-            return None  # a question has no answer
+            return None  # the question has no answer
         what = f"an object with the keys {', '.join(map(str, value))}" if value else "an empty object"
         raise CorpusError(f"{where} contains {what}, which is not an answer.", _LABEL_FORMS)
     if not isinstance(text, str) or not isinstance(start, int):
@@ -358,7 +359,7 @@ def _first(value: object) -> object:
 
 
 def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
-    """Return the unit with its running text, if this consists of the same words; otherwise the unit unchanged."""
+    """Return the unit with `sentence` as its running text; the unit unchanged if `sentence` has other words."""
     if not unit.text or isinstance(unit.text, str) or not isinstance(sentence, str):
         return unit
     running = sentence_as_written(sentence, ((word, None) for word in unit.text))
@@ -368,7 +369,7 @@ def _with_sentence(unit: TextExample, sentence: object) -> TextExample | None:
 
 
 def _with_word_labels(unit: TextExample, words: object, labels: tuple[str, ...], where: str) -> TextExample | None:
-    """Return words with their labels; words of only white space are removed together with their labels."""
+    """Return words with their labels; words that consist of white space are removed together with their labels."""
     if isinstance(unit.text, str) or not isinstance(words, Sequence):
         raise CorpusError(
             f"{where} contains a label for each word, but the text is not split into words.", _LABEL_FORMS

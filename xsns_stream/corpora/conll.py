@@ -36,10 +36,10 @@ _BLANK: Final = "_"
 MALFORMED_SHARE: Final = 0.05
 _UPOS: Final = "upos"
 _CONLLU_HINT: Final = (
-    "each word needs an ID and a FORM, with a tab between; IDs rise by one, and an empty line ends a sentence. "
+    "each word needs an ID and a FORM, separated by a tab; IDs increase by one, and an empty line ends a sentence. "
     "There are 10 columns, or those that `# global.columns` names."
 )
-#: Names of the columns; for unused columns, names for which the library does not parse values.
+#: Names of the columns. Unused columns have numbers as names, so that the library does not parse their values.
 _FIELDS: Final = ("id", "form", "lemma", _UPOS, "5", "6", "7", "8", "9", "misc")
 # A number has up to nine digits, because no sentence has more words.
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -129,7 +129,7 @@ def _conllu_sentence(block: bytes, fields: Sequence[str], *, labelled: bool) -> 
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the sentences: lines between blank lines."""
+    """Yield the bytes of each sentence: the lines between two blank lines."""
     block: list[bytes] = []
     for line in lines:
         if line.strip():
@@ -166,8 +166,9 @@ def _parse(sentence: str, fields: Sequence[str]) -> tuple[str | None, list[_Word
 
 
 def _check_lines(sentence: str, width: int) -> None:
-    """Raise an error if a line has too many columns, or if a comment is between words and so begins a new sentence.
+    """Raise an error if a line has too many columns, or if a comment is between two words.
 
+    A comment between words begins a new sentence, so that the empty line before it is missing.
     CoNLL-2009 has 14 columns, and its fourth column is the lemma instead of UPOS. Columns may be missing at the end.
     """
     words = 0
@@ -195,11 +196,11 @@ def _single_spaces(sentence: str) -> str:
 def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[str, Any]]]) -> Iterator[_Word]:
     """Yield the words as they are written.
 
-    Each token has its first and last ID (None for an empty node), its form and its fields.
-    A range is followed by all of its parts, or by none of them.
+    Each token is a tuple of its first and last ID (None for an empty node), its form, and its fields. A range is
+    followed by all of its parts, or by none of them.
 
     Raises:
-        _NotConlluError: The numbers do not rise by one: two sentences have no blank line between them; lines are
+        _NotConlluError: The IDs do not increase by one: two sentences have no blank line between them; lines are
             missing or out of order; or ranges overlap or end after the last word.
     """
     before: int | None = None
@@ -214,7 +215,7 @@ def _written_words(tokens: Iterable[tuple[tuple[int, int] | None, str, Mapping[s
                 raise _NotConlluError(f"its first ID is {first}")
         is_part = first == last and first == before + 1 and first <= covered
         if not is_part:
-            # A range without its parts is read as all of them.
+            # If the parts of a range are missing, the range stands for all of them.
             before = covered if before == begun - 1 and begun <= covered else before
             _check_follows(first, before, covered)
             begun, covered = first, last
@@ -249,7 +250,7 @@ def _parse_id(line: Sequence[str], column: int) -> tuple[int, int] | None:
         if first < last:
             return first, last
         if first == last:
-            # Stanza writes 2-2 above the word 2, with the same form.
+            # Stanza writes a line 2-2 above the word 2, with the same form; this line is ignored.
             return None
     elif _EMPTY_NODE.fullmatch(identifier):
         return None
@@ -309,7 +310,7 @@ def read_two_columns(path: Path, add_note: AddNote = discard_note) -> Iterator[U
         error: CorpusError | None = None
         for number, line in sentence:
             fields = _split_fields(line)
-            # A word with a space in it would lose its end.
+            # A word that contains a space would be cut at the space.
             if len(fields) < 2 or (width and len(fields) != width):
                 error = error or _bad_line(line, fields, width, f"line {number} of {path.name}")
                 continue
@@ -396,9 +397,9 @@ def _language_prefix(lines: Iterable[str], path: Path) -> str:
 
 _COMMENT: Final = "#"
 _TEXT: Final = re.compile(r"#\s*text\s*=\s*(.*)")
-#: A range of the words that follow, or an empty node.
+#: Pattern of an ID that is not the ID of a word: a range of the words that follow, or an empty node.
 _NO_WORD: Final = re.compile(r"[0-9]{1,9}[-.][0-9]{1,9}")
-#: Share of the lines that begin with the expected number above which the words of a file are numbered.
+#: If more than this share of the lines begins with the expected number, the words of the file are numbered.
 _NUMBERED_SHARE: Final = 0.5
 _COLUMNS: Final = 3
 #: Index of the column of tags, as in Universal NER.
@@ -408,7 +409,7 @@ _ENTITY: Final = re.compile(r"[Oo_]|[BIESLU]-\S+")
 
 
 def is_numbered(lines: Sequence[str]) -> bool:
-    """Return whether most lines of words contain the position of the word in its sentence, the word and its tag."""
+    """Return whether most lines with a word have columns for its position in the sentence, the word and its tag."""
     expected = words = numbered = 0
     for line in lines:
         fields = line.split("\t")
@@ -481,7 +482,7 @@ def _tag_column(lines: Sequence[str], name: str) -> int:
         return _USUAL_TAG + 1
     raise CorpusError(
         f"{name} has {width} columns, and it is unclear which one contains the tags.",
-        "write number, word and tag with tabs between, or name a file of ten columns .conllu.",
+        "write number, word and tag, separated by tabs; give a file of CoNLL-U with ten columns the suffix .conllu.",
     )
 
 

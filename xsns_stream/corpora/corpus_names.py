@@ -14,7 +14,7 @@ from xsns_stream.types import TextExample
 
 
 def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
-    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`; settings of None are left out."""
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`, without settings that are None."""
     inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
     return f"{kind}({', '.join(inner)})" if inner else kind
 
@@ -23,7 +23,8 @@ def words_setting(paths: Iterable[Path], column: str | None, labels: str | None,
     """Return the setting of `words` for the name of a corpus; None if no file is split into words.
 
     Because names contain this setting, a store cannot mix rows of running text with rows of words as given, or with
-    rows of older versions, which read only words as given. The names of corpora of plain text do not change.
+    rows of older versions of this package, which read only words as given. The names of corpora of plain text do not
+    change.
     """
     if labels is None and any(holds_words(path, column) for path in paths):
         return words

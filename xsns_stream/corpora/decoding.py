@@ -31,7 +31,7 @@ MAX_TEXT_LENGTH: Final = 2**20
 #: Largest number of bytes of a line that are read; a longer line has more than `MAX_TEXT_LENGTH` characters.
 _MAX_LINE_BYTES: Final = 4 * MAX_TEXT_LENGTH
 _BLOCK: Final = 2**18
-#: Number of bytes at the beginning of a file that show its encoding.
+#: Number of bytes at the beginning of a file that are examined to find its encoding.
 _SNIFFED: Final = 2**16
 _UTF8_BOM: Final = codecs.BOM_UTF8
 # UTF-32 is first, because its little-endian mark begins with that of UTF-16.
@@ -41,9 +41,10 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-#: Largest share of NULs in damaged text; UTF-16 of Chinese, for example, has one or two NULs on each line.
+#: Damaged text in UTF-8 may have up to this share of NUL bytes. A larger share means UTF-16, UTF-32 or binary data. The
+#: limit is low because Chinese text in UTF-16, for example, has only one or two NUL bytes on each line.
 _NUL_SHARE: Final = 0.001
-#: If more than this share of the lines, and at least `_BAD_LINES`, cannot be used, the file is an error.
+#: If more than this share of the lines, and at least `_BAD_LINES` lines, cannot be used, an error is raised.
 _BAD_SHARE: Final = 0.1
 _BAD_LINES: Final = 3
 
@@ -73,11 +74,13 @@ _IRREGULAR_KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+#: Suffix → program that prints the decompressed contents of a file.
 _CAT: Final = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
-_NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
+#: Suffix → name of the compression.
+_COMPRESSION_NAMES: Final = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "Zstandard"}
 
 
-#: First bytes of a file → its suffix.
+#: First bytes of a file → suffix of its format.
 _MAGIC: Final = (
     (b"\x1f\x8b", ".gz"),
     (b"BZh", ".bz2"),
@@ -125,13 +128,13 @@ def corpus_errors(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error
     except OSError as error:
         # bz2 and pyarrow raise OSError without a number for damaged data.
-        if error.errno is None and path.suffix.lower() in _NAMES:
+        if error.errno is None and path.suffix.lower() in _COMPRESSION_NAMES:
             raise _damaged(path, error) from error
         raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).") from error
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:
-    kind = _NAMES.get(path.suffix.lower(), "compressed")
+    kind = _COMPRESSION_NAMES.get(path.suffix.lower(), "compressed")
     return CorpusError(
         f"{path.name} is not a complete {kind} file ({error}).", "get the file again, or compress it again."
     )
@@ -225,16 +228,16 @@ def not_utf8_hint(path: Path) -> str:
     """Return a hint for a file in a single-byte encoding, with a command that converts it."""
     return (
         f"save it as UTF-8: determine its encoding and convert it. If it is Latin-1: {_iconv('ISO-8859-1', path)} "
-        "Latin-1 is for languages of western Europe only: others are WINDOWS-1250 (central Europe), WINDOWS-1251 or "
-        "KOI8-R (Cyrillic), WINDOWS-1253 (Greek), WINDOWS-1254 (Turkish), WINDOWS-1255 (Hebrew), WINDOWS-1256 "
-        "(Arabic), TIS-620 (Thai), GB18030, SHIFT_JIS, EUC-KR."
+        "Latin-1 is used only for languages of western Europe. Other common encodings are WINDOWS-1250 (central "
+        "Europe), WINDOWS-1251 or KOI8-R (Cyrillic), WINDOWS-1253 (Greek), WINDOWS-1254 (Turkish), WINDOWS-1255 "
+        "(Hebrew), WINDOWS-1256 (Arabic), TIS-620 (Thai), GB18030 (Chinese), SHIFT_JIS (Japanese) and EUC-KR (Korean)."
     )
 
 
 def check_counts(counts: ReadCounts, name: str, path: Path | None = None) -> None:
     """Raise an error if many lines of a file are not text.
 
-    A few bad lines are skipped, but many bad lines mean that the file is wrong.
+    A few unusable lines are skipped, but many unusable lines show that the file is not plain text in UTF-8.
 
     Args:
         counts: Counts of the lines.
@@ -251,7 +254,7 @@ def check_counts(counts: ReadCounts, name: str, path: Path | None = None) -> Non
         (
             counts.control,
             "contain control characters",
-            "the file is not plain text, or damaged; write it again as UTF-8.",
+            "the file is not plain text, or it is damaged; write its text again as UTF-8.",
         ),
     )
     for number, what, hint in kinds:
@@ -303,7 +306,7 @@ def decode(line: bytes) -> str | None:
 
 
 def _bounded_lines(stream: IO[bytes], path: Path, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line, and whether its end was cut off."""
+    """Yield each line, cut after `max_bytes` bytes, and whether it was cut."""
     block = stream.read(_BLOCK)
     check_encoding(block, path)
     rest = block.removeprefix(_UTF8_BOM)
@@ -343,7 +346,7 @@ def _cut_line(line: bytes, max_bytes: int) -> tuple[bytes, bool]:
     if len(line) <= max_bytes:
         return line + b"\n", False
     end = max_bytes
-    # The bytes of a character after its first are 10xxxxxx.
+    # In UTF-8, all bytes of a character except the first have the form 10xxxxxx.
     while end > max_bytes - 4 and line[end] & 0xC0 == 0x80:
         end -= 1
     return line[:end] + b"\n", True
@@ -352,9 +355,10 @@ def _cut_line(line: bytes, max_bytes: int) -> tuple[bytes, bool]:
 # ------------------------------------------------------------------------------------ whole files
 
 
-# This is the same as in :func:`iter_lines`.
+# The line ends are those of :func:`iter_lines`.
 _LINE_END: Final = re.compile(r"\r*\n|\r")
-# This removes a byte order mark that `cat` left at the beginning of a later line, unless it is a whole word.
+# Byte order mark that `cat` left at the beginning of a later line. A mark before a tab or space is a whole word and is
+# kept.
 _LATER_BOM: Final = re.compile("\n\ufeff(?![ \t])")
 
 

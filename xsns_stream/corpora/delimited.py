@@ -1,8 +1,8 @@
 """Reader for delimited text files (`.csv` and `.tsv`).
 
 A file is read in three steps: :func:`dialect_of` finds out how the file is written,
-:func:`~xsns_stream.corpora.delimited_rows.read_rows` parses its rows, and :func:`read_table` makes an example of each
-row.
+:func:`~xsns_stream.corpora.delimited_rows.read_rows` parses its rows, and :func:`read_table` converts each row to an
+example.
 
 In a `.csv`, quotation marks enclose fields. Quotation marks within a field are doubled, or escaped by a backslash if
 the file cannot be read otherwise. A `.tsv` may be written with or without quoting. The wrong choice would change texts,
@@ -73,7 +73,7 @@ def table_header(path: Path) -> tuple[str, ...]:
 
 
 def delimited_column(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the fields of the first column with one of `names`; empty if there is no such column."""
+    """Return the fields of the first column in `names` that the table has; an empty list if it has none of them."""
     with closing(_table_rows(path)) as rows:
         header = next(rows, [])
         column = next((header.index(name) for name in names if name in header), None)
@@ -195,9 +195,9 @@ class _TableRows:
 
 #: Largest number of lines of a quoted field; a quotation mark that is not closed within them is text.
 _MAX_FIELD_LINES: Final = 1000
-#: A quoted field, or one without quotation marks.
+#: Pattern of a quoted field, or of a field without quotation marks.
 _QUOTED_FIELD: Final = re.compile(r'"((?:[^"]|"")*)"(?=\t|\Z)|([^"\t]*)(?=\t|\Z)')
-#: Pattern of a line with the separator, which Excel writes above the header.
+#: Pattern of the line that names the separator; Excel writes it above the header.
 _SEP_LINE: Final = re.compile(r"sep=([,;\t])")
 _TABS_WITHOUT_HEADER: Final = re.compile(r"\d+\t")
 _BACKSLASHED: Final = '\\"'
@@ -245,7 +245,11 @@ def dialect_of(path: Path) -> Dialect:
 
 @lru_cache(maxsize=1024)
 def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
-    """Return the dialect; it is determined again if the time or size of the file (`stamp`) changes."""
+    """Return the dialect of a file.
+
+    The modification time and the size of the file (`stamp`) are part of the key of the cache, so that the dialect of a
+    changed file is determined again.
+    """
     del stamp
     with closing(iter_lines(path)) as lines:
         text = (line.decode("utf-8", "replace")[:-1] for line in lines)
@@ -308,7 +312,7 @@ class _QuotingEvidence:
                     (self.commas if "," in inner else self.needless).add(column)
 
     def shows_quoting(self) -> bool:
-        """Return whether, in each column, all fields are quoted or only those that need quoting."""
+        """Return whether quoting is plausible: each column has quoted either all fields or only those that need it."""
         unexplained = self.needless | (self.commas if self.bare_comma else set())
         any_quoted = self.necessary or bool(self.needless or self.commas)
         return any_quoted and not unexplained & self.bare
@@ -320,7 +324,7 @@ def _has_quoting(text: Iterator[str]) -> bool:
     for row in _joined_lines(text):
         fields = None if row is None else _quoted_fields(row)
         width = width or len(fields or ())
-        # If a row had a different length than the header with quoting, the file was written without quoting.
+        # If quoting gives a row another number of fields than the header, the file was written without quoting.
         if fields is None or ('"' in (row or "") and len(fields) != width):
             return False
         evidence.add(fields)

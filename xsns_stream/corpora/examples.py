@@ -44,7 +44,8 @@ class Malformed:
     reason: str
 
 
-#: An example, which may be empty; None for bytes that are not UTF-8; or a malformed unit.
+#: The value that a reader yields for a line, row or sentence: an example, which may be empty; None for bytes that are
+#: not UTF-8; or a malformed unit.
 Unit: TypeAlias = TextExample | Malformed | None
 
 #: A function that gets a sentence about the reading of a text, for example about a decision of the reader.
@@ -241,8 +242,9 @@ def _moved_answer(answer: AnswerSpan, passage: str) -> AnswerSpan | None:
 def text_unit(value: object, where: str) -> TextExample | None:
     """Return the unit of a column's value: a string, or a list of strings if the text is split into words.
 
-    White space at the ends of texts and words, and words of only white space, are removed. A lone surrogate (half of a
-    UTF-16 pair, which JSON can contain as an escape) is not a character; a unit with one counts as undecodable.
+    White space at the ends of texts and words, and words that consist of white space, are removed. A lone surrogate
+    (half of a UTF-16 pair, which JSON can contain as an escape) is not a character; a unit that contains one counts as
+    undecodable.
 
     Args:
         value: The value; None is treated as empty.
@@ -296,7 +298,7 @@ def _clean(value: object, where: str) -> str | tuple[str, ...]:
 # ---------------------------------------------------------------------------------------- drawing
 
 
-#: Largest size of examples in memory, in bytes, for which a text is read only once.
+#: If the examples of a text need at most this number of bytes, they are kept in memory, and the text is read only once.
 HELD_BYTES: Final = 2**25
 # Sizes in bytes: an example and a word as Python objects, and a digest.
 _EXAMPLE_BYTES: Final = 120
@@ -322,7 +324,7 @@ def draw_examples(
     """Return `count` distinct examples drawn without replacement, and the counts of all units.
 
     Args:
-        units: Returns the units from the beginning at each call.
+        units: Function that returns all units; each call begins with the first unit.
         count: |D|, at least 1; if there are fewer examples, all are used.
         seed: Any integer ≥ 0; a larger count with the same seed extends a smaller one.
         name: Name of the text, for messages.
@@ -381,7 +383,7 @@ def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
 
 
 class _FirstPass:
-    """The digests of all usable examples, and the examples themselves if they fit into `held_bytes` together."""
+    """Collector of the digests of all usable examples, and of the examples if they have at most `held_bytes` bytes."""
 
     def __init__(self, tally: Tally, held_bytes: int) -> None:
         self.tally = tally
@@ -408,7 +410,7 @@ class _FirstPass:
 
 
 class _SecondPass:
-    """The examples at the drawn positions."""
+    """Collector of the examples at the drawn positions."""
 
     def __init__(self, tally: Tally, positions: Iterable[int]) -> None:
         self.tally = tally

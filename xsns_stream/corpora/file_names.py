@@ -34,10 +34,11 @@ FILE_WORDS: Final = frozenset(
         *("max", "sum", "std", "ave", "top", "big", "one", "two", "unk", "und", "mul", "mis", "zxx"),
     )
 )
-#: Codes of languages with much text that are also names of files together with those of `SPLIT_WORDS`: `mt` is Maltese,
-#: or the output of machine translation beside `src` and `ref`.
+#: Codes of languages with much text that are common names of files, too. They are not read as languages if another file
+#: is named by a word of `SPLIT_WORDS`: `mt` is Maltese, but beside `src` and `ref` it is the output of machine
+#: translation.
 SIDE_WORDS: Final = frozenset({"mt", "new", "bin", "min", "run", "fin", "in"})
-#: Name of a split in the files of many authors → name of the split.
+#: Name of a split in names of files → name of the split: `train`, `dev` or `test`.
 SPLIT_NAMES: Final[Mapping[str, str]] = {
     "train": "train",
     "dev": "dev",
@@ -48,9 +49,7 @@ SPLIT_NAMES: Final[Mapping[str, str]] = {
 }
 _WITH_SPLIT: Final = re.compile(r"(?P<language>.+?)[-._](?P<split>train|dev|test|valid|validation|val)", re.IGNORECASE)
 #: The characters of a label, for messages.
-LABEL_CHARACTERS: Final = (
-    "letters and digits of ASCII, with single '-', '_' or '.' between them, and at most 64 of them"
-)
+LABEL_CHARACTERS: Final = "at most 64 characters: ASCII letters and digits, with single '-', '_' or '.' between them"
 #: Largest number of names in a message.
 _NAMED: Final = 5
 _SHARD: Final = re.compile(r"(?P<stem>.+?)[-._](?P<number>\d{1,6})-of-(?P<total>\d{1,6})")
@@ -124,7 +123,7 @@ def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
 
 
 def composed(name: str) -> str:
-    """Return the name of a file in NFC. macOS may write é as two code points, whereas a user types one."""
+    """Return the name of a file in NFC. macOS may store é as two code points, and users type it as one."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
@@ -222,13 +221,14 @@ class Naming:
         first = next(file for file in self.given if file in unused)
         near = get_close_matches(first, names, n=3)
         listed = ", ".join(near or names[:_NAMED]) + (" …" if not near and len(names) > _NAMED else "")
+        there = f"there {'is' if len(names) < 2 else 'are'} {listed or f'no {kind} that can be read'}."
         raise CorpusError(
             f"a label is given for '{first}', which is not a {kind} of {where}.",
-            f"did you mean {listed}?" if near else f"there {'is' if len(names) == 1 else 'are'} {listed}.",
+            f"did you mean {listed}?" if near else there,
         )
 
 
-#: Labels are normalised codes.
+#: The default rule: labels are normalised codes.
 CODES: Final = Naming()
 
 
@@ -331,7 +331,7 @@ def _no_language_reason(stem: str) -> str:
         rest = re.sub(r"[^a-z0-9]+", "", stem[len(first) :].lower())[:8]
         return (
             f"'{stem}' is not a language code; if it is text in {_display(code)}, give a label "
-            f"(--label FILE={code}-x-{rest}), or keep the names of all files (--labels-as-given)"
+            f"(--label FILE={code}-x-{rest}), or use the names of all files as labels (--labels-as-given)"
         )
     try:
         meant = langcodes.find(stem.replace("_", " ")).to_tag()
@@ -355,7 +355,7 @@ def _english_names() -> Mapping[tuple[str, ...], str]:
     for written, name in Locale("en").languages.items():
         if code := code_or_none(written):
             codes_of.setdefault(words_of_name(name), set()).add(code)
-    # In CLDR, only `zh` is called Chinese; it is Mandarin Chinese.
+    # CLDR does not contain the name Mandarin. It calls `zh` Chinese, which means Mandarin Chinese.
     codes_of.setdefault(words_of_name("Mandarin Chinese"), {"zh"})
     codes_of.setdefault(words_of_name("Mandarin"), {"zh"})
     return {words: codes.pop() for words, codes in codes_of.items() if len(codes) == 1}

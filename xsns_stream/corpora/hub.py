@@ -32,11 +32,13 @@ from xsns_stream.types import LanguageSample, TextExample
 
 _LABELLED: Final = f"corpora with labels: {', '.join(name for name, recipe in RECIPES.items() if recipe.labelled)}."
 _PROBE_SECONDS: Final = 10
-#: Option of the builders of tables in which all values are texts (CSV): whether pandas reads missing values in them.
+#: Option of the builders of CSV tables, in which every value is text. It decides whether pandas reads texts such as NA
+#: as missing values.
 _NA_OPTION: Final = "keep_default_na"
 #: Number of rows that are searched for a text, to determine whether the texts of a data set are split into words.
 _FIRST_ROWS: Final = 100
-# `- config_name: no` in the head of a README.md; YAML 1.1 reads these words as true, false and null.
+# Pattern of a line such as `- config_name: no` in the head of a README.md. YAML 1.1 reads the words of `_NOT_TEXT` as
+# true, false or null.
 _CONFIG_NAME: Final = re.compile(r"\s*(?:-\s+)?config_name:\s*([A-Za-z~]+)\s*(?:#.*)?$")
 _TRUE: Final = frozenset(("yes", "on", "true"))
 _NOT_TEXT: Final = _TRUE | {"no", "off", "false", "null", "~"}
@@ -94,7 +96,10 @@ class HubCorpus:
         )
 
     def languages(self) -> tuple[str, ...]:
-        """Return the sorted normalised codes of the recipe; a local copy may lack some of them.
+        """Return the sorted normalised codes of the languages.
+
+        They are the languages of the recipe, or those of them that a local copy contains. If the recipe lists no
+        languages, they are read from the names of the configurations.
 
         Raises:
             CorpusError: The recipe has no languages, and the data set cannot be read.
@@ -326,7 +331,7 @@ class HubCorpus:
         return columns
 
     def _builder(self, subset: str) -> Any:
-        """Return the builder of the configuration of a language."""
+        """Return the builder of `datasets` for the configuration of a language."""
         import datasets
 
         with no_progress_bars():
@@ -434,7 +439,7 @@ def open_hub(
         raise UsageError("--revision cannot be used with a local copy.", "leave --revision out.")
     if config is not None and LANG in recipe.config and recipe.subsets and LANG not in config:
         raise UsageError(
-            f"--config '{config}' would be the same text for every language.",
+            f"--config '{config}' would select the same text for every language.",
             f"write {LANG} in place of the language.",
         )
     if labels == AUTO and recipe.name in RECIPES and recipe.labelled is None:

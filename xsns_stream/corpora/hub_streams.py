@@ -32,7 +32,7 @@ def shuffled(stream: Any, seed: int) -> Any:
 def class_names(stream: Any, column: str) -> tuple[str, ...]:
     """Return the names of the classes that a data set declares for a column; empty if it declares none."""
     feature = (stream.features or {}).get(column)
-    # Labels of words are a list of class labels.
+    # The feature of a column with labels of words is a list of class labels.
     return tuple(getattr(getattr(feature, "feature", feature), "names", ()))
 
 

@@ -142,7 +142,8 @@ def open_data_set(
     if corpus.config is not None and LANG in corpus.config:
         raise UsageError(
             f"--language-column and {LANG} in --config were both given.",
-            "omit --config if a column contains the languages, or --language-column if each has a configuration.",
+            "omit --config if a column contains the languages; omit --language-column if each language has its own "
+            "configuration.",
         )
     settings = {each.name: getattr(corpus, each.name) for each in fields(corpus)}
     return HubTable(**settings, language_column=language_column)

@@ -1,6 +1,6 @@
 """Reader for JSON: one object on each line, an array of objects, or one document with such an array.
 
-Files named `.jsonl` have one object on each line. Files named `.json` are of all kinds, so that the contents decide.
+A `.jsonl` file has one object on each line. A `.json` file may have any of these layouts; its contents decide.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from xsns_stream.corpora.layouts import without_compression
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
-#: Largest size of a row in bytes. A row cannot be cut, as a line of text can.
+#: Largest size of a row in bytes. Unlike a line of text, a row cannot be cut.
 _MAX_ROW_BYTES: Final = 2**26
-#: Rows whose names are looked at.
+#: Number of rows at the beginning of a file whose column names are listed.
 _NAMED_ROWS: Final = 1000
 _JSON_HINT: Final = 'write one object on each line, such as {"text": "…"}.'
 
@@ -62,9 +62,9 @@ def read_jsonl(
 
     Args:
         path: The file.
-        column: The column that contains the text; None looks for a usual name.
+        column: The column that contains the text; None for a column with a usual name.
         labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
+        add_note: Called with sentences about the reading of the file.
         rows: Selection of the rows of one language; None for all rows.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Labels of examples: kinds of labels by task, tag schemes of named entities, new names, label sets of languages."""
+"""Labels of examples: checks for a task, tag schemes of named entities, renaming, and label sets of languages."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from xsns_stream.tasks import TASKS
 from xsns_stream.types import TextExample
 from xsns_stream.types.text import SPLITS, AnswerSpan
 
-#: Value for the labels of the recipe or the format.
+#: Value of the setting `labels` that selects the labels of the recipe or of the format.
 AUTO: Final = "auto"
 #: The tag of a word outside every named entity.
 OUTSIDE: Final = "O"
-#: An empty column of CoNLL-U.
+#: The mark of an empty column in CoNLL-U.
 BLANK: Final = "_"
 _PREFIXES: Final = ("B-", "I-")
 #: Prefixes of BIOES and BILOU: for the last word of an entity, and for entities of one word.
@@ -109,7 +109,7 @@ def iob1_to_iob2(examples: Sequence[TextExample]) -> tuple[tuple[TextExample, ..
 
 
 def _with_tags(examples: Iterable[TextExample], new_tag: Callable[[str, str], str]) -> tuple[TextExample, ...]:
-    """Return examples with new tags, each computed from a tag and the preceding one."""
+    """Return examples with new tags; each is computed from the old tag and the old tag before it."""
     return tuple(
         replace(example, label=tuple(new_tag(tag, before) for tag, before in _with_before(label)))
         if isinstance(label := example.label, tuple)
@@ -127,12 +127,12 @@ def _bioes_tag(tag: str, before: str) -> str:
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each tag with the preceding one; the first is preceded by `O`."""
+    """Yield pairs (tag, preceding tag); the preceding tag of the first tag is `O`."""
     return zip(label, (OUTSIDE, *label), strict=False)
 
 
 def _begins(tag: str, before: str) -> bool:
-    """Return whether a tag is that of an entity, and the preceding tag is not that of an entity of the same type."""
+    """Return whether a word is in an entity, and the preceding word is not in an entity of the same type."""
     return _is_entity(tag) and not (_is_entity(before) and before[2:] == tag[2:])
 
 
@@ -144,12 +144,12 @@ def _is_entity(tag: str, prefixes: tuple[str, ...] = _PREFIXES) -> bool:
 
 
 def rename_labels(examples: Iterable[TextExample], names: Mapping[str, str], task: str) -> tuple[TextExample, ...]:
-    """Return the examples with other names for their labels.
+    """Return the examples with renamed labels.
 
     Args:
         examples: Examples with labels.
-        names: {old name: new name}; for named entities, names of types. The new name `O` removes the entities of a
-            type.
+        names: {old name: new name}. For named entities, these are names of entity types, such as `PER`; the new name
+            `O` removes the entities of a type.
         task: Task of the examples.
     """
     return tuple(_renamed(example, names, task) for example in examples) if names else tuple(examples)
@@ -300,7 +300,7 @@ def _plain_spelling(label: str) -> str:
 
 
 def _in_one_language(names: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether one language has several of these spellings."""
+    """Return whether one language has several of the spellings in {spelling: languages}."""
     languages = [language for each in names.values() for language in each]
     return len(set(languages)) < len(languages)
 

@@ -146,7 +146,7 @@ def _in_rows(column: str, table: Path) -> Counter[str]:
 
 
 def _in_columns(pattern: str, table: Path) -> Counter[str]:
-    """Return the parts of the column names of a table that are in the place of `{lang}`."""
+    """Return {text in the place of `{lang}` in a column name: 0}; 0 means that no number of rows is known."""
     before, _, after = pattern.partition(LANG)
     place = re.compile(f"{re.escape(before)}([^.]+?){re.escape(after)}")
     return Counter({match[1]: 0 for name in column_names(table) if (match := place.fullmatch(name))})

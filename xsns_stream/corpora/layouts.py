@@ -52,7 +52,7 @@ _LANGUAGE_PAIR: Final = re.compile(r"(?:.*[._])?([A-Za-z]{2,3}(?:_[A-Za-z]+)?)-(
 _WIKI_EXTRACT: Final = re.compile(r"wiki_\d{2,}")
 _DUMP: Final = re.compile(r".*wiki-.*pages-articles.*\.xml(?:-p\d+p\d+)?")
 _DATA_FOLDER: Final = re.compile(r"\.(?:parquet|jsonl|json|csv|tsv|txt)$", re.IGNORECASE)
-#: Kind of a folder that is named by a language, instead of the name of a corpus.
+#: Text in place of the name of a corpus, for folders that are named by a language.
 A_LANGUAGE_FOLDER: Final = "folders of one language"
 #: Depth of the files in a folder of one language: WikiExtractor has `sw/AA/wiki_00`.
 _DEPTH: Final = 3
@@ -173,7 +173,7 @@ def files_in_subfolders(
         if code is not None:
             read = list(_files_of_language(files, name, code, has_reader))
         elif split:
-            read = [_with_split(each, split) for each in read or _named_by_language(files, has_reader)]
+            read = [replace(each, split=split) for each in read or _named_by_language(files, has_reader)]
         if read:
             found += read
             others += sorted(set(files) - {each.file for each in read})
@@ -201,16 +201,12 @@ def _named_by_language(files: Iterable[str], has_reader: Callable[[str], bool]) 
             yield PublishedFile(file, code, file, "folders of one split", written=stem)
 
 
-def _with_split(file: PublishedFile, split: str) -> PublishedFile:
-    return replace(file, split=split)
-
-
 def _language_folder(name: str) -> str | None:
     """Return the language of a folder (`sw`, `swahili`, `lang=sw`, `sw.parquet`); None for other names."""
     column, equals, value = name.partition("=")
     if equals and column.lower() in ("lang", "language"):
         name = value
-    # Spark writes a folder of files under the name of a file.
+    # Spark writes a folder of files that has the name of a file.
     name = _DATA_FOLDER.sub("", name)
     try:
         return language_of(name.removesuffix("_meta"))[0]

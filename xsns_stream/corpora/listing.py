@@ -45,7 +45,7 @@ from xsns_stream.languages import code_or_none
 _TREEBANK: Final = re.compile(r"(?P<treebank>(?P<language>[a-z]{2,3})_[a-z0-9]+)-(?:ud-)?(?P<split>train|dev|test)")
 #: The split of treebanks that is read by default.
 DEFAULT_SPLIT: Final = "train"
-#: Key of the joined text of the treebanks of a language, each in a separate folder.
+#: Key of the text that joins all treebanks of a language, if each treebank has its own folder.
 _IN_FOLDERS: Final = "treebanks/"
 #: Largest number of files in a note.
 _NAMED: Final = 5
@@ -111,7 +111,7 @@ class FolderListing:
         #: Names of files for which a label may have been given.
         self.names: set[str] = set()
         self.not_read: list[UnreadFile] = []
-        #: Whether there are files that are named by split, as in Universal Dependencies, and whether one is read.
+        #: Whether some files are named by split, as in Universal Dependencies, and whether one of these files is read.
         self.has_splits = self._reads_split = False
         #: Code → key of a text → its files: one file, or shards.
         self.groups: dict[str, dict[str, list[tuple[str, Shard | None]]]] = {}
@@ -129,6 +129,7 @@ class FolderListing:
         self._published_split = self._published_wanted = ""
         #: Name of a well-known corpus → code → its first file.
         self._layouts: dict[str, dict[str, str]] = {}
+        #: File → note on its language, which is not obvious from its name.
         self._unexpected: dict[str, str] = {}
 
     def add_folder(self, folder: Path) -> None:
@@ -161,7 +162,7 @@ class FolderListing:
         self.beside_texts += [UnreadFile(f"{folder.name}/{path.name}", reason) for path in others]
 
     def add_file(self, name: str) -> None:
-        """Add a file by its name."""
+        """Add a file to the texts of the language in its name, or record why it is not read."""
         if published := published_file(name):
             self._published.append(published)
             return
@@ -246,7 +247,7 @@ class FolderListing:
                 del self.groups[code]
 
     def _renamed(self, each: PublishedFile) -> PublishedFile:
-        """Return a file of a well-known corpus with its label."""
+        """Return a file of a well-known corpus with its label as `code`."""
         label, _ = self._label(each.written, each.file, each.written) if self.naming else (each.code, "")
         return replace(each, code=label)
 
@@ -339,9 +340,9 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     first = shlex.quote(f"{code}={folder / names[0]}")
     return CorpusError(
         f"{listed} {both} mean the language '{code}'.",
-        f"give each its own label with {labels}, or keep the names of all files with --labels-as-given; or choose one "
-        f"with a further --corpus {first} (the choice is recorded, so that it needs a new store); or keep one of them "
-        "in the folder.",
+        f"give each its own label with {labels}, or use the names of all files as labels with --labels-as-given; or "
+        f"choose one file with a further --corpus {first} (the choice is recorded, so that it needs a new store); or "
+        "keep only one of them in the folder.",
     )
 
 
@@ -369,7 +370,7 @@ def _shards_missing(code: str, names: Sequence[str], total: int, missing: Sequen
 
 
 def _other_splits(folder: Path, listing: FolderListing) -> CorpusError:
-    """Return the error for a folder without the split that is read."""
+    """Return the error for a folder in which no file has the split that is read."""
     others = listing.other_splits
     listed = "; ".join(f"{code}: {', '.join(splits)}" for code, splits in sorted(others.items())[:_NAMED])
     more = " …" if len(others) > _NAMED else ""

@@ -38,7 +38,7 @@ from xsns_stream.languages import changed_language, is_label, normalise, pick
 from xsns_stream.types import LanguageSample
 
 _BLOCK: Final = 2**20
-#: Largest size of a file, and number of its units, that are read to see whether a language can be read.
+#: Largest size of a file, in bytes, and number of its first units, that are read to check whether it can be read.
 _OPENED: Final = 2**26
 _FIRST_UNITS: Final = 1000
 
@@ -220,7 +220,8 @@ def open_folder(
     (`UD_Swahili-Treebank/`) are treebanks, and those of one language are one text.
 
     Args:
-        folder: The folder; subfolders that are not treebanks are not read.
+        folder: The folder. Subfolders are read if they are treebanks or have a layout of
+            :mod:`~xsns_stream.corpora.layouts`.
         text_column: The column that contains the text, in files that have columns.
         split: `train`, `dev` or `test` of Universal Dependencies files; None for `train`.
         labels: See :class:`LocalCorpus`.
@@ -411,7 +412,7 @@ def _files_of_pairs(
             continue
         kind = irregular_kind(Path(path)) if Path(path).exists() else ""
         if kind:
-            raise CorpusError(f"'{path}' is {kind}, not a file of text.", "give a file, or a pipe that ends.")
+            raise CorpusError(f"'{path}' is {kind}, not a file of text.", "give a file or a pipe.")
         if not Path(path).exists():
             raise CorpusError(f"there is no file '{path}'.", "write pairs as language=path, such as sw=swahili.txt.")
     path_of: dict[str, str] = {}

@@ -45,7 +45,7 @@ class NtrexCorpus:
         """A sentence if the working directory has a folder of the same name, which is not read; otherwise empty."""
         if not Path(self.kind).is_dir():
             return ()
-        return (f"the corpus {self.kind} is the text that is shipped with the program; ./{self.kind} is your folder.",)
+        return (f"{self.kind} is the text that is shipped with the program; write ./{self.kind} to read your folder.",)
 
     def languages(self) -> tuple[str, ...]:
         """Return the codes of all languages, sorted."""

@@ -455,7 +455,7 @@ class TaskText:
 
 
 def _combined_counts(split: ReadCounts, texts: ReadCounts) -> ReadCounts:
-    """Return the counts of the examples of a file together with the counts of the texts of the split."""
+    """Return the counts of reading a split together with the counts of collecting its texts."""
     return replace(
         texts,
         read=max(split.read, texts.read),

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from xsns_stream.errors import CorpusError
 
-#: The name of the format of a TAR archive, and its place.
+#: Position in bytes, and text, of the format name in a TAR archive.
 _TAR: Final = (257, b"ustar")
 #: Pattern of the suffix of an archive → the command that unpacks it.
 _ARCHIVES: Final = {
@@ -74,7 +74,7 @@ def check_kind(beginning: bytes, name: str) -> None:
 def unpacking(file: str) -> tuple[str, str]:
     """Return the name of a folder, quoted for a shell, and the command that unpacks an archive into it.
 
-    Return two empty texts for a file that is not an archive.
+    Return two empty strings for a file that is not an archive.
     """
     for suffix, command in _ARCHIVES.items():
         if match := re.search(suffix, file, re.IGNORECASE):

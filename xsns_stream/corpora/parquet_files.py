@@ -6,14 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from xsns_stream.corpora.columns import (
-    LanguageRows,
-    find_columns,
-)
+from xsns_stream.corpora.columns import LanguageRows, find_columns
 from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
 
-#: Rows that are held in memory at a time.
+#: Number of rows that are in memory at a time.
 _BATCH_ROWS: Final = 1000
 
 
@@ -28,9 +25,9 @@ def read_parquet(
 
     Args:
         path: The file.
-        column: The column that contains the text; None looks for a usual name.
+        column: The column that contains the text; None for a column with a usual name.
         labels: None, `auto`, or the column that contains the labels.
-        add_note: Takes sentences on how the file is read.
+        add_note: Called with sentences about the reading of the file.
         rows: Selection of the rows of one language; None for all rows.
 
     Raises:
@@ -64,7 +61,7 @@ def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
 
 
 def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
-    """Return, as text, the cells of the first column with one of the given names; empty if there is no such column."""
+    """Return the cells of the first column in `names` that the table has, as text; an empty list if it has none."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -17,9 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from xsns_stream.corpora.columns import (
-    LanguageRows,
-)
+from xsns_stream.corpora.columns import LanguageRows
 from xsns_stream.corpora.conll import read_conllu
 from xsns_stream.corpora.decoding import (
     COMPRESSIONS,
@@ -152,7 +150,7 @@ def split_suffix(name: str) -> tuple[str, str] | None:
 
 
 def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> None:
-    """Raise an error for a file without usable text, or with too little of it.
+    """Raise an error for a file that has no usable text, or too many unusable lines.
 
     Args:
         counts: Counts of the units of the file.
@@ -242,8 +240,8 @@ class FileFormat:
         words: Whether a text may be split into words: `always`, `never`, `sometimes`, or only if the `header` names a
             column of words.
         column_names: Function that returns the names of the columns; None for files that are not tables.
-        cells: For tables whose rows are not JSON, a function that returns, as text, the cells of the first column with
-            one of the given names.
+        cells: For tables whose rows are not JSON, a function (file, names) that returns, as text, the cells of the
+            first column in `names` that the table has.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
         has_only_text: Whether all values of a table are texts, so that missing values are written as texts.
     """

@@ -145,7 +145,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
                 "commul/universal_dependencies",
                 _TREEBANKS,
                 text="tokens",
-                # The words of such a sentence differ from the written text ("in dem" for "im").
+                # In a sentence with multi-word tokens, the words differ from the written text ("in dem" for "im").
                 leave_out=("mwt",),
                 renamed={treebank: treebank.split("_")[0] for treebank in _TREEBANKS.split()},
                 sentence="text",

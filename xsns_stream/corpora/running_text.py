@@ -17,9 +17,9 @@ from typing import Final
 from xsns_stream.errors import UsageError
 from xsns_stream.types import TextExample
 
-#: Value for running text, the default.
+#: Value of the setting `words` for running text, the default.
 RUNNING: Final = "running"
-#: Value for words that are joined by spaces, in every script and corpus.
+#: Value of the setting `words` for words that are joined by spaces, in every script and corpus.
 GIVEN: Final = "given"
 WORDS: Final = (RUNNING, GIVEN)
 
@@ -65,7 +65,7 @@ def check_words(words: str) -> str:
 
 
 def with_words_as(example: TextExample, words: str) -> TextExample:
-    """Return an example without a label as `running` text or with its words as `given`; return others unchanged.
+    """Return an unlabelled example as `running` text or with its words as `given`; return other examples unchanged.
 
     Args:
         example: An example from a reader.

@@ -19,33 +19,36 @@ from xsns_stream.corpora.examples import AddNote, Unit, discard_note
 from xsns_stream.errors import CorpusError
 from xsns_stream.types import TextExample
 
-#: Share and number of texts that were decoded with another encoding, above which a file is an error. The limits are
-#: those for lines that are not UTF-8.
+#: An error is raised if more than this share of the texts, and at least this number of texts, were decoded with another
+#: encoding. The limits are those for lines that are not UTF-8.
 _MOJIBAKE_SHARE: Final = 0.1
 _MOJIBAKE_TEXTS: Final = 3
-#: Share and number of texts with decomposed characters, above which there is a note.
+#: A note is added if more than this share of the texts, and at least this number, have decomposed characters.
 _DECOMPOSED_SHARE: Final = 0.1
 _DECOMPOSED_TEXTS: Final = 3
-#: Share of texts that are lists of sentences, or lists written as text, above which a file is an error.
+#: An error is raised if more than this share of the texts are lists of sentences, or lists that are written as text.
 _LIST_SHARE: Final = 0.5
-#: Share of lines with a tab or a running number before the text, above which a `.txt` file looks like a table.
+#: A `.txt` file looks like a table if more than this share of its lines have a tab or a running number before the text.
 _TABLE_SHARE: Final = 0.9
 _FEW_LINES: Final = 3
 _SENTENCE_ENDS: Final = frozenset(".!?…。！？｡।॥؟۔።།")
 _AFTER_ENDS: Final = "\"'”’»«)]}」』 "
 _NUMBERED: Final = re.compile(r"[^\S\t]*(\d{1,12})[.):]?\s+\S")
-# Letters among the characters that Windows-1252 has for the later bytes of a UTF-8 character.
+# Letters to which Windows-1252 decodes bytes from 0x80 to 0xBF, the second and later bytes of a character in UTF-8.
 _LETTERS: Final = frozenset("ŠŽŒŸšžœ")
-# Letters of Latin-1 beyond ASCII. Every byte of a letter in a single-byte encoding of another script is one of them.
+# Letters of Latin-1 beyond ASCII. Latin-1 decodes every letter of a single-byte encoding of another script to one of
+# them.
 _LATIN_1: Final = re.compile(r"[À-ÖØ-öø-ÿ]")
-#: Share of such letters in a text, and smallest number of letters, from which the text was decoded wrongly.
+#: A text was decoded wrongly if it has at least `_LEAST_LETTERS` letters, and at least this share of them are such
+#: letters.
 _LATIN_1_SHARE: Final = 0.7
 _LEAST_LETTERS: Final = 10
 #: Texts that programs write for a missing value, which are not words.
 _MISSING: Final = frozenset({"nan", "NaN", "-nan", "-NaN", "<NA>", "#N/A", "#NA"})
 #: Words that pandas also reads as a missing value, and which may be texts.
 _PERHAPS_MISSING: Final = frozenset({"NA", "N/A", "n/a", "NULL", "null", "None"})
-# Latin-1 decodes bytes to these characters, for which Windows-1252 has letters or nothing.
+# Characters to which Latin-1 decodes the bytes 0x80 to 0x9F. In Windows-1252, these bytes are letters or signs, or have
+# no meaning.
 _C1: Final = re.compile(r"[\x80-\x9f]")
 
 
@@ -149,7 +152,7 @@ class _TextChecks:
             self.first_single_bytes = self.first_single_bytes or text
 
     def finish(self, add_note: AddNote) -> None:
-        """Add notes on odd texts, or refuse the file if there are too many.
+        """Add notes on unusual texts, or raise an error if there are too many.
 
         Raises:
             CorpusError: Too many texts are wrong.
@@ -193,7 +196,7 @@ class _TextChecks:
             f"or Latin-1 ({_excerpt(first)})"
         )
         if number >= _MOJIBAKE_TEXTS and number > _MOJIBAKE_SHARE * self.texts:
-            raise CorpusError(f"{summary}.", f"use the file from before the wrong conversion, or {remedy}.")
+            raise CorpusError(f"{summary}.", f"use the original file, before the wrong conversion, or {remedy}.")
         add_note(f"{summary}; they are measured unchanged.")
 
 

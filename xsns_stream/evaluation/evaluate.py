@@ -195,7 +195,7 @@ def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
 
 
 def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_trivial: bool) -> None:
-    for what, given, known in (("NDCG", ndcg, tuple(metrics.GAINS)), ("way to average", average, AVERAGES)):
+    for what, given, known in (("variant of NDCG", ndcg, tuple(metrics.GAINS)), ("way to average", average, AVERAGES)):
         if given not in known:
             raise UsageError(f"there is no {what} '{given}'.", f"choose one of {', '.join(known)}.")
     if resamples < FEWEST_RESAMPLES:

@@ -114,7 +114,7 @@ def ndcg(x: Reals, y: Reals, variant: str = "rank-linear", k: int = DEPTH) -> Re
         UsageError: The variant is unknown, or a score is negative with the variant `score`.
     """
     if variant not in GAINS:
-        raise UsageError(f"there is no NDCG '{variant}'.", f"choose one of {', '.join(GAINS)}.")
+        raise UsageError(f"there is no variant of NDCG '{variant}'.", f"choose one of {', '.join(GAINS)}.")
     gain = GAINS[variant](y)
     # The summed discounts of the first r ranks, r = 0 … n.
     discounts = np.concatenate([[0.0], np.cumsum(_discounts(gain.shape[-1], k))])

@@ -46,7 +46,7 @@ def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
     two = [target for target, count in counts.items() if count == FEWEST]
     certain = [target for target, count in counts.items() if FEWEST <= count <= DEPTH]
     if too_few:
-        yield f"undefined for {listed(too_few)}: fewer than {FEWEST} candidate sources."
+        yield f"the metrics are undefined for {listed(too_few)}: fewer than {FEWEST} candidate sources."
     if two:
         yield f"correlations are undefined for {listed(two)}: two sources always correlate."
     targets = len(counts) - len(too_few)

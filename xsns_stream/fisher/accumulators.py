@@ -38,7 +38,8 @@ class Rows:
     Attributes:
         counts: Number of rows of each example, B integers.
         index: int64 [sum of counts], indices of the rows among all B · T rows; None if all rows are taken.
-        segments: int64 [B + 1], on the CPU: the position in `index` at which the rows of each example begin.
+        segments: int64 [B + 1], on the CPU: the rows of example n are at the positions segments[n], …,
+            segments[n + 1] − 1 of `index`.
     """
 
     counts: tuple[int, ...]

@@ -227,7 +227,7 @@ class Engine:
             loss, start = self._losses(rows, scored_batch, batch)
         if not bool(torch.isfinite(loss)):
             raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
+                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
             )
         self._run_backward(start if rows.requires_grad else None)
 
@@ -237,7 +237,10 @@ class Engine:
         if start is not None:
             start()
         for left in self._gathered:
-            raise NotExactError("one output of a module was used and another was not", self._module(left))
+            raise NotExactError(
+                "a module was called several times, and the loss depends on only some of its outputs",
+                self._module(left),
+            )
         for parameter, gradients in self._small.items():
             if (total := self._by_id.get(parameter)) is not None:
                 total.add_each(gradients)

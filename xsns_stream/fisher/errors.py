@@ -68,7 +68,7 @@ def mixed_types(model: Any) -> Iterator[None]:
         if len(dtypes) < 2 or is_out_of_memory(error):
             raise
         raise FisherError(
-            f"the model has weights in {' and '.join(dtypes)}, and torch cannot compute with both: "
+            f"the model has weights in {' and '.join(dtypes)}, and torch cannot combine these types: "
             f"{(str(error).strip().splitlines() or [''])[0].rstrip('.')}.",
             "convert the whole model to one type, for example with model.float().",
         ) from error
@@ -99,8 +99,8 @@ def default_provenance(
 ) -> Provenance:
     """Return the provenance of a measurement whose model and text have an unknown origin.
 
-    The digest of the weights covers the first 4,096 values of every parameter in θ: this distinguishes models, and the
-    digest is computed fast even for a large model.
+    The digest of the weights covers the first 4,096 values of every parameter in θ. These values suffice to distinguish
+    models, and their digest is computed fast even for a large model.
     """
     digest = hashlib.sha256()
     for parameter in theta_of(model, layout).values():
@@ -123,7 +123,7 @@ def _refuse_not_finite(sums: Mapping[str, Tensor], about: str) -> None:
     for name, total in sums.items():
         if not bool(torch.isfinite(total).all()):
             raise FisherError(
-                f"the gradient{about} by parameter '{name}' is not finite (NaN or infinite).",
+                f"the gradient{about} with respect to parameter '{name}' is not finite (NaN or infinite).",
                 "the weights may be damaged, or a value may overflow in this precision; try bf16 or float32.",
             )
 

@@ -102,7 +102,9 @@ class BatchGradients:
                 else self._mean_loss(scored_batch, batch) * self._scale
             )
         if not bool(torch.isfinite(loss)):
-            raise FisherError("the loss is not finite.", "the weights may be damaged, or overflow in this precision.")
+            raise FisherError(
+                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
+            )
         loss.backward()  # type: ignore[no-untyped-call]
         self.examples += len(batch["input_ids"])
         self._batches += 1

@@ -55,7 +55,7 @@ class ScoredHead:
         try:
             yield
         finally:
-            # The output of the head refers to the whole graph, including all sums that are accumulated.
+            # This reference to the output of the head would keep the graph of the backward pass in memory.
             self._scored = self._last = None
 
     def probe(self, scored_batch: ScoredBatch) -> None:

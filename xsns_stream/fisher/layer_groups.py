@@ -36,7 +36,8 @@ def diagonal_fisher_in_groups(
 
     Args:
         model: See :func:`xsns_stream.diagonal_fisher`.
-        make_batches: Returns the batches. It is called once for each group and must return the same batches each time.
+        make_batches: Function that returns the batches. It is called once for each group, and must return the same
+            batches each time.
         layout: θ.
         settings: Settings with an estimator that works example by example.
         budget: Largest size in bytes of the accumulators of a group. A larger tensor is a separate group.
@@ -79,7 +80,7 @@ def diagonal_fisher_in_groups(
 
 
 def moments_of(settings: FisherSettings) -> tuple[str, ...]:
-    """Return the powers of the gradients that are accumulated: `absolute` for `grad-abs`, otherwise `square`."""
+    """Return the moments of the gradients that are accumulated: `absolute` for `grad-abs`, otherwise `square`."""
     return ("absolute",) if settings.estimator == "grad-abs" else ("square",)
 
 

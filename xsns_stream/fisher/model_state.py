@@ -29,7 +29,7 @@ def loss_scale(settings: FisherSettings, weights: torch.dtype) -> float:
 
 
 def weights_dtype(model: nn.Module) -> torch.dtype:
-    """Return the least precise dtype of a model's weights; gradients that pass these weights are rounded to it."""
+    """Return the least precise dtype of a model's weights, to which gradients are rounded in the backward pass."""
     dtypes = {p.dtype for p in model.parameters()}
     least = next((dtype for dtype in (torch.float16, torch.bfloat16) if dtype in dtypes), None)
     return next(model.parameters()).dtype if least is None else least

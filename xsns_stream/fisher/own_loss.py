@@ -105,7 +105,7 @@ class OwnLossEngine(Engine):
             total = losses.to(sum_dtype(losses.dtype)).sum() * self._scale
         if not bool(torch.isfinite(total)):
             raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or overflow in this precision."
+                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
             )
         _check_depends(total)
         self._run_backward(total.backward)
@@ -188,7 +188,7 @@ def _measured(model: nn.Module, layout: ParameterLayout, loss: Loss, batch: Batc
         except NotExactError as error:
             refused |= parameters_of(model, layout, error, refused)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            # A module that checks its inputs may fail with the tensors of a rule; without rules it is as the caller's.
+            # A module that checks its inputs may fail with the tensors of a rule. Without rules, it runs unchanged.
             if is_out_of_memory(error) or refused >= set(layout.names):
                 raise
             refused |= set(layout.names)

@@ -47,7 +47,7 @@ _GENERIC: Final = {
     "span": GENERIC_HEADS["question-answering"],
 }
 
-#: Names of tables of learned positions.
+#: Pattern of the names of tables of learned positions.
 _POSITIONS: Final = re.compile(r"^(wpe|position_embeddings?|embed_positions?|position_embed\w*)$")
 
 Batch = Mapping[str, Tensor]
@@ -202,10 +202,10 @@ def _check_shapes(kind: str, batch: Batch) -> None:
             f"'input_ids' must be integers of the shape [examples, positions], not {ids.dtype} of {list(ids.shape)}."
         )
     per_position = ("labels", "attention_mask") if kind in ("masked", "causal", "tokens") else ("attention_mask",)
-    if "decoder_tokens" in batch and batch["decoder_tokens"].shape != batch["labels"].shape:
-        shapes = (list(batch[name].shape) for name in ("decoder_tokens", "labels"))
+    written, labels = batch.get("decoder_tokens"), batch.get("labels")
+    if written is not None and labels is not None and written.shape != labels.shape:
         raise FisherError(
-            "'decoder_tokens' has the shape {}, and 'labels' has {}.".format(*shapes),
+            f"'decoder_tokens' has the shape {list(written.shape)}, and 'labels' has {list(labels.shape)}.",
             "give one token of the decoder for each label.",
         )
     for name in ("labels", "attention_mask"):

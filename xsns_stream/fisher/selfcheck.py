@@ -39,8 +39,10 @@ from xsns_stream.io.atomic import atomic_file
 from xsns_stream.io.cache_folder import cache_folder
 from xsns_stream.types import ParameterLayout
 
+#: Lengths of the examples of the small batch, in tokens.
 LENGTHS = (7, 5, 4)
-#: Lengths of the examples of the decoder; the length of the batch differs from all other axes.
+#: Lengths of the same examples in the decoder. The longest of them differs from the longest in `LENGTHS` and from the
+#: number of examples, so that an axis cannot be mistaken for another one.
 DECODED = (6, 3, 5)
 #: Largest accepted error of a tensor, relative to its largest value. Rounding alone gives about 1e-6 in float32
 #: (sums of some hundred products) and 1e-15 in float64; a wrong rule gives 0.1 and more.
@@ -238,9 +240,12 @@ def _refusing(
 def parameters_of(
     model: nn.Module, layout: ParameterLayout, error: NotExactError, refused: Collection[str]
 ) -> set[str]:
-    """Return the names of the parameters of θ in the module that `error` names; its rule does not cover this module.
+    """Return the names of the parameters of θ in the module for which a rule raised `error`.
 
     If all of these names were refused before, or if the error names no module, return all names in θ.
+
+    Raises:
+        FisherError: All names in θ were refused before.
     """
     if set(refused) >= set(layout.names):
         raise FisherError(f"this model cannot be measured: {error}.") from error

@@ -2,9 +2,9 @@
 
 The logits of one batch over 262,144 tokens need half a gigabyte, and the loss and its gradient need as much again. The
 functions of this module compute the logits of a block of tokens, add them to a running log-sum-exp and to a running
-gradient, and discard them. The maximum of the logits grows from block to block; both sums are rescaled when it does, as
-in the online softmax of FlashAttention (Dao et al. 2022, https://arxiv.org/abs/2205.14135). Each block of the weights
-is read once, and serves all positions while it is in the processor's cache.
+gradient, and discard them. If a block contains a larger logit than all earlier blocks, both sums are rescaled to the
+new maximum, as in the online softmax of FlashAttention (Dao et al. 2022, https://arxiv.org/abs/2205.14135). Each block
+of the weights is read once and is used for all positions while it is in the processor's cache.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def cross_entropy_with_gradient(
     """
     with torch.no_grad():
         dtype = sum_dtype(hidden.dtype)
-        # The lowest finite number, because −∞ less −∞ is not a number if a bias rules out a whole block.
+        # The lowest finite number is used instead of −∞. If the bias of a whole block is −∞, the maximum would stay −∞,
+        # and −∞ − (−∞) is NaN.
         maximum = torch.full((len(hidden), 1), torch.finfo(dtype).min, dtype=dtype, device=hidden.device)
         total, gradient = torch.zeros_like(maximum), torch.zeros_like(hidden, dtype=dtype)
         for start in range(0, len(weight), BLOCK_TOKENS):

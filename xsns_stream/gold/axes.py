@@ -30,14 +30,16 @@ def labels_of(cells: Sequence[RawCell], rename: Mapping[str, str]) -> Labels:
     for label in rename:
         if label not in names:
             near = get_close_matches(label, names, n=3)
-            hint = f"did you mean {listed([repr(name) for name in near])}?" if near else f"it has {listed(names)}."
+            hint = (
+                f"did you mean {listed([repr(name) for name in near])}?" if near else f"its labels are {listed(names)}."
+            )
             raise UsageError(f"the file has no label '{label}' to rename.", hint)
     labels = read_labels(names, rename)
     if not any(labels.codes.values()) and not labels.ambiguous:
         raise XsnsError(
             f"no label is the code of a language: {listed(names)}.",
-            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'; --rename OLD=NEW maps "
-            "others.",
+            "labels are codes such as 'sw', 'swh' or 'swh_Latn', or names such as 'Swahili'; --rename OLD=NEW gives "
+            "another label its code.",
         )
     return labels
 
@@ -79,7 +81,7 @@ def on_axes(
 def _regimes(cells: Sequence[RawCell], raw: RawScores, options: ImportOptions) -> tuple[str, ...]:
     regimes = list(dict.fromkeys(cell.regime for cell in cells))
     if options.main is not None and options.main not in regimes:
-        raise UsageError(f"there is no regime '{options.main}'.", f"regimes are {listed(regimes)}.")
+        raise UsageError(f"there is no regime '{options.main}'.", f"the regimes are {listed(regimes)}.")
     main = options.main or (raw.main if raw.main in regimes else regimes[0])
     return (main, *(name for name in regimes if name != main))
 

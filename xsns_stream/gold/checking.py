@@ -99,9 +99,9 @@ class CheckedCells:
             yield "write numbers without separators of thousands"
 
 
-# Each suggestion takes a search among twelve thousand names.
+# Largest number of labels for which codes are suggested, because each label takes a search among twelve thousand names.
 _MOST_SUGGESTED: Final = 40
-# If a file was joined with itself, all scores are duplicates.
+# Largest number of duplicates in a message. If a file was joined with itself, all of its scores are duplicates.
 _SHOWN_DUPLICATES: Final = 10
 
 
@@ -354,7 +354,8 @@ def _check_percent(scores: TransferScores, low: float, high: float) -> None:
     runs = ((0, "regime", scores.regimes), (1, "seed", scores.seeds), (2, "source", scores.sources))
     if mixed := list(_fractions_among(scores, runs)):
         raise XsnsError(
-            f"fractions and percentages are mixed: every score is 1 or less for {listed(mixed)}, and others are above.",
+            f"fractions and percentages are mixed: every score is 1 or less for {listed(mixed)}, and other scores "
+            f"are above 1.",
             "give all scores in one unit; --unit points imports them unchanged.",
         )
     if len(cells := _below_a_gap(scores)) > 1:

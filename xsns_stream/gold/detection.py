@@ -52,7 +52,7 @@ def find_format(path: Path) -> tuple[str, str]:
 
 
 def find_format_or_none(path: Path) -> str | None:
-    """Return the format of a file or folder; None if it is not clear."""
+    """Return the format of a file or folder; None if it cannot be detected."""
     try:
         return find_format(path)[0]
     except XsnsError:

@@ -112,7 +112,8 @@ def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
 
 _NNRANK_METRICS: Final = ("f1", "accuracy")
 NNRANK_COLUMNS: Final = ("source", "target", *_NNRANK_METRICS, "num_eval_examples")
-#: A note names targets with fewer test examples, because their scores vary by points with the choice of sentences.
+#: A note names targets with fewer test examples, because their scores vary by several points with the choice of
+#: sentences.
 _FEW_EXAMPLES: Final = 500
 
 

@@ -18,7 +18,7 @@ def mean_note(means: set[str]) -> Iterator[str]:
     if means:
         yield (
             f"these labels were not read, because they are means or totals: {listed(sorted(means))}; "
-            "--rename LABEL=CODE reads one as a language."
+            "--rename LABEL=CODE reads such a label as a language."
         )
 
 
@@ -42,7 +42,7 @@ def name_note(labels: Labels) -> Iterator[str]:
 
 
 def number_notes(read: ReadCells) -> Iterator[str]:
-    """Yield notes on the way in which numbers are written, and on parts of their cells that were not read."""
+    """Yield notes on the way in which numbers are written, and on the parts of cells that were not read."""
     if read.commas:
         yield f"commas are decimal signs in {len(read.commas)} of {len(read.values)} cells, such as {read.commas[0]}."
     if any(read.percent):

@@ -9,7 +9,7 @@ from typing import Final
 from xsns_stream.errors import XsnsError
 from xsns_stream.io.tables import TextTable, listed
 
-#: {what differs between the lines of a table: names of its column, in lower case}.
+#: {what may differ between the lines of a table: possible names of its column, in lower case}.
 _COLUMNS: Final = {
     "metric": frozenset({"metric", "metric_name", "metric name", "measure", "score_type", "score type"}),
     "task": frozenset({"task", "task_name", "task name"}),

@@ -121,7 +121,7 @@ def _divided(lines: Sequence[Line]) -> _Block:
 
 
 def _languages(labels: Sequence[str]) -> tuple[int, int]:
-    """Return the number of labels that are a language, and how many of these labels are short and in lower case."""
+    """Return the number of labels that name a language, and how many of these labels are short and in lower case."""
     named = [label for label in labels if label and language_of(without_markup(label)) is not None]
     return len(named), sum(len(label) <= len("xx-Xxxx") and label == label.lower() for label in named)
 
@@ -147,7 +147,7 @@ def _check_headers(block: _Block, path: Path) -> None:
                 raise XsnsError(
                     f"lines {number} and {other_number} of '{path}' name different languages in one column: "
                     f"'{visible(one)}' and '{visible(two)}'.",
-                    "leave one line with the names or codes of the targets.",
+                    "keep only one line with the names or codes of the targets.",
                 )
 
 
@@ -309,7 +309,7 @@ def _long_names(header: Sequence[str]) -> Iterator[str]:
     for name in plain:
         side, lower = side_of(name), name.lower()
         usual = side if side is not None else lower if lower in _OTHER_COLUMNS else name
-        # A column with exactly this name is used; if there is none, the first similar one.
+        # If no column has exactly this name, the first column with a similar name gets it.
         if usual != name and usual in taken:
             yield name
         else:
@@ -318,7 +318,7 @@ def _long_names(header: Sequence[str]) -> Iterator[str]:
 
 
 def _with_seeds(names: tuple[str, ...], table: TextTable) -> tuple[str, ...]:
-    """Return the names of the columns; if there is no `seed` and only one column of runs, that one becomes `seed`."""
+    """Return the names of the columns; a single column of runs becomes `seed` if there is no column `seed`."""
     runs = [
         index
         for index, name in enumerate(names)

@@ -20,7 +20,7 @@ class VisibleConsole(Console):
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise an error if a reader such as `head` closes the pipe, which is no failure; rich would exit with 1."""
+        """Raise `BrokenPipeError` when a reader such as `head` closes the pipe; rich would exit with code 1."""
         raise BrokenPipeError
 
     def print(self, *objects: Any, **options: Any) -> None:
@@ -37,11 +37,14 @@ class VisibleConsole(Console):
 
 
 def _made_visible(shown: Any) -> Any:
-    """Return an object of rich with invisible characters escaped; line breaks are kept in titles and captions only."""
+    """Return an object of rich with invisible characters escaped.
+
+    Line breaks are escaped, too, except in texts with styles, titles and captions.
+    """
     if isinstance(shown, str):
         return visible(shown)
     if isinstance(shown, Text):
-        # A text with two styles is a cell of several lines from a table of this package.
+        # A text with styled parts is a cell of several lines, from a table of this package.
         if (plain := visible(shown.plain, lines=bool(shown.spans))) != shown.plain:
             shown.plain = plain
     elif isinstance(shown, Table):

@@ -187,7 +187,7 @@ def _depth(data: bytes) -> int:
     """Return how deeply lists and objects are nested in a valid JSON document."""
     import numpy as np
 
-    # A document with few brackets cannot be nested too deep.
+    # A document with few brackets cannot be nested too deeply.
     if data.count(b"[") + data.count(b"{") <= MOST_DEPTH:
         return 0
     # After escaped characters are removed, every second quotation mark ends a string.
@@ -277,8 +277,8 @@ def read_object(path: Path, *, most_bytes: int = MOST_BYTES, levels: int | None 
     return document
 
 
-def check_itself(beginning: bytes, name: str) -> None:
-    """Check that a file is not a placeholder, such as a pointer of Git LFS.
+def refuse_placeholder(beginning: bytes, name: str) -> None:
+    """Raise an error if a file is only a placeholder, such as a pointer of Git LFS.
 
     Args:
         beginning: The first bytes of the file, or the whole file.
@@ -309,11 +309,11 @@ def parse_object(
     try:
         document = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
     except RecursionError as error:
-        raise UnusableError(f"{name} is nested too deep") from error
+        raise UnusableError(f"{name} is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise UnusableError(f"{name} is not UTF-8 text") from error
     except json.JSONDecodeError as error:
-        check_itself(data, name)
+        refuse_placeholder(data, name)
         where = f"line {error.lineno}, column {error.colno}" if data.strip() else "it is empty"
         raise UnusableError(f"{name} is not valid JSON ({where})") from error
     except ValueError as error:
@@ -340,7 +340,7 @@ def check_levels(value: Any, name: str, levels: int) -> None:
         ]
         if not layer:
             return
-    raise UnusableError(f"{name} is nested more than {levels} deep")
+    raise UnusableError(f"{name} is nested more than {levels} levels deep")
 
 
 # ------------------------------------------------------------------------------- files that the user names

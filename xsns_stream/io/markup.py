@@ -90,7 +90,10 @@ def is_latex(text: str) -> bool:
 
 
 def markdown_tables(text: str) -> list[list[tuple[int, str]]]:
-    """Return (line number, line) for the lines of each table: adjacent lines with bars, one of them with dashes."""
+    """Return (line number, line) for the lines of each table.
+
+    A table consists of adjacent lines with bars; one of these lines has only dashes and bars.
+    """
     groups: list[list[tuple[int, str]]] = [[]]
     for number, line in enumerate(text.splitlines(), 1):
         if "|" in line:

@@ -21,17 +21,17 @@ MISSING: Final = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "–", 
 #: Cells that mean an unknown family, script or size, in lower case. They are not used for columns of codes.
 NOT_KNOWN: Final = MISSING | frozenset({"?", "--", "#n/a", "not available", "unknown", "undetermined"})
 
-#: Other cells that mean a missing score in tables of scores.
+#: Cells that mean a missing score in tables of scores, in lower case.
 _MISSING_SCORES: Final = MISSING | frozenset({"?", "--", "---", "…", "...", "#n/a", "<na>", "n.a.", "n. a."})
 
 _NUMBER: Final = r"[+-]?(?:\d+(?:[.,]\d+)*|[.,]\d+)\s*%?"
-#: What may stand behind a number: its spread after ±, or a second number in brackets.
+#: Pattern of text after a number: its spread after ±, or a second number in brackets.
 _SPREADS: Final = re.compile(
     rf"(?:_?(?:±|\\pm|\+/?-)\s*{_NUMBER}|_\{{\s*(?:±|\\pm)?\s*{_NUMBER}\s*\}}"
     rf"|\(\s*(?:±|\\pm|\+/?-)?\s*{_NUMBER}\s*\)"
     rf"|\[\s*{_NUMBER}\s*[,;–-]\s*{_NUMBER}\s*\])$"
 )
-#: Marks of significance and of footnotes behind a number.
+#: Marks of significance and of footnotes after a number.
 _MARKS: Final = re.compile(
     r"(?:[*∗⋆†‡§¶#↑↓▲▼⁰¹²³⁴⁵⁶⁷⁸⁹ᵃᵇᶜᵈᵉ]|\\(?:dagger|ddagger|dag|ddag|ast|star)(?![a-z])"
     r"|(?:\\textsuperscript|\\tnote)\{[^{}]*\}|\^\{[^{}]*\}|\^(?:[*a-z]|\\[a-z]+))+$"
@@ -157,8 +157,8 @@ class ReadCells:
         wrong: The cells that do not contain a number, such as `fi → sw ('high')`.
         infinite: The cells that contain an infinite number, such as `fi → sw`.
         ambiguous: The cells that can be read in two ways, such as `fi → sw ('1,234')`.
-        marked: The cells with marks or formatting that were not read, as they are written.
-        spread: The cells with a spread or a second number that was not read, as they are written.
+        marked: The cells whose number has marks or formatting, which are ignored, as the cells are written.
+        spread: The cells whose number has a spread or a second number, which is ignored, as the cells are written.
     """
 
     values: list[float]

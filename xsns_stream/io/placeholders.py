@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 #: Number of bytes at the beginning of a file that show whether it is a placeholder.
 PLACEHOLDER_BYTES: Final = 2**10
-#: Beginnings, in lower case, of placeholders of servers and Git for a file.
+#: First bytes of placeholders, in lower case: a pointer of Git LFS, HTML pages, and error messages in XML.
 _LFS_POINTER: Final = b"version https://git-lfs.github.com/spec/"
 _PAGES: Final = (b"<!doctype html", b"<html")
 _XML: Final = (b"<?xml", b"<error")

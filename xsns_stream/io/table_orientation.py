@@ -1,4 +1,4 @@
-r"""Checks of tables of language pairs: whether rows are sources or targets, and numbers similarities or distances.
+r"""Checks of tables of language pairs: are rows sources or targets, and are numbers similarities or distances?
 
 The first field of a matrix (its top left corner) often names its rows, or its rows and columns:
 `source`, `target/source`, `tgt\src`. The diagonal (a language with itself) contains the largest similarity or the
@@ -24,12 +24,12 @@ _SOURCE_WORDS: Final = frozenset(
 _TARGET_WORDS: Final = frozenset(
     {"target", "targets", "tgt", "trg", "test", "tested", "testing", "eval", "evaluated", "evaluation", "pred", "to"}
 )
-#: The first field of the matrices of nnrank, which have sources as rows. In other fields the word may precede either
-#: word, as in `transfer target`.
+#: The first field of the matrices of nnrank, which have sources as rows. In a longer field, such as `transfer target`,
+#: the next word decides.
 _TRANSFER: Final = "transfer"
 #: A word that an arrow marks as the name of the rows.
 _ROW_ARROW: Final = re.compile(r"(\w+)\s*[↓⬇]|[↓⬇]\s*(\w+)")
-# The number of rows with an extreme diagonal that is unlikely by chance.
+# Minimum number of rows with an extreme diagonal. A single row may be a coincidence.
 _ENOUGH: Final = 2
 
 

@@ -43,12 +43,13 @@ _SAVE_AS_CSV: Final = (
 _SAVE_AS_UTF8: Final = "save it as UTF-8 text; in Excel choose `Save As`, `CSV UTF-8`."
 # Characters that are not visible: within a field, and at its ends. Joiners stay within words, because Persian has them.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b\u2060\ufeff]|^[\\s\u200c-\u200f]+|[\\s\u200c-\u200f]+$")
-# Two spaces separate fields if there are any; names of languages may contain single spaces.
+# If a text has several adjacent spaces within a line, these separate fields, because names of languages may contain
+# single spaces.
 _SPACES: Final = re.compile(r"(?<=\S)\s{2,}(?=\S)")
 _SPACE: Final = re.compile(r"\s+")
-# Share of the lines that have equally many separators in a table with footnotes.
+# Minimum share of the lines that have equally many separators. The other lines may be footnotes.
 _NEARLY_ALL: Final = 0.8
-# A header and one line below it.
+# Minimum number of lines of a table: a header and one line below it.
 _FEWEST_LINES: Final = 2
 
 # ------------------------------------------------------------------------------------- text files
@@ -135,7 +136,7 @@ def _without_margins(rows: TextRows) -> TextRows:
     while titles + 1 < len(lines) and len(used) > 1 and not any(lines[titles][1][1:]):
         titles += 1
     if not lines or not any(lines[titles][1][1:]) or any(map(_NUMBER.match, lines[titles][1][1:])):
-        # The line below is not a header.
+        # The line below the titles is not a header, so that the first lines are not titles.
         titles = 0
     shown = [f"line {number} ('{visible(fields[0])}')" for number, fields in lines[:titles]]
     notes = (f"these lines are above the header and were not read: {listed(shown)}.",) if shown else ()
@@ -165,10 +166,10 @@ def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *F
     text, notes = _decoded(path)
     if suffix in MARKED_UP and is_markdown(text):
         rows, separator = markdown_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as {_of(len(markdown_tables(text)), 'Markdown')}.")
+        notes = (*notes, f"'{path.name}' was read as {_which_table(len(markdown_tables(text)), 'Markdown')}.")
     elif suffix in MARKED_UP and is_latex(text):
         rows, separator = latex_rows(text), ""
-        notes = (*notes, f"'{path.name}' was read as {_of(latex_tables(text), 'LaTeX')}.")
+        notes = (*notes, f"'{path.name}' was read as {_which_table(latex_tables(text), 'LaTeX')}.")
     else:
         rows, separator, more = _separated_rows(text, path)
         notes = (*notes, *more)
@@ -191,7 +192,7 @@ def _frame_rows(path: Path) -> TextRows:
     except OSError as error:
         raise unreadable(path, error) from None
     except ValueError as error:
-        # Errors of pyarrow are also of this type.
+        # Errors of pyarrow are also a ValueError.
         raise XsnsError(
             f"'{path}' cannot be read as a table: {str(error).splitlines()[0]}.", "write it again."
         ) from None
@@ -202,7 +203,7 @@ def _frame_rows(path: Path) -> TextRows:
     return TextRows(tuple(enumerate((tuple(map(str, frame.columns)), *lines), 1)), path.name)
 
 
-def _of(tables: int, kind: str) -> str:
+def _which_table(tables: int, kind: str) -> str:
     return f"the first of {tables} {kind} tables" if tables > 1 else f"a {kind} table"
 
 
@@ -406,9 +407,9 @@ def duplicates(labels: Sequence[str]) -> list[str]:
     return [label for label, count in Counter(labels).items() if count > 1]
 
 
-# The largest number of names that a message lists; it gives the number of the others.
+# Largest number of names that a message lists; the message also gives the number of the remaining names.
 _LISTED: Final = 12
-# The same for messages that should list all names, as long as they stay readable.
+# Largest number of names in messages that should list all names.
 _ALL: Final = 1000
 
 

@@ -1,11 +1,13 @@
 """Adapters (LoRA), which are merged into the model that they change.
 
 peft writes a folder with `adapter_config.json` and `adapter_model.safetensors`. The configuration names the base model.
-The weights of the adapter are low-rank changes of some matrices of the base, W + (alpha / r) B A. They are added to the
-base, so that the merged model has the modules and the parameters of an ordinary model.
+The weights of the adapter are two low-rank matrices A and B for each matrix W of the base that the adapter changes.
+Merging replaces W by W + (alpha / r) B A, so that the merged model has the modules and the parameters of an ordinary
+model.
 
-The configuration of an adapter may name modules of Python, and rules that change the base model in other ways. Only the
-settings that determine the change of the matrices are given to peft, and a configuration with others is refused.
+The configuration of an adapter may also name Python modules, and rules that change the base model in other ways. Only
+the settings that determine the change of the matrices are given to peft. A configuration with other settings is
+refused.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from xsns_stream.models.weights import load_weights
 
 #: File of the weights that peft writes.
 WEIGHTS: Final = "adapter_model.safetensors"
+#: Largest rank r of an adapter, and largest number of modules that have their own rank or alpha.
 MOST_RANK: Final = 65_536
 MOST_PATTERNS: Final = 10_000
 _PREFIX: Final = "base_model.model."
@@ -44,7 +47,7 @@ _TASKS: Final = {
 }
 #: Kinds of adapters that add tokens or keys to the input of a layer.
 _PROMPTS: Final = ("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "ADAPTION_PROMPT", "CPT")
-#: Initialisations that do not change the base model. The others subtract the first low-rank change from it.
+#: Initialisations that do not change the base model. Other initialisations subtract the initial B A from its matrices.
 _PLAIN_STARTS: Final = (True, False, None, "gaussian", "eva", "orthogonal")
 #: Settings that have no influence on a merged model.
 _IGNORED: Final = frozenset((
@@ -220,9 +223,10 @@ def _check_settings(settings: Mapping[str, Any], name: str) -> None:
     start = settings.get("init_lora_weights")
     if not any(start is plain or start == plain for plain in _PLAIN_STARTS):
         raise ModelError(
-            f"the adapter '{name}' was initialised from the weights of its base model ({shown(str(start))}), which "
-            "this changes too.",
-            "save it with peft's `path_initial_model_for_weight_conversion`, or merge it with the changed base model.",
+            f"the adapter '{name}' was initialised from the weights of its base model ({shown(str(start))}), and this "
+            "initialisation changed the base model, too.",
+            "save the adapter with peft's `path_initial_model_for_weight_conversion`, or merge it into the changed "
+            "base model.",
         )
     others = sorted(key for key, value in settings.items() if value and key not in _IGNORED)
     if settings.get("alora_invocation_tokens"):
@@ -259,12 +263,12 @@ def _base(adapter: _Adapter, name: str) -> Checkpoint:
     except ModelError as error:
         raise ModelError(
             f"the base model of the adapter '{name}' cannot be used: {error.message}",
-            f"{ADAPTER} names it as base_model_name_or_path ('{shown(given)}'); a folder, or a Hub id. {error.hint}",
+            f"base_model_name_or_path in {ADAPTER} ('{shown(given)}') must be a folder or a Hub id. {error.hint}",
         ) from error
 
 
 def _objective(adapter: _Adapter, base: Checkpoint, name: str) -> tuple[str, int | None]:
-    """Return the objective whose class the adapter changes, and its number of labels if it is a classification."""
+    """Return the objective whose class the adapter changes, and the number of labels of a classification objective."""
     task = _TASKS.get(str(adapter.settings.get("task_type")))
     heads = [
         shape for key, shape in adapter.whole.items() if len(shape) == 2 and not key.endswith("embed_tokens.weight")
@@ -355,7 +359,10 @@ def _merge(model: Any, adapter: _Adapter, prefix: str) -> Any:
 
 
 def _prefix(adapter: _Adapter, model: Any) -> str:
-    """Return the prefix of module names in the model that an adapter of the model's body alone does not have."""
+    """Return the prefix that the module names of an adapter lack compared with those of the model; may be empty.
+
+    An adapter that was trained on the body of the model alone lacks the name of the body.
+    """
     own = {key for key, _ in model.named_modules()}
     prefix = f"{model.base_model_prefix}."
     first = adapter.modules[0]

@@ -47,7 +47,7 @@ def reads_ahead(model: Any) -> bool:
 
     The encoder of an encoder-decoder always does. Other models are tried on two tokens: the gradient of the output at
     the first token with respect to the embedding of the second token is exactly zero if attention is causal. The name
-    of the architecture does not tell: a configuration can change the direction (`is_decoder` of BERT,
+    of the architecture does not determine the direction, because a configuration can change it (`is_decoder` of BERT,
     `use_bidirectional_attention` of Gemma 3).
     """
     import torch
@@ -77,5 +77,5 @@ def reads_ahead(model: Any) -> bool:
             # A plain sum would be constant after a layer norm.
             weighted = (first * torch.arange(len(first), device=device).cos()).sum()
             (gradient,) = torch.autograd.grad(weighted, embedded[0])
-    # [1, 2, H], or [2, 1, H] in XLNet.
+    # The gradient has the shape [1, 2, H], or [2, 1, H] in XLNet.
     return bool(gradient.reshape(2, -1)[1].any())

@@ -36,10 +36,8 @@ def check_arguments(objective: str, label_count: int | None) -> None:
         raise UsageError(f"'{objective}' is not a valid objective.", f"choose one of auto, {', '.join(OBJECTIVES)}.")
     if objective in CLASSIFICATION:
         if label_count is None or label_count < 2:
-            given = "no number was given" if label_count is None else f"not {label_count}"
-            raise UsageError(
-                f"{objective} needs a number of labels of at least 2, {given}.", "give the number of classes."
-            )
+            given = "and no number of labels was given" if label_count is None else f"not {label_count}"
+            raise UsageError(f"{objective} needs at least 2 labels, {given}.", "give the number of classes.")
     elif label_count is not None:
         raise UsageError(f"{objective} has no labels.", f"only {' and '.join(CLASSIFICATION)} have labels.")
 
@@ -166,6 +164,7 @@ def fits(config: Any, objective: str) -> bool:
 
 
 def _models(key: str) -> dict[str, Any]:
+    """Return the table {model_type: name or names of its class} of transformers for a key such as `MASKED_LM`."""
     from transformers.models.auto import modeling_auto
 
     known: dict[str, Any] = getattr(modeling_auto, f"MODEL_FOR_{key}_MAPPING_NAMES")

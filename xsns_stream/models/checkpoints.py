@@ -1,4 +1,4 @@
-"""The files of a model, whatever their format, after the checks that need neither torch nor transformers.
+"""Opening of the files of a model in any supported format, after checks that need neither torch nor transformers.
 
 A model is a folder with safetensors, a GGUF file, or an adapter (LoRA) with the model that it changes. transformers
 loads plain safetensors itself. For the other formats, a :class:`Checkpoint` has a function that returns the weights as
@@ -36,7 +36,8 @@ from xsns_stream.models.tokenizers import load_tokenizer
 
 #: Suffixes of weights in formats that are not read.
 OTHER_WEIGHTS: Final = (".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
-#: Share of the tokens of a GGUF file that a tokenizer beside it must have. llama.cpp renames unused tokens.
+#: Share of the tokens of a tokenizer beside a GGUF file that must have the same ids in the file. It is below 1 because
+#: llama.cpp renames unused tokens.
 _SAME_TOKENS: Final = 0.95
 
 
@@ -53,8 +54,8 @@ class Checkpoint:
         tensors: Names and shapes of the tensors in the files.
         digest: SHA-256 that identifies the weights and the configuration.
         tokenizer: Function that loads the tokenizer.
-        state: Function from a data type of torch to {name: tensor}, the weights of the model of the pre-training; None
-            if transformers reads the weights from the folder.
+        state: Function from a data type of torch to {name: tensor}, the weights of the model with the head of its
+            pre-training; None if transformers reads the weights from the folder.
         origin: Format of the weights for the provenance; empty for plain safetensors.
         notes: Sentences that inform the user about the files.
     """
@@ -130,14 +131,17 @@ def _folder(folder: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _de_quantised(checkpoint: Checkpoint, name: str, method: str) -> Checkpoint:
-    """Return a checkpoint whose configuration says that its weights are quantised, with a function that reads them."""
+    """Return the checkpoint of a model with quantised weights, with the function that de-quantises them.
+
+    If only the configuration says that the weights are quantised, the checkpoint is returned with a note.
+    """
     config = checkpoint.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
     if is_plain(checkpoint.tensors):
         note = (
-            f"the configuration of model '{name}' says that its weights are quantised ({method}), and the weights are "
-            "not; they are read as they are."
+            f"the configuration of model '{name}' says that its weights are quantised ({method}), but they are not; "
+            "they are read unchanged."
         )
         return replace(checkpoint, notes=(note,))
     check_method(name, method)
@@ -161,7 +165,7 @@ def _no_safetensors(folder: Path, name: str) -> ModelError:
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
     only = f" It has {found[0]}{' and others' if len(found) > 1 else ''}, which is not read." if found else ""
     from_hub = folder.parent.name == "snapshots"
-    gguf = ", and of a repository with GGUF files, download one with `hf download` and give its path"
+    gguf = "; from a repository with GGUF files, download one file with `hf download` and give its path"
     revision = "also try `--revision refs/pr/N` if the page of the model on the Hub has a pull request that adds them"
     if not (from_hub or any(file.endswith((".bin", ".pt", ".pth")) for file in found)):
         return ModelError(
@@ -227,10 +231,12 @@ def unreadable(what: str, name: str, error: UnusableError) -> ModelError:
 
 
 def _gguf_file(folder: Path, name: str) -> Path | None:
-    """Return the GGUF file of a folder without safetensors; None if it has none. A file is returned as it is.
+    """Return the GGUF file of a folder; None if the folder has safetensors or no GGUF file.
+
+    If `folder` is a file, it is returned.
 
     Raises:
-        ModelError: There are several.
+        ModelError: The folder has several GGUF files that are not the parts of one model.
     """
     if folder.is_file():
         return folder
@@ -290,7 +296,7 @@ def _gguf(path: Path, name: str, commit: str) -> Checkpoint:
 
 
 def _pretrained_class(config: Any, name: str) -> Any:
-    """Return the class of the model of the pre-training."""
+    """Return the transformers class of a model with the head of its pre-training."""
     from xsns_stream.models.auto_classes import model_class, resolve
 
     return model_class(config, resolve(config, "auto", name))

@@ -1,8 +1,9 @@
 """Configuration of transformers for a GGUF file.
 
-transformers makes a configuration of the metadata of a GGUF file, but does not read all entries that determine what a
-model computes: widths of heads, the share of rotated dimensions, caps of logits, windows, and changes of positions.
-This module adds these entries, and refuses a file whose positions transformers would compute otherwise.
+transformers makes a configuration from the metadata of a GGUF file, but does not read all entries that determine what a
+model computes: head dimensions, the share of rotary dimensions, soft caps of logits, attention windows, and the scaling
+of rotary positions. This module adds these entries. It refuses a file if transformers would compute other positions
+than llama.cpp.
 """
 
 from __future__ import annotations
@@ -35,9 +36,11 @@ ARCHITECTURES: Final = {
 ROPE_FREQUENCIES: Final = "rope_freqs.weight"
 _ROPE_FACTORS: Final = ("rope_factors_long.weight", "rope_factors_short.weight")
 _OWN_FILES: Final = "use the folder of the model with safetensors instead of the GGUF file."
-#: The number of layers of the models of 27 B parameters, which scale attention by the width of a head's share.
+#: Number of layers of the models with 27 billion parameters. These models scale attention by the width of the model
+#: divided by the number of heads, and not by the head dimension.
 _LARGEST_GEMMA: Final = {"gemma2": 46, "gemma3": 62}
-#: Parts of keys of the metadata that transformers reads, or that do not change what a model computes.
+#: Keys of metadata, without the name of the architecture, that transformers or this module reads or that do not change
+#: what a model computes.
 _KNOWN: Final = frozenset((
     "context_length", "block_count", "embedding_length", "feed_forward_length", "vocab_size", "attention.head_count",
     "attention.head_count_kv", "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon",
@@ -70,7 +73,11 @@ def fields_of(header: GgufHeader, read: Mapping[str, Any], path: Path) -> tuple[
         fields["vocab_size"] = embeddings[0]
     key, value = header.value("attention.key_length"), header.value("attention.value_length")
     if key != value and None not in (key, value):
-        raise UnusableError(f"{path.name} has keys of {key} values and values of {value}", _OWN_FILES)
+        raise UnusableError(
+            f"{path.name} has attention keys of width {key} and attention values of width {value}; transformers needs "
+            "equal widths",
+            _OWN_FILES,
+        )
     heads = header.value("attention.head_count")
     if type(heads) is not int or heads < 1 or type(header.value("embedding_length")) is not int:
         raise UnusableError(f"{path.name} does not give the number of attention heads or the width of the model")
@@ -124,8 +131,8 @@ def _phi3(header: GgufHeader, width: int) -> dict[str, Any]:
 def _falcon(header: GgufHeader, width: int) -> dict[str, Any]:
     kept = header.value("attention.head_count_kv", header.value("attention.head_count"))
     if kept != 1:
-        # llama.cpp orders queries, keys and values of these models otherwise, and transformers does not undo it.
-        raise UnusableError(f"Falcon models with {kept} heads of keys are not read from GGUF files", _OWN_FILES)
+        # llama.cpp reorders the queries, keys and values of these models, and transformers does not undo it.
+        raise UnusableError(f"Falcon models with {kept} key-value heads are not read from GGUF files", _OWN_FILES)
     return {
         "num_kv_heads": 1,
         "multi_query": True,
@@ -174,7 +181,8 @@ def _positions(header: GgufHeader, fields: Mapping[str, Any], width: int, path: 
     if any(name in header.tensors.shapes for name in _ROPE_FACTORS) or kind not in ("none", "linear"):
         name = kind if kind not in ("none", "linear") else "longrope"
         raise UnusableError(
-            f"{path.name} changes rotary positions ({shown(str(name))}), which is not read from GGUF files", _OWN_FILES
+            f"{path.name} scales rotary positions by a method ({shown(str(name))}) that is not read from GGUF files",
+            _OWN_FILES,
         )
     base = header.value("rope.freq_base")
     if base is None:
@@ -199,7 +207,17 @@ def _positions(header: GgufHeader, fields: Mapping[str, Any], width: int, path: 
 
 
 def _llama3(divisors: list[float], base: float, width: int, path: Path) -> dict[str, Any]:
-    """Return the settings of the positions of Llama 3, after a comparison with the divisors in the file."""
+    """Return the settings of rotary positions as in Llama 3.
+
+    Args:
+        divisors: The divisors of the frequencies, from the file; width / 2 values.
+        base: Base of the frequencies (`rope_theta`).
+        width: Head dimension.
+        path: The file, for messages.
+
+    Raises:
+        UnusableError: The divisors differ from those of Llama 3.
+    """
     import torch
     from transformers import LlamaConfig
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -218,16 +236,16 @@ def _llama3(divisors: list[float], base: float, width: int, path: Path) -> dict[
     plain = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
     if len(divisors) != len(frequencies) or not torch.allclose(plain / frequencies, torch.tensor(divisors), rtol=1e-4):
         raise UnusableError(
-            f"{path.name} changes rotary positions ({ROPE_FREQUENCIES}) otherwise than Llama 3", _OWN_FILES
+            f"{path.name} scales rotary positions ({ROPE_FREQUENCIES}) in another way than Llama 3", _OWN_FILES
         )
     return settings
 
 
 def _numbers(header: GgufHeader, name: str, path: Path) -> list[float]:
-    """Return the values of a small tensor of float32."""
+    """Return the values of a float32 tensor of one axis with at most 4,096 values."""
     (count,) = header.tensors.shapes[name] if len(header.tensors.shapes[name]) == 1 else (0,)
     if header.types[name] != "F32" or not 0 < count <= 4_096:
-        raise UnusableError(f"the tensor '{name}' of {path.name} does not have one value of float32 for a frequency")
+        raise UnusableError(f"the tensor '{name}' of {path.name} is not a list of 1 to 4,096 values of type F32")
     with opened(path) as file:
         file.seek(header.data + header.offsets[name])
         return list(struct.unpack(f"<{count}f", file.read(4 * count)))

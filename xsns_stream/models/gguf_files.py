@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.json import UnusableError, check_itself, opened, shown
+from xsns_stream.io.json import UnusableError, opened, refuse_placeholder, shown
 from xsns_stream.io.placeholders import PLACEHOLDER_BYTES
 from xsns_stream.models.model_files import Tensors
 from xsns_stream.models.tokenizer_files import LONGEST, MOST_TOKENS
 
 SUFFIX: Final = ".gguf"
-#: End of the names of the files of a model that was split.
+#: Pattern of the end of a file name if a model was split into several files.
 SPLIT: Final = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 MAGIC: Final = b"GGUF"
 VERSIONS: Final = (2, 3)
@@ -46,7 +46,7 @@ _ALIGNMENT: Final = 32
 _FORMATS: Final = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _OLDER_MAGIC: Final = (b"lmgg", b"fmgg", b"tjgg", b"algg")
 _AGAIN: Final = "download the file again; it may be incomplete."
-_CONVERT: Final = "convert the model again with a present version of llama.cpp."
+_CONVERT: Final = "convert the model again with a current version of llama.cpp."
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class GgufHeader:
         lengths: {key: number of values} of all arrays.
         tensors: {name: shape} of the tensors, in the order of the axes in torch.
         types: {name: quantisation type} of the tensors, such as `Q4_K`.
-        data: Position in the file of the first tensor.
-        offsets: {name: position of the tensor after `data`}.
+        data: Position of the first tensor in the file, in bytes.
+        offsets: {name: position of the tensor, in bytes after `data`}.
     """
 
     architecture: str
@@ -133,7 +133,7 @@ def check_magic(beginning: bytes, name: str) -> None:
     Raises:
         UnusableError: The file is not a GGUF file of a version that is read.
     """
-    check_itself(beginning, name)
+    refuse_placeholder(beginning, name)
     if beginning[:4] in _OLDER_MAGIC:
         raise UnusableError(f"{name} has a format of llama.cpp that is older than GGUF", _CONVERT)
     if beginning[:4] != MAGIC:
@@ -147,7 +147,7 @@ def check_magic(beginning: bytes, name: str) -> None:
             f"convert it with `gguf-convert-endian {name} little`, a program of the package gguf.",
         )
     if version not in VERSIONS:
-        raise UnusableError(f"{name} has version {version} of GGUF, and versions 2 and 3 are read", _CONVERT)
+        raise UnusableError(f"{name} has version {version} of GGUF, and only versions 2 and 3 are read", _CONVERT)
 
 
 def _check_whole(header: GgufHeader, name: str) -> None:
@@ -165,7 +165,7 @@ def _check_whole(header: GgufHeader, name: str) -> None:
 
 
 class _Reader:
-    """A position in the header of a GGUF file."""
+    """Reader of the header of a GGUF file, which keeps its position in the file."""
 
     def __init__(self, data: mmap.mmap, size: int, name: str) -> None:
         self._data, self._size, self._name, self._at = data, size, name, 8
@@ -178,7 +178,7 @@ class _Reader:
             (tensors, MOST_TENSORS, 25, "tensors"),
         ):
             if count > most or count * least > self._size:
-                raise UnusableError(f"the header of {self._name} claims {count:,} {what}")
+                raise UnusableError(f"the header of {self._name} claims {count:,} {what}, more than it can have")
         metadata, lengths = self._entries(entries)
         architecture = metadata.get("general.architecture")
         if not isinstance(architecture, str) or not architecture:
@@ -209,7 +209,7 @@ class _Reader:
     def _text(self, longest: int, what: str) -> str:
         data = self._bytes()
         if len(data) > longest:
-            raise UnusableError(f"the header of {self._name} has {what} of {len(data):,} bytes")
+            raise UnusableError(f"the header of {self._name} has {what} of {len(data):,} bytes, more than {longest:,}")
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -241,7 +241,7 @@ class _Reader:
         """Return the number of values of an array, and the values if they are few numbers."""
         kind, count = self._take("I"), self._take("Q")
         if kind != _STRING and kind not in _FORMATS:
-            raise UnusableError(f"the array '{shown(key)}' of {self._name} has values of the type {kind}")
+            raise UnusableError(f"the array '{shown(key)}' of {self._name} has values of the unknown type {kind}")
         if count > 2 * MOST_TOKENS:
             raise UnusableError(f"the header of {self._name} has an array of {count:,} values, '{shown(key)}'")
         if kind == _STRING:
@@ -279,10 +279,10 @@ class _Reader:
                 raise UnusableError(f"{about} is described twice")
             axes = self._take("I")
             if axes > MOST_AXES:
-                raise UnusableError(f"{about} has {axes:,} axes")
+                raise UnusableError(f"{about} has {axes:,} axes, more than {MOST_AXES}")
             shape = tuple(self._take("Q") for _ in range(axes))
             if any(size >= 2**48 for size in shape):
-                raise UnusableError(f"{about} has a size of {max(shape):,}")
+                raise UnusableError(f"{about} has an axis of the size {max(shape):,}")
             kind, offset = self._take("I"), self._take("Q")
             try:
                 types[name] = GGMLQuantizationType(kind).name
@@ -294,7 +294,7 @@ class _Reader:
             block, _ = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
             if (shape[0] if shape else 1) % block:
                 raise UnusableError(f"{about} has rows of {shape[0]:,} values, not a multiple of {block}")
-            # The first axis in the file is the one whose values are next to each other.
+            # The axis whose values are adjacent comes first in the file, and last in torch.
             shapes[name], offsets[name] = shape[::-1], offset
         return shapes, types, offsets
 

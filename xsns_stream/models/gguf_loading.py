@@ -56,7 +56,7 @@ def read_fields(path: Path, header: GgufHeader, name: str) -> tuple[dict[str, An
         ModelError: The metadata is incomplete, or describes a computation that transformers does not have.
     """
     try:
-        with quiet_transformers(), _as_needed():
+        with quiet_transformers(), _without_vocabulary():
             read = _library().load_gguf_checkpoint(str(path), return_tensors=False)["config"]
         return fields_of(header, read, path)
     except UnusableError as error:
@@ -91,7 +91,7 @@ def read_state(path: Path, header: GgufHeader, config: Any, kind: Any, name: str
     try:
         with quiet_transformers(), torch.random.fork_rng(devices=[]), torch.device("meta"):
             model = kind._from_config(config)
-        with _quiet_bar(library), quiet_transformers(), _as_needed():
+        with _quiet_bar(library), quiet_transformers(), _without_vocabulary():
             _check_used(library, model, header, config, path)
             state: dict[str, Any] = library.load_gguf_checkpoint(
                 str(path), return_tensors=True, model_to_load=model, torch_dtype=dtype
@@ -122,8 +122,8 @@ def read_tokenizer(path: Path, header: GgufHeader, name: str) -> Any:
             "put the tokenizer.json of the model into the folder of the file.",
         )
     try:
-        # In a folder of its own, because transformers would also read the files of a tokenizer beside the GGUF file.
-        with TemporaryDirectory() as folder, quiet_transformers(), _as_needed():
+        # The file is linked into a separate folder, because transformers would also read tokenizer files beside it.
+        with TemporaryDirectory() as folder, quiet_transformers(), _without_vocabulary():
             (Path(folder) / _LINK).symlink_to(path.resolve())
             return AutoTokenizer.from_pretrained(
                 folder, gguf_file=_LINK, local_files_only=True, trust_remote_code=False
@@ -183,8 +183,8 @@ def _quiet_bar(library: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _as_needed() -> Iterator[None]:
-    """Let transformers read GGUF files without their vocabulary, and make each table of names once."""
+def _without_vocabulary() -> Iterator[None]:
+    """Let transformers skip the vocabulary of GGUF files, and create each table of names once, while the block runs."""
     import gguf
 
     package: Any = gguf
@@ -225,7 +225,7 @@ def _reader() -> Any:
 
 
 def _after_array(data: Any, at: int, kind: int, count: int) -> int:
-    """Return the position behind the values of an array in a GGUF file."""
+    """Return the position of the first byte after the values of an array in a GGUF file."""
     from gguf import GGUFReader, GGUFValueType
 
     if kind != _STRING:

@@ -93,7 +93,7 @@ def _failed_download(name: str, revision: str | None, error: Exception) -> Model
     if isinstance(error, HFValidationError):
         return ModelError(
             f"there is no model folder '{name}', and the name is not a valid Hub id.",
-            f"a Hub id is owner/name, of letters, digits, '-', '_' and '.'; {_LOCAL}",
+            f"a Hub id has the form owner/name, with letters, digits, '-', '_' and '.'; {_LOCAL}",
         )
     cause, hint = _answer_of_hub(name, revision, error) or _failed_connection(error)
     return ModelError(f"the model '{name}' could not be downloaded from the Hub: {cause}.", hint)

@@ -51,7 +51,7 @@ _NOT_NEEDED: Final = (
 )
 #: Packages that some tokenizers need.
 _OPTIONAL: Final = ("sentencepiece", "protobuf", "tiktoken", "mistral-common", "blobfile")
-#: {module: package that installs it}, for different names.
+#: {module: package that installs it}, for modules with another name than their package.
 _DISTRIBUTIONS: Final = {
     "google": "protobuf",
     "flash_attn": "flash-attn",
@@ -137,7 +137,7 @@ def broken_installation(name: str, error: BaseException) -> ModelError:
     package = _package_missing(cause)
     if package:
         return ModelError(
-            f"transformers needs the package {package} for the model '{name}', which is not installed.",
+            f"the model '{name}' needs the package {package}, which is not installed.",
             f"install it with `pip install {package}`; the model's files are not the cause.",
         )
     message = f"transformers cannot import what the model '{name}' needs: {reason(cause)}."

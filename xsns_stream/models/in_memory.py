@@ -76,7 +76,9 @@ def open_model(
     if not isinstance(model, LoadedModel):
         return adopt_model(model, tokenizer, objective=objective, label_count=label_count)
     if tokenizer is not None:
-        raise UsageError("the model was loaded with its tokenizer, and another was given.", "omit the tokenizer.")
+        raise UsageError(
+            "the model was loaded with its tokenizer, and another tokenizer was given.", "omit the tokenizer."
+        )
     if objective not in ("auto", model.objective):
         raise UsageError(
             f"the model '{model.name}' was loaded for {model.objective}, not for {objective}.",
@@ -148,7 +150,7 @@ def adopt_model(model: Any, tokenizer: Any, *, objective: str = "auto", label_co
     own = _objective_of(model, name)
     if objective not in ("auto", own):
         raise UsageError(
-            f"the model '{name}' predicts {own}, not {objective}.", "load it with the head of the objective."
+            f"the model '{name}' has the head of {own}, not of {objective}.", "load it with the head of the objective."
         )
     if own in CLASSIFICATION and label_count is not None and label_count != model.config.num_labels:
         raise ModelError(

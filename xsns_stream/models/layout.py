@@ -29,6 +29,7 @@ ALL: Final = "all"
 #: Maximum number of tokens if neither the model nor the tokenizer has a limit.
 UNBOUNDED: Final = 2**31 - 1
 
+#: A part of θ: the name of its span, and {name: parameter}.
 _Part = tuple[str, dict[str, "nn.Parameter"]]
 
 
@@ -178,7 +179,7 @@ def longest_input(model: Any, tokenizer: Any) -> int:
 
 
 def _text_modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) for the modules of the text stack, which has no head, image tower or audio tower."""
+    """Yield (name, module) for the modules of the text stack, without the head, image towers and audio towers."""
     body = _text_body(model)
     prefix = _name_of(model, body)
     others: list[str] = []

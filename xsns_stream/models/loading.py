@@ -128,7 +128,7 @@ def load_model(
         refuse_bytes(name, kind)
     objective = resolve(config, objective, name)
     if objective in TASKS:
-        config.num_labels = label_count or 2  # a span has two ends
+        config.num_labels = label_count or 2  # question answering: the start and the end of a span
     padding = _padding_from_tokenizer(checkpoint, name, config)
     model = load_weights(checkpoint, name, objective, head_seed, dtype)
     tokenizer = checkpoint.tokenizer()

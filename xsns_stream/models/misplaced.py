@@ -20,9 +20,9 @@ from xsns_stream.models.model_files import Tensors
 #: The cache of the Hub has a model in `models--owner--name/snapshots/COMMIT`.
 _DEPTH: Final = 3
 _MOST_FOLDERS: Final = 1000
-#: Share of the missing tensors that are in the weights under the same prefix.
+#: Share of the missing tensors that must be in the weights under the same prefix.
 _NEARLY_ALL: Final = 0.9
-#: A prefix that may be part of a command.
+#: Pattern of a prefix that can be part of a command without quoting.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.]+")
 _RENAMING: Final = (
     "python -c \"from safetensors.torch import load_file, save_file; save_file({{name.removeprefix('{prefix}'): tensor "
@@ -68,7 +68,7 @@ def check_prefix(name: str, missing: set[str], tensors: Tensors) -> None:
     """
     prefixes = Counter(prefix for key in tensors.shapes for prefix in _prefixes(key) if key[len(prefix) :] in missing)
     prefix, count = prefixes.most_common(1)[0] if prefixes else ("", 0)
-    # Of tied tensors, the weights have one only.
+    # The weights contain only one of several tied tensors.
     if not prefix or count < _NEARLY_ALL * min(len(missing), len(tensors)):
         return
     rename = f", or rename the tensors: `{_RENAMING.format(prefix=prefix)}`" if _PLAIN.fullmatch(prefix) else ""

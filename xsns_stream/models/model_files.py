@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from xsns_stream.errors import ModelError
-from xsns_stream.io.json import MIB, UnusableError, check_itself, check_regular, opened, parse_object, read_object
+from xsns_stream.io.json import MIB, UnusableError, check_regular, opened, parse_object, read_object, refuse_placeholder
 from xsns_stream.io.placeholders import PLACEHOLDER_BYTES
 from xsns_stream.models.huggingface import FAMILIES, broken_installation, needs_own_code, quiet_transformers, reason
 
-#: Largest number of blocks of a configuration, and a number that is always allowed because blocks may share weights.
+#: Largest number of blocks of a configuration; and a number of blocks that is allowed even if the weights have fewer
+#: tensors, because blocks may share weights.
 MOST_LAYERS: Final = 2_048
 FEW_LAYERS: Final = 256
 #: Largest value of all other sizes, such as those of a vocabulary, a layer or a list of experts.
@@ -145,6 +146,7 @@ def config_of_fields(fields: Fields, name: str) -> Any:
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:
+    """Return the configuration that `make` creates; errors of transformers become errors of this package."""
     try:
         with quiet_transformers():
             config = make()
@@ -249,7 +251,7 @@ def _check_types(part: Fields) -> None:
                 raise UnusableError(f"config.json: {name} is {_shown(value)}, not {what}")
     for name, value in part.items():
         if name.endswith("_token_id") and value is not None and not _is_id(value):
-            raise UnusableError(f"config.json: {name} is {_shown(value)}, not the number of a token")
+            raise UnusableError(f"config.json: {name} is {_shown(value)}, not a token id")
     for name in ("id2label", "label2id"):
         if len(part.get(name) or ()) > MOST_LABELS:
             raise UnusableError(f"config.json: {name} has more than {MOST_LABELS:,} labels")
@@ -290,7 +292,7 @@ def _shown(value: Any) -> str:
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
-#: Largest header that is read; 100,000 tensors take about 12 MB.
+#: Largest size of a header, in bytes; a header of 100,000 tensors has about 12 MB.
 MOST_HEADER: Final = 64 * MIB
 #: {type of a tensor: number of bits of a value}.
 BITS: Final = {
@@ -370,7 +372,7 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         beginning = file.read(PLACEHOLDER_BYTES)
-        check_itself(beginning, path.name)
+        refuse_placeholder(beginning, path.name)
         file.seek(8)
         length = int.from_bytes(beginning[:8], "little")
         if size < 8 or length > size - 8:
@@ -390,7 +392,7 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
             raise UnusableError(f"the tensor '{name}' of {path.name} {problem}")
         end = stop
     if end != size - 8 - length:
-        raise UnusableError(f"{path.name} has {size - 8 - length:,} bytes of values, but its header names {end:,}")
+        raise UnusableError(f"{path.name} has {size - 8 - length:,} bytes of values, but its header describes {end:,}")
     return header
 
 

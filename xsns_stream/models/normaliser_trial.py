@@ -11,7 +11,7 @@ from pathlib import Path
 
 MEMORY = 2**30
 SECONDS = 5
-#: Text that is printed after the library is imported. A failure before it is not caused by the normaliser.
+#: Text that is printed after the library is imported. If the program fails before, the normaliser is not the cause.
 READY = "ready"
 TEXT = (
     "The quick brown fox jumps over the lazy dog 0123456789 times.\n"

@@ -28,15 +28,15 @@ PACKAGES: Final = {
     "compressed-tensors": ("accelerate", "compressed_tensors"),
     "bitsandbytes": ("accelerate", "bitsandbytes"),
 }
-#: Methods that are de-quantised after loading; the others while transformers reads the files.
+#: Methods whose weights are de-quantised after loading. With other methods, this happens while the files are read.
 _AFTERWARDS: Final = ("bitsandbytes",)
 #: Largest number of weights in one stored value: 32 bits may hold 16 weights of 2 bits.
 MOST_PACKED: Final = 16
-_BEFORE: Final = "use the model before its quantisation"
+_BEFORE: Final = "use the original model, without quantisation"
 
 
 def method_of(fields: Mapping[str, Any]) -> str:
-    """Return the method by which the weights of a configuration are quantised; empty if they are not."""
+    """Return the quantisation method that a configuration names; an empty string if it describes plain weights."""
     settings = fields.get("quantization_config")
     if not isinstance(settings, dict):
         return ""

@@ -28,14 +28,14 @@ MOST_BYTES: Final = 128 * MIB
 MOST_TOKENS: Final = 2**21
 #: Largest number of added tokens; Gemma 3 has 6,415.
 MOST_ADDED: Final = 100_000
-#: Largest number of characters of a token, and of an inserted text of a normaliser.
+#: Largest number of characters of a token, and of a text that a normaliser inserts.
 LONGEST: Final = 4_096
 LONGEST_REPLACEMENT: Final = 256
 #: Largest number of steps of a normaliser, a pre-tokenizer or a post-processor; known tokenizers have up to 30.
 MOST_STEPS: Final = 512
 #: Largest factor by which a normaliser may lengthen a text: U+FDFA becomes 18 characters.
 MOST_GROWTH: Final = 64
-#: Growth factor from which on a normaliser is tried in a separate process.
+#: A normaliser that may lengthen a text by at least this factor is tried in a separate process.
 TRIED_GROWTH: Final = 4.0
 #: Prefixes and suffixes of the names of files that transformers may open for a tokenizer.
 _BEGINNINGS: Final = (
@@ -124,8 +124,8 @@ def _settings(folder: Path) -> dict[str, Any]:
         if isinstance(tokens, dict) and not isinstance(tokens.get("content", ""), str):
             raise UnusableError(f"special_tokens_map.json: {name} is not a token")
     added = documents.get("added_tokens.json", {})
-    if not all(_is_number(number) for number in added.values()):
-        raise UnusableError("added_tokens.json does not have a number for each token")
+    if not all(_is_id(number) for number in added.values()):
+        raise UnusableError("added_tokens.json does not have an id for each token")
     if len(added) > MOST_ADDED:
         raise UnusableError(f"added_tokens.json adds {len(added):,} tokens, more than {MOST_ADDED:,}")
     return settings
@@ -151,7 +151,7 @@ def _check_settings(settings: Fields) -> None:
         raise UnusableError(f"{name}: added_tokens_decoder is not an object")
     for number, token in (settings.get("added_tokens_decoder") or {}).items():
         if not number.isdecimal() or not isinstance(token, dict) or not isinstance(token.get("content"), str):
-            raise UnusableError(f"{name}: added_tokens_decoder does not have a token for each number")
+            raise UnusableError(f"{name}: added_tokens_decoder does not have a token for each id")
     if not isinstance(settings.get("auto_map") or {}, dict | list):
         raise UnusableError(f"{name}: auto_map is not an object")
     for field in _NAMES_OF_LISTS:
@@ -175,8 +175,8 @@ def _check_vocabulary(folder: Path) -> None:
         vocabulary = read_object(folder / "vocab.json", most_bytes=MOST_BYTES, levels=2)
         if len(vocabulary) > MOST_TOKENS:
             raise UnusableError(f"vocab.json has {len(vocabulary):,} tokens, more than {MOST_TOKENS:,}")
-        if not all(map(_is_number, vocabulary.values())):
-            raise UnusableError("vocab.json does not have a number for each token")
+        if not all(map(_is_id, vocabulary.values())):
+            raise UnusableError("vocab.json does not have an id for each token")
 
 
 # -------------------------------------------------------------------------------- parts of tokenizer.json
@@ -190,8 +190,8 @@ def _check_added(added: Any, name: str) -> None:
     if len(added) > MOST_ADDED:
         raise UnusableError(f"{name} adds {len(added):,} tokens, more than {MOST_ADDED:,}")
     for token in added:
-        if not isinstance(token.get("content"), str) or not _is_number(token.get("id")):
-            raise UnusableError(f"{name}: an added token has no text or no number")
+        if not isinstance(token.get("content"), str) or not _is_id(token.get("id")):
+            raise UnusableError(f"{name}: an added token has no text or no id")
         if len(token["content"]) > LONGEST:
             raise UnusableError(f"{name}: an added token has more than {LONGEST:,} characters")
 
@@ -204,8 +204,8 @@ def _check_model(model: Any, name: str) -> None:
         raise UnusableError(f"{name} has no vocabulary")
     if len(vocabulary) > MOST_TOKENS:
         raise UnusableError(f"{name} has {len(vocabulary):,} tokens, more than {MOST_TOKENS:,}")
-    if isinstance(vocabulary, dict) and not all(map(_is_number, vocabulary.values())):
-        raise UnusableError(f"{name}: the vocabulary does not have a number for each token")
+    if isinstance(vocabulary, dict) and not all(map(_is_id, vocabulary.values())):
+        raise UnusableError(f"{name}: the vocabulary does not have an id for each token")
     if not isinstance(model.get("merges") or [], list):
         raise UnusableError(f"{name}: merges is not a list")
     for field in ("continuing_subword_prefix", "end_of_word_suffix", "unk_token"):
@@ -351,5 +351,5 @@ def _try_out(normaliser: Fields, name: str) -> None:
     raise UnusableError(f"{name}: the normaliser makes a short text more than {MOST_GROWTH} times as long")
 
 
-def _is_number(value: Any) -> bool:
+def _is_id(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**31

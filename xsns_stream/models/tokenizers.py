@@ -88,7 +88,7 @@ def load_tokenizer(folder: Path, name: str, config: Any = None) -> Any:
     return tokenizer
 
 
-#: Texts in several scripts, with digits and capitals, in which wrong tokenizers differ.
+#: Texts in several scripts, with digits and capitals, which a wrong tokenizer splits differently.
 _PROBES: Final = (
     "hello world",
     "The year 2023, and 650841823.",
@@ -185,10 +185,10 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
             f"the tokenizer of model '{name}' has {len(tokenizer)} tokens, but the model has {rows} embeddings.", _HINT
         )
     if objective == "masked-lm" and (tokenizer.mask_token_id is None or tokenizer.pad_token_id is None):
-        raise ModelError(f"the tokenizer of model '{name}' has no mask or no padding token.", _HINT)
+        raise ModelError(f"the tokenizer of model '{name}' has no mask token or no padding token.", _HINT)
     if objective == "masked-lm" and tokenizer.mask_token_id == tokenizer.unk_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' uses the token for unknown text as its mask "
+            f"the tokenizer of model '{name}' uses its unknown token as its mask token "
             f"({str(tokenizer.mask_token)!a}).",
             f"the model was trained with another mask token; {_HINT}",
         )
@@ -197,7 +197,8 @@ def check_match(model: Any, tokenizer: Any, objective: str, name: str) -> None:
         return
     if padding != tokenizer.pad_token_id:
         raise ModelError(
-            f"the tokenizer of model '{name}' pads with id {tokenizer.pad_token_id}, but the model with {padding}.",
+            f"the tokenizer of model '{name}' has the padding id {tokenizer.pad_token_id}, but the model has "
+            f"{padding}.",
             _HINT,
         )
 
@@ -216,9 +217,9 @@ def padding_id(model: Any, tokenizer: Any) -> int:
 def prepare_classifier(model: Any, tokenizer: Any, name: str) -> int:
     """Set the padding id by which a classifier of texts finds the end of a text, and return the id for padding.
 
-    Decoders classify a text at its last token. They find it by `pad_token_id` of their configuration: it is the last
-    token with another id. A token that text contains, such as `!` with the id 0, or that the tokenizer adds to each
-    text, would therefore be taken for padding.
+    Decoders classify a text at its last token, which is the last token whose id is not `pad_token_id` of the
+    configuration. This id must not be the id of a token that occurs in texts, such as `!` with the id 0, or that the
+    tokenizer adds to each text; such a token would be treated as padding.
 
     Args:
         model: A model for sequence classification.
@@ -310,7 +311,7 @@ _SPACE: Final = "[ ▁Ġ]"
 #: Contexts of a string: alone, after a space, within a word.
 _CONTEXTS: Final = ("{}", "a {} a", "a{}a")
 
-#: Tokenizer → (size of its vocabulary, pre-tokenizer that must follow its own).
+#: Tokenizer → (size of its vocabulary, pre-tokenizer that must run after its own; None if none is needed).
 _KNOWN: WeakKeyDictionary[Any, tuple[int, Any]] = WeakKeyDictionary()
 #: A tokenizer is changed during a call and restored afterwards.
 _LOCK: Final = RLock()
@@ -319,7 +320,7 @@ _LOCK: Final = RLock()
 def tokenise(tokenizer: Any, *texts: Any, **settings: Any) -> Any:
     """Call a transformers tokenizer so that strings of special tokens within text are read as characters.
 
-    Text without such a string gives the same tokens as a plain call. The tokenizer is not changed.
+    Text without such a string gives the same tokens as a plain call. The tokenizer is the same after the call.
 
     Args:
         tokenizer: The tokenizer.
@@ -340,7 +341,10 @@ def tokenizer_limit(tokenizer: Any) -> int:
 
 
 def reserved_strings(tokenizer: Any) -> dict[str, int]:
-    """Return {string: id} of all tokens, such as special tokens, that do not stand for the characters of the string."""
+    """Return {string: id} of all tokens that do not stand for the characters of their string.
+
+    These are the special tokens, and tokens such as `<extra_id_0>` that the tokenizer does not declare as special.
+    """
     reserved = {str(token): int(at) for at, token in tokenizer.added_tokens_decoder.items() if token.special}
     reserved |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
     reserved |= {token.removeprefix("▁"): int(at) for token, at in tokenizer.get_vocab().items() if _is_stand_in(token)}
@@ -421,6 +425,7 @@ def _any_of(first: str, strings: Iterable[str]) -> str:
 
 
 def _is_read_as(tokenizer: Any, string: str, at: int) -> bool:
+    """Return whether a tokenizer reads a string as the token with the id `at`, in at least one of `_CONTEXTS`."""
     texts = [context.format(string) for context in _CONTEXTS]
     encoding = tokenizer(texts, add_special_tokens=False, split_special_tokens=True, truncation=False, verbose=False)
     return any(at in ids for ids in encoding["input_ids"])

@@ -56,7 +56,7 @@ def load_weights(checkpoint: Checkpoint, name: str, objective: str, head_seed: i
                 config=config,
                 dtype=getattr(torch, dtype),
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # reported below
+                ignore_mismatched_sizes=True,  # `_check_complete` reports them
                 key_mapping=renamed_tensors(config, objective) or None,
                 **settings,
             )
@@ -105,13 +105,16 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
         )
     if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(
-            f"the model '{name}' has a head for {task_of(model.config)}.",
-            f"use this objective, or use a checkpoint without this head for {objective}.",
+            f"the model '{name}' has a head for {task_of(model.config)}, not for {objective}.",
+            f"use the objective of the head, or use a checkpoint without this head for {objective}.",
         )
 
 
 def _head_names(model: Any) -> set[str]:
-    """Return the names of all tensors of the head: the modules that contain neither blocks nor input embeddings."""
+    """Return the names of all tensors of the head.
+
+    The head consists of the outermost modules that contain neither blocks nor input embeddings.
+    """
     embeddings = model.get_input_embeddings()
     body = {name.split(".")[0] for name, _ in block_lists(model)}
     body |= {name.split(".")[0] for name, module in model.named_modules() if module is embeddings}

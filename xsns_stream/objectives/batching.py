@@ -89,7 +89,7 @@ def _padded(group: Sequence[EncodedExample], pad_id: int) -> dict[str, Ids]:
 
 def _row(example: EncodedExample, name: str) -> Ids:
     if name == "token_type_ids" and name not in example.arrays:
-        # A single text in a batch with pairs has no token types, because all of its tokens belong to a first text.
+        # In a batch with pairs, the tokens of a single text have the type 0, as the tokens of the first text of a pair.
         return np.zeros_like(example.input_ids)
     return example.arrays[name]
 

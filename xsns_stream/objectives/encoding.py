@@ -348,7 +348,7 @@ def joined_ranges(words: Sequence[str]) -> list[tuple[int, int]]:
 def tokens_of_ranges(
     ranges: Sequence[tuple[int, int]], offsets: Sequence[tuple[int, int]], label_at: str = "first"
 ) -> list[int | None]:
-    """Return the position of the first or of the last token of each character range; None for a range without one.
+    """Return the position of the first or of the last token of each character range; None if a range has no token.
 
     Args:
         ranges: Character ranges (start, stop) of words in the text, without the character at `stop`, ascending and
@@ -367,7 +367,7 @@ def tokens_of_ranges(
             if begin >= stop:
                 break
             inside = end > start
-            # The space before a word, which is not in the range of the word before it.
+            # The token is the space before the word, which is not in the range of the preceding word.
             space = end > max(start - 1, 0) and begin >= before
             if first is None and (inside or space):
                 first = position
@@ -382,11 +382,12 @@ def labelled_tokens(
 ) -> Iterator[tuple[int, str]]:
     """Yield (position of a token, its label) for words with a label and a token.
 
-    A position that several words share is yielded once: with the label of the first of them, or of the last.
+    A position that several words share is yielded once: with the label of the first of these words, or of the last of
+    them if `label_at` is `last`.
 
     Args:
-        positions: The position of the token of each word; None for a word without one.
-        labels: The label of each word; empty for a word without one.
+        positions: The position of the token of each word; None for a word without a token.
+        labels: The label of each word; empty for a word without a label.
         label_at: `first` or `last`, the token of the word to which the positions belong.
     """
     known = [(at, label) for at, label in zip(positions, labels, strict=True) if at is not None and label]

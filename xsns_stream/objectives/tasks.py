@@ -56,7 +56,7 @@ class _Classification:
         digest = hashlib.sha256("\x1f".join(self.labels).encode()).hexdigest()[:12]
         return f"{self.name}(labels={len(self.labels)}:{digest},max_length={self.max_length})"
 
-    def _number(self, label: str, sample: LanguageSample) -> int:
+    def _class_index(self, label: str, sample: LanguageSample) -> int:
         try:
             return self.labels.index(label)
         except ValueError:
@@ -114,7 +114,7 @@ class TokenClassification(_Classification):
             labels = np.full_like(tokens.ids, IGNORED)
             positions = word_tokens(words, tokens.encoding["offset_mapping"], self.label_at)
             for position, name in labelled_tokens(positions, names, self.label_at):
-                labels[position] = self._number(name, sample)
+                labels[position] = self._class_index(name, sample)
             return {"input_ids": tokens.ids, "labels": labels} if (labels != IGNORED).any() else None
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays, return_offsets_mapping=True)
@@ -144,7 +144,10 @@ class SequenceClassification(_Classification):
         def make_arrays(example: TextExample, tokens: TokenisedExample) -> dict[str, Ids]:
             if not isinstance(example.label, str):
                 raise _wrong_kind(self.name, "texts with one class each", sample)
-            return {"input_ids": tokens.ids, "labels": np.array(self._number(example.label, sample), dtype=np.int64)}
+            return {
+                "input_ids": tokens.ids,
+                "labels": np.array(self._class_index(example.label, sample), dtype=np.int64),
+            }
 
         return encode_sample(sample, tokenizer, seed, self.max_length, make_arrays)
 

@@ -7,7 +7,6 @@ vector or counts for each language, are in memory at a time; token states and gr
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ import numpy as np
 
 from xsns_stream.corpora import Corpus, draw_sample
 from xsns_stream.errors import CorpusError, XsnsError
+from xsns_stream.io.scratch_files import scratch_folder
 from xsns_stream.objectives import EncodedSample, batches, make_objective
 from xsns_stream.pipeline.baseline_values import (
     Body,
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 #: Default layer of NN-Rank; for a model with fewer layers, the last layer is the default.
 NEIGHBOUR_LAYER: Final = 8
+#: Beginning of the names of folders with temporary files of baselines.
+SCRATCH_PREFIX: Final = "xsns-baselines-"
 OnBaselineEvent: TypeAlias = Callable[[BaselineEvent], None]
 #: Function that computes the matrices of all seeds on workers instead of in this process.
 Elsewhere: TypeAlias = "Callable[[BaselineRun], Sequence[Matrices]]"
@@ -151,10 +153,8 @@ class BaselineRun:
     def one_seed(self, seed: int) -> Matrices:
         """Return the matrices [S, T] of one seed."""
         with ExitStack() as undo:
-            folder = undo.enter_context(
-                tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=self.settings.scratch)
-            )
-            collectors = self.collectors(seed, Path(folder), undo)
+            folder = undo.enter_context(scratch_folder(SCRATCH_PREFIX, self.settings.scratch))
+            collectors = self.collectors(seed, folder, undo)
             rows = [Row(language, seed) for language in self.settings.languages]
             for row, text in ReadAhead(rows, self.read, self._waiting):
                 self.notify(RowStarted(row))

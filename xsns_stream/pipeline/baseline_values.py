@@ -265,7 +265,7 @@ class GradientsCollector:
     def matrices(self, sources: Sequence[str], targets: Sequence[str]) -> Matrices:
         """Return the cosine similarities of the mean gradients of sources and targets."""
         everybody = _all(sources, targets)
-        square = gradient_cosine(self._file.lines(everybody))
+        square = gradient_cosine(self._file.gradients(everybody))
         return {"grad-cosine": _between(square, everybody, sources, targets)}
 
 

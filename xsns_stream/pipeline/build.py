@@ -326,7 +326,8 @@ def build_plan(store: SubNetworkStore, texts: Any = None, model: Any = None, **o
     objective, label_column = model_options.get("objective", "auto"), options.pop("label_column", None)
     if label_column is not None and objective not in TASKS:
         raise UsageError(
-            f"--label-column does not apply to the objective {objective}.", f"labels are for {', '.join(TASKS)}."
+            f"--label-column does not apply to the objective {objective}.",
+            f"omit --label-column, or give one of the objectives {', '.join(TASKS)}.",
         )
     corpus = open_corpus(
         known.texts,

@@ -291,7 +291,7 @@ class _ClientRun(Generic[Item, Result]):
             self._await(key, future)
 
     def _try_again(self, key: str, reason: str) -> None:
-        self.running.pop(key, None)
+        running = self.running.pop(key, None)
         # If a worker dies, the items in its queue fail too. An item that it had not begun is not blamed for this,
         # unless this happens very often.
         attempts = len(self.begun[key])
@@ -304,6 +304,12 @@ class _ClientRun(Generic[Item, Result]):
             hint = "give workers more memory, a smaller --batch or --max-length, or run the same command again."
             self.on_failed(item, XsnsError(f"it was {times}, and {reason}", hint), tuple(self.begun[key]))
             return
+        if reason == _DIED and running is not None:
+            self.on_note(
+                f"the worker at {running.worker} died while it worked on {self.job.name(self.items[key])}, which is "
+                f"now done again (attempt {attempts + 1} of at most {self.options.retries + 1}). It may have run out "
+                "of memory, or may have been stopped."
+            )
         self._submit(key)
 
     def _forget(self, key: str) -> None:
@@ -340,7 +346,7 @@ class _ClientRun(Generic[Item, Result]):
         if self.on_this_machine and now - self.without_workers > _NO_LOCAL_WORKER_S:
             raise XsnsError(
                 "all workers of this machine have ended, and none could be started again.",
-                "free memory or take fewer workers, and run the same command again: finished work is kept.",
+                "free memory or give fewer workers, and run the same command again: finished work is kept.",
             )
         if not self.told_no_workers and now - self.without_workers > _NO_WORKER_S:
             self.on_note("the cluster has no worker; this command waits until there is one.")

@@ -19,8 +19,9 @@ import numpy as np
 
 from xsns_stream.baselines.nearest_tokens import OnProgress, TokenStates, neighbour_shares
 from xsns_stream.errors import XsnsError
+from xsns_stream.io.scratch_files import scratch_folder
 from xsns_stream.pipeline.baseline_model import load_for_baselines, model_modes
-from xsns_stream.pipeline.baseline_run import BaselineRun
+from xsns_stream.pipeline.baseline_run import SCRATCH_PREFIX, BaselineRun
 from xsns_stream.pipeline.baseline_values import Collector, LanguageText, Matrices, NeighboursCollector
 from xsns_stream.pipeline.cluster import Attempt, ClusterOptions, WorkDoneBy, run_on_cluster
 from xsns_stream.pipeline.cluster_clients import PROCESS_BYTES, Workers
@@ -73,6 +74,10 @@ class BaselineJob(Job[Row, Outcome]):
     def size(self, item: Row) -> float:
         """Return the number of characters of a row's examples."""
         return float(self.sizes.get(item, 1))
+
+    def name(self, item: Row) -> str:
+        """Return the language and the seed of a row."""
+        return f"{item.language} (seed {item.seed})"
 
     def open(self) -> BaselineSession:
         """Load the model on a worker.
@@ -156,8 +161,7 @@ def baselines_on_cluster(
     rows = [Row(language, seed) for seed in settings.seeds for language in settings.languages]
     digests, sizes = text_digests(settings.corpus, rows, settings.examples)
     with ExitStack() as undo:
-        folder = undo.enter_context(tempfile.TemporaryDirectory(prefix="xsns-baselines-", dir=settings.scratch))
-        files = Path(folder).resolve()
+        files = undo.enter_context(scratch_folder(SCRATCH_PREFIX, settings.scratch))
         collectors = {seed: run.collectors(seed, _new_folder(files / str(seed)), undo) for seed in settings.seeds}
         report = _Report(run, collectors, logs)
         job = BaselineJob(

@@ -113,6 +113,10 @@ class BuildJob(Job[Row, RowOutcome]):
         """Return the number of characters of a row's examples."""
         return float(self.sizes.get(item, 1))
 
+    def name(self, item: Row) -> str:
+        """Return the language and the seed of a row."""
+        return f"{item.language} (seed {item.seed})"
+
     def open(self) -> BuildSession:
         """Load the model and open the store on a worker.
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import logging
 import multiprocessing
 import os
 import sys
+import time
 import tokenize
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -38,6 +41,13 @@ _START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_s
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 #: Modules that workers of a build need.
 BUILD_MODULES: Final = ("xsns_stream.pipeline.cluster_preload",)
+_SOME_WORKERS: Final = "give a number of processes, or auto; without workers, one process does all work."
+#: Time in seconds that a client waits for the file of a scheduler that is starting.
+FILE_WAIT_S: Final = 30.0
+_START_CLUSTER: Final = (
+    "start one with `dask scheduler`, and workers with `dask worker`; then give its address, which begins with tcp://, "
+    "or its file."
+)
 _INSTALL: Final = "install it with `pip install 'xsns-stream[distributed]'`."
 
 
@@ -158,7 +168,7 @@ def workers_asked(
     if workers is not None and workers != AUTO:
         workers = whole_number(workers, "workers")
         if workers < 1:
-            raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+            raise UsageError(f"the number of workers must be at least 1, not {workers}.", _SOME_WORKERS)
     if workers is not None:
         refuse_unguarded_script()
     import_distributed()
@@ -260,7 +270,7 @@ def local_cluster(
     from distributed import Client, LocalCluster
 
     if workers < 1:
-        raise UsageError(f"the number of workers must be at least 1, not {workers}.")
+        raise UsageError(f"the number of workers must be at least 1, not {workers}.", _SOME_WORKERS)
     refuse_unguarded_script()
     settings = {
         **KEEP_PLACES,
@@ -289,7 +299,8 @@ def local_cluster(
             # Without an address, the scheduler would use the port 8787, and warn if another program has it.
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            # The process from which workers are forked may have been started before a variable was set.
+            # The process from which workers are forked may have been started before a variable was set in this process.
+            # Workers therefore get the present variables.
             env={name: value for name, value in os.environ.items() if name not in _THREADS},
         ) as cluster,
         Client(cluster) as client,
@@ -372,14 +383,31 @@ def connected(scheduler: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        client = Client(scheduler) if "://" in scheduler else Client(scheduler_file=scheduler)
+        client = Client(scheduler if "://" in scheduler else _address_in(Path(scheduler)))
     except (OSError, TimeoutError, ValueError) as error:
-        raise XsnsError(
-            f"there is no Dask scheduler at '{scheduler}': {error}.",
-            "start one with `dask scheduler`, and workers with `dask worker`; then give its address or its file.",
-        ) from error
+        raise XsnsError(f"there is no Dask scheduler at '{scheduler}': {error}.", _START_CLUSTER) from error
     with client:
         yield client
+
+
+def _address_in(file: Path) -> str:
+    """Return the address in a scheduler file; a scheduler that is starting may write the file a little later.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is not a scheduler file.
+        XsnsError: There is no such file.
+    """
+    end = time.monotonic() + FILE_WAIT_S
+    while not file.exists():
+        if time.monotonic() > end:
+            raise XsnsError(f"there is no scheduler file '{file}'.", _START_CLUSTER)
+        time.sleep(0.1)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    address = document.get("address") if isinstance(document, dict) else None
+    if not isinstance(address, str):
+        raise ValueError("the file has no address")
+    return address
 
 
 def import_distributed() -> None:

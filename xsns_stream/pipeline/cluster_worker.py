@@ -58,7 +58,7 @@ class JobPlugin(WorkerPlugin):
         self.session = None
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-        """Prepare the item of a task that becomes ready, in a thread; Dask calls this at each change of state."""
+        """If a task becomes ready, prepare its item in a thread; Dask calls this method at each change of state."""
         if finish == "ready" and str(key).startswith(self.token) and self.session is not None:
             item = self.worker.state.tasks[key].run_spec.args[2]
             threading.Thread(target=self._prepare, args=(self.session, item), daemon=True).start()

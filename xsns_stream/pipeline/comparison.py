@@ -305,7 +305,7 @@ def _check_counts(
         (only,) = languages
         raise UsageError(
             f"a matrix compares at least two languages, and '{only}' is the only one.",
-            "name more with --lang sw,en, or build more languages.",
+            "name more languages, such as --lang sw,en, or build more languages.",
         )
     if not verify:
         return

@@ -184,7 +184,7 @@ def transfer_to_file(
         if isinstance(event, UnitDone):
             write()
 
-    # Mixed precision of the caller would change the scores without a record of it.
+    # If the caller has enabled mixed precision, it would change the scores, and no record would show this.
     with caller_modes_off():
         if workers is None:
             result = run_transfer(settings, data, folder, load, notify)

@@ -145,7 +145,7 @@ def _files(settings: BuildSettings, store: SubNetworkStore) -> list[Path] | None
         roots.append(Path(inputs["model"]))
     if not all(root.is_absolute() and root.exists() for root in roots):
         return None
-    # The base model of an adapter is in another place.
+    # A model that consists of an adapter is not remembered, because the files of its base model are in another folder.
     if (roots[-1] / ADAPTER).exists():
         return None
     files = [store.path / "zarr.json"]

@@ -48,6 +48,10 @@ class Job(ABC, Generic[Item, Result]):
     def size(self, item: Item) -> float:
         """Return the expected work of an item, in any unit; items with the most work are submitted first."""
 
+    def name(self, item: Item) -> str:
+        """Return the name of an item in messages."""
+        return "its work"
+
 
 def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:
     """Raise an error if the versions of libraries on a worker differ from those on the client.

@@ -375,7 +375,10 @@ class SplitHalves:
     def compare(
         self, sums: Mapping[str, Tensor], densities: Sequence[float], quantile: str
     ) -> dict[float, float | None]:
-        """Return {density: coefficient of the two halves}; empty if a half has no example. Call this only once."""
+        """Return {density: coefficient of the two halves}; empty if a half has no example.
+
+        Call this method only once, at the end.
+        """
         if self._first is None or not self.second_examples:
             return {}
         halves = list(self._first.values())

@@ -1,4 +1,4 @@
-"""The table of the baselines from text, which has the input and the collector of each, and their settings."""
+"""The table of the baselines from text, and the settings with which baselines are computed."""
 
 from __future__ import annotations
 

@@ -357,11 +357,17 @@ def _coefficient_matrix(matrix: SimilarityMatrix, *, exact: bool = False) -> Pag
     return matrix_of(matrix, key=name, title=coefficient_title(name), exact=exact)
 
 
-def _calibrated(matrix: SimilarityMatrix, gold: Gold, regime: str | None, log: NoteLog) -> CalibratedScores:
+def _calibrated(matrix: SimilarityMatrix, gold: Gold, regime: str | None, log: NoteLog) -> CalibratedScores | None:
+    """Return the regression of gold scores on the similarities; None, with a note, if there are too few scores."""
     from xsns_stream.pipeline.predictors import load_gold
     from xsns_stream.pipeline.ranking_worth import check_with_gold
     from xsns_stream.pipeline.source_ranking import CalibratedScores
     from xsns_stream.regression import calibrate
 
     scores = load_gold(gold, regime, log)
-    return CalibratedScores(scores, calibrate(scores, matrix), check_with_gold(scores, matrix), ())
+    try:
+        calibration = calibrate(scores, matrix)
+    except UsageError as error:
+        log(Noted(f"expected scores are left out: {error.message}"))
+        return None
+    return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), ())

@@ -66,7 +66,7 @@ def rank_every_target(
     from xsns_stream.report.page import RankingSection
 
     targets = [code for code in matrix.targets if any(source != code for source in matrix.sources)]
-    ends = [np.full(matrix.values.shape, np.nan) for _ in range(3)]
+    ends = [np.full(matrix.values.shape, np.nan) for _ in range(2)]
     expected = [np.full(matrix.values.shape, np.nan) for _ in range(4)]
     ranked, basis = [], ""
     progress = progress_of("ranking", on_event)
@@ -85,9 +85,8 @@ def rank_every_target(
         basis,
         _worth(rows, calibrated),
         None if calibrated is None else _expected_scores(expected, calibrated),
-        ends[2] if basis else None,
     )
-    return RankedTargets(section, *(ends[:2] if basis else (None, None)))
+    return RankedTargets(section, *(ends if basis else (None, None)))
 
 
 def _with_intervals(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SourceRanking:
@@ -148,22 +147,13 @@ def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) ->
 
 
 def _fill(matrix: SimilarityMatrix, ranking: SourceRanking, ends: Sequence[Reals], expected: Sequence[Reals]) -> None:
-    """Write the values of one target into the columns of the arrays.
-
-    Args:
-        matrix: The similarities.
-        ranking: The ranking of the target.
-        ends: Arrays of the lower and upper ends of the intervals, and of the probability of being the most similar.
-        expected: Arrays of the expected scores, of both ends of their intervals, and of the measured scores.
-    """
+    """Write the intervals and the expected scores of one target into the columns of the arrays."""
     column = matrix.targets.index(ranking.target)
     row_of = {code: i for i, code in enumerate(matrix.sources)}
     for source in ranking:
         row = row_of[source.language]
         if source.low is not None and source.high is not None:
             ends[0][row, column], ends[1][row, column] = source.low, source.high
-        if source.best_probability is not None:
-            ends[2][row, column] = source.best_probability
         if (score := source.expected) is not None:
             measured = np.nan if score.measured is None else score.measured
             for array, value in zip(expected, (score.mean, score.low, score.high, measured), strict=True):
@@ -174,11 +164,13 @@ def _ranked_target(report: RankingReport) -> RankedTarget:
     from xsns_stream.report.page import RankedTarget
 
     sources = report.candidates.sources
+    best = [(source.language, source.best_probability) for source in sources if source.best_probability is not None]
     return RankedTarget(
         report.candidates.target,
+        tuple((code, share) for code, share in best if share > 0),
         tuple(source.language for source in sources if source.level_with_first),
-        tuple(source.language for source in sources if source.tied),
         (*report.verdicts, *report.worth),
+        tuple(source.language for source in sources if source.tied),
     )
 
 

@@ -179,7 +179,7 @@ def _mean(cells: Reals) -> Reals:
 
 
 def _predictor(result: EvaluationReport, joined: JoinedScores, index: int, rows: Any, columns: Any) -> PredictorPairs:
-    """Return the values, the regret and the calibrated scores of the predictor at one index."""
+    """Return the values, the regret and the calibrated scores of the predictor with the index `index`."""
     from xsns_stream.report.page import PredictorPairs
 
     name = result.predictors[index]

@@ -10,7 +10,7 @@ from xsns_stream.errors import UsageError
 from xsns_stream.languages import code_or_name
 from xsns_stream.types import SimilarityMatrix
 
-#: If a source of data has more languages than this, the user has to choose languages.
+#: If a table or a corpus has more languages than this, the user has to choose languages.
 MANY_LANGUAGES: Final = 1000
 
 
@@ -97,15 +97,15 @@ def _normal(codes: Sequence[str]) -> tuple[str, ...]:
 
 
 def require_choice(requested: RequestedLanguages, number: int, source: str) -> None:
-    """Check that the user has chosen languages if a source of data has more than :data:`MANY_LANGUAGES`.
+    """Check that the user has chosen languages if a table or a corpus has more than :data:`MANY_LANGUAGES`.
 
     Args:
         requested: The requested languages.
-        number: Number of languages of the source.
-        source: Name of the source, for the message.
+        number: Number of languages of the table or corpus.
+        source: Name of the table or corpus, for the message.
 
     Raises:
-        UsageError: The source has more languages, and none was chosen.
+        UsageError: The table or corpus has more languages, and none was chosen.
     """
     unlimited = requested.sources is None or requested.targets is None
     if unlimited and not requested.everything and number > MANY_LANGUAGES:

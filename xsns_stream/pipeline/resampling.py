@@ -1,4 +1,4 @@
-"""Similarities with one part of the examples left out, and the support of trees that follows from them."""
+"""Similarities with one part of the examples left out, and the support of trees that is computed from them."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def require_labels(store: SubNetworkStore, seeds: Sequence[int], density: float 
 def record_of_store(
     rows: SubNetworkStore, languages: Sequence[str], seeds: Sequence[int], density: float, coefficient: str
 ) -> PredictorRecord:
-    """Return a record of the text, the model and the settings that some rows of a store were measured with.
+    """Return a record of the text, the model and the settings with which some rows of a store were measured.
 
     Args:
         rows: The store.

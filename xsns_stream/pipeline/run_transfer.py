@@ -223,7 +223,7 @@ def prepare_units(
 
 @dataclass
 class UnitsDone:
-    """Units that were done so far in a run; the fields have the meaning of those of :class:`TransferResult`."""
+    """Results of a run so far; the fields have the meaning of the fields of :class:`TransferResult`."""
 
     committed: list[Unit] = field(default_factory=list)
     by_others: list[Unit] = field(default_factory=list)

@@ -125,9 +125,9 @@ class BuildSettings:
     def __post_init__(self) -> None:
         _convert_fields(self, _CONVERSIONS)
         if not self.seeds:
-            raise UsageError("no seed was given.", f"the default is {DEFAULT_SEED}.")
+            raise UsageError("no seed was given.", f"give a seed such as {DEFAULT_SEED}, the default.")
         if not self.densities:
-            raise UsageError("no density was given.", "the density of the paper is 0.15.")
+            raise UsageError("no density was given.", "give a density such as 0.15, which the paper uses.")
         for density in self.densities:
             check_density(density)
         numbers = [("number of examples", self.examples), ("memory limit in bytes", self.memory)]

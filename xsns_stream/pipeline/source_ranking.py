@@ -298,7 +298,7 @@ def _check_arguments(strategy: str | None, sources_k: int | None, gold: Gold | N
             "--strategy cannot be used without --sources-k.", "give a number of sources, such as --sources-k 3."
         )
     if strategy not in (None, "top", "coverage"):
-        raise UsageError(f"the strategy '{strategy}' is unknown.", "the strategies are top and coverage.")
+        raise UsageError(f"the strategy '{strategy}' is unknown.", "choose top or coverage.")
     if regime is not None and gold is None:
         raise UsageError("--regime cannot be used without --gold.", "give the gold scores, or omit the regime.")
 

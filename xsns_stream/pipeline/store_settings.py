@@ -31,7 +31,8 @@ OPTIONS_IN_INPUTS: Final = (
 MOST_SPECIFICATIONS: Final = 64
 #: Options for loading a model by name; they do not apply to a model that is loaded already.
 _OF_NAMED_MODEL: Final = ("revision", "dtype", "head_seed")
-#: {option: dependent options, which are taken from a store only if the option has the same value as in the store}.
+#: {option: options that depend on it}. A dependent option is taken from the store only if the option on which it
+#: depends has the same value as in the store.
 _FOLLOWERS: Final[Mapping[str, tuple[str, ...]]] = {
     "objective": ("mask_rate", "mean_span", "label_at", "scored_share"),
     "estimator": ("token_reduction", "labels", "batch_size"),

@@ -74,7 +74,7 @@ def rank_sources(
 
 
 def _with_intervals(ranking: SourceRanking, draws: SimilarityDraws) -> SourceRanking:
-    """Add to each source its interval, its probability of being the best, and whether it is level with the first."""
+    """Add intervals, probabilities of being the best source, and marks of sources that are level with the first."""
     column = {language: i for i, language in enumerate(draws.sources)}
     known = [source.language for source in ranking if source.language in column and not math.isnan(source.similarity)]
     if not known:

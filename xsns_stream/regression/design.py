@@ -153,8 +153,9 @@ def collinearity_notes(design: Design) -> Iterator[str]:
 def _require_enough(pairs: NDArray[np.bool_], names: tuple[str, ...], scores: Reals) -> None:
     for kind, number in (("sources", pairs.shape[0]), ("targets", pairs.shape[1])):
         if number < FEWEST_LANGUAGES:
+            noun = kind.removesuffix("s") if number == 1 else kind
             raise UsageError(
-                f"the pairs have {number} {kind}, but a regression needs at least {FEWEST_LANGUAGES}.",
+                f"the pairs have {number} {noun}, but a regression needs at least {FEWEST_LANGUAGES}.",
                 "give gold scores and predictors with more languages in common.",
             )
     count = int(pairs.sum())

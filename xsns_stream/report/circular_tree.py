@@ -1,4 +1,4 @@
-"""Figure of a tree of many languages as a circle, which has room for more labels on a page."""
+"""Figure of a tree as a circle, in which the labels of many languages fit on a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PITCH: Final = 1.15
 _GAP: Final = 0.04
 #: Smallest radius of the tree, as a share of the width of the figure.
 _SMALLEST_TREE: Final = 0.22
-#: Leaves for which there would be room in the gap in which the scale is.
+#: Width of the gap at the top, which contains the scale, as a number of leaves.
 _OPENING: Final = 3
 #: Joins with at least this support have a dot.
 _GOOD_SUPPORT: Final = 0.95
@@ -32,7 +32,7 @@ _GOOD_SUPPORT: Final = 0.95
 def circular_tree(
     tree: LanguageTree, title: str, facts: Sequence[str], clusters: int | None, width: float
 ) -> PrintedFigure | None:
-    """Draw a tree as a circle, with the root in the middle; return None if its labels could not be read.
+    """Draw a tree as a circle, with the root in the middle; return None if its labels would be too small.
 
     The labels are names and codes, or codes if names do not fit. A join with a support of at least 95 % has a dot.
 
@@ -73,7 +73,7 @@ def circular_tree(
         _draw_support(axes, tree, nodes, shape)
         facts.append(f"a dot is a support of at least {_GOOD_SUPPORT:.0%} ({tree.support.basis})")
     heading(axes, title, facts, 6.0, width, 10.0)
-    notes = ["the tree is drawn as a circle, because it would be higher than a page."]
+    notes = ["the tree is drawn as a circle, because a tree with its root on the left would be higher than a page."]
     if not named:
         notes.append("the labels are codes, because the names of the languages do not fit.")
     return PrintedFigure(figure, width, tuple(notes))
@@ -94,7 +94,7 @@ class _Circle:
         return float(np.pi / 2 - 2 * np.pi * (place + (1 + _OPENING) / 2) / (self._leaves + _OPENING))
 
     def radius(self, distance: float) -> float:
-        """Return the radius in inches of a join at a distance; NaN is a leaf."""
+        """Return the radius in inches at which a join of this distance is drawn; NaN means a leaf."""
         if np.isnan(distance):
             return self._radius
         return self._radius * (self._inner - distance) / (self._inner - self._outer)
@@ -138,7 +138,7 @@ def _draw_branches(axes: Axes, tree: LanguageTree, nodes: Sequence[TreeNode], sh
 
 
 def _draw_scale(axes: Axes, shape: _Circle) -> None:
-    """Draw circles of equal distance, with their 1 − similarity in the gap at the top."""
+    """Draw a circle for each tick of the scale, with its distance 1 − similarity in the gap at the top."""
     from matplotlib.patches import Circle
     from matplotlib.ticker import MaxNLocator
 

@@ -21,8 +21,8 @@ from xsns_stream.types.transfer_scores import TransferScores, metric_name
 UNKNOWN: Final = "–"
 _DECIMALS = 3
 _PADDING = 2
-#: Decimals of transfer scores, by unit.
-_SCORE_DECIMALS = {"percent": 1, "fraction": 3, "points": 2}
+#: {unit: number of decimals of transfer scores}.
+SCORE_DECIMALS = {"percent": 1, "fraction": 3, "points": 2}
 
 
 def matrix_table(matrix: SimilarityMatrix, width: int = 200) -> Group:
@@ -109,7 +109,7 @@ def scores_table(
     sources, targets = scores.sources[:most], scores.targets[: most_targets or most]
     values = {(s, t): float(scores.values[i, j]) for i, s in enumerate(scores.sources) for j, t in enumerate(targets)}
     best = {target: _best_score(values, scores.sources, target) for target in targets}
-    decimals = _SCORE_DECIMALS[scores.unit]
+    decimals = SCORE_DECIMALS[scores.unit]
 
     def cell(source: str, target: str) -> Text:
         value = values[source, target]
@@ -205,7 +205,7 @@ def groups_sheet(groups: GroupedSimilarity) -> Sheet:
     for (name, matrix), size, share in zip(groups, groups.sizes, groups.shares, strict=True):
         shares = [UNKNOWN if math.isnan(part) else f"{part:.1%}" for part in (size / total, share)]
         lines.append((name, f"{size:,}", *shares, number(matrix.mean_of_pairs)))
-    header = (groups.by, "parameters", "of all", "of selected", f"mean {groups.coefficient}")
+    header = (groups.by, "parameters", "share of all", "share of selected", f"mean {groups.coefficient}")
     return Sheet(f"{groups.coefficient} by {groups.by}", header, tuple(lines))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rich.console import Group
 from rich.table import Table
@@ -15,20 +15,15 @@ from rich.text import Text
 
 from xsns_stream.evaluation.metrics import METRICS
 from xsns_stream.languages import shown_name
+from xsns_stream.report.console_tables import SCORE_DECIMALS, UNKNOWN
 from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation
 from xsns_stream.types.transfer_scores import JoinedScores, metric_name
 
-if TYPE_CHECKING:
-    pass
-
-UNKNOWN: Final = "–"
-#: Number of decimals of metrics in percent, and in the other units of gold scores.
-_DECIMALS: Final = {"percent": 1, "fraction": 3, "points": 2}
 _PADDING: Final = 2
-# The largest number of tied sources with their codes in a table.
+# Largest number of tied sources whose codes a table shows.
 _MAX_TIED: Final = 2
 
 
@@ -167,7 +162,7 @@ def _number(value: float, metric: str, evaluation: Evaluation, *, signed: bool =
     if math.isnan(value):
         return UNKNOWN
     in_unit = METRICS[metric].in_unit
-    decimals = _DECIMALS[evaluation.settings.unit if in_unit else "percent"]
+    decimals = SCORE_DECIMALS[evaluation.settings.unit if in_unit else "percent"]
     # Adding 0.0 turns −0.0 into 0.0.
     rounded = round(float(value) * (1 if in_unit else 100), decimals) + 0.0
     return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
@@ -182,7 +177,7 @@ def _p(value: float) -> str:
 
 
 def _console_tables(sheet: Sheet, width: int) -> Iterator[Table | Text]:
-    """Yield the sheet as tables that fit into `width` and each repeat the first column; then yield the caption."""
+    """Yield tables that fit into `width`, each of which repeats the first column; then yield the caption."""
     widths = [
         max(len(part) for line in (sheet.header, *sheet.lines) for part in line[column].split("\n")) + _PADDING
         for column in range(len(sheet.header))

@@ -11,14 +11,15 @@ from xsns_stream.report.figures import (
     COLOURS,
     GREY,
     INK,
-    PALE_INK,
     axis_label,
+    capitalised,
     cut,
     finish_lines,
     label_points,
     language,
     lines_height,
     look,
+    plain,
     titled,
 )
 from xsns_stream.types.axes_drawing import label_lines, new_axes
@@ -76,7 +77,7 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
         top = height - (index // columns) * (_PANEL + 0.75)
         panel = figure.add_axes((left / 10, (top - _PANEL) / height, _PANEL / 10, _PANEL / height))
         _draw_scatter(panel, joined, joined.predictions[row], row, evaluation, first=index % columns == 0)
-    warning = evaluation.warning[:1].upper() + evaluation.warning[1:]
+    warning = capitalised(evaluation.warning)
     titled(regret, evaluation_title(evaluation), warning, size=11)
     return figure
 
@@ -84,8 +85,8 @@ def evaluation_figure(evaluation: Evaluation, joined: JoinedScores) -> Figure:
 def plot_evaluation(evaluation: Evaluation, metric: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the mean of a metric for each predictor as a dot, and its confidence interval as a bar.
 
-    Trivial predictors, which show how much is gained by any prediction, are grey squares below the others. Predictors
-    for which the metric is undefined have no mark.
+    Trivial predictors are grey squares below the other predictors, for comparison. Predictors for which the metric is
+    undefined have no mark.
 
     Args:
         evaluation: The evaluation.
@@ -128,7 +129,7 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: f
         if name in _TRIVIAL_MARKERS and name in evaluation.settings.trivial:
             axes.scatter(values, y, s=26, marker=_TRIVIAL_MARKERS[name], color=GREY, linewidths=1.2, label=name)
         elif row in given:
-            # The marks of one target are shifted a little, so that equal values are visible.
+            # The marks of the predictors are shifted vertically, so that equal values do not hide each other.
             offset = _SPREAD * ((row + 0.5) / len(given) - 0.5)
             axes.scatter(values, y - offset, s=22, label=name, zorder=3, alpha=0.9, linewidths=0, **look(row))
     axes.set_yticks(y, [language(evaluation.targets[index], _MAX_NAME) for index in order])
@@ -136,9 +137,9 @@ def _draw_regret(axes: Axes, evaluation: Evaluation, given: list[int], height: f
     axes.set(ylim=(-0.7, len(order) - 0.3))
     axes.margins(x=0.02)
     axes.grid(axis="x", color="#eef0f2", linewidth=0.8, zorder=0)
-    # The text is below the axes, so that it covers no mark.
+    # The legend is below the axes, so that it covers no mark.
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.62 / height), ncols=4, fontsize=8, frameon=False)
-    _plain(axes)
+    plain(axes)
 
 
 def _draw_scatter(
@@ -150,16 +151,8 @@ def _draw_scatter(
     axes.set_xlabel(cut(prediction.coefficient, _MAX_NAME), fontsize=8, color=INK)
     if first:
         axes.set_ylabel(axis_label(evaluation.settings.metric, evaluation.settings.unit), fontsize=8, color=INK)
+    plain(axes)
     axes.tick_params(labelsize=7)
-    _plain(axes)
     rows, columns = np.nonzero(joined.candidates)
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)
     label_points(axes, x, y, [f"{joined.sources[source]}→{joined.targets[target]}" for source, target in pairs])
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(linewidth=0.6, color=PALE_INK)
-    axes.tick_params(labelcolor=INK, color=PALE_INK, length=2.5)
-    if not axes.yaxis.label.get_text():
-        axes.tick_params(axis="y", labelsize=8)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from xsns_stream.io.atomic import writable, write_whole
+from xsns_stream.io.escaping import visible
 from xsns_stream.io.frames import write_csv, write_parquet
 from xsns_stream.io.matrix_formats import FIGURES, GROUP_SUFFIXES, SUFFIXES
 from xsns_stream.report.console_tables import groups_sheet, matrix_sheet
@@ -30,7 +31,7 @@ from xsns_stream.types import GroupedSimilarity, Reals, SimilarityMatrix
 
 @dataclass(frozen=True)
 class FileOptions:
-    """Options of the files of :func:`write_matrix`; each format uses only some of them.
+    """Options for the files that :func:`write_matrix` writes; each format uses only some of them.
 
     Attributes:
         figure: What .png, .svg and .pdf files show: `heatmap`, `tree` or `map`.
@@ -229,19 +230,32 @@ def _figure_writer(kind: str) -> Callable[[_Request, BinaryIO], None]:
 
 
 def _write_figure(request: _Request, file: BinaryIO, kind: str) -> None:
-    matrix, options = request.matrix, request.options
+    matrix, options = _with_visible_labels(request.matrix), request.options
     common: dict[str, Any] = {"density": request.density, "width": options.width}
     draw: Callable[[], PrintedFigure]
     if options.figure == "heatmap":
         draw = partial(printed_heat_map, matrix, **common)
     else:
-        draw = partial(_PLANAR[options.figure], matrix, clusters=options.clusters, **common)
+        draw = partial(_WITH_CLUSTERS[options.figure], matrix, clusters=options.clusters, **common)
     for sentence in save_printed(draw, file, kind):
         request.note(sentence)
 
 
-#: Figures that show clusters.
-_PLANAR: Final[dict[str, Callable[..., PrintedFigure]]] = {"tree": tree_figure, "map": map_figure}
+def _with_visible_labels(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return a matrix whose labels have no control characters, which an SVG file must not contain."""
+    shown = {label: visible(label) for label in (*matrix.sources, *matrix.targets)}
+    if len(set(shown.values())) < len(shown) or all(label == text for label, text in shown.items()):
+        return matrix
+    support = matrix.support
+    if support is not None:
+        shares = {frozenset(shown[label] for label in group): share for group, share in support.shares.items()}
+        support = replace(support, shares=shares)
+    sources, targets = (tuple(shown[label] for label in labels) for labels in (matrix.sources, matrix.targets))
+    return replace(matrix, sources=sources, targets=targets, support=support, counts=())
+
+
+#: {figure that can show clusters: function that draws it}.
+_WITH_CLUSTERS: Final[dict[str, Callable[..., PrintedFigure]]] = {"tree": tree_figure, "map": map_figure}
 
 
 def _write_html(request: _Request, file: BinaryIO) -> None:

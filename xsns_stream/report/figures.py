@@ -207,6 +207,11 @@ def cut(name: str, longest: int = _MAX_NAME) -> str:
     return name if len(name) <= longest else f"{name[: longest - 1].rstrip(' (')}…"
 
 
+def capitalised(text: str) -> str:
+    """Return a text whose first letter is a capital; the other letters do not change."""
+    return text[:1].upper() + text[1:]
+
+
 def axis_label(metric: str, unit: str) -> str:
     """Return the label of an axis of scores, such as `F1 (percent)`."""
     name = metric_name(metric).replace("-", " ").replace("f1", "F1")
@@ -220,16 +225,16 @@ def finite(values: Sequence[float | None]) -> list[float]:
 
 # ------------------------------------------------------------------------------------------ labels of points
 
-#: Largest number of points of which each has a label; of more points, this number of extreme ones has labels.
+#: Largest number of labels; of more points, only the most extreme ones have labels.
 _MOST_LABELS: Final = 14
 _LABEL_SIZE: Final = 5.5
 #: Mean width and height of a letter, as shares of the size of the font.
 _LETTER: Final = (0.62, 1.15)
-#: Directions in which a label is tried, from its point.
+#: Directions from a point in which a place for its label is tried.
 _DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 #: Largest number of points that a label may cover.
 _MOST_COVERED: Final = 3
-#: Distances of a label from its point, in points.
+#: Distances of a label from its point that are tried, in typographic points.
 _DISTANCES: Final = (3.0, 7.0)
 
 

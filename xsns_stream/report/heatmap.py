@@ -30,7 +30,7 @@ _MAX_NAME: Final = 26
 # Matrices of up to this many languages have room for the number in each cell.
 _MAX_NUMBERED: Final = 16
 
-#: Which labels a heat map has.
+#: The kinds of labels of a heat map.
 _NAMES, _CODES, _NOTHING = "names and codes", "codes", "nothing"
 #: Width in inches that labels and the colour bar need beside the grid.
 _BESIDE: Final = 1.3
@@ -56,7 +56,7 @@ class _Sizes:
 
     @classmethod
     def natural(cls, rows: int, columns: int) -> _Sizes:
-        """Return sizes for any width: cells of 1 cm for a dozen languages, and of the height of a label for 200."""
+        """Return sizes for a figure without a given width: from 1 cm for a cell to the height of a label."""
         cell = np.interp(max(rows, columns), [4, 12, 30, 120, 330, 1000], [0.75, 0.46, 0.30, 0.125, 0.11, 0.06])
         return cls(rows, columns, float(cell))
 
@@ -77,7 +77,7 @@ class _Sizes:
 
     @property
     def has_room(self) -> bool:
-        """Whether labels of the smallest size fit."""
+        """Whether a row is high enough for a label in the smallest font size."""
         return self.cell * 72 * LABEL_SHARE >= SMALLEST_TEXT
 
     @property
@@ -121,7 +121,7 @@ def printed_heat_map(
         return _draw(matrix, rows, columns, tree, density, sizes, labels)
 
     start = max(0.5, width - _BESIDE)
-    # Labels are not tried if they would not even fit without anything beside the grid.
+    # Labels are not tried if they would not fit even if the grid were as wide as the figure.
     possible = _Sizes(len(rows), len(columns), width / len(columns)).has_room
     for labels in (_NAMES, _CODES, _NOTHING) if possible else (_NOTHING,):
         figure, inner = fitted(partial(draw, labels=labels), start, width)

@@ -21,9 +21,9 @@ from xsns_stream.types.similarity_matrix import coefficient_title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Width of the axes in inches, if no width is given: for few and for many languages.
+#: (Numbers of languages, widths of the axes in inches), from which the width is interpolated if none is given.
 _WIDTHS: Final = ([10, 60, 250], [4.5, 6.0, 9.0])
-#: Families or clusters with fewer languages, or beyond this number, are grey.
+#: Largest number of families or clusters with their own colours; the languages of the smallest ones are grey.
 _MOST_GROUPS: Final = 12
 _OTHER: Final = "other or unknown"
 _LABEL: Final = 6.0
@@ -121,7 +121,7 @@ def _draw(
     seeds = ", ".join(map(str, matrix.seeds))
     facts = [
         "classical multidimensional scaling",
-        f"the plane holds {explained:.0%} of the variance" if np.isfinite(explained) else "",
+        f"the plane shows {explained:.0%} of the variance" if np.isfinite(explained) else "",
         f"seed{'s' if len(matrix.seeds) > 1 else ''} {seeds}" if seeds else "",
         f"density {density:g}" if density is not None else "",
     ]
@@ -130,7 +130,7 @@ def _draw(
 
 
 def _groups(matrix: SimilarityMatrix, clusters: int | None) -> list[str]:
-    """Return the family or the cluster of each language; small groups are joined if there are many."""
+    """Return the family or the cluster of each language, or `_OTHER` for those beyond the largest `_MOST_GROUPS`."""
     if clusters is not None:
         number = matrix.clusters(clusters).number_of()
         groups = [f"cluster {number[code]}" for code in matrix.sources]

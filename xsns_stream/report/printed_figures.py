@@ -1,4 +1,4 @@
-"""Figures for print: a width in inches, and no text that is smaller than five points."""
+"""Figures for print, which can have a given width and have no text smaller than five points."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Width and height of the text of a page, in inches. A note is written on figures that do not fit.
+#: Width and height of the printed area of a page, in inches. A note tells if a figure does not fit into it.
 PAGE: Final = (7.0, 10.0)
 #: Space around a figure in inches, if its width is given.
 _MARGIN: Final = 0.02
+#: Largest number of attempts to draw a figure with the given width.
 _STEPS: Final = 5
 
 
 @dataclass(frozen=True)
 class PrintedFigure:
-    """A figure, and what its reader must know.
+    """A figure for print, and notes on what it leaves out.
 
     Attributes:
         figure: The figure.
@@ -69,7 +70,7 @@ def save_printed(draw: Callable[[], PrintedFigure], file: BinaryIO, kind: str) -
         # Programs that show SVG files have other fonts for these characters.
         signs = "".join(dict.fromkeys(missing))
         notes.append(f"the font {FONT} lacks these characters of labels, which are drawn as boxes: {signs}")
-    # Pictures of pixels are mostly for screens.
+    # PNG files are mostly for screens, so that the size of the printed text is not checked.
     return notes if kind == "png" else [*notes, *_size_notes(printed, box)]
 
 
@@ -119,7 +120,7 @@ def fitted(draw: Callable[[float], Figure], start: float, width: float) -> tuple
     """Draw a figure whose content has a given width, by changing the width of its axes.
 
     Args:
-        draw: Function of the width of the axes in inches.
+        draw: Function that draws the figure for a width of the axes in inches.
         start: First width of the axes.
         width: Width of the content in inches.
 
@@ -132,7 +133,7 @@ def fitted(draw: Callable[[float], Figure], start: float, width: float) -> tuple
         excess = content_box(figure).width + 2 * _MARGIN - width
         if -0.01 * width < excess <= 0:
             break
-        # A little too narrow is filled up, and too wide is not.
+        # The saved figure is padded if its content is too narrow, but it cannot be cut if the content is too wide.
         inner = max(0.2, inner - excess - 0.002 * width)
         figure = draw(inner)
     return figure, inner
@@ -144,7 +145,7 @@ def heading(axes: Axes, title: str, facts: Sequence[str], above: float, inches: 
     Args:
         axes: The axes.
         title: The title.
-        facts: Facts, which are separated by `·`; empty ones are left out.
+        facts: Facts, which are separated by `·`; empty facts are left out.
         above: Distance of the lowest line from the axes, in points.
         inches: Width that the lines may have.
         size: Size of the title in points; the facts are smaller.

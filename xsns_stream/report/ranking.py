@@ -44,7 +44,7 @@ class ShownRanking:
     Attributes:
         ranking: The sources to show.
         warning: A warning for the title, such as `no better than a random order on 5 of 6 targets`; usually empty.
-        sentences: Sentences below the table, on what follows from the numbers and how reliable they are.
+        sentences: Sentences below the table, on what the numbers mean and how reliable they are.
         settings: Facts about the measurement, such as `mini`, `texts` and `seed 42`.
         together: Sources to train on together.
         explanations: Explanations of the similarities, by layer and by module.
@@ -112,7 +112,7 @@ def _lines(ranking: SourceRanking, columns: Sequence[_Column]) -> Iterator[tuple
 
 
 def _fitting_columns(columns: Sequence[_Column], ranking: SourceRanking, width: int) -> list[_Column]:
-    """Return the columns that fit beside rank, code and name; if too wide, drop optional columns in a fixed order."""
+    """Return the columns that fit beside rank, code and name; optional columns are dropped in a fixed order."""
     shown = list(columns)
     for optional in (*_OPTIONAL_COLUMNS, None):
         cells = (max(len(name), *(len(show(source)) for source in ranking)) + 1 for name, show in shown)
@@ -175,7 +175,7 @@ def cover_table(cover: SourceCover) -> Group:
 def _cover_sheet(cover: SourceCover) -> Sheet:
     target, count = f"{shown_name(cover.target)} ({cover.target})", len(cover.sources)
     what = f"{count} sources for {target} together" if count > 1 else f"A source for {target}"
-    how = {"top": "the most similar", "coverage": "by what each adds"}[cover.strategy]
+    how = {"top": "chosen by similarity", "coverage": "chosen by coverage"}[cover.strategy]
     lines = tuple(
         (
             source.language,
@@ -184,7 +184,7 @@ def _cover_sheet(cover: SourceCover) -> Sheet:
         )
         for source in cover.sources
     )
-    title = f"{what}, {how}: {cover.covered:.1%} of its sub-network"
+    title = f"{what}, {how}; covered: {cover.covered:.1%} of its sub-network"
     return Sheet(title, ("code", "language", "covers alone", "adds", "covered together"), lines)
 
 
@@ -252,7 +252,8 @@ def rankings_frame(rankings: Sequence[SourceRanking]) -> pd.DataFrame:
         frames.append(frame)
     if len(frames) == 1:
         return frames[0]
-    # Frames that lack a column without values have the columns of the widest frame in the order of the fields.
+    # A frame lacks the columns in which it has no value. The columns of the widest frame come first, which keeps the
+    # order of the fields.
     columns = sorted(frames, key=lambda frame: len(frame.columns))[-1].columns
     everything = list(dict.fromkeys([*columns, *(name for frame in frames for name in frame.columns)]))
     rows = [row for frame in frames for row in frame.to_dict("records")]

@@ -34,7 +34,7 @@ _SECOND_WIDTH: Final = 2.9
 _BETWEEN: Final = 0.35
 #: Height of title, subtitle and axis labels between two panels, in inches.
 _GAP: Final = 1.25
-#: Letters in a line of the sentences below a figure, for each inch of its width.
+#: Number of letters in an inch of a line of the sentences below a figure.
 _LETTERS: Final = 17
 #: Largest height of a new figure of :func:`plot_ranking` in inches.
 _TALLEST: Final = 24.0

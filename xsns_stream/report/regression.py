@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from xsns_stream.languages import shown_name
+from xsns_stream.report.console_tables import UNKNOWN
 from xsns_stream.report.figures import INK, axis_label, label_points
 from xsns_stream.report.markup import Sheet, sheet_table
 from xsns_stream.report.result_files import ResultFile, write_result
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
-_UNKNOWN: Final = "–"
 #: Metrics in the table of the ranking by fitted scores.
 _METRICS: Final = ("pearson", "top-1", "ndcg@3", "regret")
 
@@ -78,7 +78,7 @@ def _errors(regression: Regression) -> Sheet:
     lines = []
     for error in regression.errors:
         numbers = [error.rmse, *([error.without_predictors] if regression.factors else []), error.of_mean]
-        covered = _UNKNOWN if math.isnan(error.coverage) else f"{error.coverage:.1%}"
+        covered = UNKNOWN if math.isnan(error.coverage) else f"{error.coverage:.1%}"
         lines.append((error.way, *(_decimal(number, 2) for number in numbers), covered, f"{error.pairs:,}"))
     return Sheet(f"Errors ({regression.unit})", (*columns, "in 95 % interval", "pairs"), tuple(lines))
 
@@ -94,12 +94,12 @@ def _ranks(ranks: Evaluation) -> Sheet:
             cells.append(_with_interval(*(factor * value for value in (ranks[predictor, name], low, high))))
         lines.append((predictor, *cells))
     columns = [name if name == "regret" else f"{name} %" for name in names]
-    return Sheet("The fitted scores as a ranking of sources; mean over targets", ("prediction", *columns), tuple(lines))
+    return Sheet("Ranking of sources by the fitted scores; means over targets", ("prediction", *columns), tuple(lines))
 
 
 def _with_interval(mean: float, low: float, high: float) -> str:
     if math.isnan(mean):
-        return _UNKNOWN
+        return UNKNOWN
     return f"{mean:.1f}" if math.isnan(low) or low == high else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
@@ -133,14 +133,14 @@ def regression_table(sheets: Sequence[Sheet]) -> Group:
 def _decimal(value: float, digits: int) -> str:
     """Return a number with `digits` decimals; a number that is too small for these has `digits` significant digits."""
     if math.isnan(value):
-        return _UNKNOWN
+        return UNKNOWN
     small = value != 0 and abs(value) < 10 ** (1 - digits)
     return f"{value:.{digits}g}" if small else f"{value:.{digits}f}"
 
 
 def _probability(value: float) -> str:
     if math.isnan(value):
-        return _UNKNOWN
+        return UNKNOWN
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 

@@ -34,7 +34,8 @@ def tree_figure(
 
     A number at a join is its support in percent, if the matrix has support. The size of the labels is at least five
     points, whatever the width is; the height of the figure grows with the number of languages. If a width is given and
-    the tree would be higher than a page, it is drawn as a circle, if its labels can then be read.
+    the tree would be higher than a page, it is drawn as a circle, unless the labels of the circle would be smaller than
+    that.
 
     Args:
         matrix: The matrix; sources and targets are the same languages.
@@ -121,7 +122,7 @@ def _draw_branches(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], end: f
 
 
 def _draw_support(axes: Axes, tree: LanguageTree, nodes: list[TreeNode], page: Page) -> int:
-    """Write the support in percent on the left of each join, if it covers nothing; return how many were left out."""
+    """Write the support in percent at each join where the text covers nothing; return how many are left out."""
     support = tree.join_support
     if support is None:
         return 0
@@ -180,7 +181,7 @@ def _title_of(matrix: SimilarityMatrix, tree: LanguageTree) -> str:
 
 
 def _facts(matrix: SimilarityMatrix, tree: LanguageTree, density: float | None, clusters: int | None) -> list[str]:
-    """Return the parts of the subtitle, except how support is shown."""
+    """Return the parts of the subtitle, without the part on support."""
     seeds = ", ".join(map(str, matrix.seeds))
     return [
         "average linkage",

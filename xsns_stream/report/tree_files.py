@@ -45,7 +45,8 @@ def distance_notes(matrix: SimilarityMatrix) -> list[str]:
     notes = []
     if undefined := undefined_languages(matrix):
         notes.append(
-            f"the similarities of {listed(undefined)} to some languages are undefined; the largest distance is used."
+            f"the similarities of {listed(undefined)} to some languages are undefined; the largest distance is used "
+            f"instead."
         )
     if not _is_symmetric(values):
         notes.append(f"{matrix.coefficient} is not symmetric; the distance is the mean of both directions.")
@@ -63,13 +64,16 @@ def square_values(matrix: SimilarityMatrix) -> Reals:
     if set(matrix.sources) != set(matrix.targets):
         raise UsageError(
             "distances need the same languages as sources and as targets.",
-            "compare all languages with one another, without sources and targets.",
+            "leave out sources and targets, so that all languages are compared with one another.",
         )
     return matrix.values[:, [matrix.targets.index(code) for code in matrix.sources]]
 
 
 def undefined_languages(matrix: SimilarityMatrix) -> list[str]:
-    """Return a few languages such that every undefined pair has one of them; those with most such pairs come first."""
+    """Return a small set of languages such that every undefined pair contains one of them.
+
+    Languages are chosen one after the other: each is the one with the most undefined pairs that are left.
+    """
     values = square_values(matrix)
     undefined = ~np.isfinite(values) & ~np.eye(len(values), dtype=bool)
     undefined |= undefined.T
@@ -132,7 +136,7 @@ def write_phylip(matrix: SimilarityMatrix, file: BinaryIO, note: Note, *, strict
 
 
 def phylip_names(codes: Sequence[str], *, strict: bool = False) -> list[str]:
-    """Return names for PHYLIP files, each once.
+    """Return distinct names for PHYLIP files.
 
     White space and ``( ) [ ] : ; , '`` become underscores. With `strict`, characters outside ASCII do too,
     and names have at most ten characters. Names that are no longer unique end in a number.

@@ -1,6 +1,6 @@
 """Steps that several recipes share, as command lines of the other verbs.
 
-`evaluate` compares predictors on the pairs for which all of them have values. A predictor without values for many
+`evaluate` compares predictors on the pairs for which all of them have values. A predictor that lacks values for many
 languages would therefore remove these languages for all predictors. Such a predictor is compared only with X-SNS, on
 the languages for which the predictor has values.
 """
@@ -22,7 +22,7 @@ from xsns_stream.tasks import TASKS
 XSNS: Final = "X-SNS"
 #: If a predictor lacks a larger share of the pairs of a task, it is compared only with X-SNS.
 MAX_MISSING_SHARE: Final = 0.1
-#: If a predictor has values for fewer sources, or fewer targets, it is not evaluated.
+#: A predictor that has values for fewer than this number of sources or targets is not evaluated.
 MIN_KNOWN: Final = 3
 
 
@@ -228,8 +228,8 @@ class PredictorGroups:
 
     Attributes:
         together: {name in the tables: step} of the predictors that are compared with one another, including X-SNS.
-        separate: {name in the tables: step} of the predictors without values for many languages; each is compared only
-            with X-SNS.
+        separate: {name in the tables: step} of the predictors that lack values for many languages; each is compared
+            only with X-SNS.
         left_out: {name in the tables: reason} of the predictors that failed, or have values for too few languages.
     """
 
@@ -286,7 +286,7 @@ def group_predictors(
 ) -> PredictorGroups:
     """Group predictors by the number of languages for which they have values.
 
-    A predictor without output yet is assumed to have values for all languages.
+    A predictor that has no output yet is assumed to have values for all languages.
     """
     together, separate, left_out = {}, {}, {}
     for label, step in predictors(config, task, model).items():

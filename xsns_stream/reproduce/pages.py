@@ -58,7 +58,7 @@ def evaluation_page(document: Mapping[str, Any]) -> str:
 
 
 def separate_sections(steps: Sequence[Step], outputs: StepOutputs) -> tuple[dict[str, Any], str]:
-    """Return, as documents and as Markdown, the evaluations of the predictors without values for many languages."""
+    """Return, as documents and as Markdown, the evaluations of predictors that lack values for many languages."""
     documents, parts = {}, []
     for step in steps:
         document = outputs.document(step)

@@ -28,7 +28,7 @@ MIN_CANDIDATES: Final = 2
 KINDS: Final = (*TASKS, GENERAL, TYPOLOGY, LDND)
 #: {file name in a folder of data: kind}.
 _TABLES: Final = {"feature_predictions.npz": TYPOLOGY, "ldnd.csv": LDND}
-_HINT: Final = "write --data pos=FOLDER, or one folder that has folders pos, ner, …"
+_HINT: Final = "write --data pos=FOLDER, or give one folder with the subfolders pos, ner, …"
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ def _swept(options: RunOptions, preset: Preset, tasks: Mapping[str, TaskConfig])
     """Return the tasks of the sweeps.
 
     These are the tasks that the preset names for sweeps. If the options name tasks, or if none of the preset's tasks is
-    run, these are all tasks.
+    run, all tasks are returned.
     """
     if options.tasks or preset.swept is None:
         return dict(tasks)

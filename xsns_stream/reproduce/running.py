@@ -167,7 +167,7 @@ def reproduce(recipes: Sequence[Recipe], config: RunConfig, run_verb: RunVerb, o
 
 
 class _Run:
-    """One run: the steps known so far, and the outcome."""
+    """A run of recipes: all steps that are known so far, and the outcome so far."""
 
     def __init__(self, config: RunConfig, run_verb: RunVerb, on_event: OnEvent) -> None:
         self.config, self.run_verb, self.on_event = config, run_verb, on_event

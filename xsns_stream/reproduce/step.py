@@ -89,7 +89,7 @@ class Step:
         return frozenset(map(str, self.outputs))
 
     def without(self, others: Sequence[Step]) -> Step | None:
-        """Return this step without arguments that are outputs of other steps; None if it cannot run without these.
+        """Return this step without the arguments that are outputs of `others`; None if it cannot run without them.
 
         Options that refer to an omitted argument, such as `--against NAME`, are also omitted.
         """
@@ -197,15 +197,15 @@ ALL: Final = "all"
 #: Target → one line of help.
 TARGETS: Final[Mapping[str, str]] = {
     "table1": "Text and output of the model: task or general text, language model or task head.",
-    "table2": "Sub-networks against typology, text and embeddings, on every task.",
-    "table3": "Errors of scores that are fitted to similarity: least squares and mixed effects.",
+    "table2": "Sub-networks compared with typology, text and embeddings, on every task.",
+    "table3": "Errors of regressions of scores on similarity: least squares and mixed effects.",
     "table4": "The same predictors on other models.",
-    "figure1": "Transfer of NER by source.",
-    "figure3": "Prediction by density of the sub-networks.",
-    "figure4": "Three sources together, chosen by each predictor.",
+    "figure1": "NER scores of each source on each target.",
+    "figure3": "How well sub-networks of each density predict transfer.",
+    "figure4": "Fine-tuning on three sources together, which each predictor chooses.",
     "figure5": "Spread of the scores of a target over sources.",
-    "figure6": "Prediction by number of examples.",
-    "figure7": "Low-resource targets: the predicted source against English.",
+    "figure6": "How well transfer is predicted from each number of examples.",
+    "figure7": "Low-resource targets: the predicted source compared with English.",
     "choices": "Not in the paper: other estimators, thresholds and ways to compare.",
 }
 #: Target → module in `recipes/` that contains its recipe.

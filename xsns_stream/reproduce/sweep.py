@@ -122,7 +122,7 @@ class Sweep:
             outputs: The outputs of the steps.
             documents: {task: evaluation}.
             heading: Title and introduction of the page.
-            section: Function of the name and the evaluation of a task; it returns the section.
+            section: Function that takes the name and the evaluation of a task, and returns the section.
             ending: The last part of the page.
         """
         tasks = self.tasks(config)
@@ -253,7 +253,7 @@ class XAxis:
         logarithmic: Whether the scale is logarithmic.
         above: {position: label} of a second x axis above the panels; empty for none.
         above_label: The label of the second x axis.
-        marked: The position of a thin vertical line: the value that is used for all other tables and figures.
+        marked: The position of a thin vertical line, which marks the value that all other tables and figures use.
     """
 
     label: str
@@ -287,7 +287,7 @@ def metric_panels(documents: Documents, values: Mapping[str, Sequence[float]]) -
 
 
 def curves_figure(panels: Sequence[Panel], x_axis: XAxis, title: str, subtitle: str = "") -> Figure:
-    """Draw panels of curves, two in a row, with one legend for all.
+    """Draw panels of curves, two in a row, with one legend for all panels.
 
     Args:
         panels: The panels, at least one.

@@ -196,7 +196,7 @@ class CountedHere:
         groups: Groups | None = None,
         on_progress: Progress | None = None,
     ) -> tuple[Counts, ...]:
-        """Count the bits of some rows."""
+        """Count the bits of some rows in this process; see :meth:`RowCounter.count`."""
         with store.columns(rows.languages, seed, density) as columns:
             segments, number = (groups.segments, len(groups.names)) if groups else (None, 1)
             return rows.count(columns, segments, number, on_progress, self.device)

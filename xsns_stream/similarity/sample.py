@@ -216,8 +216,8 @@ class _Estimate:
     """Estimates of |A ∩ B| [S, T], |A| [S] and |B| [T] over all zones, and their covariance [3, 3, S, T].
 
     Let a zone have N blocks, and let x and y be two of these counts, with values x₁, y₁ in the first drawn block and
-    x₂, y₂ in the second. Then the estimate of a total is N (x₁ + x₂) / 2, and
-    the estimate of the covariance of two totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
+    x₂, y₂ in the second. Then the estimate of a total is N (x₁ + x₂) / 2, and the estimate of the covariance of two
+    totals is N (N − 2) (x₁ − x₂) (y₁ − y₂) / 4.
     """
 
     def __init__(self, sources: int, targets: int) -> None:

@@ -122,7 +122,7 @@ def _open_files_limit() -> int:
 class _CopiedRow:
     """A row in the temporary file of copies. Word 0 of the row is at byte `offset` of the file.
 
-    If only a range of words was copied, `offset` is where word 0 would be, and may lie outside of the file.
+    If only a range of words was copied, `offset` is the position that word 0 would have, which may be outside the file.
     """
 
     def __init__(self, descriptor: int, offset: int) -> None:

@@ -384,8 +384,12 @@ class Header:
         for name in dict.fromkeys([*self.experiment, *other]):
             mine, yours = (fields.get(name, defaults.get(name)) for fields in (self.experiment, other))
             if mine != yours:
-                different.append(f"{name} is {mine!r} in the store and {yours!r} here")
+                different.append(f"{_SHOWN_NAMES.get(name, name)} is {mine!r} in the store and {yours!r} here")
         return different
+
+
+#: Fields of an experiment that users know by the name of an option.
+_SHOWN_NAMES: Final = {"examples_asked": "the number of examples (--examples)"}
 
 
 def _lacks_words(old: object, new: object) -> bool:

@@ -327,7 +327,7 @@ def _sizes(document: schemas.RowsDocument, labels: Labels, layout: ParameterLayo
     """
     shape, words = tuple(document.shape), words_for(layout.size)
     if shape[:-1] != labels.shape or len(shape) != len(DIMENSIONS):
-        raise FieldError(f"shape: {list(shape)} does not fit {list(labels.shape)} labels")
+        raise FieldError(f"shape: {list(shape)} does not fit the numbers of labels, {list(labels.shape)}")
     if shape[-1] != words:
         raise FieldError(f"shape: a row has {shape[-1]} words, and {layout.size} parameters need {words}")
     chunk = chunk_of(document, DIMENSIONS, words)
@@ -440,4 +440,6 @@ def check_coordinates(storage: Storage) -> None:
         storage.read_as(f"{name}/{METADATA}", schemas.CoordinateDocument, hint)
         for key in storage.list(name):
             if (storage.size(key) or 0) > 8 * schemas.MOST_LABELS or not storage.exists(key):
-                raise format_error(storage.full_name(key), "it is not a small regular file", hint)
+                raise format_error(
+                    storage.full_name(key), "it is not a regular file, or is larger than labels can be", hint
+                )

@@ -182,7 +182,7 @@ def select_top_many(
     check_quantile(quantile)
     for density in densities:
         check_density(density)
-    source = _Device(values) if _lie_on_device(values) else _Host(values)
+    source = _Device(values) if _are_on_device(values) else _Host(values)
     if quantile == "percentile":
         return _percentiles(source, densities)
     ranks = [max(1, math.floor(density * source.size + 0.5)) for density in densities]
@@ -198,13 +198,13 @@ class _Source(Protocol):
     dtype: np.dtype[Any]
 
     def top(self, ranks: Sequence[int]) -> list[_Top]:
-        """Return, for each K in `ranks`, bits, number and smallest of the K largest values, without zeros."""
+        """Return, for each K in `ranks`, the bits of the K largest values except zeros, their number and minimum."""
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the result of `xsns_kernels.pattern_histogram` for the values: int64 [32768]."""
 
     def reaching(self, threshold: float) -> tuple[Words, int]:
-        """Return the bits and the number of the values ≥ `threshold`, without zeros."""
+        """Return the bits of the values ≥ `threshold` except zeros, and their number."""
 
 
 class _Host:
@@ -257,7 +257,7 @@ class _Device:
         return device.threshold_bits(self._parts, threshold)
 
 
-def _lie_on_device(values: Sequence[Any]) -> bool:
+def _are_on_device(values: Sequence[Any]) -> bool:
     return any(hasattr(part, "device") and hasattr(part, "cpu") and part.device.type != "cpu" for part in values)
 
 
@@ -277,8 +277,8 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
     """Select the values that are not below the threshold of `numpy.percentile`.
 
-    NumPy interpolates this threshold between two adjacent values of the sorted vector. One of these two values as the
-    threshold selects the same values, so that the selection can be computed from ranks.
+    NumPy interpolates this threshold between two adjacent values of the sorted vector. If one of these two values is
+    used as the threshold instead, the same values are selected, so that the selection can be computed from ranks.
     """
     percentiles = [percentile_ranks(source.size, (1 - density) * 100) for density in densities]
     neighbours = iter(source.top([rank for percentile in percentiles for rank in percentile.ranks]))

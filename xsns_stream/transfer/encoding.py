@@ -28,7 +28,7 @@ from xsns_stream.types.text import AnswerSpan
 IGNORED: Final = -100
 #: Number of sentences that are tokenized in one call.
 _SENTENCES_PER_CALL: Final = 1_000
-#: Start and end position in the targets of windows that do not contain the answer: that of the first special token.
+#: Start and end position of the answer in windows that do not contain it: the position of the first special token.
 _NO_ANSWER: Final = 0
 #: Pattern of tags of named entities: `O` for outside, or B, I, E or S (begin, inside, end, single) and a type.
 _ENTITY_TAG: Final = re.compile(r"O|[BIES]-.+")
@@ -122,14 +122,15 @@ def encode(
         UsageError: The maximum length is invalid for the model.
     """
     room = _check_length(tokenizer, settings)
-    number = _class_numbers(labels, split)
+    class_index = _class_indices(labels, split)
     if task.objective == "sequence-classification":
         return [
-            _text_feature(example, index, tokenizer, settings, number) for index, example in enumerate(split.examples)
+            _text_feature(example, index, tokenizer, settings, class_index)
+            for index, example in enumerate(split.examples)
         ]
     require_offsets(tokenizer)
     if task.objective == "token-classification":
-        return list(_sentence_features(split.examples, tokenizer, settings, room, number, label_at))
+        return list(_sentence_features(split.examples, tokenizer, settings, room, class_index, label_at))
     return [
         feature
         for index, example in enumerate(split.examples)
@@ -161,10 +162,11 @@ def _check_length(tokenizer: Any, settings: FineTuning) -> int:
     return room
 
 
-def _class_numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str], int]:
-    known = {name: number for number, name in enumerate(labels)}
+def _class_indices(labels: Sequence[str], split: LabelledSplit) -> Callable[[str], int]:
+    """Return a function from the name of a class to its index in `labels`."""
+    known = {name: index for index, name in enumerate(labels)}
 
-    def number(label: str) -> int:
+    def class_index(label: str) -> int:
         if label not in known:
             listed = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
             raise CorpusError(
@@ -173,7 +175,7 @@ def _class_numbers(labels: Sequence[str], split: LabelledSplit) -> Callable[[str
             )
         return known[label]
 
-    return number
+    return class_index
 
 
 def _input_names(tokenizer: Any) -> list[str]:
@@ -185,13 +187,14 @@ def _input_names(tokenizer: Any) -> list[str]:
 
 
 def _text_feature(
-    example: TextExample, index: int, tokenizer: Any, settings: FineTuning, number: Callable[[str], int]
+    example: TextExample, index: int, tokenizer: Any, settings: FineTuning, class_index: Callable[[str], int]
 ) -> Feature:
     if not isinstance(example.label, str):
         raise CorpusError(f"the label of this text is not a class: {example.text!r:.60}.", "check --task.")
     texts = (example.sentence(),) if example.pair is None else (example.sentence(), example.pair)
     encoding = tokenise(tokenizer, *texts, truncation="longest_first", max_length=settings.max_length)
-    return Feature({name: encoding[name] for name in _input_names(tokenizer)}, {"labels": number(example.label)}, index)
+    inputs = {name: encoding[name] for name in _input_names(tokenizer)}
+    return Feature(inputs, {"labels": class_index(example.label)}, index)
 
 
 # ----------------------------------------------------------------------------------------------- words
@@ -230,7 +233,7 @@ def _sentence_features(
     tokenizer: Any,
     settings: FineTuning,
     room: int,
-    number: Callable[[str], int],
+    class_index: Callable[[str], int],
     label_at: str,
 ) -> Iterator[Feature]:
     for first in range(0, len(examples), _SENTENCES_PER_CALL):
@@ -255,7 +258,7 @@ def _sentence_features(
             labels = [IGNORED] * len(inputs["input_ids"])
             names = chunk[index].labels[start:stop]
             for position, name in labelled_tokens(positions, names, label_at):
-                labels[position] = number(name)
+                labels[position] = class_index(name)
             words = [(word, position) for word, position in enumerate(positions, start) if position is not None]
             yield Feature(inputs, {"labels": labels}, first + index, tuple(words))
 

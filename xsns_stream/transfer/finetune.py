@@ -78,8 +78,8 @@ class FineTuned:
     Attributes:
         model: The model with the weights of the best epoch, in evaluation mode.
         training: The record of the training: `examples`, `dev_examples`, `epochs`, `best_epoch` (from 1), `dev` (the
-            headline metric after each epoch, in percent), `steps`, `seconds` (of training, without dev),
-            `examples_per_second`, `stopped_early`.
+            headline metric after each epoch, in percent), `steps`, `seconds` (time of training without the scoring of
+            dev data), `examples_per_second`, `stopped_early`.
     """
 
     model: Any
@@ -221,7 +221,7 @@ def _trainer(
     )
     pad_id = padding(tokenizer, model)
     if arguments.n_gpu > 1:
-        # With several GPUs, the size of a step would differ from the settings.
+        # With several GPUs, the number of examples in a step would differ from the settings.
         arguments._n_gpu = 1
     trainer = Trainer(
         model=model,

@@ -72,7 +72,8 @@ class FineTuning:
             )
         if self.max_length < 8 or not 0 <= self.stride <= self.max_length // 2:
             raise UsageError(
-                f"the maximum length of {self.max_length} tokens with a stride of {self.stride} leaves no room.",
+                f"the maximum length of {self.max_length} tokens with a stride of {self.stride} leaves no room for "
+                "text.",
                 "use at least 8 tokens, and a stride of at most half of the length.",
             )
         if self.precision not in PRECISIONS:

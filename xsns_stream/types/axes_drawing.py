@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 SCALE: Final = "magma_r"
 UNDEFINED_COLOUR: Final = "#c9ccd1"
 PALE_INK: Final = "#8a8f98"
-#: Size in points of the smallest text that can be read on paper, and of the largest label of a row or column.
+#: Size in points of the smallest text that can be read on paper.
 SMALLEST_TEXT: Final = 5.0
+#: Size in points of the largest label of a row or column.
 _LARGEST_TEXT: Final = 10.0
 #: Size of a label in points, as a share of the height of a row.
 LABEL_SHARE: Final = 0.78
-# With this number of languages or more, a few extreme pairs (dialects, an empty sample) would reduce the contrast of
-# the others.
+# With this number of languages or more, a few extreme pairs (dialects, an empty sample) would reduce the contrast
+# between all other pairs.
 _TRIM_FROM: Final = 20
 _TRIM_PERCENT: Final = 0.5
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """Return the axes of a new pyplot figure of this size in inches, whose labels are inside of the figure."""
+    """Return the axes of a new pyplot figure of this size in inches; all labels are kept inside the figure."""
     from matplotlib import pyplot
 
     return pyplot.subplots(figsize=(width, height), layout="constrained")[1]
@@ -91,9 +92,9 @@ def label_lines(
         axes: The axes.
         axis: `x` for columns, whose labels are rotated, or `y` for rows.
         labels: One label for each line. `$` is shown as it is.
-        name: What the lines are, such as `source`, for the label of the axis; empty for no label.
+        name: Name of the lines, such as `source`, which is written at the axis; empty for no name.
         start: Coordinate of the first line.
-        pitch: Distance of two lines.
+        pitch: Distance between two neighbouring lines, in coordinates of the axis.
     """
     pixels = axes.bbox.width if axis == "x" else axes.bbox.height
     room = 72.0 * pixels / axes.figure.dpi / max(len(labels), 1) * LABEL_SHARE

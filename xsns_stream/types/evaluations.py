@@ -16,9 +16,10 @@ from xsns_stream.types.transfer_scores import scores_name
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Name of the trivial baseline that is the expectation over all orders.
+#: Name of the trivial baseline whose metrics are expectations over all orders of the sources.
 RANDOM: Final = "random"
-# A constant prediction is as good as a random order, except for rounding.
+# Tolerance of comparisons with a random order. A constant prediction is exactly as good as a random order, except for
+# rounding.
 _ROUNDING: Final = 1e-12
 
 
@@ -179,7 +180,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str:
-        """Phrase for a title with the predictors that are no better than random on most targets; usually empty."""
+        """Phrase that names the predictors that are no better than random on most targets; empty if there are none."""
         counts = {name: self.above_random(name) for name in self.predictors if name not in self.settings.trivial}
         below = [
             f"{name} ({known[1] - known[0]} of {known[1]})"
@@ -222,7 +223,7 @@ class Evaluation:
     def _repr_html_(self) -> str:
         means = html_table(self._intervals(self.mean, self.low, self.high), self._shown()[1], index=True)
         level = f"{100 * self.settings.confidence:g} %"
-        sentences = [f"Brackets hold {level} confidence intervals of the means over targets."]
+        sentences = [f"Brackets contain {level} confidence intervals of the means over targets."]
         tables = [means]
         if (compared := self.comparison) is not None:
             differences = self._intervals(compared.difference, compared.low, compared.high, compared.p_holm)

@@ -1,4 +1,4 @@
-"""Clusters of languages, from cutting a tree, and how far they agree with language families."""
+"""Clusters of languages, which result from cutting a tree, and their agreement with language families."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LanguageClusters:
-    """Clusters of languages, from cutting a tree.
+    """Clusters of languages, which result from cutting a tree.
 
     Attributes:
         clusters: The codes of each cluster. Clusters and codes are in the order of the leaves of the tree, so that
             neighbouring clusters are similar.
         families: {code: name of its top-level family in Glottolog}, for the languages whose family is known.
-        agreement: The adjusted Rand index of the clusters and the families, over the languages with a known family: 1
-            is the same division, and 0 is what chance gives. NaN if fewer than two families are known.
+        agreement: The adjusted Rand index of the clusters and the families, over the languages with a known family. It
+            is 1 if both divisions are the same, and about 0 if they agree only by chance. NaN if fewer than two
+            families are known.
         scripts: {code: ISO 15924 code of the usual script}, for the languages whose script is known.
         script_agreement: The adjusted Rand index of the clusters and the scripts.
     """
@@ -145,5 +146,5 @@ def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> 
     everything = len(first) * (len(first) - 1) / 2
     expected = by_row * by_column / everything
     largest = (by_row + by_column) / 2
-    # Both divisions are one group, or both are single items.
+    # The two are equal if both divisions consist of one group, or both consist of single items.
     return 1.0 if largest == expected else (together - expected) / (largest - expected)

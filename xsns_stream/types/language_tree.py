@@ -48,8 +48,8 @@ class LanguageTree:
 
     Attributes:
         languages: L codes, in the order of the matrix.
-        linkage: float64 [L − 1, 4], the clustering as :func:`scipy.cluster.hierarchy.linkage` returns it, with the
-            leaves ordered for the least distance between neighbours.
+        linkage: float64 [L − 1, 4], the clustering as :func:`scipy.cluster.hierarchy.linkage` returns it. The
+            leaves are ordered so that the sum of the distances between neighbouring leaves is smallest.
         support: How often each group occurs in resampled trees; None if nothing was resampled.
     """
 
@@ -90,7 +90,7 @@ class LanguageTree:
             height = distance / 2
             children = (nodes[int(left)], nodes[int(right)])
             # Rounding must not make a length negative.
-            branches = ",".join(f"{text}:{max(height - below, 0.0):.6g}" for text, below in children)
+            branches = ",".join(f"{text}:{max(height - below, 0.0):.12g}" for text, below in children)
             label = ""
             if support is not None and join < len(self.linkage) - 1 and np.isfinite(support[join]):
                 label = f"{100 * support[join]:.0f}"
@@ -180,7 +180,8 @@ def average_linkage(similarity: Reals, *, ordered: bool = True) -> Reals:
 
     Args:
         similarity: float64 [L, L], L ≥ 2; the diagonal is ignored.
-        ordered: Whether the leaves are put in the order with the least distance between neighbours, which takes longer.
+        ordered: Whether to order the leaves so that the sum of the distances between neighbouring leaves is smallest,
+            which takes longer.
 
     Returns:
         float64 [L − 1, 4], as :func:`scipy.cluster.hierarchy.linkage` returns it.
@@ -235,7 +236,7 @@ def support_of(linkage: Reals, resampled: Iterable[Reals]) -> tuple[Reals, int]:
 
     Args:
         linkage: float64 [L − 1, 4], the tree.
-        resampled: Similarities float64 [L, L], from which the other trees are made.
+        resampled: Resampled similarities, each float64 [L, L]; a tree is made from each of them.
     """
     groups, count = joined_groups(linkage), 0
     found = np.zeros(len(groups))

@@ -260,7 +260,7 @@ class GroupedOverlaps:
 
 @dataclass(frozen=True)
 class CachedOverlaps:
-    """Cached overlap counts, with digests of the counted rows to detect changed rows.
+    """Cached overlap counts, and digests of the counted rows, which show whether a row has changed since.
 
     Attributes:
         counts: The counts of all pairs of the cached languages.

@@ -82,7 +82,7 @@ class ParameterLayout:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def tensor_index(self, name: str) -> int:
-        """Return the position of a tensor in the layout.
+        """Return the index of a tensor in the layout.
 
         Raises:
             UsageError: The layout has no such tensor.

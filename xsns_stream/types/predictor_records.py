@@ -285,9 +285,12 @@ def _varies(values: Mapping[str, str]) -> bool:
 
 
 def _texts_differ(texts: Sequence[Mapping[int, DrawnText]]) -> bool:
-    """Return whether two predictors used different examples with the same seed.
+    """Return whether any two predictors used different examples of one language with the same seed.
 
     Two predictors that used different numbers of examples of the same language code are not compared.
+
+    Args:
+        texts: {seed: the sampled text} of each predictor.
     """
     for index, one in enumerate(texts):
         for other in texts[index + 1 :]:
@@ -319,6 +322,7 @@ def _missing_records(unknown: Sequence[str], known: Records) -> Iterator[Differe
         yield Difference(
             "unknown",
             f"the text, the model and the number of examples of {names} were not recorded, so that they cannot be "
-            f"compared with those of the other predictors. Files in .parquet, .json and .npz have such a record.",
+            f"compared with those of the other predictors. Matrices in .parquet, .json and .npz files contain such a "
+            "record.",
             dict.fromkeys(unknown),
         )

@@ -141,8 +141,8 @@ class Regression:
         coefficients: K + 1 coefficients, the intercept first.
         solution: The estimates that predictions use.
         scores: float64 [S, T]: gold scores, averaged over seeds; NaN for pairs that were not fitted.
-        fitted: float64 [S, T]: fitted values, including random intercepts.
-        left_out: {LEFT_OUT_TARGET, LEFT_OUT_SOURCE: predictions for held-out pairs}.
+        fitted: Matrix [S, T] of fitted values, including random intercepts.
+        left_out: {LEFT_OUT_TARGET or LEFT_OUT_SOURCE: matrix [S, T] of predictions for held-out pairs}.
         errors: Prediction errors, one entry for each way of holding out pairs; see :class:`PredictionError`.
         r_squared: Share of the variance of the scores that the predictors explain; for `mixed` the marginal R².
         r_squared_conditional: Share of the variance that predictors and random intercepts explain together; equal to
@@ -150,7 +150,7 @@ class Regression:
         task: Task of the gold scores.
         metric: Metric of the gold scores.
         unit: Unit of the gold scores.
-        notes: Sentences that a reader of this fit should know.
+        notes: Warnings and remarks about the fit, as sentences.
     """
 
     model: str
@@ -186,7 +186,7 @@ class Regression:
         raise KeyError(predictor)
 
     def error(self, way: str) -> PredictionError:
-        """Return the prediction errors of IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE."""
+        """Return the prediction errors of `way`, which is IN_SAMPLE, LEFT_OUT_TARGET or LEFT_OUT_SOURCE."""
         return next(error for error in self.errors if error.way == way)
 
     def coefficient_frame(self) -> pd.DataFrame:

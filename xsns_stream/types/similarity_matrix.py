@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-#: Number of rows and of columns of a matrix that a notebook shows.
+#: Largest number of rows, and of columns, of a matrix that a notebook shows.
 _CORNER: Final = 20
 _NAMES: Final = {
     "jaccard": "Jaccard",
@@ -186,7 +186,7 @@ class SimilarityMatrix:
         return plain
 
     def tree(self) -> LanguageTree:
-        """Cluster the languages: average linkage on 1 − similarity, by SciPy.
+        """Return the tree of the languages: average-linkage clustering with the distance 1 − similarity.
 
         Returns:
             The tree. `str(tree)` is in the Newick format, `tree.save("tree.nwk")` writes it, `tree.linkage` is SciPy's
@@ -204,7 +204,7 @@ class SimilarityMatrix:
         if set(self.sources) != set(self.targets) or len(self.sources) < 2:
             raise UsageError(
                 "a tree needs a matrix of at least two languages with the same languages as sources and as targets.",
-                "compare all languages with one another, without sources and targets.",
+                "leave out sources and targets, so that all languages are compared with one another.",
             )
         columns = [self.targets.index(code) for code in self.sources]
         return LanguageTree(self.sources, average_linkage(self.values[:, columns]), self.support)

@@ -1,6 +1,7 @@
 """The sub-network of one language as packed bits, and its file formats: boolean masks (safetensors), indices (NumPy).
 
-Both file formats contain a record: JSON text with the name of the sub-network and the digests of its bits and layout.
+Both file formats contain a record: JSON text with the language, the settings and the provenance of the sub-network, and
+the digests of its bits and of its layout.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class SubNetwork(BitSet):
     def save_safetensors(self, path: str | Path) -> Path:
         """Write one boolean mask for each tensor, under the name of the tensor, to a safetensors file of about P bytes.
 
-        Labels, layout and provenance are in the metadata of the file. The file is written completely or not at all; an
+        The record is in the metadata of the file. The file is written completely or not at all; an
         existing file is replaced. Only one tensor is in memory at a time.
 
         Returns:
@@ -106,7 +107,7 @@ class SubNetwork(BitSet):
         """Write the indices of the selected parameters to a NumPy archive (.npz) without pickles: 4 |S| bytes.
 
         The array `indices` contains the values of :meth:`indices`; its elements have 8 bytes if there are more than 2³²
-        parameters. Labels, layout and provenance are JSON text in `record`.
+        parameters. The array `record` contains the record as bytes of UTF-8 text.
 
         Returns:
             The path.

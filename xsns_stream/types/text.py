@@ -259,8 +259,8 @@ class TestScore:
     Attributes:
         target: Normalised code of the tested language.
         metrics: Name of the metric → percent; the main metric of the task comes first.
-        trivial: Name → percent, for a prediction without a model: always the most frequent class of the test set if
-            the task has classes; otherwise no entity, or no answer.
+        trivial: Name of the metric → percent, for the trivial answer: the most frequent class of the test set for every
+            example if the task has classes; otherwise no entity, or no answer.
         examples: Number of test examples.
         units: Number of units that the main metric counts: words, entities, texts or questions.
     """
@@ -279,9 +279,9 @@ class TransferRun:
     """One fine-tuned model, identified by (source, seed), and its scores on all targets.
 
     Attributes:
-        source: Code of the source; several are joined by `+` in sorted order.
+        source: Code of the source; the codes of a mixture of sources are sorted and joined by `+`.
         seed: Seed of fine-tuning, which determines the initial head, the order of examples, and dropout.
-        scores: Target → score.
+        scores: Code of the target → scores on its test set.
         training: Record of the training: examples, epochs, best epoch, dev metric per epoch, seconds, examples per
             second.
         settings: All settings that determine the result: model, data digests, labels, hyper-parameters, versions.

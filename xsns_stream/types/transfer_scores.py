@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Units of scores: percent, fractions of 1, or a metric with another range.
 UNITS: Final = ("percent", "fraction", "points")
-#: The task, or the metric, of scores if nobody has named it.
+#: Name of the task, or of the metric, of scores for which it is not known.
 UNKNOWN: Final = "unknown"
 
 
@@ -55,7 +55,7 @@ class TransferScores:
         regimes: G names of training regimes, for example `10000` for training on 10,000 examples; the first is the
             main regime.
         seeds: R seeds of fine-tuning; empty for one run with an unknown seed.
-        notes: Sentences that a reader of the scores should know.
+        notes: Warnings and remarks about the scores, as sentences.
         trivial: {target: score of the trivial answer, such as the most frequent class}; only targets for which it is
             known.
     """

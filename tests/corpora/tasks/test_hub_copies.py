@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import open_task
 from xsns_stream.corpora.hub import HubCorpus
 from xsns_stream.corpora.labels import AUTO
@@ -16,29 +16,14 @@ from xsns_stream.corpora.recipes import RECIPES
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.types import TextExample
 
-Rows = Sequence[Mapping[str, Any]]
-
-
-def write_copy(root: Path, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
-    """Write {configuration: {split: rows}} as Parquet files, and the card that lists them."""
-    card = ["---", "configs:"]
-    for config, splits in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:"]
-        for split, rows in splits.items():
-            pd.DataFrame(list(rows)).to_parquet(root / config / f"{split}.parquet")
-            card += [f"  - split: {split}", f"    path: {config}/{split}.parquet"]
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
-
 
 def pairs(*texts: str) -> Rows:
     return [{"premise": text, "hypothesis": f"h {n}", "label": n % 3} for n, text in enumerate(texts)]
 
 
 def asked(name: str, passage: str) -> Mapping[str, Any]:
-    answers = {"text": ["leo"], "answer_start": [passage.index("leo")]}
-    return {"id": f"{name}-1", "title": "t", "context": passage, "question": f"{name}?", "answers": answers}
+    reference = {"text": ["leo"], "answer_start": [passage.index("leo")]}
+    return {"id": f"{name}-1", "title": "t", "context": passage, "question": f"{name}?", "answers": reference}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +72,7 @@ def test_splits_of_a_copy(xnli: Path) -> None:
     assert corpus.split("sw", "dev").note == ""
 
 
-def test_note_on_rows_left_out_of_a_copy(xnli: Path) -> None:
+def test_a_note_counts_the_rows_left_out_of_a_copy(xnli: Path) -> None:
     split = open_task(f"xnli={xnli}", "nli").split("sw", "test")
     assert [example.text for example in split.examples] == ["b", "b", "x"]
     assert split.note == "1 of the 4 examples of the test data of 'sw' is left out: 1 empty."

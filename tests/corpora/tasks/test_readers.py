@@ -40,7 +40,7 @@ def identifiers(path: Path, task: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
 @pytest.mark.parametrize("name", ["id", "uid", "index_id", "pairID"])
 def test_rows_that_are_left_out_do_not_shift_identifiers(tmp_path: Path, suffix: str, name: str) -> None:
-    # Without a text, without a label, and good ones between.
+    # Rows without a text or without a label, between complete rows.
     rows = [("t0", "x"), ("", "x"), ("t2", ""), ("t3", "y"), (" ", ""), ("t5", "y")]
     table = pd.DataFrame([{"label": label, "text": text, name: f"n{n}"} for n, (text, label) in enumerate(rows)])
     path = tmp_path / f"sw{suffix}"
@@ -82,12 +82,14 @@ def test_missing_identifiers_are_not_shared(tmp_path: Path, suffix: str) -> None
         path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert {name for name, _ in identifiers(path, "topic")} == {"", "7"}
     corpus = open_task(str(tmp_path), "topic")
-    assert all(len(corpus.split("sw", split)) < 260 for split in ("train", "dev", "test")), "all would be in one"
+    assert all(len(corpus.split("sw", split)) < 260 for split in ("train", "dev", "test")), (
+        "all examples would be in one split"
+    )
 
 
 def test_a_question_without_an_identifier(tmp_path: Path) -> None:
-    asked = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
-    paragraphs = [{"context": "leo", "qas": [asked, {**asked, "id": None}, {**asked, "id": 7}]}]
+    question_ = {"question": "?", "answers": [{"text": "leo", "answer_start": 0}]}
+    paragraphs = [{"context": "leo", "qas": [question_, {**question_, "id": None}, {**question_, "id": 7}]}]
     path = tmp_path / "sw.json"
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
     assert [name for name, _ in identifiers(path, "qa")] == ["", "", "7"]
@@ -113,7 +115,9 @@ TEXTS, STARTS = [text for _, text in ANSWERS], [start for start, _ in ANSWERS]
                                     {
                                         "id": 1,
                                         "question": "wapi?",
-                                        "answers": [{"text": text, "answer_start": at} for at, text in ANSWERS],
+                                        "answers": [
+                                            {"text": text, "answer_start": position} for position, text in ANSWERS
+                                        ],
                                     }
                                 ],
                             }
@@ -142,10 +146,10 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     path.write_text(json.dumps(document) + "\n", encoding="utf-8")
     ((_, example),) = read_labelled_file(path, "qa")[0]
     assert example.label == AnswerSpan(10, "Paris", ("Paris, Ufaransa", "uko Paris"))
-    # The digest of the data changes with the other answers, and not that of an example, which training uses.
-    alone = replace(example, label=AnswerSpan(10, "Paris"))
-    assert example.identity() == alone.identity()
-    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, alone)]
+    # Further answers change the digest of the data, but not the digest of the example, which training uses.
+    single = replace(example, label=AnswerSpan(10, "Paris"))
+    assert example.identity() == single.identity()
+    splits = [LabelledSplit("sw", "test", (each,), "a test") for each in (example, single)]
     assert splits[0].digest != splits[1].digest
 
 
@@ -153,7 +157,7 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "task", "said"),
+    ("name", "content", "task", "note"),
     [
         (
             "test.conllu",
@@ -173,19 +177,19 @@ def test_all_reference_answers_are_read(tmp_path: Path, name: str, document: obj
     ],
     ids=("treebank", "objects", "table", "whole table", "without a label"),
 )
-def test_note_on_examples_left_out_of_a_test_set(
-    tmp_path: Path, name: str, content: bytes | str, task: str, said: str
+def test_a_note_counts_the_examples_left_out_of_a_test_set(
+    tmp_path: Path, name: str, content: bytes | str, task: str, note: str
 ) -> None:
     split = read(tmp_path / f"sw-{name}", content, task)
     assert [example.text if task == "topic" else example.text[0] for example in split.examples] == ["a", "b"]
-    assert split.note == said.format(f"sw-{name}")
+    assert split.note == note.format(f"sw-{name}")
 
 
-def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
+def test_a_note_counts_the_examples_left_out_and_explains_the_split(tmp_path: Path) -> None:
     rows = "".join(f"x\tt{number}\n" for number in range(100))
-    for name, made in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
+    for name, beginning in (("sw.tsv", "sw.tsv is cut into"), ("sw-train.tsv", "'sw' has no dev file: ")):
         split = read(tmp_path / name / name, f"label\ttext\nx\t\n{rows}", "topic", "dev")
-        assert split.note.startswith(made)
+        assert split.note.startswith(beginning)
         assert split.note.endswith(f". 1 of the 101 examples of {name} is left out: 1 empty.")
 
 
@@ -198,10 +202,10 @@ def test_note_on_examples_left_out_and_on_the_cut(tmp_path: Path) -> None:
         ("sw-test.jsonl", "\n \r\n"),
         ("sw-test.jsonl.gz", gzip.compress(b"", mtime=0)),
     ],
-    # Named, because a compressed file holds the second at which it was made.
+    # The time is given, because a gzip file contains the time at which it was written.
     ids=("header", "header without an end", "nothing", "blank lines", "compressed"),
 )
-def test_files_without_rows(tmp_path: Path, name: str, content: bytes | str) -> None:
+def test_files_without_rows_are_refused(tmp_path: Path, name: str, content: bytes | str) -> None:
     with pytest.raises(CorpusError, match=rf"{name} has no labelled example: \d read") as caught:
         read(tmp_path / name, content, "topic")
     assert caught.value.hint
@@ -266,7 +270,7 @@ def test_words_of_white_space_are_removed_with_their_tags(tmp_path: Path, gap: s
         ("I-PER O I-LOC I-LOC", "B-PER O B-LOC I-LOC"),
         ("I-PER B-PER I-PER I-LOC", "B-PER B-PER I-PER B-LOC"),
         ("B-PER I-PER O B-PER", "B-PER I-PER O B-PER"),
-        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake in it stays
+        ("B-PER I-PER O I-LOC", "B-PER I-PER O I-LOC"),  # IOB2 with a mistake is not changed
         ("O O O O", "O O O O"),
     ],
 )
@@ -326,7 +330,7 @@ def test_a_language_before_some_words_alone_is_text(tmp_path: Path) -> None:
     assert split.examples[0].text == ("EU", "en:10", "en:it")
 
 
-def test_note_on_untranslated_pairs(tmp_path: Path) -> None:
+def test_untranslated_pairs_are_noted(tmp_path: Path) -> None:
     rows = "".join(f"{number}\ta {number}\tb {number}\t1\n" for number in range(20))
     header = "id\tsentence1\tsentence2\tlabel\n"
     split = read(tmp_path / "sw-test.tsv", f"{header}{rows}30\tNS\tNS\t1\n31\tA b\tNS\t0\n", "pi")

@@ -17,22 +17,22 @@ SPLITS = ("train", "dev", "test")
 pytestmark = pytest.mark.shared_data
 
 
-def opened(place: str, task: str) -> FolderTask:
-    if not (SHARED / place).is_dir():
-        pytest.skip(f"the data {place} are not beside the project")
-    corpus = open_task(str(SHARED / place), task)
+def opened(folder: str, task: str) -> FolderTask:
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"the data {folder} are not beside the project")
+    corpus = open_task(str(SHARED / folder), task)
     assert isinstance(corpus, FolderTask)
     return corpus
 
 
 def tagged(example: TextExample) -> list[tuple[str, str]]:
-    """The words of a sentence with their tags."""
+    """Return the words of a sentence with their tags."""
     assert isinstance(example.label, tuple)
     return list(zip(example.text, example.label, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("place", "task", "languages", "sizes"),
+    ("folder", "task", "languages", "sizes"),
     [
         ("tasks/ner/uner", "ner", 8, (11846, 2254, 4000)),
         pytest.param("tasks/ner/masakhaner2", "ner", 20, (20000, 4000, 10000), marks=pytest.mark.slow),
@@ -42,27 +42,27 @@ def tagged(example: TextExample) -> list[tuple[str, str]]:
         ("tasks/xquad", "qa", 12, (6156, 1368, 1140)),
     ],
 )
-def test_every_file_is_read(place: str, task: str, languages: int, sizes: tuple[int, ...]) -> None:
-    corpus = opened(place, task)
+def test_every_file_is_read(folder: str, task: str, languages: int, sizes: tuple[int, ...]) -> None:
+    corpus = opened(folder, task)
     assert corpus.skipped == ()
     assert {len(corpus.languages(split)) for split in (None, *SPLITS)} == {languages}
     test_split = [sum(len(corpus.split(code, split)) for code in corpus.languages(split)) for split in SPLITS]
     assert tuple(test_split) == sizes
 
 
-def test_treebanks() -> None:
+def test_published_treebanks_are_read_with_their_tags() -> None:
     corpus = opened("ud", "pos")
     assert corpus.languages() == corpus.languages("train") == corpus.languages("test")
     assert len(corpus.languages()) == 53
     words = [pair for e in corpus.split("de", "test").examples for pair in tagged(e)]
     assert {"NOUN", "VERB", ""} <= {tag for _, tag in words}
-    assert ("im", "") in words, "a word that is two has no tag"
-    # German has no training file here, Afrikaans has all three.
+    assert ("im", "") in words, "a multiword token has no tag"
+    # German has no training file here; Afrikaans has files for all three splits.
     assert "'de' has no train file" in corpus.split("de", "train").note
     assert corpus.split("af", "train").note == ""
 
 
-def test_wikiann_without_splits() -> None:
+def test_wikiann_without_splits_is_cut_into_three() -> None:
     corpus = opened("tasks/wikiann_fsxlt", "ner")
     assert len(corpus.languages()) == 40
     parts = [corpus.split("de", split) for split in SPLITS]
@@ -95,5 +95,5 @@ def test_no_translation_of_a_passage_is_in_another_split() -> None:
             test_split = corpus.split(code, split)
             assert all(isinstance(example.label, AnswerSpan) for example in test_split.examples)
             sizes[split].add((len(test_split), len({example.pair for example in test_split.examples})))
-    # The same questions, and the same passages, everywhere.
+    # All languages have the same questions and passages.
     assert {split: len(each) for split, each in sizes.items()} == dict.fromkeys(SPLITS, 1)

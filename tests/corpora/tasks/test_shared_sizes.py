@@ -17,10 +17,10 @@ SPLITS = ("train", "dev", "test")
 pytestmark = pytest.mark.shared_data
 
 
-def folder(place: str) -> Path:
-    if not (SHARED / place).is_dir():
-        pytest.skip(f"the data {place} are not beside the project")
-    return SHARED / place
+def folder(name: str) -> Path:
+    if not (SHARED / name).is_dir():
+        pytest.skip(f"the data {name} are not beside the project")
+    return SHARED / name
 
 
 def test_every_language_of_sib200_has_the_same_sizes() -> None:
@@ -32,7 +32,7 @@ def test_every_language_of_sib200_has_the_same_sizes() -> None:
 def test_every_treebank_can_be_a_source_and_a_target() -> None:
     corpus = open_task(str(folder("ud")), "pos")
     assert {len(corpus.languages(split)) for split in SPLITS} == {53}
-    # German has no training file: two splits are cut from one, in which sentences are repeated.
+    # German has no training file: its dev file, which repeats sentences, is cut into two splits.
     train, dev = corpus.split("de", "train"), corpus.split("de", "dev")
     assert "left out" not in train.note
     assert 0.07 < len(dev) / (len(train) + len(dev)) < 0.13
@@ -40,17 +40,17 @@ def test_every_treebank_can_be_a_source_and_a_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "task", "share"),
+    ("data", "task", "share"),
     [
         ("tasks/xnli_fsxlt", "nli", 0.0),
         ("tasks/xquad", "qa", 0.0),
-        # Where two of one language's sentences are alike, their pairs stay together in this language alone.
+        # If two sentences are equal in one language only, their pairs stay together in that language only.
         ("tasks/pawsx_fsxlt", "pi", 0.03),
     ],
 )
-def test_translations_are_in_one_split(place: str, task: str, share: float) -> None:
-    collected: dict[str, set[str]] = defaultdict(set)
-    for path in sorted(folder(place).iterdir()):
+def test_translations_are_in_one_split(data: str, task: str, share: float) -> None:
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    for path in sorted(folder(data).iterdir()):
         if path.suffix not in (".tsv", ".jsonl") or path.name.startswith("manifest"):
             continue
         items, counts = read_labelled_file(path, task)
@@ -58,6 +58,6 @@ def test_translations_are_in_one_split(place: str, task: str, share: float) -> N
         split = {id(example): name for name, part in cut_into_splits(items).items() for example in part}
         for item in items:
             assert item.identifier
-            collected[item.identifier].add(split[id(item.example)])
-    assert len(collected) > 700
-    assert sum(len(splits) > 1 for splits in collected.values()) <= share * len(collected)
+            splits_of[item.identifier].add(split[id(item.example)])
+    assert len(splits_of) > 700
+    assert sum(len(splits) > 1 for splits in splits_of.values()) <= share * len(splits_of)

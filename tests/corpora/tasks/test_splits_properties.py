@@ -1,4 +1,4 @@
-"""Properties of cuts into splits that hold for all labelled data."""
+"""Properties of splits that hold for all labelled data."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def words(first: str, second: str) -> TextExample:
     return TextExample((first, second), None, ("x", ""))
 
 
-def question(passage: str, asked: str) -> TextExample:
-    return TextExample(asked, passage, AnswerSpan(0, passage[0]))
+def question(passage: str, text: str) -> TextExample:
+    return TextExample(text, passage, AnswerSpan(0, passage[0]))
 
 
 EXAMPLE = st.one_of(st.builds(pair, TEXT, TEXT), st.builds(words, TEXT, TEXT), st.builds(question, TEXT, TEXT))
@@ -35,12 +35,12 @@ ITEMS = st.lists(st.builds(IdentifiedExample, NAME, EXAMPLE), max_size=60)
 
 
 def leading(example: TextExample) -> object:
-    """The part that examples of one group share: a passage, a first text, all words."""
+    """Return the part that the examples of one group share: a passage, the first text, or all words."""
     return example.pair if isinstance(example.label, AnswerSpan) else example.text
 
 
 def in_order(part: tuple[TextExample, ...], items: list[IdentifiedExample]) -> bool:
-    """Whether a part is a subsequence of the items."""
+    """Return whether a part is a subsequence of the items."""
     rest = iter([item.example for item in items])
     return all(any(example == other for other in rest) for example in part)
 
@@ -81,19 +81,19 @@ def test_translations_with_the_same_name_are_in_the_same_split(texts: list[tuple
 
 @given(ITEMS)
 def test_what_is_held_out_is_not_trained_on(items: list[IdentifiedExample]) -> None:
-    train, held = hold_out(items)
-    assert Counter((*train, *held)) == Counter(item.example for item in items)
-    groups = [{leading(example) for example in part} for part in (train, held)]
+    train, dev = hold_out(items)
+    assert Counter((*train, *dev)) == Counter(item.example for item in items)
+    groups = [{leading(example) for example in part} for part in (train, dev)]
     assert not groups[0] & groups[1]
-    if train or held:
-        assert train, "if there is but one group it is for training"
+    if train or dev:
+        assert train, "a single group is used for training"
 
 
 @given(st.integers(0, 2**32))
 def test_shares_of_the_splits(start: int) -> None:
     items = [IdentifiedExample("", words(str(number), "x")) for number in range(start, start + 2000)]
     shares = {name: len(part) / 20 for name, part in cut_into_splits(items).items()}
-    # More than six standard deviations of any share of 2,000.
+    # The tolerance is more than six standard deviations of a share of 2,000 examples.
     assert all(
         abs(shares[name] - percent) < 6.5
         for name, percent in (("test", TEST_SHARE), ("dev", DEV_SHARE), ("train", 100 - TEST_SHARE - DEV_SHARE))

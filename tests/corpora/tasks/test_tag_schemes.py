@@ -35,7 +35,7 @@ def train(folder: Path, name: str, text: str) -> LabelledSplit:
     return open_task(str(folder), "ner").split("en", "train")
 
 
-def test_numbered_words(tmp_path: Path) -> None:
+def test_numbered_words_are_read_without_their_numbers(tmp_path: Path) -> None:
     first, second = train(tmp_path, "en_x-ud-train.iob2", NUMBERED).examples
     assert first.text == ("Im", "Tal", ",", "Tampa", ".")
     assert first.label == ("O", "B-LOC", "O", "B-LOC", "O")
@@ -43,11 +43,11 @@ def test_numbered_words(tmp_path: Path) -> None:
     corpus = open_corpus(str(tmp_path), task="ner")
     assert corpus.languages() == ("en",)
     assert {each.sentence() for each in corpus.sample("en", 9, 0).examples} == {"Im Tal, Tampa.", "2 #"}
-    given = open_corpus(str(tmp_path), task="ner", words="given").sample("en", 9, 0)
-    assert {each.sentence() for each in given.examples} == {"Im Tal , Tampa .", "2 #"}
+    sample = open_corpus(str(tmp_path), task="ner", words="given").sample("en", 9, 0)
+    assert {each.sentence() for each in sample.examples} == {"Im Tal , Tampa .", "2 #"}
 
 
-def test_the_folders_of_universal_ner(tmp_path: Path) -> None:
+def test_the_folders_of_universal_ner_are_read(tmp_path: Path) -> None:
     for bank in "ab":
         folder = tmp_path / f"UNER_English-{bank.upper()}"
         folder.mkdir()
@@ -59,11 +59,11 @@ def test_the_folders_of_universal_ner(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "place"),
+    ("line", "position"),
     [("3\tword\n", "line 2 .* word 2"), ("2\n", "line 2 .* word 2"), ("word\tO\n", "line 2 .* word 2")],
 )
-def test_a_line_out_of_order_is_an_error(tmp_path: Path, line: str, place: str) -> None:
-    with pytest.raises(CorpusError, match=place):
+def test_a_line_out_of_order_is_an_error(tmp_path: Path, line: str, position: str) -> None:
+    with pytest.raises(CorpusError, match=position):
         train(tmp_path, "en-train.iob2", f"1\tword\tO\n{line}\n" + "1\tword\tO\n\n" * 5)
 
 
@@ -79,21 +79,21 @@ def test_numbers_as_words_are_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("tags", "expected"),
     [
         ("S-PER O B-LOC I-LOC E-LOC", "B-PER O B-LOC I-LOC I-LOC"),
         ("U-PER O B-LOC I-LOC L-LOC", "B-PER O B-LOC I-LOC I-LOC"),
         ("S-PER S-PER B-PER E-PER", "B-PER B-PER B-PER I-PER"),
-        # An entity ends with E, L, S and U, so that what follows begins another one.
+        # E, L, S and U end an entity, so that the next tag begins another one.
         ("B-PER E-PER I-PER E-PER", "B-PER I-PER B-PER I-PER"),
         ("U-PER L-PER O E-LOC", "B-PER B-PER O B-LOC"),
         ("B-PER E-LOC", "B-PER B-LOC"),
     ],
 )
-def test_bioes_and_bilou_in_iob2(given: str, expected: str) -> None:
-    words = tuple("w" for _ in given.split())
-    (found,), prefixes = bioes_to_iob2([TextExample(words, None, tuple(given.split()))])
-    assert found.label == tuple(expected.split())
+def test_bioes_and_bilou_are_converted_to_iob2(tags: str, expected: str) -> None:
+    words = tuple("w" for _ in tags.split())
+    (converted,), prefixes = bioes_to_iob2([TextExample(words, None, tuple(tags.split()))])
+    assert converted.label == tuple(expected.split())
     assert prefixes
 
 

@@ -31,7 +31,7 @@ CONLLU = """\
 
 
 def write(folder: Path, files: Mapping[str, str]) -> str:
-    """Write {name: content} into a folder; the names may hold a folder."""
+    """Write {name: content} into a folder; a name may include a subfolder."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8", newline="")
@@ -43,8 +43,8 @@ def tagged(*sentences: str, gap: str = " ") -> str:
     return "".join("\n".join(w.replace("/", gap) for w in s.split()) + "\n\n" for s in sentences)
 
 
-def sentences(count: int, of: str = "w") -> str:
-    return tagged(*(f"{of}{number}/NOUN leo/ADV" for number in range(count)))
+def sentences(count: int, word: str = "w") -> str:
+    return tagged(*(f"{word}{number}/NOUN leo/ADV" for number in range(count)))
 
 
 def texts(corpus: TaskCorpus, language: str, split: str) -> list[Any]:
@@ -70,7 +70,7 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
     split = corpus.split("deu", "test")
     assert split.examples == (
         TextExample(("im", "de_gsd-ud-test"), label=("", "NOUN"), running="im de_gsd-ud-test"),
-    ), "a range has no tag"
+    ), "a multiword token has no tag"
     assert (split.language, split.split, split.note) == ("de", "test", "")
     assert split.source == f"{tmp_path.name}/de_gsd-ud-test.conllu"
     assert corpus.local
@@ -83,7 +83,7 @@ def test_names_of_universal_dependencies(tmp_path: Path) -> None:
         ("zho_Hant-train.txt", "zho_Hant-dev.bio", "zho_Hant-test.conll"),
         ("zh-Hant.train.txt", "zh-Hant_validation.iob2", "zh-Hant-test.tsv"),
         ("zh_Hant/train.txt", "zh_Hant/valid.txt", "zh_Hant/test.txt"),
-        # WikiANN's own distribution.
+        # The layout in which WikiANN is distributed.
         ("zh-Hant/train", "zh-Hant/dev", "zh-Hant/test"),
     ],
 )
@@ -155,7 +155,7 @@ def test_without_train_the_dev_file_is_for_training(tmp_path: Path) -> None:
     assert "'sw' has no train file: sw-dev.txt is used for training" in train.note
 
 
-def test_only_a_test_file(tmp_path: Path) -> None:
+def test_a_language_with_a_test_file_only_is_a_target_only(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.txt": sentences(3), "fi-train.txt": sentences(30)}), "pos")
     assert corpus.languages("train") == corpus.languages("dev") == ("fi",)
     assert corpus.languages("test") == ("sw",)
@@ -191,7 +191,7 @@ def test_a_file_too_small_to_be_cut(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------- two columns
 
 
-def test_files_of_two_columns(tmp_path: Path) -> None:
+def test_files_of_two_columns_are_read(tmp_path: Path) -> None:
     content = (
         "\ufeff-DOCSTART- -X- -X- O\r\n\r\nde:Haus NN B O\r\nde:: NN B B-LOC\r\nde:10\u00a0000 CD B _\r\n"
         "\r\n\r\nde:x y z I-PER"
@@ -215,7 +215,7 @@ def test_sentences_without_a_label_are_left_out_and_counted(tmp_path: Path) -> N
     assert split.unlabelled == 1
 
 
-def test_gzip(tmp_path: Path) -> None:
+def test_compressed_files_are_read_and_incomplete_ones_refused(tmp_path: Path) -> None:
     (tmp_path / "sw-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode()))
     (tmp_path / "fi-test.txt.gz").write_bytes(gzip.compress(sentences(2).encode())[:-9])
     corpus = open_task(str(tmp_path), "pos")
@@ -225,7 +225,7 @@ def test_gzip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("a O\nb\n", r"line 2 of sw-test\.txt contains one field, not a word and its tag: 'b'"),
         ("a O\n\nb c O\n", r"line 3 of sw-test\.txt contains 3 fields, and the lines above have 2: 'b c O'"),
@@ -235,8 +235,8 @@ def test_gzip(tmp_path: Path) -> None:
         ("\n\n", r"sw-test\.txt has no labelled example: 0 read"),
     ],
 )
-def test_invalid_lines_of_two_columns(tmp_path: Path, content: str, said: str) -> None:
-    with pytest.raises(CorpusError, match=said) as caught:
+def test_invalid_lines_of_two_columns_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message) as caught:
         open_task(write(tmp_path, {"sw-test.txt": content}), "ner").split("sw", "test")
     assert caught.value.hint
 
@@ -259,7 +259,7 @@ EXPECTED = [TextExample(row["sentence1"], row["sentence2"], row["label"]) for ro
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".jsonl.gz", ".parquet"])
-def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
+def test_every_format_of_tables_gives_the_same_pairs(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame(ROWS)
     for folder, name in (("split", f"sw-test{suffix}"), ("whole", f"sw{suffix}")):
         (tmp_path / folder).mkdir()
@@ -272,14 +272,16 @@ def test_tables_of_pairs(tmp_path: Path, suffix: str) -> None:
             frame.to_json(path, orient="records", lines=True)
     test_split = open_task(str(tmp_path / "split"), "pi").split("sw", "test").examples
     assert list(test_split) == EXPECTED
-    whole = open_task(str(tmp_path / "whole"), "pi")
-    cut = [whole.split("sw", split).examples for split in ("train", "dev", "test")]
-    assert sorted(e.pair or "" for part in cut for e in part) == sorted(row["sentence2"] for row in ROWS)
-    premises = [{example.text for example in part} for part in cut]
-    assert len(set().union(*premises)) == sum(map(len, premises)), "a first sentence is in one split"
+    corpus = open_task(str(tmp_path / "whole"), "pi")
+    splits = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
+    assert sorted(e.pair or "" for part in splits for e in part) == sorted(row["sentence2"] for row in ROWS)
+    premises = [{example.text for example in part} for part in splits]
+    assert len(set().union(*premises)) == sum(map(len, premises)), (
+        "all pairs with the same first sentence are in one split"
+    )
 
 
-def test_words_in_tables(tmp_path: Path) -> None:
+def test_words_in_tables_have_one_tag_each(tmp_path: Path) -> None:
     rows = [{"tokens": ["leo", "na"], "upos": ["ADV", "_"]}, {"tokens": ["na"], "upos": ["_"]}]
     corpus = open_task(write(tmp_path, {"sw-test.jsonl": "\n".join(map(json.dumps, rows))}), "pos")
     split = corpus.split("sw", "test")
@@ -300,7 +302,7 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "task", "said"),
+    ("files", "task", "message"),
     [
         (
             {"sw-test.tsv": "uid\tsentence1\tsentence2\n1\ta\tb\n"},
@@ -336,14 +338,16 @@ def test_topics_as_sib200_was_published(tmp_path: Path) -> None:
         ({}, "pos", "the folder contains nothing."),
     ],
 )
-def test_invalid_tables_for_a_task(tmp_path: Path, files: Mapping[str, str], task: str, said: str) -> None:
+def test_invalid_tables_for_a_task_are_refused(
+    tmp_path: Path, files: Mapping[str, str], task: str, message: str
+) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, files), task).split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.hint
 
 
-def test_invalid_parquet_file(tmp_path: Path) -> None:
+def test_an_invalid_parquet_file_is_refused(tmp_path: Path) -> None:
     corpus = open_task(write(tmp_path, {"sw-test.parquet": "x"}), "nli")
     with pytest.raises(CorpusError, match=r"sw-test\.parquet is not a complete Parquet file"):
         corpus.split("sw", "test")
@@ -373,7 +377,7 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "said"),
+    ("labels", "message"),
     [
         ("index_id\tcategory\n1\tx\n", "labels.tsv lacks the columns split and category"),
         ("split\tcategory\ntrain\tx\nelse\ty\n", "line 3 of labels.tsv has no valid split and category"),
@@ -381,11 +385,11 @@ def test_lines_with_labels_apart(tmp_path: Path) -> None:
         ("split\tcategory\ntrain\tx\n", "the test data of 'sw' are empty"),
     ],
 )
-def test_invalid_labels_of_lines(tmp_path: Path, labels: str, said: str) -> None:
+def test_invalid_labels_of_lines_are_refused(tmp_path: Path, labels: str, message: str) -> None:
     folder = write(tmp_path, {"sw.txt": "a\n", "labels.tsv": labels})
     with pytest.raises(CorpusError) as caught:
         open_task(folder, "topic").split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_labels_of_lines_are_read_again_when_they_change(tmp_path: Path) -> None:
@@ -418,15 +422,18 @@ def test_a_home_that_is_not_known() -> None:
 
 def paragraph(n: int, answers: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     context = f" passage\u2028 {n} says leo"
-    given = [{"text": "leo", "answer_start": context.index("leo")}] if answers is None else answers
-    return {"context": context, "qas": [{"id": f"q{n}-{k}", "question": f"{k}? {n}", "answers": given} for k in (1, 2)]}
+    references = [{"text": "leo", "answer_start": context.index("leo")}] if answers is None else answers
+    return {
+        "context": context,
+        "qas": [{"id": f"q{n}-{k}", "question": f"{k}? {n}", "answers": references} for k in (1, 2)],
+    }
 
 
 def squad(*paragraphs: dict[str, Any]) -> str:
     return json.dumps({"data": [{"title": "t", "paragraphs": list(paragraphs)}]}, ensure_ascii=False)
 
 
-def test_questions_in_squad_format(tmp_path: Path) -> None:
+def test_questions_in_squad_format_are_read(tmp_path: Path) -> None:
     wrong = [{"text": "kesho", "answer_start": 3}]
     corpus = open_task(
         write(tmp_path, {"sw-test.json": squad(paragraph(1), paragraph(2, []), paragraph(3, wrong))}), "qa"
@@ -434,24 +441,24 @@ def test_questions_in_squad_format(tmp_path: Path) -> None:
     split = corpus.split("sw", "test")
     context = " passage\u2028 1 says leo"
     assert split.examples == tuple(TextExample(f"{k}? 1", context, AnswerSpan(17, "leo")) for k in (1, 2))
-    assert split.unlabelled == 4, "no answer, and one that is not at its stated position"
+    assert split.unlabelled == 4, "a question without an answer, and an answer that is not at its stated position"
 
 
-def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
+def test_questions_with_a_passage_per_line_are_read(tmp_path: Path) -> None:
     lines = []
     for number in range(40):
-        made = paragraph(number)
-        made["qas"] = [[q["id"], q["question"], "leo", made["context"].index("leo")] for q in made["qas"]]
-        lines.append(json.dumps(made, ensure_ascii=False))
+        line = paragraph(number)
+        line["qas"] = [[q["id"], q["question"], "leo", line["context"].index("leo")] for q in line["qas"]]
+        lines.append(json.dumps(line, ensure_ascii=False))
     corpus = open_task(write(tmp_path, {"sw.jsonl": "\n".join(lines)}), "qa")
     parts = [corpus.split("sw", split).examples for split in ("train", "dev", "test")]
     assert sum(map(len, parts)) == 80
     passages = [{example.pair for example in part} for part in parts]
-    assert len(set().union(*passages)) == sum(map(len, passages)) == 40, "questions stay with their passage"
+    assert len(set().union(*passages)) == sum(map(len, passages)) == 40, "all questions on a passage are in one split"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("[]", "sw-test.json is JSON, but not in SQuAD's format"),
         ("{", "sw-test.json is not JSON"),
@@ -462,10 +469,10 @@ def test_questions_with_a_passage_per_line(tmp_path: Path) -> None:
         ('{"data": []}', "sw-test.json has no labelled example"),
     ],
 )
-def test_invalid_squad_files(tmp_path: Path, content: str, said: str) -> None:
+def test_invalid_squad_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(CorpusError) as caught:
         open_task(write(tmp_path, {"sw-test.json": content}), "qa").split("sw", "test")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert caught.value.hint
 
 
@@ -477,7 +484,7 @@ def test_types_of_entities_get_other_names(tmp_path: Path) -> None:
     corpus = open_task(folder, "ner", relabel={"DATE": "O", "ORG": "ORGANISATION", "MISC": "O"})
     assert corpus.renamed == set()
     assert corpus.split("sw", "test").examples[0].label == ("O", "O", "B-ORGANISATION", "O", "B-PER")
-    assert corpus.renamed == {"DATE", "ORG"}, "and nothing has MISC"
+    assert corpus.renamed == {"DATE", "ORG"}, "no tag has the type MISC"
     assert corpus.name == f"task({tmp_path.name}, task=ner, relabel=DATE=O,MISC=O,ORG=ORGANISATION)"
 
 
@@ -497,7 +504,7 @@ def test_classes_get_other_names(tmp_path: Path, task: str, content: Mapping[str
 # -------------------------------------------------------------------------------- what was asked for
 
 
-def test_invalid_tasks_and_folders(tmp_path: Path) -> None:
+def test_invalid_tasks_and_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no task 'parsing'") as caught:
         open_task(str(tmp_path), "parsing")
     assert caught.value.hint == "choose one of ner, pos, nli, pi, qa, topic."
@@ -531,14 +538,14 @@ def test_reading_text_needs_no_heavy_library(tmp_path: Path) -> None:
         f"open_task({str(tmp_path)!r}, 'pos').split('sw', 'test'); "
         "print({'datasets', 'pandas', 'pyarrow', 'torch', 'transformers'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout.strip() == "set()"
 
 
 # ------------------------------------------------------------------------------------------ as corpora
 
 
-def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
+def test_the_training_texts_can_be_read_as_a_corpus(tmp_path: Path) -> None:
     folder = write(
         tmp_path, {"sw-train.txt": sentences(30) * 2, "sw-dev.txt": sentences(4), "fi-test.txt": sentences(2)}
     )
@@ -561,7 +568,7 @@ def test_the_training_texts_as_a_corpus(tmp_path: Path) -> None:
     }
 
 
-def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
+def test_texts_of_pairs_and_questions_can_be_read_as_a_corpus(tmp_path: Path) -> None:
     pairs = "label\tsentence1\tsentence2\n" + "".join(f"a\tp {n // 2}\th {n}\n" for n in range(6))
     folder = write(tmp_path / "pairs", {"sw-train.tsv": pairs, "sw-dev.tsv": pairs})
     assert {e.key() for e in open_corpus(folder, task="nli").sample("sw", 9, 0).examples} == {"p 0", "p 1", "p 2"}
@@ -576,7 +583,7 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"text_column": "x"}, "--text-column cannot be used with labelled data"),
         ({"labels": "x"}, "--label-column cannot be used with --task"),
@@ -584,8 +591,8 @@ def test_texts_of_pairs_and_questions_as_a_corpus(tmp_path: Path) -> None:
         ({"config": "x"}, "--config cannot be used with"),
     ],
 )
-def test_options_without_meaning_for_a_task_are_refused(tmp_path: Path, options: dict[str, str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_options_without_meaning_for_a_task_are_refused(tmp_path: Path, options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_corpus(str(tmp_path), task="pos", **options)
     with pytest.raises(UsageError, match="one folder or data set"):
         open_corpus(["sw=a", "fi=b"], task="pos")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
-from datasets import ClassLabel, Dataset, Features, Value
-from pyarrow import parquet
+from datasets import ClassLabel, Features, Value
 
+from tests.support.hub_copies import Rows, write_copy
 from xsns_stream.corpora import open_corpus, open_task
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
 from xsns_stream.types import TextExample
@@ -20,7 +18,6 @@ WORD, NUMBER = Value("string"), Value("int32")
 NER = ClassLabel(names=["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"])
 UPOS = ClassLabel(names=["NOUN", "_", "VERB"])
 NLI = ClassLabel(names=["entailment", "neutral", "contradiction"])
-Rows = Sequence[Mapping[str, Any]]
 
 NER_COLUMNS = Features({"tokens": datasets.List(WORD), "ner_tags": datasets.List(NER)})
 UD_COLUMNS = Features({"tokens": datasets.List(WORD), "upos": datasets.List(UPOS), "mwt": datasets.List(WORD)})
@@ -28,21 +25,6 @@ NLI_COLUMNS = Features({"premise": WORD, "hypothesis": WORD, "label": NLI})
 PI_COLUMNS = Features({"id": NUMBER, "sentence1": WORD, "sentence2": WORD, "label": ClassLabel(names=["0", "1"])})
 ANSWERS = {"text": datasets.List(WORD), "answer_start": datasets.List(NUMBER)}
 QA_COLUMNS = Features({"id": WORD, "title": WORD, "context": WORD, "question": WORD, "answers": ANSWERS})
-
-
-def write_copy(root: Path, features: Features, configs: Mapping[str, Mapping[str, Rows]]) -> Path:
-    """Write {config: {split: rows}} as Parquet files with a card that lists them, as the Hub has them."""
-    card = ["---", "configs:"]
-    for config, splits in configs.items():
-        (root / config).mkdir(parents=True)
-        card += [f"- config_name: {config}", "  data_files:"]
-        for split, rows in splits.items():
-            table = Dataset.from_list(list(rows), features=features).with_format("arrow")[:]
-            file = root / config / f"{split}-00000-of-00001.parquet"
-            parquet.write_table(table.replace_schema_metadata(features.arrow_schema.metadata), file)
-            card += [f"  - split: {split}", f"    path: {config}/{split}-*"]
-    (root / "README.md").write_text("\n".join([*card, "---", ""]), encoding="utf-8")
-    return root
 
 
 def named(split: str, count: int) -> Rows:
@@ -71,17 +53,17 @@ def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     few = {"train": named("train", 60), "test": named("test", 2)}
     write_copy(
         root / "wikiann",
-        NER_COLUMNS,
         {"sw": full, "als": few, "fi": {"test": named("test", 1)}, "en": {"extra": named("extra", 1)}},
+        NER_COLUMNS,
     )
     tree = [{"tokens": ["a", "b"], "upos": [0, 1], "mwt": []}, {"tokens": ["c"], "upos": [2], "mwt": ["1-2"]}]
-    write_copy(root / "udpos", UD_COLUMNS, {"en_ewt": {"validation": tree * 20, "test": tree}})
+    write_copy(root / "udpos", {"en_ewt": {"validation": tree * 20, "test": tree}}, UD_COLUMNS)
     pairs = [{"premise": "p", "hypothesis": f"h {n}", "label": n} for n in (0, 2, -1)]
-    write_copy(root / "xnli", NLI_COLUMNS, {"sw": dict.fromkeys(("train", "validation", "test"), pairs)})
+    write_copy(root / "xnli", {"sw": dict.fromkeys(("train", "validation", "test"), pairs)}, NLI_COLUMNS)
     same = [{"id": n, "sentence1": f"a {n}", "sentence2": "b", "label": n % 2} for n in range(2)]
-    write_copy(root / "paws-x", PI_COLUMNS, {"de": dict.fromkeys(("train", "validation", "test"), same)})
+    write_copy(root / "paws-x", {"de": dict.fromkeys(("train", "validation", "test"), same)}, PI_COLUMNS)
     passages = {"train": questions("train", 90), "validation": questions("validation", 4)}
-    write_copy(root / "tydiqa", QA_COLUMNS, {"secondary_task": passages})
+    write_copy(root / "tydiqa", {"secondary_task": passages}, QA_COLUMNS)
     return root
 
 
@@ -90,7 +72,7 @@ def test_splits_under_their_names_on_the_hub(copies: Path) -> None:
     for split, name in (("train", "train"), ("dev", "validation"), ("test", "test")):
         test_split = corpus.split("swa", split)
         expected = tuple(TextExample((name, str(n)), label=("B-LOC", "O")) for n in (0, 1, 2, 0, 1, 2))
-        assert test_split.examples == expected, "in the order of the data set, and repeated rows stay"
+        assert test_split.examples == expected, "rows have the order of the data set, and repeated rows stay"
         assert (test_split.language, test_split.split, test_split.note, test_split.unlabelled) == ("sw", split, "", 0)
         assert test_split.source == f"wikiann(split={name}, labels=ner_tags, copy=wikiann)"
     assert corpus.local
@@ -129,13 +111,13 @@ def test_a_treebank_without_training_data(copies: Path) -> None:
     assert corpus.languages("train") == ("en",)
     assert corpus.split("en", "test").examples == (TextExample(("a", "b"), label=("NOUN", "")),), "`_` is no tag"
     train = corpus.split("en", "train")
-    assert len(train) == 20, "one sentence many times: it cannot be in two splits"
+    assert len(train) == 20, "copies of one sentence cannot be in two splits"
     assert "'en' has no train split: validation is used for training" in train.note
     with pytest.raises(CorpusError, match=r"the dev data of 'en' in .* contain no labelled example"):
         corpus.split("en", "dev")
 
 
-def test_pairs(copies: Path) -> None:
+def test_pairs_have_classes_that_can_be_renamed(copies: Path) -> None:
     split = open_task(f"xnli={copies / 'xnli'}", "nli").split("sw", "dev")
     assert split.examples == (TextExample("p", "h 0", "entailment"), TextExample("p", "h 2", "contradiction"))
     assert split.unlabelled == 1
@@ -158,7 +140,7 @@ def test_tydiqa_is_tested_on_its_validation_data(copies: Path) -> None:
     assert not {example.pair for example in train.examples} & {example.pair for example in dev.examples}
 
 
-def test_any_data_set(copies: Path) -> None:
+def test_a_data_set_without_a_recipe_is_read(copies: Path) -> None:
     corpus = open_task(f"hub:{copies / 'wikiann'}", "ner")
     assert corpus.languages("test") == ("fi", "sq", "sw"), "without a recipe `als` is Tosk Albanian"
     assert len(corpus.split("sw", "dev")) == 6
@@ -172,7 +154,7 @@ def test_the_task_must_fit_the_labels(copies: Path) -> None:
     assert caught.value.hint == "the task of paws-x is pi; data sets for nli: xnli."
 
 
-def test_the_training_texts_as_a_corpus(copies: Path) -> None:
+def test_the_training_texts_can_be_read_as_a_corpus(copies: Path) -> None:
     corpus = open_corpus(f"tydiqa={copies / 'tydiqa'}", task="qa", split="test")
     assert {example.text for example in corpus.sample("sw", 9, 0).examples} == {
         f"swahili validation {n} leo" for n in range(4)

@@ -1,4 +1,4 @@
-"""The report page in Chromium: every section drawn, used by mouse and by keyboard, in both themes, and on paper."""
+"""The report page in Chromium: every section is drawn, used by mouse and keyboard, in both themes, and printed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Opened:
 
 @pytest.fixture
 def opened(browser: Any, path: Path) -> Iterator[Opened]:
-    """A page that must have neither an error nor a request when the test is over."""
+    """An open page. After the test, it must have neither an error nor a request."""
     page = Opened(browser, path)
     yield page
     assert page.errors == []
@@ -72,7 +72,7 @@ def opened(browser: Any, path: Path) -> Iterator[Opened]:
     page.context.close()
 
 
-def test_it_loads_without_a_request(opened: Opened) -> None:
+def test_the_page_loads_without_a_request(opened: Opened) -> None:
     assert opened.page.get_attribute("html", "data-ready") == "yes"
     assert [link.get_attribute("href") for link in opened.page.locator("nav a").all()] == [f"#{s}" for s in SECTIONS]
     assert all(opened.page.locator(f"#{section}").is_visible() for section in SECTIONS)
@@ -106,6 +106,34 @@ def test_the_ranking_has_intervals_probabilities_and_expected_scores(opened: Ope
     ]
 
 
+def test_every_number_of_the_ranking_has_the_digits_of_python(browser: Any, tmp_path: Path) -> None:
+    page = full_page()
+    assert page.ranking is not None
+    noise = np.random.default_rng(3).uniform(0.001, 0.06, (2, len(CODES), len(CODES)))
+    main = replace(page.matrices[0], low=page.matrices[0].values - noise[0], high=page.matrices[0].values + noise[1])
+    best = tuple(
+        replace(each, best=((each.best[0][0], 0.125), (each.best[1][0], 0.003))) for each in page.ranking.targets
+    )
+    page = replace(page, matrices=(main, *page.matrices[1:]), ranking=replace(page.ranking, targets=best))
+    expected = page.ranking.expected
+    assert expected is not None
+    expected.measured[:] = (100 * main.values).round(2)
+    opened = Opened(browser, write_page(page, tmp_path / "report.html"))
+    rows = [row.locator("th, td").all_inner_texts() for row in opened.page.locator("#ranking-table tbody tr").all()]
+    column, names = CODES.index("sw"), {name: code for code, name in NAMES.items()}
+    for cells in (cells for cells in rows if cells[1].split()[0] in names):
+        row = CODES.index(names[cells[1].split()[0]])
+        decimals = len(cells[3].partition(".")[2])
+        arrays = (main.values, main.low, main.high, expected.mean, expected.low, expected.high, expected.measured)
+        numbers = [float(array[row, column]) for array in arrays if array is not None]
+        texts = [f"{value:.{decimals if k < 3 else 1}f}" for k, value in enumerate(numbers)]
+        assert [cells[3], cells[4], *cells[7:]] == [
+            texts[0], f"{texts[1]} to {texts[2]}", texts[3], f"{texts[4]} to {texts[5]}", texts[6]
+        ]  # fmt: skip
+    assert [cells[5] for cells in rows[:3]] == ["12 %", "< 1 %", "< 1 %"]
+    opened.context.close()
+
+
 @pytest.mark.parametrize("typed", ["fi", "Finnish", "finn", "Finnish (fi)"])
 def test_a_target_is_found_by_code_and_by_name(opened: Opened, typed: str) -> None:
     opened.fill("#target", typed)
@@ -115,7 +143,7 @@ def test_a_target_is_found_by_code_and_by_name(opened: Opened, typed: str) -> No
     assert opened.page.input_value("#map-target") == "Finnish (fi)"
 
 
-def test_an_unknown_target_is_said(opened: Opened) -> None:
+def test_an_unknown_target_is_reported(opened: Opened) -> None:
     opened.fill("#target", "Klingonese")
     assert opened.text("#ranking-status") == "No language matches “Klingonese”."
     assert "Sources for Swahili" in opened.text("#ranking-caption")
@@ -259,7 +287,7 @@ def test_the_tree_is_cut(opened: Opened) -> None:
     assert "distance, 1 − Jaccard similarity" in opened.page.locator("#tree-figure .title").text_content()
     slider.press("ArrowRight")
     opened.page.wait_for_function("() => document.querySelectorAll('#clusters li').length === 5")
-    assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the joins"
+    assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the inner nodes"
 
 
 def test_maps_show_families_neighbours_and_places(opened: Opened) -> None:
@@ -358,7 +386,7 @@ def test_both_themes_and_the_choice_of_the_reader(browser: Any, path: Path) -> N
     opened.context.close()
 
 
-def test_on_paper_it_is_light_and_without_controls(browser: Any, path: Path, tmp_path: Path) -> None:
+def test_the_printed_page_is_light_and_has_no_controls(browser: Any, path: Path, tmp_path: Path) -> None:
     opened = Opened(browser, path, color_scheme="dark")
     opened.page.emulate_media(media="print")
     assert not opened.page.locator(".controls").first.is_visible()
@@ -445,7 +473,7 @@ def test_axe_finds_no_violation(browser: Any, path: Path, scheme: str) -> None:
 
 
 def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
-    """A rectangular matrix with undefined pairs, a single target that is no source, and no families."""
+    """A rectangular matrix with undefined pairs, one target that is not a source, and no families."""
     values = np.array([[0.5], [np.nan], [0.25], [1.0]])
     matrix = SimilarityMatrix(("x-a", "x-b", "x-c", "fi"), ("fi",), values, "mine")
     path = xs.report(matrix=matrix, output=tmp_path / "wide.html").path
@@ -464,7 +492,7 @@ def test_sources_with_other_targets(browser: Any, tmp_path: Path) -> None:
     opened.context.close()
 
 
-def test_two_languages(browser: Any, tmp_path: Path) -> None:
+def test_a_page_of_two_languages_has_no_error(browser: Any, tmp_path: Path) -> None:
     matrix = SimilarityMatrix(("sw", "fi"), ("sw", "fi"), np.array([[1.0, 0.5], [0.5, 1.0]]), "mine")
     path = xs.report(matrix=matrix, output=tmp_path / "two.html").path
     assert path is not None

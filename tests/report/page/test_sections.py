@@ -20,7 +20,7 @@ from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.errors import UsageError
 from xsns_stream.report.page import group_set, map_section, matrix_of, page_languages, tree_section, write_page
 from xsns_stream.report.page.maps import classical_mds
-from xsns_stream.report.page.packing import pack, pack_exactly, step_for
+from xsns_stream.report.page.packing import EXACT, codes_of, pack, pack_ends, step_for
 from xsns_stream.types import GroupedSimilarity, SimilarityMatrix
 from xsns_stream.types.language_clusters import adjusted_rand
 from xsns_stream.types.language_tree import clusters_of, distances
@@ -28,18 +28,22 @@ from xsns_stream.types.language_tree import clusters_of, distances
 # ------------------------------------------------------------------------------------------ packed numbers
 
 
+def codes(packed: dict[str, Any]) -> np.ndarray:
+    """Read packed integers as the page does."""
+    raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), np.uint8).astype(np.int64)
+    found = sum(plane << 8 * k for k, plane in enumerate(raw.reshape(packed["bytes"], -1)))
+    return np.where(found == 256 ** packed["bytes"] - 1, np.nan, packed["start"] + found)
+
+
 def unpacked(packed: dict[str, Any]) -> np.ndarray:
     """Read packed numbers as the page does."""
-    raw = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), np.uint8)
-    if "step" not in packed:
-        return raw.reshape(4, -1).T.copy().view("<f4").ravel().astype(float)
-    low, high = raw.reshape(2, -1).astype(np.int64)
-    codes = low | high << 8
-    return np.where(codes == 65535, np.nan, (packed["start"] + codes) * packed["step"] / packed["scale"])
+    return (codes(packed) + 0.5) * packed["step"] / packed["scale"]
 
 
-@pytest.mark.parametrize("steps", [128, 2000])
-@pytest.mark.parametrize(("low", "high"), [(0.2, 0.9), (-0.3, 0.01), (0.5, 0.5), (0.0, 98.0), (1e-6, 3e-6)])
+@pytest.mark.parametrize("steps", [100, 1000, 6000, EXACT])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.2, 0.9), (-0.3, 0.01), (0.5, 0.5), (0.0, 98.0), (1e-6, 3e-6), (-4e9, 2e12)]
+)
 def test_packed_numbers_are_within_half_a_step(low: float, high: float, steps: int) -> None:
     values = np.random.default_rng(0).uniform(low, high, 500)
     values[3] = np.nan
@@ -47,14 +51,46 @@ def test_packed_numbers_are_within_half_a_step(low: float, high: float, steps: i
     step = packed["step"] / packed["scale"]
     found = unpacked(packed)
     assert np.isnan(found[3])
-    assert np.nanmax(np.abs(found - values)) <= step / 2 * (1 + 1e-9)
-    assert high == low or step <= (high - low) / steps
+    assert np.nanmax(np.abs(found - values)) <= step / 2 * (1 + 1e-9) + 1e-15 * max(abs(low), abs(high))
+    assert high == low or step <= max((high - low) / steps, 5e-12)
+
+
+@pytest.mark.parametrize("steps", [100, 1000, 6000, EXACT])
+@pytest.mark.parametrize("given", [None, 4, 2])
+def test_packed_numbers_have_the_digits_of_python(steps: int, given: int | None) -> None:
+    """Scores with two decimals are often in the middle between two numbers with one decimal."""
+    values = np.random.default_rng(1).uniform(-0.7, 71.0, 3000)
+    values = np.append(values if given is None else values.round(given), [0.0, -0.0, 0.25, 0.5, 70.75, 1.5, 2.5])
+    packed = pack(values, steps=steps)
+    assert packed["decimals"] >= (0 if steps == 100 else 1)
+    for decimals in range(min(packed["decimals"], 6) + 1):
+        shown = [float(f"{value:.{decimals}f}") for value in unpacked(packed)]
+        assert shown == [float(f"{value:.{decimals}f}") for value in values]
+
+
+def test_packed_ends_of_intervals_have_the_digits_of_python() -> None:
+    generator = np.random.default_rng(2)
+    values = generator.uniform(0.3, 0.6, 2000)
+    low, high = values - generator.uniform(0.0, 0.2, 2000), values + generator.uniform(-0.001, 0.05, 2000)
+    low[5] = np.nan
+    main = unpacked(pack(values, steps=EXACT))
+    for end, packed in zip((low, high), pack_ends(values, low, high, steps=1000), strict=True):
+        step, scale = packed["step"], packed["scale"]
+        found = (np.floor(main * scale / step) - codes(packed) + 0.5) * step / scale
+        assert np.array_equal(np.isnan(found), np.isnan(end))
+        assert packed["decimals"] == 3
+        assert [f"{value:.3f}" for value in found] == [f"{value:.3f}" for value in end]
+
+
+def test_a_number_at_the_end_of_a_step_has_the_digits_of_python() -> None:
+    # 71.35 is less than its decimal form, and 70.25 is rounded to the even digit.
+    assert codes_of(np.array([71.35, 70.25, 70.75, 71.3]), 5, 100).tolist() == [1426, 1404, 1415, 1426]
 
 
 def test_a_symmetric_matrix_is_packed_without_its_diagonal() -> None:
     values = np.array([[9.0, 0.1, 0.2], [0.1, 9.0, 0.3], [0.2, 0.3, 9.0]])
     packed = pack(values, symmetric=True)
-    assert unpacked(packed).tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert unpacked(packed).tolist() == pytest.approx([0.1, 0.2, 0.3], abs=5e-4)
     assert packed["symmetric"] is True
 
 
@@ -65,14 +101,14 @@ def test_undefined_numbers_alone() -> None:
 
 def test_exact_numbers_keep_the_order_of_close_values() -> None:
     values = np.array([0.5, 0.5 + 1e-6, np.nan])
-    found = unpacked(pack_exactly(values))
+    found = unpacked(pack(values, steps=EXACT))
     assert found[1] > found[0]
     assert np.isnan(found[2])
 
 
 def test_steps_are_round() -> None:
-    assert step_for(1.0, 1000) == (1, 1000)
-    assert step_for(1e-30, 1000) == (1, 10**9)
+    assert step_for(1.0, 1000) == (5, 10**4)
+    assert step_for(1e-30, 1000) == (5, 10**12)
 
 
 # ------------------------------------------------------------------------------------------ the tree
@@ -94,7 +130,7 @@ def test_the_rand_index_is_that_of_scikit_learn() -> None:
 
 def test_the_tree_agrees_with_families() -> None:
     tree = tree_section(similarities(), page_languages(CODES))
-    # Three families. The label without a family does not count, wherever it is.
+    # There are three families. The label without a family does not count in any cluster.
     assert (tree.best_cut, tree.with_family) == (3, 9)
     assert tree.agreement[2] == tree.agreement[3] == 1.0
     assert tree.agreement[0] == pytest.approx(0.0)
@@ -127,15 +163,15 @@ def test_without_families_there_is_no_agreement() -> None:
 
 def test_support_is_the_share_of_trees_with_the_same_group() -> None:
     matrix, other = similarities(), similarities(seed=9).values.copy()
-    alone = tree_section(matrix, page_languages(CODES), [matrix.values] * 3, "8 parts")
-    assert (alone.support == 1).all()
-    assert (alone.resamples, alone.basis) == (3, "8 parts")
+    section = tree_section(matrix, page_languages(CODES), [matrix.values] * 3, "8 parts")
+    assert (section.support == 1).all()
+    assert (section.resamples, section.basis) == (3, "8 parts")
     # A tree in which Swahili is a Uralic language contradicts the groups with and without Swahili.
     other[0, 1:3] = other[1:3, 0] = 0.0
     other[0, 3:6] = other[3:6, 0] = 0.9
     mixed = tree_section(matrix, page_languages(CODES), [matrix.values, other], "8 parts").support
     assert mixed is not None
-    assert mixed[-1] == 1.0, "the group of all languages is in every tree"
+    assert mixed[-1] == 1.0, "every tree has the group of all languages"
     assert (mixed == 0.5).any()
 
 
@@ -145,10 +181,10 @@ def test_support_is_the_share_of_trees_with_the_same_group() -> None:
 def test_scaling_finds_points_of_the_plane() -> None:
     points = np.random.default_rng(1).standard_normal((12, 2))
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    found, explained = classical_mds(distance)
-    assert np.linalg.norm(found[:, None] - found[None], axis=-1) == pytest.approx(distance)
+    scaled, explained = classical_mds(distance)
+    assert np.linalg.norm(scaled[:, None] - scaled[None], axis=-1) == pytest.approx(distance)
     assert explained == pytest.approx(1.0)
-    assert np.array_equal(classical_mds(distance)[0], found)
+    assert np.array_equal(classical_mds(distance)[0], scaled)
 
 
 def test_undefined_pairs_are_the_farthest() -> None:
@@ -167,14 +203,14 @@ def test_neighbours_are_the_most_similar_languages() -> None:
 
 
 def test_umap_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
 
     class Umap:
         def __init__(self, **options: Any) -> None:
-            given.update(options)
+            arguments.update(options)
 
         def fit_transform(self, distance: np.ndarray) -> np.ndarray:
-            given["distance"] = distance
+            arguments["distance"] = distance
             return np.arange(2 * len(distance), dtype=np.float32).reshape(-1, 2)
 
     module = ModuleType("umap")
@@ -184,8 +220,8 @@ def test_umap_is_used_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     section = map_section(similarities())
     assert section.umap is not None
     assert section.umap.shape == (len(CODES), 2)
-    assert (given["metric"], given["random_state"], given["n_neighbors"]) == ("precomputed", 0, 9)
-    assert (np.diag(given["distance"]) == 0).all()
+    assert (arguments["metric"], arguments["random_state"], arguments["n_neighbors"]) == ("precomputed", 0, 9)
+    assert (np.diag(arguments["distance"]) == 0).all()
     assert section.to_json({code: i for i, code in enumerate(CODES)})["umap"][0] == [0.0, 0.0556]
 
 
@@ -198,23 +234,23 @@ def test_separation_is_the_area_under_the_roc_curve() -> None:
         "layer", ("a", "b"), (similarities(codes, 1), similarities(codes, 2)), (64, 64), (0.5, 0.5)
     )
     languages = page_languages(codes)
-    found = group_set(grouped, languages)
+    group = group_set(grouped, languages)
     upper = np.triu_indices(9, 1)
     families = np.array([language.family for language in languages])
     same = families[upper[0]] == families[upper[1]]
     for i, matrix in enumerate(grouped.matrices):
         pairs = matrix.values[upper]
-        assert found.separations[i] == pytest.approx(roc_auc_score(same, pairs))
-        assert found.means[i] == pytest.approx(pairs.mean())
-        assert found.spreads[i] == pytest.approx(pairs.std(ddof=1))
+        assert group.separations[i] == pytest.approx(roc_auc_score(same, pairs))
+        assert group.means[i] == pytest.approx(pairs.mean())
+        assert group.spreads[i] == pytest.approx(pairs.std(ddof=1))
 
 
 def test_without_relatives_there_is_no_separation() -> None:
     codes = ("sw", "fi", "de")
     matrix = SimilarityMatrix(codes, codes, np.full((3, 3), 0.5), "jaccard")
-    found = group_set(GroupedSimilarity("layer", ("a",), (matrix,), (64,), (1.0,)), page_languages(codes))
-    assert np.isnan(found.separations[0])
-    assert found.to_json()["separations"] == [None]
+    group = group_set(GroupedSimilarity("layer", ("a",), (matrix,), (64,), (1.0,)), page_languages(codes))
+    assert np.isnan(group.separations[0])
+    assert group.to_json()["separations"] == [None]
 
 
 # ------------------------------------------------------------------------------------------ the page
@@ -234,10 +270,10 @@ def test_names_cannot_become_markup() -> None:
     html = full_page().to_html()
     assert EVIL not in html
     assert "&lt;script&gt;alert(1)" in html
-    found = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', html, re.DOTALL)
-    assert found is not None
-    assert "<" not in found[1]
-    assert EVIL in [language[0] for language in json.loads(found[1])["languages"]]
+    script = re.search(r'<script type="application/json" id="report-data">(.*?)</script>', html, re.DOTALL)
+    assert script is not None
+    assert "<" not in script[1]
+    assert EVIL in [language[0] for language in json.loads(script[1])["languages"]]
     assert html.count("</script>") == 3
 
 

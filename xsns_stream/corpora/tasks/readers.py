@@ -45,9 +45,10 @@ from xsns_stream.tasks import TASKS
 from xsns_stream.types import ReadCounts, TextExample
 from xsns_stream.types.text import AnswerSpan, other_answers
 
-#: Suffixes of files with a word and its tag on each line; a .tsv file may be one, or a table.
+#: Suffixes of files with a word and its tag on each line; a .tsv file may be such a file or a table.
 TWO_COLUMNS: Final = (".txt", ".bio", ".iob", ".iob2", ".conll", ".tsv")
 _TABLES: Final = tuple(sorted(TABLES, key=lambda suffix: not FORMATS[suffix].compressible))
+#: Suffixes of compressed tables in formats that are not read if they are compressed.
 _NOT_READ: Final = frozenset(
     suffix + compression for suffix in _TABLES if not FORMATS[suffix].compressible for compression in COMPRESSIONS
 )
@@ -97,8 +98,8 @@ class IdentifiedExample(NamedTuple):
 
 # `german-4980-val`: the language, the number, the split.
 _NUMBERED: Final = re.compile(r"[a-z]+-(\d+)-(?:train|val|dev|test)")
-# Number of pairs of the development set of XNLI in each language; they are numbered through all languages, and three
-# pairs share a premise.
+# Number of pairs of the development set of XNLI in each language, and number of pairs that share a premise. The pairs
+# are numbered consecutively over all languages.
 _XNLI_PAIRS: Final = 2490
 _XNLI_HYPOTHESES: Final = 3
 

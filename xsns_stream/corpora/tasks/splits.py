@@ -40,7 +40,8 @@ WHOLE: Final = "whole"
 #: SIB-200: the file with the split and the class of each line.
 LINE_LABELS: Final = "labels.tsv"
 _SPLIT: Final = "|".join(SPLIT_NAMES)
-# In names of Universal Dependencies, a treebank is at the position of a script or a region, so that the suffix decides.
+# In file names of Universal Dependencies, the treebank is at the position where other names have a script or a region.
+# The suffix therefore decides how a name is read.
 _TREEBANK: Final = re.compile(rf"(?P<language>[a-z]{{2,3}})_[a-z0-9]+-(?:ud-)?(?P<split>{_SPLIT})")
 _NAMED: Final = re.compile(rf"(?P<language>[A-Za-z0-9_-]+?)[-._](?P<split>{_SPLIT})")
 _IGNORED: Final = (".", "README", "LICENSE", "manifest.")
@@ -251,9 +252,10 @@ def _no_files(folder: Path, task: str, names: list[str]) -> CorpusError:
     )
 
 
-# ----------------------------------------------------------------------------- cuts without files
+# ------------------------------------------------------------------- division of data without splits
 
-#: Percent of the examples: for testing, and for deciding when to stop. The others are for training.
+#: Percentages of the examples that are test data, and dev data, which decide when training stops. The rest is training
+#: data.
 TEST_SHARE: Final = 20
 DEV_SHARE: Final = 10
 #: Either ("text", a text) or ("name", an identifier).
@@ -264,8 +266,8 @@ def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextE
     """Return {split: examples in the order of the file}; train, dev and test have about 70, 10 and 20 percent."""
     splits: dict[str, list[TextExample]] = {"train": [], "dev": [], "test": []}
     for item, key in zip(items, _group_keys(items), strict=True):
-        percentile = _percentile("split", key)
-        split = "test" if percentile < TEST_SHARE else "dev" if percentile < TEST_SHARE + DEV_SHARE else "train"
+        percent = _hashed_percent("split", key)
+        split = "test" if percent < TEST_SHARE else "dev" if percent < TEST_SHARE + DEV_SHARE else "train"
         splits[split].append(item.example)
     return {split: tuple(examples) for split, examples in splits.items()}
 
@@ -277,7 +279,7 @@ def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...
     (see :func:`_group_keys`); if there is only one group, nothing is held out.
     """
     keys = _group_keys(items)
-    held = {key for key in keys if _percentile("dev", key) < DEV_SHARE}
+    held = {key for key in keys if _hashed_percent("dev", key) < DEV_SHARE}
     if not held or held == set(keys):
         held = {max(keys)} if len(set(keys)) > 1 else set()
     train = tuple(item.example for item, key in zip(items, keys, strict=True) if key not in held)
@@ -299,7 +301,8 @@ def _group_keys(items: Sequence[IdentifiedExample]) -> list[str]:
     names: dict[_Node, str] = {}
     for item, root in zip(items, roots, strict=True):
         if item.identifier:
-            # The smallest identifier of a group: translations of the group have it too, if they have its members.
+            # The key is the smallest identifier of the group. In a translation, a group with the same identifiers
+            # therefore has the same key.
             names[root] = min(names.get(root, item.identifier), item.identifier, key=lambda name: (len(name), name))
     return [names.get(root, text) for root, text in zip(roots, texts, strict=True)]
 
@@ -330,6 +333,7 @@ def _shared_text(example: TextExample) -> str:
     return example.text if isinstance(example.text, str) else "\x1f".join(example.text)
 
 
-def _percentile(purpose: str, key: str) -> int:
+def _hashed_percent(purpose: str, key: str) -> int:
+    """Return an integer from 0 to 99 that depends only on the purpose and the key."""
     digest = hashlib.sha256(f"{purpose}\x1e{key}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % 100

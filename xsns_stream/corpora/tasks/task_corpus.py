@@ -125,7 +125,7 @@ def open_task(
     if not folder.is_dir():
         message = f"'{spec}' is a file, not a folder." if folder.is_file() else f"there is no folder '{spec}'."
         known = f"one of {', '.join(RECIPE_TASKS)}, RECIPE=FOLDER, or {HUB_PREFIX}OWNER/NAME."
-        raise CorpusError(message, f"labelled data are a folder, {known}")
+        raise CorpusError(message, f"give a folder of labelled data, {known}")
     return FolderTask(folder, task, names, treebank)
 
 

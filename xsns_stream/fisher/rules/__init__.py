@@ -67,6 +67,7 @@ def rule_for(module: nn.Module) -> Rule | None:
 
 
 def _computed(module: nn.Module, own: dict[str, nn.Parameter]) -> bool:
+    """Return whether the weight or the bias of a module is computed from other parameters, as by weight norm."""
     return any(getattr(module, name, None) is not own.get(name) for name in ("weight", "bias"))
 
 
@@ -90,7 +91,8 @@ def _by_parameters(module: nn.Module, own: dict[str, nn.Parameter]) -> Rule | No
         # Other subclasses may compute something else than the rules expect, or in another shape.
         return None
     if isinstance(module, nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.PReLU):
-        # torch checks that their vectors have one axis, so that they cannot be given one copy for each example.
+        # torch requires the vectors of these modules to have one axis, so that a rule cannot replace a vector by one
+        # copy for each example.
         return None
     if all(parameter.dim() == 1 for parameter in parameters):
         return Rule("feature-wise", feature_wise, "forward", parameters)

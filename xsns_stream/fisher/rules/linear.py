@@ -17,7 +17,8 @@ from xsns_stream.fisher.model_state import sum_dtype
 
 # If the share of rows with a gradient is smaller, products are computed for these rows only.
 SPARSE_ROWS = 0.5
-# Number of outputs that are examined to estimate the share of rows with a gradient. It never excludes a single row.
+# Number of outputs that are examined to estimate the share of rows with a gradient. The estimate excludes no row; it
+# only decides whether zero rows are looked for.
 GLANCE = 8
 
 

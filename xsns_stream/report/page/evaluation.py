@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xsns_stream.report.markup import Sheet
-from xsns_stream.report.page.packing import STEPS, pack
+from xsns_stream.report.page.packing import EXACT, pack
 from xsns_stream.types import Reals
 
 
@@ -37,12 +37,11 @@ class PredictorPairs:
         known = np.isfinite(self.regret)
         return {
             "name": self.name,
-            "values": None if self.values is None else pack(self.values, steps=STEPS),
-            "regret": pack(self.regret, steps=STEPS),
-            # The mean of the numbers before they are rounded, which the tables show too.
-            "mean": float(self.regret[known].mean()) if known.any() else None,
-            "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=STEPS),
-            "error": round(self.error, 4) if self.error == self.error else None,
+            "values": None if self.values is None else pack(self.values, steps=EXACT),
+            "regret": pack(self.regret, steps=EXACT),
+            "calibrated": None if self.calibrated is None else pack(self.calibrated, steps=EXACT),
+            "mean_regret": float(np.nanmean(self.regret)) if np.isfinite(self.regret).any() else None,
+            "error": self.error,
         }
 
 
@@ -86,7 +85,7 @@ class EvaluationSection:
             "labels": [[label, shown_name(label)] for label in self.labels],
             "targets": [number[code] for code in self.targets],
             "pairs": [number[code] for pair in self.pairs for code in pair],
-            "scores": pack(self.scores, steps=STEPS),
+            "scores": pack(self.scores, steps=EXACT),
             "predictors": [each.to_json() for each in self.predictors],
             "name": self.name,
             "unit": self.unit,

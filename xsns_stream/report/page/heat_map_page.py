@@ -12,7 +12,7 @@ from xsns_stream.report.page.page import ReportPage
 from xsns_stream.report.page.summary import Fact, SummarySection
 from xsns_stream.types import SimilarityMatrix
 
-#: Attributes of a matrix that the page does not show, and that would have to be reordered.
+#: Attributes of a matrix that the page does not show. They are removed instead of being reordered.
 _UNUSED: Final[dict[str, Any]] = {"chance": None, "per_seed": None, "standard_error": None, "counts": ()}
 
 

@@ -45,8 +45,7 @@ class GroupSet:
             "separations": self.separations,
         }
         return {"by": self.by, "names": list(self.names), "sizes": list(self.sizes)} | {
-            key: [round(value, 6) if np.isfinite(value) else None for value in values]
-            for key, values in numbers.items()
+            key: [value if np.isfinite(value) else None for value in values] for key, values in numbers.items()
         }
 
 

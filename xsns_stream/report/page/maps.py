@@ -42,7 +42,7 @@ class MapSection:
         return {
             "languages": [number[code] for code in self.languages],
             "mds": _rounded(self.mds),
-            "explained": round(self.explained, 4) if np.isfinite(self.explained) else None,
+            "explained": self.explained if np.isfinite(self.explained) else None,
             "neighbours": [[number[self.languages[i]] for i in row] for row in self.neighbours],
             "umap": None if self.umap is None else _rounded(self.umap),
         }

@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from xsns_stream.report.page.packing import COARSE, FINE, MOST_WITHOUT_COARSE, pack, pack_exactly
+from xsns_stream.report.page.packing import (
+    COARSE,
+    COARSE_ENDS,
+    COARSE_FINE,
+    EXACT,
+    FINE,
+    MAX_WITH_FINE_STEPS,
+    pack,
+    pack_ends,
+)
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import cluster_order
 
@@ -26,7 +35,7 @@ class PageMatrix:
         values: float64 [S, T]; NaN is undefined.
         row_order: Indices of the rows, in an order in which similar languages are next to each other.
         column_order: Indices of the columns, in such an order.
-        exact: Whether the values are packed as 32-bit floats; otherwise, they are rounded to 16-bit integers.
+        exact: Whether the values are packed in 32 bits each; otherwise, they are packed in 16 bits each.
         low: float64 [S, T], lower ends of the 95 % intervals; None without intervals. NaN is undefined.
         high: float64 [S, T], upper ends of the intervals.
     """
@@ -54,8 +63,10 @@ class PageMatrix:
         Args:
             number: {label: index among the languages of the page}.
         """
-        many = max(self.values.shape) > MOST_WITHOUT_COARSE
-        steps = COARSE if many and self.kind != "coefficient" else FINE
+        many = max(self.values.shape) > MAX_WITH_FINE_STEPS
+        coarse = COARSE_FINE if self.kind == "coefficient" else COARSE
+        steps = EXACT if self.exact else coarse if many else FINE
+        symmetric = self.square and np.array_equal(self.values, self.values.T, equal_nan=True)
         result: dict[str, Any] = {
             "key": self.key,
             "title": self.title,
@@ -63,22 +74,12 @@ class PageMatrix:
             "rows": [number[code] for code in self.sources],
             "columns": [number[code] for code in self.targets],
             "order": [list(self.row_order), list(self.column_order)],
-            "values": self._packed(steps),
+            "values": pack(self.values, symmetric=symmetric, steps=steps),
         }
         if self.low is not None and self.high is not None:
-            if many:
-                result["below"] = pack(self.values - self.low, steps=COARSE)
-                result["above"] = pack(self.high - self.values, steps=COARSE)
-            else:
-                result["low"], result["high"] = (pack_exactly(ends.ravel()) for ends in (self.low, self.high))
+            ends = pack_ends(self.values, self.low, self.high, steps=COARSE_ENDS if many else FINE)
+            result["low"], result["high"] = ends
         return result
-
-    def _packed(self, steps: int) -> dict[str, Any]:
-        symmetric = self.square and np.array_equal(self.values, self.values.T, equal_nan=True)
-        if not self.exact:
-            return pack(self.values, symmetric=symmetric, steps=steps)
-        flat = self.values[np.triu_indices(len(self.values), 1)] if symmetric else self.values.ravel()
-        return pack_exactly(flat) | {"symmetric": symmetric}
 
 
 def matrix_of(

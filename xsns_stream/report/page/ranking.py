@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xsns_stream.report.page.packing import DRAWS, STEPS, pack
+from xsns_stream.report.page.packing import STEPS, pack, pack_ends
 from xsns_stream.types import Reals
 
 
@@ -16,23 +16,26 @@ class RankedTarget:
 
     Attributes:
         target: The label of the target.
+        best: (source, probability that the source is the most similar one) for sources whose probability is not zero.
         level: Sources that cannot be distinguished from the first source; empty without intervals.
-        tied: Sources with exactly the same similarity as another source.
         sentences: Sentences on what follows from the numbers, such as how many sources cannot be distinguished.
+        tied: Sources with exactly the same similarity as another source.
     """
 
     target: str
+    best: tuple[tuple[str, float], ...] = ()
     level: tuple[str, ...] = ()
-    tied: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
         """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
         return {
             "target": number[self.target],
+            "best": [[number[source], round(share, 4)] for source, share in self.best],
             "level": [number[source] for source in self.level],
-            "tied": [number[source] for source in self.tied],
             "sentences": list(self.sentences),
+            "tied": [number[source] for source in self.tied],
         }
 
 
@@ -58,9 +61,12 @@ class ExpectedScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the data as plain values for JSON."""
-        below, above = self.mean - self.low, self.high - self.mean
-        arrays = {"mean": self.mean, "below": below, "above": above, "measured": self.measured}
-        return {key: pack(values, steps=STEPS) for key, values in arrays.items()} | {
+        low, high = pack_ends(self.mean, self.low, self.high, steps=STEPS)
+        return {
+            "mean": pack(self.mean, steps=STEPS),
+            "low": low,
+            "high": high,
+            "measured": pack(self.measured, steps=STEPS),
             "name": self.name,
             "unit": self.unit,
         }
@@ -76,7 +82,6 @@ class RankingSection:
         basis: The data from which the intervals were computed, such as `8 parts`; empty without intervals.
         worth: Sentences on reliability that apply to every ranking.
         expected: Expected scores; None without gold scores.
-        best: float64 [S, T]: probability that a source is the most similar one; NaN if unknown. None without intervals.
     """
 
     targets: tuple[RankedTarget, ...]
@@ -84,7 +89,6 @@ class RankingSection:
     basis: str = ""
     worth: tuple[str, ...] = ()
     expected: ExpectedScores | None = None
-    best: Reals | None = None
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
         """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
@@ -94,5 +98,4 @@ class RankingSection:
             "basis": self.basis,
             "worth": list(self.worth),
             "expected": None if self.expected is None else self.expected.to_json(),
-            "best": None if self.best is None else pack(self.best, steps=DRAWS),
         }

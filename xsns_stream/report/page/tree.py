@@ -76,13 +76,13 @@ class TreeSection:
         return {
             "languages": [number[code] for code in self.languages],
             "merges": [[int(a), int(b), round(float(height), 6)] for a, b, height, _ in self.linkage.tolist()],
-            "cophenetic": _plain(self.cophenetic, 4),
-            "agreement": [_plain(value, 4) for value in self.agreement.tolist()],
+            "cophenetic": _plain(self.cophenetic),
+            "agreement": [_plain(value) for value in self.agreement.tolist()],
             "with_family": self.with_family,
-            "script_agreement": [_plain(value, 4) for value in self.script_agreement.tolist()],
+            "script_agreement": [_plain(value) for value in self.script_agreement.tolist()],
             "with_script": self.with_script,
             "measure": self.measure,
-            "support": None if self.support is None else [round(float(value), 3) for value in self.support],
+            "support": None if self.support is None else [float(value) for value in self.support],
             "basis": self.basis,
             "resamples": self.resamples,
             "cut": self.best_cut,
@@ -101,8 +101,8 @@ def _clusters(count: int) -> str:
     return f"{count} {'cluster' if count == 1 else 'clusters'}"
 
 
-def _plain(value: float, digits: int) -> float | None:
-    return round(value, digits) if np.isfinite(value) else None
+def _plain(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def tree_section(

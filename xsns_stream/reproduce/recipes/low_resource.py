@@ -84,7 +84,7 @@ def _evaluations(config: RunConfig, outputs: StepOutputs) -> Sequence[Step]:
 
 
 def _evaluation(config: RunConfig, task: TaskConfig, outputs: StepOutputs) -> list[Step]:
-    """Return a list of the step that compares the predictors that cover the targets; empty if no predictor does."""
+    """Return, in a list, the step that compares the predictors with values for the targets; empty if there are none."""
     scores = gold(config, task)
     low = restrict_to_scores(replace(task, targets=_targets(task)), scores, outputs)
     done = {label: step for label, step in predictors(config, task).items() if outputs.done(step)}
@@ -334,7 +334,7 @@ def _draw_choices(axes: Axes, panel: ChoicePanel) -> None:
         axes.hlines(y[mask], base[mask], chosen[mask], color=colour, linewidth=2.0, alpha=0.55, zorder=2)
     for values, style in zip((trivial, mean, best, base, chosen), _marks(), strict=True):
         axes.scatter(values, y, **style)
-    # The choice is written at the end of the line, if there are no marks.
+    # The code of the chosen source is written to the right of the axes, where there are no marks.
     for index, line in enumerate(panel.lines):
         axes.annotate(
             cut(line.choice),

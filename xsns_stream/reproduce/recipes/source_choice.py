@@ -108,7 +108,7 @@ def _tasks(config: RunConfig) -> list[TaskConfig]:
 
 
 def _targets(config: RunConfig, task: TaskConfig) -> tuple[str, ...]:
-    """Return the targets of the task; if the preset allows fewer targets, return evenly spaced ones from the list."""
+    """Return the targets of the task; if the preset allows fewer, return targets at equal distances in the list."""
     most = _SCOPES[config.preset].targets
     if most is None or len(task.targets) <= most:
         return task.targets

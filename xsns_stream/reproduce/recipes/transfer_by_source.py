@@ -132,7 +132,7 @@ def _source_table(rows: Sequence[TargetScores]) -> str:
 
 # --------------------------------------------------------------------------------------------- figure 1: the figure
 
-# Largest number of rows and columns of a grid with numbers in its cells.
+# Largest number of rows, and of columns, of a grid that has numbers in its cells.
 _MAX_NUMBERED: Final = 24
 _OWN_FRAME: Final = "#56B4E9"
 _BEST_DOT: Final = COLOURS[2]
@@ -224,7 +224,7 @@ def _label_grid(axes: Axes, grid: ScoreGrid, size: float) -> None:
 
 
 def _column_name(code: str) -> str:
-    """Return the label of a column, such as `sw  Swahili`; it runs downwards, so that the code is at the grid."""
+    """Return the label of a column, such as `sw  Swahili`; the text runs downwards, with the code next to the grid."""
     name, _, rest = language(code).rpartition("  ")
     return f"{rest}  {name}" if name else rest
 

@@ -393,7 +393,7 @@ def _choices(config: RunConfig, task: TaskConfig) -> dict[str, Step]:
         variants[label] = Step(name, (*args, "-o", str(output)), (output,))
     step = _alternatives(config, task)
     for label, name in _ALTERNATIVES.items():
-        # `evaluate` reads the first output.
+        # The command of `evaluate` contains only the first output of a step.
         variants[label] = replace(step, outputs=tuple(sorted(step.outputs, key=lambda path: path.stem != name)))
     return variants
 

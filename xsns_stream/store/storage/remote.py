@@ -154,7 +154,7 @@ class RemoteStorage(Storage):
         return next(self.list(), None) is None
 
     def exists(self, key: str) -> bool:
-        """Return whether there is an object."""
+        """Return whether an object has this key."""
         return self.size(key) is not None
 
     def size(self, key: str) -> int | None:

@@ -26,35 +26,32 @@ async function inflate(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Returns the numbers of an array that Python packed; see packing.py.
-async function unpack(packed) {
-  const bytes = await inflate(packed.data);
-  if (packed.step === undefined) {
-    const count = bytes.length / 4;
-    const joined = new Uint8Array(bytes.length);
-    for (let i = 0; i < count; i += 1) for (let k = 0; k < 4; k += 1) joined[4 * i + k] = bytes[i + k * count];
-    return new Float64Array(new Float32Array(joined.buffer));
-  }
-  const count = bytes.length / 2;
-  const values = new Float64Array(count);
+// Returns the integers of an array that Python packed, counted from zero; NaN is undefined. See packing.py.
+async function unpackCodes({ data: text, bytes: width, start }) {
+  const bytes = await inflate(text);
+  const count = bytes.length / width;
+  const codes = new Float64Array(count);
+  const nothing = 256 ** width - 1;
   for (let i = 0; i < count; i += 1) {
-    const code = bytes[i] | (bytes[i + count] << 8);
-    values[i] = code === 65535 ? NaN : ((packed.start + code) * packed.step) / packed.scale;
+    let code = 0;
+    for (let k = width - 1; k >= 0; k -= 1) code = 256 * code + bytes[i + k * count];
+    codes[i] = code === nothing ? NaN : start + code;
   }
-  return values;
+  return codes;
 }
 
-// Returns the packed array with the smallest step; a sum of arrays has its number of decimals.
-const finest = (...packed) => packed.reduce((one, other) => (other.scale > one.scale ? other : one));
+// The middle of a step is shown with the digits of every number of the step.
+const middleOf = (code, { step, scale }) => ((code + 0.5) * step) / scale;
 
-// Returns a packed number as text for a file: 32-bit floats have seven digits, and other numbers those of their step.
-function exported(value, packed) {
-  if (!finite(value)) return "";
-  return packed.scale === undefined ? Number(value.toPrecision(7)) : Number(value.toFixed(Math.round(Math.log10(packed.scale))));
+async function unpack(packed) {
+  return (await unpackCodes(packed)).map((code) => middleOf(code, packed));
 }
 
-const difference = (values, less) => values.map((value, i) => value - less[i]);
-const sum = (values, more) => values.map((value, i) => value + more[i]);
+// Returns the ends of intervals, which are packed as distances from the steps of the values.
+async function unpackEnds(packed, values) {
+  const distances = await unpackCodes(packed);
+  return distances.map((distance, i) => middleOf(Math.floor((values[i] * packed.scale) / packed.step) - distance, packed));
+}
 
 async function unpackMatrix(packed, rows, columns) {
   const values = await unpack(packed);
@@ -71,20 +68,21 @@ async function unpackMatrix(packed, rows, columns) {
   return square;
 }
 
-// Returns a function of (source, target) that reads a matrix without making it square.
+// Returns a function of (source, target) that reads a matrix without making it square, and the decimals that it has.
 function loadPairs(key) {
   if (!state.pairs.has(key)) {
     const raw = data.matrices.find((matrix) => matrix.key === key);
     state.pairs.set(key, (async () => {
       const values = await unpack(raw.values);
       const [S, T] = [raw.rows.length, raw.columns.length];
-      return (source, target) => {
+      const read = (source, target) => {
         const [i, j] = [raw.rows.indexOf(source), raw.columns.indexOf(target)];
         if (i < 0 || j < 0) return NaN;
         if (!raw.values.symmetric) return values[i * T + j];
         const [a, b] = [Math.min(i, j), Math.max(i, j)];
         return a === b ? NaN : values[a * S - (a * (a + 1)) / 2 + b - a - 1];
       };
+      return { read, decimals: raw.values.decimals };
     })());
   }
   return state.pairs.get(key);
@@ -97,16 +95,15 @@ function loadMatrix(key) {
     state.matrices.set(key, (async () => {
       const [S, T] = [raw.rows.length, raw.columns.length];
       const values = await unpackMatrix(raw.values, S, T);
-      const low = raw.low ? await unpack(raw.low) : raw.below ? difference(values, await unpack(raw.below)) : null;
-      const high = raw.high ? await unpack(raw.high) : raw.above ? sum(values, await unpack(raw.above)) : null;
+      const low = raw.low ? await unpackEnds(raw.low, values) : null;
+      const high = raw.high ? await unpackEnds(raw.high, values) : null;
       const rowOf = new Map(raw.rows.map((language, i) => [language, i]));
       const columnOf = new Map(raw.columns.map((language, i) => [language, i]));
       const at = (source, target) => {
         const [i, j] = [rowOf.get(source), columnOf.get(target)];
         return i === undefined || j === undefined ? -1 : i * T + j;
       };
-      const packed = { values: raw.values, low: raw.low ?? raw.below, high: raw.high ?? raw.above };
-      return { ...raw, S, T, values, low, high, packed, rowOf, columnOf, at };
+      return { ...raw, S, T, values, low, high, rowOf, columnOf, at, decimals: raw.values.decimals, endDecimals: (raw.low ?? raw.values).decimals };
     })());
   }
   return state.matrices.get(key);
@@ -114,11 +111,13 @@ function loadMatrix(key) {
 
 const finite = Number.isFinite;
 const shown = (value, decimals = 3) => (finite(value) ? value.toFixed(decimals).replace("-", "−") : "–");
-// Halves are rounded to the even number, as in the files and tables of the verbs.
-const whole = (value) => Math.round(value) - (Math.abs(value % 1) === 0.5 && Math.round(value) % 2 !== 0 ? 1 : 0);
+// A half is rounded to the even number, as Python does.
+const whole = (value) => (Math.abs(value % 1) === 0.5 ? 2 * Math.round(value / 2) : Math.round(value));
 const percent = (share) => (finite(share) ? `${whole(100 * share)} %` : "–");
+// A number for a file, without the digits that the page does not have.
+const plain = (value, decimals) => (finite(value) ? Number(value.toFixed(Math.min(decimals, 12))) : "");
 
-// A number of decimals with which neighbouring values of an extent differ.
+// Returns a number of decimals with which close values between `low` and `high` differ.
 function decimalsOf(low, high) {
   const spread = high - low;
   return spread > 0 ? Math.min(6, Math.max(1, Math.ceil(-Math.log10(spread)) + 2)) : 3;

@@ -8,7 +8,7 @@ async function startEvaluation() {
   const predictors = await Promise.all(evaluation.predictors.map(async (predictor) => ({
     name: predictor.name,
     error: predictor.error,
-    mean: predictor.mean,
+    mean: predictor.mean_regret,
     regret: await unpack(predictor.regret),
     values: predictor.values && await unpack(predictor.values),
     calibrated: predictor.calibrated && await unpack(predictor.calibrated),
@@ -88,7 +88,7 @@ async function startEvaluation() {
     for (const point of points) { context.beginPath(); context.arc(point.x, point.y, 3, 0, 2 * Math.PI); context.fill(); }
     context.globalAlpha = 1;
     const correlation = pearson(known.map((i) => predictor.values[i]), known.map((i) => scores[i]));
-    byId("scatter-caption").textContent = `${evaluation.name} of ${known.length} pairs against ${predictor.name}; Pearson correlation over all pairs ${shown(correlation, 2)}. The table above compares within each target.`;
+    byId("scatter-caption").textContent = `${evaluation.name} of ${known.length} pairs against ${predictor.name}; Pearson correlation over all pairs ${shown(correlation, 2)}. The tables above compare the sources of each target.`;
     canvas.setAttribute("aria-label", `Scores against ${predictor.name}: ${known.length} pairs, correlation ${shown(correlation, 2)}`);
     drawCalibration(predictor);
   }
@@ -153,7 +153,7 @@ async function startEvaluation() {
     marks.append("circle").attr("cy", (bin) => y(bin.measured)).attr("r", 5).style("fill", "var(--accent)")
       .append("title").text((bin) => `${bin.size} pairs: predicted ${shown(bin.predicted, decimals)}, measured ${shown(bin.measured, decimals)}`);
     const error = predictor.error === null ? "" : ` Typical error (RMSE): ${shown(predictor.error, decimals)} ${unit}.`;
-    byId("calibration-caption").textContent = `Calibration: the scores that ${predictor.name} predicts for a target from all other targets, in ${count} groups of pairs, and the measured scores (dot: mean; bar: 10 % to 90 %). On the dashed line, both are equal.${error}`;
+    byId("calibration-caption").textContent = `Calibration: the scores that ${predictor.name} predicts for a target from the scores of all other targets, in ${count} groups of pairs, and the measured scores (dot: mean; bar: 10 % to 90 %). On the dashed line, both are equal.${error}`;
     svg.attr("aria-label", `Calibration of ${predictor.name} in ${count} groups of pairs`);
   }
 

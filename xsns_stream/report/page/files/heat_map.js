@@ -129,7 +129,7 @@ async function startHeatMap() {
   // Writes the numbers into the cells if there is room.
   function drawNumbers(width, height) {
     const size = cell();
-    const text = (value) => shown(value, Math.min(view.decimals, 3)).replace(/^0\./, ".");
+    const text = (value) => shown(value, Math.min(view.decimals, 3, view.matrix.decimals)).replace(/^0\./, ".");
     if (size < 34) return;
     const { matrix, rows, columns, extent: [low, high] } = view;
     context.save();
@@ -224,9 +224,11 @@ async function startHeatMap() {
     const at = view.rows[i] * matrix.T + view.columns[j];
     const [source, target] = [languages[matrix.rows[view.rows[i]]], languages[matrix.columns[view.columns[j]]]];
     const heading = matrix.symmetric || source === target ? `${source.label}\n${target.label}` : `source ${source.label}\ntarget ${target.label}`;
-    const value = source === target ? "the same language" : `${matrix.title}: ${shown(matrix.values[at], view.decimals + 1)}`;
+    const decimals = Math.min(view.decimals + 1, matrix.decimals);
+    const ends = Math.min(decimals, matrix.endDecimals);
+    const value = source === target ? "the same language" : `${matrix.title}: ${shown(matrix.values[at], decimals)}`;
     const interval = matrix.low && finite(matrix.low[at]) && source !== target
-      ? `\n95 % interval: ${shown(matrix.low[at], view.decimals + 1)} to ${shown(matrix.high[at], view.decimals + 1)}` : "";
+      ? `\n95 % interval: ${shown(matrix.low[at], ends)} to ${shown(matrix.high[at], ends)}` : "";
     const family = source.family || target.family ? `\n${[...new Set([source.family || "family unknown", target.family || "family unknown"])].join(" · ")}` : "";
     return `${heading}\n${value}${interval}${family}`;
   }

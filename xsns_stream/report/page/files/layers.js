@@ -26,15 +26,15 @@ async function startLayers() {
   async function draw() {
     for (const set of data.layers.sets) {
       const readers = await Promise.all(set.names.map((name) => loadPairs(`${set.by}:${name}`)));
-      const values = readers.map((read) => read(pair.one, pair.other));
-      drawSet(set, values);
+      const values = readers.map(({ read }) => read(pair.one, pair.other));
+      drawSet(set, values, readers.map(({ decimals }) => Math.min(3, decimals)));
     }
     const first = data.layers.sets[0];
     status.textContent = pair.one === pair.other ? "Choose two different languages."
-      : `The ${data.layers.coefficient} similarity of ${languages[pair.one].label} and ${languages[pair.other].label} in ${first.names.length} ${first.by === "layer" ? "layers" : "groups"}: the dot; the tick is the mean of all pairs, and the bar one standard deviation to each side.`;
+      : `In each of the ${first.names.length} ${first.by === "layer" ? "layers" : "groups"}, the dot is the ${data.layers.coefficient} similarity of ${languages[pair.one].label} and ${languages[pair.other].label}; the tick is the mean over all pairs, and the bar extends one standard deviation to each side of it.`;
   }
 
-  function drawSet(set, values) {
+  function drawSet(set, values, decimals) {
     const numbers = set.means.flatMap((mean, i) => [values[i], mean - set.spreads[i], mean + set.spreads[i]]).filter(finite);
     const [low, high] = numbers.length ? d3.extent(numbers) : [0, 1];
     const x = d3.scaleLinear([low, high === low ? low + 1 : high], [8, WIDTH - 8]);
@@ -51,7 +51,7 @@ async function startLayers() {
     section.select("thead tr").selectAll("th").data(head).join("th").attr("scope", "col").classed("left", ([, left]) => left)
       .text(([text]) => text || (set.by === "layer" ? "Layer" : "Module"));
     section.select("tbody").selectAll("tr").data(set.names).join("tr").each(function fill(name, i) {
-      const cells = [name, null, shown(values[i]), shown(set.means[i]), shown(set.spreads[i]), percent(set.separations[i]) + (i === best && finite(set.separations[i]) ? " ★" : ""),
+      const cells = [name, null, shown(values[i], decimals[i]), shown(set.means[i]), shown(set.spreads[i]), percent(set.separations[i]) + (i === best && finite(set.separations[i]) ? " ★" : ""),
         percent(set.shares[i]), d3.format(",")(set.sizes[i])];
       const row = d3.select(this).selectAll("th,td").data(cells).join((enter) => enter.append((cell, k) => document.createElement(k === 0 ? "th" : "td")));
       row.each(function write(cell, k) {

@@ -29,7 +29,7 @@ async function startMaps() {
     list.selectAll("*").remove();
     const entries = scale.names.filter((name) => present.has(name)).map((name) => [name, name]);
     const others = [...present].filter((name) => name && !scale.place.has(name)).length;
-    if (others) entries.push([null, others === 1 ? "another" : `${others} others`]);
+    if (others) entries.push([null, others === 1 ? "1 other" : `${others} others`]);
     if (present.has("")) entries.push(["", "unknown"]);
     const items = list.selectAll("li").data(entries).join("li");
     items.append("svg").attr("width", 13).attr("height", 13).attr("aria-hidden", "true").append("path")
@@ -38,7 +38,7 @@ async function startMaps() {
     items.append("span").text(([, text]) => text);
   }
 
-  // A figure with points that can be zoomed, and read with the keyboard.
+  // A figure with points that can be zoomed and explored with the keyboard.
   function makeFigure(id, points, background) {
     const svg = d3.select(`#${id}`);
     const layer = svg.append("g").attr("class", "ground");
@@ -210,9 +210,9 @@ async function startMaps() {
 
   function caption() {
     const kind = byId("embedding") ? byId("embedding").value : "mds";
-    const share = maps.explained === null ? "" : `; two dimensions hold ${percent(maps.explained)} of the variation`;
+    const share = maps.explained === null ? "" : `; two dimensions show ${percent(maps.explained)} of the variance`;
     byId("embedding-caption").textContent = kind === "mds" ? `Classical multidimensional scaling of 1 − similarity${share}. Distances in the plane are approximate.`
-      : "UMAP of 1 − similarity. Only close points can be compared; distances of groups mean little.";
+      : "UMAP of 1 − similarity. Only close points can be compared; distances between groups mean little.";
     const missing = maps.languages.length - placed.length;
     byId("world-caption").textContent = missing ? `${missing} ${missing === 1 ? "language has" : "languages have"} no place in Glottolog and ${missing === 1 ? "is" : "are"} not shown.` : "";
   }

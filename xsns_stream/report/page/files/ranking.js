@@ -8,12 +8,12 @@ async function startRanking() {
   let expected = null;
   if (packed) {
     const mean = await unpack(packed.mean);
+    const decimals = Object.fromEntries(["mean", "low", "high", "measured"].map((key) => [key, packed[key].decimals]));
     expected = {
-      ...packed, mean, packed: finest(packed.mean, packed.below, packed.above), measured: await unpack(packed.measured),
-      low: difference(mean, await unpack(packed.below)), high: sum(mean, await unpack(packed.above)),
+      ...packed, decimals, mean, measured: await unpack(packed.measured),
+      low: await unpackEnds(packed.low, mean), high: await unpackEnds(packed.high, mean),
     };
   }
-  const bestShares = data.ranking.best && await unpack(data.ranking.best);
   const targets = main.columns.map((index) => languages[index]);
   const sources = main.rows.map((index) => languages[index]);
   const status = byId("ranking-status");
@@ -36,13 +36,14 @@ async function startRanking() {
   function rows(fits) {
     const target = state.target;
     const own = facts.get(target);
+    const best = new Map(own ? own.best : []);
     const [level, tied] = [new Set(own ? own.level : []), new Set(own ? own.tied : [])];
     return sources.filter((source) => source.index !== target && fits(source)).map((source) => {
       const at = main.at(source.index, target);
       return {
         source, value: main.values[at],
         low: main.low ? main.low[at] : NaN, high: main.high ? main.high[at] : NaN,
-        best: bestShares ? bestShares[at] : NaN,
+        best: best.get(source.index) ?? (basis && main.low && finite(main.low[at]) ? 0 : NaN),
         level: level.has(source.index), several: level.size > 1, tied: tied.has(source.index),
         expected: expected && { mean: expected.mean[at], low: expected.low[at], high: expected.high[at] },
         measured: expected ? expected.measured[at] : NaN,
@@ -68,22 +69,23 @@ async function startRanking() {
   const chance = (share) => (share < 0.005 ? "<1 %" : share >= 0.995 ? ">99 %" : percent(share));
 
   const WIDTH = 260;
-  const columns = (restricted, decimals) => [
+  const score = (value, key) => shown(value, Math.min(scoreDecimals(expected.unit), expected.decimals[key]));
+  const columns = (restricted, decimals, ends) => [
     { head: "Rank", text: (row) => row.rank },
     { head: "Source", left: true, source: true },
     { head: "", plot: true, left: true },
     { head: main.title, text: (row) => shown(row.value, decimals) },
     ...(basis ? [
-      { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, decimals)} to ${shown(row.high, decimals)}` : "–") },
+      { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, ends)} to ${shown(row.high, ends)}` : "–") },
       ...(restricted ? [] : [
         { head: "P(best)", text: (row) => chance(row.best) },
         { head: "First?", text: (row) => (row.level ? (row.several ? "perhaps" : "yes") : finite(row.low) ? "no" : "–") },
       ]),
     ] : []),
     ...(expected ? [
-      { head: `Expected ${expected.name}`, text: (row) => shown(row.expected.mean, scoreDecimals(expected.unit)) },
-      { head: "95 % interval", text: (row) => `${shown(row.expected.low, scoreDecimals(expected.unit))} to ${shown(row.expected.high, scoreDecimals(expected.unit))}` },
-      { head: "Measured", text: (row) => shown(row.measured, scoreDecimals(expected.unit)) },
+      { head: `Expected ${expected.name}`, text: (row) => score(row.expected.mean, "mean") },
+      { head: "95 % interval", text: (row) => `${score(row.expected.low, "low")} to ${score(row.expected.high, "high")}` },
+      { head: "Measured", text: (row) => score(row.measured, "measured") },
     ] : []),
   ];
 
@@ -97,8 +99,8 @@ async function startRanking() {
     const numbers = few.flatMap((row) => [row.value, row.low, row.high]).filter(finite);
     const [low, high] = numbers.length ? d3.extent(numbers) : [0, 1];
     const x = d3.scaleLinear([low, high === low ? low + 1 : high], [8, WIDTH - 8]);
-    const decimals = decimalsOf(...d3.extent(all.map((row) => row.value).filter(finite)));
-    const head = columns(restricted, decimals);
+    const decimals = Math.min(main.decimals, decimalsOf(...d3.extent(all.map((row) => row.value).filter(finite))));
+    const head = columns(restricted, decimals, Math.min(decimals, main.endDecimals));
     byId("target").value = target.label;
     byId("ranking-caption").textContent = `Sources for ${target.label}: ${few.length} of ${all.length}`;
     d3.select("#ranking-table thead").selectAll("tr").data([0]).join("tr").selectAll("th").data(head).join("th")
@@ -111,7 +113,7 @@ async function startRanking() {
       .data([...(own && !restricted ? own.sentences : []), ...data.ranking.worth]).join("li").text((sentence) => sentence);
     const messages = [];
     if (unknown.length) messages.push(`No source matches ${unknown.map((word) => `“${word}”`).join(", ")}.`);
-    if (restricted && basis) messages.push("P(best) is known for the choice among all sources only.");
+    if (restricted && basis) messages.push("P(best) is known only for the choice among all sources.");
     if (!all.length) messages.push("No source is left.");
     status.textContent = messages.join(" ");
   }
@@ -150,12 +152,14 @@ async function startRanking() {
     const truth = (value) => (value ? "True" : "False");
     const { fits, restricted } = allowed();
     return [header, ...ranked(rows(fits), restricted).map((row, i) => [
-      languages[state.target].code, i + 1, row.source.code, row.source.name, exported(row.value, main.packed.values),
-      ...(basis ? [exported(row.low, main.packed.low), exported(row.high, main.packed.high)] : []),
-      ...(basis ? (restricted ? ["", ""] : [exported(row.best, data.ranking.best), finite(row.low) ? truth(row.level) : ""]) : []),
+      languages[state.target].code, i + 1, row.source.code, row.source.name, plain(row.value, main.decimals),
+      ...(basis ? [plain(row.low, main.endDecimals), plain(row.high, main.endDecimals)] : []),
+      ...(basis ? (restricted ? ["", ""] : [plain(row.best, 6), finite(row.low) ? truth(row.level) : ""]) : []),
       truth(row.tied),
-      ...(expected ? ["mean", "low", "high"].map((key) => exported(row.expected[key], expected.packed)) : []),
-      ...(expected ? [exported(row.measured, packed.measured)] : []),
+      ...(expected ? [
+        plain(row.expected.mean, expected.decimals.mean), plain(row.expected.low, expected.decimals.low),
+        plain(row.expected.high, expected.decimals.high), plain(row.measured, expected.decimals.measured),
+      ] : []),
     ])];
   }
 

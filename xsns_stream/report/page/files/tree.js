@@ -30,7 +30,7 @@ async function startTree() {
   // Long names would push the code out of the figure; the title of the label has the whole name.
   const shortened = (name) => (name.length > 28 ? `${name.slice(0, 27)}…` : name);
 
-  // Returns, for each number of clusters, the height of the cut: between the last undone and the first kept join.
+  // Returns the height of the cut for a number of clusters: between the highest kept join and the lowest undone join.
   function cutHeight(clusters) {
     const heights = tree.merges.map(([, , height]) => height);
     const kept = heights[count - clusters - 1];
@@ -39,7 +39,7 @@ async function startTree() {
     return kept === undefined ? undone * 0.98 : (kept + undone) / 2;
   }
 
-  // Numbers the clusters in the order of the leaves, and gives every node its cluster; -1 above the cut.
+  // Numbers the clusters in the order of the leaves, and gives every node the number of its cluster, or -1 above the cut.
   function assign(clusters) {
     const kept = count - clusters;
     const inside = (node) => !node.children.length || node.join < kept;
@@ -110,7 +110,7 @@ async function startTree() {
     const rand = (found.length ? `adjusted Rand index ${found.join(", ")} (1 is the same division, 0 is chance)` : "")
       + (found.length && agreement === null ? "; " : "")
       + (agreement === null ? "the families of too few languages are known to compare clusters with them" : "");
-    const cophenetic = tree.cophenetic === null ? "" : `; correlation of the distances in the tree with those measured: ${shown(tree.cophenetic)}`;
+    const cophenetic = tree.cophenetic === null ? "" : `; correlation of the distances in the tree with the measured distances: ${shown(tree.cophenetic)}`;
     status.textContent = `${clusters} ${clusters === 1 ? "cluster" : "clusters"}; ${rand}${cophenetic}.`;
     draw();
     d3.select("#clusters").selectAll("li").data(groups()).join("li")
