@@ -130,7 +130,7 @@ def test_every_number_of_the_ranking_has_the_digits_of_python(browser: Any, tmp_
         assert [cells[3], cells[4], *cells[7:]] == [
             texts[0], f"{texts[1]} to {texts[2]}", texts[3], f"{texts[4]} to {texts[5]}", texts[6]
         ]  # fmt: skip
-    assert [cells[5] for cells in rows[:3]] == ["12 %", "< 1 %", "< 1 %"]
+    assert [cells[5] for cells in rows[:3]] == ["12 %", "<1 %", "<1 %"]
     opened.context.close()
 
 

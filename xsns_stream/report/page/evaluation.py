@@ -34,7 +34,6 @@ class PredictorPairs:
 
     def to_json(self) -> dict[str, Any]:
         """Return the data as plain values for JSON."""
-        known = np.isfinite(self.regret)
         return {
             "name": self.name,
             "values": None if self.values is None else pack(self.values, steps=EXACT),
