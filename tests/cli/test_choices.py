@@ -18,7 +18,7 @@ from xsns_stream.gold.formats import READERS
 from xsns_stream.models import attention, auto_classes
 from xsns_stream.pipeline.baselines import TABLE_BASELINES
 from xsns_stream.pipeline.model_baselines import TEXT_BASELINES
-from xsns_stream.similarity import COEFFICIENTS, GROUPINGS
+from xsns_stream.similarity import COEFFICIENTS, CORRECTIONS, GROUPINGS
 from xsns_stream.tasks import TASKS
 from xsns_stream.transfer import PRESETS
 
@@ -26,6 +26,7 @@ from xsns_stream.transfer import PRESETS
 OWNERS: dict[str, tuple[str, Iterable[str]]] = {
     "DEFAULT_CORPUS": ("corpora/embedded.py", (DEFAULT_CORPUS,)),
     "COEFFICIENTS": ("similarity/coefficients.py", COEFFICIENTS),
+    "CORRECTIONS": ("similarity/corrections.py", CORRECTIONS),
     "GROUPINGS": ("similarity/groups.py", GROUPINGS),
     "OBJECTIVES": ("models/auto_classes.py", auto_classes.OBJECTIVES),
     "LABEL_AT": ("models/attention.py", attention.LABEL_AT),
@@ -102,6 +103,11 @@ def first_cells(page: str, heading: str) -> list[str]:
 def test_every_coefficient_is_documented() -> None:
     documented = first_cells("docs/sub-networks.md", "name")
     compare("docs/sub-networks.md", documented, "similarity/coefficients.py", COEFFICIENTS)
+
+
+def test_every_correction_is_documented() -> None:
+    documented = first_cells("docs/matrix.md", "correction")
+    compare("docs/matrix.md", documented, "similarity/corrections.py", CORRECTIONS)
 
 
 def test_the_readme_lists_every_verb_once() -> None:

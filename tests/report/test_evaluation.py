@@ -182,7 +182,7 @@ def test_markdown_has_two_tables_and_the_notes(tmp_path: Path) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     # There are two tables: header, rule and five predictors; header, rule and the four other rows.
     assert len(rows) == 7 + 6
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {11, 10}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {15, 14}
     assert "| y\\|2 |" in text
     assert f"* {in_markdown(evaluation.notes[-1])}" in text
 
@@ -214,7 +214,7 @@ def test_latex_has_two_tables_with_escaped_names(tmp_path: Path) -> None:
     text = write_evaluation(evaluation, joined, tmp_path / "a.tex").read_text(encoding="utf-8")
     body = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(body) == 6 + 5
-    assert all(line.count("&") == 9 for line in body[:6])
+    assert all(line.count("&") == 13 for line in body[:6])
     assert body[1].startswith(r"x\_1 & ")
     assert "−" not in "".join(body)
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 2

@@ -20,6 +20,8 @@ COEFFICIENTS: Final = (
     "corrected-jaccard",
     "mutual-information",
 )
+#: `CORRECTIONS` of `similarity/corrections.py`.
+CORRECTIONS: Final = ("centred", "csls", "mutual-rank", "reliability")
 #: `GROUPINGS` of `similarity/groups.py`.
 GROUPINGS: Final = ("layer", "module", "tensor")
 #: `OBJECTIVES` of `models/auto_classes.py`, and of `objectives/factory.py`.

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from xsns_stream.cli.choices import COEFFICIENTS, OBJECTIVES
+from xsns_stream.cli.choices import COEFFICIENTS, CORRECTIONS, OBJECTIVES
 from xsns_stream.cli.option_sections import Decorated, Options, apply, section
 from xsns_stream.cli.output import DENSITIES, LANG, SEEDS, SOURCES, TARGETS, lasting
 from xsns_stream.cli.parameter_types import Numbers, WholeNumbers, flattened
@@ -254,11 +254,13 @@ def coefficient_option(function: Decorated) -> Decorated:
     """Add `--coefficient`."""
     return click.option(
         "--coefficient",
-        type=click.Choice(COEFFICIENTS),
+        type=click.Choice((*COEFFICIENTS, *CORRECTIONS)),
         default="jaccard",
         show_default=True,
         help="Coefficient of similarity. containment is the share of the target that the source contains; "
-        "mutual-information is in nats.",
+        "mutual-information is in nats. The others correct jaccard: centred, csls and mutual-rank for languages that "
+        "are similar to all (they depend on which languages are compared), reliability for noise (it needs "
+        "split-half).",
     )(function)
 
 

@@ -111,7 +111,8 @@ def command(
 
     The similarity is the Jaccard coefficient of the sub-networks, averaged over seeds. The chance-corrected coefficient
     is zero if sub-networks overlap like random ones of the same sizes. Only the pairs of the target with each source
-    are compared, not all pairs of the store.
+    are compared, not all pairs of the store. The exceptions are the coefficients centred, csls and mutual-rank: they
+    depend on all languages of the store that have every seed, whatever --sources are.
 
     If the store was built with --parts, or with three seeds or more, the ranking also shows how much it depends on the
     choice of examples: 95 % intervals, the probability that each source is the most similar one, and the sources that
@@ -166,7 +167,7 @@ def _show(report: RankingReport, explained: int, quiet: bool) -> None:
     hidden = len(report.candidates) - len(ranking)
     if hidden:
         note(f"{hidden} more {'source' if hidden == 1 else 'sources'}; --top 0 shows all.", quiet)
-    if not ranking.basis:
+    if not ranking.basis and not any(known.startswith("there are no intervals") for known in report.notes):
         note("there are no intervals: build the store with --parts 8, or with at least three seeds.", quiet)
 
 

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from xsns_stream.errors import UsageError
 from xsns_stream.evaluation import metrics, reference_rows
-from xsns_stream.evaluation.metrics import CORRELATIONS, OVER_ENGLISH, Function, Mask, measure, metric_functions
+from xsns_stream.evaluation.metrics import (
+    CORRELATIONS,
+    OVER_ENGLISH,
+    SOURCES_TO_TRY,
+    Function,
+    Mask,
+    measure,
+    metric_functions,
+)
 from xsns_stream.evaluation.notes import with_notes
 from xsns_stream.evaluation.resampling import (
     CONFIDENCE,
@@ -21,6 +29,7 @@ from xsns_stream.evaluation.resampling import (
     interval,
     sign_flip,
 )
+from xsns_stream.evaluation.sources_to_try import near_best_curves, resampled_numbers, sources_to_try
 from xsns_stream.types import Counts, Reals
 from xsns_stream.types.evaluations import Choice, Comparison, Evaluation, EvaluationSettings
 from xsns_stream.types.transfer_scores import JoinedScores, TransferScores, mean_of_known
@@ -41,11 +50,15 @@ class _Row:
         name: Name of the predictor.
         values: float64 [S, T]: the predictions, averaged over seeds.
         metrics: float64 [M, T, R, Q]: M metrics of T targets for each pair of a prediction seed and a gold seed.
+        curves: float64 [T, R, Q, N], from :func:`xsns_stream.evaluation.sources_to_try.near_best_curves`.
+        sizes: int [T, Q]: number of candidates.
     """
 
     name: str
     values: Reals
     metrics: Reals
+    curves: Reals
+    sizes: NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,7 @@ class _Pool:
         scores: float64 [Q, S, T]: the gold scores of each seed, or their mean with Q = 1.
         candidates: bool [Q, S, T]: whether a source is a candidate for a target.
         functions: {name of a metric: its function}.
+        cost: The same for the metrics that say how many sources a user has to try.
         english: float64 [T, 1, Q]: the regret of always choosing English, NaN for targets of which English is not a
             candidate; None if English is not a source.
     """
@@ -65,34 +79,47 @@ class _Pool:
     scores: Reals
     candidates: Mask
     functions: dict[str, Function]
+    cost: dict[str, Function]
     english: Reals | None
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Names of the M metrics."""
-        return (*self.functions, *([] if self.english is None else [OVER_ENGLISH]))
+        return (*self.functions, *([] if self.english is None else [OVER_ENGLISH]), *self.cost, SOURCES_TO_TRY)
 
     def row(self, name: str, x: Reals) -> _Row:
         """Return the results of predictions x [R, S, T]; each of the R predictions is compared with every gold seed."""
-        return _Row(name, x.mean(axis=0), self._measure(x, slice(None)))
+        return _Row(name, x.mean(axis=0), *self._measure(x, slice(None)), self._sizes)
 
     def paired_row(self, name: str, x: Reals) -> _Row:
         """Return the results of predictions x [Q, S, T]; prediction q is compared with gold seed q only."""
         parts = [self._measure(x[q : q + 1], slice(q, q + 1)) for q in range(len(self.scores))]
-        return _Row(name, mean_of_known(x), np.concatenate(parts, axis=3))
+        measured, curves = (np.concatenate([part[i] for part in parts], axis=axis) for i, axis in ((0, 3), (1, 2)))
+        return _Row(name, mean_of_known(x), measured, curves, self._sizes)
 
-    def _measure(self, x: Reals, gold: slice) -> Reals:
-        values = measure(x, self.scores[gold], self.candidates[gold], self.functions)
-        if self.english is None:
-            return values
-        over_english = self.english[:, :, gold] - values[self.metrics.index("regret")]
-        return np.concatenate([values, over_english[None]])
+    @property
+    def _sizes(self) -> NDArray[np.intp]:
+        """Int [T, Q]: number of candidates."""
+        sizes: NDArray[np.intp] = self.candidates.sum(axis=1).T
+        return sizes
+
+    def _measure(self, x: Reals, gold: slice) -> tuple[Reals, Reals]:
+        """Return the metrics [M, T, R, Q], and the curves of near-best sources [T, R, Q, N]."""
+        scores, candidates = self.scores[gold], self.candidates[gold]
+        values = measure(x, scores, candidates, self.functions)
+        over_english = [] if self.english is None else [self.english[:, :, gold] - values[self.metrics.index("regret")]]
+        curves = near_best_curves(x, scores, candidates)
+        every_target = np.ones((1, len(curves)))
+        numbers = sources_to_try(curves, self._sizes[:, gold], every_target)
+        cost = measure(x, scores, candidates, self.cost)
+        return np.concatenate([values, *(each[None] for each in over_english), cost, numbers]), curves
 
 
 def _pool(joined: JoinedScores, ndcg: str, average: str) -> _Pool:
     scores = joined.gold.per_seed if average == "metrics" else joined.gold.values[None]
     candidates = joined.candidates & np.isfinite(scores)
-    return _Pool(joined, scores, candidates, metric_functions(ndcg), _english_regret(joined, scores, candidates))
+    english = _english_regret(joined, scores, candidates)
+    return _Pool(joined, scores, candidates, metric_functions(ndcg), metric_functions(ndcg, cost=True), english)
 
 
 def _english_regret(joined: JoinedScores, scores: Reals, candidates: Mask) -> Reals | None:
@@ -172,13 +199,14 @@ def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
     """Average metrics over seeds and targets, and compute intervals and, if there is a reference, a comparison."""
     by_seed = [row.metrics for row in rows]
     index = _reference_index(reference, [row.name for row in rows])
-    means, differences = bootstrap(by_seed, settings.resamples, settings.seed, index)
+    means, differences = _resampled(pool, rows, index, settings)
     per_target = np.stack([mean_of_known(np.moveaxis(m.reshape(*m.shape[:2], -1), 2, 0)) for m in by_seed])
     known = np.isfinite(per_target)
     low, high = _intervals(means, known.sum(axis=2))
     comparison = None
     if index is not None and differences is not None:
-        comparison = _comparison(rows[index].name, per_target, differences, index, settings)
+        untested = pool.metrics.index(SOURCES_TO_TRY)
+        comparison = _comparison(rows[index].name, per_target, differences, index, settings, untested)
     return Evaluation(
         predictors=tuple(row.name for row in rows),
         metrics=pool.metrics,
@@ -192,6 +220,26 @@ def _summarise(pool: _Pool, rows: list[_Row], reference: str | None, settings: E
         settings=settings,
         comparison=comparison,
     )
+
+
+def _resampled(
+    pool: _Pool, rows: list[_Row], reference: int | None, settings: EvaluationSettings
+) -> tuple[Reals, Reals | None]:
+    """Return the mean metrics of every resample, and their differences from the reference predictor.
+
+    The costs are resampled apart from the other metrics, so that the last bits of those do not depend on them. Both
+    have the same resamples.
+    """
+    by_seed, costs = [row.metrics for row in rows], len(pool.cost) + 1
+    drawn = settings.resamples, settings.seed, reference
+    parts = (
+        bootstrap([values[:-costs] for values in by_seed], *drawn),
+        bootstrap([values[-costs:-1] for values in by_seed], *drawn),
+        resampled_numbers(by_seed, [row.curves for row in rows], [row.sizes for row in rows], *drawn),
+    )
+    means = np.concatenate([part[0] for part in parts], axis=1)
+    differences = [part[1] for part in parts if part[1] is not None]
+    return means, np.concatenate(differences, axis=1) if differences else None
 
 
 def _check(joined: JoinedScores, ndcg: str, average: str, resamples: int, with_trivial: bool) -> None:
@@ -262,9 +310,9 @@ def _intervals(means: Reals, targets: Counts) -> tuple[Reals, Reals]:
 
 
 def _comparison(
-    name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings
+    name: str, per_target: Reals, differences: Reals, reference: int, settings: EvaluationSettings, untested: int
 ) -> Comparison:
-    """Compare every predictor with the predictor at index `reference`."""
+    """Compare every predictor with the predictor at index `reference`; the metric at index `untested` has no p."""
     paired = per_target - per_target[reference]
     # Means over seeds can differ by rounding. These differences are set to zero, because all of them may have the same
     # sign.
@@ -276,6 +324,8 @@ def _comparison(
     low, high = _intervals(differences, targets)
     flat = paired.reshape(-1, paired.shape[2])
     p = sign_flip(flat, settings.resamples, settings.seed).reshape(targets.shape)
+    # The numbers of different targets are computed from nearly the same targets, so that signs cannot be exchanged.
+    p[:, untested] = np.nan
     corrected = np.stack([holm(column) for column in p.T], axis=1)
     return Comparison(name, targets.astype(np.int64), mean_of_known(np.moveaxis(paired, 2, 0)), low, high, p, corrected)
 

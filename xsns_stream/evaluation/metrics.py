@@ -22,12 +22,20 @@ from numpy.typing import NDArray
 from xsns_stream.errors import UsageError
 from xsns_stream.types import Reals
 
+Mask = NDArray[np.bool_]
+
 #: Number of sources that NDCG@3 and Top-3 take into account.
 DEPTH: Final = 3
 #: Smallest number of candidates for a correlation; two points always correlate perfectly.
 FEWEST_FOR_CORRELATION: Final = 3
 #: Smallest number of candidates for metrics of a choice.
 FEWEST: Final = 2
+#: Largest share of the best score that a near-best source loses.
+TOLERANCE: Final = 0.05
+#: Numbers of first sources of which one should be near-best.
+TRIES: Final = (1, 3, 10)
+#: Share of the targets for which one of the sources to try should be near-best.
+COVERAGE: Final = 0.9
 #: LangRank's relevance of the best source. It decreases by one with each rank, down to zero.
 LANGRANK_BEST: Final = 10
 # Values with a smaller relative spread are treated as constant, because their differences are rounding errors.
@@ -73,6 +81,30 @@ def reciprocal_rank(x: Reals, y: Reals) -> Reals:
     probability = _rank_of_best(x, y)
     expected: Reals = (probability / np.arange(1, probability.shape[-1] + 1)).sum(axis=-1)
     return expected
+
+
+def near_best(x: Reals, y: Reals) -> Reals:
+    """Return, for k = 1 … n, 1 if one of the k sources with the largest predictions is near-best, and 0 if not.
+
+    A source is near-best if it loses at most 5 % of the best score. If predictions are tied, the value is the
+    probability over all orders of the tied sources. The values are NaN if the best score is not positive, because a
+    share of it is then not defined.
+
+    Returns:
+        float64 [..., n].
+    """
+    best = y.max(axis=-1, keepdims=True)
+    good = best - y <= TOLERANCE * best * (1 + _ROUNDING)
+    reached = np.cumsum(_rank_of_first(x, good), axis=-1)
+    found: Reals = np.where(best > 0, reached, np.nan)
+    return found
+
+
+def near_best_at(x: Reals, y: Reals, k: int = 1) -> Reals:
+    """Return the value of :func:`near_best` for one k; for fewer than k candidates, that of all candidates."""
+    curve = near_best(x, y)
+    value: Reals = curve[..., min(k, curve.shape[-1]) - 1]
+    return value
 
 
 def regret(x: Reals, y: Reals) -> Reals:
@@ -190,14 +222,25 @@ def _tied_ranks(x: Reals) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def _rank_of_best(x: Reals, y: Reals) -> Reals:
     """Return the probability that the highest-ranked best source has rank 1, 2, …, n: float64 [..., n].
 
-    A best source is one with the best score. The ranking is divided into groups of tied predictions. Only the first
-    group that contains a best source matters. Let a be the number of sources before this group, m the size of the
-    group, and b the number of best sources in it. The probability that none of the first j sources of the group is a
-    best source is Π_{i<j} (m − i − b) / (m − i).
+    A best source is one with the best score.
     """
-    x, y = np.broadcast_arrays(x, y)
+    return _rank_of_first(x, y == y.max(axis=-1, keepdims=True))
+
+
+def _rank_of_first(x: Reals, best: Mask) -> Reals:
+    """Return the probability that the highest-ranked source of a set has rank 1, 2, …, n: float64 [..., n].
+
+    The ranking is divided into groups of tied predictions. Only the first group that contains a source of the set
+    matters. Let a be the number of sources before this group, m the size of the group, and b the number of sources of
+    the set in it. The probability that none of the first j sources of the group is in the set is
+    Π_{i<j} (m − i − b) / (m − i).
+
+    Args:
+        x: Predictions [..., n].
+        best: bool [..., n]: the set, which has at least one source.
+    """
+    x, best = np.broadcast_arrays(x, best)
     first, _ = _tied_ranks(x)
-    best = y == y.max(axis=-1, keepdims=True)
     start = np.where(best, first, x.shape[-1] + 1).min(axis=-1, keepdims=True)
     group = first == start
     tied = group.sum(axis=-1, keepdims=True)
@@ -215,8 +258,9 @@ def _rank_of_best(x: Reals, y: Reals) -> Reals:
 
 
 OVER_ENGLISH: Final = "over-english"
+#: Name of the number of sources to try, :mod:`xsns_stream.evaluation.sources_to_try`.
+SOURCES_TO_TRY: Final = "sources-90"
 
-Mask = NDArray[np.bool_]
 Function = Callable[[Reals, Reals], Reals]
 
 
@@ -232,6 +276,8 @@ class Metric:
         correlation: Whether the metric is a correlation, which is undefined for a constant prediction and zero on
             average for a random order.
         ndcg: The variant of NDCG; None for other metrics.
+        cost: Whether the metric says how many sources a user has to try. These metrics follow all others.
+        counts_sources: Whether the metric is a number of sources.
     """
 
     name: str
@@ -240,6 +286,8 @@ class Metric:
     in_unit: bool = False
     correlation: bool = False
     ndcg: str | None = None
+    cost: bool = False
+    counts_sources: bool = False
 
 
 def ndcg_name(variant: str) -> str:
@@ -264,21 +312,24 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(
             Metric("mrr", "MRR", reciprocal_rank),
             Metric("regret", "regret", regret, in_unit=True),
             Metric(OVER_ENGLISH, "over English", None, in_unit=True),
+            *(Metric(f"near-best@{k}", f"near-best@{k}", partial(near_best_at, k=k), cost=True) for k in TRIES),
+            Metric(SOURCES_TO_TRY, "sources for 90 %", None, cost=True, counts_sources=True),
         )
     }
 )
 CORRELATIONS: Final = tuple(metric.name for metric in METRICS.values() if metric.correlation)
 
 
-def metric_functions(ndcg_variant: str) -> dict[str, Function]:
+def metric_functions(ndcg_variant: str, *, cost: bool = False) -> dict[str, Function]:
     """Return {name: function} of the metrics in the order of the columns of a table.
 
-    Only one variant of NDCG is included. Metrics that need other inputs than predictions and scores are left out.
+    They are the metrics of costs, or all others. Only one variant of NDCG is included. Metrics that need other inputs
+    than predictions and scores are left out.
     """
     return {
         metric.name: metric.function
         for metric in METRICS.values()
-        if metric.function is not None and metric.ndcg in (None, ndcg_variant)
+        if metric.function is not None and metric.ndcg in (None, ndcg_variant) and metric.cost is cost
     }
 
 
@@ -300,8 +351,7 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
     """
     values = np.full((len(functions), x.shape[2], len(x), len(y)), np.nan)
     for gold in range(len(y)):
-        incomplete = (candidates[gold] & ~np.isfinite(x).all(axis=0)).any(axis=0)
-        for targets, sources in _by_candidate_count(candidates[gold], ~incomplete):
+        for targets, sources in by_candidate_count(candidates[gold], ~incomplete(x, candidates[gold])):
             predicted = x[:, sources, targets[:, None]]
             scores = y[gold][sources, targets[:, None]]
             for index, function in enumerate(functions.values()):
@@ -309,7 +359,13 @@ def measure(x: Reals, y: Reals, candidates: Mask, functions: dict[str, Function]
     return values
 
 
-def _by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def incomplete(x: Reals, candidates: Mask) -> Mask:
+    """Return bool [T]: whether predictions x [R, S, T] lack a value of a candidate, of candidates [S, T]."""
+    lacking = candidates & ~np.isfinite(x).all(axis=0)
+    return np.asarray(lacking.any(axis=0))
+
+
+def by_candidate_count(candidates: Mask, usable: Mask) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield groups of usable targets that have the same number of candidates n, from the smallest n.
 
     Yields:

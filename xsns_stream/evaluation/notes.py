@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from xsns_stream.evaluation.metrics import CORRELATIONS, DEPTH, FEWEST, FEWEST_FOR_CORRELATION, OVER_ENGLISH
+from xsns_stream.evaluation.metrics import CORRELATIONS, DEPTH, FEWEST, FEWEST_FOR_CORRELATION, OVER_ENGLISH, TRIES
 from xsns_stream.evaluation.reference_rows import ENGLISH_CODE
+from xsns_stream.evaluation.sources_to_try import FEWEST_TARGETS
 from xsns_stream.io.tables import listed
 from xsns_stream.types import Reals
 from xsns_stream.types.evaluations import Evaluation
@@ -55,6 +56,11 @@ def _candidate_notes(evaluation: Evaluation) -> Iterator[str]:
         yield f"the intervals are computed from {number}: they are too narrow to be reliable."
     if certain:
         yield f"Top-3 is always 1, and NDCG@3 is high in any order, for {listed(certain)}: at most {DEPTH} candidates."
+    most = max(TRIES)
+    if always := [target for target, count in counts.items() if FEWEST <= count <= most]:
+        yield f"near-best@{most} is always 1 for {listed(always)}: at most {most} candidates."
+    if 0 < targets < FEWEST_TARGETS:
+        yield f"sources-90 is the number of all candidates: fewer than {FEWEST_TARGETS} targets."
 
 
 def _undefined_notes(evaluation: Evaluation) -> Iterator[str]:

@@ -26,7 +26,7 @@ _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True)
-class _Resamples:
+class Resamples:
     """The number of times that each target and each seed is drawn, in each of b resamples.
 
     Attributes:
@@ -60,29 +60,30 @@ def bootstrap(cells: Sequence[Reals], resamples: int, seed: int, reference: int 
     means = np.full((len(cells), cells[0].shape[0], resamples), np.nan)
     differences = None if reference is None else np.full_like(means, np.nan)
     start = 0
-    for resampled in _blocks(cells, resamples, seed):
+    for resampled in blocks(cells, resamples, seed):
         block = slice(start, start + len(resampled.targets))
         start = block.stop
         base = None if reference is None else _mean_over_seeds(cells[reference], resampled)
         for row, values in enumerate(cells):
             averaged = _mean_over_seeds(values, resampled)
-            means[row, :, block] = _mean_over_targets(averaged, resampled.targets).T
+            means[row, :, block] = mean_over_targets(averaged, resampled.targets).T
             if differences is not None and base is not None:
-                differences[row, :, block] = _mean_over_targets(averaged - base, resampled.targets).T
+                differences[row, :, block] = mean_over_targets(averaged - base, resampled.targets).T
     return means, differences
 
 
-def _blocks(cells: Sequence[Reals], resamples: int, seed: int) -> Iterator[_Resamples]:
+def blocks(cells: Sequence[Reals], resamples: int, seed: int) -> Iterator[Resamples]:
+    """Yield the resamples of :func:`bootstrap` in blocks; the arguments are those of that function."""
     rng = np.random.default_rng(seed)
     targets, gold = cells[0].shape[1], max(values.shape[3] for values in cells)
     seeds = sorted({values.shape[2] for values in cells})
     for start in range(0, resamples, _BLOCK):
         count = min(_BLOCK, resamples - start)
         times = [rng.multinomial(n, np.full(n, 1 / n), size=count).astype(np.float64) for n in (targets, gold, *seeds)]
-        yield _Resamples(times[0], times[1], dict(zip(seeds, times[2:], strict=True)))
+        yield Resamples(times[0], times[1], dict(zip(seeds, times[2:], strict=True)))
 
 
-def _mean_over_seeds(values: Reals, resampled: _Resamples) -> Reals:
+def _mean_over_seeds(values: Reals, resampled: Resamples) -> Reals:
     """Return the mean of each metric and target over the resampled pairs of seeds, float64 [b, M, T].
 
     If there is only one pair of seeds, all resamples are equal, and b is 1.
@@ -106,7 +107,7 @@ def _weighted_mean(values: Reals, weights: Reals) -> Reals:
     return mean
 
 
-def _mean_over_targets(values: Reals, weights: Reals) -> Reals:
+def mean_over_targets(values: Reals, weights: Reals) -> Reals:
     """Return the weighted means [b, M] of values [b or 1, M, T] over targets with weights [b, T]; NaN is ignored."""
     if len(values) == 1:
         return _weighted_mean(values[0], weights)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import real_number
 from xsns_stream.pipeline.cluster_clients import workers_asked
+from xsns_stream.pipeline.compare_rows import compare_groups, compare_rows
 from xsns_stream.pipeline.events import NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from xsns_stream.similarity import By, Progress, Selection
     from xsns_stream.similarity.groups import Groups
     from xsns_stream.store import RowKey, SubNetworkStore
-    from xsns_stream.types import Counts, GroupedSimilarity, Overlaps, SampledOverlaps, SimilarityMatrix
+    from xsns_stream.types import Counts, GroupedSimilarity, SimilarityMatrix
 
 # ------------------------------------------------------------------------------------------ similarity
 
@@ -129,7 +130,10 @@ def similarity(
     Args:
         store: A store, or its folder or URL.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (share of the target that the source contains),
-            `cosine`, `corrected-jaccard` or `mutual-information` (in nats). The coefficients are averaged over seeds.
+            `cosine`, `corrected-jaccard` or `mutual-information` (in nats). Or a correction of the Jaccard coefficient:
+            `centred`, `csls` or `mutual-rank` against hubs, or `reliability`, which divides by split-half similarities.
+            The first three depend on which languages are compared: the given `languages`; with `sources` or `targets`,
+            all languages of the store that have every seed. The coefficients are averaged over seeds.
         languages: Languages to compare with one another; by default all languages that have every seed.
         sources: Sources to compare with the targets, instead of `languages`.
         targets: Targets. Only pairs of a source and a target are counted.
@@ -182,6 +186,7 @@ def similarity(
     density, sample = as_density(density), None if sample is None else real_number(sample, "sample")
     cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     _check_modes(by, sample, device, recount, save_counts, cluster, support)
+    _check_correction(coefficient, by, sample)
     log = NoteLog(on_event)
     rows = as_store(store)
     everyone, first, second = _sides(rows, languages, sources, targets, log)
@@ -219,25 +224,44 @@ def _compare(
     rows: SubNetworkStore, selection: Selection, asked: _Comparison, counter: CountedOnWorkers | None, log: NoteLog
 ) -> SimilarityMatrix | GroupedSimilarity:
     """Count the rows of a selection, and return their similarity."""
-    from xsns_stream.similarity import count_groups, count_selection, sample_selection, similarity, similarity_by_group
+    from xsns_stream.similarity import sample_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
-    device, progress = asked.device or "cpu", progress_of("comparing", log)
+    device = asked.device or "cpu"
     check_rows = rows.check_rows if counter is None else partial(counter.check_rows, rows)
     if asked.by is not None:
-        grouped = count_groups(rows, selection, asked.by, device=device, on_progress=progress, counter=counter)
-        _check_counts(check_rows, [counts.tables[0] for counts in grouped], asked.verify, log)
-        return similarity_by_group(grouped, asked.coefficient)
-    counts: Sequence[Overlaps | SampledOverlaps]
+        grouped = compare_groups(rows, selection, asked.coefficient, asked.by, log, device=device, counter=counter)
+        _check_languages(check_rows, selection, selection.languages, asked.verify, log)
+        return grouped
     if asked.sample is not None:
-        counts = sample_selection(rows, selection, asked.sample, on_progress=progress)
+        counts = sample_selection(rows, selection, asked.sample, on_progress=progress_of("comparing", log))
+        matrix = similarity(counts, asked.coefficient)
     else:
         # If the user names another device than the CPU, the rows are counted on it even if the store has their counts.
         use = not asked.recount and asked.device in (None, "cpu")
         cache = overlap_cache(rows, use=use, write=asked.save_counts, check_rows=check_rows)
-        counts = count_selection(rows, selection, cache=cache, device=device, on_progress=progress, counter=counter)
-    _check_counts(check_rows, counts, asked.verify, log)
-    return with_record(similarity(counts, asked.coefficient), rows, counts[0].density)
+        matrix = compare_rows(rows, selection, asked.coefficient, log, cache=cache, device=device, counter=counter)
+    compared = selection.languages if matrix.pool is None else matrix.pool.languages
+    _check_languages(check_rows, selection, compared, asked.verify, log)
+    return with_record(matrix, rows, selection.density)
+
+
+def _check_correction(coefficient: str, by: str | None, sample: float | None) -> None:
+    """Raise an error if a correction is combined with an argument for which it is not defined."""
+    from xsns_stream.similarity import CORRECTIONS
+
+    if coefficient not in CORRECTIONS:
+        return
+    if sample is not None:
+        raise UsageError(
+            f"--sample cannot be combined with '{coefficient}', which would have no standard errors.",
+            "omit --sample to count all parameters.",
+        )
+    if by is not None and CORRECTIONS[coefficient].needs_split_half:
+        raise UsageError(
+            f"--by cannot be combined with '{coefficient}': split-half is measured for all parameters together.",
+            "omit --by, or choose another coefficient.",
+        )
 
 
 def _check_modes(
@@ -293,16 +317,16 @@ def _sides(
     return sides
 
 
-def _check_counts(
+def _check_languages(
     check_rows: Callable[[Sequence[RowKey], Progress], None],
-    counts: Sequence[Overlaps | SampledOverlaps],
+    selection: Selection,
+    compared: Sequence[str],
     verify: bool,
     on_event: OnReadEvent,
 ) -> None:
-    """Check that at least two languages are compared; if `verify`, compare every row with its record."""
-    languages = {*counts[0].sources, *counts[0].targets}
-    if len(languages) < 2:
-        (only,) = languages
+    """Check that at least two languages are selected; if `verify`, compare every compared row with its record."""
+    if len(selection.languages) < 2:
+        (only,) = selection.languages
         raise UsageError(
             f"a matrix compares at least two languages, and '{only}' is the only one.",
             "name more languages, such as --lang sw,en, or build more languages.",
@@ -311,11 +335,7 @@ def _check_counts(
         return
     from xsns_stream.store import RowKey
 
-    keys = [
-        RowKey.checked(language, table.seed, table.density)
-        for table in counts
-        for language in dict.fromkeys((*table.sources, *table.targets))
-    ]
+    keys = [RowKey.checked(language, seed, selection.density) for seed in selection.seeds for language in compared]
     check_rows(keys, progress_of("verifying", on_event))
 
 

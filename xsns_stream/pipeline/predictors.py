@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from xsns_stream.errors import UsageError, XsnsError
-from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
+from xsns_stream.pipeline.compare_rows import compare_rows
+from xsns_stream.pipeline.events import Noted, OnReadEvent
 from xsns_stream.pipeline.row_selection import (
     StoreLike,
     as_store,
@@ -289,7 +290,8 @@ def store_similarity(
 ) -> SimilarityMatrix:
     """Return the similarity matrix of a store for the sources and targets of gold scores.
 
-    The matrix has a record of the text, the model and the settings of the rows.
+    The pool of a correction is all languages of the store that have every seed, not only those of the gold scores. The
+    matrix has a record of the text, the model and the settings of the rows.
 
     Raises:
         UsageError: The store has no source or no target in common with the gold scores.
@@ -297,7 +299,6 @@ def store_similarity(
     """
     from xsns_stream.io.tables import codes_with_several_labels
     from xsns_stream.languages import counterparts
-    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.similarity.selection import only
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -323,9 +324,8 @@ def store_similarity(
     selection = select_rows(
         rows, sources=sides["source"], targets=sides["target"], seeds=seeds, density=density, on_event=on_event
     )
-    cache = overlap_cache(rows, write=False)
-    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", on_event))
-    return with_record(similarity(counts, coefficient), rows, density)
+    matrix = compare_rows(rows, selection, coefficient, on_event, cache=overlap_cache(rows, write=False))
+    return with_record(matrix, rows, density)
 
 
 def _with_every_seed(

@@ -108,7 +108,11 @@ def check_with_gold(gold: TransferScores, matrix: SimilarityMatrix) -> GoldCheck
 
 
 def statements(
-    ranking: SourceRanking, rows: SubNetworkStore, density: float, check: GoldCheck | None = None
+    ranking: SourceRanking,
+    rows: SubNetworkStore,
+    density: float,
+    check: GoldCheck | None = None,
+    nearest: float | None = None,
 ) -> tuple[str, ...]:
     """Return sentences on the reliability of a ranking.
 
@@ -117,9 +121,30 @@ def statements(
         rows: The store whose rows were compared.
         density: Density of the rows.
         check: Comparison of the ranking with gold scores; None without gold scores.
+        nearest: Jaccard coefficient of the target and the language that is nearest to it, see :func:`nearest_jaccard`;
+            None for the largest similarity of the ranking.
     """
-    few = _few_examples(ranking, rows, density)
+    few = _few_examples(ranking, rows, density, nearest)
     return (NOT_TRANSFER, *settings_statements(rows), *filter(None, (few, check.sentence if check else "")))
+
+
+def nearest_jaccard(matrix: SimilarityMatrix) -> dict[str, float]:
+    """Return {target: its largest Jaccard coefficient with a source}, to be compared with split-half similarities.
+
+    The result is empty for other coefficients than corrections.
+    """
+    import numpy as np
+
+    if matrix.pool is None:
+        return {}
+    number = {code: i for i, code in enumerate(matrix.pool.languages)}
+    every = matrix.pool.per_seed.mean(axis=0)
+    found = {}
+    for target in matrix.targets:
+        values = every[[number[source] for source in matrix.sources if source != target], number[target]]
+        if np.isfinite(values).any():
+            found[target] = float(np.nanmax(values))
+    return found
 
 
 def settings_statements(rows: SubNetworkStore) -> tuple[str, ...]:
@@ -136,9 +161,10 @@ def _settings(shared: Provenance) -> Iterator[str]:
         yield f"The corpus '{_NAMES}' consists of lists of names, without sentences."
 
 
-def _few_examples(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> str:
+def _few_examples(ranking: SourceRanking, rows: SubNetworkStore, density: float, nearest: float | None) -> str:
     """Return a sentence that says that there are too few examples; empty if there are enough, or if it is unknown."""
-    highest = max((source.similarity for source in ranking if not math.isnan(source.similarity)), default=math.nan)
+    largest = max((source.similarity for source in ranking if not math.isnan(source.similarity)), default=math.nan)
+    highest = largest if nearest is None else nearest
     half = ranking.reliability
     if half is not None:
         if half >= highest + _NEAR * (1 - highest) or math.isnan(highest):

@@ -204,7 +204,16 @@ def _compare_store(
         on_event=log,
     )
     others = {name: similarity_of(list(matrix.counts), name) for name in COEFFICIENTS if name != coefficient}
+    if matrix.sources == matrix.targets:
+        others |= {name: similarity_of(list(matrix.counts), name) for name in _without_halves() if name != coefficient}
     return Compared(matrix, others, rows, matrix.density, str(rows.path))
+
+
+def _without_halves() -> list[str]:
+    """Return the corrections that are computed from overlap counts alone."""
+    from xsns_stream.similarity import CORRECTIONS
+
+    return [name for name, correction in CORRECTIONS.items() if not correction.needs_split_half]
 
 
 def _read_matrix(
@@ -244,23 +253,7 @@ def _part(matrix: SimilarityMatrix, rows: Sequence[int], columns: Sequence[int])
     If the rows and the columns have the same languages, the columns get the order of the rows.
     """
     sources, targets = [matrix.sources[i] for i in rows], [matrix.targets[i] for i in columns]
-    if set(sources) == set(targets):
-        columns = [columns[targets.index(code)] for code in sources]
-    every = tuple(matrix.targets[i] for i in columns)
-
-    def part(values: Any) -> Any:
-        return None if values is None else values[..., rows, :][..., columns]
-
-    return replace(
-        matrix,
-        sources=tuple(sources),
-        targets=every,
-        values=part(matrix.values),
-        chance=part(matrix.chance),
-        per_seed=part(matrix.per_seed),
-        standard_error=part(matrix.standard_error),
-        counts=(),
-    )
+    return replace(matrix.between(sources, sources if set(sources) == set(targets) else targets), counts=())
 
 
 # ------------------------------------------------------------------------------------------- sections

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ import numpy as np
 from xsns_kernels.cores import available_cores
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
 from xsns_stream.pipeline.ranking_report import RankingReport
-from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, statements
+from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, nearest_jaccard, statements
 from xsns_stream.pipeline.source_ranking import CalibratedScores, with_reliability
 
 if TYPE_CHECKING:
@@ -63,18 +63,25 @@ def rank_every_target(
         calibrated: Gold scores, and their regression on the similarities; None without gold scores.
         on_event: Handler of progress.
     """
+    from xsns_stream.ranking import rank_sources
     from xsns_stream.report.page import RankingSection
 
     targets = [code for code in matrix.targets if any(source != code for source in matrix.sources)]
     ends = [np.full(matrix.values.shape, np.nan) for _ in range(2)]
     expected = [np.full(matrix.values.shape, np.nan) for _ in range(4)]
     ranked, basis = [], ""
+    rankings: Iterator[SourceRanking]
     progress = progress_of("ranking", on_event)
+    nearest = nearest_jaccard(matrix)
     with ThreadPoolExecutor(max_workers=min(_MOST_THREADS, available_cores())) as threads:
-        # NumPy releases the lock of the interpreter while it draws and sorts, so that the threads run in parallel.
-        rankings = threads.map(lambda target: _with_intervals(matrix, target, resampling), targets)
+        if resampling is not None and resampling.pool is not None:
+            # The draws of all targets at the same time would need too much memory.
+            rankings = (rank_sources(matrix, one.target, draws=one) for one in resampling.draws(targets))
+        else:
+            # NumPy releases the lock of the interpreter while it draws and sorts, so that the threads run in parallel.
+            rankings = threads.map(lambda target: _with_intervals(matrix, target, resampling), targets)
         for done, ranking in enumerate(rankings, 1):
-            report = _report(ranking, rows, density, calibrated)
+            report = _report(ranking, rows, density, calibrated, nearest.get(ranking.target))
             _fill(matrix, report.candidates, ends, expected)
             ranked.append(_ranked_target(report))
             basis = basis or report.candidates.basis
@@ -100,8 +107,9 @@ def _report(
     rows: SubNetworkStore | None,
     density: float | None,
     calibrated: CalibratedScores | None,
+    nearest: float | None,
 ) -> RankingReport:
-    """Return the report on one target."""
+    """Return the report on one target; `nearest` is the largest Jaccard coefficient of a correction's target."""
     if rows is not None and density is not None:
         # The page shows the reliability of targets only. To show that of sources, every record would be read again for
         # every target.
@@ -110,7 +118,8 @@ def _report(
     facts = None
     if calibrated is not None:
         ranking, facts = calibrated.with_expected(ranking)
-    return RankingReport(ranking, ranking, density or 0.0, calibration=facts, worth=_own_worth(ranking, rows, density))
+    worth = _own_worth(ranking, rows, density, nearest)
+    return RankingReport(ranking, ranking, density or 0.0, calibration=facts, worth=worth)
 
 
 def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None) -> SimilarityDraws | None:
@@ -130,12 +139,14 @@ def _draws(matrix: SimilarityMatrix, target: str, resampling: Resampling | None)
     return draws_of_folds(folds, matrix)
 
 
-def _own_worth(ranking: SourceRanking, rows: SubNetworkStore | None, density: float | None) -> tuple[str, ...]:
+def _own_worth(
+    ranking: SourceRanking, rows: SubNetworkStore | None, density: float | None, nearest: float | None
+) -> tuple[str, ...]:
     """Return the sentences on reliability that concern one ranking only."""
     if rows is None or density is None:
         return ()
-    shared = _worth(rows, None)
-    return tuple(sentence for sentence in statements(ranking, rows, density) if sentence not in shared)
+    shared, found = _worth(rows, None), statements(ranking, rows, density, nearest=nearest)
+    return tuple(sentence for sentence in found if sentence not in shared)
 
 
 def _worth(rows: SubNetworkStore | None, calibrated: CalibratedScores | None) -> tuple[str, ...]:

@@ -86,15 +86,25 @@ def layers_section(
     """
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report.page import LayersSection, group_set, matrix_of
+    from xsns_stream.similarity import CORRECTIONS
     from xsns_stream.types.similarity_matrix import coefficient_name
 
     if matrix.sources != matrix.targets or len(rows.layout.layers) < 2:
         return None, []
+    coefficient = matrix.coefficient
+    if coefficient in CORRECTIONS and CORRECTIONS[coefficient].needs_split_half:
+        on_event(
+            Noted(
+                f"layers and kinds of modules are compared by jaccard, not by '{coefficient}', because split-half is "
+                "measured for all parameters together."
+            )
+        )
+        coefficient = "jaccard"
     sets, matrices = [], []
     for by in ("layer", "module"):
         grouped = similarity(
             rows,
-            coefficient=matrix.coefficient,
+            coefficient=coefficient,
             languages=list(matrix.sources),
             seeds=list(matrix.seeds),
             density=density,
@@ -103,7 +113,7 @@ def layers_section(
         )
         sets.append(group_set(grouped, languages))
         matrices += [matrix_of(one, key=f"{by}:{name}", title=name, kind=by) for name, one in grouped]
-    return LayersSection(tuple(sets), coefficient_name(matrix.coefficient)), matrices
+    return LayersSection(tuple(sets), coefficient_name(coefficient)), matrices
 
 
 # ----------------------------------------------------------------------------------------- evaluation

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from xsns_stream.pipeline.ranking_worth import ENOUGH_EXAMPLES, settings_statements
+from xsns_stream.pipeline.ranking_worth import ENOUGH_EXAMPLES, nearest_jaccard, settings_statements
 from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
 if TYPE_CHECKING:
@@ -199,14 +199,14 @@ def _unreliable(matrix: SimilarityMatrix, rows: SubNetworkStore, records: Sequen
     for record in records:
         if (half := rows.reliability(record).get("split_half")) is not None:
             halves.setdefault(record.language, []).append(float(half))
-    found = []
+    found, corrected = [], nearest_jaccard(matrix)
     for column, code in enumerate(matrix.targets):
         others = [
             value
             for source, value in zip(matrix.sources, matrix.values[:, column].tolist(), strict=True)
             if source != code and np.isfinite(value)
         ]
-        nearest = max(others, default=float("nan"))
+        nearest = corrected.get(code, max(others, default=float("nan")))
         if code in halves and np.mean(halves[code]) < nearest + _NEAR * (1 - nearest):
             found.append(code)
     return found

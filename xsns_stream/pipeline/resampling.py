@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from xsns_stream.io.tables import listed
 from xsns_stream.pipeline.events import Noted, OnReadEvent, progress_of
-from xsns_stream.pipeline.source_ranking import folds_of
 from xsns_stream.types.language_tree import TreeSupport, joined_groups, support_of
 
 if TYPE_CHECKING:
     from xsns_stream.store import SubNetworkStore
-    from xsns_stream.types import Reals, SimilarityMatrix
+    from xsns_stream.types import Reals, SimilarityMatrix, SimilarityPool
+    from xsns_stream.types.source_ranking import SimilarityDraws
 
 #: Number of resampled trees.
 TREES: Final = 200
@@ -26,11 +27,15 @@ class Resampling:
         languages: Labels of the L languages.
         similarities: Two arrays [R, K, L, L], from :func:`xsns_stream.ranking.all_fold_similarities`.
         count: Number K of parts.
+        coefficient: Name of the coefficient. If it is a correction, `similarities` are Jaccard coefficients.
+        pool: The languages of a correction, which are `languages`, and their similarities; None for other coefficients.
     """
 
     languages: tuple[str, ...]
     similarities: tuple[Reals, Reals]
     count: int
+    coefficient: str
+    pool: SimilarityPool | None = None
 
     @property
     def basis(self) -> str:
@@ -39,21 +44,62 @@ class Resampling:
 
     def matrices(self, matrix: SimilarityMatrix) -> Iterator[Reals] | None:
         """Return resampled similarity matrices; None if a language of `matrix` has no parts."""
-        from xsns_stream.ranking import resampled_matrices
+        from xsns_stream.ranking import resampled_corrections, resampled_matrices
 
-        if set(matrix.sources) != set(self.languages):
+        if not set(matrix.sources) <= set(self.languages) or (
+            self.pool is None and len(matrix.sources) != len(self.languages)
+        ):
             return None
         order = [self.languages.index(code) for code in matrix.sources]
+        if self.pool is not None:
+            every = resampled_corrections(self.similarities, self.pool, self.coefficient, TREES)
+            return (values[order][:, order] for values in every)
         own, other = (array[:, :, order][:, :, :, order] for array in self.similarities)
         return resampled_matrices((own, other), matrix.values, TREES)
+
+    def draws(self, targets: Sequence[str]) -> Iterator[SimilarityDraws]:
+        """Return draws of the similarities of the whole pool to each target, in their order, for a correction.
+
+        Raises:
+            ValueError: The coefficient is not a correction.
+        """
+        from xsns_stream.ranking import draws_of_correction
+
+        if self.pool is None:
+            raise ValueError(f"'{self.coefficient}' is not a correction")
+        return draws_of_correction(self.similarities, self.pool, self.coefficient, targets)
+
+
+def folds_of(
+    rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
+) -> tuple[int, list[str]]:
+    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates.
+
+    The number is 0, and there are no candidates, if the target has no folds, or no candidate has as many.
+    """
+    best: tuple[int, list[str]] = (0, [])
+    for count in rows.fold_counts:
+        languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
+        complete = set.intersection(*languages)
+        with_folds = [code for code in sources if code in complete]
+        if target in complete and len(with_folds) >= max(1, len(best[1])):
+            best = count, with_folds
+    return best
 
 
 def resample(
     rows: SubNetworkStore, matrix: SimilarityMatrix, density: float, on_event: OnReadEvent
 ) -> Resampling | None:
-    """Compare all languages again with each part of their examples left out; return None if the store has no parts."""
+    """Compare all languages again with each part of their examples left out; return None if the store has no parts.
+
+    For a correction, the languages are those of its pool. The result is then also None, and a note says why, if a
+    language of the pool has no parts, or if the correction needs split-half similarities: how much these vary between
+    samples of examples was not measured.
+    """
     from xsns_stream.ranking import all_fold_similarities
 
+    if matrix.pool is not None:
+        return _resample_pool(rows, matrix, matrix.pool, density, on_event)
     everyone = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
     found = max(
         (folds_of(rows, code, everyone, matrix.seeds, density) for code in everyone), key=lambda pair: len(pair[1])
@@ -72,7 +118,42 @@ def resample(
         matrix.coefficient,
         progress_of("comparing without parts", on_event),
     )
-    return Resampling(tuple(languages), similarities, count)
+    return Resampling(tuple(languages), similarities, count, matrix.coefficient)
+
+
+def _resample_pool(
+    rows: SubNetworkStore, matrix: SimilarityMatrix, pool: SimilarityPool, density: float, on_event: OnReadEvent
+) -> Resampling | None:
+    """Compare all languages of the pool of a correction again with each part of their examples left out."""
+    from xsns_stream.ranking import all_fold_similarities
+
+    if not rows.fold_counts:
+        return None
+    if pool.split_half is not None:
+        on_event(
+            Noted(
+                f"there are no intervals from parts for '{matrix.coefficient}', because split-half similarities were "
+                "not measured without each part."
+            )
+        )
+        return None
+    count, languages = max(
+        (folds_of(rows, code, pool.languages, matrix.seeds, density) for code in pool.languages),
+        key=lambda pair: len(pair[1]),
+    )
+    if without := [code for code in pool.languages if code not in languages]:
+        on_event(
+            Noted(
+                f"there are no intervals from parts for '{matrix.coefficient}', which depends on all "
+                f"{len(pool.languages)} languages of the pool, because some of them have no parts: {listed(without)}."
+            )
+        )
+        return None
+    progress = progress_of("comparing without parts", on_event)
+    similarities = all_fold_similarities(
+        rows, rows.folds(count), pool.languages, matrix.seeds, density, on_progress=progress
+    )
+    return Resampling(pool.languages, similarities, count, matrix.coefficient, pool)
 
 
 def tree_support(rows: SubNetworkStore, matrix: SimilarityMatrix, on_event: OnReadEvent) -> TreeSupport | None:
@@ -90,6 +171,9 @@ def tree_support(rows: SubNetworkStore, matrix: SimilarityMatrix, on_event: OnRe
     assert density is not None
     tree = matrix.tree()
     resampling = resample(rows, matrix, density, on_event)
+    if resampling is None and matrix.pool is not None and rows.fold_counts:
+        on_event(Noted("the tree has no support values, because there are no intervals from parts."))
+        return None
     if resampling is None:
         on_event(Noted("the tree has no support values, because the store has no parts (`build --parts 8` adds them)."))
         return None

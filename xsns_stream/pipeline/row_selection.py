@@ -242,7 +242,11 @@ def record_of_store(
 def with_record(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) -> SimilarityMatrix:
     """Add a record of the text, the model and the settings of the compared rows to a similarity matrix."""
     languages = tuple(dict.fromkeys((*matrix.sources, *matrix.targets)))
-    return replace(matrix, record=record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient))
+    record = record_of_store(rows, languages, matrix.seeds, density, matrix.coefficient)
+    if matrix.pool is not None:
+        # The number of languages that the values of a correction depend on.
+        record = replace(record, settings={**record.settings, "pool": len(matrix.pool.languages)})
+    return replace(matrix, record=record)
 
 
 def max_length_of(objective: str) -> int:

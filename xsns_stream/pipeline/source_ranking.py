@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, overload
 
 from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import whole_number
+from xsns_stream.pipeline.compare_rows import compare_rows
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
 from xsns_stream.pipeline.ranking_report import RankingReport, RankingReports
-from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, statements
+from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, nearest_jaccard, statements
+from xsns_stream.pipeline.resampling import Resampling, folds_of, resample
 from xsns_stream.pipeline.row_selection import (
     Codes,
     Seeds,
@@ -104,7 +107,9 @@ def rank(
         sources: Candidates; by default all other languages that have every seed.
         top: Number of sources in the attribute `ranking` of the report; all if None or 0. The attribute `candidates`
             always contains all sources.
-        coefficient: Coefficient of similarity; see :func:`xsns_stream.pipeline.comparison.similarity`.
+        coefficient: Coefficient of similarity; see :func:`xsns_stream.pipeline.comparison.similarity`. The corrections
+            `centred`, `csls` and `mutual-rank` depend on all languages of the store that have every seed, whatever
+            `sources` are; all of these languages are compared with one another.
         seeds: Seeds; by default all seeds of the store.
         density: Density; required if the store has several.
         explain: Whether to also compute the contributions of layers and kinds of modules to the similarity.
@@ -151,7 +156,12 @@ def rank(
     targets = _targets(target, rows, options, named)
     events = _once(on_event)
     calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
-    reports = tuple(_rank_one(rows, each, options, calibrated, events, named.get(each)) for each in targets)
+    corrected = _correct(rows, targets, options, events)
+    draws = repeat(None) if corrected is None else corrected.draws(targets)
+    reports = tuple(
+        _rank_one(rows, each, options, calibrated, corrected, drawn, events, named.get(each))
+        for each, drawn in zip(targets, draws, strict=False)
+    )
     return reports[0] if isinstance(target, str) else RankingReports(reports)
 
 
@@ -223,16 +233,17 @@ def _rank_one(
     target: str,
     options: _Options,
     calibrated: CalibratedScores | None,
+    corrected: _Corrected | None,
+    drawn: SimilarityDraws | None,
     on_event: OnReadEvent,
     named: str | None,
 ) -> RankingReport:
     """Return the report on one target.
 
-    `named` is a note that says which label of the store the given name of the target means; None if the name is the
-    label.
+    `corrected` and `drawn` are similarities by a correction and their draws, None for other coefficients. `named` is a
+    note that says which label of the store the given name of the target means; None if the name is the label.
     """
     from xsns_stream.ranking import rank_sources
-    from xsns_stream.similarity import count_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
     log = NoteLog(on_event)
@@ -250,22 +261,25 @@ def _rank_one(
         required=target,
         on_event=log,
     )
-    cache = overlap_cache(rows, write=False)
-    counts = count_selection(rows, selection, cache=cache, on_progress=progress_of("comparing", log))
-    matrix, density = similarity(counts, options.coefficient), counts[0].density
+    density = selection.density
+    if corrected is None:
+        cache = overlap_cache(rows, write=False)
+        matrix = compare_rows(rows, selection, options.coefficient, log, cache=cache)
+    else:
+        matrix = corrected.of(target, selection.sources, log)
     codes = [source.language for source in rank_sources(matrix, target, candidates)]
     sources_k = options.sources_k
     if sources_k is not None and len(codes) < sources_k:
         candidate = "is only 1 candidate, which is" if len(codes) == 1 else f"are only {len(codes)} candidates; all are"
         log(Noted(f"{sources_k} sources were requested, but there {candidate} chosen."))
-    draws = _draws(rows, matrix, target, codes, density, log)
+    draws = _draws(rows, matrix, target, codes, density, log) if corrected is None else drawn
     ranking = with_reliability(rank_sources(matrix, target, candidates, draws=draws), rows, density)
     facts = None
     if calibrated is not None:
         ranking, facts = calibrated.with_expected(ranking)
     shown = replace(ranking, sources=ranking.sources[: options.top or None])
     check = None if calibrated is None else calibrated.check
-    worth = statements(ranking, rows, density, check)
+    worth = statements(ranking, rows, density, check, nearest_jaccard(matrix).get(target))
     return RankingReport(
         shown,
         ranking,
@@ -279,6 +293,59 @@ def _rank_one(
         model=str(rows.experiment.get("model", "")),
         corpus=str(rows.experiment.get("corpus", "")),
     )
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """The similarities of all candidates to all targets by a correction, which are computed once.
+
+    Attributes:
+        matrix: The similarities.
+        resampling: Similarities of the pool with one part of the examples left out; None without parts.
+        notes: Notes on the languages of the pool.
+    """
+
+    matrix: SimilarityMatrix
+    resampling: Resampling | None
+    notes: tuple[str, ...]
+
+    def of(self, target: str, sources: Sequence[str], on_event: OnReadEvent) -> SimilarityMatrix:
+        """Return the similarities of the sources to one target; the handler receives the notes on the pool."""
+        for note in self.notes:
+            on_event(Noted(note))
+        return self.matrix.between(sources, [target])
+
+    def draws(self, targets: Sequence[str]) -> Iterator[SimilarityDraws | None]:
+        """Return draws for each target, from the parts, or without parts from at least three seeds."""
+        from xsns_stream.ranking import draws_of_seeds
+
+        if self.resampling is not None:
+            return self.resampling.draws(targets)
+        return (draws_of_seeds(self.matrix, target, self.matrix.sources) for target in targets)
+
+
+def _correct(
+    rows: SubNetworkStore, targets: Sequence[str], options: _Options, on_event: OnReadEvent
+) -> _Corrected | None:
+    """Return the similarities of all targets by a correction; None if the coefficient is none."""
+    from xsns_stream.similarity import CORRECTIONS
+    from xsns_stream.store.overlap_cache import overlap_cache
+
+    if options.coefficient not in CORRECTIONS:
+        return None
+    log = NoteLog(on_event)
+    candidates = select_languages(options.sources, rows, lambda note: None)
+    selection = select_rows(
+        rows,
+        sources=candidates,
+        targets=targets,
+        seeds=options.seeds,
+        density=options.density,
+        required=targets[0] if len(targets) == 1 else None,
+        on_event=log,
+    )
+    matrix = compare_rows(rows, selection, options.coefficient, log, cache=overlap_cache(rows, write=False))
+    return _Corrected(matrix, resample(rows, matrix, selection.density, log), tuple(log.notes))
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
@@ -329,23 +396,6 @@ def _draws(
         rows, rows.folds(count), target, with_folds, matrix.seeds, density, matrix.coefficient, progress
     )
     return draws_of_folds(similarities, matrix)
-
-
-def folds_of(
-    rows: SubNetworkStore, target: str, sources: Sequence[str], seeds: Sequence[int], density: float
-) -> tuple[int, list[str]]:
-    """Return the number of folds that most candidates have (the largest number, if tied), and these candidates.
-
-    The number is 0, and there are no candidates, if the target has no folds, or no candidate has as many.
-    """
-    best: tuple[int, list[str]] = (0, [])
-    for count in rows.fold_counts:
-        languages = [set(fold.languages_at(seed, density)) for fold in rows.folds(count) for seed in seeds]
-        complete = set.intersection(*languages)
-        with_folds = [code for code in sources if code in complete]
-        if target in complete and len(with_folds) >= max(1, len(best[1])):
-            best = count, with_folds
-    return best
 
 
 def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: float) -> SourceRanking:

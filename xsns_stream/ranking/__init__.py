@@ -5,10 +5,12 @@ from xsns_stream.ranking.explain import explain
 from xsns_stream.ranking.intervals import (
     FEWEST_SEEDS,
     all_fold_similarities,
+    draws_of_correction,
     draws_of_folds,
     draws_of_seeds,
     fold_of_target,
     fold_similarities,
+    resampled_corrections,
     resampled_matrices,
 )
 from xsns_stream.ranking.rank import CONFIDENCE, rank_sources
@@ -18,6 +20,7 @@ __all__ = [
     "FEWEST_SEEDS",
     "all_fold_similarities",
     "cover_by",
+    "draws_of_correction",
     "draws_of_folds",
     "draws_of_seeds",
     "explain",
@@ -25,5 +28,6 @@ __all__ = [
     "fold_similarities",
     "greedy_cover",
     "rank_sources",
+    "resampled_corrections",
     "resampled_matrices",
 ]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.errors import UsageError
-from xsns_stream.similarity.coefficients import COEFFICIENTS, coefficient_named
+from xsns_stream.similarity.coefficients import coefficient_named, measure_named
+from xsns_stream.similarity.corrections import CORRECTIONS
 from xsns_stream.similarity.selection import Progress, RowSource, require
 from xsns_stream.similarity.streaming import Joined, check_cardinalities, cross_intersections
 from xsns_stream.types import Reals
-from xsns_stream.types.similarity_matrix import SimilarityMatrix
+from xsns_stream.types.similarity_matrix import SimilarityMatrix, SimilarityPool
 from xsns_stream.types.source_ranking import FoldSimilarity, SimilarityDraws
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ FEWEST_SEEDS: Final = 3
 _DRAWS_AT_ONCE: Final = 500
 #: Number of draws. Probabilities are shown in whole percent; with 10,000 draws, the standard error of 50 % is 0.5 %.
 DRAWS: Final = 10_000
+#: Number of draws of a correction, each of which is computed from all pairs of languages. The standard error of 50 % is
+#: 1.1 %.
+CORRECTED_DRAWS: Final = 2_000
+#: Number of draws of a correction that are computed at a time.
+_CORRECTED_AT_ONCE: Final = 20
+#: Memory for the draws of a correction, in bytes.
+_MOST_BYTES: Final = 2**28
 
 
 def fold_similarities(
@@ -173,6 +181,57 @@ def resampled_matrices(similarities: tuple[Reals, Reals], values: Reals, draws: 
         yield values + scale * (np.einsum("rks,rkst->st", normal, own) + np.einsum("rkt,rkst->st", normal, other))
 
 
+def resampled_corrections(
+    similarities: tuple[Reals, Reals], pool: SimilarityPool, coefficient: str, draws: int
+) -> Iterator[Reals]:
+    """Yield simulated values of a correction, float64 [L, L]: values that other samples of examples might give.
+
+    The Jaccard coefficients of all pairs are drawn as :func:`resampled_matrices` draws them, for each seed. The
+    correction is then computed from each draw, so that it varies with the examples of all languages of the pool.
+
+    Args:
+        similarities: The result of :func:`all_fold_similarities` for the Jaccard coefficients of the pool.
+        pool: The languages, and their measured Jaccard coefficients.
+        coefficient: Name of the correction.
+        draws: Number of draws.
+    """
+    formula, (without_source, _) = CORRECTIONS[coefficient], similarities
+    seeds, count, languages, _ = without_source.shape
+    random, scale = np.random.default_rng(0), np.sqrt((count - 1) / count)
+    # [R, L, K, L]: what changes if a part of the language of the second axis is left out.
+    change = np.moveaxis(without_source - without_source.mean(axis=1, keepdims=True), 1, 2)
+    for start in range(0, draws, _CORRECTED_AT_ONCE):
+        number = min(_CORRECTED_AT_ONCE, draws - start)
+        normal = random.standard_normal((number, seeds, languages, 1, count))
+        moved = scale * (normal @ change)[:, :, :, 0]
+        # The Jaccard coefficient is symmetric: the change of the target's examples is the transpose.
+        yield from formula(pool.per_seed + moved + moved.swapaxes(-1, -2), pool.split_half).mean(axis=1)
+
+
+def draws_of_correction(
+    similarities: tuple[Reals, Reals],
+    pool: SimilarityPool,
+    coefficient: str,
+    targets: Sequence[str],
+    draws: int = CORRECTED_DRAWS,
+) -> Iterator[SimilarityDraws]:
+    """Yield draws of the similarities of all languages of a pool to each target, by a correction.
+
+    The arguments are those of :func:`resampled_corrections`. All targets are based on the same simulated examples. The
+    simulation is repeated for each group of targets whose draws fit into 256 MiB.
+    """
+    count = int(similarities[0].shape[1])
+    columns = [pool.languages.index(target) for target in targets]
+    together = max(1, _MOST_BYTES // (8 * draws * len(pool.languages)))
+    for start in range(0, len(targets), together):
+        part = columns[start : start + together]
+        values = np.empty((len(part), draws, len(pool.languages)))
+        for number, drawn in enumerate(resampled_corrections(similarities, pool, coefficient, draws)):
+            values[:, number] = drawn[:, part].T
+        for target, own in zip(targets[start : start + together], values, strict=True):
+            yield _draws(target, pool.languages, own, coefficient, f"{count} parts")
+
+
 #: Pairs of a store and the languages to read from that store.
 _RowNames = Sequence[tuple[RowSource, Sequence[str]]]
 
@@ -262,5 +321,6 @@ def draws_of_seeds(
 
 def _draws(target: str, sources: Sequence[str], values: Reals, coefficient: str, basis: str) -> SimilarityDraws:
     """Return the draws; `values` are clipped to the range of the coefficient, in place."""
-    values.clip(COEFFICIENTS[coefficient].lowest, 1.0, out=values)
+    measure = measure_named(coefficient)
+    values.clip(measure.lowest, measure.highest, out=values)
     return SimilarityDraws(target, tuple(sources), values, basis)

@@ -13,7 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from xsns_stream.evaluation.metrics import METRICS
+from xsns_stream.evaluation.metrics import METRICS, SOURCES_TO_TRY
 from xsns_stream.languages import shown_name
 from xsns_stream.report.console_tables import SCORE_DECIMALS, UNKNOWN
 from xsns_stream.report.evaluation_figure import evaluation_figure, evaluation_title
@@ -141,7 +141,8 @@ def _caption(evaluation: Evaluation) -> str:
     in_unit = " and ".join(METRICS[metric].title for metric in evaluation.metrics if METRICS[metric].in_unit)
     ceiling = f" ceiling: {settings.ceiling}." if settings.ceiling else ""
     return (
-        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, lower regret is better. "
+        f"Metrics: {averaged}, × 100; {in_unit} in {_unit(evaluation)}, lower regret is better; "
+        f"{METRICS[SOURCES_TO_TRY].title}: number of sources. "
         f"{settings.confidence:.0%} intervals: bootstrap over {settings.resampled}, {settings.resamples:,} draws; n: "
         f"number of targets for which the metric is defined, if not all.{ceiling}"
     )
@@ -163,8 +164,9 @@ def _number(value: float, metric: str, evaluation: Evaluation, *, signed: bool =
         return UNKNOWN
     in_unit = METRICS[metric].in_unit
     decimals = SCORE_DECIMALS[evaluation.settings.unit if in_unit else "percent"]
+    factor = 1 if in_unit or METRICS[metric].counts_sources else 100
     # Adding 0.0 turns −0.0 into 0.0.
-    rounded = round(float(value) * (1 if in_unit else 100), decimals) + 0.0
+    rounded = round(float(value) * factor, decimals) + 0.0
     return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
 
 
@@ -173,6 +175,8 @@ def _range(low: float, high: float, metric: str, evaluation: Evaluation) -> str:
 
 
 def _p(value: float) -> str:
+    if math.isnan(value):
+        return "no test"
     return "p<0.001" if value < 0.001 else f"p={value:.3f}"
 
 

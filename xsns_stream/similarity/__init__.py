@@ -5,6 +5,7 @@ coefficient is computed from them.
 """
 
 from xsns_stream.similarity.coefficients import COEFFICIENTS
+from xsns_stream.similarity.corrections import CORRECTIONS
 from xsns_stream.similarity.count import count_groups, count_overlaps, count_overlaps_by_seed, count_selection
 from xsns_stream.similarity.groups import GROUPINGS, By
 from xsns_stream.similarity.matrix import jaccard, similarity, similarity_by_group
@@ -15,6 +16,7 @@ from xsns_stream.similarity.selection import Incomplete, OverlapCache, Progress,
 
 __all__ = [
     "COEFFICIENTS",
+    "CORRECTIONS",
     "GROUPINGS",
     "By",
     "Incomplete",

@@ -8,13 +8,14 @@ undefined values are NaN.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from xsns_stream.errors import UsageError
+from xsns_stream.similarity.corrections import CORRECTIONS, Correction
 from xsns_stream.types import Reals
 
 Formula = Callable[[Reals, Reals, Reals, int], Reals]
@@ -29,6 +30,7 @@ class Coefficient:
     Attributes:
         formula: The function that computes the coefficient from counts.
         lowest: The smallest possible value.
+        highest: The largest possible value.
         has_chance: Whether the coefficient has a chance level, which is its value for the expected overlap of
             independent random sets.
     """
@@ -36,6 +38,7 @@ class Coefficient:
     formula: Formula
     lowest: float = 0.0
     has_chance: bool = True
+    highest: float = field(default=1.0, init=False)
 
     def __call__(self, n: Reals, a: Reals, b: Reals, size: int) -> Reals:
         """Return the coefficient [S, T] of these counts."""
@@ -111,14 +114,30 @@ COEFFICIENTS: Final[Mapping[str, Coefficient]] = MappingProxyType(
 
 
 def coefficient_named(name: str) -> Coefficient:
-    """Return the coefficient of this name.
+    """Return the coefficient of this name, which is computed from the counts of one pair.
 
     Raises:
-        UsageError: There is no such coefficient.
+        UsageError: There is no such coefficient, or it is a correction.
     """
-    if name not in COEFFICIENTS:
-        raise UsageError(f"there is no coefficient '{name}'.", f"choose one of {', '.join(COEFFICIENTS)}.")
-    return COEFFICIENTS[name]
+    measure = measure_named(name)
+    if isinstance(measure, Correction):
+        raise UsageError(
+            f"'{name}' cannot be computed from the counts of one pair.",
+            "compute it with `similarity`, from the counts of all pairs of languages.",
+        )
+    return measure
+
+
+def measure_named(name: str) -> Coefficient | Correction:
+    """Return the coefficient or the correction of this name.
+
+    Raises:
+        UsageError: There is neither.
+    """
+    known: Mapping[str, Coefficient | Correction] = {**COEFFICIENTS, **CORRECTIONS}
+    if name not in known:
+        raise UsageError(f"there is no coefficient '{name}'.", f"choose one of {', '.join(known)}.")
+    return known[name]
 
 
 def expected_intersection(a: Reals, b: Reals, size: int) -> Reals:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
 from xsns_stream.errors import IncompatibleError, UsageError
-from xsns_stream.similarity.coefficients import Coefficient, coefficient_named, expected_intersection
+from xsns_stream.similarity.coefficients import Coefficient, expected_intersection, measure_named
+from xsns_stream.similarity.corrections import Correction
 from xsns_stream.types import (
     Counts,
     GroupedOverlaps,
@@ -19,6 +21,7 @@ from xsns_stream.types import (
     Reals,
     SampledOverlaps,
     SimilarityMatrix,
+    SimilarityPool,
 )
 
 _Table = Overlaps | SampledOverlaps
@@ -36,7 +39,9 @@ def jaccard(counts: _Table | Sequence[_Table]) -> SimilarityMatrix:
     return similarity(counts, "jaccard")
 
 
-def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") -> SimilarityMatrix:
+def similarity(
+    counts: _Table | Sequence[_Table], coefficient: str = "jaccard", split_half: Reals | None = None
+) -> SimilarityMatrix:
     """Compute a similarity coefficient from counts, averaged over seeds if there are several.
 
     The chance level of a pair is the coefficient of the expected overlap of independent random sub-networks of the same
@@ -48,18 +53,25 @@ def similarity(counts: _Table | Sequence[_Table], coefficient: str = "jaccard") 
         counts: One table, or one for each seed. The languages of the result are in the order of the first table.
         coefficient: `jaccard`, `dice`, `overlap`, `containment` (fraction of the target that is in the source),
             `cosine`, `corrected-jaccard` or `mutual-information`; :data:`xsns_stream.similarity.COEFFICIENTS` has their
-            formulas.
+            formulas. Or a correction of the Jaccard coefficient, `centred`, `csls`, `mutual-rank` or `reliability`;
+            :data:`xsns_stream.similarity.CORRECTIONS` has their formulas. A correction is computed for each seed, from
+            the counts of all pairs of languages: these languages are its pool.
+        split_half: float64 [R, L]: for each seed, the split-half similarity of each language of the first table; NaN if
+            unknown. Only `reliability` uses it.
 
     Returns:
         The matrix. It has standard errors if the counts are estimates from samples.
 
     Raises:
-        UsageError: No table is given, or the coefficient is unknown.
+        UsageError: No table is given, or the coefficient is unknown; or a correction is computed from counts that are
+            not those of all pairs, or that are estimates from samples.
         IncompatibleError: The tables differ in languages, parameters or density, or two have the same seed.
     """
-    formula = coefficient_named(coefficient)
+    formula = measure_named(coefficient)
     given = [counts] if isinstance(counts, OverlapCounts | OverlapRectangle | SampledOverlaps) else list(counts)
     tables = _aligned(given)
+    if isinstance(formula, Correction):
+        return replace(_corrected(tables, coefficient, formula, split_half), counts=tuple(given))
     per_seed = np.stack([formula(*_sizes(table)) for table in tables])
     return SimilarityMatrix(
         sources=tables[0].sources,
@@ -105,6 +117,27 @@ def similarity_by_group(
         tuple(table.size for table in first.tables),
         tuple(shares.tolist()),
     )
+
+
+def _corrected(
+    tables: Sequence[_Table], name: str, correction: Correction, split_half: Reals | None
+) -> SimilarityMatrix:
+    """Return the similarities of all languages of the tables by a correction."""
+    if any(isinstance(table, SampledOverlaps) for table in tables):
+        raise UsageError(
+            f"'{name}' cannot be computed from a sample of the parameters, because it would have no standard errors.",
+            "count all parameters, without --sample.",
+        )
+    if any(table.sources != table.targets for table in tables):
+        raise UsageError(
+            f"'{name}' needs the similarities of all languages to each other, not only of sources to targets.",
+            "count all pairs of languages, and choose sources and targets afterwards.",
+        )
+    pairwise = jaccard(tables)
+    assert pairwise.per_seed is not None
+    pool = SimilarityPool(pairwise.sources, pairwise.per_seed, split_half if correction.needs_split_half else None)
+    per_seed = correction(pool.per_seed, pool.split_half)
+    return replace(pairwise, values=per_seed.mean(axis=0), coefficient=name, chance=None, per_seed=per_seed, pool=pool)
 
 
 def _sizes(table: _Table) -> tuple[Reals, Reals, Reals, int]:

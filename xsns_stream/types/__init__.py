@@ -26,7 +26,7 @@ from xsns_stream.types.parameter_set import ParameterSet, Share
 from xsns_stream.types.parameters import WORD_BITS, Counts, LayerSpan, ParameterLayout, Reals, Words, words_for
 from xsns_stream.types.provenance import Provenance
 from xsns_stream.types.regressions import Regression
-from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix
+from xsns_stream.types.similarity_matrix import GroupedSimilarity, SimilarityMatrix, SimilarityPool
 from xsns_stream.types.source_ranking import (
     CoveringSource,
     ExpectedScore,
@@ -91,6 +91,7 @@ __all__ = [
     "Share",
     "SimilarityDraws",
     "SimilarityMatrix",
+    "SimilarityPool",
     "SourceCover",
     "SourceRanking",
     "SubNetwork",

@@ -93,7 +93,7 @@ class Comparison:
         difference: float64 [P, M]: mean over these targets of the predictor's metric minus the metric of the reference.
         low: float64 [P, M]: lower end of the confidence interval of the difference.
         high: float64 [P, M]: upper end of the confidence interval of the difference.
-        p: float64 [P, M]: p-value of the two-sided paired sign-flip test.
+        p: float64 [P, M]: p-value of the two-sided paired sign-flip test; NaN for `sources-90`, which is not tested.
         p_holm: float64 [P, M]: p-value after Holm's correction over the predictors of each metric.
     """
 
@@ -110,7 +110,8 @@ class Comparison:
 class Evaluation:
     """Metrics of every predictor on every target, and their means over targets with confidence intervals.
 
-    Correlations, Top-k, NDCG and MRR are fractions of 1; regret and `over-english` are in the unit of the gold scores.
+    Correlations, Top-k, NDCG, MRR and near-best@k are fractions of 1; regret and `over-english` are in the unit of the
+    gold scores; `sources-90` is a number of sources.
 
     Attributes:
         predictors: P names: the given predictors, then the trivial baselines.

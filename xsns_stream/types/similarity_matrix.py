@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -48,6 +48,22 @@ def coefficient_title(coefficient: str) -> str:
 
 
 @dataclass(frozen=True)
+class SimilarityPool:
+    """The Jaccard coefficients of all pairs of languages from which a correction was computed.
+
+    Attributes:
+        languages: L codes.
+        per_seed: float64 [R, L, L], one matrix for each seed; NaN if undefined.
+        split_half: float64 [R, L], the split-half similarity of each language with each seed, NaN if unknown; None if
+            the correction does not use it.
+    """
+
+    languages: tuple[str, ...]
+    per_seed: Reals
+    split_half: Reals | None = None
+
+
+@dataclass(frozen=True)
 class SimilarityMatrix:
     """Similarity of each source to each target; larger is more similar.
 
@@ -65,6 +81,8 @@ class SimilarityMatrix:
         counts: The overlap counts from which the values were computed, one table for each seed; empty if unknown.
         notes: Notes on languages that were left out, and on the compared texts.
         support: How often groups of languages occur in trees of resampled similarities; None if nothing was resampled.
+        pool: The similarities of all languages from which the values were computed, if the coefficient is a correction
+            such as `centred`; None for other coefficients, and if they are unknown.
     """
 
     sources: tuple[str, ...]
@@ -79,6 +97,7 @@ class SimilarityMatrix:
     counts: tuple[Overlaps | SampledOverlaps, ...] = ()
     notes: tuple[str, ...] = ()
     support: TreeSupport | None = None
+    pool: SimilarityPool | None = None
 
     #: Distances are converted to similarities before they become a SimilarityMatrix.
     direction = "similarity"
@@ -103,6 +122,32 @@ class SimilarityMatrix:
     def column(self, target: str) -> Reals:
         """Return float64 [S]: the similarity of every source to `target`."""
         return self.values[:, self._index(self.targets, target)]
+
+    def between(self, sources: Sequence[str], targets: Sequence[str]) -> SimilarityMatrix:
+        """Return the similarities of the given sources to the given targets, in the given order.
+
+        The values do not change, also if they depend on languages that are left out. The result has no support.
+
+        Raises:
+            LanguageError: A language is not in the matrix.
+        """
+        rows = [self._index(self.sources, source) for source in sources]
+        columns = [self._index(self.targets, target) for target in targets]
+
+        def part(values: Reals | None) -> Reals | None:
+            return None if values is None else values[..., rows, :][..., columns]
+
+        return replace(
+            self,
+            sources=tuple(sources),
+            targets=tuple(targets),
+            values=self.values[rows][:, columns],
+            chance=part(self.chance),
+            per_seed=part(self.per_seed),
+            standard_error=part(self.standard_error),
+            counts=tuple(table.between(sources, targets) for table in self.counts),
+            support=None,
+        )
 
     @property
     def chance_corrected(self) -> Reals | None:
