@@ -29,6 +29,8 @@ _NAMES: Final = {
     "dice": "Dice",
     "corrected-jaccard": "chance-corrected Jaccard",
     "mutual-information": "mutual information",
+    "csls": "CSLS",
+    "mutual-rank": "mutual rank",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import xsns_stream as xs
+from tests.support import networks
 from tests.support.browsers import chromium
 from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.report import write_matrix
 from xsns_stream.report.page import PredictorPairs, write_page
+from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import LanguageTree, TreeSupport, joined_groups
+from xsns_stream.types.transfer_scores import TransferScores
 
 pytestmark = pytest.mark.xdist_group("browser")
 SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
@@ -185,6 +190,35 @@ def test_the_ranking_is_copied_as_csv(browser: Any, path: Path) -> None:
     code = lines[1].split(",")[2]
     value = similarity[CODES.index(code), 0]
     assert float(lines[1].split(",")[4]) == pytest.approx(value, rel=1e-6)
+    opened.context.close()
+
+
+def test_the_copied_ranking_is_the_file_of_rank(browser: Any, tmp_path: Path) -> None:
+    codes = ("de", "en", "fi", "sw", "zu")
+    store = open_store(tmp_path / "xsns.zarr", "a")
+    for seed in (1, 2, 3):
+        for language in codes:
+            store.write(networks.make_sub(language, seed))
+    cells = np.random.default_rng(0).random((1, 1, 5, 5)) * 100
+    gold = TransferScores(codes, codes, cells, "pos", "accuracy", "percent", "")
+    path = xs.report(store, tmp_path / "report.html", target="sw", gold=gold, layers=False).path
+    assert path is not None
+    expected = pd.read_csv(xs.rank(store, "sw", gold=gold).save(tmp_path / "ranking.csv"))
+    opened = Opened(browser, path, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.click("#copy-ranking")
+    opened.page.wait_for_function("() => document.getElementById('copied-ranking').textContent.includes('copied')")
+    copied = pd.read_csv(io.StringIO(str(opened.page.evaluate("() => navigator.clipboard.readText()"))))
+    missing = [name for name in expected.columns if name not in copied.columns]
+    assert missing == ["chance_corrected", "spread"]
+    expected = expected.drop(columns=missing)
+    assert list(copied.columns) == list(expected.columns)
+    for name in copied.columns:
+        if copied[name].dtype == float:
+            # Scores are divided into 1,000 steps of their range, and intervals into 6,000.
+            step = 0.1 if "expected" in name or name == "measured" else 1e-4
+            assert copied[name].tolist() == pytest.approx(expected[name].tolist(), abs=step), name
+        else:
+            assert copied[name].tolist() == expected[name].tolist(), name
     opened.context.close()
 
 
