@@ -303,5 +303,6 @@ def test_the_same_page_gives_the_same_bytes() -> None:
 
 
 def test_a_page_needs_its_suffix(tmp_path: Any) -> None:
-    with pytest.raises(UsageError, match=r"does not end in the suffix"):
+    with pytest.raises(UsageError, match=r"does not end in the suffix") as found:
         write_page(full_page(), tmp_path / "report.pdf")
+    assert found.value.hint == "use the suffix .html."
