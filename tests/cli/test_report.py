@@ -103,6 +103,7 @@ def test_the_rankings_are_those_of_rank(folder: Path) -> None:
         assert dict(each.best) == {
             source.language: source.best_probability for source in expected if source.best_probability > 0
         }
+        assert each.tied == tuple(source.language for source in expected if source.tied)
         assert each.level == tuple(source.language for source in expected if source.level_with_first)
         assert each.sentences[: len(expected.verdicts)] == expected.verdicts
 
@@ -132,6 +133,11 @@ def test_parts_give_intervals_and_support_of_the_tree(tmp_path: Path) -> None:
 def test_sources_with_targets_have_no_tree(folder: Path, in_process: InProcess) -> None:
     result = result_of(in_process(folder, "report", "--sources", "de,en", "--target", "sw,zu,fi", "--json"))
     assert result["sections"] == ["summary", "ranking", "heat-map"]
+    assert result["summary"]["missing"] == [
+        "The page has no tree, no maps and no layers, because these need the same languages as sources and as targets."
+    ]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("The page has no tree, no maps and no layers") == 1
 
 
 def test_two_languages_have_no_tree(folder: Path) -> None:

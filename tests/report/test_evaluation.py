@@ -24,6 +24,7 @@ from xsns_stream.report import (
     RESULT_FORMATS,
     evaluation_document,
     evaluation_figure,
+    evaluation_sheets,
     evaluation_table,
     write_evaluation,
 )
@@ -63,6 +64,19 @@ def test_the_table_shows_means_with_intervals() -> None:
     assert f"{evaluation['random', 'regret']:.1f}" in text
     assert "n=5" in text
     assert "95% intervals: bootstrap over targets, 200 draws" in text
+
+
+def test_a_mean_over_one_target_says_so_without_an_interval() -> None:
+    found, _ = made(reference="x_1")
+    row, column = found.predictors.index("source-mean"), found.metrics.index("regret")
+    mean, low, high, undefined = (np.array(values) for values in (found.mean, found.low, found.high, found.undefined))
+    mean[row, column], low[row, column], high[row, column], undefined[row, column] = 12.2, np.nan, np.nan, 5
+    one = replace(found, mean=mean, low=low, high=high, undefined=undefined)
+    cells = evaluation_sheets(one)[0].lines[row]
+    assert cells[1 + column] == "12.2\nn=1"
+    undefined[row, column] = 6
+    mean[row, column] = np.nan
+    assert evaluation_sheets(one)[0].lines[row][1 + column] == "–"
 
 
 def test_columns_that_do_not_fit_are_continued_below() -> None:

@@ -272,3 +272,10 @@ def test_the_content_box_has_everything() -> None:
         extent = text.get_window_extent()
         assert extent.x0 / dpi >= box.x0 - 0.02
         assert extent.x1 / dpi <= box.x1 + 0.02
+
+
+def test_each_family_of_a_map_has_a_marker_of_its_own() -> None:
+    printed = drawn("map", similarities())
+    lines = [line for line in printed.figure.axes[0].lines if line.get_linestyle() == "None"]
+    assert len(lines) == 4, "three families, and the language without a family"
+    assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 4

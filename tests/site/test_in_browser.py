@@ -57,6 +57,15 @@ def test_a_page_has_no_foreign_request_and_no_violation(site: Path, browser: Any
     context.close()
 
 
+def test_no_line_of_output_is_cut(site: Path, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto((site / "tutorial.html").as_uri())
+    blocks = page.locator(".highlight-text pre, .highlight-console pre")
+    assert blocks.count() > 3
+    assert blocks.evaluate_all("blocks => blocks.filter((each) => each.scrollWidth > each.clientWidth).length") == 0
+    page.close()
+
+
 def test_no_page_is_wider_than_a_telephone(site: Path, browser: Any) -> None:
     page = browser.new_page(viewport={"width": 390, "height": 844})
     for name in PAGES:

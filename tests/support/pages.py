@@ -78,7 +78,9 @@ def _ranking(matrix: SimilarityMatrix) -> RankingSection:
     def target(code: str) -> RankedTarget:
         order = np.argsort(-matrix.column(code))
         near = [matrix.sources[i] for i in order if matrix.sources[i] != code]
-        return RankedTarget(code, ((near[0], 0.7), (near[1], 0.3)), tuple(near[:2]), (f"A sentence on {code}.",))
+        return RankedTarget(
+            code, ((near[0], 0.699), (near[1], 0.3), (near[2], 0.001)), tuple(near[:2]), (f"A sentence on {code}.",)
+        )
 
     mean = 100 * matrix.values
     expected = ExpectedScores(mean, mean - 5, mean + 5, np.full(mean.shape, np.nan), "accuracy (pos)", "percent")

@@ -236,18 +236,24 @@ def _finish(
 
 
 def _show_clusters(divided: LanguageClusters, quiet: bool) -> None:
+    import math
+
     from xsns_stream.report import clusters_table
 
     say()
     stdout_console().print(clusters_table(divided))
-    known = len(divided.families)
-    if divided.agreement == divided.agreement:
-        note(
-            f"adjusted Rand index of the clusters and the families of {known} languages: {divided.agreement:.2f} "
-            "(1 is the same division, 0 is chance).",
-            quiet,
-        )
-    else:
+    compared = (
+        ("families", divided.families, divided.agreement),
+        ("scripts", divided.scripts, divided.script_agreement),
+    )
+    for kind, known, agreement in compared:
+        if not math.isnan(agreement):
+            note(
+                f"adjusted Rand index of the clusters and the {kind} of {len(known)} languages: {agreement:.2f} "
+                "(1 is the same division, 0 is chance).",
+                quiet,
+            )
+    if math.isnan(divided.agreement):
         note("fewer than two families are known, so the clusters cannot be compared with language families.", quiet)
 
 

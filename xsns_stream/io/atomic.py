@@ -219,7 +219,7 @@ def writable(path: str | Path, formats: Sequence[str]) -> Path:
     if target.suffix.lower() not in formats:
         raise UsageError(
             f"'{path}' does not end in the suffix of a supported format.",
-            f"use one of the suffixes {', '.join(formats)}.",
+            f"use the suffix {formats[0]}." if len(formats) == 1 else f"use one of the suffixes {', '.join(formats)}.",
         )
     if not target.parent.is_dir():
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -255,6 +256,26 @@ def _verdicts(report: RankingReport) -> Iterator[str]:
         task = "" if facts["task"] == UNKNOWN else f" ({facts['task']})"
         what = f"{metric_name(facts['metric'])}{task}"
         yield f"Expected {what} from {facts['pairs']} pairs of gold scores{unknown}."
+        yield from _highest_expected(report.candidates, what)
+
+
+def _highest_expected(ranking: SourceRanking, what: str) -> Iterator[str]:
+    """Yield a sentence if the source with the highest expected score is not the most similar source."""
+    from xsns_stream.report import shown_name
+
+    # A source with an undefined similarity has an undefined expected score; such sources come last.
+    scores = [source.expected.mean for source in ranking if source.expected is not None]
+    scores = [score for score in scores if not math.isnan(score)]
+    if not scores or max(scores) <= scores[0]:
+        return
+    place = scores.index(max(scores))
+    code, decimals = ranking.sources[place].language, 3 if ranking.unit == "fraction" else 1
+    name = code if shown_name(code) == code else f"{shown_name(code)} ({code})"
+    yield (
+        f"The highest expected {what} is that of {name}, rank {place + 1}: {scores[place]:.{decimals}f}, against "
+        f"{scores[0]:.{decimals}f} of the first source. The expected score is not a function of the similarity alone: "
+        "it also contains how much higher or lower the scores with each source are on other targets."
+    )
 
 
 def compared_with_first(ranking: SourceRanking) -> str:

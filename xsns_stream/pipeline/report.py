@@ -272,7 +272,13 @@ def _make_page(
     from importlib.metadata import version
 
     from xsns_stream.pipeline.report_ranking import rank_every_target
-    from xsns_stream.pipeline.report_sections import evaluation_section, layers_section, note_on_labels, tree_and_maps
+    from xsns_stream.pipeline.report_sections import (
+        evaluation_section,
+        layers_section,
+        missing_sections,
+        note_on_labels,
+        tree_and_maps,
+    )
     from xsns_stream.pipeline.report_summary import summarise
     from xsns_stream.pipeline.resampling import resample
     from xsns_stream.report.page import PageMatrix, ReportPage, page_languages
@@ -294,6 +300,9 @@ def _make_page(
         on_event=log,
     )
     tree, maps = tree_and_maps(matrix, everyone, resampling)
+    missing = list(filter(None, [missing_sections(matrix, layers and rows is not None)]))
+    for sentence in missing:
+        log(Noted(sentence))
     layers_found, of_groups = None, list[PageMatrix]()
     if layers and rows is not None and density is not None:
         layers_found, of_groups = layers_section(rows, matrix, everyone, density, log)
@@ -304,7 +313,15 @@ def _make_page(
     main = replace(_coefficient_matrix(matrix, exact=True), low=ranked.low, high=ranked.high)
     others = [_coefficient_matrix(other) for other in compared.others.values()]
     return ReportPage(
-        summarise(matrix, title=title, rows=rows, density=density, origin=compared.origin, notes=comparison_notes),
+        summarise(
+            matrix,
+            title=title,
+            rows=rows,
+            density=density,
+            origin=compared.origin,
+            notes=comparison_notes,
+            missing=missing,
+        ),
         everyone,
         (main, *others, *of_groups),
         ranked.section,
@@ -327,9 +344,10 @@ def _first_target(matrix: SimilarityMatrix, target: str | None) -> str:
 
 def _coefficient_matrix(matrix: SimilarityMatrix, *, exact: bool = False) -> PageMatrix:
     from xsns_stream.report.page import matrix_of
+    from xsns_stream.types.similarity_matrix import coefficient_title
 
     name = matrix.coefficient
-    return matrix_of(matrix, key=name, title=f"{name[:1].upper()}{name[1:]}".replace("-", " "), exact=exact)
+    return matrix_of(matrix, key=name, title=coefficient_title(name), exact=exact)
 
 
 def _calibrated(matrix: SimilarityMatrix, gold: Gold, regime: str | None, log: NoteLog) -> CalibratedScores | None:

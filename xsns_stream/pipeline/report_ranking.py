@@ -181,6 +181,7 @@ def _ranked_target(report: RankingReport) -> RankedTarget:
         tuple((code, share) for code, share in best if share > 0),
         tuple(source.language for source in sources if source.level_with_first),
         (*report.verdicts, *report.worth),
+        tuple(source.language for source in sources if source.tied),
     )
 
 

@@ -56,6 +56,21 @@ def tree_and_maps(
     return tree_section(matrix, languages, resampled, basis), map_section(matrix)
 
 
+def missing_sections(matrix: SimilarityMatrix, layers: bool) -> str:
+    """Return a sentence on the sections that need other languages than the matrix has; empty if none is missing.
+
+    Args:
+        matrix: The similarities.
+        layers: Whether the section on layers was requested from a store.
+    """
+    if matrix.sources != matrix.targets:
+        names = "no tree, no maps and no layers" if layers else "no tree and no maps"
+        return f"the page has {names}, because these need the same languages as sources and as targets."
+    if len(matrix.sources) < FEWEST_IN_TREE:
+        return f"the page has no tree and no maps, because these need at least {FEWEST_IN_TREE} languages."
+    return ""
+
+
 def layers_section(
     rows: SubNetworkStore,
     matrix: SimilarityMatrix,
@@ -72,6 +87,7 @@ def layers_section(
     from xsns_stream.pipeline.comparison import similarity
     from xsns_stream.report.page import LayersSection, group_set, matrix_of
     from xsns_stream.similarity import CORRECTIONS
+    from xsns_stream.types.similarity_matrix import coefficient_name
 
     if matrix.sources != matrix.targets or len(rows.layout.layers) < 2:
         return None, []
@@ -97,7 +113,7 @@ def layers_section(
         )
         sets.append(group_set(grouped, languages))
         matrices += [matrix_of(one, key=f"{by}:{name}", title=name, kind=by) for name, one in grouped]
-    return LayersSection(tuple(sets), coefficient), matrices
+    return LayersSection(tuple(sets), coefficient_name(coefficient)), matrices
 
 
 # ----------------------------------------------------------------------------------------- evaluation

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from xsns_stream.pipeline.ranking_worth import ENOUGH_EXAMPLES, nearest_jaccard, settings_statements
+from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
 if TYPE_CHECKING:
     from xsns_stream.report.page import SummarySection
@@ -34,6 +35,7 @@ def summarise(
     density: float | None,
     origin: str,
     notes: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> SummarySection:
     """Return the summary section of a page.
 
@@ -44,6 +46,7 @@ def summarise(
         density: Density of the rows of the store; None for a matrix without a store.
         origin: Path of the store, or of the file of the matrix.
         notes: Notes that become further warnings.
+        missing: Sentences on sections that the page does not have.
     """
     from importlib.metadata import version
 
@@ -53,9 +56,12 @@ def summarise(
     versions: tuple[str, ...]
     if rows is None or density is None:
         facts = _matrix_facts(matrix, origin)
-        meaning = (f"A number is the {matrix.coefficient} similarity of a source to a target, as the file gives it.",)
+        meaning = (
+            f"A number is the {coefficient_name(matrix.coefficient)} similarity of a source to a target, as the file "
+            "gives it.",
+        )
         warnings, versions = _sentences(notes), (f"xsns-stream {version('xsns-stream')}",)
-        name = f"Similarity of {_counted(matrix)}: {matrix.coefficient}"
+        name = f"Similarity of {_counted(matrix)}: {coefficient_name(matrix.coefficient)}"
     else:
         facts = _store_facts(matrix, rows, density)
         meaning = _meaning(matrix, rows, density)
@@ -64,7 +70,7 @@ def summarise(
         )
         versions = _versions(rows)
         name = f"Similarity of {_counted(matrix)} in {rows.experiment.get('model') or 'a model'}"
-    return SummarySection(title or name, _facts(facts), (*meaning, _CAUTION), warnings, versions)
+    return SummarySection(title or name, _facts(facts), (*meaning, _CAUTION), warnings, versions, _sentences(missing))
 
 
 def _sentences(notes: Iterable[str]) -> tuple[str, ...]:
@@ -88,7 +94,7 @@ def _matrix_facts(matrix: SimilarityMatrix, origin: str) -> list[tuple[str, str]
     record = matrix.record
     return [
         ("file", origin),
-        ("measure", matrix.coefficient),
+        ("measure", coefficient_title(matrix.coefficient)),
         ("languages", _counted(matrix)),
         ("seeds", ", ".join(map(str, matrix.seeds))),
         ("model", "" if record is None else record.model),
@@ -112,7 +118,7 @@ def _store_facts(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float
         ("density", f"{density:g}" + _others(rows.densities, density)),
         ("seeds", ", ".join(map(str, matrix.seeds))),
         ("parts", f"{parts} (for intervals)" if parts else ""),
-        ("measure", matrix.coefficient),
+        ("measure", coefficient_title(matrix.coefficient)),
         ("parameters", f"{rows.layout.size:,} in {len(rows.layout.layers)} layers"),
         ("objective", shared.objective),
         ("estimator", shared.estimator),
@@ -150,7 +156,7 @@ def _meaning(matrix: SimilarityMatrix, rows: SubNetworkStore, density: float) ->
     return (
         f"The sub-network of a language is the {100 * density:.4g} % of the parameters of the model that matter most "
         "for its text, by their Fisher information.",
-        f"A number is the {matrix.coefficient} coefficient of two sub-networks{averaged}{chance}.",
+        f"A number is the {coefficient_name(matrix.coefficient)} coefficient of two sub-networks{averaged}{chance}.",
     )
 
 

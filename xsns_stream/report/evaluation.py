@@ -61,10 +61,10 @@ def _means_sheet(evaluation: Evaluation) -> Sheet:
         cells = []
         for column, metric in enumerate(evaluation.metrics):
             mean, low, high = (values[row, column] for values in (evaluation.mean, evaluation.low, evaluation.high))
-            count = len(evaluation.targets) - int(evaluation.undefined[row, column])
-            partly = f" n={count}" if 0 < count < len(evaluation.targets) else ""
             text = _number(mean, metric, evaluation)
-            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, evaluation)}{partly}")
+            interval = "" if math.isnan(low) else _range(low, high, metric, evaluation)
+            count = _count(len(evaluation.targets) - int(evaluation.undefined[row, column]), evaluation)
+            cells.append("\n".join(filter(None, (text, f"{interval} {count}".strip()))))
         lines.append((name, *cells))
     return Sheet(_title(evaluation), ("predictor", *_headings(evaluation)), tuple(lines), _caption(evaluation))
 
@@ -83,14 +83,23 @@ def _differences_sheet(evaluation: Evaluation, comparison: Comparison) -> Sheet:
                 array[row, column] for array in (comparison.difference, comparison.low, comparison.high)
             )
             text, p = _number(value, metric, evaluation, signed=True), _p(comparison.p_holm[row, column])
-            cells.append(text if math.isnan(low) else f"{text}\n{_range(low, high, metric, evaluation)}\n{p}")
+            count = _count(int(comparison.targets[row, column]), evaluation)
+            interval = "" if math.isnan(low) else _range(low, high, metric, evaluation)
+            parts = (text, f"{interval} {count}".strip(), "" if math.isnan(low) else p)
+            cells.append("\n".join(filter(None, parts)))
         lines.append((name, *cells))
     caption = (
         f"Difference from '{comparison.reference}', target by target, with {evaluation.settings.confidence:.0%} "
-        "intervals; p: sign-flip test over targets, with Holm's correction over the predictors of a column."
+        f"intervals; n: number of targets, if not all {len(evaluation.targets)}; p: sign-flip test over targets, with "
+        "Holm's correction over the predictors of a column."
     )
     headings = [_headings(evaluation)[column] for column in columns]
     return Sheet(f"Against {comparison.reference}", ("predictor", *headings), tuple(lines), caption)
+
+
+def _count(known: int, evaluation: Evaluation) -> str:
+    """Return the number of targets of a mean, such as `n=5`; empty if it is over all targets, or over none."""
+    return f"n={known}" if 0 < known < len(evaluation.targets) else ""
 
 
 def _targets_sheet(evaluation: Evaluation) -> Sheet:

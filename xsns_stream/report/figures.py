@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Colours that colour-blind readers can distinguish (Okabe and Ito), without yellow, which is too light on white.
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#22252b")
-MARKERS: Final = ("o", "s", "D", "^")
+MARKERS: Final = ("o", "s", "D", "^", "v", "P")
 GREY: Final = "#9aa0a8"
 INK: Final = "#22252b"
 QUIET_INK: Final = "#5b616b"
@@ -143,8 +143,11 @@ def finish_lines(axes: Axes, lines: int, label: str) -> None:
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return the colour and the marker of the series with this index; series of the same colour differ in marker."""
-    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index // len(COLOURS) % len(MARKERS)]}
+    """Return the colour and the marker of the series with this index; neighbouring series differ in both.
+
+    The numbers of colours and of markers have no common divisor, so that no other of the first 42 series has both.
+    """
+    return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
 
 
 def plain(axes: Axes) -> None:

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xsns_stream.languages import shown_name
-from xsns_stream.report.figures import INK, PALE_INK, SMALLEST_TEXT, capitalised, cut, is_dark
+from xsns_stream.report.figures import INK, PALE_INK, SMALLEST_TEXT, cut, is_dark
 from xsns_stream.report.printed_figures import PrintedFigure, fitted, heading
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.axes_drawing import LABEL_SHARE, colour_scale, draw_cells
 from xsns_stream.types.language_tree import cluster_order
+from xsns_stream.types.similarity_matrix import coefficient_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -276,4 +277,4 @@ def _write_title(grid: Axes, matrix: SimilarityMatrix, density: float | None, si
 
 
 def _name_of_measure(matrix: SimilarityMatrix) -> str:
-    return f"{capitalised(matrix.coefficient)} similarity"
+    return f"{coefficient_title(matrix.coefficient)} similarity"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.io.tables import listed
-from xsns_stream.report.figures import GREY, INK, PALE_INK, QUIET_INK, Page, capitalised, look
+from xsns_stream.report.figures import GREY, INK, PALE_INK, QUIET_INK, Page, look
 from xsns_stream.report.page.languages import page_languages
 from xsns_stream.report.page.maps import classical_mds
 from xsns_stream.report.printed_figures import PrintedFigure, fitted, heading, place_labels, text_width
 from xsns_stream.report.tree_files import distance_notes, square_values
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_tree import distances
+from xsns_stream.types.similarity_matrix import coefficient_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +92,7 @@ def _draw(
     names.sort(key=lambda name: (name == _OTHER, -groups.count(name)))
     for index, name in enumerate(names):
         chosen = [i for i, group in enumerate(groups) if group == name]
-        style = {"color": GREY, "marker": "o"} if name == _OTHER else look(index)
+        style = {"color": GREY, "marker": "X"} if name == _OTHER else look(index)
         axes.plot(
             *points[chosen].T,
             linestyle="none",
@@ -124,7 +125,7 @@ def _draw(
         f"seed{'s' if len(matrix.seeds) > 1 else ''} {seeds}" if seeds else "",
         f"density {density:g}" if density is not None else "",
     ]
-    heading(axes, f"{capitalised(matrix.coefficient)}: map of {len(points)} languages", facts, 6.0, inner, 10.0)
+    heading(axes, f"{coefficient_title(matrix.coefficient)}: map of {len(points)} languages", facts, 6.0, inner, 10.0)
     return figure, lost
 
 

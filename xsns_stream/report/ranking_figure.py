@@ -14,7 +14,6 @@ from xsns_stream.report.figures import (
     INK,
     QUIET_INK,
     Page,
-    capitalised,
     finish_lines,
     language,
     lines_height,
@@ -22,6 +21,7 @@ from xsns_stream.report.figures import (
 )
 from xsns_stream.types import RankedSource, SourceRanking
 from xsns_stream.types.axes_drawing import label_lines, new_axes
+from xsns_stream.types.similarity_matrix import coefficient_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,9 +44,9 @@ _FIRST, _OTHERS, _MEASURED = COLOURS[0], GREY, COLOURS[1]
 def rankings_figure(shown: Sequence[ShownRanking]) -> Figure:
     """Draw a panel for each target, in which each source has a dot and an interval.
 
-    Sources that cannot be distinguished from the first source have the same colour as the first source. A dashed line
-    shows the similarity between two halves of the target's own examples. Expected scores, if known, are drawn in a
-    second panel beside the first, in which each measured score is a cross.
+    Sources that cannot be distinguished from the first source have the mark `~` and the colour of the first. A
+    dashed line shows the similarity between two halves of the target's own examples. Expected scores, if known, are
+    drawn in a second panel beside the first, in which each measured score is a cross.
 
     Args:
         shown: The rankings; at least one.
@@ -82,7 +82,7 @@ def _sentences(shown: Sequence[ShownRanking]) -> list[str]:
 
 
 def _measure(ranking: SourceRanking) -> str:
-    return f"{capitalised(ranking.coefficient)} similarity"
+    return f"{coefficient_title(ranking.coefficient)} similarity"
 
 
 def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
@@ -98,7 +98,7 @@ def plot_ranking(ranking: SourceRanking, ax: Axes | None = None) -> Axes:
         ax = new_axes(6.0, min(lines_height(len(ranking)) + 0.8, _TALLEST))
     with mpl.rc_context({"text.parse_math": False}):
         draw_ranking(ax, ranking)
-    label_lines(ax, "y", [language(source.language) for source in ranking])
+    label_lines(ax, "y", _labels(ranking))
     ax.set_title(f"Sources for {shown_name(ranking.target)} ({ranking.target})", loc="left", fontsize=10)
     return ax
 
@@ -126,9 +126,18 @@ def draw_ranking(axes: Axes, ranking: SourceRanking) -> None:
             color=QUIET_INK,
             annotation_clip=False,
         )
-    axes.set_yticks(range(len(ranking)), [language(source.language) for source in ranking])
+    axes.set_yticks(range(len(ranking)), _labels(ranking))
     interval = f", 95 % interval ({ranking.basis})" if ranking.basis else ""
     finish_lines(axes, len(ranking), f"{_measure(ranking)} with {shown_name(ranking.target)}{interval}")
+
+
+def _labels(ranking: SourceRanking) -> list[str]:
+    """Return the names of the sources; `~` marks those that cannot be distinguished from the first, as in tables."""
+    several = ranking.level > 1
+    return [
+        f"~ {language(source.language)}" if several and source.level_with_first else language(source.language)
+        for source in ranking
+    ]
 
 
 def _colour(source: RankedSource, place: int) -> str:

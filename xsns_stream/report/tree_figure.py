@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from xsns_stream.report.circular_tree import circular_tree
-from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, capitalised, language
+from xsns_stream.report.figures import INK, PALE_INK, QUIET_INK, SMALLEST_TEXT, Page, language
 from xsns_stream.report.printed_figures import PAGE, PrintedFigure, fitted, heading
 from xsns_stream.report.tree_nodes import TreeNode, cluster_colour, tree_nodes
 from xsns_stream.types import SimilarityMatrix
 from xsns_stream.types.language_tree import LanguageTree
+from xsns_stream.types.similarity_matrix import coefficient_name, coefficient_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,7 +168,7 @@ def _draw_axis(axes: Axes, matrix: SimilarityMatrix) -> None:
     axes.set_yticks([])
     axes.tick_params(axis="x", labelsize=6.5, labelcolor=INK, color=PALE_INK, length=2.5)
     axes.locator_params(axis="x", nbins=5)
-    axes.set_xlabel(f"1 − {matrix.coefficient} similarity", fontsize=7, color=INK)
+    axes.set_xlabel(f"1 − {coefficient_name(matrix.coefficient)} similarity", fontsize=7, color=INK)
 
 
 def _font_size(languages: int) -> float:
@@ -176,7 +177,7 @@ def _font_size(languages: int) -> float:
 
 
 def _title_of(matrix: SimilarityMatrix, tree: LanguageTree) -> str:
-    return f"{capitalised(matrix.coefficient)}: tree of {len(tree.languages)} languages"
+    return f"{coefficient_title(matrix.coefficient)}: tree of {len(tree.languages)} languages"
 
 
 def _facts(matrix: SimilarityMatrix, tree: LanguageTree, density: float | None, clusters: int | None) -> list[str]:

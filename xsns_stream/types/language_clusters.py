@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,11 +31,15 @@ class LanguageClusters:
         agreement: The adjusted Rand index of the clusters and the families, over the languages with a known family. It
             is 1 if both divisions are the same, and about 0 if they agree only by chance. NaN if fewer than two
             families are known.
+        scripts: {code: ISO 15924 code of the usual script}, for the languages whose script is known.
+        script_agreement: The adjusted Rand index of the clusters and the scripts.
     """
 
     clusters: tuple[tuple[str, ...], ...]
     families: Mapping[str, str]
     agreement: float
+    scripts: Mapping[str, str] = field(default_factory=dict)
+    script_agreement: float = float("nan")
 
     def __len__(self) -> int:
         return len(self.clusters)
@@ -77,6 +81,8 @@ class LanguageClusters:
             "groups": groups,
             "adjusted_rand": None if np.isnan(self.agreement) else self.agreement,
             "with_family": len(self.families),
+            "adjusted_rand_scripts": None if np.isnan(self.script_agreement) else self.script_agreement,
+            "with_script": len(self.scripts),
         }
 
     def _caption(self) -> str:
@@ -106,12 +112,20 @@ def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
     clusters: dict[int, list[str]] = {}
     for code in tree.leaves:
         clusters.setdefault(owner[code], []).append(code)
-    families = {code: family for code in tree.languages if (family := place_of(code).family)}
-    agreement = float("nan")
-    if len(set(families.values())) > 1:
-        labels = np.unique(list(families.values()), return_inverse=True)[1]
-        agreement = adjusted_rand(np.array([owner[code] for code in families], np.intp), labels)
-    return LanguageClusters(tuple(map(tuple, clusters.values())), families, agreement)
+    places = {code: place_of(code) for code in tree.languages}
+    families = {code: place.family for code, place in places.items() if place.family}
+    scripts = {code: place.script for code, place in places.items() if place.script}
+    return LanguageClusters(
+        tuple(map(tuple, clusters.values())), families, _agreement(owner, families), scripts, _agreement(owner, scripts)
+    )
+
+
+def _agreement(owner: Mapping[str, int], groups: Mapping[str, str]) -> float:
+    """Return the adjusted Rand index of clusters and groups of languages; NaN for fewer than two groups."""
+    if len(set(groups.values())) < 2:
+        return float("nan")
+    labels = np.unique(list(groups.values()), return_inverse=True)[1]
+    return adjusted_rand(np.array([owner[code] for code in groups], np.intp), labels)
 
 
 def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> float:

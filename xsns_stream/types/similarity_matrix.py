@@ -24,6 +24,29 @@ if TYPE_CHECKING:
 
 #: Largest number of rows, and of columns, of a matrix that a notebook shows.
 _CORNER: Final = 20
+_NAMES: Final = {
+    "jaccard": "Jaccard",
+    "dice": "Dice",
+    "corrected-jaccard": "chance-corrected Jaccard",
+    "mutual-information": "mutual information",
+    "csls": "CSLS",
+    "mutual-rank": "mutual rank",
+}
+
+
+def coefficient_name(coefficient: str) -> str:
+    """Return the name of a coefficient or of another similarity, for use in a sentence.
+
+    >>> coefficient_name("corrected-jaccard"), coefficient_name("cosine")
+    ('chance-corrected Jaccard', 'cosine')
+    """
+    return _NAMES.get(coefficient, coefficient)
+
+
+def coefficient_title(coefficient: str) -> str:
+    """Return the name of a coefficient or of another similarity, for use as a title: with a capital letter."""
+    name = coefficient_name(coefficient)
+    return f"{name[:1].upper()}{name[1:]}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import xsns_stream as xs
+from tests.support import networks
 from tests.support.browsers import chromium
 from tests.support.pages import CODES, EVIL, full_page, similarities
 from xsns_stream.report import write_matrix
-from xsns_stream.report.page import write_page
+from xsns_stream.report.page import PredictorPairs, write_page
+from xsns_stream.store import open_store
 from xsns_stream.types import SimilarityMatrix
+from xsns_stream.types.language_tree import LanguageTree, TreeSupport, joined_groups
+from xsns_stream.types.transfer_scores import TransferScores
 
 pytestmark = pytest.mark.xdist_group("browser")
 SECTIONS = ("summary", "ranking", "heat-map", "tree", "maps", "layers", "evaluation")
@@ -92,6 +98,11 @@ def test_the_ranking_has_intervals_probabilities_and_expected_scores(opened: Ope
     first = opened.page.locator("#ranking-table tbody tr").first.inner_text()
     assert "70 %" in first
     assert "perhaps" in first
+    ranks = opened.page.locator("#ranking-table tbody td:first-child").all_inner_texts()
+    assert ranks == ["1~", "2~", *map(str, range(3, len(CODES)))]
+    chances = opened.page.locator("#ranking-table tbody td:nth-child(6)").all_inner_texts()
+    assert chances == ["70 %", "30 %", *["<1 %"] * (len(CODES) - 3)]
+    assert "“perhaps” in the column “First?”" in opened.text("#ranking .lead")
     assert opened.page.locator("#ranking-table tbody svg circle").count() == len(CODES) - 1
     assert opened.page.locator("#ranking-table tbody svg line").count() == len(CODES) - 1
     assert opened.page.locator("#ranking-sentences li").all_inner_texts() == [
@@ -124,7 +135,7 @@ def test_every_number_of_the_ranking_has_the_digits_of_python(browser: Any, tmp_
         assert [cells[3], cells[4], *cells[7:]] == [
             texts[0], f"{texts[1]} to {texts[2]}", texts[3], f"{texts[4]} to {texts[5]}", texts[6]
         ]  # fmt: skip
-    assert [cells[5] for cells in rows[:3]] == ["12 %", "< 1 %", "< 1 %"]
+    assert [cells[5] for cells in rows[:3]] == ["12 %", "<1 %", "<1 %"]
     opened.context.close()
 
 
@@ -162,14 +173,82 @@ def test_sources_are_restricted_by_name_and_by_family(opened: Opened) -> None:
 def test_the_ranking_is_copied_as_csv(browser: Any, path: Path) -> None:
     opened = Opened(browser, path, permissions=["clipboard-read", "clipboard-write"])
     opened.page.click("#copy-ranking")
-    opened.page.wait_for_function("() => document.getElementById('ranking-status').textContent.includes('copied')")
+    opened.page.wait_for_function("() => document.getElementById('copied-ranking').textContent.includes('copied')")
+    assert opened.text("#ranking-status") == ""
     lines = str(opened.page.evaluate("() => navigator.clipboard.readText()")).splitlines()
-    assert lines[0].split(",")[:5] == ["target", "rank", "source", "name", "jaccard"]
+    assert lines[0] == (
+        "target,rank,language,name,similarity,low,high,best_probability,level_with_first,tied,"
+        "expected,expected_low,expected_high,measured"
+    )
+    assert [line.split(",")[7:10] for line in lines[1:4]] == [
+        ["0.699", "True", "False"],
+        ["0.3", "True", "False"],
+        ["0.001", "False", "False"],
+    ]
     assert len(lines) == len(CODES)
     similarity = full_page().matrices[0].values
     code = lines[1].split(",")[2]
     value = similarity[CODES.index(code), 0]
     assert float(lines[1].split(",")[4]) == pytest.approx(value, rel=1e-6)
+    opened.context.close()
+
+
+def test_the_copied_ranking_is_the_file_of_rank(browser: Any, tmp_path: Path) -> None:
+    codes = ("de", "en", "fi", "sw", "zu")
+    store = open_store(tmp_path / "xsns.zarr", "a")
+    for seed in (1, 2, 3):
+        for language in codes:
+            store.write(networks.make_sub(language, seed))
+    cells = np.random.default_rng(0).random((1, 1, 5, 5)) * 100
+    gold = TransferScores(codes, codes, cells, "pos", "accuracy", "percent", "")
+    path = xs.report(store, tmp_path / "report.html", target="sw", gold=gold, layers=False).path
+    assert path is not None
+    expected = pd.read_csv(xs.rank(store, "sw", gold=gold).save(tmp_path / "ranking.csv"))
+    opened = Opened(browser, path, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.click("#copy-ranking")
+    opened.page.wait_for_function("() => document.getElementById('copied-ranking').textContent.includes('copied')")
+    copied = pd.read_csv(io.StringIO(str(opened.page.evaluate("() => navigator.clipboard.readText()"))))
+    missing = [name for name in expected.columns if name not in copied.columns]
+    assert missing == ["chance_corrected", "spread"]
+    expected = expected.drop(columns=missing)
+    assert list(copied.columns) == list(expected.columns)
+    for name in copied.columns:
+        if copied[name].dtype == float:
+            # Scores are divided into 1,000 steps of their range, and intervals into 6,000.
+            step = 0.1 if "expected" in name or name == "measured" else 1e-4
+            assert copied[name].tolist() == pytest.approx(expected[name].tolist(), abs=step), name
+        else:
+            assert copied[name].tolist() == expected[name].tolist(), name
+    opened.context.close()
+
+
+def test_the_note_on_a_copy_disappears(browser: Any, path: Path) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.clock.install()
+    page.goto(path.as_uri())
+    page.wait_for_selector("html[data-ready]", state="attached")
+    before = page.locator("#tree-status").inner_text()
+    page.click("#copy-clusters")
+    page.wait_for_function("() => document.getElementById('copied-clusters').textContent.includes('copied')")
+    assert page.locator("#tree-status").inner_text() == before
+    page.clock.fast_forward(6000)
+    assert page.locator("#copied-clusters").inner_text() == ""
+    context.close()
+
+
+@pytest.mark.parametrize(("share", "percent"), [(0.465, 46), (0.605, 60), (0.305, 30), (0.475, 48), (0.999, 100)])
+def test_the_support_has_the_number_of_the_file(browser: Any, tmp_path: Path, share: float, percent: int) -> None:
+    made = full_page()
+    assert made.tree is not None
+    support = np.full(len(CODES) - 1, share)
+    path = write_page(replace(made, tree=replace(made.tree, support=support)), tmp_path / "support.html")
+    opened = Opened(browser, path)
+    groups = [frozenset(CODES[leaf] for leaf in group) for group in joined_groups(made.tree.linkage)]
+    tree = LanguageTree(CODES, made.tree.linkage, TreeSupport(dict.fromkeys(groups, share), "8 parts", 200))
+    assert f"){percent}:" in tree.newick()
+    numbers = set(opened.page.locator("#tree-figure g > text.quiet").all_text_contents())
+    assert numbers == {str(percent)}
     opened.context.close()
 
 
@@ -238,6 +317,8 @@ def test_the_tree_is_cut(opened: Opened) -> None:
     assert len(clusters) == 4
     assert {"Swahili (sw)", "Zulu (zu)", "Xhosa (xh)"} in clusters
     assert "adjusted Rand index with the families of 9 languages: 1.000" in opened.text("#tree-status")
+    assert "with the scripts of " not in opened.text("#tree-status"), "all languages have the same script"
+    assert "distance, 1 − Jaccard similarity" in opened.page.locator("#tree-figure .title").text_content()
     slider.press("ArrowRight")
     opened.page.wait_for_function("() => document.querySelectorAll('#clusters li').length === 5")
     assert opened.page.locator("#tree-figure .quiet", has_text="100").count() > 0, "the support of the inner nodes"
@@ -250,8 +331,18 @@ def test_maps_show_families_neighbours_and_places(opened: Opened) -> None:
     assert "1 language has no place" in opened.text("#world-caption")
     assert {"Atlantic-Congo", "Uralic", "Indo-European"} <= set(opened.text("#map-legend").splitlines())
     assert opened.page.locator("#world-figure .link").count() >= 2
+    shapes = opened.page.locator("#map-legend path").evaluate_all(
+        "paths => paths.map((path) => path.getAttribute('d'))"
+    )
+    assert len(set(shapes)) == len(shapes) == 4, "each family has a shape of its own, and so have unknown families"
+    assert opened.text("#lines-meaning") == "Lines lead from the target to its most similar languages."
+    opened.page.select_option("#lines", "all")
+    assert opened.text("#lines-meaning") == "A line leads from every language to its most similar language."
+    opened.page.select_option("#lines", "none")
+    assert opened.text("#lines-meaning") == ""
+    opened.page.select_option("#lines", "target")
     opened.page.select_option("#colour", "cluster")
-    assert "cluster 1" in opened.text("#map-legend")
+    assert opened.text("#map-legend").splitlines()[:3] == ["cluster 1", "cluster 2", "cluster 3"]
     opened.page.focus("#embedding-figure")
     opened.page.keyboard.press("ArrowRight")
     if not opened.text("#map-status"):
@@ -270,6 +361,7 @@ def test_layers_show_a_pair(opened: Opened) -> None:
     ]
     cells = opened.page.locator("#layer-tables tbody tr td:nth-child(3)").all_inner_texts()
     assert [float(cell) for cell in cells] == pytest.approx(values, abs=6e-4)
+    assert "★ marks the largest one" in opened.text("#layers .lead")
 
 
 def test_the_evaluation_has_tables_regret_scatter_and_calibration(opened: Opened) -> None:
@@ -278,6 +370,40 @@ def test_the_evaluation_has_tables_regret_scatter_and_calibration(opened: Opened
     assert "similarity: 4.5 percentage points on average" in opened.text("#regret-legend")
     assert "90 pairs against similarity" in opened.text("#scatter-caption")
     assert opened.page.locator("#calibration-figure circle").count() == 10
+    axis, lowest = opened.page.evaluate("""() => {
+      const found = [document.querySelector("#calibration-figure .axis path"),
+        ...document.querySelectorAll("#calibration-figure .axis ~ g:not(.axis) line")];
+      const [axis, ...bars] = found.map((each) => each.getBoundingClientRect());
+      return [axis.bottom, Math.max(...bars.map((bar) => bar.bottom))];
+    }""")
+    assert lowest < axis - 5, "no bar is cut by the axis"
+
+
+def test_a_mean_over_few_targets_says_over_how_many(browser: Any, tmp_path: Path) -> None:
+    made = full_page()
+    assert made.evaluation is not None
+    regret = np.full(len(CODES), np.nan)
+    regret[2] = 12.25
+    few = PredictorPairs("few", None, regret)
+    evaluation = replace(made.evaluation, predictors=(*made.evaluation.predictors, few))
+    opened = Opened(browser, write_page(replace(made, evaluation=evaluation), tmp_path / "few.html"))
+    legend = opened.text("#regret-legend").splitlines()
+    assert "few: 12.3 percentage points on average (n = 1 of 10 targets)" in legend
+    assert "similarity: 4.5 percentage points on average" in legend
+    opened.context.close()
+
+
+def test_many_families_differ_in_shape_and_colour(browser: Any, tmp_path: Path) -> None:
+    made = full_page()
+    languages = tuple(replace(each, family=f"family {i}") for i, each in enumerate(made.languages))
+    opened = Opened(browser, write_page(replace(made, languages=languages), tmp_path / "families.html"))
+    looks = opened.page.locator("#map-legend path").evaluate_all(
+        "paths => paths.map((path) => [path.getAttribute('d'), path.style.fill, path.style.stroke].join())"
+    )
+    assert len(set(looks)) == len(looks) == len(CODES)
+    shapes = {look.rpartition("Z")[0] for look in looks[:7]}
+    assert len(shapes) == 7
+    opened.context.close()
 
 
 def test_both_themes_and_the_choice_of_the_reader(browser: Any, path: Path) -> None:

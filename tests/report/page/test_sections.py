@@ -138,6 +138,21 @@ def test_the_tree_agrees_with_families() -> None:
     assert tree.support is None
 
 
+def test_agreement_with_scripts_is_told_if_it_is_larger() -> None:
+    codes = ("ru", "uk", "kk", "de", "fi", "tr")
+    matrix = SimilarityMatrix(
+        codes, codes, np.kron(np.eye(2), np.full((3, 3), 0.5)) + 0.2 + 0.01 * np.eye(6), "jaccard"
+    )
+    tree = tree_section(matrix, page_languages(codes))
+    scripts = [language.script for language in page_languages(codes)]
+    expected = adjusted_rand_score(scripts, clusters_of(tree.linkage, 2))
+    assert tree.script_agreement[1] == expected == 1.0
+    assert tree.with_script == 6
+    assert tree.sentence.startswith("The clusters agree more with scripts (adjusted Rand index 1.00 for 2 clusters)")
+    assert matrix.clusters(2).script_agreement == tree.script_agreement[1]
+    assert tree_section(similarities(), page_languages(CODES)).sentence == ""
+
+
 def test_without_families_there_is_no_agreement() -> None:
     codes = ("x-one", "x-two", "x-three", "x-four")
     tree = tree_section(similarities(codes), page_languages(codes))
@@ -288,5 +303,6 @@ def test_the_same_page_gives_the_same_bytes() -> None:
 
 
 def test_a_page_needs_its_suffix(tmp_path: Any) -> None:
-    with pytest.raises(UsageError, match=r"does not end in the suffix"):
+    with pytest.raises(UsageError, match=r"does not end in the suffix") as found:
         write_page(full_page(), tmp_path / "report.pdf")
+    assert found.value.hint == "use the suffix .html."

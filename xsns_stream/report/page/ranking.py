@@ -19,12 +19,14 @@ class RankedTarget:
         best: (source, probability that the source is the most similar one) for sources whose probability is not zero.
         level: Sources that cannot be distinguished from the first source; empty without intervals.
         sentences: Sentences on what follows from the numbers, such as how many sources cannot be distinguished.
+        tied: Sources with exactly the same similarity as another source.
     """
 
     target: str
     best: tuple[tuple[str, float], ...] = ()
     level: tuple[str, ...] = ()
     sentences: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
         """Return the data as plain values for JSON; `number` maps each label to the index that replaces it."""
@@ -33,6 +35,7 @@ class RankedTarget:
             "best": [[number[source], round(share, 4)] for source, share in self.best],
             "level": [number[source] for source in self.level],
             "sentences": list(self.sentences),
+            "tied": [number[source] for source in self.tied],
         }
 
 

@@ -24,6 +24,7 @@ class SummarySection:
         meaning: Sentences on the meaning of the numbers.
         warnings: Sentences on problems with the reliability of the numbers; empty if no problem was found.
         versions: Versions of libraries, each as `name version`.
+        missing: Sentences on sections that the page does not have, and why.
     """
 
     title: str
@@ -31,6 +32,7 @@ class SummarySection:
     meaning: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values that `report --json` prints."""
@@ -40,4 +42,5 @@ class SummarySection:
             "meaning": list(self.meaning),
             "warnings": list(self.warnings),
             "versions": list(self.versions),
+            "missing": list(self.missing),
         }

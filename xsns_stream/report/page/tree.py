@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from xsns_stream.report.page.languages import PageLanguage
 from xsns_stream.types import Reals, SimilarityMatrix
 from xsns_stream.types.language_clusters import adjusted_rand
 from xsns_stream.types.language_tree import average_linkage, clusters_of, support_of
+from xsns_stream.types.similarity_matrix import coefficient_name
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class TreeSection:
         agreement: float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and the
             division into families, over the languages with a known family; NaN if fewer than two families are known.
         with_family: Number of languages with a known family.
+        script_agreement: float64 [L]: the same as `agreement`, for the division into scripts.
+        with_script: Number of languages with a known script.
+        measure: Name of the coefficient, for a sentence.
         support: float64 [L − 1]: for each join, the share of resampled trees that contain the same group of languages;
             None if there are no resampled trees.
         basis: The data from which trees were resampled, such as `8 parts`; empty without support.
@@ -37,6 +41,9 @@ class TreeSection:
     cophenetic: float
     agreement: Reals
     with_family: int
+    script_agreement: Reals
+    with_script: int
+    measure: str
     support: Reals | None = None
     basis: str = ""
     resamples: int = 0
@@ -47,6 +54,18 @@ class TreeSection:
         if np.isfinite(self.agreement).any():
             return int(np.nanargmax(self.agreement)) + 1
         return max(1, round(math.sqrt(len(self.languages))))
+
+    @property
+    def sentence(self) -> str:
+        """A sentence that says that clusters agree more with scripts than with families; empty if they do not."""
+        families, scripts = (_largest(values) for values in (self.agreement, self.script_agreement))
+        if families is None or scripts is None or scripts[1] <= families[1]:
+            return ""
+        return (
+            f"The clusters agree more with scripts (adjusted Rand index {scripts[1]:.2f} for {_clusters(scripts[0])}) "
+            f"than with families (at most {families[1]:.2f}, for {_clusters(families[0])}): in this matrix, the script "
+            "of a language says more about its similarity than the family."
+        )
 
     def to_json(self, number: Mapping[str, int]) -> dict[str, Any]:
         """Return the data as plain values for JSON; NaN becomes None.
@@ -60,11 +79,26 @@ class TreeSection:
             "cophenetic": _plain(self.cophenetic),
             "agreement": [_plain(value) for value in self.agreement.tolist()],
             "with_family": self.with_family,
+            "script_agreement": [_plain(value) for value in self.script_agreement.tolist()],
+            "with_script": self.with_script,
+            "measure": self.measure,
             "support": None if self.support is None else [float(value) for value in self.support],
             "basis": self.basis,
             "resamples": self.resamples,
             "cut": self.best_cut,
         }
+
+
+def _largest(agreement: Reals) -> tuple[int, float] | None:
+    """Return the number of clusters with the largest agreement, and the agreement; None if it is undefined."""
+    if not np.isfinite(agreement).any():
+        return None
+    index = int(np.nanargmax(agreement))
+    return index + 1, float(agreement[index])
+
+
+def _clusters(count: int) -> str:
+    return f"{count} {'cluster' if count == 1 else 'clusters'}"
 
 
 def _plain(value: float) -> float | None:
@@ -86,20 +120,21 @@ def tree_section(
         basis: The data from which these matrices were resampled, such as `8 parts`.
     """
     linkage = average_linkage(matrix.values)
-    families = [language.family for language in languages]
+    families, scripts = ([getattr(each, kind) for each in languages] for kind in ("family", "script"))
     tree = TreeSection(
         matrix.sources,
         linkage,
         _cophenetic(linkage, matrix.values),
         _agreement(linkage, families),
-        sum(bool(family) for family in families),
+        sum(map(bool, families)),
+        _agreement(linkage, scripts),
+        sum(map(bool, scripts)),
+        coefficient_name(matrix.coefficient),
     )
     if resampled is None:
         return tree
     support, count = support_of(linkage, resampled)
-    return TreeSection(
-        tree.languages, linkage, tree.cophenetic, tree.agreement, tree.with_family, support, basis, count
-    )
+    return replace(tree, support=support, basis=basis, resamples=count)
 
 
 def _cophenetic(linkage: Reals, similarity: Reals) -> float:
@@ -114,13 +149,18 @@ def _cophenetic(linkage: Reals, similarity: Reals) -> float:
     return float(np.corrcoef(heights, pairs[known])[0, 1])
 
 
-def _agreement(linkage: Reals, families: Sequence[str]) -> Reals:
-    """Return float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and the families."""
-    known = np.array([bool(family) for family in families])
-    result = np.full(len(families), np.nan)
-    labels = np.unique([family for family in families if family], return_inverse=True)[1]
+def _agreement(linkage: Reals, groups: Sequence[str]) -> Reals:
+    """Return float64 [L]: entry k − 1 is the adjusted Rand index of the division into k clusters and that into groups.
+
+    Args:
+        linkage: The tree.
+        groups: The family or the script of each language; empty if unknown.
+    """
+    known = np.array([bool(group) for group in groups])
+    result = np.full(len(groups), np.nan)
+    labels = np.unique([group for group in groups if group], return_inverse=True)[1]
     if len(np.unique(labels)) < 2:
         return result
-    for count in range(1, len(families) + 1):
+    for count in range(1, len(groups) + 1):
         result[count - 1] = adjusted_rand(clusters_of(linkage, count)[known], labels)
     return result

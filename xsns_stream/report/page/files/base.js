@@ -176,7 +176,8 @@ const quoted = (cell) => {
 };
 const csv = (rows) => rows.map((row) => row.map(quoted).join(",")).join("\n") + "\n";
 
-async function copy(text, status, what) {
+// Copies text, and says so in an element that is empty again after some seconds.
+async function copy(text, notice, what) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -186,8 +187,11 @@ async function copy(text, status, what) {
     document.execCommand("copy");
     area.remove();
   }
-  status.textContent = `${what} copied as CSV.`;
+  notice.textContent = `${what} copied as CSV.`;
+  clearTimeout(clearing.get(notice));
+  clearing.set(notice, setTimeout(() => { notice.textContent = ""; }, 5000));
 }
+const clearing = new Map();
 
 // Shows text beside the pointer within a container; hides it without text.
 function showTip(tip, text, x, y, width) {

@@ -12,15 +12,26 @@ const grey = () => GREY[dark() ? "dark" : "light"];
 // The scale of similarities: high values are far from the colour of the paper.
 const scaleColour = (t) => d3.interpolateMagma(dark() ? 0.12 + 0.86 * t : 1 - 0.02 - 0.9 * t);
 
-const SYMBOLS = [d3.symbolCircle, d3.symbolTriangle];
-// Gives the most frequent categories a colour and a shape: seven colours, two shapes; the others are grey squares.
-function categories(values) {
+const triangleDown = {
+  draw(context, size) {
+    const y = Math.sqrt(size / (Math.sqrt(3) * 3));
+    context.moveTo(0, 2 * y);
+    context.lineTo(-Math.sqrt(3) * y, -y);
+    context.lineTo(Math.sqrt(3) * y, -y);
+    context.closePath();
+  },
+};
+const SYMBOLS = [d3.symbolCircle, d3.symbolTriangle, d3.symbolDiamond, d3.symbolCross, d3.symbolStar, d3.symbolWye, triangleDown];
+// Gives categories a colour and a shape: seven colours, each with a shape of its own, first filled, then hollow. The
+// categories after the first 14 are grey squares.
+function categories(values, order = null) {
   const counts = d3.rollups(values.filter(Boolean), (group) => group.length, (value) => value);
-  const names = counts.sort((a, b) => b[1] - a[1] || d3.ascending(a[0], b[0])).map(([name]) => name);
+  const names = order ?? counts.sort((a, b) => b[1] - a[1] || d3.ascending(a[0], b[0])).map(([name]) => name);
   const place = new Map(names.slice(0, 14).map((name, i) => [name, i]));
   const colour = (value) => (place.has(value) ? palette()[place.get(value) % 7] : grey());
-  const symbol = (value) => (place.has(value) ? SYMBOLS[Math.floor(place.get(value) / 7)] : d3.symbolSquare);
-  return { names: names.slice(0, 14), more: names.length - Math.min(names.length, 14), place, colour, symbol };
+  const symbol = (value) => (place.has(value) ? SYMBOLS[place.get(value) % 7] : d3.symbolSquare);
+  const hollow = (value) => place.has(value) && place.get(value) >= 7;
+  return { names: names.slice(0, 14), place, colour, symbol, hollow };
 }
 
 const clusterColour = (cluster) => palette()[cluster % 7];

@@ -21,6 +21,12 @@ async function startEvaluation() {
 
   // ------------------------------------------------------------------------------------- regret
 
+  // Says over how many targets a mean is, if not over all.
+  function known(predictor) {
+    const count = predictor.regret.filter(finite).length;
+    return count === evaluation.targets.length ? "" : ` (n = ${count} of ${evaluation.targets.length} targets)`;
+  }
+
   function drawRegret() {
     const svg = d3.select("#regret-figure");
     const shownPredictors = predictors.filter((predictor) => predictor.regret.some(finite));
@@ -44,7 +50,7 @@ async function startEvaluation() {
     const items = legend.selectAll("li").data(shownPredictors).join("li");
     items.append("svg").attr("width", 14).attr("height", 14).attr("aria-hidden", "true").append("path").attr("transform", "translate(7,7)")
       .attr("d", (predictor, p) => symbol(p)).style("fill", (predictor, p) => colour(p));
-    items.append("span").text((predictor) => `${predictor.name}: ${shown(predictor.mean, decimals)} ${unit} on average`);
+    items.append("span").text((predictor) => `${predictor.name}: ${shown(predictor.mean, decimals)} ${unit} on average${known(predictor)}`);
   }
 
   // ------------------------------------------------------------------------------------- scatter
@@ -132,9 +138,10 @@ async function startEvaluation() {
       predicted: d3.mean(bin, (i) => predictor.calibrated[i]), measured: d3.mean(bin, (i) => scores[i]),
       low: d3.quantile(bin, 0.1, (i) => scores[i]), high: d3.quantile(bin, 0.9, (i) => scores[i]), size: bin.length,
     }));
-    const ends = d3.extent(bins.flatMap((bin) => [bin.predicted, bin.low, bin.high]));
-    const x = d3.scaleLinear(ends, [box.left, width - box.right]).nice();
-    const y = d3.scaleLinear(ends, [height - box.bottom, box.top]).nice();
+    const ends = d3.extent(bins.flatMap((bin) => [bin.predicted, bin.measured, bin.low, bin.high]));
+    // Marks at the ends of the scales keep a distance from the axes, so that no axis covers them.
+    const x = d3.scaleLinear(ends, [box.left + 12, width - box.right - 12]).nice();
+    const y = d3.scaleLinear(ends, [height - box.bottom - 12, box.top + 22]).nice();
     svg.append("g").attr("class", "axis").attr("transform", `translate(0,${height - box.bottom})`).call(d3.axisBottom(x).ticks(6));
     svg.append("g").attr("class", "axis").attr("transform", `translate(${box.left},0)`).call(d3.axisLeft(y).ticks(6));
     svg.append("text").attr("class", "quiet").attr("x", width - box.right).attr("y", height - 4).attr("text-anchor", "end").text(`predicted ${evaluation.name}`);

@@ -15,8 +15,13 @@ async function startMaps() {
 
   function coloured() {
     const members = maps.languages.map((index) => languages[index]);
-    return byId("colour").value === "family" ? families : categories(members.map(valueOf));
+    if (byId("colour").value === "family") return families;
+    // Clusters have the order and the colours that they have in the tree.
+    const numbers = [...new Set(state.clusters?.values())].sort(d3.ascending).map((number) => `cluster ${number + 1}`);
+    return categories(members.map(valueOf), byId("colour").value === "cluster" ? numbers : null);
   }
+
+  const fill = (scale, value) => (scale.hollow(value) ? "var(--paper)" : scale.colour(value));
 
   function drawLegend(scale) {
     const present = new Set(maps.languages.map((index) => valueOf(languages[index])));
@@ -28,7 +33,8 @@ async function startMaps() {
     if (present.has("")) entries.push(["", "unknown"]);
     const items = list.selectAll("li").data(entries).join("li");
     items.append("svg").attr("width", 13).attr("height", 13).attr("aria-hidden", "true").append("path")
-      .attr("transform", "translate(6.5,6.5)").attr("d", ([name]) => d3.symbol(scale.symbol(name), 55)()).style("fill", ([name]) => scale.colour(name));
+      .attr("transform", "translate(6.5,6.5)").attr("d", ([name]) => d3.symbol(scale.symbol(name), 55)()).style("fill", ([name]) => fill(scale, name))
+      .style("stroke", ([name]) => (scale.hollow(name) ? scale.colour(name) : null)).attr("stroke-width", 1.6);
     items.append("span").text(([, text]) => text);
   }
 
@@ -61,8 +67,9 @@ async function startMaps() {
       if (background) background(layer, figure);
       dots.selectAll("path").data(figure.points, (point) => point.language.index).join("path")
         .attr("d", (point) => d3.symbol(scale.symbol(valueOf(point.language)), point.language.index === state.target ? 150 : 58)())
-        .style("fill", (point) => scale.colour(valueOf(point.language)))
-        .style("stroke", (point) => (point.language.index === state.target ? "var(--ink)" : "var(--paper)")).attr("stroke-width", (point) => (point.language.index === state.target ? 2 : 0.7))
+        .style("fill", (point) => fill(scale, valueOf(point.language)))
+        .style("stroke", (point) => (scale.hollow(valueOf(point.language)) ? scale.colour(valueOf(point.language)) : point.language.index === state.target ? "var(--ink)" : "var(--paper)"))
+        .attr("stroke-width", (point) => (point.language.index === state.target ? 2.4 : scale.hollow(valueOf(point.language)) ? 1.6 : 0.7))
         .style("cursor", "pointer")
         .on("pointerenter pointermove", (event, point) => point && hover(event, point))
         .on("pointerleave", () => { tip.hidden = true; })
@@ -210,7 +217,14 @@ async function startMaps() {
     byId("world-caption").textContent = missing ? `${missing} ${missing === 1 ? "language has" : "languages have"} no place in Glottolog and ${missing === 1 ? "is" : "are"} not shown.` : "";
   }
 
+  const LINES = {
+    target: "Lines lead from the target to its most similar languages.",
+    all: "A line leads from every language to its most similar language.",
+    none: "",
+  };
+
   function draw() {
+    byId("lines-meaning").textContent = LINES[byId("lines").value];
     const scale = coloured();
     drawLegend(scale);
     figures.forEach((figure) => figure.draw(scale));

@@ -37,14 +37,14 @@ async function startRanking() {
     const target = state.target;
     const own = facts.get(target);
     const best = new Map(own ? own.best : []);
-    const level = new Set(own ? own.level : []);
+    const [level, tied] = [new Set(own ? own.level : []), new Set(own ? own.tied : [])];
     return sources.filter((source) => source.index !== target && fits(source)).map((source) => {
       const at = main.at(source.index, target);
       return {
         source, value: main.values[at],
         low: main.low ? main.low[at] : NaN, high: main.high ? main.high[at] : NaN,
         best: best.get(source.index) ?? (basis && main.low && finite(main.low[at]) ? 0 : NaN),
-        level: level.has(source.index),
+        level: level.has(source.index), several: level.size > 1, tied: tied.has(source.index),
         expected: expected && { mean: expected.mean[at], low: expected.low[at], high: expected.high[at] },
         measured: expected ? expected.measured[at] : NaN,
       };
@@ -52,18 +52,34 @@ async function startRanking() {
       || (a.source.code < b.source.code ? -1 : 1));
   }
 
+  // Adds what the rank shows, as in the table of `rank`: `=` marks equal similarities, and `~` sources that cannot be
+  // distinguished from the first one.
+  function ranked(all, restricted) {
+    let rank = 0;
+    return all.map((row, i) => {
+      const same = (other) => other !== undefined && row.tied && other.tied && other.value === row.value;
+      if (!same(all[i - 1])) rank = i + 1;
+      const tied = same(all[i - 1]) || same(all[i + 1]);
+      const mark = tied ? "=" : row.level && row.several && !restricted ? "~" : "";
+      return { ...row, tied, rank: finite(row.value) ? `${rank}${mark}` : "–" };
+    });
+  }
+
+  // A share of draws is never shown as certain.
+  const chance = (share) => (share < 0.005 ? "<1 %" : share >= 0.995 ? ">99 %" : percent(share));
+
   const WIDTH = 260;
   const score = (value, key) => shown(value, Math.min(scoreDecimals(expected.unit), expected.decimals[key]));
   const columns = (restricted, decimals, ends) => [
-    { head: "Rank", text: (row, i) => i + 1 },
+    { head: "Rank", text: (row) => row.rank },
     { head: "Source", left: true, source: true },
     { head: "", plot: true, left: true },
     { head: main.title, text: (row) => shown(row.value, decimals) },
     ...(basis ? [
       { head: "95 % interval", text: (row) => (finite(row.low) ? `${shown(row.low, ends)} to ${shown(row.high, ends)}` : "–") },
       ...(restricted ? [] : [
-        { head: "P(best)", text: (row) => (row.best < 0.005 ? "< 1 %" : row.best >= 0.995 ? "> 99 %" : percent(row.best)) },
-        { head: "First?", text: (row) => (row.level ? "perhaps" : finite(row.low) ? "no" : "–") },
+        { head: "P(best)", text: (row) => chance(row.best) },
+        { head: "First?", text: (row) => (row.level ? (row.several ? "perhaps" : "yes") : finite(row.low) ? "no" : "–") },
       ]),
     ] : []),
     ...(expected ? [
@@ -77,7 +93,7 @@ async function startRanking() {
     const target = languages[state.target];
     if (!main.columnOf.has(target.index)) return;
     const { fits, unknown, restricted } = allowed();
-    const all = rows(fits);
+    const all = ranked(rows(fits), restricted);
     const count = Number(byId("shown-sources").value) || all.length;
     const few = all.slice(0, count);
     const numbers = few.flatMap((row) => [row.value, row.low, row.high]).filter(finite);
@@ -130,12 +146,16 @@ async function startRanking() {
   }
 
   function table() {
-    const header = ["target", "rank", "source", "name", main.key, ...(basis ? ["low", "high", "best_probability", "level_with_first"] : []),
-      ...(expected ? ["expected", "expected_low", "expected_high", "measured"] : [])];
+    // The names of the columns, and the spelling of true and false, are those of `rank -o ranking.csv`.
+    const header = ["target", "rank", "language", "name", "similarity", ...(basis ? ["low", "high", "best_probability", "level_with_first"] : []),
+      "tied", ...(expected ? ["expected", "expected_low", "expected_high", "measured"] : [])];
+    const truth = (value) => (value ? "True" : "False");
     const { fits, restricted } = allowed();
-    return [header, ...rows(fits).map((row, i) => [
+    return [header, ...ranked(rows(fits), restricted).map((row, i) => [
       languages[state.target].code, i + 1, row.source.code, row.source.name, plain(row.value, main.decimals),
-      ...(basis ? [plain(row.low, main.endDecimals), plain(row.high, main.endDecimals), restricted ? "" : plain(row.best, 6), restricted ? "" : finite(row.low) ? row.level : ""] : []),
+      ...(basis ? [plain(row.low, main.endDecimals), plain(row.high, main.endDecimals)] : []),
+      ...(basis ? (restricted ? ["", ""] : [plain(row.best, 6), finite(row.low) ? truth(row.level) : ""]) : []),
+      truth(row.tied),
       ...(expected ? [
         plain(row.expected.mean, expected.decimals.mean), plain(row.expected.low, expected.decimals.low),
         plain(row.expected.high, expected.decimals.high), plain(row.measured, expected.decimals.measured),
@@ -147,7 +167,7 @@ async function startRanking() {
   byId("sources").addEventListener("change", (event) => { limits.text = event.target.value; draw(); });
   byId("source-family").addEventListener("change", (event) => { limits.family = event.target.value; draw(); });
   byId("shown-sources").addEventListener("change", draw);
-  byId("copy-ranking").addEventListener("click", () => copy(csv(table()), status, "The ranking was"));
+  byId("copy-ranking").addEventListener("click", () => copy(csv(table()), byId("copied-ranking"), "The ranking was"));
   events.on("target.ranking", draw);
   draw();
 }

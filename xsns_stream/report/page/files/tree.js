@@ -55,15 +55,18 @@ async function startTree() {
 
   function draw() {
     const width = state.printing ? PAPER : Math.max(480, svg.node().parentNode.clientWidth - 18);
-    const height = count * PITCH + 34;
+    const height = count * PITCH + 50;
     const heights = tree.merges.map(([, , value]) => value);
     const [low, high] = d3.extent(heights);
     const margin = (high - low) * 0.12 || 0.05;
-    const x = d3.scaleLinear([high + margin / 2, low - margin], [14, width - LABELS]);
+    const end = low > 0 ? Math.max(0, low - margin) : low - margin;
+    const x = d3.scaleLinear([high + margin / 2, end], [14, width - LABELS]);
     svg.attr("width", width).attr("height", height).attr("viewBox", `0 0 ${width} ${height}`);
     svg.selectAll("*").remove();
-    svg.append("g").attr("class", "axis").attr("transform", "translate(0,22)").call(d3.axisTop(x).ticks(6));
-    const body = svg.append("g").attr("transform", "translate(0,28)");
+    svg.append("text").attr("class", "quiet title").attr("x", 14).attr("y", 11)
+      .text(`distance, 1 − ${tree.measure} similarity${end > 0 ? "; the axis does not begin at 0" : ""}`);
+    svg.append("g").attr("class", "axis").attr("transform", "translate(0,38)").call(d3.axisTop(x).ticks(6));
+    const body = svg.append("g").attr("transform", "translate(0,44)");
     const cut = cutHeight(Number(slider.value));
     const at = (node) => (node.children.length ? x(node.height) : width - LABELS);
     const colour = (node) => (node.cluster < 0 ? variable("--quiet") : clusterColour(node.cluster));
@@ -99,8 +102,14 @@ async function startTree() {
     assign(clusters);
     byId("cut-number").value = clusters;
     const agreement = tree.agreement[clusters - 1];
-    const rand = agreement === null ? "the families of too few languages are known to compare clusters with them"
-      : `adjusted Rand index with the families of ${tree.with_family} languages: ${shown(agreement)} (1 is the same division, 0 is chance)`;
+    const scripts = tree.script_agreement[clusters - 1];
+    const found = [
+      ...(agreement === null ? [] : [`with the families of ${tree.with_family} languages: ${shown(agreement)}`]),
+      ...(scripts === null ? [] : [`with the scripts of ${tree.with_script} languages: ${shown(scripts)}`]),
+    ];
+    const rand = (found.length ? `adjusted Rand index ${found.join(", ")} (1 is the same division, 0 is chance)` : "")
+      + (found.length && agreement === null ? "; " : "")
+      + (agreement === null ? "the families of too few languages are known to compare clusters with them" : "");
     const cophenetic = tree.cophenetic === null ? "" : `; correlation of the distances in the tree with the measured distances: ${shown(tree.cophenetic)}`;
     status.textContent = `${clusters} ${clusters === 1 ? "cluster" : "clusters"}; ${rand}${cophenetic}.`;
     draw();
@@ -127,7 +136,7 @@ async function startTree() {
   if (tree.agreement.every((value) => value === null)) byId("best-cut").remove();
   byId("copy-clusters").addEventListener("click", () => {
     const rows = groups().flatMap(({ cluster, members }) => members.map((language) => [cluster + 1, language.code, language.name, language.family]));
-    copy(csv([["cluster", "language", "name", "family"], ...rows]), status, "The clusters were");
+    copy(csv([["cluster", "language", "name", "family"], ...rows]), byId("copied-clusters"), "The clusters were");
   });
   events.on("target.tree", draw);
   events.on("theme.tree", draw);
