@@ -98,7 +98,7 @@ def test_groups_are_printed_and_written_to_every_format(folder, in_process):
     assert code == 0
     assert without_next(err).splitlines() == [f"wrote {name}" for name in names]
     header, _, *lines = out.splitlines()
-    assert header.split() == ["tensor", "parameters", "of", "all", "of", "selected", "mean", "dice"]
+    assert header.split() == ["tensor", "parameters", "share", "of", "all", "share", "of", "selected", "mean", "dice"]
     store = open_store(folder / "xsns.zarr")
     by_group = similarity_by_group(count_overlaps_by_seed(store, by="tensor"), "dice")
     cells = [

@@ -45,7 +45,7 @@ def test_all_examples_of_the_page_run(folder: Path, xsns: Any, tiny_folder: Path
     assert "Jaccard by layer" in outputs[4]
     assert "Sources for Estonian (et)" in outputs[5]
     assert all((folder / f"sources{suffix}").exists() for suffix in (".csv", ".md", ".png"))
-    assert "the most similar" in outputs[7]
+    assert "chosen by similarity" in outputs[7]
     assert "chosen by coverage" in outputs[8]
     assert "Expected accuracy (pos) from 30 pairs of gold scores" in outputs[9]
     assert (folder / "both.png").exists()

@@ -42,7 +42,7 @@ def test_a_loaded_model_is_taken_as_it_is(tiny_folder: Path) -> None:
     assert open_model(loaded) is loaded
     with pytest.raises(UsageError, match="was loaded for masked-lm, not for causal-lm"):
         open_model(loaded, objective="causal-lm")
-    with pytest.raises(UsageError, match="another was given"):
+    with pytest.raises(UsageError, match="another tokenizer was given"):
         open_model(loaded, loaded.tokenizer)
 
 

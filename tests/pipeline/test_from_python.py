@@ -79,7 +79,7 @@ def test_a_loaded_model_gives_the_rows_of_its_folder(
 def test_changed_text_is_refused(in_memory: dict[str, list[str]], loaded: LoadedModel, tmp_path: Path) -> None:
     path = tmp_path / "s.zarr"
     xs.build({"sw": in_memory["sw"]}, loaded, path, progress=False, **OPTIONS)
-    with pytest.raises(IncompatibleError, match="the text of 'sw' in memory is not the text"):
+    with pytest.raises(IncompatibleError, match="the text of 'sw' in memory differs from the text"):
         xs.build({"sw": in_memory["sw"][1:]}, loaded, path, progress=False, **OPTIONS)
 
 

@@ -226,7 +226,7 @@ def test_copies_are_compared_with_their_records(make_store, networks):
 def test_no_room_for_copies(make_store, networks, monkeypatch):
     store = make_store("memory", networks.make_layout())
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(StoreError, match=r"no room in .* for a copy of 2 rows") as caught:
+    with pytest.raises(StoreError, match=r"no room in .* for copies of rows, which need 144 bytes") as caught:
         read(store, CODES[:2], 0, 9)
     assert "TMPDIR" in caught.value.hint
 
