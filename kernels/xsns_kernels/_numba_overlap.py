@@ -97,7 +97,7 @@ def _prefetch(builder: Any, address: Any) -> None:
 
 @intrinsic
 def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
-    """Return the number of set bits in `vectors` adjacent vectors that begin at an address."""
+    """Return the number of set bits in `vectors` consecutive vectors of 512 bits; the first begins at `address`."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         total = variable(builder, ir.Constant(VECTOR, [0] * LANES))

@@ -154,7 +154,14 @@ def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
 
 
 def _high_digits(tensors: Sequence[Tensor], size: int) -> NDArray[np.int64]:
-    """Return the histogram of the sixteen highest bits of all patterns, without the bins of negative values.
+    """Count the values by the sixteen highest bits of their bit patterns. The value -0.0 is counted as 0.0.
+
+    Args:
+        tensors: Flat tensors of one dtype, float32 or float64.
+        size: Number of values in all tensors, for the error message.
+
+    Returns:
+        int64 [32768]: the number of values for each pattern of non-negative values.
 
     Raises:
         ValueError: A value is negative, infinite or NaN.

@@ -100,8 +100,8 @@ def intersection_counts(rows: Words, impl: str = "auto", threads: int | None = N
         ValueError: `rows` does not have two axes, `impl` is unknown, or `threads` is below 1.
 
     Bytes moved: 8·L·W, once. Work: 8·W·L(L+1)/2 bytes of AND and popcount. Memory: about 1.5 MB and one int64 [L, L]
-    for each thread. No lock is held while counting. Counts are exact: at most 64·W, which is below 2⁶³ for any array
-    that fits in memory.
+    for each thread. The compiled code of ``"numba"`` counts without the GIL. Counts are exact: at most 64·W, which is
+    below 2⁶³ for any array that fits in memory.
 
     >>> intersection_counts(np.array([[0b0111], [0b1110]], np.uint64)).tolist()
     [[3, 2], [2, 3]]

@@ -104,7 +104,7 @@ def assert_same(store: SubNetworkStore, client: Any, **options: Any) -> None:
     ours = xs.similarity(store, client=client, on_event=watch, **options)
     theirs = xs.similarity(store, **options)
     assert tables(ours) == tables(theirs)
-    assert ours.notes == theirs.notes
+    assert tuple(note for note in ours.notes if "died while it worked on the words" not in note) == theirs.notes
     seeds = getattr(ours, "matrices", [ours])[0].seeds
     # Every seed was counted in more than one range.
     assert len(words_done) > len(seeds)
@@ -324,7 +324,7 @@ def test_a_worker_without_the_store_is_refused(
     other = open_store(elsewhere, "a")
     for code in CODES:
         other.write(networks.make_sub(code, 1, 0.15, LAYOUT, networks.make_bits(LAYOUT.size, 7)))
-    with pytest.raises(StoreError, match=r"a worker reads different rows of '.*elsewhere\.zarr' than the client"):
+    with pytest.raises(StoreError, match=r"a worker reads other rows from '.*elsewhere\.zarr' than the process"):
         xs.similarity(store, density=0.15, seeds=1, client=client)
 
 

@@ -107,7 +107,11 @@ def _text_options(function: Decorated) -> Decorated:
         function,
         corpus_option(DEFAULT_CORPUS),
         corpus_options(_text),
-        _text("--label-column", default=None, help="Column of the labels of a task, if it is not the default column."),
+        _text(
+            "--label-column",
+            default=None,
+            help="Column of the labels of a task.  [default: the column with a usual name]",
+        ),
         _text(
             *LANG,
             "languages",

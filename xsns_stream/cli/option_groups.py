@@ -70,8 +70,9 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
             option(
                 "--text-column",
                 default=None,
-                help="Column of the text, if it is not the default column; a.b means the column b within the column a. "
-                "{lang} stands for the language code, as in translation.{lang}.",
+                help="Column of the text; a.b means the column b within the column a, and {lang} stands for the "
+                "language code, as in translation.{lang}.  [default: the column of a known data set, or the first "
+                "column with a usual name, such as text, sentence or tokens]",
             ),
             option(
                 "--language-column",

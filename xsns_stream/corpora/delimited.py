@@ -116,9 +116,13 @@ def _table_rows(
 def _names_without_header(first: list[str], column: str | None) -> list[str]:
     """Return names for the columns of a table if its first row is not a header; an empty list if it is.
 
-    A table begins with a row of data if its first field is a number, such as the identifier of a sentence, or if
-    `column` is the position of a column, counted from 1. Files of Tatoeba have the columns identifier, language and
-    text.
+    The first row is not a header if `column` is the position of a column, counted from 1, and not a field of this row.
+    The columns are then named by their positions, `1`, `2`, and so on.
+
+    The first row is also not a header if it has at least two fields, the first of them is a number, such as the
+    identifier of a sentence, and none is a usual name of a column. Two columns are then named `id` and `text`. If
+    there are more columns and the second field is the code of a language, as in files of Tatoeba, the first three are
+    named `id`, `language` and `text`, and the others by their positions.
 
     Args:
         first: The fields of the first row.
@@ -290,7 +294,8 @@ class _QuotingEvidence:
         needless: Columns with quoted fields that do not need quoting.
         commas: Columns with quoted fields that need quoting only because of a comma.
         necessary: Whether a quoted field contains a tab, a line end or a doubled quotation mark.
-        bare_comma: Whether a field without quotation marks contains a comma, so that a comma does not require quoting.
+        bare_comma: Whether a field without quotation marks contains a comma. If so, a comma does not require quoting,
+            and the fields in `commas` are quoted needlessly.
     """
 
     bare: set[int] = field(default_factory=set)

@@ -133,7 +133,7 @@ class HubCorpus:
         return LanguageSample(code, examples, self.name, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the names of the classes; empty without labels and for answers.
+        """Return the names of the classes; empty if no labels are read, or if the labels are answers to questions.
 
         They are the names that the data set declares for its first language, because all configurations have the same
         declaration. Without a declaration, they are the sorted labels in all rows of all languages.

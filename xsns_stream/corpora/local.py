@@ -118,7 +118,7 @@ class LocalCorpus:
         return LanguageSample(code, examples, source, counts, tuple(notes))
 
     def label_names(self) -> tuple[str, ...]:
-        """Return the sorted names of the labels in all files; empty without labels and for answers.
+        """Return the sorted names of the labels in all files; empty if no labels are read, or if they are answers.
 
         The labels of all languages are returned, independently of the languages in use, so that the k-th name is always
         the same.
@@ -404,7 +404,14 @@ def open_files(
 def _files_of_pairs(
     pairs: Sequence[str], naming: Naming, *, only_pairs: bool = True
 ) -> tuple[dict[str, tuple[Path, ...]], tuple[str, ...]]:
-    """Return {label: its file} for pairs `language=path`, and notes on their labels."""
+    """Return {label: its file} for pairs `language=path`, and notes on their labels.
+
+    Args:
+        pairs: The pairs.
+        naming: The rule for labels.
+        only_pairs: Whether these pairs are the whole corpus, and not additions to a folder. If so, a label that
+            `naming` gives to any other file is refused; see :meth:`Naming.refuse_unused`.
+    """
     parts = [pair.partition("=") for pair in pairs]
     split_pairs = [(language, equals, as_on_disk(path)) for language, equals, path in parts]
     for _, _, path in split_pairs:

@@ -201,9 +201,9 @@ class _TextChecks:
 
 
 def parse_list(text: str) -> list[object] | None:
-    """Parse a text that is a list of words or numbers in Python or JSON syntax; return None for other texts.
+    """Parse a text that is a list of words or integers in Python or JSON syntax; return None for other texts.
 
-    A printed array of NumPy (`['a' 'b']`) is not parsed, because its words cannot be distinguished.
+    A printed array of NumPy is not parsed, because Python joins its words: it reads `['a' 'b']` as `['ab']`.
     """
     try:
         value = json.loads(text)

@@ -103,8 +103,8 @@ def _xpos_cells(table: TextTable, regime: str) -> tuple[RawCell, ...]:
         return matrix_cells(table, regime)
     raise XsnsError(
         f"'{table.name}' is not a file of xpos.",
-        "such a file starts with `source,af,…`, or has columns source, target, accuracy or lang_train, lang_pred, "
-        "score.",
+        "such a file is a matrix whose header begins with `source`, a table with the columns source, target and "
+        "accuracy, or a table with the columns lang_train, lang_pred and score.",
     )
 
 

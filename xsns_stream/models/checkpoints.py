@@ -319,7 +319,10 @@ def _tokenizer_of_gguf(
 
 
 def _same_tokens(tokenizer: Any, tokens: list[str]) -> bool:
-    """Return whether a tokenizer has the tokens of a GGUF file under the same ids, except for a few."""
+    """Return whether a tokenizer fits a GGUF file.
+
+    It fits if it has no more tokens than the file, and at least 95 % of its tokens have the same ids in the file.
+    """
     own = tokenizer.get_vocab()
     same = sum(own.get(token) == number for number, token in enumerate(tokens))
     return len(own) <= len(tokens) and same >= _SAME_TOKENS * len(own)

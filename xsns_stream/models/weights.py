@@ -101,7 +101,7 @@ def _check_own_head(model: Any, name: str, objective: str, has_head: bool, misma
         labels = f"{model.config.num_labels} labels" if objective in CLASSIFICATION else "the two ends of a span"
         raise ModelError(
             f"the model '{name}' has a trained head that is not for {labels}.",
-            "give the number of labels that this head was trained with, or use a checkpoint without the head.",
+            "use a checkpoint without this head, or data with the labels that the head was trained with.",
         )
     if has_head and task_of(model.config) not in (None, objective):
         raise ModelError(

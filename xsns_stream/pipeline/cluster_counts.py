@@ -119,6 +119,10 @@ class CountJob(Job[ColumnRange, PartialCounts]):
 
     uses_threads: ClassVar[bool] = True
 
+    def name(self, item: ColumnRange) -> str:
+        """Return the position of a range in the rows."""
+        return f"the words {item.start:,} to {item.stop:,} of all rows"
+
     def size(self, item: ColumnRange) -> float:
         """Return the number of words of a range."""
         return float(item.stop - item.start)
@@ -138,7 +142,9 @@ class CountJob(Job[ColumnRange, PartialCounts]):
                 f"a worker cannot read the rows of '{self.store}': {error.message}", _SAME_STORE
             ) from error
         if layout.digest != self.layout or _digests(records) != self.digests:
-            raise StoreError(f"a worker reads different rows of '{self.store}' than the client does.", _SAME_STORE)
+            raise StoreError(
+                f"a worker reads other rows from '{self.store}' than the process that started the work.", _SAME_STORE
+            )
         return CountSession(self, layout, array, records)
 
 
@@ -219,6 +225,10 @@ class CheckJob(Job[tuple[RowKey, ...], Faults]):
     store: str
 
     uses_threads: ClassVar[bool] = True
+
+    def name(self, item: tuple[RowKey, ...]) -> str:
+        """Return the number of rows of an item."""
+        return f"the check of {len(item)} rows"
 
     def size(self, item: tuple[RowKey, ...]) -> float:
         """Return the number of rows of an item."""

@@ -79,10 +79,6 @@ class TransferJob(Job[Unit, Outcome]):
         """Return the expected work of a unit."""
         return self.sizes[item]
 
-    def name(self, item: Unit) -> str:
-        """Return the language and the seed of a unit."""
-        return str(item)
-
     def open(self) -> TransferSession:
         """Open the job on a worker. The model is loaded for each unit, because fine-tuning changes it."""
         enter_folder(self.folder)

@@ -49,8 +49,8 @@ class Job(ABC, Generic[Item, Result]):
         """Return the expected work of an item, in any unit; items with the most work are submitted first."""
 
     def name(self, item: Item) -> str:
-        """Return the name of an item in messages."""
-        return "its work"
+        """Return the name of an item in messages; by default, the item as text."""
+        return str(item)
 
 
 def refuse_other_versions(worker: str, theirs: Mapping[str, str] | BaseException, own: Mapping[str, str]) -> None:

@@ -80,7 +80,8 @@ class RankingReport:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the similarity of each source as a dot, and its interval as a bar.
 
-        The figure that :meth:`save` writes also has a title, expected scores and sentences.
+        The figure that :meth:`save` writes also shows the settings, the expected scores if they are known, and, below
+        the axes, the sentences of :attr:`verdicts` and :attr:`worth`.
 
         Args:
             ax: Axes to draw into; a new figure of pyplot if None.

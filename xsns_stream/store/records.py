@@ -140,7 +140,7 @@ class FisherRecord:
         slot: The indices of the row in the array: seed, language.
         encoding: `float32`, or `bf16` for values rounded to the nearest bfloat16.
         examples: |D|, the number of examples over which the Fisher values were averaged.
-        sha256: SHA-256 of the row's P values as they are stored, in little-endian order (hexadecimal).
+        sha256: SHA-256 of the values of the row as they are stored, in little-endian order (hexadecimal).
         bytes: Size of the row's object in bytes.
         provenance: The provenance of the values: model, text and settings.
     """

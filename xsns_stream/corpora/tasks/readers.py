@@ -239,7 +239,10 @@ def check_any_labelled(examples: list[IdentifiedExample], counts: ReadCounts, wh
         CorpusError: The file has no labelled example.
     """
     if not examples:
-        raise CorpusError(f"{where} has no labelled example: {describe_counts(counts)}.", "check --task and the file.")
+        raise CorpusError(
+            f"{where} has no labelled example: {describe_counts(counts)}.",
+            "check that --task is the task of this file, and that its examples have labels.",
+        )
 
 
 # ------------------------------------------------------------------------------------ formats
@@ -417,6 +420,10 @@ def _line_labels(path: Path, stamp: tuple[int, int]) -> tuple[LineLabel, ...]:
     labels = []
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header) or row[split] not in SPLIT_NAMES or not row[category].strip():
-            raise CorpusError(f"line {number} of {path.name} has no valid split and category.", "fill both columns.")
+            raise CorpusError(
+                f"line {number} of {path.name} has no valid split and category.",
+                f"the line needs {len(header)} fields separated by tabs, a category, and one of these splits: "
+                f"{', '.join(SPLIT_NAMES)}.",
+            )
         labels.append(LineLabel(SPLIT_NAMES[row[split]], row[category].strip()))
     return tuple(labels)

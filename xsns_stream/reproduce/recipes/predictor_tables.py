@@ -259,12 +259,12 @@ def render_table4(config: RunConfig, outputs: StepOutputs) -> Result:
 
 
 def _record_key(config: RunConfig, model: str) -> str:
-    """Return the key of a model in the record; the key is part of the file format."""
+    """Return the key of a model in `table4.json.gz`; it is part of the format of this file and must not change."""
     return f"{config.model}, weights drawn anew" if model == _control_model(config) else model
 
 
 def _first_failure(outputs: StepOutputs, steps: Sequence[Step]) -> str:
-    """Return the first reason why steps of a model failed, so that the model has no table."""
+    """Return why a model has no table: the first failure among its steps, or a general sentence if none has failed."""
     return next((reason for step in steps if (reason := outputs.failure(step))), "it could not be evaluated.")
 
 

@@ -201,7 +201,13 @@ class Storage(ABC):
 
     @abstractmethod
     def complete(self, objects: Callable[[], Mapping[str, bytes]], first: str, last: str) -> None:
-        """Write the objects that are missing because a writer was killed in :meth:`create`."""
+        """Write the objects that are missing because a writer was killed in :meth:`create`.
+
+        Args:
+            objects: Returns {key: bytes} of the objects of the store.
+            first: The key of the object that :meth:`create` writes first; it exists already.
+            last: The key of the object that is written last; if it exists, no object is missing.
+        """
 
     @abstractmethod
     def commit(
