@@ -212,7 +212,18 @@ def _row_summary(event: RowCommitted) -> str:
         return f"{summary} (from stored Fisher values)"
     half = event.reliability.get("split_half")
     halves = "" if half is None else f", split-half {half:.3f}"
-    return f"{summary} ({event.examples / event.seconds:.0f} examples/s){halves}"
+    return f"{summary} ({_speed(event.examples / event.seconds)}){halves}"
+
+
+def _speed(rate: float) -> str:
+    """Return examples per second, or seconds per example if a model is slow.
+
+    >>> _speed(23.4), _speed(1.26), _speed(0.25)
+    ('23 examples/s', '1.3 examples/s', '4.0 s/example')
+    """
+    if rate < 1:
+        return f"{1 / rate:.1f} s/example"
+    return f"{rate:.0f} examples/s" if rate >= 10 else f"{rate:.1f} examples/s"
 
 
 class TransferProgress(ProgressBar):
