@@ -90,7 +90,7 @@ def test_progress_in_a_pipe_is_one_line_per_row(whole: tuple[Path, str, str]) ->
     assert "\x1b" not in err
     *lines, last = err.splitlines()
     rows = [line for line in lines if not line.startswith("note: ")]
-    line = r"\[(\d+)/12\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \(\d+ examples/s\)"
+    line = r"\[(\d+)/12\] \w+ \(seed \d\): 24 examples, [\d,]+ parameters, [\d.]+ s \([\d.]+ (?:examples/s|s/example)\)"
     numbers = [re.fullmatch(line, row) for row in rows]
     assert all(numbers), err
     assert [int(match[1]) for match in numbers] == list(range(1, ROWS + 1))
