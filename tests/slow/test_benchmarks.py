@@ -141,7 +141,8 @@ def test_the_evidence_agrees_with_the_stored_results(tmp_path: Path) -> None:
         }
         for rows in (document["results"], stored)
     ]
-    assert means[0] == pytest.approx(means[1], rel=1e-5, nan_ok=True)
+    # Metrics that were added after the results had been stored are not compared.
+    assert {key: means[0][key] for key in means[1]} == pytest.approx(means[1], rel=1e-5, nan_ok=True)
     # Computed by a loop over scikit-learn's ndcg_score and SciPy's correlations, to two decimals.
     expected = {
         ("pos-paper", "ldnd", "ndcg@3[rank-linear]"): 84.23,
@@ -258,7 +259,7 @@ def test_the_evidence_of_a_model_with_controls_runs(tmp_path: Path) -> None:
 
 def test_controls_of_a_model_keep_its_form_and_lose_its_weights(tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    zoo.make("gemma3", torch.float32).save_pretrained(folder)
+    zoo.make("gemma3-text", torch.float32).save_pretrained(folder)
     xs.load_model("mini").tokenizer.save_pretrained(folder)
     controls = tmp_path / "redrawn", tmp_path / "shuffled"
     command = [str(BENCHMARKS / "control_models.py"), str(folder)]
