@@ -110,7 +110,7 @@ def _text_options(function: Decorated) -> Decorated:
         _text(
             "--label-column",
             default=None,
-            help="Column of the labels of a task.  [default: the column with a usual name]",
+            help="Column of the labels of a task. By default, it is the column with a usual name.",
         ),
         _text(
             *LANG,

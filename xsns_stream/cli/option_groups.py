@@ -71,8 +71,8 @@ def corpus_options(option: Options) -> Callable[[Decorated], Decorated]:
                 "--text-column",
                 default=None,
                 help="Column of the text; a.b means the column b within the column a, and {lang} stands for the "
-                "language code, as in translation.{lang}.  [default: the column of a known data set, or the first "
-                "column with a usual name, such as text, sentence or tokens]",
+                "language code, as in translation.{lang}. By default, it is the column of a known data set, or the "
+                "first column with a usual name, such as text, sentence or tokens.",
             ),
             option(
                 "--language-column",
