@@ -132,7 +132,7 @@ def _tuning_options(function: Decorated) -> Decorated:
             "--patience",
             type=int,
             default=None,
-            help="Number of epochs without a better dev score before training stops: 5 with the preset paper, 2 with quick.",
+            help="Number of epochs without a better dev score before training stops: 5 with paper, 2 with quick.",
         ),
         _tuning(
             "--lr",
