@@ -1,10 +1,10 @@
 """Return of freed memory to the operating system, where glibc allocates memory.
 
-glibc keeps freed blocks of up to 32 MiB for later allocations. With checkpointing, the kept output of each block of a
-model lies at the start of a freed block of memory, so that the rest is too small for the next block, and the process
-grows by the activations that checkpointing should save. `malloc_trim` returns whole pages of freed blocks. A low
-threshold for `mmap` (`mallopt`) would have the same effect, but costs a page fault for each page of each tensor: 12 % of
-the time of a batch (docs/dev/log.md).
+glibc keeps freed blocks of up to 32 MiB for later allocations. With checkpointing, the output of each layer that is
+kept lies at the start of freed memory, and what is left is too small for the next layer. The process therefore grows by
+the activations that checkpointing should save. `malloc_trim` returns whole pages of freed blocks. A low threshold for
+`mmap` (`mallopt`) would have the same effect, but costs a page fault for each page of each tensor: 12 % of the time of
+a batch (docs/dev/log.md).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LEAST_GROWTH: Final = 16 << 20
 class FreedMemory:
     """Returns freed memory at some of the calls of :meth:`give_back`.
 
-    Memory that is returned has to be requested and cleared again when it is used again. With one return for every fourth
-    block of a model, this costs less than 1 % of the time, and with one return for each block 5 %.
+    The operating system clears memory again before it is used again. With one return for every fourth block of a model,
+    this costs less than 1 % of the time, and with one return for each block 5 %.
 
     Args:
         every: Memory is returned at every such call, if the process has grown since.
