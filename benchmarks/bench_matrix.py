@@ -5,8 +5,8 @@
 
 Rows are independent random bits, for which the kernel can leave out no column, or the rows of a store. GB/s is the size
 of one packed row for each of the L(L+1)/2 pairs, diagonal included. Seconds are processor time, because other programs
-may share the cores; one thread and two threads are also compared in wall-clock time. Two C programs run AND + popcount +
-ADD on one core: *registers* has its operands in registers and loads nothing, so that only the ports of the processor
+may share the cores; one thread and two threads are also compared in wall-clock time. Two C programs run AND + popcount
++ ADD on one core: *registers* has its operands in registers and loads nothing, so that only the ports of the processor
 limit it; *first-level cache* loads its operands as the kernel does. *Limit* is the faster of the two. The rate of
 contestants that count only the pairs above the diagonal also includes the diagonal.
 """

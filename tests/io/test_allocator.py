@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Record the calls of malloc_trim; the process appears to grow by LEAST_GROWTH with each reading."""
     found: list[int] = []
     sizes = iter(range(0, 1_000 * LEAST_GROWTH, LEAST_GROWTH))
     monkeypatch.setattr(allocator, "return_freed_pages", lambda: found.append)
     monkeypatch.setattr(allocator, "_resident", lambda: next(sizes))
-    yield found
+    return found
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 
 from xsns_kernels import popcount
 from xsns_stream.errors import FisherError
+from xsns_stream.io.allocator import FreedMemory
 from xsns_stream.io.free_memory import free_memory_here
 from xsns_stream.io.scratch_files import map_for_writing, reserve
 from xsns_stream.objectives import EncodedExample
@@ -79,6 +80,7 @@ class Run:
         passes: Number of groups of layers, which are measured one after the other; 1 if all Fisher values fit into
             memory.
         notify: Called with each event.
+        freed: Returns the memory that earlier rows have freed.
     """
 
     settings: BuildSettings
@@ -89,6 +91,7 @@ class Run:
     batching: Batching
     passes: int
     notify: Callable[[Event], None]
+    freed: FreedMemory = field(default_factory=FreedMemory)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
         FisherError: A single example does not fit into memory, or :func:`xsns_stream.diagonal_fisher` raises it.
     """
     on_disk = run.passes > 1 or bool(run.settings.parts)
+    # Without this, the memory of a build grows with the number of languages.
+    run.freed.give_back()
     while True:
         # The system's folder for temporary files is not used, because it may be in memory.
         with run.store.scratch() if on_disk else nullcontext(Path()) as scratch:
