@@ -122,7 +122,7 @@ def test_text_that_changed_since_values_were_kept_is_refused(
 
 def test_one_store_has_one_encoding(make: Any, run: Any) -> None:
     run(make("sw", keep_fisher="float32"))
-    with pytest.raises(StoreError, match="has Fisher values as float32, not as bf16") as caught:
+    with pytest.raises(StoreError, match="are saved as float32, not as bf16") as caught:
         run(make("fi", keep_fisher="bf16"))
     assert "--keep-fisher float32" in caught.value.hint
 

@@ -11,9 +11,10 @@ import numpy as np
 
 from xsns_kernels.cores import available_cores
 from xsns_stream.pipeline.events import OnReadEvent, progress_of
+from xsns_stream.pipeline.expected_scores import CalibratedScores
 from xsns_stream.pipeline.ranking_report import RankingReport
 from xsns_stream.pipeline.ranking_worth import NOT_TRANSFER, nearest_jaccard, statements
-from xsns_stream.pipeline.source_ranking import CalibratedScores, with_reliability
+from xsns_stream.pipeline.source_ranking import with_reliability
 
 if TYPE_CHECKING:
     from xsns_stream.pipeline.resampling import Resampling

@@ -14,8 +14,9 @@ from xsns_stream.errors import UsageError
 from xsns_stream.pipeline.arguments import whole_number
 from xsns_stream.pipeline.compare_rows import compare_rows
 from xsns_stream.pipeline.events import Noted, NoteLog, OnReadEvent, progress_of
+from xsns_stream.pipeline.expected_scores import calibrate_store
 from xsns_stream.pipeline.ranking_report import RankingReport, RankingReports
-from xsns_stream.pipeline.ranking_worth import GoldCheck, check_with_gold, nearest_jaccard, statements
+from xsns_stream.pipeline.ranking_worth import nearest_jaccard, statements
 from xsns_stream.pipeline.resampling import Resampling, folds_of, resample
 from xsns_stream.pipeline.row_selection import (
     Codes,
@@ -32,12 +33,11 @@ from xsns_stream.pipeline.row_selection import (
 )
 
 if TYPE_CHECKING:
+    from xsns_stream.pipeline.expected_scores import CalibratedScores
     from xsns_stream.pipeline.predictors import Gold
-    from xsns_stream.regression import Calibration
     from xsns_stream.store import SubNetworkStore
     from xsns_stream.types import SimilarityMatrix, SourceRanking
     from xsns_stream.types.source_ranking import Explanation, SimilarityDraws, SourceCover
-    from xsns_stream.types.transfer_scores import TransferScores
 
 
 @overload
@@ -155,7 +155,17 @@ def rank(
     named: dict[str, str] = {}
     targets = _targets(target, rows, options, named)
     events = _once(on_event)
-    calibrated = None if gold is None else _calibrate(rows, gold, regime, options, NoteLog(events))
+    calibrated = None
+    if gold is not None:
+        calibrated = calibrate_store(
+            rows,
+            gold,
+            regime,
+            coefficient=options.coefficient,
+            seeds=options.seeds,
+            density=options.density,
+            on_event=events,
+        )
     corrected = _correct(rows, targets, options, events)
     draws = repeat(None) if corrected is None else corrected.draws(targets)
     reports = tuple(
@@ -408,84 +418,6 @@ def with_reliability(ranking: SourceRanking, rows: SubNetworkStore, density: flo
 
     sources = tuple(replace(source, reliability=reliability_of(source.language)) for source in ranking)
     return replace(ranking, sources=sources, reliability=reliability_of(ranking.target))
-
-
-@dataclass(frozen=True)
-class CalibratedScores:
-    """A regression of gold scores on a store's similarities, and an evaluation of the ranking against these scores."""
-
-    scores: TransferScores
-    calibration: Calibration
-    check: GoldCheck
-    notes: tuple[str, ...]
-
-    def with_expected(self, ranking: SourceRanking) -> tuple[SourceRanking, dict[str, Any]]:
-        """Add the expected score and the measured score of each source; also return facts about the regression."""
-        import numpy as np
-
-        from xsns_stream.types.source_ranking import ExpectedScore
-
-        codes = [source.language for source in ranking]
-        spelling = self._spelling(ranking.target, *codes)
-        target, names = spelling[ranking.target], [spelling[code] for code in codes]
-        similarities = np.array([source.similarity for source in ranking])
-        predicted = self.calibration.predict(similarities, target, names)
-        expected = [
-            ExpectedScore(float(mean), float(low), float(high), _measured(self.scores, name, target))
-            for name, mean, low, high in zip(names, predicted.mean, predicted.low, predicted.high, strict=True)
-        ]
-        sources = tuple(replace(source, expected=score) for source, score in zip(ranking, expected, strict=True))
-        facts = {
-            "task": self.scores.task,
-            "metric": self.scores.metric,
-            "unit": predicted.unit,
-            "pairs": self.calibration.pairs,
-            "slope": self.calibration.slope,
-            "rmse_left_out": self.calibration.rmse_left_out,
-            "known_target": predicted.known_target,
-            "check": self.check.to_dict(),
-        }
-        return replace(ranking, sources=sources, unit=predicted.unit), facts
-
-    def _spelling(self, *codes: str) -> dict[str, str]:
-        """Return {code in the store: code in the gold scores}, because the two codes of a language may differ."""
-        from xsns_stream.languages import counterparts
-
-        known = counterparts(codes, tuple(dict.fromkeys((*self.scores.sources, *self.scores.targets))))
-        return {code: known.get(code, code) for code in codes}
-
-
-def _calibrate(
-    rows: SubNetworkStore, gold: Gold, regime: str | None, options: _Options, log: NoteLog
-) -> CalibratedScores:
-    """Regress gold scores on the similarities of a store, and compare the two rankings."""
-    from xsns_stream.pipeline.predictors import load_gold, store_similarity
-    from xsns_stream.regression import calibrate
-
-    scores = load_gold(gold, regime, log)
-    matrix = store_similarity(
-        rows,
-        str(rows.path),
-        scores,
-        coefficient=options.coefficient,
-        seeds=options.seeds,
-        density=options.density,
-        on_event=log,
-    )
-    calibration = calibrate(scores, matrix, str(rows.path))
-    for note in calibration.notes:
-        log(Noted(note))
-    return CalibratedScores(scores, calibration, check_with_gold(scores, matrix), tuple(log.notes))
-
-
-def _measured(scores: TransferScores, source: str, target: str) -> float | None:
-    """Return the gold score of a pair; None if it was not measured."""
-    import math
-
-    if source not in scores.sources or target not in scores.targets:
-        return None
-    score = scores[source, target]
-    return None if math.isnan(score) else score
 
 
 def _together(rows: SubNetworkStore, ranking: SourceRanking, count: int, strategy: str, density: float) -> SourceCover:
