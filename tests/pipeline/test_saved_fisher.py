@@ -139,7 +139,7 @@ def test_a_note_says_what_existing_rows_lack(make: Any, run: Any) -> None:
     missing = "compared in halves or stored with its Fisher values"
     assert notes == [
         f"1 of 2 rows are in the store already, and are not {missing}. "
-        "To add this, remove these rows with prune, and build again. "
+        "To add what is missing, remove these rows with prune, and build again. "
         "--parts 8 adds intervals and split-half to rows that are in the store."
     ]
     for again in (make("sw fi"), make("fi", keep_fisher="float32", split_half=True)):

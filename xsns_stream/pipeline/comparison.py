@@ -216,7 +216,7 @@ class _Comparison:
 def _compare(
     rows: SubNetworkStore, selection: Selection, asked: _Comparison, counter: CountedOnWorkers | None, log: NoteLog
 ) -> SimilarityMatrix | GroupedSimilarity:
-    """Count the rows of a selection, and return their similarity."""
+    """Count the overlaps of the rows of a selection, and return their similarities."""
     from xsns_stream.similarity import sample_selection, similarity
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -284,12 +284,13 @@ def _check_modes(
     if sample is not None and workers is not None:
         raise UsageError(
             "--sample cannot be combined with --workers or --scheduler.",
-            "an estimate reads a small part of the rows, so that workers would not save time.",
+            "omit one of them: an estimate reads a small part of the rows, and workers would not save time.",
         )
     if (recount or not save_counts) and (by is not None or sample is not None):
         option, mode = "--recount" if recount else "--no-keep", "--by" if by is not None else "--sample"
         raise UsageError(
-            f"{option} cannot be combined with {mode}.", "counts of groups and estimates are never saved in the store."
+            f"{option} cannot be combined with {mode}.",
+            f"omit {option}: counts of groups and estimates are never saved in the store.",
         )
 
 
@@ -300,7 +301,12 @@ def _sides(
     targets: Codes | None,
     on_event: OnReadEvent,
 ) -> list[tuple[str, ...] | None]:
-    """Return the codes of `languages`, `sources` and `targets`, each None if the argument means all languages."""
+    """Return labels of the store for `languages`, `sources` and `targets`; None for an argument that means all.
+
+    Raises:
+        LanguageError: A language is not in the store.
+        UsageError: Both `languages` and one of the other arguments were given.
+    """
     sides = [select_languages(codes, rows, noting(on_event)) for codes in (languages, sources, targets)]
     if as_codes(languages) and (as_codes(sources) or as_codes(targets)):
         raise UsageError(
@@ -317,7 +323,19 @@ def _check_languages(
     verify: bool,
     on_event: OnReadEvent,
 ) -> None:
-    """Check that at least two languages are selected; if `verify`, compare every compared row with its record."""
+    """Check that at least two languages are selected; if `verify` is True, also check the bits of their rows.
+
+    Args:
+        check_rows: Function that compares rows with their commit records.
+        selection: The selected rows.
+        compared: The languages of all rows that are read, which for a correction are those of its pool.
+        verify: Whether the rows of these languages are compared with their records.
+        on_event: Handler of progress.
+
+    Raises:
+        UsageError: Only one language is selected.
+        StoreError: A row differs from its record.
+    """
     if len(selection.languages) < 2:
         (only,) = selection.languages
         raise UsageError(

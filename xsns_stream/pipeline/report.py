@@ -231,7 +231,7 @@ def _read_matrix(
     rows = _chosen(found.sources, sources or languages)
     columns = _chosen(found.targets, targets or languages)
     if len({*(found.sources[i] for i in rows), *(found.targets[i] for i in columns)}) < 2:
-        raise UsageError("a report needs at least two languages.", "give a matrix of more languages.")
+        raise UsageError("a report needs at least two languages.", "choose more languages of the matrix.")
     origin = os.fspath(matrix) if isinstance(matrix, str | os.PathLike) else "a matrix in memory"
     return Compared(_part(found, rows, columns), {}, None, None, origin)
 

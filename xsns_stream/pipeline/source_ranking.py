@@ -192,9 +192,10 @@ class _Options:
 def _targets(
     target: str | list[str] | tuple[str, ...], rows: SubNetworkStore, options: _Options, named: dict[str, str]
 ) -> tuple[str, ...]:
-    """Return the targets as labels of the store, without duplicates.
+    """Return the labels of the targets in the store, without duplicates.
 
-    For each target whose label in the store is not the given name, a note is added to `named`, {label: note}.
+    `target` may be a code, a list of codes, or `["all"]`. For each target whose label in the store is not the given
+    name, {label: note} is added to `named`.
 
     Raises:
         LanguageError: A target is not in the store.
@@ -219,7 +220,7 @@ def _targets(
         labels = [(seed, density) for seed in options.seeds or rows.seeds for density in densities]
         return tuple(code for code in rows.languages if all(code in rows.languages_at(*label) for label in labels))
     if not names:
-        raise UsageError("no target was given.", "give a language, or several.")
+        raise UsageError("no target was given.", "give at least one language.")
     return tuple(dict.fromkeys(map(find, names)))
 
 
@@ -320,13 +321,16 @@ class _Corrected:
     notes: tuple[str, ...]
 
     def of(self, target: str, sources: Sequence[str], on_event: OnReadEvent) -> SimilarityMatrix:
-        """Return the similarities of the sources to one target; the handler receives the notes on the pool."""
+        """Return the similarities of the sources to one target, and send the notes on the pool to `on_event`."""
         for note in self.notes:
             on_event(Noted(note))
         return self.matrix.between(sources, [target])
 
     def draws(self, targets: Sequence[str]) -> Iterator[SimilarityDraws | None]:
-        """Return draws for each target, from the parts, or without parts from at least three seeds."""
+        """Return simulated similarities for each target, drawn from the parts, or without parts from the seeds.
+
+        An entry is None if there are neither parts nor at least three seeds.
+        """
         from xsns_stream.ranking import draws_of_seeds
 
         if self.resampling is not None:
@@ -337,7 +341,7 @@ class _Corrected:
 def _correct(
     rows: SubNetworkStore, targets: Sequence[str], options: _Options, on_event: OnReadEvent
 ) -> _Corrected | None:
-    """Return the similarities of all targets by a correction; None if the coefficient is none."""
+    """Return the similarities of all targets by a correction; None if the coefficient is not a correction."""
     from xsns_stream.similarity import CORRECTIONS
     from xsns_stream.store.overlap_cache import overlap_cache
 
@@ -359,7 +363,10 @@ def _correct(
 
 
 def _count(value: Any, name: str, least: int) -> int | None:
-    """Return a number of sources as an integer, after a check that it is at least `least`; None if none is given."""
+    """Return `value` as an integer after checking that it is at least `least`; None if it is None.
+
+    `name` is the name of the argument, for the message.
+    """
     if value is None:
         return None
     number = whole_number(value, name)
@@ -388,10 +395,10 @@ def _draws(
     density: float,
     on_event: OnReadEvent,
 ) -> SimilarityDraws | None:
-    """Return draws of the similarities: simulated values that other samples of examples might give.
+    """Return simulated similarities of one target, as other samples of examples might give them.
 
-    The draws are based on folds, for the candidates that have folds. If no candidate has folds, they are based on the
-    seeds. The result is None if there are neither folds nor at least three seeds.
+    They are drawn from the folds of the candidates `sources` that have folds. If no candidate has folds, they are drawn
+    from the seeds. The result is None if there are neither folds nor at least three seeds.
     """
     from xsns_stream.ranking import draws_of_folds, draws_of_seeds, fold_similarities
 
