@@ -314,7 +314,7 @@ def _bounded_lines(stream: IO[bytes], path: Path, max_bytes: int = _MAX_LINE_BYT
     while block:
         *chunks, rest = rest.split(b"\n")
         ended = [line for chunk in chunks for line in _split_at_returns(chunk.rstrip(b"\r"))]
-        # The last CR may be followed by LF, so that both are one line end.
+        # If LF follows the last CR, the two are one line end.
         body = rest.rstrip(b"\r")
         at = body.rfind(b"\r")
         if at >= 0:

@@ -251,8 +251,8 @@ def dialect_of(path: Path) -> Dialect:
 def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
     """Return the dialect of a file.
 
-    The modification time and the size of the file (`stamp`) are part of the key of the cache, so that the dialect of a
-    changed file is determined again.
+    The modification time and the size of the file (`stamp`) are part of the key of the cache. The dialect of a changed
+    file is therefore determined again.
     """
     del stamp
     with closing(iter_lines(path)) as lines:
@@ -337,7 +337,10 @@ def _has_quoting(text: Iterator[str]) -> bool:
 
 
 def _joined_lines(text: Iterator[str]) -> Iterator[str | None]:
-    """Yield rows, joining lines while a quotation mark is open; yield None for a row whose mark is never closed."""
+    """Yield rows, whose fields may contain line ends; yield None for a row whose quotation mark is never closed.
+
+    `text` are the lines without their line ends.
+    """
     for line in text:
         row = [line]
         quotes = line.count('"')

@@ -200,7 +200,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _document(path: Path) -> JsonRow | None:
-    """Return the only object of a `.json` file; None for other files, such as those with one object on each line."""
+    """Return the object of a `.json` file that is one object; None for other layouts, such as lines of objects."""
     if not without_compression(path.name).lower().endswith(".json"):
         return None
     with open_bytes(path) as stream:
@@ -215,9 +215,11 @@ def _document(path: Path) -> JsonRow | None:
 
 
 def _rows_of_document(document: JsonRow) -> Iterator[JsonRow]:
-    """Yield the rows of a document: those of its only array of objects, or of columns as pandas writes them.
+    """Yield the rows of a JSON document: the elements of its only array of objects, or the rows of its columns.
 
-    A document that contains neither of them is one row.
+    Columns are arrays of equal length, or objects {"0": …, "1": …}, which pandas writes.
+
+    A document without such an array and without such columns is one row.
     """
     values = list(document.values())
     arrays = [value for value in values if isinstance(value, list) and value and isinstance(value[0], JsonRow)]

@@ -120,8 +120,8 @@ class LocalCorpus:
     def label_names(self) -> tuple[str, ...]:
         """Return the sorted names of the labels in all files; empty if no labels are read, or if they are answers.
 
-        The labels of all languages are returned, independently of the languages in use, so that the k-th name is always
-        the same.
+        The labels of all languages are returned, independently of the languages in use. The k-th name is therefore
+        always the same.
 
         Raises:
             CorpusError: No file has labels that can be read.

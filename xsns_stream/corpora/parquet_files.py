@@ -75,7 +75,7 @@ def parquet_cells(path: Path, names: Sequence[str]) -> list[str]:
 
 
 def _with_text(value: Any) -> Any:
-    """Return a value with its bytes decoded as text, because Impala and older programs write text as bytes.
+    """Return a value of a table with bytes decoded as text; Impala and older programs write text as bytes.
 
     Bytes that are not UTF-8 become text that cannot be encoded, which is counted as undecodable.
     """

@@ -243,7 +243,8 @@ class FileFormat:
         cells: For tables whose rows are not JSON, a function (file, names) that returns, as text, the cells of the
             first column in `names` that the table has.
         compressible: Whether files may also be compressed; Parquet files are compressed inside.
-        has_only_text: Whether all values of a table are texts, so that missing values are written as texts.
+        has_only_text: Whether all values of a table are texts. A missing value is then also written as a text, such as
+            `nan`.
     """
 
     read: Reader

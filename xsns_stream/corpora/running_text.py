@@ -158,7 +158,7 @@ def _first_visible(letters: Iterable[str]) -> str:
 
 
 def _script_kind(letter: str) -> str:
-    """Return the kind of a character, which decides about spaces beside it.
+    """Return the kind of script to which a character belongs, by which :func:`join_words` sets spaces.
 
     It is `letter` or `mark` (punctuation) in East Asian scripts, `other` in other scripts without spaces, and empty in
     scripts with spaces.

@@ -131,7 +131,17 @@ def find_layout(folder: Path, task: str, treebank: str | None = None) -> Layout:
 def _with_treebanks(
     candidates: Sequence[tuple[str, str, Path]], task: str, treebank: str | None
 ) -> tuple[Sequence[tuple[str, str, Path]], dict[str, tuple[str, ...]], list[Path]]:
-    """Return the candidates to read, {code: chosen treebanks}, and the treebank files that are not chosen."""
+    """Select the chosen treebanks from the files of a folder.
+
+    Args:
+        candidates: (language, split, file) of each file.
+        task: The task of the data.
+        treebank: The value of `--treebank`; None for all treebanks.
+
+    Returns:
+        The candidates to read; {code: the chosen treebanks} for languages with other treebanks besides; and the files
+        of treebanks that are not chosen.
+    """
     if treebank is None:
         return candidates, {}, []
     name_of = {path: file.treebank for _, _, path in candidates if (file := _treebank_file(path, task))}
@@ -164,9 +174,10 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
-    """Yield (language, split, file) of each file that may contain data.
+    """Yield (language, split, file) for each of the `entries` of a folder that may contain data of a task.
 
-    The language is written as in the name, or empty if the name has none. The split may be `WHOLE`.
+    The language is written as in the name, or empty if the name has none. The split may be `WHOLE`. If `lines` is True,
+    the folder is SIB-200, and every `.txt` file is a candidate.
     """
     for entry in entries:
         if entry.is_dir():
@@ -192,7 +203,7 @@ def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[
 
 
 def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield the candidates in the folder of a treebank or of a language."""
+    """Yield (language, split, file) for each file in the folder of a treebank or of a language."""
     treebanks, _ = treebank_files(folder, lambda name: suffix_of(name, task))
     yield from ((each.language, each.split, each.path) for each in treebanks if each.path.is_file())
     for path in _entries(folder):
@@ -204,7 +215,7 @@ def _candidates_in_folder(folder: Path, task: str) -> Iterator[tuple[str, str, P
 
 
 def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) -> Iterator[UnreadFile]:
-    """Yield the files and folders that are not read, with the reasons."""
+    """Yield each entry of a folder, and each file of its subfolders, that is not in `used`, with the reason."""
     for entry in entries:
         if entry in used:
             continue
@@ -263,7 +274,7 @@ _Node: TypeAlias = tuple[str, str]
 
 
 def cut_into_splits(items: Sequence[IdentifiedExample]) -> dict[str, tuple[TextExample, ...]]:
-    """Return {split: examples in the order of the file}; train, dev and test have about 70, 10 and 20 percent."""
+    """Divide examples into train, dev and test: about 70, 10 and 20 percent, each in the order of the file."""
     splits: dict[str, list[TextExample]] = {"train": [], "dev": [], "test": []}
     for item, key in zip(items, _group_keys(items), strict=True):
         percent = _hashed_percent("split", key)
@@ -322,7 +333,7 @@ class _Groups:
         return node
 
     def join(self, one: _Node, other: _Node) -> None:
-        """Join the groups of two nodes."""
+        """Join the group of node `one` and the group of node `other`."""
         self._parent[self.root(one)] = self.root(other)
 
 
