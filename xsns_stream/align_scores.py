@@ -85,7 +85,7 @@ def join(
     joined = replace(joined, notes=(*notes, *_gap_notes(joined)))
     if not joined.candidates.any():
         raise UsageError(
-            "no pair of two different languages has a gold score and all predictions.",
+            "no pair of two different languages has a gold score and a value from every predictor.",
             "leave out the predictor with the fewest languages; `xsns-stream gold show` lists the gold scores.",
         )
     return joined
@@ -111,7 +111,7 @@ def align(values: Reals, labels: Axes, axes: Axes) -> Reals:
 
 
 def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the indices of the common labels in `after`, and the indices of the same labels in `before`."""
+    """Return the indices of the labels that both lists contain: in `after`, and for the same labels in `before`."""
     old_index = {label: old for old, label in enumerate(before)}
     pairs = [(new, old_index[label]) for new, label in enumerate(after) if label in old_index]
     return [new for new, _ in pairs], [old for _, old in pairs]
@@ -164,9 +164,14 @@ def _require_overlap(name: str, matrix: SimilarityMatrix, axes: Axes) -> None:
 def _fits_transposed(
     shared: tuple[set[str], set[str]], shared_transposed: tuple[set[str], set[str]], matrix: SimilarityMatrix
 ) -> bool:
-    """Return whether the labels fit the gold scores better after transposition.
+    """Return whether the labels of a matrix fit the gold scores better after transposition.
 
     The result is False for a matrix whose sources and targets are the same languages.
+
+    Args:
+        shared: The sources, and the targets, that the matrix and the gold scores have in common.
+        shared_transposed: The same for the transposed matrix.
+        matrix: The matrix.
     """
     if set(matrix.sources) == set(matrix.targets):
         return False
@@ -177,7 +182,7 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those in `always`, and those of pairs that have a score and all predictions.
+    """Return the languages of the pool: those in `always`, and those of scored pairs with a value from every predictor.
 
     Other languages are left out. If they stayed, the mean gold score of a source, for instance, would include targets
     for which the predictors are not compared.
@@ -200,7 +205,7 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return, for each predictor, the scored pairs that all other predictors have and that this predictor lacks."""
+    """Return, for each predictor, the scored pairs for which only this predictor has no value."""
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -214,7 +219,14 @@ def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes:
 
 
 def _cost(name: str, others: NDArray[np.bool_], own: NDArray[np.bool_], axes: Axes) -> PoolCost:
-    """Return the pairs, sources and targets that all other predictors have, and that this predictor lacks."""
+    """Return the pairs, and the sources and targets of pairs, that the pool lacks because of one predictor.
+
+    Args:
+        name: Name of the predictor.
+        others: bool [S, T], the scored pairs for which all other predictors have a value.
+        own: bool [S, T], the pairs for which this predictor has a value.
+        axes: Codes of the S sources and of the T targets.
+    """
     sources, targets = axes
     both = others & own
     lost_rows: NDArray[np.bool_] = np.asarray(others.any(axis=1)) & ~np.asarray(both.any(axis=1))
@@ -293,7 +305,7 @@ def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, p
         lost = [code for code in codes if code not in in_pool and all(code in side for side in predicted)]
         if lost:
             yield (
-                f"these {role}s are left out, because they have no pair with a score and all predictions: "
+                f"these {role}s are left out, because they have no pair with a score and a value from every predictor: "
                 f"{listed(lost)}."
             )
 

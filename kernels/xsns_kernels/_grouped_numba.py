@@ -31,7 +31,7 @@ _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = 4
 _ROWS = types.Array(types.float32, 2, "A", readonly=True, aligned=False)
 _MATRIX, _PANELS, _OFFSETS = writable(types.float32, 2), writable(types.float32, 3), writable(types.int64)
-# Number of rows of G that are packed together, so that their cache lines stay in the first-level cache.
+# Number of rows of G that are packed together. Their cache lines stay in the first-level cache.
 _STRIP = 32
 # Largest number of rows of a run of several examples. Their panel of A needs 512 KiB of the second-level cache.
 _MOST_ROWS = 2048

@@ -36,8 +36,8 @@ def _kernel(  # type: ignore[no-untyped-def]  # the compiler takes no other anno
 ):
     """F[o, i] += Σ_n (Σ_r G[r, o] · A[r, i])² for one tile of [BLOCK_O, BLOCK_I].
 
-    A segment is read in blocks of BLOCK_R rows; rows past its end are treated as zeros. Offsets are clamped, so that no
-    offset points outside of G and A. Element offsets are int64, because R · I may exceed 2³¹.
+    A segment is read in blocks of BLOCK_R rows; rows past its end are treated as zeros. Offsets are clamped: no offset
+    points outside of G and A. Element offsets are int64, because R · I may exceed 2³¹.
     """
     tiles = tl.cdiv(features_in, BLOCK_I)
     o = (tl.program_id(0) // tiles).to(tl.int64) * BLOCK_O + tl.arange(0, BLOCK_O)

@@ -63,7 +63,7 @@ def _jit(function: Function, signatures: tuple[Any, ...], cache: bool) -> Functi
 def readable(dtype: Any, ndim: int = 1) -> Any:
     """Return the Numba type of a C-contiguous input array that may be read-only or misaligned.
 
-    Numba converts writable and aligned arrays to this type, so that one compiled version serves memory maps, views of
+    Numba converts writable and aligned arrays to this type. One compiled version therefore serves memory maps, views of
     files and ordinary arrays.
     """
     return types.Array(dtype, ndim, "C", readonly=True, aligned=False)
@@ -80,7 +80,7 @@ def array_pointer(context: Any, builder: Any, array_type: Any, array: Any) -> An
 
 
 def at(builder: Any, address: Any, element: Any) -> Any:
-    """Emit a typed pointer for an integer address."""
+    """Emit a pointer to a value of the type `element` at an integer address."""
     return builder.inttoptr(address, element.as_pointer())
 
 

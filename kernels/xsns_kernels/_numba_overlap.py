@@ -2,8 +2,7 @@
 
 A tile of 4 x 4 pairs keeps its sixteen sums in vector registers: eight loads are used for sixteen ANDs, popcounts and
 additions. The vectors are declared as `<8 x i64>` in LLVM, because LLVM prefers 256-bit vectors by default. On a CPU
-without AVX-512, LLVM splits them, and the result is the same. Rows are given by their addresses, so that they are
-counted without a copy.
+without AVX-512, LLVM splits them, and the result is the same. Rows are given by their addresses and are not copied.
 """
 
 from __future__ import annotations
@@ -114,9 +113,9 @@ def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
 def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
     """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
 
-    The last tiles of a block each prefetch one row of the next block, so that counting does not wait for memory.
-    Columns of `out` are processed in panels, so that the right-hand rows of the tiles stay in the second-level cache
-    even if there are many rows.
+    The last tiles of a block each prefetch one row of the next block, because counting would otherwise wait for memory.
+    Columns of `out` are processed in panels: the right-hand rows of the tiles then stay in the second-level cache even
+    if there are many rows.
 
     Args:
         rows: int64 [R], the address of each row; R is a multiple of 4.

@@ -1,9 +1,9 @@
 """The K-th largest, thresholds and histograms of torch tensors, computed on the device of the tensors.
 
 The results equal those of `kth_largest`, `threshold_bits` and `pattern_histogram` of `xsns_kernels` bit for bit. Only
-histograms and packed bits are copied from the device. Tensors are processed in parts, without sorting or joining, so
-that scratch memory is bounded. Bit patterns are compared as signed integers, so that the treatment of subnormal numbers
-by a device cannot change a result.
+histograms and packed bits are copied from the device. Tensors are processed in parts, without sorting or joining;
+scratch memory is bounded. Bit patterns are compared as signed integers, because devices treat subnormal numbers in
+different ways.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DTYPES: dict[torch.dtype, np.dtype[Any]] = {
 }
 _PATTERN = {torch.float32: torch.int32, torch.float64: torch.int64}
 # Eight bytes that are 0 or 1 are read as one little-endian integer and multiplied by this factor. Bit i of the highest
-# byte of the product is then byte i. No two terms of the product set the same bit, so that there is no carry into the
+# byte of the product is then byte i. No two terms of the product set the same bit. There is therefore no carry into the
 # highest byte.
 _GATHER = 0x0102_0408_1020_4080
 

@@ -21,7 +21,7 @@ from xsns_kernels.columns import Columns, Counts, Part, Progress, Segment, parts
 _UNPACKED_BYTES = 1 << 28
 #: For 8-bit products, the number of rows must be a multiple of this number.
 _ROWS = 32
-#: Largest number of words of a row in a block, so that the int32 sums of a product cannot overflow.
+#: Largest number of words of a row in a block. With more words, the int32 sums of a product could overflow.
 _MOST_WORDS = 1 << 20
 
 

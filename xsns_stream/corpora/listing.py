@@ -344,7 +344,7 @@ def _two_files(code: str, names: Sequence[str], folder: Path) -> CorpusError:
     return CorpusError(
         f"{listed} {both} mean the language '{code}'.",
         f"give each its own label with {labels}, or use the names of all files as labels with --labels-as-given; or "
-        f"choose one file with a further --corpus {first} (the choice is recorded, so that it needs a new store); or "
+        f"choose one file with a further --corpus {first} (the choice is recorded, and needs a new store); or "
         "keep only one of them in the folder.",
     )
 

@@ -168,7 +168,7 @@ def _specifications(spec: object) -> list[str]:
     if isinstance(spec, str | os.PathLike):
         return [os.fspath(spec)]
     if not isinstance(spec, Sequence):
-        raise UsageError(f"the texts are of the type {type(spec).__name__}.", IN_MEMORY)
+        raise UsageError(f"texts cannot be of the type {type(spec).__name__}.", IN_MEMORY)
     for part in spec:
         if not isinstance(part, str | os.PathLike):
             raise UsageError(f"the texts are a list of {type(part).__name__}, without languages.", IN_MEMORY)

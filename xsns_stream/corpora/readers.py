@@ -166,7 +166,10 @@ def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> Non
             f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
         )
     if not counts.usable:
-        raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.")
+        raise CorpusError(
+            f"{name} has no usable text: {describe_counts(counts)}.",
+            "the numbers count lines, rows or sentences: those that were read, and why they cannot be used.",
+        )
 
 
 def describe_counts(counts: ReadCounts) -> str:

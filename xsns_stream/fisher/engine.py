@@ -48,7 +48,7 @@ class Engine:
         settings: Token reduction, labels, precision, checkpointing.
         without_rules: Names of parameters that must not be measured by a rule.
         measured: Names of the parameters to measure in this pass; all of θ by default. The other parameters keep their
-            rules, so that the result does not depend on the division of θ into passes.
+            rules, because the result must not depend on the division of θ into passes.
         moments: The moments to accumulate: any of `square`, `absolute`, `signed`.
         seed: Seed for labels drawn from the model.
         kind: Kind of the model; by default it is determined by :func:`xsns_stream.fisher.scoring.kind_of`.
@@ -119,7 +119,11 @@ class Engine:
         return self._by_id.get(id(parameter))
 
     def by_example(self, x: Tensor, module: nn.Module) -> Tensor:
-        """Return a view [B, T, …] of activations of the current pass of shape [B, T, …] or [B · T, …]."""
+        """Return a view [B, T, …] of activations x of the current pass, which have the shape [B, T, …] or [B · T, …].
+
+        Raises:
+            NotExactError: The activations have a different shape; the error names `module`.
+        """
         examples = self.examples_in_pass
         if x.dim() >= 3 and x.shape[0] == examples and (x.dim() > 3 or x.shape[1] in self._lengths):
             return x if x.dim() == 3 else x.flatten(1, -2)
@@ -142,7 +146,7 @@ class Engine:
         return self._rows[positions]
 
     def add_small(self, parameter: Tensor, gradients: Tensor) -> None:
-        """Add gradients of a small parameter, one for each example; they are squared at the end of the pass."""
+        """Add the gradients [B, *shape] of a small parameter; sums over all uses are squared at the end of the pass."""
         before = self._small.get(id(parameter))
         self._small[id(parameter)] = gradients if before is None else before.add_(gradients)
 
@@ -152,7 +156,7 @@ class Engine:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Store the data of one use of a module; at the last use return the data of all uses, otherwise None."""
+        """Store the data of a use of a module; return the data of all its uses at the last one in the pass, else None."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
@@ -232,7 +236,10 @@ class Engine:
         self._run_backward(start if rows.requires_grad else None)
 
     def _run_backward(self, start: Callable[[], None] | None) -> None:
-        """Run the backward pass of one batch, and square the gradients of small parameters at its end."""
+        """Run the backward pass of one batch, and square the gradients of small parameters at its end.
+
+        `start` is the function that runs the backward pass; None if no measured parameter affects the loss.
+        """
         self._backward_runs = True
         if start is not None:
             start()
@@ -272,7 +279,10 @@ class Engine:
     def _losses(
         self, rows: Tensor, scored_batch: ScoredBatch, batch: Mapping[str, Tensor]
     ) -> tuple[Tensor, Callable[[], None]]:
-        """Return the loss of a batch, and a function that runs the backward pass of the loss."""
+        """Return the loss of a batch, and a function that runs the backward pass of the loss.
+
+        `rows` are the logits [N, C], or the inputs [N, H] of the head for a loss in blocks.
+        """
         factors = self._factors(scored_batch, sum_dtype(rows.dtype))
         keys = scoring.example_keys(batch) if self.settings.labels == "sample" else []
         if self._head is None or not self._head.in_blocks:

@@ -29,7 +29,7 @@ class RunningMeasurement(Protocol):
 
     @property
     def sums(self) -> Mapping[str, Tensor]:
-        """{name: running sum}."""
+        """{name of a parameter: its running sum}."""
 
 
 @contextmanager

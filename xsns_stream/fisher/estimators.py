@@ -36,7 +36,7 @@ CLIPPED_NORM = 1.0
 class BatchGradients:
     """Context manager that accumulates squared gradients of batches.
 
-    The gradient of each parameter is squared and freed immediately, so that only one gradient is in memory at a time.
+    The gradient of each parameter is squared and freed immediately. Only one gradient is in memory at a time.
 
     Attributes:
         examples: Number of examples added so far.
@@ -88,7 +88,7 @@ class BatchGradients:
         self._undo.close()
 
     def add(self, batch: Mapping[str, Tensor]) -> None:
-        """Add one batch.
+        """Add the squared gradients of one batch to the sums.
 
         Raises:
             FisherError: See :meth:`xsns_stream.fisher.engine.Engine.add`.

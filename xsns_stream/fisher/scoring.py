@@ -63,7 +63,7 @@ def kind_of(model: Any) -> str:
     """
     if not hasattr(model, "config"):
         raise UsageError(
-            f"{type(model).__name__} is not a model of transformers, so that its loss is not known.",
+            f"{type(model).__name__} is not a model of transformers, and its loss is not known.",
             "give the argument loss=…, a function of a model and a batch that returns one value for each example, "
             "for example lambda model, batch: F.cross_entropy(model(batch['x']), batch['y'], reduction='none').",
         )
@@ -166,7 +166,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
     """
     _check_device(batch, next(model.parameters()).device)
     if "input_ids" in batch and not len(batch["input_ids"]):
-        raise FisherError("a batch has no examples.")
+        raise FisherError("a batch has no examples.", "leave out empty batches.")
     if "input_ids" in batch:
         _check_shapes(kind, batch)
     if "input_ids" in batch:
@@ -318,7 +318,7 @@ def example_keys(batch: Batch) -> list[int]:
 
 
 def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor]]:
-    """Return a list of batches of one example each, without padding on the right."""
+    """Split a batch into batches of one example each, without padding on the right."""
     examples, positions = batch["input_ids"].shape
     lengths = real_lengths(batch.get("attention_mask"), examples, positions)
     decoded = [0] * examples
@@ -339,9 +339,9 @@ def single_examples(batch: Batch, kind: str = "masked") -> list[dict[str, Tensor
 
 
 def real_lengths(mask: Tensor | None, examples: int, positions: int) -> list[int]:
-    """Return the number of positions of each example up to the last position that the attention mask includes.
+    """Return the length of each example up to the last position that the attention mask [B, T] includes.
 
-    Without an attention mask, this is the length of the batch.
+    If `mask` is None, the length of each of the B = `examples` examples is T = `positions`.
     """
     if mask is None:
         return [positions] * examples

@@ -80,7 +80,7 @@ def digest_files(paths: Iterable[Path]) -> str:
 
 
 def innermost(error: BaseException) -> BaseException:
-    """Return the original error of a chain of errors, which caused all others."""
+    """Return the first error of a chain of errors, which caused all later errors of the chain."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return error
@@ -119,7 +119,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def needs_own_code(name: str, what: str) -> ModelError:
-    """Return the error for a model that cannot be loaded without the code that comes with it."""
+    """Return the error for a model whose configuration or tokenizer (`what`) needs code that comes with the model."""
     return ModelError(
         f"the {what} of model '{name}' cannot be read: it needs code that comes with the model (auto_map), and "
         "such code is never run.",

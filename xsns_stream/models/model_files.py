@@ -146,7 +146,11 @@ def config_of_fields(fields: Fields, name: str) -> Any:
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:
-    """Return the configuration that `make` creates; errors of transformers become errors of this package."""
+    """Return the configuration that the function `make` of transformers creates for the model `name`.
+
+    Raises:
+        ModelError: transformers raised an error.
+    """
     try:
         with quiet_transformers():
             config = make()
@@ -164,7 +168,14 @@ def _made(name: str, make: Callable[[], Any]) -> Any:
 
 
 def _hint_on_kind(kind: str, fields: Fields, installed: str, known: list[str]) -> str:
-    """Return a hint for a kind of model that the installed transformers does not support."""
+    """Return a hint for a kind of model that the installed transformers does not support.
+
+    Args:
+        kind: The `model_type` in the configuration.
+        fields: The configuration.
+        installed: The version of transformers.
+        known: All kinds of models that this version supports.
+    """
     if near := get_close_matches(kind, known, n=1, cutoff=0.8):
         meant = f" If model_type in config.json is misspelt: did you mean '{near[0]}'?"
     else:
@@ -186,8 +197,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any) -> None:
     """Raise an error if the configuration describes a model that is far larger than its weights.
 
-    For this check, the model is built without values, on the `meta` device of torch. When transformers loads the model,
-    it allocates tensors that are not in the files and fills them with random values, so that the check must come first.
+    For this check, the model is built without values, on the `meta` device of torch. The check must come before the
+    model is loaded, because transformers allocates tensors that are not in the files and fills them with random values.
 
     Raises:
         UnusableError: The described model is far larger than the weights.

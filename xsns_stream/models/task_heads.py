@@ -22,7 +22,7 @@ _TEXT_MODELS: Final = ("MASKED_LM", "CAUSAL_LM")
 _PASSED: Final = ("input_ids", "attention_mask", "position_ids", "past_key_values", "inputs_embeds")
 #: Arguments of recurrent bodies (Mamba, RWKV), whose outputs lack fields that the generic heads read.
 _RECURRENT: Final = ("cache_params", "state")
-#: {(class of the configuration, task): class with the head}, so that all models of one kind have the same class.
+#: {(class of the configuration, task): class with the head}; all models of one kind have the same class.
 _MADE: Final[dict[tuple[type[Any], str], type[Any]]] = {}
 
 

@@ -234,7 +234,10 @@ class Evaluation:
         return "\n".join((*tables, html_notes((*sentences, *self.notes))))
 
     def _intervals(self, mean: Reals, low: Reals, high: Reals, p: Reals | None = None) -> pd.DataFrame:
-        """Return a frame of texts, with one row for each predictor and one column for each metric."""
+        """Return a frame whose cells are texts: a mean, its confidence interval and, if given, its p-value.
+
+        All arrays are float64 [P, M]; rows of the frame are predictors, and columns are metrics.
+        """
         import pandas as pd
 
         unknown = np.full_like(mean, np.nan) if p is None else p

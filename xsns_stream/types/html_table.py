@@ -31,7 +31,7 @@ def html_table(
 ) -> str:
     """Return a frame as an HTML table with a caption above it and notes below it; all text is escaped.
 
-    The table has no colours of its own, so that it is readable in light and dark notebooks.
+    The table sets no colours. It is therefore readable in light and dark notebooks.
 
     Args:
         frame: The table. Missing values are empty cells.

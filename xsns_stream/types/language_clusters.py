@@ -25,8 +25,8 @@ class LanguageClusters:
     """Clusters of languages, which result from cutting a tree.
 
     Attributes:
-        clusters: The codes of each cluster. Clusters and codes are in the order of the leaves of the tree, so that
-            neighbouring clusters are similar.
+        clusters: The codes of each cluster. Clusters and codes are in the order of the leaves of the tree; neighbouring
+            clusters are similar.
         families: {code: name of its top-level family in Glottolog}, for the languages whose family is known.
         agreement: The adjusted Rand index of the clusters and the families, over the languages with a known family. It
             is 1 if both divisions are the same, and about 0 if they agree only by chance. NaN if fewer than two

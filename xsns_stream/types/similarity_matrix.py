@@ -251,7 +251,7 @@ class SimilarityMatrix:
         if set(self.sources) != set(self.targets) or len(self.sources) < 2:
             raise UsageError(
                 "a tree needs a matrix of at least two languages with the same languages as sources and as targets.",
-                "leave out sources and targets, so that all languages are compared with one another.",
+                "leave out sources and targets; all languages are then compared with one another.",
             )
         columns = [self.targets.index(code) for code in self.sources]
         return LanguageTree(self.sources, average_linkage(self.values[:, columns]), self.support)

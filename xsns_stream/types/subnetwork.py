@@ -68,7 +68,7 @@ class SubNetwork(BitSet):
         count = popcount(self.bits)
         if count != self.cardinality:
             raise StoreError(
-                f"the sub-network of '{self.language}' has {count} bits set, its record says {self.cardinality}."
+                f"the sub-network of '{self.language}' has {count} bits set, but its record says {self.cardinality}."
             )
         if has_pad_bits(self.bits, self.size):
             raise StoreError(f"the sub-network of '{self.language}' has bits set past its last parameter.")
