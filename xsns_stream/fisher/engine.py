@@ -156,7 +156,7 @@ class Engine:
             self._uses[id(module)] = self._uses.get(id(module), 0) + 1
 
     def gather_uses(self, module: nn.Module, use: Any) -> Sequence[Any] | None:
-        """Store the data of a use of a module; return the data of all its uses at the last one in the pass, else None."""
+        """Store the data of a use of a module; at its last use in the pass, return the data of all uses, else None."""
         uses = self._gathered.setdefault(id(module), [])
         uses.append(use)
         if len(uses) < self._uses[id(module)]:
