@@ -330,7 +330,7 @@ def test_a_plain_module_without_a_loss_is_refused() -> None:
     assert "reduction='none'" in error.hint
     model = make("mlp")[0]
     for measure in (xs.self_check, lambda model, layout: xs.mean_gradient(model, [], layout)):
-        with pytest.raises(UsageError, match="so that its loss is not known"):
+        with pytest.raises(UsageError, match="and its loss is not known"):
             measure(model, xs.parameter_layout(model, blocks="all"))
 
 
