@@ -118,7 +118,10 @@ def _matching_indices(before: Sequence[str], after: Sequence[str]) -> tuple[list
 
 
 def _per_seed(matrix: SimilarityMatrix, axes: Axes) -> Reals:
-    """Return the similarities of each seed, float64 [R, S, T]. R is 1 for a matrix without seeds."""
+    """Return the similarities of each seed for the sources and targets in `axes`, float64 [R, S, T].
+
+    R is 1 for a matrix without seeds. Values are NaN for languages that the matrix lacks.
+    """
     values = matrix.per_seed if _has_seeds(matrix) and matrix.per_seed is not None else matrix.values[None]
     return align(values, (matrix.sources, matrix.targets), axes)
 
@@ -184,8 +187,8 @@ def _fits_transposed(
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
     """Return the languages of the pool: those in `always`, and those of scored pairs with a value from every predictor.
 
-    Other languages are left out. If they stayed, the mean gold score of a source, for instance, would include targets
-    for which the predictors are not compared.
+    Only `requested` sources and targets are in the pool. Other languages are left out, because, for example, the mean
+    gold score of a source would otherwise include targets for which the predictors are not compared.
     """
     known = _scored(gold, requested)
     for matrix in matrices.values():
@@ -196,7 +199,7 @@ def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], reques
 
 
 def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
-    """Return a boolean array [S, T], which is True for pairs of two different languages that have a score."""
+    """Return a boolean array [S, T]: whether source and target are different languages and the pair has a score."""
     known: NDArray[np.bool_] = np.isfinite(gold.restricted(*axes).values)
     for row, source in enumerate(axes[0]):
         for column, target in enumerate(axes[1]):
@@ -205,7 +208,7 @@ def _scored(gold: TransferScores, axes: Axes) -> NDArray[np.bool_]:
 
 
 def _costs(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> tuple[PoolCost, ...]:
-    """Return, for each predictor, the scored pairs for which only this predictor has no value."""
+    """Return, for each predictor, the scored pairs in `axes` for which only this predictor has no value."""
     scored = _scored(gold, axes)
     known = {name: np.isfinite(_per_seed(matrix, axes)).all(axis=0) for name, matrix in matrices.items()}
     costs = []
@@ -255,7 +258,10 @@ def _trivial_note(gold: TransferScores) -> Iterator[str]:
 def _spelling_notes(
     matrices: Mapping[str, SimilarityMatrix], renamed: Mapping[str, SimilarityMatrix], pool: set[str]
 ) -> Iterator[str]:
-    """Yield a sentence for each predictor whose codes for languages of the pool differ from the gold scores."""
+    """Yield a sentence for each predictor whose codes for languages of the pool differ from those of the gold scores.
+
+    `renamed` are the `matrices` after their languages were renamed to the codes of the gold scores.
+    """
     for name, matrix in matrices.items():
         theirs_of = {
             ours: theirs
@@ -272,7 +278,7 @@ def _spelling_notes(
 
 
 def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], axes: Axes) -> Iterator[str]:
-    """Yield sentences about languages that a predictor lacks, and about languages that only the predictor has."""
+    """Yield sentences about languages of `axes` that a predictor lacks, and about languages without gold scores."""
     languages = dict.fromkeys((*axes[0], *axes[1]))
     for name, matrix in matrices.items():
         lacking = [
@@ -297,7 +303,7 @@ def _coverage_notes(gold: TransferScores, matrices: Mapping[str, SimilarityMatri
 
 
 def _pairless_notes(matrices: Mapping[str, SimilarityMatrix], requested: Axes, pool: Axes) -> Iterator[str]:
-    """Yield sentences about languages that all predictors have, but that are not in the pool."""
+    """Yield sentences about requested languages that all predictors have, but that are not in the pool."""
     for role, codes, in_pool, predicted in (
         ("source", requested[0], pool[0], [matrix.sources for matrix in matrices.values()]),
         ("target", requested[1], pool[1], [matrix.targets for matrix in matrices.values()]),

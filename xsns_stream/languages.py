@@ -366,7 +366,7 @@ def _parts(label: str) -> list[str]:
 
 
 def _scripts_agree(one: str, other: str) -> bool:
-    """Return whether two codes have the same script, or at most one of them has a script."""
+    """Return whether the codes `one` and `other` have the same script, or at most one of them has a script."""
     codes = [code_or_none(code) or code for code in (one, other)]
     scripts = {part for code in codes for part in code.split("-")[1:] if len(part) == 4 and part.isalpha()}
     # Hani stands for Chinese characters, both traditional and simplified.
@@ -480,7 +480,7 @@ def _find(word: str, known: Sequence[str]) -> str | None:
 
 
 def _no_language(missing: tuple[str, ...], known: Sequence[str], where: str) -> LanguageError:
-    """Return the error for missing languages, with suggestions."""
+    """Return the error for languages that are not in `known`, with a hint that suggests similar codes of `known`."""
     near = dict.fromkeys(match for word in missing for match in near_misses(word, known))
     if near:
         hint = "did you mean " + ", ".join(f"'{k}' ({shown_name(k)})" for k in near) + "?"

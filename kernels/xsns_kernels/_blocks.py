@@ -104,7 +104,7 @@ class _Counter(Protocol):
         """Count a window; `rows` [R] are addresses, R is a multiple of four and `words` a multiple of eight."""
 
     def take(self) -> Counts:
-        """Return the sums since the last call, and reset them to zero."""
+        """Return the sums of the windows that were counted since the last call, and reset them to zero."""
 
 
 class _Pairs:
@@ -299,7 +299,7 @@ class _Queue(Iterator[Part]):
             return next(self._windows)
 
     def done(self, part: Part) -> None:
-        """Report that a window was counted."""
+        """Report that the window `part` was counted."""
         with self._lock:
             self._done += part.stop - part.start
             if self._progress is not None:

@@ -289,7 +289,7 @@ def bracket_into(
     )
 )
 def set_collected(patterns: Any, positions: Any, lowest: int, words: Any) -> None:
-    """For each collected pattern that is at least `lowest`, set the bit at its position."""
+    """Set the bit positions[i] of `words` for each i with patterns[i] >= `lowest`."""
     for i in range(patterns.size):
         if np.uint64(patterns[i]) >= lowest:
             words[positions[i] >> 6] |= np.uint64(1) << np.uint64(positions[i] & 63)

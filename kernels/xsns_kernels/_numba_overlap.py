@@ -111,7 +111,7 @@ def _size(typingctx: Any, address: Any, vectors: Any) -> Any:
 
 @compiled(VOID(_ADDRESSES, INTP, INTP, INTP, _COUNTS))
 def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
-    """Add the counts of all pairs of rows to the tiles of `out` on and above the diagonal.
+    """Add the number of common bits of each pair of rows to the tiles of `out` on and above the diagonal.
 
     The last tiles of a block each prefetch one row of the next block, because counting would otherwise wait for memory.
     Columns of `out` are processed in panels: the right-hand rows of the tiles then stay in the second-level cache even
@@ -140,7 +140,10 @@ def add_pairs(rows: Any, words: int, block: int, panel: int, out: Any) -> None:
 
 @compiled(VOID(_ADDRESSES, _ADDRESSES, INTP, INTP, INTP, _COUNTS))
 def add_cross(left: Any, right: Any, words: int, block: int, panel: int, out: Any) -> None:
-    """Add the counts of all pairs of two sets of rows to `out`, int64 [A, B]; see `add_pairs` for the arguments."""
+    """Add the number of common bits of each row of `left` and each row of `right` to `out`, int64 [A, B].
+
+    `left` [A] and `right` [B] are addresses of rows; see `add_pairs` for the other arguments.
+    """
     for first in range(0, words, block):
         length = min(block, words - first)
         following = min(first + block, words - length)

@@ -77,7 +77,7 @@ def _pext_of_the_processor(typingctx: Any, word: Any, mask: Any) -> Any:
 
 @compiled(_UINT64(_UINT64, _UINT64))
 def _pext_bit_by_bit(word: Any, mask: Any) -> Any:
-    """Do the same as `_pext_of_the_processor` on any processor, but slowly."""
+    """Return the bits of `word` at the positions where `mask` has ones, moved to the lowest positions; slow."""
     found, place = np.uint64(0), np.uint64(0)
     while mask:
         lowest = mask & (~mask + np.uint64(1))

@@ -143,7 +143,10 @@ def threshold_bits(values: Tensor | Sequence[Tensor], threshold: float) -> tuple
 
 
 def _pack(patterns: Tensor, threshold: float, lead: int) -> Tensor:
-    """Return uint8 [ceil((lead + n) / 8)] on the device: `lead` zeros, then one bit for each pattern, lowest first."""
+    """Return uint8 [ceil((lead + n) / 8)]: `lead` zeros, then one bit for each of the n patterns, lowest first.
+
+    A bit is set if the value with this pattern is positive and at least `threshold`.
+    """
     dtype = np.dtype(np.float32 if patterns.dtype == torch.int32 else np.float64)
     size = patterns.numel()
     flags = torch.zeros(-(-(lead + size) // 8) * 8, dtype=torch.bool, device=patterns.device)
@@ -186,7 +189,10 @@ def _next_digits(tensors: Sequence[Tensor], prefix: int, shift: int) -> Iterator
 
 
 def _count(parts: Iterable[Tensor]) -> NDArray[np.int64]:
-    """Return the histogram of integers below 65,536. Counts are summed on each device before they are copied."""
+    """Return the histogram of the integers in `parts`, which are below 65,536: int64 [65536].
+
+    Counts are summed on each device before they are copied.
+    """
     sums: dict[torch.device, Tensor] = {}
     for digits in parts:
         counts = torch.bincount(digits, minlength=_BINS)

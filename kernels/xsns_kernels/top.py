@@ -132,7 +132,7 @@ def _by_sorting(arrays: Sequence[Floats], rank: int) -> TopBits:
 
 
 def _by_counting(arrays: Sequence[Floats], rank: int) -> TopBits:
-    """Find the K-th largest by histograms of patterns, for any distribution of the values."""
+    """Return the selection of the K = `rank` largest values, by histograms of patterns; it does not need a bracket."""
     threshold = float(kth_largest(list(arrays), rank))  # type: ignore[arg-type]
     if threshold == 0:
         dtype = arrays[0].dtype
@@ -235,7 +235,7 @@ def _select(arrays: Sequence[Floats], ranks: Sequence[int], threads: int | None)
 
 
 def _smallest(patterns: Sequence[Patterns], dtype: np.dtype[Any]) -> float:
-    """Return the smallest positive value; infinity if no value is positive."""
+    """Return the smallest positive value, given the patterns of all values; infinity if no value is positive."""
     from xsns_kernels._numba_bits import least_positive
 
     infinity = pattern_of(dtype, np.inf)
@@ -352,7 +352,10 @@ def _finish(
 
 
 def _cut(patterns: Sequence[Patterns]) -> tuple[list[_Block], list[_Block]]:
-    """Split arrays into (edges, blocks): blocks of whole words, and edges whose words two arrays may share."""
+    """Split the patterns of all arrays into (edges, blocks): blocks whose bits fill whole words, and the rest.
+
+    The bits of two edges may be in the same word.
+    """
     edges, blocks, start = [], [], 0
     for array in patterns:
         block = _BLOCK_OCTETS // array.itemsize

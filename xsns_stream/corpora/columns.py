@@ -267,7 +267,7 @@ def _nested_column(columns: Sequence[str]) -> str:
 
 
 def note_text_column(chosen: str, columns: Iterable[str], where: str, add_note: AddNote) -> None:
-    """Add a note on the column of the text if other columns also have usual names."""
+    """Add a note that the text is read from the column `chosen`, if other columns also have usual names for text."""
     others = [name for name in TEXT_COLUMNS if name in columns and name != chosen]
     if others:
         add_note(

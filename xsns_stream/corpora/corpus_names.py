@@ -14,7 +14,10 @@ from xsns_stream.types import TextExample
 
 
 def corpus_name(kind: str, *parts: str, **settings: str | None) -> str:
-    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)`, without settings that are None."""
+    """Return the name of a corpus in provenance, such as `folder(ud, split=dev)` for the kind `folder`.
+
+    Settings that are None are left out.
+    """
     inner = [*parts, *(f"{key}={value}" for key, value in settings.items() if value is not None)]
     return f"{kind}({', '.join(inner)})" if inner else kind
 

@@ -169,7 +169,7 @@ class _TableRows:
         return row.fields + [""] * lacking
 
     def notes(self, *, mention_breaks: bool) -> Iterator[str]:
-        """Yield sentences on rows that repeat the header, and on fields that contain line ends."""
+        """Yield sentences on rows that repeat the header and, if `mention_breaks`, on fields that contain line ends."""
         if self.repeated:
             rows = "1 row that repeats" if self.repeated == 1 else f"{self.repeated} rows that repeat"
             yield f"{rows} the header of {self.name} {'is' if self.repeated == 1 else 'are'} left out."
@@ -270,7 +270,7 @@ def _dialect(path: Path, stamp: tuple[int, int]) -> Dialect:
 
 
 def _is_escaped(path: Path, separator: str) -> bool:
-    """Return whether a table can be read only if a backslash may escape a quotation mark."""
+    """Return whether a table with this separator can be read only if a backslash may escape a quotation mark."""
     return not _can_be_read(path, separator, escaped=False) and _can_be_read(path, separator, escaped=True)
 
 

@@ -171,5 +171,5 @@ class _RowParser:
 
 
 def not_a_table(name: str, reason: str, hint: str) -> CorpusError:
-    """Return the error for a file that is not a table."""
+    """Return the error for a file that is not a table, with the reason in the message."""
     return CorpusError(f"{name} is not a table ({reason}).", hint)

@@ -383,7 +383,10 @@ def _reported(units: Callable[[], Iterable[Unit]], on_read: OnRead | None) -> Ca
 
 
 def _draw(is_first: NDArray[np.bool_], count: int, seed: int) -> list[int]:
-    """Return the positions of the drawn examples, in the order of the draw."""
+    """Return the positions of the drawn examples among all usable examples, in the order of the draw.
+
+    `is_first` is True for examples that do not repeat an earlier example; only these are drawn.
+    """
     order = np.random.Generator(np.random.PCG64(seed)).permutation(int(is_first.sum()))[:count].copy()
     positions: list[int] = np.flatnonzero(is_first)[order].tolist()
     return positions

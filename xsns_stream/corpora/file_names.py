@@ -116,7 +116,7 @@ def shard_of(stem: str) -> Shard | None:
 
 
 def missing_shards(numbers: Iterable[int], total: int) -> list[int]:
-    """Return the numbers of the shards that are missing; shards are numbered from 0 or from 1."""
+    """Return the numbers of the shards that are missing among `total` shards, which are numbered from 0 or from 1."""
     present = set(numbers)
     start = 1 if total in present and 0 not in present else 0
     return [number for number in range(start, start + total) if number not in present]

@@ -140,7 +140,10 @@ def _check_lacking(lacking: int, rows: int, column: str, name: str, add_note: Ad
 def _json_columns(
     path: Path, column: str | None, labels: str | None, language_rows: LanguageRows | None
 ) -> tuple[str, ...]:
-    """Return the names of the columns: those of the first rows or, if these are not enough, of all rows."""
+    """Return the names of the columns of a file.
+
+    Reading stops as soon as the columns of the text and of the languages were found, unless labels are requested.
+    """
     decisive = {column or TEXT_COLUMNS[0], *((language_rows.column,) if language_rows else ())}
     names: dict[str, None] = {}
     with closing(json_rows(path)) as rows:

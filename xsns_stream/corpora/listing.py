@@ -400,7 +400,7 @@ def other_splits_hint(splits: Iterable[Sequence[str]], *, treebanks: bool) -> st
 
 
 def _no_files(folder: Path, not_read: Sequence[UnreadFile], split: str | None) -> CorpusError:
-    """Return the error for a folder without readable files."""
+    """Return the error for a folder without readable files; `not_read` are its files, with the reasons."""
     if split is not None:
         return CorpusError(
             f"no CoNLL-U file in '{folder}' is of the split '{split}'.",

@@ -259,7 +259,7 @@ def open_folder(
 
 
 def _treebanks_by_code(joined: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each code with the names of its treebanks."""
+    """Yield (code, names of its treebanks) for `joined`, {code: names of its treebanks joined by `+`}."""
     return ((code, names.split("+")) for code, names in joined.items())
 
 
@@ -312,7 +312,7 @@ def open_tables_of_languages(
     labels: str | None = None,
     words: str = RUNNING,
 ) -> LocalCorpus:
-    """Open tables with several languages, each given as `language=path`; only this language is read from the table.
+    """Open tables with several languages, given as pairs `language=path`; only this language is read from each table.
 
     Raises:
         LanguageError: The text before `=` is not a language, or a table does not contain it.

@@ -158,7 +158,7 @@ def _columns(value: object) -> list[str] | None:
 
 
 def _grouped(table: Any, column: str, language_column: str) -> dict[str, list[Any]]:
-    """Return {language: texts} of a table with a column of languages. Cells of `column` are the texts."""
+    """Return {language: texts} of a table with the languages in `language_column` and the texts in `column`."""
     columns = _columns(table) or []
     outer = column if column in columns else column.partition(".")[0]
     if missing := [name for name in (language_column, outer) if name not in columns]:

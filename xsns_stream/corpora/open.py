@@ -164,7 +164,11 @@ def open_corpus(
 
 
 def _specifications(spec: object) -> list[str]:
-    """Return the values of `--corpus` as strings."""
+    """Return the argument `spec` of :func:`open_corpus` as a list of strings.
+
+    Raises:
+        UsageError: It contains something other than strings and paths.
+    """
     if isinstance(spec, str | os.PathLike):
         return [os.fspath(spec)]
     if not isinstance(spec, Sequence):
@@ -358,7 +362,7 @@ def _possible() -> str:
 
 
 def _unknown(spec: str) -> CorpusError:
-    """Return the error for an unknown corpus, with suggestions."""
+    """Return the error for a value of `--corpus` that is not a known corpus, with a hint that fits the value."""
     if Path(spec).is_file():
         folder, command = unpacking(spec)
         if command:

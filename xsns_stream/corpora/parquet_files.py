@@ -49,7 +49,7 @@ def read_parquet(
 
 
 def _field_names(fields: Iterable[Any], before: str = "") -> list[str]:
-    """Return the names of the columns of a schema, including the fields of struct columns."""
+    """Return the names of the columns of a schema and of the fields of struct columns, prefixed with `before`."""
     import pyarrow as pa
 
     names: list[str] = []

@@ -141,7 +141,7 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def _has_no_space(left: str, right: str) -> bool:
-    """Return whether two words are written without a space between them."""
+    """Return whether the words `left` and `right` are written without a space between them."""
     before, after = _first_visible(reversed(left)), _first_visible(right)
     left_kind, right_kind = _script_kind(before), _script_kind(after)
     if left_kind and right_kind:

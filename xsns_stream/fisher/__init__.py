@@ -307,7 +307,10 @@ def _on_device(batch: object, device: torch.device, as_given: bool = False) -> d
 
 
 def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirmed: tuple[str, ...]) -> None:
-    """Warn of weights in half precision; the warning points to the caller of the public function."""
+    """Warn of weights in half precision; the warning points to the caller of the public function.
+
+    `unconfirmed` are the names of the parameters that are measured one example at a time.
+    """
     if weights_dtype(model) in HALVES:
         warnings.warn(HalfPrecisionWarning(half_precision_note(model, layout, unconfirmed)), stacklevel=3)
 

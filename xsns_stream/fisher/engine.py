@@ -303,7 +303,7 @@ class Engine:
         return loss, lambda: rows.backward(gradient)  # type: ignore[no-untyped-call]
 
     def _factors(self, scored_batch: ScoredBatch, dtype: torch.dtype) -> Tensor:
-        """Return the factor of the loss at each scored position, [N]."""
+        """Return the factor by which the loss at each scored position is multiplied, [N]."""
         factors = torch.full((len(scored_batch.targets),), self._scale, dtype=dtype, device=self._device)
         if self.settings.token_reduction == "mean":
             counts = torch.bincount(scored_batch.example_index, minlength=self.examples_in_pass)
@@ -339,7 +339,10 @@ class Engine:
 def _ruled_modules(
     model: nn.Module, theta: Mapping[str, Tensor], without_rules: Collection[str]
 ) -> list[tuple[nn.Module, Rule]]:
-    """Return the modules that have a rule. Parameters in θ that such a module covers belong to no other module."""
+    """Return (module, rule) for the modules that have a rule and parameters in `theta`, {name: parameter}.
+
+    Modules with a parameter in `without_rules`, and modules that share a parameter with another module, are left out.
+    """
     names = {id(p): name for name, p in theta.items()}
     owners: dict[int, int] = {}
     for module in model.modules():

@@ -34,7 +34,7 @@ class RunningMeasurement(Protocol):
 
 @contextmanager
 def error_context(measurement: RunningMeasurement, language: str = "") -> Iterator[None]:
-    """Turn errors of the block into errors that name the language; at its end, check that all sums are finite.
+    """Turn errors of the block into errors that name the language; finally, check that all sums are finite.
 
     Raises:
         FisherError: A batch cannot be split into examples or scored; the weights are damaged; a gradient is not finite.

@@ -110,7 +110,7 @@ class BatchGradients:
         self._batches += 1
 
     def _authors_loss(self, batch: Mapping[str, Tensor], scored_batch: scoring.ScoredBatch) -> Tensor:
-        """Return the loss of the model, which is the mean over all scored positions of the batch."""
+        """Return the loss that transformers computes for a batch: the mean over all its scored positions."""
         inputs = {name: values for name, values in batch.items() if name not in ("example_keys", "decoder_tokens")}
         if "decoder_tokens" in batch:
             # The model would derive the inputs of the decoder from the labels, which lack the positions not scored.

@@ -115,7 +115,7 @@ def checkpointing(model: nn.Module, layout: ParameterLayout) -> Iterator[None]:
 
 @contextmanager
 def replaced(module: nn.Module, method: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one module while the block runs, and restore it afterwards."""
+    """Set `replacement` as a method of one module while the block runs, and restore the method afterwards."""
     own = vars(module).get(method)
     setattr(module, method, replacement)
     try:

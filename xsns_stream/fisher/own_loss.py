@@ -79,7 +79,7 @@ class OwnLossEngine(Engine):
         return x[:, None] if x.dim() == 2 else x.flatten(1, -2)
 
     def add(self, batch: Batch) -> None:
-        """Add every example of a batch.
+        """Add the moments of the gradient of every example of a batch to the sums.
 
         Raises:
             FisherError: The batch has no example; its tensors have different numbers of examples; the loss is not one

@@ -195,7 +195,7 @@ def prepare_checked(model: Any, kind: str, batch: Batch, before: int) -> ScoredB
 
 
 def _check_shapes(kind: str, batch: Batch) -> None:
-    """Check that the shapes of the tensors of a batch fit together."""
+    """Raise an error if the shapes of the tensors of a batch do not fit together for this kind of model."""
     ids = batch["input_ids"]
     if ids.dim() != 2 or ids.is_floating_point():
         raise FisherError(
@@ -288,7 +288,7 @@ def _check_padding(kind: str, batch: Batch) -> None:
 
 
 def draw_targets(logits: Tensor, scored_batch: ScoredBatch, keys: list[int], seed: int) -> Tensor:
-    """Draw targets from the distribution of the model, one for each scored output.
+    """Draw targets from the distribution of the model, one for each scored output; `keys` has one key for each example.
 
     The draws for an example depend only on the seed, the key of the example and its logits, not on the batch. A draw is
     the inverse of the cumulative distribution function, evaluated at a uniform random number from a Philox generator.

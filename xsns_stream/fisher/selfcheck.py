@@ -240,7 +240,7 @@ def _still_wrong(
 def _refusing(
     model: nn.Module, layout: ParameterLayout, groups: Sequence[Sequence[str]], batch: Mapping[str, Tensor]
 ) -> set[str]:
-    """Measure a batch in the model's own dtype, and return the names of the parameters whose rules then fail.
+    """Measure each group of parameters in the model's own dtype; return the names of parameters whose rules fail.
 
     A rule fails, for example, if the module casts its weights.
     """
@@ -269,7 +269,10 @@ def parameters_of(
 
 
 def relative_errors(compared: Mapping[str, Comparison]) -> dict[str, float]:
-    """Return {name: error relative to the tensor's largest value}; all errors are NaN if a value is not finite."""
+    """Return {parameter name: largest difference from the reference, relative to the largest value of the reference}.
+
+    All errors are NaN if a value is not finite. Values that are rounding noise are compared with the noise level.
+    """
     peaks = [comparison.peak for comparison in compared.values()]
     if not all(math.isfinite(peak) for peak in peaks):
         return dict.fromkeys(compared, math.nan)
@@ -301,7 +304,7 @@ def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> 
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
-    """Return three examples of different lengths, with arbitrary tokens and at least two scored positions each."""
+    """Return a batch of three examples of different lengths, with arbitrary tokens and labels; see `kind_of`."""
     rows = model.get_input_embeddings().weight.shape[0]
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     padding = getattr(config, "pad_token_id", None) or 0
@@ -351,7 +354,7 @@ def load_result(model: Any, layout: ParameterLayout) -> tuple[str, ...] | None:
 
 
 def save_result(model: Any, layout: ParameterLayout, names: tuple[str, ...]) -> None:
-    """Save the result of a check; do nothing if the file cannot be written."""
+    """Save the names of the parameters without a confirmed rule; do nothing if the file cannot be written."""
     path = _result_path(model, layout)
     document = {
         "schema_version": SCHEMA_VERSION,

@@ -380,7 +380,7 @@ def _prefix(adapter: _Adapter, model: Any) -> str:
 
 
 def _check_fit(adapter: _Adapter, model: Any, prefix: str, name: str) -> None:
-    """Raise an error if the modules or the tensors of an adapter are not those of its base model."""
+    """Raise an error if the modules or the tensors of an adapter do not fit its base model; see :func:`_prefix`."""
     modules, state = dict(model.named_modules()), model.state_dict()
     unlike = f"the adapter '{name}' does not fit its base model ({type(model).__name__})"
     hint = f"base_model_name_or_path in {ADAPTER} must name the model that the adapter was trained on."

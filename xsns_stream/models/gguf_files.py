@@ -72,7 +72,7 @@ class GgufHeader:
     offsets: Mapping[str, int] = field(default_factory=dict)
 
     def value(self, key: str, default: Any = None) -> Any:
-        """Return the metadata value of the architecture under `key`, such as `attention.head_count`."""
+        """Return the metadata value under `ARCHITECTURE.key`, such as `llama.attention.head_count`, or `default`."""
         return self.metadata.get(f"{self.architecture}.{key}", default)
 
     def type_counts(self) -> dict[str, int]:

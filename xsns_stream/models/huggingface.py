@@ -159,7 +159,7 @@ def broken_installation(name: str, error: BaseException) -> ModelError:
 
 
 def _package_missing(cause: BaseException) -> str:
-    """Return the package that an error reports as not installed; empty for any other error."""
+    """Return the name of the package that an error reports as not installed; empty for any other error."""
     if isinstance(cause, ModuleNotFoundError) and cause.name:
         module = cause.name.partition(".")[0]
         # If a module is missing within an installed package, the package has a different version.
@@ -172,7 +172,7 @@ def _package_missing(cause: BaseException) -> str:
 
 
 def _package_failing(cause: BaseException) -> str:
-    """Return the installed package that raised an error or is named in its message; empty if unknown."""
+    """Return the name of the installed package that raised an error or is named in its message; empty if unknown."""
     message = str(cause)
     if named := next((name for name in _NOT_NEEDED if name.replace("-", "_") in message or name in message), ""):
         return named

@@ -112,7 +112,11 @@ def _repeated(model: nn.Module, stack: str, include: Sequence[str], aliases: dic
 
 
 def _named(model: nn.Module, blocks: Sequence[str] | str, stack: str, include: Sequence[str]) -> list[_Part]:
-    """Return the named modules with their parameters; for `all`, every parameter grouped by module."""
+    """Return the parameters of the modules that `blocks` names; for `all`, every parameter, grouped by module.
+
+    Raises:
+        UsageError: There is no such module, or `stack` or `include` is given too.
+    """
     if stack != "both" or include:
         raise UsageError("blocks cannot be combined with stack or include.", "name all modules to measure in blocks.")
     if blocks == ALL:
@@ -247,7 +251,10 @@ def _embeddings(model: Any) -> set[int]:
 
 
 def _blocks(lists: Sequence[tuple[str, nn.ModuleList]], embeddings: set[int]) -> list[_Part]:
-    """Return (name, parameters) of each block; a tensor that several blocks share belongs to the first of them."""
+    """Return (name, {name: parameter}) for each block in `lists`, without parameters whose ids are in `embeddings`.
+
+    A tensor that several blocks share belongs to the first of these blocks.
+    """
     taken = set(embeddings)
     parts: list[_Part] = []
     for list_name, blocks in lists:

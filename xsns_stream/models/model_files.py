@@ -222,7 +222,10 @@ def check_described(model_class: Any, config: Any, tensors: Tensors, dtype: Any)
 
 
 def _of_class(model_class: Any, config: Any) -> Any:
-    """Return the text part of the configuration of a multimodal model if the class is a text model; else `config`."""
+    """Return the part of a multimodal configuration that describes the text model, if `model_class` is a text model.
+
+    Otherwise, `config` is returned.
+    """
     text = getattr(config, "sub_configs", {}).get("text_config")
     alone = text is not None and getattr(model_class, "config_class", None) is text
     return config.get_text_config() if alone else config
@@ -408,7 +411,7 @@ def _checked_header(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _files(folder: Path, chosen: object) -> list[Path]:
-    """Return the paths of the weight files that transformers would load from a folder."""
+    """Return the paths of the weight files that transformers would load from a folder; see :func:`read_tensors`."""
     if chosen is not None:
         if not isinstance(chosen, str) or not _PLAIN_NAME.fullmatch(chosen):
             raise UnusableError("config.json names weights (transformers_weights) outside of the model's folder")
@@ -443,7 +446,10 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def _byte_range(name: str, entry: Any, file: str) -> tuple[int, int]:
-    """Return the byte range (start, end) of a tensor, counted from the end of the header, without the byte at `end`."""
+    """Check the header's entry of a tensor, and return its byte range (start, end), without the byte at `end`.
+
+    Bytes are counted from the end of the header.
+    """
     about = f"the tensor '{name}' in the header of {file}"
     if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
         raise UnusableError(f"{about} lacks dtype, shape or data_offsets")

@@ -80,7 +80,7 @@ def pooler_names(model: Any) -> set[str]:
 
 
 def _body(config_class: type[Any]) -> Any:
-    """Return the class of an architecture without a head; None if transformers has no single such class."""
+    """Return the model class without a head for a configuration class; None if there is no such class, or several."""
     from transformers import MODEL_MAPPING
 
     if config_class not in MODEL_MAPPING:

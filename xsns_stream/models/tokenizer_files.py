@@ -217,7 +217,7 @@ def _check_model(model: Any, name: str) -> None:
 
 
 def _check_post_processor(part: Any, name: str) -> None:
-    """Check the number of tokens that the post-processor adds to each text."""
+    """Raise an error if a post-processor (a `part` of the file) is invalid or adds too many tokens to each text."""
     for step in _steps(part, "processors", name):
         for side in ("single", "pair"):
             if len(_list(step.get(side), f"{name}: the post-processor's {side}")) > MOST_STEPS:

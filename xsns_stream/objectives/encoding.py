@@ -215,7 +215,16 @@ class _TokenCounts:
     def add(
         self, example: TextExample, encoding: Any, ids: Ids, frame: int, max_length: int, *, understood: bool
     ) -> None:
-        """Add one example to the counts."""
+        """Add one example to the counts.
+
+        Args:
+            example: The example.
+            encoding: The output of the tokenizer for it.
+            ids: The token ids, int64 [T].
+            frame: Number of special tokens that the tokenizer adds to the text.
+            max_length: Maximum length of an example in tokens.
+            understood: Whether the example has a token that is in the vocabulary.
+        """
         self.unknown += int((ids == self._unknown_id).sum())
         self.total += max(len(ids) - frame, 1)
         self.understood += understood

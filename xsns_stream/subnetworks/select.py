@@ -198,7 +198,7 @@ class _Source(Protocol):
     dtype: np.dtype[Any]
 
     def top(self, ranks: Sequence[int]) -> list[_Top]:
-        """Return, for each K in `ranks`, the bits of the K largest values except zeros, their number and minimum."""
+        """Return (bits, number, minimum) of the K largest values except zeros, for each K in `ranks`."""
 
     def histogram(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the result of `xsns_kernels.pattern_histogram` for the values: int64 [32768]."""
@@ -275,7 +275,7 @@ def _estimates(source: _Source, ranks: Sequence[int]) -> tuple[TopValues, ...]:
 
 
 def _percentiles(source: _Source, densities: Sequence[float]) -> tuple[TopValues, ...]:
-    """Select the values that are not below the threshold of `numpy.percentile`.
+    """Return, for each density, the selection of the values that reach the threshold of `numpy.percentile`.
 
     NumPy interpolates this threshold between two adjacent values of the sorted vector. If one of these two values is
     used as the threshold instead, the same values are selected. The selection is therefore computed from ranks.

@@ -270,7 +270,10 @@ class Evaluation:
 
 
 def _with_interval(mean: float, low: float, high: float, p: float) -> str:
-    """Return a mean with its confidence interval and its p-value, if they are known; empty for an undefined mean."""
+    """Return a mean, its confidence interval from `low` to `high` and its p-value as text, as far as they are known.
+
+    An undefined mean gives an empty text.
+    """
     if isnan(mean):
         return ""
     interval = "" if isnan(low) else f" [{low:.3g}, {high:.3g}]"

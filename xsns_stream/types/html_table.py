@@ -66,7 +66,10 @@ def _visible(cell: object) -> object:
 
 
 def _shortened(frame: pd.DataFrame, max_rows: int, max_columns: int) -> list[str]:
-    """Return a sentence with the numbers of rows and columns that are shown; no sentence if all are shown."""
+    """Return a list with a sentence on the rows and columns that are shown; empty if all are shown.
+
+    At most `max_rows` rows and `max_columns` columns are shown.
+    """
     sizes = (("rows", len(frame), max_rows), ("columns", len(frame.columns), max_columns))
     # pandas shows as many rows at the top as at the bottom.
     shown = [f"{most // 2 * 2:,} of {count:,} {name}" for name, count, most in sizes if count > most]

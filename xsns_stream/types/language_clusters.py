@@ -121,7 +121,12 @@ def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
 
 
 def _agreement(owner: Mapping[str, int], groups: Mapping[str, str]) -> float:
-    """Return the adjusted Rand index of clusters and groups of languages; NaN for fewer than two groups."""
+    """Return the adjusted Rand index of clusters and groups of languages; NaN for fewer than two groups.
+
+    Args:
+        owner: {code: index of its cluster}.
+        groups: {code: name of its group}, for the languages to compare.
+    """
     if len(set(groups.values())) < 2:
         return float("nan")
     labels = np.unique(list(groups.values()), return_inverse=True)[1]
@@ -129,7 +134,9 @@ def _agreement(owner: Mapping[str, int], groups: Mapping[str, str]) -> float:
 
 
 def adjusted_rand(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> float:
-    """Return the adjusted Rand index of two divisions of the same items (Hubert and Arabie 1985).
+    """Return the adjusted Rand index of two divisions of the same N items (Hubert and Arabie 1985).
+
+    `first` and `second` [N] contain the group of each item in the two divisions.
 
     >>> adjusted_rand(np.array([0, 0, 1, 1]), np.array([5, 5, 7, 7]))
     1.0

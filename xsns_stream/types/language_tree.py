@@ -211,7 +211,7 @@ def cluster_order(similarity: Reals) -> tuple[npt.NDArray[np.intp], Reals | None
 
 
 def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
-    """Return intp [L]: the index of the cluster of each leaf when the tree is cut into `count` clusters."""
+    """Return intp [L]: the index of the cluster of each leaf when the tree `linkage` is cut into `count` clusters."""
     leaves = len(linkage) + 1
     owner = np.arange(leaves, dtype=np.intp)
     members: dict[int, list[int]] = {leaf: [leaf] for leaf in range(leaves)}
@@ -223,7 +223,7 @@ def clusters_of(linkage: Reals, count: int) -> npt.NDArray[np.intp]:
 
 
 def joined_groups(linkage: Reals) -> list[frozenset[int]]:
-    """Return, for each join, the set of leaves below it."""
+    """Return, for each join of the tree `linkage` [L − 1, 4], the set of the leaves below it."""
     leaves = len(linkage) + 1
     members = [frozenset([leaf]) for leaf in range(leaves)]
     for left, right in linkage[:, :2].astype(int).tolist():

@@ -27,7 +27,7 @@ def check_words(bits: Words, size: int) -> None:
 
 
 def has_pad_bits(bits: Words, size: int) -> bool:
-    """Return whether any pad bit (a bit after the last parameter) is set."""
+    """Return whether a pad bit is set, which is a bit of `bits` after the last of `size` parameters."""
     tail = size % WORD_BITS
     return bool(tail and int(bits[-1]) >> tail)
 

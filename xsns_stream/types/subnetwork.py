@@ -180,7 +180,7 @@ def _record_text(network: SubNetwork) -> str:
 
 
 def _digest(bits: Words) -> str:
-    """Return the SHA-256 of the words as little-endian bytes; the commit record of a store contains the same digest."""
+    """Return the SHA-256 of the words of a sub-network as little-endian bytes, as in the commit record of a store."""
     return hashlib.sha256(np.ascontiguousarray(bits, "<u8").data).hexdigest()
 
 

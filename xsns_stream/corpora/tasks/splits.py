@@ -54,7 +54,7 @@ class Layout:
     Attributes:
         files: {(language, split or `WHOLE`): file}.
         skipped: Names of files without a language in their name.
-        line_labels: The file of labels of SIB-200, for which the other files contain only text; None for other data.
+        line_labels: The file with the labels of SIB-200, whose other files contain only text; None for other data.
         not_read: All files that are left out, with the reasons.
         unclear: Language → the error that is raised when it is read, if two of its files contain the same split.
         joined: A file of `files` → all files that are read together with it, beginning with the file itself
@@ -240,7 +240,7 @@ def _unread_files(entries: Iterable[Path], task: str, used: Collection[Path]) ->
 
 
 def _refuse_mixed(files: Mapping[tuple[str, str], Path]) -> None:
-    """Raise an error if a language has both a file of one split and a file of all splits, which may overlap."""
+    """Raise an error if a language has both a file of one split and a file of all splits; they may overlap."""
     for (code, split), path in files.items():
         if split != WHOLE and (code, WHOLE) in files:
             raise CorpusError(
@@ -298,7 +298,9 @@ def hold_out(items: Sequence[IdentifiedExample]) -> tuple[tuple[TextExample, ...
 
 
 def _group_keys(items: Sequence[IdentifiedExample]) -> list[str]:
-    """Return the key that decides the split of each example, equal for examples with a common text or identifier.
+    """Return one key for each example, which decides the split of the example.
+
+    Examples with a common text or a common identifier have the same key.
 
     Groups are transitive: if the first two of three examples share a text and the last two share an identifier, all
     three are one group.

@@ -151,7 +151,7 @@ def _labelled_split(
     counts: ReadCounts,
     notes: Sequence[str],
 ) -> LabelledSplit:
-    """Return a split with its labels renamed, and record in `data.renamed` which old names were found."""
+    """Return the split with these examples and renamed labels; add the old names that were found to `data.renamed`."""
     data.renamed.update(names_in_use(examples, data.relabel, data.task))
     renamed = rename_labels(examples, data.relabel, data.task)
     note = " ".join(filter(None, notes))

@@ -69,7 +69,10 @@ def rule_for(module: nn.Module) -> Rule | None:
 
 
 def _computed(module: nn.Module, own: dict[str, nn.Parameter]) -> bool:
-    """Return whether the weight or the bias of a module is computed from other parameters, as by weight norm."""
+    """Return whether the weight or the bias of a module is computed from other parameters, as by weight norm.
+
+    `own` is {name: parameter} of the parameters of the module itself.
+    """
     return any(getattr(module, name, None) is not own.get(name) for name in ("weight", "bias"))
 
 
