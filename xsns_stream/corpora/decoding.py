@@ -130,7 +130,9 @@ def corpus_errors(path: Path) -> Iterator[None]:
         # bz2 and pyarrow raise OSError without a number for damaged data.
         if error.errno is None and path.suffix.lower() in _COMPRESSION_NAMES:
             raise _damaged(path, error) from error
-        raise CorpusError(f"{path.name} cannot be read ({error.strerror or error}).") from error
+        raise CorpusError(
+            f"{path.name} cannot be read ({error.strerror or error}).", "check the file and its permissions."
+        ) from error
 
 
 def _damaged(path: Path, error: Exception) -> CorpusError:

@@ -410,7 +410,9 @@ def treebank_files(folder: Path, suffix_of: Callable[[str], str | None]) -> tupl
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
     by_stem: dict[str, TreebankFile] = {}
     others: list[Path] = []
     for path in paths:

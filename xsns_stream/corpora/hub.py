@@ -22,7 +22,7 @@ from xsns_stream.corpora.examples import AddNote, Unit, collect, discard_note
 from xsns_stream.corpora.file_names import UnreadFile
 from xsns_stream.corpora.hub_streams import class_names, no_progress_bars, shuffled, split_names
 from xsns_stream.corpora.labels import AUTO, label_union
-from xsns_stream.corpora.readers import describe_counts
+from xsns_stream.corpora.readers import COUNTS_HINT, describe_counts
 from xsns_stream.corpora.recipes import LANG, RECIPES, SPLIT_COLUMN, Recipe
 from xsns_stream.corpora.running_text import RUNNING
 from xsns_stream.corpora.text_checks import check_texts, without_missing
@@ -126,7 +126,7 @@ class HubCorpus:
         with closing(self._units(code, seed, notes.setdefault)) as units:
             examples, counts = collect(units, count, labelled=self.labels is not None, words=self.words)
         if not examples:
-            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.")
+            raise CorpusError(f"{self.name} has no usable text in '{code}': {describe_counts(counts)}.", COUNTS_HINT)
         # Only the drawn examples are checked, because the rest of a stream is not read.
         for _ in check_texts(examples, f"{self._shown} ({self._config(self._subset_of(code))})", notes.setdefault):
             pass

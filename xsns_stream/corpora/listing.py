@@ -69,7 +69,9 @@ def list_folder(folder: Path, split: str | None, naming: Naming = CODES, treeban
     try:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
     listing = FolderListing(split, naming)
     for name in names:
         kind = irregular_kind(folder / name)

@@ -176,7 +176,10 @@ class LocalCorpus:
             except CorpusError as error:
                 found[code] = error
             except OSError as error:
-                found[code] = CorpusError(f"{paths[0].name} cannot be read ({error.strerror or error}).")
+                found[code] = CorpusError(
+                    f"{paths[0].name} cannot be read ({error.strerror or error}).",
+                    "check the file and its permissions.",
+                )
         return found
 
     def _paths(self, code: str) -> tuple[Path, ...]:

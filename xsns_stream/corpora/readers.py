@@ -166,10 +166,11 @@ def check_usable(counts: ReadCounts, name: str, path: Path | None = None) -> Non
             f"{name} has no usable text: it contains no line, row or sentence.", "check that the file is complete."
         )
     if not counts.usable:
-        raise CorpusError(
-            f"{name} has no usable text: {describe_counts(counts)}.",
-            "the numbers count lines, rows or sentences: those that were read, and why they cannot be used.",
-        )
+        raise CorpusError(f"{name} has no usable text: {describe_counts(counts)}.", COUNTS_HINT)
+
+
+#: Hint of messages that contain the text of :func:`describe_counts`.
+COUNTS_HINT: Final = "the numbers count lines, rows or sentences: those that were read, and those that cannot be used."
 
 
 def describe_counts(counts: ReadCounts) -> str:

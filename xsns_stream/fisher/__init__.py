@@ -318,4 +318,7 @@ def _warn_of_half_precision(model: nn.Module, layout: ParameterLayout, unconfirm
 def _require_examples(running: Measurement, language: str) -> None:
     if not running.examples:
         about = f" of language '{language}'" if language else ""
-        raise FisherError(f"there is no batch{about} to compute the Fisher information from.")
+        raise FisherError(
+            f"there is no batch{about} to compute the Fisher information from.",
+            "give at least one batch; a generator that was used before yields no further batches.",
+        )

@@ -304,7 +304,7 @@ def _in_full_precision(model: nn.Module, dtype: torch.dtype = torch.float32) -> 
 
 
 def _small_batch(model: Any, kind: str) -> dict[str, Tensor]:
-    """Return a batch of three examples of different lengths, with arbitrary tokens and labels; see `kind_of`."""
+    """Return a batch of three examples of different lengths, with arbitrary tokens and labels that suit the kind."""
     rows = model.get_input_embeddings().weight.shape[0]
     config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
     padding = getattr(config, "pad_token_id", None) or 0

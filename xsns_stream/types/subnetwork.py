@@ -236,7 +236,7 @@ def _read_indices(path: Path) -> SubNetwork:
         record = _record(arrays[RECORD].astype(np.uint8, casting="equiv").tobytes(), path)
         layout, indices = _layout(record, path), arrays["indices"]
     if indices.dtype.kind not in "ui" or indices.ndim != 1:
-        raise StoreError(f"the indices in '{path}' are {indices.dtype} {list(indices.shape)}.", _AGAIN)
+        raise StoreError(f"the indices in '{path}' are {indices.dtype} {list(indices.shape)}, not integers.", _AGAIN)
     if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < layout.size):
         raise StoreError(f"'{path}' has indices outside of its {layout.size} parameters.", _AGAIN)
     bits = np.zeros(words_for(layout.size), np.uint64)

@@ -170,7 +170,9 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith(_IGNORED))
     except OSError as error:
-        raise CorpusError(f"the folder '{folder}' cannot be read ({error.strerror}).") from error
+        raise CorpusError(
+            f"the folder '{folder}' cannot be read ({error.strerror}).", "check the path and the permissions."
+        ) from error
 
 
 def _candidates(entries: Iterable[Path], task: str, *, lines: bool) -> Iterator[tuple[str, str, Path]]:
