@@ -39,6 +39,18 @@ class NotFiniteError(FisherError):
     """Raised if the loss of a batch is NaN or infinite."""
 
 
+def require_finite(loss: Tensor) -> None:
+    """Raise an error if the loss of a batch is NaN or infinite.
+
+    Raises:
+        NotFiniteError: The loss is not finite.
+    """
+    if not bool(torch.isfinite(loss)):
+        raise NotFiniteError(
+            "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
+        )
+
+
 class Engine:
     """Context manager that accumulates moments of per-example gradients of θ over batches.
 
@@ -229,10 +241,7 @@ class Engine:
             with self._autocast():
                 rows = self._outputs(scored_batch)
             loss, start = self._losses(rows, scored_batch, batch)
-        if not bool(torch.isfinite(loss)):
-            raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(loss)
         self._run_backward(start if rows.requires_grad else None)
 
     def _run_backward(self, start: Callable[[], None] | None) -> None:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from xsns_stream.errors import FisherError
 from xsns_stream.fisher import scoring
+from xsns_stream.fisher.engine import require_finite
 from xsns_stream.fisher.model_state import (
     autocast,
     checkpointing,
@@ -101,10 +101,7 @@ class BatchGradients:
                 if authors
                 else self._mean_loss(scored_batch, batch) * self._scale
             )
-        if not bool(torch.isfinite(loss)):
-            raise FisherError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(loss)
         loss.backward()  # type: ignore[no-untyped-call]
         self.examples += len(batch["input_ids"])
         self._batches += 1

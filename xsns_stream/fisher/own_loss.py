@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from xsns_stream.errors import FisherError, UsageError
-from xsns_stream.fisher.engine import Engine, NotFiniteError
+from xsns_stream.fisher.engine import Engine, require_finite
 from xsns_stream.fisher.layer_groups import moments_of
 from xsns_stream.fisher.memory import is_out_of_memory
 from xsns_stream.fisher.model_state import evaluating, recurrence_without_cudnn, sum_dtype
@@ -103,10 +103,7 @@ class OwnLossEngine(Engine):
             with self._autocast():
                 losses = loss_values(self.loss, self.model, batch)
             total = losses.to(sum_dtype(losses.dtype)).sum() * self._scale
-        if not bool(torch.isfinite(total)):
-            raise NotFiniteError(
-                "the loss is not finite.", "the weights may be damaged, or a value may overflow in this precision."
-            )
+        require_finite(total)
         _check_depends(total)
         self._run_backward(total.backward)
 
