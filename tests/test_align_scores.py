@@ -235,8 +235,8 @@ def test_language_without_pairs_is_left_out_and_noted() -> None:
     joined = join(scores, {"x": matrix()})
     assert scores.targets[1] not in joined.targets
     assert (
-        f"these targets are left out, because they have no pair with a score and all predictions: {scores.targets[1]}."
-        in joined.notes
+        "these targets are left out, because they have no pair with a score and a value from every predictor: "
+        f"{scores.targets[1]}." in joined.notes
     )
     assert join(scores, {"x": matrix()}, targets=["all"]).targets == scores.targets
 

@@ -19,14 +19,14 @@ BATCH: dict[str, Any] = zoo.batch(MODEL, "roberta", (7, 5))
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        (None, "the batches are of the type NoneType"),
-        (BATCH, "the batches are of the type dict"),
-        ("abc", "the batches are of the type str"),
-        (BATCH["input_ids"], "the batches are of the type Tensor"),
-        ([(BATCH["input_ids"], BATCH["labels"])], "a batch is of the type tuple"),
-        ([BATCH["input_ids"]], "a batch is of the type Tensor"),
-        ([BATCH | {"text": ["a", "b"]}], "'text' of a batch is of the type list"),
-        ([BATCH | {"labels": BATCH["labels"].numpy()}], "'labels' of a batch is of the type ndarray"),
+        (None, "the batches cannot be of the type NoneType"),
+        (BATCH, "the batches cannot be of the type dict"),
+        ("abc", "the batches cannot be of the type str"),
+        (BATCH["input_ids"], "the batches cannot be of the type Tensor"),
+        ([(BATCH["input_ids"], BATCH["labels"])], "a batch cannot be of the type tuple"),
+        ([BATCH["input_ids"]], "a batch cannot be of the type Tensor"),
+        ([BATCH | {"text": ["a", "b"]}], "'text' of a batch cannot be of the type list"),
+        ([BATCH | {"labels": BATCH["labels"].numpy()}], "'labels' of a batch cannot be of the type ndarray"),
     ],
 )
 def test_batches_of_other_types_are_refused(batches: Any, message: str) -> None:
@@ -66,7 +66,7 @@ def test_seeds_may_be_numbers_of_numpy_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("model", [None, "mini", 3])
 def test_models_of_other_types_are_refused(model: Any) -> None:
-    with pytest.raises(UsageError, match="the model is of the type"):
+    with pytest.raises(UsageError, match="the model cannot be of the type"):
         xs.diagonal_fisher(model, [BATCH])
 
 

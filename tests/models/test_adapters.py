@@ -204,7 +204,8 @@ def test_a_base_of_another_architecture_is_refused(copied: Path, tmp_path: Path)
     configure(copied, "adapter_config.json", base_model_name_or_path=str(base))
     error = refused(copied)
     assert error.message == (
-        f"the adapter '{copied}' does not fit its base model (LlamaForCausalLM): the base has no matrix '{QUERY}'."
+        f"the adapter '{copied}' does not fit its base model (LlamaForCausalLM): the base model has no matrix "
+        f"'{QUERY}'."
     )
     assert "must name the model that the adapter was trained on" in error.hint
 
@@ -236,7 +237,7 @@ def test_an_enlarged_vocabulary_is_refused(copied: Path) -> None:
     tensors["base_model.model.roberta.embeddings.word_embeddings.weight"] = torch.zeros(7, 3)
     save_file(tensors, copied / "adapter_model.safetensors")
     error = refused(copied)
-    assert "it replaces 'roberta.embeddings.word_embeddings.weight' of 7 × 3 values, and the base has one of" in (
+    assert "it replaces 'roberta.embeddings.word_embeddings.weight' of 7 × 3 values, and the base model has one" in (
         error.message
     )
 

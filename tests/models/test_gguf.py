@@ -295,7 +295,7 @@ def test_tensors_that_are_not_read_are_refused(tmp_path: Path) -> None:
     more = {"blk.0.attn_sinks.weight": np.ones(4, np.float32)}
     path = gguf_models.write(tmp_path / "a.gguf", gguf_models.make("llama"), "llama", tensors=more)
     assert refused(path).message.endswith(
-        "cannot be read: transformers does not load 1 tensors of a.gguf, such as 'blk.0.attn_sinks.weight'."
+        "cannot be read: transformers does not load 1 of the tensors in a.gguf, such as 'blk.0.attn_sinks.weight'."
     )
 
 
@@ -303,4 +303,7 @@ def test_tensors_that_are_missing_are_refused(tmp_path: Path) -> None:
     path = gguf_models.write(
         tmp_path / "a.gguf", gguf_models.make("llama"), "llama", replaced={"blk.1.ffn_up.weight": None}
     )
-    assert "lack 1 tensors that its configuration needs, such as 'model.layers.1.mlp.up_proj" in refused(path).message
+    assert (
+        "lack 1 of the tensors that its configuration needs, such as 'model.layers.1.mlp.up_proj"
+        in refused(path).message
+    )

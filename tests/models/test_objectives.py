@@ -428,7 +428,7 @@ def test_a_task_does_not_excuse_a_missing_block(objective: str, save: Save) -> N
         metadata={"format": "pt"},
     )
     error = refused(folder, objective=objective, label_count=TASKS[objective])
-    assert "lack 16 tensors that its configuration needs, such as 'roberta.encoder.layer.1." in error.message
+    assert "lack 16 of the tensors that its configuration needs, such as 'roberta.encoder.layer.1." in error.message
     assert error.hint.endswith("use a complete checkpoint.")
 
 

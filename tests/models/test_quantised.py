@@ -87,7 +87,10 @@ def test_fp8_weights_without_a_scale_are_refused(copied: Path) -> None:
     tensors = dict(load_file(copied / "model.safetensors"))
     del tensors["model.layers.0.mlp.up_proj.weight"], tensors["model.layers.0.mlp.up_proj.weight_scale_inv"]
     save_file(tensors, copied / "model.safetensors", metadata={"format": "pt"})
-    assert "lack 1 tensors that its configuration needs, such as 'model.layers.0.mlp.up_proj" in refused(copied).message
+    assert (
+        "lack 1 of the tensors that its configuration needs, such as 'model.layers.0.mlp.up_proj"
+        in refused(copied).message
+    )
 
 
 def packed(folder: Path, settings: dict[str, Any], suffixes: dict[str, torch.dtype]) -> None:

@@ -212,7 +212,7 @@ def test_a_pair_needs_room(longest: int, tokenizer: Any) -> None:
     with pytest.raises(UsageError) as caught:
         MaskedLanguageModelling(max_length=longest).encode(sample(TextExample("a", "b")), tokenizer, 0)
     assert caught.value.message == (
-        f"the maximum length must be more than 4 tokens, not {longest}: each example has 4 special tokens."
+        f"the maximum length must be more than 4 tokens, not {longest}: the special tokens of each example need 4."
     )
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xsns_stream.corpora import open_corpus
 from xsns_stream.errors import CorpusError, LanguageError, UsageError
+from xsns_stream.reproduce.commands import tuning_options
 from xsns_stream.reproduce.config import PAPER_POOLS, PRESETS, TASKS, TOPIC_SOURCES, TOPIC_TARGETS, slug
 from xsns_stream.reproduce.plan import RunOptions, plan, sort_out
 from xsns_stream.reproduce.step import TARGETS
@@ -126,6 +128,23 @@ def test_planning_the_paper_preset_needs_no_network() -> None:
     assert all(task.limit is None for task in config.tasks.values())
     assert config.other_models == ("google-bert/bert-base-multilingual-cased", "google/mt5-base")
     assert set(config.general_languages) == {code for task in config.tasks.values() for code in task.sources}
+
+
+def test_the_gemma_preset_needs_a_model_and_has_its_own_sizes(tagged: Path) -> None:
+    data = (f"pos={tagged}",)
+    with pytest.raises(UsageError, match="the preset 'gemma' needs a model") as error:
+        plan(RunOptions("gemma", OUT, data))
+    assert "--model" in error.value.hint
+    config = plan(RunOptions("gemma", OUT, data, model="mini")).config
+    task = config.tasks["pos"]
+    assert (task.limit, task.test_limit, task.tuning_seeds) == (512, 96, (42,))
+    assert (config.epochs, config.learning_rate, config.max_length, config.examples) == (1, 3e-4, 64, 128)
+    assert config.controls == ("random", "shuffled")
+    options = tuning_options(config, task)
+    assert options[options.index("--lr") + 1] == "0.0003"
+    assert set(config.general_languages) <= set(open_corpus("ntrex").languages())
+    own = plan(RunOptions("gemma", OUT, data, model="mini", epochs=3, max_length=16)).config
+    assert (own.epochs, own.max_length) == (3, 16)
 
 
 def test_other_data_or_pools_are_not_those_of_the_paper(tagged: Path) -> None:

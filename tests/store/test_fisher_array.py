@@ -166,7 +166,7 @@ def test_values_can_be_saved_in_bf16(path, make_fisher):
 
 
 def test_a_store_has_one_encoding(kept, make_fisher):
-    with pytest.raises(StoreError, match="has Fisher values as float32, not as bf16"):
+    with pytest.raises(StoreError, match="are saved as float32, not as bf16"):
         kept.save_fisher(make_fisher("fr"), "bf16")
 
 

@@ -121,7 +121,7 @@ def test_a_density_in_the_valid_range_is_returned(density: float) -> None:
 def test_only_zeros_are_refused() -> None:
     with pytest.raises(FisherError) as caught:
         extract_subnetwork(fisher_of(np.zeros(SIZE), language="sw"))
-    assert caught.value.message == "every Fisher value of language 'sw' is zero, so that it has no sub-network."
+    assert caught.value.message == "every Fisher value of language 'sw' is zero: the language has no sub-network."
     assert "does not depend" in caught.value.hint
 
 

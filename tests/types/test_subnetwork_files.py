@@ -137,7 +137,7 @@ def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda record: record.update(version=2), "has version 2, and this program reads up to 1"),
         (lambda record: record.update(layout_digest="0"), "does not match its digest"),
         (lambda record: record.update(sha256="0"), "does not contain the bits that were exported"),
-        (lambda record: record.update(cardinality=5), "has 6 bits set, its record says 5"),
+        (lambda record: record.update(cardinality=5), "has 6 bits set, but its record says 5"),
         (lambda record: record.pop("threshold"), "cannot be read as a sub-network: 'threshold'"),
     ],
 )

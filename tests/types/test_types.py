@@ -188,7 +188,7 @@ def test_a_sub_network_converts_to_array_and_bitarray() -> None:
 
 
 def test_bits_that_contradict_the_cardinality_are_refused() -> None:
-    with pytest.raises(StoreError, match="'sw' has 2 bits set, its record says 3"):
+    with pytest.raises(StoreError, match="'sw' has 2 bits set, but its record says 3"):
         network(words(1, 2), 3)
 
 

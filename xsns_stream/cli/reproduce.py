@@ -57,7 +57,8 @@ def _what_options(function: Decorated) -> Decorated:
             default="embedded",
             show_default=True,
             help="embedded: the model in the package, on local data. paper: the models, sizes and data sets of the "
-            "paper, from the Hub.",
+            "paper, from the Hub. gemma: sizes for a model such as Gemma 3 270M on two processor cores; it needs "
+            "--model.",
         ),
         _what(
             "--model",

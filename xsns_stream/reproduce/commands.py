@@ -57,6 +57,7 @@ def tuning_options(config: RunConfig, task: TaskConfig) -> list[str]:
     return [
         *("--preset", config.fine_tuning),
         *_optional("--epochs", config.epochs),
+        *_optional("--lr", config.learning_rate),
         *_optional("--limit", task.limit),
         *_optional("--test-limit", task.test_limit),
         *_optional("--max-length", config.max_length),
