@@ -51,14 +51,14 @@ def kth_largest(arrays: Sequence[Floats], k: int) -> np.floating[Any]:
 
 
 def threshold_bits(arrays: Sequence[Floats], threshold: float) -> tuple[Words, int]:
-    """Compare values as float64, which represents every float32 exactly, and pack the results in one joined copy."""
+    """Compare values with a threshold as float64, which represents every float32 exactly; copy and pack the results."""
     flags = [(array > 0) & (array.astype(np.float64) >= threshold) for array in arrays]
     bits = np.concatenate(flags) if flags else np.zeros(0, np.bool_)
     return pack_bits(bits), int(np.count_nonzero(bits))
 
 
 def add_cross_counts(a: Words, b: Words, out: Counts, impl: str) -> None:
-    """Add the counts of all pairs of rows to `out`, one pair at a time."""
+    """Add the number of common bits of each row of `a` and each row of `b` to `out` [A, B], one pair at a time."""
     if impl == "bitarray":
         from bitarray.util import count_and
 

@@ -234,7 +234,10 @@ class Evaluation:
         return "\n".join((*tables, html_notes((*sentences, *self.notes))))
 
     def _intervals(self, mean: Reals, low: Reals, high: Reals, p: Reals | None = None) -> pd.DataFrame:
-        """Return a frame of texts, with one row for each predictor and one column for each metric."""
+        """Return a frame whose cells are texts: a mean, its confidence interval and, if given, its p-value.
+
+        All arrays are float64 [P, M]; rows of the frame are predictors, and columns are metrics.
+        """
         import pandas as pd
 
         unknown = np.full_like(mean, np.nan) if p is None else p
@@ -267,7 +270,10 @@ class Evaluation:
 
 
 def _with_interval(mean: float, low: float, high: float, p: float) -> str:
-    """Return a mean with its confidence interval and its p-value, if they are known; empty for an undefined mean."""
+    """Return a mean, its confidence interval from `low` to `high` and its p-value as text, as far as they are known.
+
+    An undefined mean gives an empty text.
+    """
     if isnan(mean):
         return ""
     interval = "" if isnan(low) else f" [{low:.3g}, {high:.3g}]"

@@ -284,5 +284,7 @@ def _positions(labels: Sequence[str], wanted: Sequence[str]) -> list[int]:
     position = {label: i for i, label in enumerate(labels)}
     missing = [label for label in wanted if label not in position]
     if missing:
-        raise LanguageError(f"no language {', '.join(map(repr, missing))} in the table of counts.")
+        raise LanguageError(
+            f"no language {', '.join(map(repr, missing))} in the table of counts.", f"it has {', '.join(labels[:20])}."
+        )
     return [position[label] for label in wanted]

@@ -125,7 +125,7 @@ class ParameterLayout:
         )
 
     def difference(self, other: ParameterLayout) -> str:
-        """Return a phrase that names the first difference of two layouts with different digests."""
+        """Return a phrase that names the first difference of this layout and `other`, whose digest is different."""
         pairs = zip(self.names, self.shapes, other.names, other.shapes, strict=False)
         for number, (name, shape, other_name, other_shape) in enumerate(pairs):
             if name != other_name:
@@ -153,7 +153,16 @@ class ParameterLayout:
 
 
 def _row_major_offset(name: str, position: object, shape: tuple[int, ...]) -> int:
-    """Return the row-major offset of an element in its tensor; −1 if an index is out of bounds."""
+    """Return the row-major offset of an element in the tensor `name`; −1 if an index is out of bounds.
+
+    Args:
+        name: Name of the tensor, for messages.
+        position: One integer (the offset), or a tuple with one integer for each axis.
+        shape: Shape of the tensor.
+
+    Raises:
+        UsageError: `position` has another form.
+    """
     if isinstance(position, int | np.integer):
         return index(position)
     if not (

@@ -151,7 +151,7 @@ def _labelled_split(
     counts: ReadCounts,
     notes: Sequence[str],
 ) -> LabelledSplit:
-    """Return a split with its labels renamed, and record in `data.renamed` which old names were found."""
+    """Return the split with these examples and renamed labels; add the old names that were found to `data.renamed`."""
     data.renamed.update(names_in_use(examples, data.relabel, data.task))
     renamed = rename_labels(examples, data.relabel, data.task)
     note = " ".join(filter(None, notes))
@@ -260,7 +260,7 @@ class FolderTask:
         return split != "test" and ((code, "train") in files or (code, "dev") in files)
 
     def _examples(self, code: str, split: str) -> tuple[tuple[TextExample, ...], Path, ReadCounts, str]:
-        """Return the examples of a split, their file, the counts of the file, and a sentence on how it was divided."""
+        """Return the examples of a split, their file, its counts, and a note on how the file was divided; else ""."""
         files = self.layout.files
         whole = files.get((code, WHOLE))
         if whole is not None and (code, split) not in files:
@@ -286,7 +286,7 @@ class FolderTask:
 
     @cached_property
     def _read(self) -> Callable[[Path], tuple[list[IdentifiedExample], ReadCounts]]:
-        """The function that reads a file. It has a cache, because train and dev often come from one file."""
+        """Function (file) → (examples, counts), with a cache because train and dev often come from one file."""
         return lru_cache(maxsize=_CACHED_FILES)(self._read_file)
 
     def __getstate__(self) -> dict[str, object]:
@@ -303,7 +303,7 @@ class FolderTask:
         return items, counts
 
     def _shown(self, path: Path) -> str:
-        """Return the name of a file, with the number of files that are read together with it."""
+        """Return the name of a file and, if other files are read together with it, their number, for messages."""
         more = len(self.layout.joined.get(path, (path,))) - 1
         return f"{path.name} and {more} more" if more else path.name
 
@@ -413,7 +413,17 @@ class HubTask:
     def _examples(
         self, code: str, split: str, source: str, items: Sequence[IdentifiedExample]
     ) -> tuple[tuple[TextExample, ...], str]:
-        """Return the examples of a split, selected from those of its source, and a sentence about the selection."""
+        """Select the examples of a split from the split of the data set that it is taken from.
+
+        Args:
+            code: Code of the language.
+            split: `train`, `dev` or `test`.
+            source: Name of the split in the data set.
+            items: All examples of that split.
+
+        Returns:
+            The examples, and a sentence about the selection; it is empty if the data set has the split itself.
+        """
         whole = tuple(item.example for item in items)
         if split == "test":
             name = self.corpus.recipe.name
