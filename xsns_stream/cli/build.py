@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xsns_stream.cli.choices import DEFAULT_CORPUS, LABEL_AT
+from xsns_stream.cli.choices import DEFAULT_CORPUS
 from xsns_stream.cli.cluster_options import asked_workers, cluster_options
 from xsns_stream.cli.option_groups import (
     PRECISIONS,
     SCORED_TOKENS_HELP,
     corpus_option,
     corpus_options,
+    label_position_option,
     length_option,
     model_option,
     model_options,
@@ -85,14 +86,7 @@ def _objective_options(function: Decorated) -> Decorated:
             "smaller share is faster.  [default: 1]",
         ),
         length_option,
-        _model(
-            "--label-at",
-            type=click.Choice(LABEL_AT),
-            default="auto",
-            show_default=True,
-            help="Which token of a word gets the label of the word; auto is the last token for causal models, and the "
-            "first token for others.",
-        ),
+        label_position_option(_model),
         _model(
             "--head-seed",
             default=0,

@@ -16,6 +16,7 @@ import numpy as np
 from xsns_kernels import popcount
 from xsns_kernels.cores import available_cores
 from xsns_stream.errors import StoreError
+from xsns_stream.io.tables import listed
 from xsns_stream.store.fisher_array import FisherArray, read_fisher
 from xsns_stream.store.folds import fold_provenance
 from xsns_stream.store.format import ARRAY, COMMITS, FISHER_COMMITS, METADATA, FisherKey, FoldKey, Header, RowKey
@@ -312,12 +313,10 @@ def refuse_damaged(damaged: Mapping[RowKey, StoreError], checked: int) -> None:
         StoreError: Some rows are damaged; the message names up to three of them and the fault of the first.
     """
     if damaged:
-        shown, more = list(damaged)[:_NAMED], len(damaged) - _NAMED
-        others = f" and {more} more" if more > 0 else ""
         raise StoreError(
             f"{len(damaged)} of {checked} rows differ from their commit records: "
-            f"{', '.join(map(str, shown))}{others}. "
-            f"The first error: {damaged[shown[0]].message}",
+            f"{listed([str(key) for key in damaged], _NAMED)}. "
+            f"The first error: {next(iter(damaged.values())).message}",
             "run `xsns-stream verify`; restore the rows from a copy, or prune them and build again.",
         )
 
