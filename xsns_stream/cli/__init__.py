@@ -58,7 +58,7 @@ _KEPT: Final = {
 
 
 class _InterruptedError(KeyboardInterrupt):
-    """The user interrupted a verb; the argument is its name."""
+    """Raised if the user interrupts a verb; the argument of the exception is the name of the verb."""
 
 
 class _ReaderGoneError(Exception):
@@ -177,7 +177,7 @@ def main(args: list[str] | None = None, within_another: bool = False) -> None:
 
 
 def run() -> None:
-    """Run the command line as the main program."""
+    """Run the command line as the main program of the process, for the console script `xsns-stream`."""
     sys.unraisablehook = _repeat_interrupt
     set_native_threads()
     try:

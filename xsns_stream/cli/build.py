@@ -166,8 +166,8 @@ def _estimator_options(function: Decorated) -> Decorated:
             type=click.Choice(["exact", "histogram", "percentile"]),
             default=None,
             help="Method for the threshold: the K-th largest value (exact); an estimate within 0.8 % of it "
-            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: exact; authors: "
-            "percentile]",
+            "(histogram); or numpy.percentile, as in the authors' code (percentile). [default: percentile for "
+            "--estimator authors, otherwise exact]",
         ),
         _selection(
             "--keep-fisher",

@@ -52,7 +52,7 @@ _Key = TypeVar("_Key", RowKey, FisherKey)
 
 
 def _unheard(sentence: str) -> None:
-    """Ignore a note; the default handler of notes."""
+    """Do nothing with a note; this is the default handler of notes."""
 
 
 def select_keys(
