@@ -171,12 +171,12 @@ class Regression:
 
     @property
     def pairs(self) -> int:
-        """Number of fitted pairs."""
+        """Number of pairs of a source and a target to which the regression was fitted."""
         return int(np.isfinite(self.scores).sum())
 
     @property
     def name(self) -> str:
-        """Name of the model with its factors, such as `mixed (target)`."""
+        """Name of the model with the factors of its random intercepts, such as `mixed (target)`."""
         return f"{self.model} ({' × '.join(self.factors)})" if self.factors else self.model
 
     def __getitem__(self, predictor: str) -> Coefficient:
