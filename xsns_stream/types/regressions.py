@@ -31,7 +31,7 @@ class Coefficient:
         estimate: Change of the score, in the unit of the scores, for one unit of the predictor.
         standard_error: Standard error of the estimate.
         low: Lower end of the 95 % confidence interval.
-        high: Upper end.
+        high: Upper end of the 95 % confidence interval.
         p_value: p-value of the two-sided t test of the null hypothesis that the coefficient is zero.
         degrees: Degrees of freedom of the confidence interval and of the t test.
         standardised: Change of the score in standard deviations for one standard deviation of the predictor; NaN for
