@@ -55,7 +55,7 @@ def test_a_token_outside_the_embeddings_is_refused(family, zoo) -> None:
 @pytest.mark.parametrize(
     "family", ["llama", "t5", "xlm-roberta-token-classification", "xlm-roberta-sequence-classification"]
 )
-def test_every_kind_of_label(family, zoo) -> None:
+def test_labels_outside_of_the_vocabulary_are_refused_for_every_objective(family, zoo) -> None:
     model = zoo.make(family)
     batch = zoo.batch(model, family, (6, 4))
     batch["labels"].view(-1)[3 if batch["labels"].dim() > 1 else 0] = 1000

@@ -213,7 +213,7 @@ def test_a_hub_id_without_a_network_is_refused() -> None:
         ({"objective": "question-answering", "label_count": 2}, "question-answering has no labels."),
     ],
 )
-def test_options_without_effect(options: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         load_model("mini", **options)
     assert caught.value.message == message

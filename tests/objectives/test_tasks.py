@@ -94,7 +94,7 @@ def test_the_first_token_of_a_word_carries_its_label(kind: str, request: pytest.
         assert example.labels.tolist() == expected
 
 
-def test_tokens_that_begin_with_a_space(byte_level: Any) -> None:
+def test_labels_are_at_tokens_that_begin_with_a_space(byte_level: Any) -> None:
     words, names = ("watoto", "x", "kitabu"), ("NOUN", "VERB", "ADJ")
     (example,) = TokenClassification(TAGS).encode(sample(TextExample(words, label=names)), byte_level, 0).examples
     labelled = [
@@ -143,7 +143,7 @@ def test_offsets_need_a_fast_tokenizer() -> None:
 # ------------------------------------------------------------------------------- classes of texts
 
 
-def test_the_class_of_a_pair(bert: Any) -> None:
+def test_a_pair_has_one_class(bert: Any) -> None:
     texts = (
         TextExample("watoto", "kitabu", "neutral"),
         TextExample("leo", "na", "entailment"),
@@ -199,7 +199,7 @@ def test_an_unknown_label_is_refused(objective: Any, text: TextExample, mini: An
         TextExample(("leo",), "na"),
     ],
 )
-def test_text_without_the_right_kind_of_label(objective: Any, text: TextExample, mini: Any) -> None:
+def test_text_without_the_right_kind_of_label_is_refused(objective: Any, text: TextExample, mini: Any) -> None:
     with pytest.raises(
         UsageError, match=f"{objective.name} needs .*, but the text of 'sw' in a test is of another kind"
     ):
@@ -374,6 +374,6 @@ def test_the_text_of_an_objective_has_its_settings() -> None:
 
 
 @pytest.mark.parametrize("objective", [QuestionAnswering, lambda max_length: TokenClassification(TAGS, max_length)])
-def test_a_length_that_is_too_short(objective: Any) -> None:
+def test_a_length_that_is_too_short_is_refused(objective: Any) -> None:
     with pytest.raises(UsageError, match="at least 3 tokens, not 2"):
         objective(max_length=2)

@@ -240,7 +240,7 @@ def test_a_treebank_gives_the_tokens_of_its_sentences(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("label_at", ["first", "last"])
-def test_labelled_words_of_running_text(label_at: str, tokenizer: Any) -> None:
+def test_labels_are_at_the_tokens_that_contain_the_words_of_running_text(label_at: str, tokenizer: Any) -> None:
     """A token belongs to a word if it contains its first (last) character; words may share a token."""
     settings = replace(PRESETS["quick"], words="running")
     for sentence, lines in TREEBANK.items():

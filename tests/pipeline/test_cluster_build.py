@@ -223,7 +223,7 @@ def test_nothing_of_dask_is_imported_without_workers(texts: Path, tiny_folder: P
     assert completed.stdout == "[]\n"
 
 
-def test_a_dry_run_for_workers(client: Any, build: Any, tmp_path: Path) -> None:
+def test_a_dry_run_for_workers_measures_nothing(client: Any, build: Any, tmp_path: Path) -> None:
     plan = build(client=client, dry_run=True)
     assert plan.workers == 2
     assert plan.seconds / 2 <= plan.seconds_on_workers < plan.seconds
@@ -354,7 +354,7 @@ def wait_until(ready: Callable[[], bool]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_client_that_is_interrupted_or_killed(
+def test_a_build_continues_after_its_client_was_interrupted_or_killed(
     how: signal.Signals, build: Any, alone: SubNetworkStore, texts: Path, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """Ctrl-C reaches every process of a terminal; a kill reaches the client only."""
@@ -396,7 +396,7 @@ def test_a_build_runs_on_a_scheduler_of_the_user(own_scheduler: Any, build: Any,
 
 
 @pytest.mark.slow
-def test_a_scheduler_that_ends(
+def test_a_build_fails_if_its_scheduler_ends(
     own_scheduler: Any, build: Any, alone: SubNetworkStore, monkeypatch: Any, tmp_path: Path
 ) -> None:
     from xsns_stream.pipeline import cluster

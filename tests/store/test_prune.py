@@ -81,7 +81,7 @@ def test_damaged_rows_can_be_removed(filled, path, object_of):
     assert filled.languages == ("yo",)
 
 
-def test_a_store_that_was_opened_for_reading(filled, path):
+def test_a_store_that_was_opened_for_reading_is_not_pruned(filled, path):
     store = open_store(path)
     with pytest.raises(StoreError, match="opened for reading"):
         prune(store, plan_prune(store, [row("sw")]))
@@ -132,7 +132,7 @@ def test_fisher_values_are_removed_and_sub_networks_stay(filled, path, networks)
 # ------------------------------------------------------------------------------------- leftovers
 
 
-def test_leftovers_of_killed_writers(filled, path, networks):
+def test_leftovers_of_killed_writers_are_pruned(filled, path, networks):
     (path / "commits/0.15/0/sw/zarr.json").unlink()
     networks.save_ones(filled, "rw")
     (path / "fisher_commits/0/rw/zarr.json").unlink()

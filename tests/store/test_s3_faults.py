@@ -93,7 +93,7 @@ def test_answers_that_stay_the_same_are_not_asked_for_again(url, server, waits):
     assert set(server.requests.values()) == {1}
 
 
-def test_a_server_that_is_restarted(url, server, networks):
+def test_writing_continues_after_a_restart_of_the_server(url, server, networks):
     store = open_store(url, "a")
     assert store.write(networks.make_sub("rw"))
     server.restart_later(0.5)

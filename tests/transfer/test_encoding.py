@@ -121,7 +121,7 @@ def test_every_word_of_a_long_sentence_is_in_one_window(kind: str, request: pyte
             assert sum(label != IGNORED for label in window.targets["labels"]) == len(window.words)
 
 
-def test_windows_of_running_text(byte_level: Any) -> None:
+def test_windows_of_running_text_are_parts_of_the_sentence(byte_level: Any) -> None:
     """Each window is the part of the sentence from its first to its last word."""
     words = ("watoto", "中文", "字", "na", "kitabu") * 6
     sentence = "watoto 中文字 na kitabu " * 6
@@ -151,7 +151,7 @@ def test_a_word_longer_than_a_window_is_cut(bert: Any) -> None:
     assert max(map(len, features)) == 16
 
 
-def test_a_word_without_tokens(bert: Any) -> None:
+def test_a_word_without_tokens_has_no_label(bert: Any) -> None:
     words = ("na", "\u200d", "kitabu")
     (feature,) = encode(POS, CLASSES, split(tagged(words)), bert, SETTINGS)
     assert [word for word, _ in feature.words] == [0, 2]
@@ -244,7 +244,7 @@ def test_windows_cover_the_passage_and_mark_the_answer(kind: str, request: pytes
     assert answers_inside > len(examples) // 2
 
 
-def test_an_answer_beyond_the_first_window(mini: Any) -> None:
+def test_an_answer_beyond_the_first_window_is_marked_in_its_window(mini: Any) -> None:
     example = question("nani?", "watoto " * 30 + "kitabu", "kitabu")
     features = encode(QA, (), split(example), mini, replace(SETTINGS, max_length=24, stride=4))
     marked = [f for f in features if f.targets["start_positions"]]
@@ -310,7 +310,7 @@ def test_examples_of_another_task_are_refused(task: Any, example: TextExample, m
     assert caught.value.hint == "check --task."
 
 
-def test_a_tokenizer_that_cannot_align_words() -> None:
+def test_a_tokenizer_that_cannot_align_words_is_refused() -> None:
     class Slow:
         is_fast = False
         model_max_length = 512

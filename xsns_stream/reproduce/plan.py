@@ -207,7 +207,8 @@ def _pool(
     sources, targets = _spelled(sides[0], trained), _spelled(sides[1], tested)
     if min(len(sources), len(targets)) < FEWEST:
         note = (
-            f"the data have only {listed(sources) or 'none'} of the usual pool, so that all their languages are used."
+            f"the data have only {listed(sources) or 'none'} of the usual pool; all languages of the data are used "
+            "instead."
         )
         return tuple(trained), tuple(tested), (note,)
     lacking = [code for code in sides[1] if code not in counterparts(sides[1], (*trained, *tested))]
