@@ -185,7 +185,7 @@ def _fits_transposed(
 
 
 def _pool(gold: TransferScores, matrices: Mapping[str, SimilarityMatrix], requested: Axes, always: Axes) -> Axes:
-    """Return the languages of the pool: those in `always`, and those of scored pairs with a value from every predictor.
+    """Return the sources and targets of the pool: those in `always`, and those of scored pairs with all predictions.
 
     Only `requested` sources and targets are in the pool. Other languages are left out, because, for example, the mean
     gold score of a source would otherwise include targets for which the predictors are not compared.

@@ -197,7 +197,7 @@ class _Collected:
 
     @property
     def patterns(self) -> Patterns:
-        """The collected patterns."""
+        """The patterns of the collected values."""
         return self._patterns[: self._tally[1]]
 
     def settle(self, lowest: int) -> None:

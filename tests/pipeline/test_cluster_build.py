@@ -20,7 +20,7 @@ import pytest
 import xsns_stream as xs
 from tests.support.cluster_faults import Fault
 from tests.support.clusters import ON_CLUSTER, kill_workers
-from tests.support.processes import children, interrupt_or_kill, start_in_session, wait_for
+from tests.support.processes import children, committed, interrupt_or_kill, start_in_session, wait_for
 from xsns_stream.errors import IncompatibleError, PartialError, StoreError, UsageError, XsnsError
 from xsns_stream.pipeline.events import Noted, RowCommitted
 from xsns_stream.store import SubNetworkStore, open_store
@@ -339,10 +339,6 @@ def test_two_clients_build_one_store(
 def start_build(texts: Path, model: Path, store: Path, *options: str) -> subprocess.Popen[str]:
     sizes = ("--examples", 12, "--max-length", 24, "--seeds", "1,2")
     return start_in_session("build", "--corpus", texts, "--model", model, "--store", store, *sizes, *options)
-
-
-def committed(store: Path) -> int:
-    return sum(1 for _ in store.glob("commits/*/*/*/zarr.json"))
 
 
 def wait_until(ready: Callable[[], bool]) -> None:

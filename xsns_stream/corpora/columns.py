@@ -72,12 +72,12 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The distinct columns to read."""
+        """The names of all columns that are read, without repetition."""
         language = self.rows.column if self.rows else ""
         return tuple(dict.fromkeys(filter(None, (self.text, self.pair, self.label, self.sentence, language))))
 
     def takes(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row belongs to the language that is read."""
+        """Return whether a row belongs to the language that `rows` selects."""
         if self.rows is None:
             return True
         value = cell(row, self.rows.column)
@@ -151,7 +151,7 @@ def cell(row: Mapping[str, Any], column: str) -> Any:
 
 
 def has_cell(row: Mapping[str, Any], column: str) -> bool:
-    """Return whether a row has a column, which may be nested."""
+    """Return whether a row has a column; `translation.sw` is the key `sw` within the column `translation`."""
     first, dot, rest = column.partition(".")
     inner = row.get(first) if dot else None
     return column in row or (isinstance(inner, Mapping) and has_cell(inner, rest))

@@ -370,7 +370,7 @@ class _CheckedSentences:
 
 
 def _split_fields(line: str) -> list[str]:
-    """Return the fields of a line; an empty list for an empty line."""
+    """Return the fields of a line, which tabs or spaces separate; an empty list for an empty line."""
     if not line.strip():
         return []
     if "\t" in line:

@@ -67,7 +67,7 @@ def read_table(
 
 
 def table_header(path: Path) -> tuple[str, ...]:
-    """Return the names of the columns of a table."""
+    """Return the names of the columns of a `.csv` or `.tsv` file."""
     with closing(_table_rows(path)) as rows:
         return tuple(next(rows, ()))
 

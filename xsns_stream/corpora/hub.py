@@ -75,7 +75,7 @@ class HubCorpus:
 
     @property
     def local(self) -> bool:
-        """Whether reading needs no network."""
+        """Whether the data set can be read without a network."""
         return self.root is not None
 
     @cached_property
@@ -185,7 +185,7 @@ class HubCorpus:
 
     @cached_property
     def _subsets(self) -> Mapping[str, str]:
-        """Normalised code → name of the language in the data set."""
+        """Normalised code → name of the language in the data set, for the languages that can be read."""
         if not self.recipe.subsets:
             return {code: subsets[0] for code, subsets in self._named.items() if len(subsets) == 1}
         if self.root is None:
@@ -357,7 +357,7 @@ class HubCorpus:
 
     @property
     def _label(self) -> str | None:
-        """The column of the labels; `auto` if no recipe names it."""
+        """Name of the column of the labels, `auto` if it must be looked for, or None if no labels are read."""
         own = self.recipe.labelled
         return own.label if self.labels == AUTO and own else self.labels
 

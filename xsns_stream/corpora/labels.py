@@ -130,7 +130,7 @@ def _bioes_tag(tag: str, before: str) -> str:
 
 
 def _with_before(label: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield pairs (tag, preceding tag); the preceding tag of the first tag is `O`."""
+    """Yield (tag, preceding tag) for each tag in `label`; the preceding tag of the first tag is `O`."""
     return zip(label, (OUTSIDE, *label), strict=False)
 
 

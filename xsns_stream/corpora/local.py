@@ -358,7 +358,7 @@ def _table_name(
 
 
 def _tables_of(path: Path) -> tuple[list[Path], list[UnreadFile]]:
-    """Return the tables of a path, and the other files of a folder."""
+    """Return the tables at a path, and the other files if the path is a folder."""
     if not path.is_dir():
         return [path], []
     tables: list[Path] = []

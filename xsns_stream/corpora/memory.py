@@ -52,7 +52,7 @@ class MemoryCorpus:
     local = True
 
     def languages(self) -> tuple[str, ...]:
-        """Return the normalised codes, sorted."""
+        """Return the normalised codes of the languages, sorted."""
         return tuple(sorted(self.texts))
 
     def sample(self, language: str, count: int, seed: int) -> LanguageSample:
@@ -141,7 +141,7 @@ def open_texts(
 
 
 def _several_keys(code: str, keys: list[str]) -> CorpusError:
-    """Return the error for several keys that mean one language."""
+    """Return the error for a language that several keys of the texts mean."""
     return CorpusError(
         f"{' and '.join(repr(key) for key in keys)} mean the same language, '{code}'.",
         "join their texts under one key, or keep the keys as labels with labels_as_given=True or label={key: label}.",

@@ -229,7 +229,7 @@ def mean_gradient(
 
 
 def _check_inputs(model: object, batches: object, loss: object) -> None:
-    """Check the types of the model and the batches."""
+    """Raise an error if the model or the batches have a wrong type, or if no loss is known for the model."""
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"the model cannot be of the type {type(model).__name__}.",

@@ -76,7 +76,7 @@ class ParameterCheck:
 
     @property
     def by_rule(self) -> bool:
-        """Whether a rule covers the parameter."""
+        """Whether the parameter is measured by a rule."""
         return bool(self.rule)
 
 

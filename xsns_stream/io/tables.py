@@ -144,7 +144,7 @@ def _without_margins(rows: TextRows) -> TextRows:
 
 
 def read_rows(path: Path, suffixes: Sequence[str] = (*SEPARATORS, *MARKED_UP, *FRAMES)) -> TextRows:
-    """Read the rows of a CSV or TSV file, of the table in a Markdown, LaTeX or text file, or of a file of a frame.
+    """Read the rows of the table in a file: CSV, TSV, Markdown, LaTeX, plain text, Parquet or JSON Lines.
 
     Rows may have different numbers of fields.
 

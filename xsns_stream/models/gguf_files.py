@@ -151,7 +151,7 @@ def check_magic(beginning: bytes, name: str) -> None:
 
 
 def _check_whole(header: GgufHeader, name: str) -> None:
-    """Check that a file contains a whole model."""
+    """Raise an error if a file does not contain a whole model: it is one of several files, or contains no tensors."""
     if (parts := header.metadata.get("split.count", 1)) not in (0, 1):
         first = name.replace(f"-{header.metadata.get('split.no', 0) + 1:05}-of-", "-00001-of-")
         raise UnusableError(

@@ -97,7 +97,7 @@ class LanguageClusters:
 
 
 def language_clusters(tree: LanguageTree, count: int) -> LanguageClusters:
-    """Cut a tree into clusters.
+    """Cut a tree of languages into clusters, and compare the clusters with language families and scripts.
 
     Args:
         tree: The tree.

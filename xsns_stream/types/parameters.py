@@ -67,7 +67,7 @@ class ParameterLayout:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """First bit of each tensor."""
+        """The bit of the first element of each tensor."""
         return tuple(int(o) for o in np.concatenate([[0], np.cumsum(self.sizes, dtype=np.int64)[:-1]]))
 
     @cached_property

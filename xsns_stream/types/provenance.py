@@ -102,7 +102,7 @@ class Provenance:
     )
 
     def experiment(self) -> dict[str, Any]:
-        """Return the fields that all rows of one store share."""
+        """Return {name: value} of the fields that must be equal in all rows of a store."""
         return {name: getattr(self, name) for name in self.SHARED}
 
     def to_json(self) -> dict[str, Any]:

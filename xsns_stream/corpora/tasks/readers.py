@@ -319,7 +319,7 @@ def _json(text: str, where: str) -> Any:
 
 
 def _squad(document: Any, where: str) -> Iterator[tuple[str, Unit]]:
-    """Yield the questions of a document in the format of SQuAD: data → paragraphs → qas → answers."""
+    """Yield the identifier and the unit of each question in a document: data → paragraphs → qas → answers."""
     articles = document.get("data") if isinstance(document, Mapping) else None
     if not isinstance(articles, list):
         raise CorpusError(f"{where} is JSON, but not in SQuAD's format.", "it needs `data`, a list of articles.")

@@ -72,7 +72,7 @@ class Layout:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """All languages, sorted."""
+        """The codes of all languages, sorted."""
         return tuple(sorted({language for language, _ in self.files}))
 
 
@@ -329,7 +329,7 @@ class _Groups:
         self._parent: dict[_Node, _Node] = {}
 
     def root(self, node: _Node) -> _Node:
-        """Return the node that represents the group of a node."""
+        """Return the node that represents the group to which `node` belongs."""
         while (parent := self._parent.setdefault(node, node)) != node:
             # Halving the path keeps it short, however many nodes were joined in a chain.
             self._parent[node] = self._parent[parent]
