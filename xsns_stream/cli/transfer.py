@@ -335,7 +335,7 @@ def _show_plan(plan: TransferPlan, settings: TransferSettings, data: TransferDat
     if plan.times is not None and plan.seconds is not None:
         say(
             f"{duration(plan.seconds, 'at most')} here: {plan.training_examples:,} training examples × "
-            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} tests × "
+            f"{1000 * plan.times.training:.1f} ms (all epochs) + {plan.test_examples:,} test examples × "
             f"{1000 * plan.times.testing:.1f} ms."
         )
     if plan.workers is not None:

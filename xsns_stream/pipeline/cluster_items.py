@@ -61,7 +61,7 @@ def hand_out(
     is_free: Callable[[Item], bool],
     options: ClusterOptions,
 ) -> None:
-    """Let workers do all items; items that other processes have claimed are submitted again when one is released.
+    """Let workers do all items; items that other processes have claimed are submitted again when a claim is released.
 
     Args:
         client: A client of the cluster.

@@ -36,8 +36,8 @@ class CopyResult:
         source_bytes: Size in bytes of the objects of these sub-networks in the source stores.
         target_bytes: Size in bytes of the objects of these sub-networks in the target.
         fisher_bytes: Size in bytes of the objects of the written Fisher values.
-        folds_written: Number of rows of folds that were written and committed.
-        folds_skipped: Number of rows of folds that the target contained already.
+        folds_written: Number of rows without one fold that were written and committed.
+        folds_skipped: Number of rows without one fold that the target contained already.
     """
 
     written: tuple[AnyKey, ...]
