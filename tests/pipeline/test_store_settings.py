@@ -207,7 +207,10 @@ def test_the_verb_says_which_settings_it_took_from_the_store(
     )
     completed = xsns("build", "--store", "s.zarr", "--lang", "fi")
     assert completed.code == 0, completed.err
-    note = "these options are taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, max length 24."
+    note = (
+        "these options are taken from the store 's.zarr': model tiny, corpus texts, examples 6, density 0.15, seed 42, "
+        "max length 24."
+    )
     assert f"note: {note}\n" in completed.err
     completed = xsns("build", "--store", "s.zarr", "--lang", "et", "--json")
     taken = json.loads(completed.out)["result"]["taken"]
