@@ -143,8 +143,8 @@ def build(
 ) -> SubNetworkStore | BuildResult | BuildPlan:
     """Measure languages and write their sub-networks to a store, like the command `xsns-stream build`.
 
-    Rows that the store contains are skipped, so that another call continues an interrupted build. Each row is committed
-    as soon as it is finished.
+    Rows that the store contains are skipped. Another call therefore continues an interrupted build. Each row is
+    committed as soon as it is finished.
 
     >>> import tempfile, xsns_stream as xs
     >>> texts = {"sw": ["Habari ya asubuhi.", "Karibu sana."], "fi": ["Hyvää huomenta.", "Tervetuloa meille."]}
@@ -195,7 +195,7 @@ def build(
         IncompatibleError: The store contains another experiment; the message names the fields that differ.
         CorpusError, LanguageError: The texts cannot be read, or a language is missing.
         UsageError: An option is not valid, or does not apply to these texts or this model.
-        ModelError, StoreError: The model or the store fails, so that no row can be measured or written.
+        ModelError, StoreError: No row can be measured or written, because of the model or the store.
     """
     cluster = workers_asked(workers, scheduler, client, retries, worker_timeout)
     if isinstance(texts, BuildSettings):

@@ -137,7 +137,7 @@ def measured(row: Row, examples: Sequence[EncodedExample], run: Run, provenance:
             if result is not None:
                 yield result
                 return
-        # The exception is out of scope here, so that the memory of the failed pass can be released.
+        # The exception, which refers to the tensors of the failed pass, is out of scope here, and they can be freed.
         _release_memory(run.loaded.model)
         _shrink_batches(row, examples, run)
 

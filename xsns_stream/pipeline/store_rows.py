@@ -295,7 +295,7 @@ def prune_plan(
         UsageError: No argument selects anything to remove, arguments exclude each other, or a seed or density has no
             rows.
     """
-    # Leftovers beside the store are part of the plan, so that they must not be removed here.
+    # Leftovers beside the store are part of the plan, and must not be removed when the store is opened.
     opened = open_store(store, "a" if writable else "r", sweep=False)
     opened.load()
     filtered = bool(lang or seeds or densities or keep_lang)

@@ -361,7 +361,7 @@ def _require_one_encoding(target: SubNetworkStore, plan: _Plan) -> None:
         item.record.encoding: item.source for item in plan.items.values() if isinstance(item.record, FisherRecord)
     }
     if encodings and target.exists:
-        # All rows of a store have one encoding, so that the first record is enough.
+        # All rows of a store have one encoding; the first record is therefore enough.
         encodings |= {record.encoding: target for record in list(_fisher_records(target))[:1]}
     if len(encodings) > 1:
         named = " and ".join(f"as {encoding} in '{store.storage}'" for encoding, store in encodings.items())
