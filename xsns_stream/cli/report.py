@@ -139,7 +139,7 @@ def command(
         emit_json("report", result.to_dict())
     else:
         _show(result)
-    note("open the page in a browser; it makes no request.", quiet or as_json)
+    note("open the page in a browser; it loads nothing from the network.", quiet or as_json)
     _next(store, matrix, options["gold"], result, quiet, as_json)
 
 
