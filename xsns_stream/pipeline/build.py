@@ -377,10 +377,12 @@ def refuse_failures(result: BuildResult | BuildPlan, settings: BuildSettings) ->
         return
     names = ", ".join(dict.fromkeys(row.language for row in result.failed))
     if isinstance(result, BuildPlan):
-        others = "the others can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
+        others = (
+            "the other rows can be measured." if len(result.failed) < len(result.rows) else "nothing can be measured."
+        )
     else:
         finished = result.committed or result.skipped or result.by_others
-        others = "the others are committed." if finished else "nothing was committed."
+        others = "the other rows are committed." if finished else "nothing was committed."
     number = len(settings.rows())
     raise PartialError(
         f"{len(result.failed)} of {number:,} {'row' if number == 1 else 'rows'} failed: {names}.",
