@@ -159,7 +159,7 @@ def _no_safetensors(folder: Path, name: str) -> ModelError:
     """Return the error for a folder without weights that are read; it shows a command to convert other weights."""
     if inner := model_folders(folder):
         return ModelError(
-            f"the folder '{name}' is not the folder of a model, which is in a folder below it: {listed(inner)}.",
+            f"the folder '{name}' is not the folder of a model; it contains such a folder: {listed(inner)}.",
             f"give the folder of the model: --model '{Path(name) / inner[-1]}'.",
         )
     found = sorted(path.name for path in folder.iterdir() if path.suffix in OTHER_WEIGHTS)
